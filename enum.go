@@ -1,0 +1,172 @@
+package whose
+
+import "strconv"
+
+// A Proto is a transport protocol.
+type Proto uint8
+
+// The protocols. The zero value is none of them.
+const (
+	TCP     Proto = 1
+	UDP     Proto = 2
+	UDPLite Proto = 3
+	// MPTCP is a Multipath TCP session; its TCP subflows are not listed beside it.
+	MPTCP Proto = 4
+)
+
+// A Family is an address family.
+type Family uint8
+
+// The families. The zero value is neither.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// A State is the state of a session. The numbers are the kernel's
+// (include/net/tcp_states.h) but for Unconn.
+type State uint8
+
+// The states. The zero value is none of them.
+const (
+	Established State = 1
+	SynSent     State = 2
+	SynRecv     State = 3
+	FinWait1    State = 4
+	FinWait2    State = 5
+	TimeWait    State = 6
+	Close       State = 7
+	CloseWait   State = 8
+	LastAck     State = 9
+	Listen      State = 10
+	Closing     State = 11
+	// NewSynRecv is a request socket: a connection whose handshake is not
+	// complete. Every source of the kernel calls it SYN_RECV, and so do we;
+	// the number is known for those who read it elsewhere.
+	NewSynRecv State = 12
+	// Unconn is a UDP socket that is bound and not connected. The kernel
+	// numbers it 7, as TCP's CLOSE.
+	Unconn State = 14
+)
+
+// A Direction tells which side began a session.
+type Direction uint8
+
+// The directions. The zero value is that of listeners, which have none.
+const (
+	// In: a listener of the same namespace accepts on the local address and port.
+	In Direction = 1
+	// Out: any other session that is not a listener.
+	Out Direction = 2
+)
+
+// A Reason says why no process was found to hold a session.
+type Reason uint8
+
+// The reasons. ReasonNone, the zero value, is that of a session with owners.
+const (
+	ReasonNone Reason = iota
+	// ReasonKernel: the kernel itself made the socket.
+	ReasonKernel
+	// ReasonAcceptQueue: the connection waits in a listener's accept queue.
+	ReasonAcceptQueue
+	// ReasonInFlight: an open file that no descriptor table holds: in transit
+	// over a UNIX socket, or registered with io_uring.
+	ReasonInFlight
+	// ReasonOrphan: closed by its process and still being wound up by the
+	// kernel. TIME_WAIT and SYN_RECV are of this kind by nature.
+	ReasonOrphan
+	// ReasonHidden: a process holds it that we were not permitted to look into.
+	ReasonHidden
+	// ReasonRaced: it went while we looked.
+	ReasonRaced
+	// ReasonUnheld: every process was looked into and none holds it, and the
+	// source cannot tell whether it is the kernel's own or in flight.
+	ReasonUnheld
+
+	numReasons
+)
+
+// NumReasons is the number of reasons, ReasonNone included.
+const NumReasons = int(numReasons)
+
+// enum is a table of names by number; an empty name is not a value.
+type enum []string
+
+var (
+	protoNames     = enum{TCP: "tcp", UDP: "udp", UDPLite: "udplite", MPTCP: "mptcp"}
+	familyNames    = enum{IPv4: "ipv4", IPv6: "ipv6"}
+	directionNames = enum{In: "in", Out: "out"}
+	stateNames     = enum{
+		Established: "ESTABLISHED", SynSent: "SYN_SENT", SynRecv: "SYN_RECV",
+		FinWait1: "FIN_WAIT1", FinWait2: "FIN_WAIT2", TimeWait: "TIME_WAIT",
+		Close: "CLOSE", CloseWait: "CLOSE_WAIT", LastAck: "LAST_ACK",
+		Listen: "LISTEN", Closing: "CLOSING", NewSynRecv: "NEW_SYN_RECV", Unconn: "UNCONN",
+	}
+	reasonNames = enum{
+		ReasonKernel: "kernel", ReasonAcceptQueue: "accept-queue", ReasonInFlight: "in-flight",
+		ReasonOrphan: "orphan", ReasonHidden: "hidden", ReasonRaced: "raced", ReasonUnheld: "unheld",
+	}
+)
+
+// name returns the name of v, "" for zero and the number for a value that has none.
+func (e enum) name(v uint8) string {
+	switch {
+	case int(v) < len(e) && e[v] != "":
+		return e[v]
+	case v == 0:
+		return ""
+	}
+	return strconv.Itoa(int(v))
+}
+
+// names returns all names in the order of their numbers.
+func (e enum) names() []string {
+	var all []string
+	for _, n := range e {
+		if n != "" {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// String returns the name as in filters and JSON: "tcp".
+func (p Proto) String() string { return protoNames.name(uint8(p)) }
+
+// String returns "ipv4" or "ipv6".
+func (f Family) String() string { return familyNames.name(uint8(f)) }
+
+// String returns the state's usual name: "ESTABLISHED".
+func (s State) String() string { return stateNames.name(uint8(s)) }
+
+// String returns "in", "out" or "".
+func (d Direction) String() string { return directionNames.name(uint8(d)) }
+
+// String returns the reason's name: "accept-queue", or "" for ReasonNone.
+func (r Reason) String() string { return reasonNames.name(uint8(r)) }
+
+// A Set is a set of small numbers: of protocols, families or states. The zero
+// value is empty; where a Set says what to ask for, empty means all.
+type Set uint32
+
+// SetOf returns the set of the given values.
+func SetOf[T ~uint8](values ...T) Set {
+	var s Set
+	for _, v := range values {
+		s |= 1 << v
+	}
+	return s
+}
+
+// Has reports whether v is in the set.
+func (s Set) Has(v uint8) bool { return s>>v&1 != 0 }
+
+// Allows reports whether v is in the set or the set is empty, which means all.
+func (s Set) Allows(v uint8) bool { return s == 0 || s.Has(v) }
+
+// DefaultStates are the states listed where nothing else is asked for.
+const DefaultStates = Set(1<<Listen | 1<<Established | 1<<Unconn)
+
+// AllStates are all states there are.
+const AllStates = Set(1<<Unconn | (1<<(NewSynRecv+1) - 1) - 1)

@@ -1,0 +1,47 @@
+package whose
+
+import "time"
+
+// An Owner is a process that has a session's socket open.
+type Owner struct {
+	*Process
+	// FDs are the descriptors by which the process has the socket, in rising
+	// order. Empty for the owners of a listener that are named for a
+	// connection in its accept queue.
+	FDs []int32
+}
+
+// A Process is a thread group. PID and StartTime together identify it for as
+// long as the host is up.
+//
+// Comm and Cmdline, Exe, Container are text that the process itself or its
+// user chose: any bytes, escape codes and newlines among them. Whoever prints
+// them makes them safe.
+type Process struct {
+	// PID is the thread group's id in the caller's pid namespace.
+	PID uint32
+	// StartTime is when the process started, in steps of 10 ms
+	// (/proc/PID/stat field 22 and btime of /proc/stat).
+	StartTime time.Time
+	// Comm is the name of the main thread, at most 15 bytes (/proc/PID/comm).
+	Comm string
+
+	// What follows is filled in where it was asked for (see Needs).
+
+	// Cmdline is the command line, arguments parted by one space, cut at 4,096 bytes.
+	Cmdline string
+	// Exe is the path of the executable. Empty where it may not be read.
+	Exe string
+	// UID is the effective user id.
+	UID uint32
+	// User is the name of UID, or its number as text.
+	User string
+	// Parent is the parent's PID. Zero: none that is visible.
+	Parent uint32
+	// Unit is the systemd unit: "nginx.service".
+	Unit string
+	// Container is the container's id, shortened to 12 digits where it is a hash.
+	Container string
+	// Pod is the uid of the Kubernetes pod.
+	Pod string
+}

@@ -1,0 +1,127 @@
+package whose
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// A Kind is the kind of a field's values. It decides which operators a filter
+// may use on the field and how each renderer writes it.
+type Kind uint8
+
+// The kinds.
+const (
+	// KindText: any text, possibly hostile.
+	KindText Kind = iota + 1
+	// KindName: one of a few known names, as of a state; compared without case.
+	KindName
+	// KindNumber: an unsigned number.
+	KindNumber
+	// KindPort: a port number.
+	KindPort
+	// KindAddr: an address.
+	KindAddr
+	// KindBytes: a number of bytes.
+	KindBytes
+	// KindDuration: a span of time; in JSON a number of microseconds.
+	KindDuration
+	// KindTime: a point in time; in JSON as RFC 3339.
+	KindTime
+	// KindBool: yes or no.
+	KindBool
+	// KindNumbers: a list of numbers.
+	KindNumbers
+)
+
+var kindNames = enum{
+	KindText: "text", KindName: "name", KindNumber: "number", KindPort: "port", KindAddr: "address",
+	KindBytes: "bytes", KindDuration: "duration", KindTime: "time", KindBool: "bool", KindNumbers: "numbers",
+}
+
+// String returns the kind's name as the reference pages print it.
+func (k Kind) String() string { return kindNames.name(uint8(k)) }
+
+// A Value is the value of one field of one session, made without allocation.
+// Kind says which of the others holds it. The zero value, with Kind 0, is no
+// value: the field does not apply to the session or is not known.
+type Value struct {
+	Kind Kind
+	// Text holds KindText and KindName.
+	Text string
+	// Num holds KindNumber, KindPort and KindBytes; KindDuration in
+	// nanoseconds; KindBool as 0 or 1.
+	Num uint64
+	// Addr holds KindAddr.
+	Addr netip.Addr
+	// Time holds KindTime.
+	Time time.Time
+	// List holds KindNumbers.
+	List []int32
+}
+
+// IsZero reports whether there is no value.
+func (v Value) IsZero() bool { return v.Kind == 0 }
+
+// Append appends the plain text of the value to dst: no unit, no quoting and
+// nothing made safe.
+func (v Value) Append(dst []byte) []byte {
+	switch v.Kind {
+	case KindText, KindName:
+		return append(dst, v.Text...)
+	case KindNumber, KindPort, KindBytes:
+		return strconv.AppendUint(dst, v.Num, 10)
+	case KindAddr:
+		return v.Addr.AppendTo(dst)
+	case KindDuration:
+		return append(dst, time.Duration(v.Num).String()...)
+	case KindTime:
+		return v.Time.AppendFormat(dst, TimeFormat)
+	case KindBool:
+		return strconv.AppendBool(dst, v.Num != 0)
+	case KindNumbers:
+		for i, n := range v.List {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = strconv.AppendInt(dst, int64(n), 10)
+		}
+	}
+	return dst
+}
+
+// TimeFormat is how points in time are written: RFC 3339 in steps of 10 ms,
+// which is all that /proc tells.
+const TimeFormat = "2006-01-02T15:04:05.00Z07:00"
+
+func textValue(s string) Value {
+	if s == "" {
+		return Value{}
+	}
+	return Value{Kind: KindText, Text: s}
+}
+
+func nameValue(s string) Value {
+	if s == "" {
+		return Value{}
+	}
+	return Value{Kind: KindName, Text: s}
+}
+
+func numValue(k Kind, n uint64) Value { return Value{Kind: k, Num: n} }
+
+// knownValue is a number of which zero means that it is not known.
+func knownValue(n uint64) Value {
+	if n == 0 {
+		return Value{}
+	}
+	return Value{Kind: KindNumber, Num: n}
+}
+
+func boolValue(b bool) Value {
+	v := Value{Kind: KindBool}
+	if b {
+		v.Num = 1
+	}
+	return v
+}
