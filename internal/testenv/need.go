@@ -1,0 +1,48 @@
+package testenv
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// MustRun reports whether a missing requirement fails a test rather than
+// skipping it: with CI=true or WHOSE_MUST_RUN=1 in the environment.
+func MustRun() bool {
+	return os.Getenv("CI") == "true" || os.Getenv("WHOSE_MUST_RUN") == "1"
+}
+
+// Missing ends the test because it needs what is missing for the reason why:
+// with a skip, or with a failure where MustRun says so.
+func Missing(t testing.TB, what, why string) {
+	t.Helper()
+	if MustRun() {
+		t.Fatalf("needs %s: %s (a requirement may not be missing here: CI or WHOSE_MUST_RUN is set)", what, why)
+	}
+	t.Skipf("skip: needs %s: %s", what, why)
+}
+
+// NeedRoot ends the test unless the effective user is root.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if uid := os.Geteuid(); uid != 0 {
+		Missing(t, "root", "the effective user is not 0")
+	}
+}
+
+// NeedProgram ends the test unless all the programs are found in PATH. It
+// returns the path of the first.
+func NeedProgram(t testing.TB, names ...string) string {
+	t.Helper()
+	first := ""
+	for _, name := range names {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			Missing(t, "the program "+name, err.Error())
+		}
+		if first == "" {
+			first = path
+		}
+	}
+	return first
+}
