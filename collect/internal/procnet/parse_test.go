@@ -1,0 +1,156 @@
+package procnet
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+func kindOf(t testing.TB, name string) *kind {
+	for i := range kinds {
+		if kinds[i].name == name {
+			return &kinds[i]
+		}
+	}
+	t.Fatalf("no file %q", name)
+	return nil
+}
+
+func addr16(s string) [16]byte { return netip.MustParseAddr(s).As16() }
+
+func TestParseLine(t *testing.T) {
+	tests := []struct {
+		name, file, line string
+		big              bool
+		want             whose.Socket
+	}{
+		{name: "listener with two waiting", file: "tcp",
+			line: "   0: 0100007F:0016 00000000:0000 0A 00000000:00000002 00:00000000 00000000  1000        0 4711 1 000000004a07d99b 100 0 0 10 0",
+			want: whose.Socket{Local: addr16("127.0.0.1"), Remote: addr16("0.0.0.0"), LocalPort: 22, Proto: whose.TCP, Family: whose.IPv4,
+				State: whose.Listen, RecvQueue: 2, UID: 1000, Inode: 4711}},
+		{name: "established, queues, large uid", file: "tcp",
+			line: "  12: 0A00000A:C350 0B00000A:01BB 01 0000002A:00000007 01:00000014 00000000 4294967294        0 18446744073709551615 2 0 20 4 30 10 -1",
+			want: whose.Socket{Local: addr16("10.0.0.10"), Remote: addr16("10.0.0.11"), LocalPort: 50000, RemotePort: 443, Proto: whose.TCP,
+				Family: whose.IPv4, State: whose.Established, SendQueue: 42, RecvQueue: 7, UID: 4294967294, Inode: 18446744073709551615}},
+		{name: "time wait", file: "tcp",
+			line: "   3: 0100007F:1F90 0100007F:9C40 06 00000000:00000000 03:00001770 00000000     0        0 0 3 0000000000000000",
+			want: whose.Socket{Local: addr16("127.0.0.1"), Remote: addr16("127.0.0.1"), LocalPort: 8080, RemotePort: 40000, Proto: whose.TCP,
+				Family: whose.IPv4, State: whose.TimeWait, Flags: whose.SocketNoFile}},
+		{name: "request socket by its inner state", file: "tcp",
+			line: "   4: 0100007F:1F90 0100007F:9C40 0C 00000000:00000000 01:00000064 00000000     0        0 0 0 0000000000000000",
+			want: whose.Socket{Local: addr16("127.0.0.1"), Remote: addr16("127.0.0.1"), LocalPort: 8080, RemotePort: 40000, Proto: whose.TCP,
+				Family: whose.IPv4, State: whose.SynRecv, Flags: whose.SocketNoFile}},
+		{name: "IPv6", file: "tcp6",
+			line: "   0: B80D0120000000000000000001000000:0050 000080FE00000000FF005450CB1C4AFE:D431 01 00000000:00000000 00:00000000 00000000    33        0 99 1 0",
+			want: whose.Socket{Local: addr16("2001:db8::1"), Remote: addr16("fe80::5054:ff:fe4a:1ccb"), LocalPort: 80, RemotePort: 54321,
+				Proto: whose.TCP, Family: whose.IPv6, State: whose.Established, UID: 33, Inode: 99}},
+		{name: "mapped", file: "tcp6",
+			line: "   0: 0000000000000000FFFF00000100007F:0050 0000000000000000FFFF00000200007F:D431 01 00000000:00000000 00:00000000 00000000    33        0 99 1 0",
+			want: whose.Socket{Local: addr16("::ffff:127.0.0.1"), Remote: addr16("::ffff:127.0.0.2"), LocalPort: 80, RemotePort: 54321,
+				Proto: whose.TCP, Family: whose.IPv6, State: whose.Established, UID: 33, Inode: 99}},
+		{name: "big endian", file: "tcp6", big: true,
+			line: "   0: 20010DB8000000000000000000000001:0050 00000000000000000000FFFF7F000002:D431 01 00000000:00000000 00:00000000 00000000    33        0 99 1 0",
+			want: whose.Socket{Local: addr16("2001:db8::1"), Remote: addr16("::ffff:127.0.0.2"), LocalPort: 80, RemotePort: 54321,
+				Proto: whose.TCP, Family: whose.IPv6, State: whose.Established, UID: 33, Inode: 99}},
+		{name: "udp bound", file: "udp",
+			line: "  317: 3500007F:0035 00000000:0000 07 00000000:00000300 00:00000000 00000000   101        0 20461 2 0000000000000000 0",
+			want: whose.Socket{Local: addr16("127.0.0.53"), Remote: addr16("0.0.0.0"), LocalPort: 53, Proto: whose.UDP, Family: whose.IPv4,
+				State: whose.Unconn, RecvQueue: 0x300, UID: 101, Inode: 20461}},
+		{name: "udplite6 connected", file: "udplite6",
+			line: "  317: 00000000000000000000000001000000:0035 00000000000000000000000001000000:0036 01 00000000:00000000 00:00000000 00000000   101        0 20461 2 0000000000000000 0",
+			want: whose.Socket{Local: addr16("::1"), Remote: addr16("::1"), LocalPort: 53, RemotePort: 54, Proto: whose.UDPLite,
+				Family: whose.IPv6, State: whose.Established, UID: 101, Inode: 20461}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			order := littleEndian
+			if test.big {
+				order = bigEndian
+			}
+			got, err := kindOf(t, test.file).parseLine([]byte(test.line), order)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("wrong socket (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseLine_Malformed(t *testing.T) {
+	const good = "   0: 0100007F:0016 00000000:0000 0A 00000000:00000002 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0"
+	tests := []struct{ name, file, old, new, want string }{
+		{"empty", "tcp", good, "", `line "": want at least 10 columns, not 0`},
+		{"cut", "tcp", "  1000        0 4711 1 0 100 0 0 10 0", "", "want at least 10 columns, not 7"},
+		{"local address", "tcp", "0100007F:0016", "0100007F0016", `local address "0100007F0016": want 8 hex digits, a colon and 4 hex digits`},
+		{"remote address of the other family", "tcp6", "0100007F:0016", strings.Repeat("0", 32) + ":0016",
+			`remote address "00000000:0000": want 32 hex digits, a colon and 4 hex digits`},
+		{"address digits", "tcp", "0100007F:0016", "0100007G:0016", `local address "0100007G:0016"`},
+		{"port digits", "tcp", "0100007F:0016", "0100007F:0x16", `local address "0100007F:0x16"`},
+		{"state too large", "tcp", " 0A ", " 0D ", `state "0D": want 01 to 0C`},
+		{"state zero", "tcp", " 0A ", " 00 ", `state "00": want 01 to 0C`},
+		{"state of tcp for udp", "udp", " 0A ", " 0A ", `state "0A": want 01 or 07`},
+		{"long state", "tcp", " 0A ", " 00A ", `state "00A": want 2 hex digits`},
+		{"queues", "tcp", "00000000:00000002", "00000000-00000002", `queues "00000000-00000002"`},
+		{"queue digits", "tcp", "00000000:00000002", "00000000:0000000Z", `queues "00000000:0000000Z"`},
+		{"uid too large", "tcp", " 1000 ", " 4294967296 ", `uid "4294967296": want a decimal number of 32 bits`},
+		{"negative uid", "tcp", " 1000 ", " -1 ", `uid "-1"`},
+		{"inode too large", "tcp", " 4711 ", " 18446744073709551616 ", `inode "18446744073709551616": want a decimal number of 64 bits`},
+		{"hostile", "tcp", " 4711 ", " \x1b[31m\xff ", `inode "\x1b[31m\xff"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			line := strings.Replace(good, test.old, test.new, 1)
+			_, err := kindOf(t, test.file).parseLine([]byte(line), littleEndian)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
+
+func FuzzParseLine(f *testing.F) {
+	for i := range kinds {
+		f.Add(uint8(i), []byte("   0: 0100007F:0016 00000000:0000 0A 00000000:00000002 00:00000000 00000000  1000        0 4711 1 0"))
+		f.Add(uint8(i), []byte("   0: 00000000000000000000000001000000:0035 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000   101        0 20461 2 0 0"))
+	}
+	f.Fuzz(func(t *testing.T, i uint8, line []byte) {
+		k := &kinds[int(i)%len(kinds)]
+		little, err := k.parseLine(line, littleEndian)
+		big, err2 := k.parseLine(line, bigEndian)
+		if (err == nil) != (err2 == nil) {
+			t.Fatalf("the byte order decides whether %q is well formed: %v, %v", line, err, err2)
+		}
+		if err != nil {
+			if len(err.Error()) > 1000 {
+				t.Fatalf("an error of %d bytes", len(err.Error()))
+			}
+			return
+		}
+		if little.Proto != k.proto || little.Family != k.family || !whose.AllStates.Has(uint8(little.State)) {
+			t.Fatalf("%q parsed as %+v", line, little)
+		}
+		swap(&little.Local, k.family)
+		swap(&little.Remote, k.family)
+		if little != big {
+			t.Fatalf("%q: little endian %+v, big endian %+v", line, little, big)
+		}
+	})
+}
+
+// swap turns each word of an address around.
+func swap(addr *[16]byte, family whose.Family) {
+	first := 12
+	if family == whose.IPv6 {
+		first = 0
+	}
+	for i := first; i < 16; i += 4 {
+		binary.BigEndian.PutUint32(addr[i:], binary.LittleEndian.Uint32(addr[i:]))
+	}
+}

@@ -1,0 +1,232 @@
+package procnet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+var _ whose.Source = (*Source)(nil)
+
+// Options say where to read. The zero value reads this host's /proc.
+type Options struct {
+	// Root is the root of procfs. Empty means /proc. Through another root only
+	// namespaces with a thread in them can be read, and those that a file
+	// below the root leads to.
+	Root string
+}
+
+// A Source reads sockets from the files of procfs. It keeps nothing open
+// between reads. It is not safe for concurrent use.
+type Source struct {
+	root   string
+	reader *reader
+}
+
+// Open makes the source. It fails where the root is not a directory.
+func Open(opts Options) (*Source, error) {
+	root := filepath.Clean(cmp.Or(opts.Root, "/proc"))
+	info, err := os.Stat(root)
+	if err != nil {
+		return nil, whose.WithHint(fmt.Errorf("open procfs: %w", err), "is procfs mounted at %s?", root)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("open procfs: %s is not a directory", root)
+	}
+	return &Source{root: root, reader: newReader()}, nil
+}
+
+// Name returns "procfs".
+func (s *Source) Name() string { return "procfs" }
+
+// Close gives back nothing: the source keeps nothing open.
+func (s *Source) Close() error { return nil }
+
+// Read appends the sockets of the namespaces of q.Visit to snap. q.PIDs is not
+// applied. Where the time of ctx runs out, what was read so far is the answer,
+// with a gap.
+func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot) error {
+	s.reader.begin(q, snap)
+	defer s.reader.end()
+	if len(q.Visit) == 0 {
+		note(snap, whose.Gap{Kind: whose.GapNamespaces, Why: "no way into any network namespace was given"})
+	}
+	for i := range q.Visit {
+		ref := &q.Visit[i]
+		if len(q.NetNS) > 0 && !slices.Contains(q.NetNS, ref.Inode) || slices.Contains(snap.NetNS, ref.Inode) {
+			continue
+		}
+		err := s.readNetNS(ctx, ref)
+		if cause := ctx.Err(); cause != nil {
+			note(snap, whose.Gap{Kind: whose.GapDeadline, Why: cause.Error()})
+			return nil
+		}
+		switch {
+		case err == nil:
+			snap.NetNS = append(snap.NetNS, ref.Inode)
+		case !errors.Is(err, errGone):
+			note(snap, gapOf(err))
+		}
+	}
+	return nil
+}
+
+// errGone: the thread, file or namespace is not there any more.
+var errGone = errors.New("gone")
+
+// readNetNS reads one namespace by the first way that leads into it. Where
+// each of them has gone, it looks for another thread that is in it; the
+// namespace is gone (errGone) where there is none.
+func (s *Source) readNetNS(ctx context.Context, ref *whose.NetNSRef) error {
+	if ref.TID == 0 && ref.Path == "" {
+		return errors.New("no process is in it and no file leads to it")
+	}
+	if ref.TID != 0 {
+		if err := s.readThread(ctx, ref.TID, ref.Inode); !errors.Is(err, errGone) {
+			return err
+		}
+	}
+	if ref.Path != "" {
+		if err := s.readPath(ctx, ref); !errors.Is(err, errGone) {
+			return err
+		}
+	}
+	for tid := range s.threadsIn(ctx, ref.Inode) {
+		if err := s.readThread(ctx, tid, ref.Inode); !errors.Is(err, errGone) {
+			return err
+		}
+	}
+	return errGone
+}
+
+// readThread reads the namespace through a thread that is in it.
+func (s *Source) readThread(ctx context.Context, tid, inode uint32) error {
+	dir := filepath.Join(s.root, strconv.FormatUint(uint64(tid), 10))
+	return s.readDir(ctx, filepath.Join(dir, "net"), inode, func() error {
+		switch found, err := nsInode(filepath.Join(dir, "ns", "net")); {
+		case errors.Is(err, fs.ErrPermission):
+			return nil // its files may be read although its namespace may not be asked for
+		case err != nil || found != inode:
+			return errGone
+		}
+		return nil
+	})
+}
+
+// readPath enters the namespace on a thread of its own and reads it there.
+func (s *Source) readPath(ctx context.Context, ref *whose.NetNSRef) error {
+	if s.root != "/proc" && !strings.HasPrefix(ref.Path, s.root+"/") {
+		return fmt.Errorf("no process is in it, and %s is not below %s", ref.Path, s.root)
+	}
+	return inNetNS(ref.Path, ref.Inode, func() error {
+		return s.readDir(ctx, "/proc/thread-self/net", ref.Inode, func() error { return nil })
+	})
+}
+
+// readDir reads the wanted files of dir, a directory "net". The function check
+// returns errGone once dir does not show the namespace any more; an open file
+// goes on to show the namespace that it was opened in.
+func (s *Source) readDir(ctx context.Context, dir string, inode uint32, check func() error) error {
+	if err := check(); err != nil {
+		return err
+	}
+	found := false
+	for i := range kinds {
+		k := &kinds[i]
+		q := s.reader.query
+		if !q.Protos.Allows(uint8(k.proto)) || !q.Families.Allows(uint8(k.family)) {
+			continue
+		}
+		err := s.readKind(ctx, dir, k, inode, check)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // this kernel has not this protocol, or all is gone
+			continue
+		case err != nil:
+			return err
+		}
+		found = true
+	}
+	if !found {
+		if _, err := os.Stat(dir); err != nil {
+			return errGone
+		}
+	}
+	return check()
+}
+
+// readKind reads one file. The kernel finds its place in the UDP tables again
+// by counting from the start, so that with each socket that goes a row is
+// missed: a file that came in several pieces is read once more.
+func (s *Source) readKind(ctx context.Context, dir string, k *kind, inode uint32, check func() error) error {
+	pieces, err := s.readOnce(ctx, dir, k, inode, check)
+	if err == nil && pieces > 1 && k.proto != whose.TCP {
+		_, err = s.readOnce(ctx, dir, k, inode, check)
+	}
+	return err
+}
+
+func (s *Source) readOnce(ctx context.Context, dir string, k *kind, inode uint32, check func() error) (int, error) {
+	path := dir + "/" + k.name
+	f, err := os.Open(path)
+	if errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.ENXIO) {
+		return 0, errGone
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if err := check(); err != nil {
+		return 0, err
+	}
+	return s.reader.readFile(ctx, f, path, k, inode)
+}
+
+// nsInode reads the namespace that a link like /proc/PID/ns/net names.
+func nsInode(link string) (uint32, error) {
+	target, err := os.Readlink(link)
+	if err != nil {
+		return 0, err
+	}
+	digits, ok := strings.CutPrefix(target, "net:[")
+	if digits, ok = strings.CutSuffix(digits, "]"); !ok {
+		return 0, fmt.Errorf("%s: link %q: want net:[N]", link, target)
+	}
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%s: link %q: want net:[N]", link, target)
+	}
+	return uint32(n), nil
+}
+
+// gapOf says why a namespace could not be read, and what to do.
+func gapOf(err error) whose.Gap {
+	g := whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: err.Error(), Hint: whose.Hint(err)}
+	if errors.Is(err, fs.ErrPermission) {
+		g.Why = "permission denied"
+		if g.Hint == "" {
+			g.Hint = "run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE"
+		}
+	}
+	return g
+}
+
+// note adds a gap; one of the same kind and cause is counted up.
+func note(snap *whose.Snapshot, g whose.Gap) {
+	for i := range snap.Gaps {
+		if have := &snap.Gaps[i]; have.Kind == g.Kind && have.Why == g.Why {
+			have.Count += g.Count
+			return
+		}
+	}
+	snap.Gaps = append(snap.Gaps, g)
+}

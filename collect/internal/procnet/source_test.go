@@ -1,0 +1,278 @@
+package procnet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+const header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+
+func tcpLine(port, state int, inode uint64) string {
+	return fmt.Sprintf("   0: 0100007F:%04X 0200007F:0050 %02X 00000000:00000000 00:00000000 00000000     0        0 %d 1 0\n", port, state, inode)
+}
+
+// fakeRoot makes a root of procfs with one thread, 7, in namespace 4026531840.
+func fakeRoot(t testing.TB, files map[string]string) string {
+	root := t.TempDir()
+	for name, text := range files {
+		write(t, filepath.Join(root, "7", "net", name), text)
+	}
+	link(t, "net:[4026531840]", filepath.Join(root, "7", "ns", "net"))
+	return root
+}
+
+func write(t testing.TB, path, text string) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func link(t testing.TB, target, path string) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t testing.TB, root string, q whose.Query) *whose.Snapshot {
+	t.Helper()
+	source, err := Open(Options{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap := new(whose.Snapshot)
+	if err := source.Read(context.Background(), &q, snap); err != nil {
+		t.Fatal(err)
+	}
+	return snap
+}
+
+func inodes(snap *whose.Snapshot) []uint64 {
+	var all []uint64
+	for _, s := range snap.Sockets {
+		all = append(all, s.Inode)
+	}
+	return all
+}
+
+var visit7 = []whose.NetNSRef{{Inode: 4026531840, TID: 7}}
+
+func TestRead_MalformedLineIsAGap(t *testing.T) {
+	root := fakeRoot(t, map[string]string{"tcp": header + tcpLine(1, 1, 11) + "   1: torn\n" + "\n" + tcpLine(2, 1, 12)})
+	snap := read(t, root, whose.Query{Visit: visit7})
+	if got := inodes(snap); !slices.Equal(got, []uint64{11, 12}) {
+		t.Errorf("inodes %v, want 11 and 12: a malformed line hid others", got)
+	}
+	want := []whose.Gap{{Kind: whose.GapSockets, Count: 2,
+		Why: root + `/7/net/tcp:3: line "   1: torn": want at least 10 columns, not 2`}}
+	if diff := cmp.Diff(want, snap.Gaps); diff != "" {
+		t.Errorf("wrong gaps (-want +got):\n%s", diff)
+	}
+	if !slices.Equal(snap.NetNS, []uint32{4026531840}) || snap.Sockets[0].NetNS != 4026531840 {
+		t.Errorf("namespaces %v, socket's %d", snap.NetNS, snap.Sockets[0].NetNS)
+	}
+}
+
+func TestRead_Duplicates(t *testing.T) {
+	root := fakeRoot(t, map[string]string{
+		"tcp": header + tcpLine(1, 1, 11) + tcpLine(2, 6, 0) + tcpLine(1, 1, 11) + tcpLine(2, 6, 0) + tcpLine(3, 6, 0)})
+	snap := read(t, root, whose.Query{Visit: append(visit7, visit7...)})
+	if got := inodes(snap); !slices.Equal(got, []uint64{11, 0, 0}) || len(snap.Gaps) != 0 {
+		t.Errorf("inodes %v, want 11 and two without; gaps %v", got, snap.Gaps)
+	}
+}
+
+func TestRead_Query(t *testing.T) {
+	udp := strings.Replace(tcpLine(5, 7, 31), "0200007F:0050", "00000000:0000", 1)
+	root := fakeRoot(t, map[string]string{
+		"tcp": header + tcpLine(1, 1, 11) + tcpLine(2, 10, 12), "udp": header + udp, "udplite": header + tcpLine(9, 1, 41)})
+	tests := []struct {
+		name string
+		q    whose.Query
+		want []uint64
+	}{
+		{"all", whose.Query{}, []uint64{11, 12, 31, 41}},
+		{"protocol", whose.Query{Protos: whose.SetOf(whose.UDP)}, []uint64{31}},
+		{"mptcp is not told apart", whose.Query{Protos: whose.SetOf(whose.MPTCP)}, nil},
+		{"family", whose.Query{Families: whose.SetOf(whose.IPv6)}, nil},
+		{"state", whose.Query{States: whose.SetOf(whose.Listen, whose.Unconn)}, []uint64{12, 31}},
+		{"any", whose.Query{Any: []whose.Endpoints{{LocalPorts: whose.PortRange{First: 2, Last: 5}},
+			{Local: netip.MustParsePrefix("10.0.0.0/8")}}}, []uint64{12, 31}},
+		{"other namespace", whose.Query{NetNS: []uint32{1}}, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.q.Visit = visit7
+			snap := read(t, root, test.q)
+			if got := inodes(snap); !slices.Equal(got, test.want) || len(snap.Gaps) != 0 {
+				t.Errorf("inodes %v, want %v; gaps %v", got, test.want, snap.Gaps)
+			}
+		})
+	}
+}
+
+func TestRead_AnotherWay(t *testing.T) {
+	root := fakeRoot(t, map[string]string{"tcp": header + tcpLine(1, 1, 11)})
+	// 8 has moved to another namespace, 9 has gone.
+	write(t, filepath.Join(root, "8", "net", "tcp"), header+tcpLine(1, 1, 99))
+	link(t, "net:[4026531841]", filepath.Join(root, "8", "ns", "net"))
+	for _, tid := range []uint32{8, 9} {
+		snap := read(t, root, whose.Query{Visit: []whose.NetNSRef{{Inode: 4026531840, TID: tid}}})
+		if got := inodes(snap); !slices.Equal(got, []uint64{11}) || len(snap.Gaps) != 0 {
+			t.Errorf("by thread %d: inodes %v, want 11; gaps %v", tid, got, snap.Gaps)
+		}
+	}
+	snap := read(t, root, whose.Query{Visit: []whose.NetNSRef{{Inode: 5, TID: 9}}})
+	if len(snap.Sockets)+len(snap.Gaps)+len(snap.NetNS) != 0 {
+		t.Errorf("a namespace that is gone: %+v", snap)
+	}
+}
+
+func TestRead_NoWay(t *testing.T) {
+	root := fakeRoot(t, nil)
+	tests := []struct {
+		name  string
+		visit []whose.NetNSRef
+		want  whose.Gap
+	}{
+		{"nothing to visit", nil, whose.Gap{Kind: whose.GapNamespaces, Why: "no way into any network namespace was given"}},
+		{"no way", []whose.NetNSRef{{Inode: 5}, {Inode: 6}},
+			whose.Gap{Kind: whose.GapNamespaces, Count: 2, Why: "no process is in it and no file leads to it"}},
+		{"a file of this host for another", []whose.NetNSRef{{Inode: 5, Path: "/run/netns/web"}},
+			whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: "no process is in it, and /run/netns/web is not below " + root}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			snap := read(t, root, whose.Query{Visit: test.visit})
+			if diff := cmp.Diff([]whose.Gap{test.want}, snap.Gaps); diff != "" {
+				t.Errorf("wrong gaps (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRead_Deadline(t *testing.T) {
+	root := fakeRoot(t, map[string]string{"tcp": header + tcpLine(1, 1, 11)})
+	source, err := Open(Options{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
+	defer cancel()
+	snap := new(whose.Snapshot)
+	if err := source.Read(ctx, &whose.Query{Visit: visit7}, snap); err != nil {
+		t.Fatal(err)
+	}
+	want := []whose.Gap{{Kind: whose.GapDeadline, Why: context.DeadlineExceeded.Error()}}
+	if diff := cmp.Diff(want, snap.Gaps); diff != "" || len(snap.NetNS) != 0 {
+		t.Errorf("namespaces %v, wrong gaps (-want +got):\n%s", snap.NetNS, diff)
+	}
+}
+
+func TestOpen_Errors(t *testing.T) {
+	if _, err := Open(Options{Root: filepath.Join(t.TempDir(), "none")}); err == nil || whose.Hint(err) == "" {
+		t.Errorf("no directory: error %v, hint %q", err, whose.Hint(err))
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, "")
+	if _, err := Open(Options{Root: file}); err == nil {
+		t.Error("a file was taken for a root of procfs")
+	}
+}
+
+// TestReadFile_Pieces reads the same text in pieces of every kind: what is cut
+// must not matter.
+func TestReadFile_Pieces(t *testing.T) {
+	text := header
+	var want []uint64
+	for i := range 500 {
+		want = append(want, uint64(i+1))
+		text += tcpLine(i, 1, uint64(i+1))
+	}
+	long := strings.Repeat("x", bufferSize+10) + "\n"
+	tests := []struct {
+		name string
+		file io.Reader
+		bad  int
+	}{
+		{"whole", strings.NewReader(text), 0},
+		{"byte by byte", iotest.OneByteReader(strings.NewReader(text)), 0},
+		{"halves", iotest.HalfReader(strings.NewReader(text)), 0},
+		{"end with the data", iotest.DataErrReader(strings.NewReader(text)), 0},
+		{"last line not ended", strings.NewReader(strings.TrimSuffix(text, "\n")), 0},
+		{"a line longer than the buffer", strings.NewReader(header + long + strings.TrimPrefix(text, header)), 1},
+		{"nothing but one", io.MultiReader(strings.NewReader(text), strings.NewReader(strings.TrimSuffix(long, "\n"))), 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var snap whose.Snapshot
+			r := newReader()
+			r.begin(&whose.Query{}, &snap)
+			if _, err := r.readFile(context.Background(), test.file, "tcp", &kinds[0], 1); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, inodes(&snap)); diff != "" || r.badLines != test.bad {
+				t.Errorf("%d malformed lines (%v), want %d; inodes (-want +got):\n%s", r.badLines, r.firstBad, test.bad, diff)
+			}
+		})
+	}
+}
+
+func TestReadFile_NoAllocationPerSession(t *testing.T) {
+	text := header + strings.Repeat(tcpLine(1, 1, 11)+tcpLine(2, 6, 0), 1000)
+	var snap whose.Snapshot
+	r := newReader()
+	q := &whose.Query{}
+	file := strings.NewReader("")
+	pass := func() {
+		snap.Reset()
+		r.begin(q, &snap)
+		file.Reset(text)
+		if _, err := r.readFile(context.Background(), file, "tcp", &kinds[0], 1); err != nil {
+			t.Fatal(err)
+		}
+		r.end()
+	}
+	pass()
+	if allocs := testing.AllocsPerRun(10, pass); allocs > 0 {
+		t.Errorf("%v allocations for 2,000 lines, want none", allocs)
+	}
+}
+
+func BenchmarkReadFile_10k(b *testing.B) {
+	var text strings.Builder
+	text.WriteString(header)
+	for i := range 10000 {
+		text.WriteString(tcpLine(i, 1, uint64(i+1)))
+	}
+	var snap whose.Snapshot
+	r := newReader()
+	file := strings.NewReader("")
+	b.ReportAllocs()
+	for b.Loop() {
+		snap.Reset()
+		r.begin(&whose.Query{}, &snap)
+		file.Reset(text.String())
+		if _, err := r.readFile(context.Background(), file, "tcp", &kinds[0], 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

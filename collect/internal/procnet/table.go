@@ -1,0 +1,168 @@
+package procnet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// bufferSize is the memory for reading. The kernel gives at most about a page
+// for each read of these files, however much is asked for; the rest of it is
+// for a line that is longer than any of the kernel's.
+const bufferSize = 64 << 10
+
+// A tuple identifies a socket that has no inode.
+type tuple struct {
+	local, remote         [16]byte
+	netns                 uint32
+	localPort, remotePort uint16
+	proto                 whose.Proto
+	family                whose.Family
+}
+
+// A reader turns the files of a pass into sockets. Its memory is used again in
+// the next pass.
+type reader struct {
+	order  byteOrder
+	buf    []byte
+	query  *whose.Query
+	snap   *whose.Snapshot
+	inodes map[uint64]struct{}
+	tuples map[tuple]struct{}
+	// badLines counts malformed lines, and firstBad quotes the first.
+	badLines int
+	firstBad error
+}
+
+func newReader() *reader {
+	return &reader{
+		order: hostOrder(), buf: make([]byte, bufferSize),
+		inodes: make(map[uint64]struct{}), tuples: make(map[tuple]struct{}),
+	}
+}
+
+// begin makes the reader ready for a pass.
+func (r *reader) begin(q *whose.Query, snap *whose.Snapshot) {
+	clear(r.inodes)
+	clear(r.tuples)
+	r.query, r.snap, r.badLines, r.firstBad = q, snap, 0, nil
+}
+
+// end notes what could not be understood.
+func (r *reader) end() {
+	if r.badLines > 0 {
+		r.snap.Gaps = append(r.snap.Gaps, whose.Gap{Kind: whose.GapSockets, Count: r.badLines, Why: r.firstBad.Error()})
+	}
+	r.query, r.snap = nil, nil
+}
+
+// readFile appends the sockets of one file to the snapshot. path is for
+// messages. It returns in how many pieces the kernel gave the file: between
+// two pieces the table may change, and rows then come twice or not at all.
+func (r *reader) readFile(ctx context.Context, f io.Reader, path string, k *kind, netns uint32) (pieces int, err error) {
+	line, kept, skipping := 0, 0, false
+	for {
+		if err := ctx.Err(); err != nil {
+			return pieces, err
+		}
+		n, err := f.Read(r.buf[kept:])
+		if n > 0 {
+			pieces++
+		}
+		data := r.buf[:kept+n]
+		for {
+			end := bytes.IndexByte(data, '\n')
+			if end < 0 {
+				break
+			}
+			line++
+			if !skipping {
+				r.addLine(data[:end], path, line, k, netns)
+			}
+			data, skipping = data[end+1:], false
+		}
+		if err != nil {
+			if len(data) > 0 && !skipping {
+				r.addLine(data, path, line+1, k, netns)
+			}
+			if errors.Is(err, io.EOF) {
+				return pieces, nil
+			}
+			return pieces, err
+		}
+		kept = copy(r.buf, data)
+		if kept == len(r.buf) { // no line of the kernel's is this long
+			if !skipping {
+				r.bad(path, line+1, malformed("line", data, "a newline"))
+			}
+			kept, skipping = 0, true
+		}
+	}
+}
+
+// addLine appends the socket of a line, if it is wanted and new.
+func (r *reader) addLine(text []byte, path string, line int, k *kind, netns uint32) {
+	if line == 1 && isHeader(text) {
+		return
+	}
+	s, err := k.parseLine(text, r.order)
+	if err != nil {
+		r.bad(path, line, err)
+		return
+	}
+	if !r.query.States.Allows(uint8(s.State)) || !r.meetsAny(&s) {
+		return
+	}
+	s.NetNS = netns
+	if r.isNew(&s) {
+		r.snap.Sockets = append(r.snap.Sockets, s)
+	}
+}
+
+func isHeader(text []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(text, " "), []byte("sl "))
+}
+
+// bad counts a malformed line.
+func (r *reader) bad(path string, line int, err error) {
+	r.badLines++
+	if r.firstBad == nil {
+		r.firstBad = fmt.Errorf("%s:%d: %w", path, line, err)
+	}
+}
+
+// isNew reports whether the socket was not met before in this pass, and notes
+// it: by its inode or, where it has none, by its two ends.
+func (r *reader) isNew(s *whose.Socket) bool {
+	if s.Inode != 0 {
+		before := len(r.inodes)
+		r.inodes[s.Inode] = struct{}{}
+		return len(r.inodes) != before
+	}
+	before := len(r.tuples)
+	r.tuples[tuple{
+		local: s.Local, remote: s.Remote, netns: s.NetNS,
+		localPort: s.LocalPort, remotePort: s.RemotePort, proto: s.Proto, family: s.Family,
+	}] = struct{}{}
+	return len(r.tuples) != before
+}
+
+// meetsAny reports whether the socket meets one of the conditions on its ends.
+func (r *reader) meetsAny(s *whose.Socket) bool {
+	if len(r.query.Any) == 0 {
+		return true
+	}
+	local := netip.AddrPortFrom(netip.AddrFrom16(s.Local).Unmap(), s.LocalPort)
+	remote := netip.AddrPortFrom(netip.AddrFrom16(s.Remote).Unmap(), s.RemotePort)
+	for i := range r.query.Any {
+		if r.query.Any[i].Holds(local, remote) {
+			return true
+		}
+	}
+	return false
+}
