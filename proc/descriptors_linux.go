@@ -1,0 +1,126 @@
+package proc
+
+// The hot loop: reading the links of one descriptor table.
+//
+// Listing a directory of descriptors costs the kernel nearly half of what
+// reading the links costs, and tables are dense. So links are read by number
+// from 0 on, which needs no list, until too many numbers are free; the list is
+// then asked for from there on only. It is in order of the numbers, and its
+// position is the number plus two (proc_readfd_common in the kernel's
+// fs/proc/fd.c). Every number is so either read or listed: nothing that stays
+// open is missed, whatever else is opened and closed meanwhile.
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// fdOffset is what a descriptor's place in the directory is more than its number.
+const fdOffset = 2
+
+// table reads the descriptor table that dir lists. It is that of the thread
+// tid, or of the main thread where tid is zero.
+func (wk *worker) table(dir int, pid, tid uint32) unix.Errno {
+	from := int32(0)
+	if wk.fs.live {
+		var errno unix.Errno
+		if from, errno = wk.probe(dir, pid, tid); errno != 0 || wk.pass.over() {
+			return errno
+		}
+		if _, err := unix.Seek(dir, int64(from)+fdOffset, unix.SEEK_SET); err != nil {
+			from = 0 // a procfs that cannot: list it from the start
+		}
+	}
+	return wk.listed(dir, pid, tid, from)
+}
+
+// probe reads links by number until too many numbers are free, and returns the
+// first that was not tried.
+func (wk *worker) probe(dir int, pid, tid uint32) (int32, unix.Errno) {
+	free := int32(0)
+	for fd := int32(0); ; fd++ {
+		switch errno := wk.descriptor(dir, pid, tid, fd); {
+		case errno == 0:
+			if fd&63 == 63 && wk.pass.over() {
+				return fd, 0
+			}
+		case errno != unix.ENOENT:
+			return fd, errno
+		default:
+			if free++; free > 1+fd>>4 {
+				return fd + 1, 0
+			}
+		}
+	}
+}
+
+// listed reads the links that the directory lists from where it stands, from
+// the descriptor from on.
+func (wk *worker) listed(dir int, pid, tid uint32, from int32) unix.Errno {
+	var failure unix.Errno
+	count := 0
+	errno := entries(dir, wk.names, func(name []byte) bool {
+		n, ok := parseUint(name)
+		if !ok || n > 1<<30 || int32(n) < from {
+			return true
+		}
+		if errno := wk.descriptor(dir, pid, tid, int32(n)); errno != 0 && errno != unix.ENOENT {
+			failure = errno
+			return false
+		}
+		count++
+		return count&63 != 0 || !wk.pass.over()
+	})
+	if failure != 0 {
+		return failure
+	}
+	return errno
+}
+
+// descriptor reads one link and notes what it leads to. ENOENT: the number is
+// free.
+func (wk *worker) descriptor(dir int, pid, tid uint32, fd int32) unix.Errno {
+	n, errno := readlinkat(dir, wk.name.set("", int64(fd), ""), wk.link[:])
+	if errno != 0 {
+		return errno
+	}
+	wk.links++
+	link := wk.link[:n]
+	if inode, ok := ParseSocketLink(link); ok {
+		wk.socket(inode, pid, fd)
+	} else if wk.pass.opt.WantNetNS {
+		if inode, ok := ParseNetNSLink(link); ok {
+			wk.heldNetNS(inode, pid, tid, fd)
+		}
+	}
+	return 0
+}
+
+// socket notes that a process holds a socket, where it is wanted.
+func (wk *worker) socket(inode uint64, pid uint32, fd int32) {
+	p := wk.pass
+	if p.opt.Want != nil {
+		slot := p.opt.Want.slot(inode)
+		if slot < 0 {
+			return
+		}
+		if p.found != nil && p.found[slot].CompareAndSwap(false, true) {
+			wk.slots = append(wk.slots, slot)
+			p.remaining.Add(-1)
+		}
+	}
+	wk.holdings = append(wk.holdings, whose.Holding{Inode: inode, PID: pid, FD: fd})
+}
+
+// heldNetNS notes a network namespace that a descriptor refers to.
+func (wk *worker) heldNetNS(inode, pid, tid uint32, fd int32) {
+	if _, met := wk.known[inode]; met {
+		return
+	}
+	if wk.known == nil {
+		wk.known = make(map[uint32]netNS)
+	}
+	wk.known[inode] = netNS{}
+	wk.netns = append(wk.netns, whose.NetNSRef{Inode: inode, Path: wk.fdPath(pid, tid, fd)})
+}

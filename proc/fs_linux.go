@@ -1,0 +1,239 @@
+package proc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// An FS is an open procfs, or a tree that looks like one. It is safe for
+// concurrent use. Whoever opened it closes it.
+type FS struct {
+	root string
+	dir  int // the root directory, O_PATH
+	// live tells that it is a procfs of this kernel, where directories can be
+	// read from any place on; own, that it also is of our pid namespace, so
+	// that its process ids mean the same to other system calls.
+	live, own bool
+
+	mu      sync.Mutex
+	workers []*worker // idle, with their buffers
+	boot    time.Time // zero until it was read
+	mounts  mountCache
+}
+
+// Open opens the procfs at root; "" means /proc.
+func Open(root string) (*FS, error) {
+	if root == "" {
+		root = "/proc"
+	}
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("open procfs: %w", err)
+	}
+	dir, err := unix.Open(root, openPath, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open procfs: %w", &fs.PathError{Op: "open", Path: root, Err: err})
+	}
+	f := &FS{root: root, dir: dir}
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(dir, &st); err == nil {
+		f.live = uint64(st.Type) == unix.PROC_SUPER_MAGIC
+	}
+	f.own = f.live && f.ownPIDs()
+	return f, nil
+}
+
+// ownPIDs reports whether the root numbers processes as our own pid namespace
+// does: seen from there, we have no number in a namespace further down.
+func (f *FS) ownPIDs() bool {
+	b, err := f.readFile("self/status", maxStatus)
+	if err != nil {
+		return false
+	}
+	s, err := ParseStatus(b)
+	return err == nil && s.PID == uint32(unix.Getpid()) && s.PIDDepth <= 1
+}
+
+// Close gives the descriptor back. No walk may be under way.
+func (f *FS) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.workers = nil
+	f.mounts.close()
+	if f.dir < 0 {
+		return fmt.Errorf("close procfs: %w", fs.ErrClosed)
+	}
+	err := unix.Close(f.dir)
+	f.dir = -1
+	if err != nil {
+		return fmt.Errorf("close procfs: %w", err)
+	}
+	return nil
+}
+
+// Root returns the path of the root: "/proc".
+func (f *FS) Root() string { return f.root }
+
+// Own reports whether the root is a live procfs of the caller's own pid
+// namespace, so that its process ids mean the same to system calls.
+func (f *FS) Own() bool { return f.own }
+
+// path returns the path of a file under the root, for messages and for others.
+func (f *FS) path(rel string) string { return f.root + "/" + rel }
+
+// readFile reads at most limit bytes of a file under the root.
+func (f *FS) readFile(rel string, limit int) ([]byte, error) {
+	fd, err := unix.Openat(f.dir, rel, openFile, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: f.path(rel), Err: err}
+	}
+	defer closeFD(fd)
+	b, errno := readAll(fd, limit)
+	if errno != 0 {
+		return nil, &fs.PathError{Op: "read", Path: f.path(rel), Err: errno}
+	}
+	return b, nil
+}
+
+// readAll reads fd to its end, at most limit bytes.
+func readAll(fd, limit int) ([]byte, unix.Errno) {
+	b := make([]byte, 0, min(limit, 4096))
+	for len(b) < limit {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, min(len(b), limit-len(b)))
+		}
+		space := b[len(b):min(cap(b), limit)]
+		n, errno := read(fd, space)
+		b = b[:len(b)+n]
+		if errno != 0 {
+			return b, errno
+		}
+		if n < len(space) {
+			break
+		}
+	}
+	return b, 0
+}
+
+// pids appends the process ids that the root lists.
+func (f *FS) pids(dst []uint32, buf []byte) ([]uint32, error) {
+	fd, err := unix.Openat(f.dir, ".", openDir, 0)
+	if err != nil {
+		return dst, fmt.Errorf("list processes: %w", &fs.PathError{Op: "open", Path: f.root, Err: err})
+	}
+	defer closeFD(fd)
+	errno := entries(fd, buf, func(name []byte) bool {
+		if pid, ok := parsePID(name); ok {
+			dst = append(dst, pid)
+		}
+		return true
+	})
+	if errno != 0 {
+		return dst, fmt.Errorf("list processes: %w", &fs.PathError{Op: "read", Path: f.root, Err: errno})
+	}
+	return dst, nil
+}
+
+// BootTime returns when the host was started, by whole seconds (btime of
+// /proc/stat). It is read once, so that start times stay the same when the
+// clock is set. Where the root has no stat (mount option subset=pid), the
+// clocks are asked.
+func (f *FS) BootTime() (time.Time, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.boot.IsZero() {
+		return f.boot, nil
+	}
+	b, err := f.readFile("stat", maxTable)
+	if errors.Is(err, fs.ErrNotExist) && f.live {
+		f.boot, err = bootByClock()
+		return f.boot, err
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read boot time: %w", err)
+	}
+	seconds, err := ParseBootTime(b)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w", f.path("stat"), err)
+	}
+	f.boot = time.Unix(seconds, 0)
+	return f.boot, nil
+}
+
+func bootByClock() (time.Time, error) {
+	var now, up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
+		return time.Time{}, fmt.Errorf("read boot time: %w", err)
+	}
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &now); err != nil {
+		return time.Time{}, fmt.Errorf("read boot time: %w", err)
+	}
+	return time.Unix(0, now.Nano()-up.Nano()).Truncate(time.Second), nil
+}
+
+// StartTime converts a start in clock ticks since boot to a point in time, an
+// exact multiple of 10 ms.
+func (f *FS) StartTime(ticks uint64) (time.Time, error) {
+	boot, err := f.BootTime()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return startTime(boot, ticks), nil
+}
+
+// hidden returns the gap of a root whose mount option hides processes from us.
+// Every pid namespace has a process 1, so its absence tells.
+func (f *FS) hidden() (whose.Gap, bool) {
+	var st unix.Statx_t
+	var name cname
+	if !f.live || !gone(statx(f.dir, name.set("", 1, ""), unix.STATX_TYPE, &st)) {
+		return whose.Gap{}, false
+	}
+	why := "hidden by the mount of " + f.root
+	if b, err := f.readFile("self/mountinfo", maxTable); err == nil {
+		if opt := hidepidOf(b, f.root); opt != "" {
+			why += " (hidepid=" + opt + ")"
+		}
+	}
+	return whose.Gap{Kind: whose.GapProcesses, Why: why,
+		Hint: "run as root, or as a member of the group that the mount's option gid= names"}, true
+}
+
+// hidepidOf returns the value of hidepid of the procfs mounted at root.
+func hidepidOf(mountinfo []byte, root string) string {
+	value := ""
+	for line := range bytes.Lines(mountinfo) {
+		m, err := ParseMount(line)
+		if err != nil || m.Type != "proc" || m.Point != root {
+			continue
+		}
+		value = m.Option("hidepid")
+	}
+	return value
+}
+
+// pidPath returns PID/rest.
+func pidPath(pid uint32, rest string) string {
+	return strconv.FormatUint(uint64(pid), 10) + "/" + rest
+}
+
+// stopOn sets stop when ctx ends, until the returned function is called.
+func stopOn(ctx context.Context, stop func()) (release func()) {
+	if ctx.Done() == nil {
+		return func() {}
+	}
+	end := context.AfterFunc(ctx, stop)
+	return func() { end() }
+}

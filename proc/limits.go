@@ -1,0 +1,31 @@
+package proc
+
+import (
+	"time"
+)
+
+// Bounds on what is read of a file: what lies beyond cannot be of use, and
+// some of it is made by whoever runs the process.
+const (
+	// maxStat is more than any /proc/PID/stat: 52 numbers and a name of 64 bytes.
+	maxStat = 1536
+	// maxStatus is more than the part of /proc/PID/status that is used, but
+	// for the list of groups, which comes after it.
+	maxStatus = 4096
+	// maxCmdline bounds a command line.
+	maxCmdline = 4096
+	// maxCgroup bounds /proc/PID/cgroup: a dozen hierarchies with long paths.
+	maxCgroup = 64 << 10
+	// maxTable bounds tables of the host: mounts, users, /proc/stat.
+	maxTable = 16 << 20
+)
+
+// tick is the unit of start times in /proc: USER_HZ is 100.
+const tick = 10 * time.Millisecond
+
+// startTime returns the point in time that lies ticks after boot.
+func startTime(boot time.Time, ticks uint64) time.Time {
+	// Past any host's uptime; a damaged number must not wrap around.
+	const most = uint64(1<<63-1) / uint64(tick)
+	return boot.Add(time.Duration(min(ticks, most)) * tick)
+}

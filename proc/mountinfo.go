@@ -1,0 +1,74 @@
+package proc
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// A Mount is what is used of one line of /proc/PID/mountinfo.
+type Mount struct {
+	// Root is what of the file system is mounted: "/", or "net:[4026532177]"
+	// for a network namespace that is held by its mount.
+	Root string
+	// Point is where it is mounted, under the root of the process.
+	Point string
+	// Type is the type of the file system: "nsfs".
+	Type string
+	// Options are those of the file system: "rw,hidepid=invisible".
+	Options string
+}
+
+// Option returns the value of an option name=value, "" where it is not set.
+func (m *Mount) Option(name string) string {
+	for opt := range strings.SplitSeq(m.Options, ",") {
+		if key, value, _ := strings.Cut(opt, "="); key == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// ParseMount parses one line of /proc/PID/mountinfo.
+func ParseMount(line []byte) (Mount, error) {
+	var words [6][]byte
+	rest := bytes.TrimRight(line, "\n")
+	for i := range words {
+		words[i], rest = nextWord(rest)
+	}
+	// Optional fields end with a single dash; none of them is one.
+	var word []byte
+	for word, rest = nextWord(rest); string(word) != "-"; word, rest = nextWord(rest) {
+		if len(word) == 0 {
+			return Mount{}, fmt.Errorf("mount: want fields, a dash and three more, got %.120q", line)
+		}
+	}
+	fsType, rest := nextWord(rest)
+	_, rest = nextWord(rest) // the device
+	options, _ := nextWord(rest)
+	if len(words[4]) == 0 || len(fsType) == 0 {
+		return Mount{}, fmt.Errorf("mount: want fields, a dash and three more, got %.120q", line)
+	}
+	return Mount{Root: unescapeOctal(words[3]), Point: unescapeOctal(words[4]),
+		Type: unescapeOctal(fsType), Options: string(options)}, nil
+}
+
+// unescapeOctal undoes the kernel's escapes: "\040" for a space. What is not
+// such an escape stays as it is.
+func unescapeOctal(b []byte) string {
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b)
+	}
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		if b[i] == '\\' && i+3 < len(b) && isOctal(b[i+1], '3') && isOctal(b[i+2], '7') && isOctal(b[i+3], '7') {
+			out = append(out, (b[i+1]-'0')<<6|(b[i+2]-'0')<<3|(b[i+3]-'0'))
+			i += 3
+			continue
+		}
+		out = append(out, b[i])
+	}
+	return string(out)
+}
+
+func isOctal(c, most byte) bool { return '0' <= c && c <= most }

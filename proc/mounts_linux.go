@@ -1,0 +1,6 @@
+package proc
+
+// mountCache keeps nothing yet.
+type mountCache struct{}
+
+func (*mountCache) close() {}

@@ -1,0 +1,3 @@
+package proc
+
+type netNS struct{}

@@ -1,0 +1,88 @@
+package proc
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// A Stat is what is used of /proc/PID/stat.
+type Stat struct {
+	PID    uint32
+	Parent uint32
+	// Comm is the name in the parentheses, any bytes.
+	Comm []byte
+	// State is its letter: 'Z' for one whose main thread has exited.
+	State byte
+	// Kernel tells that it is a kernel thread.
+	Kernel bool
+	// Threads counts its threads.
+	Threads uint64
+	// Start is when it started, in clock ticks of 10 ms since boot.
+	Start uint64
+}
+
+// kernelThread is PF_KTHREAD of the kernel's include/linux/sched.h.
+const kernelThread = 0x00200000
+
+// ParseStat parses the content of /proc/PID/stat. Comm refers to b. The name
+// may hold anything, parentheses and newlines too: it ends at the last ')'.
+func ParseStat(b []byte) (Stat, error) {
+	var s Stat
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if open < 1 || end < open {
+		return s, fmt.Errorf("name in parentheses: want one in %.120q", b)
+	}
+	var ok bool
+	if s.PID, ok = parsePID(bytes.TrimSpace(b[:open])); !ok {
+		return s, fmt.Errorf("pid: want a number in %.120q", b)
+	}
+	s.Comm = b[open+1 : end]
+	return s, s.parseRest(b[end+1:])
+}
+
+// parseRest parses the fields behind the name; the first is field 3.
+func (s *Stat) parseRest(rest []byte) error {
+	for field := 3; field <= 22; field++ {
+		var word []byte
+		word, rest = nextWord(rest)
+		var ok bool
+		var n uint64
+		switch field {
+		case 3:
+			if ok = len(word) == 1; ok {
+				s.State = word[0]
+			}
+		case 4:
+			n, ok = parseUint(word)
+			s.Parent = uint32(n)
+		case 9:
+			n, ok = parseUint(word)
+			s.Kernel = n&kernelThread != 0
+		case 20:
+			s.Threads, ok = parseUint(word)
+		case 22:
+			s.Start, ok = parseUint(word)
+		default:
+			ok = len(word) > 0
+		}
+		if !ok {
+			return fmt.Errorf("field %d: got %.40q", field, word)
+		}
+	}
+	return nil
+}
+
+// nextWord parts the first word of b, which spaces end, from the rest.
+func nextWord(b []byte) (word, rest []byte) {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	for i, c := range b {
+		if isSpace(c) {
+			return b[:i], b[i+1:]
+		}
+	}
+	return b, nil
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' }

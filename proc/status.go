@@ -1,0 +1,70 @@
+package proc
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// A Status is what is used of /proc/PID/status.
+type Status struct {
+	// PID is the id of the thread group (Tgid).
+	PID uint32
+	// UID is the effective user id.
+	UID uint32
+	// PIDDepth counts the pid namespaces in which the process has a number,
+	// from that of the procfs down (NSpid, since Linux 4.1); 0 where the
+	// kernel does not tell.
+	PIDDepth int
+}
+
+// ParseStatus parses the content of /proc/PID/status, of which the end may be
+// missing. The kernel escapes newlines in the name, so that no name can pass
+// for another line.
+func ParseStatus(b []byte) (Status, error) {
+	var s Status
+	var havePID, haveUID bool
+	number := 0
+	for line := range bytes.Lines(b) {
+		number++
+		key, value, _ := bytes.Cut(line, []byte(":"))
+		switch string(key) {
+		case "Tgid":
+			word, _ := nextWord(value)
+			if s.PID, havePID = parsePID(word); !havePID {
+				return s, fmt.Errorf("line %d: Tgid: got %.40q", number, value)
+			}
+		case "Uid":
+			_, rest := nextWord(value)
+			word, _ := nextWord(rest)
+			n, ok := parseUint(word)
+			if !ok || n > 1<<32-1 {
+				return s, fmt.Errorf("line %d: Uid: want four numbers, got %.80q", number, value)
+			}
+			s.UID, haveUID = uint32(n), true
+		case "NSpid":
+			s.PIDDepth = len(bytes.Fields(value))
+		}
+	}
+	if !havePID || !haveUID {
+		return s, fmt.Errorf("lines Tgid and Uid: want both in %.120q", b)
+	}
+	return s, nil
+}
+
+// ParseBootTime returns btime of /proc/stat, in seconds since 1970.
+func ParseBootTime(b []byte) (int64, error) {
+	number := 0
+	for line := range bytes.Lines(b) {
+		number++
+		rest, found := bytes.CutPrefix(line, []byte("btime "))
+		if !found {
+			continue
+		}
+		n, ok := parseUint(bytes.TrimSpace(rest))
+		if !ok || n > 1<<40 {
+			return 0, fmt.Errorf("line %d: btime: want seconds, got %.40q", number, rest)
+		}
+		return int64(n), nil
+	}
+	return 0, fmt.Errorf("line btime: want one in %d lines", number)
+}

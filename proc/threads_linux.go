@@ -1,0 +1,111 @@
+package proc
+
+import (
+	"cmp"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// taskLinks is what the number of links of /proc/PID/task is more than that of
+// threads (proc_task_getattr in the kernel's fs/proc/base.c).
+const taskLinks = 2
+
+// threads returns how many threads the process has, of which dir is one of the
+// directories. Where nobody tells it returns 2: more than one is possible.
+func (wk *worker) threads(dir int) int {
+	if !wk.fs.live {
+		return 2
+	}
+	if errno := statx(dir, wk.name.set("../task", -1, ""), unix.STATX_NLINK, &wk.sx); errno != 0 {
+		return 2
+	}
+	return int(wk.sx.Nlink) - taskLinks
+}
+
+// threadTables reads the descriptor tables of the threads that have one of
+// their own. Where the kernel does not compare tables for us (kcmp), each
+// thread's is read, and what was met before is left out.
+func (wk *worker) threadTables(dir int, pid uint32, before int) outcome {
+	if errno := wk.listThreads(dir); errno != 0 {
+		return wk.because(pid, errno)
+	}
+	wk.reps = append(wk.reps[:0], pid)
+	tables := 1
+	for _, tid := range wk.tids {
+		if tid == pid || wk.sameTable(tid) {
+			continue
+		}
+		table, errno := openat(dir, wk.name.set("../task/", int64(tid), "/fd"), openDir)
+		if errno == 0 {
+			errno = wk.table(table, pid, tid)
+			closeFD(table)
+		}
+		switch {
+		case errno == 0:
+			tables++
+			wk.reps = append(wk.reps, tid)
+		case gone(errno): // the thread exited
+		default:
+			return wk.because(pid, errno)
+		}
+		if wk.pass.over() {
+			break
+		}
+	}
+	if tables > 1 {
+		wk.holdings = unique(wk.holdings, before)
+	}
+	return looked
+}
+
+// listThreads sets the threads of the process, of which dir is a directory.
+func (wk *worker) listThreads(dir int) unix.Errno {
+	wk.tids = wk.tids[:0]
+	tasks, errno := openat(dir, wk.name.set("../task", -1, ""), openDir)
+	if errno != 0 {
+		return errno
+	}
+	defer closeFD(tasks)
+	return entries(tasks, wk.names, func(name []byte) bool {
+		if tid, ok := parsePID(name); ok {
+			wk.tids = append(wk.tids, tid)
+		}
+		return true
+	})
+}
+
+// maxReps bounds the tables that a thread's is compared with.
+const maxReps = 16
+
+// sameTable reports whether the kernel says that the thread shares a table
+// that was read already.
+func (wk *worker) sameTable(tid uint32) bool {
+	if !wk.fs.own {
+		return false
+	}
+	for _, rep := range wk.reps[:min(len(wk.reps), maxReps)] {
+		same, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(rep), uintptr(tid), kcmpFiles, 0, 0, 0)
+		if errno == 0 && same == 0 {
+			return true
+		}
+		if denied(errno) || errno == unix.ENOSYS {
+			return false
+		}
+	}
+	return false
+}
+
+// kcmpFiles is KCMP_FILES of the kernel's include/uapi/linux/kcmp.h.
+const kcmpFiles = 2
+
+// unique removes from holdings[before:] what stands there twice.
+func unique(holdings []whose.Holding, before int) []whose.Holding {
+	own := holdings[before:]
+	slices.SortFunc(own, func(a, b whose.Holding) int {
+		return cmp.Or(cmp.Compare(a.Inode, b.Inode), cmp.Compare(a.FD, b.FD))
+	})
+	return holdings[:before+len(slices.Compact(own))]
+}

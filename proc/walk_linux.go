@@ -1,0 +1,196 @@
+package proc
+
+// The walk over all processes: how it is parted among workers and put together
+// again. What is done for one process is in worker_linux.go, what is done for
+// one descriptor in descriptors_linux.go, which is the hot loop.
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// pass is what the workers of one walk share.
+type pass struct {
+	fs   *FS
+	opt  *WalkOptions
+	pids []uint32
+	next atomic.Int64 // the place in pids of the next process to look into
+	stop atomic.Bool  // the context has ended
+
+	// Where opt.FirstOwner: which slots of opt.Want were found, and how many
+	// were not.
+	found     []atomic.Bool
+	remaining atomic.Int64
+}
+
+// over reports whether the walk has to end.
+func (p *pass) over() bool {
+	return p.stop.Load() || p.found != nil && p.remaining.Load() == 0
+}
+
+// Walk looks into the descriptors of all processes, or of those that opt names,
+// and appends to w what it finds. Descriptors of processes that it may not look
+// into, exit and the like are counted in w. An error means that there is no
+// answer, but for that of ctx: then w holds what was found until ctx ended.
+//
+// It needs nothing for processes of the caller's own user, CAP_SYS_PTRACE for
+// others.
+func (f *FS) Walk(ctx context.Context, opt WalkOptions, w *Walk) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("walk processes: %w", err)
+	}
+	p := &pass{fs: f, opt: &opt}
+	workers := f.takeWorkers(1)
+	defer func() { f.giveWorkers(workers) }()
+	if err := p.list(workers[0]); err != nil {
+		return err
+	}
+	if opt.Want != nil && opt.FirstOwner {
+		p.found = make([]atomic.Bool, len(opt.Want.slots))
+		p.remaining.Store(int64(opt.Want.Len()))
+	}
+	defer stopOn(ctx, func() { p.stop.Store(true) })()
+
+	workers = append(workers, f.takeWorkers(p.workers()-1)...)
+	each(workers, func(wk *worker) { wk.walk(p) })
+	for _, wk := range workers {
+		wk.addTo(w)
+	}
+	p.finish(w, workers)
+	if p.stop.Load() {
+		return fmt.Errorf("walk processes: %w", ctx.Err())
+	}
+	return nil
+}
+
+// list sets the processes to look into.
+func (p *pass) list(wk *worker) error {
+	if p.opt.PIDs == nil {
+		var err error
+		p.pids, err = p.fs.pids(wk.pids[:0], wk.names)
+		wk.pids = p.pids
+		return err
+	}
+	p.pids = append(wk.pids[:0], p.opt.PIDs...)
+	slices.Sort(p.pids)
+	p.pids = slices.Compact(p.pids)
+	wk.pids = p.pids
+	return nil
+}
+
+// workers returns how many shall work: no more than there are processes.
+func (p *pass) workers() int {
+	n := p.opt.Workers
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	return max(1, min(n, len(p.pids)))
+}
+
+// finish adds to w what is said of the walk as a whole.
+func (p *pass) finish(w *Walk, workers []*worker) {
+	w.Early = p.found != nil && p.remaining.Load() == 0
+	if w.Denied > 0 {
+		w.Gaps = append(w.Gaps, whose.Gap{Kind: whose.GapProcesses, Count: w.Denied,
+			Why: "permission denied", Hint: ptraceHint})
+	}
+	for _, wk := range workers {
+		for _, failure := range wk.failures {
+			w.Gaps = addGap(w.Gaps, whose.Gap{Kind: whose.GapProcesses, Count: 1, Why: failure.Error()})
+		}
+	}
+	if p.opt.PIDs == nil && !w.Early {
+		if gap, hidden := p.fs.hidden(); hidden {
+			w.Gaps = append(w.Gaps, gap)
+		}
+	}
+	slices.SortFunc(w.NetNS, compareNetNS)
+	w.NetNS = slices.CompactFunc(w.NetNS, func(a, b whose.NetNSRef) bool { return a.Inode == b.Inode })
+}
+
+const ptraceHint = "run as root, or with the capability CAP_SYS_PTRACE"
+
+// addGap adds a gap; one of the same kind and cause is counted up.
+func addGap(gaps []whose.Gap, g whose.Gap) []whose.Gap {
+	for i := range gaps {
+		if gaps[i].Kind == g.Kind && gaps[i].Why == g.Why {
+			gaps[i].Count += g.Count
+			return gaps
+		}
+	}
+	return append(gaps, g)
+}
+
+func compareNetNS(a, b whose.NetNSRef) int {
+	if a.Inode != b.Inode {
+		if a.Inode < b.Inode {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(a.Path, b.Path)
+}
+
+// each lets every worker work at once and waits for all.
+func each(workers []*worker, work func(*worker)) {
+	if len(workers) == 1 {
+		work(workers[0])
+		return
+	}
+	var wg sync.WaitGroup
+	for _, wk := range workers {
+		wg.Go(func() { work(wk) })
+	}
+	wg.Wait()
+}
+
+// takeWorkers returns n workers with their buffers.
+func (f *FS) takeWorkers(n int) []*worker {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	taken := make([]*worker, 0, n+1)
+	for range n {
+		if last := len(f.workers) - 1; last >= 0 {
+			taken = append(taken, f.workers[last])
+			f.workers = f.workers[:last]
+			continue
+		}
+		taken = append(taken, newWorker(f))
+	}
+	return taken
+}
+
+// giveWorkers keeps workers for the next walk.
+func (f *FS) giveWorkers(workers []*worker) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, wk := range workers {
+		wk.reset()
+		if len(f.workers) < maxIdle && f.dir >= 0 {
+			f.workers = append(f.workers, wk)
+		}
+	}
+}
+
+// maxIdle bounds the workers that are kept between walks.
+const maxIdle = 64
+
+// failure notes that a process could not be looked into for a reason that is
+// neither its exit nor permission: descriptors or memory ran out.
+func (wk *worker) failure(what string, errno unix.Errno) {
+	if len(wk.failures) < maxFailures {
+		wk.failures = append(wk.failures, fmt.Errorf("%s: %w", what, errno))
+	}
+}
+
+// maxFailures bounds the failures that one worker notes.
+const maxFailures = 1 << 16

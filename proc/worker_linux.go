@@ -1,0 +1,235 @@
+package proc
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A worker looks into processes, one after the other. Its buffers live as long
+// as the FS and are used again.
+type worker struct {
+	fs   *FS
+	pass *pass
+
+	name  cname             // the file asked for now
+	names []byte            // what getdents gave
+	link  [linkSize]byte    // where a link leads
+	text  [maxStatus]byte   // what a small file holds
+	sx    unix.Statx_t      //
+	pids  []uint32          // the processes of the pass, in the first worker
+	tids  []uint32          // the threads of the process
+	reps  []uint32          // one thread for each descriptor table of the process
+	known map[uint32]netNS  // network namespaces met so far
+	mnts  map[uint32]uint32 // mount namespaces met so far, with a process in each
+	slots []int             // of Want, claimed by the process looked into now
+
+	holdings  []whose.Holding
+	tasks     []whose.Task
+	netns     []whose.NetNSRef
+	processes int
+	denied    int
+	gone      int
+	links     int
+	failures  []error
+}
+
+// linkSize is room for "socket:[18446744073709551615]"; of a longer link no
+// more is of use.
+const linkSize = 40
+
+// namesSize is the room for directory entries, some 2,700 descriptors.
+const namesSize = 64 << 10
+
+func newWorker(f *FS) *worker { return &worker{fs: f, names: make([]byte, namesSize)} }
+
+// reset empties the worker and keeps its memory.
+func (wk *worker) reset() {
+	wk.pass = nil
+	wk.holdings, wk.tasks = wk.holdings[:0], wk.tasks[:0]
+	clear(wk.netns)
+	wk.netns, wk.failures = wk.netns[:0], nil
+	wk.processes, wk.denied, wk.gone, wk.links = 0, 0, 0, 0
+	clear(wk.known)
+	clear(wk.mnts)
+}
+
+// addTo appends what the worker found to w.
+func (wk *worker) addTo(w *Walk) {
+	w.Holdings = append(w.Holdings, wk.holdings...)
+	w.Tasks = append(w.Tasks, wk.tasks...)
+	w.NetNS = append(w.NetNS, wk.netns...)
+	w.Processes += wk.processes
+	w.Denied += wk.denied
+	w.Gone += wk.gone
+	w.Links += wk.links
+}
+
+// walk looks into processes until none is left.
+func (wk *worker) walk(p *pass) {
+	wk.pass = p
+	for !p.over() {
+		i := p.next.Add(1) - 1
+		if i >= int64(len(p.pids)) {
+			return
+		}
+		wk.process(p.pids[i])
+	}
+}
+
+// outcome says how looking into a process ended.
+type outcome uint8
+
+const (
+	looked    outcome = iota // its descriptors were read
+	skipped                  // it was not asked for, or holds nothing by nature
+	wasGone                  // it exited
+	wasDenied                // we may not look
+	failed                   // neither; noted
+)
+
+// process looks into one process and counts how it ended. What was found in a
+// process that is gone before its start time was read is taken back: nobody
+// could say whose it was.
+func (wk *worker) process(pid uint32) {
+	before := len(wk.holdings)
+	wk.slots = wk.slots[:0]
+	result := wk.look(pid)
+	switch result {
+	case looked:
+		wk.processes++
+		return
+	case wasGone:
+		wk.gone++
+	case wasDenied:
+		wk.denied++
+	}
+	wk.holdings = wk.holdings[:before]
+	for _, slot := range wk.slots {
+		wk.pass.found[slot].Store(false)
+		wk.pass.remaining.Add(1)
+	}
+}
+
+// look reads the descriptors of a process. A descriptor of one of its
+// directories stays open the while: what is read through it is of this very
+// process, also when its number is given to another.
+func (wk *worker) look(pid uint32) outcome {
+	if wk.pass.opt.PIDs != nil || wk.pass.opt.Process != nil {
+		if !wk.asked(pid) {
+			return skipped
+		}
+	}
+	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/fd"), openDir)
+	if errno != 0 {
+		return wk.withoutTable(pid, errno)
+	}
+	defer closeFD(dir)
+	before := len(wk.holdings)
+	if errno := wk.table(dir, pid, 0); errno != 0 {
+		return wk.because(pid, errno)
+	}
+	if threads := wk.threads(dir); threads > 1 {
+		if result := wk.threadTables(dir, pid, before); result != looked {
+			return result
+		}
+	}
+	return wk.task(dir, pid, before)
+}
+
+// asked reports whether the process is one that the options ask for.
+func (wk *worker) asked(pid uint32) bool {
+	opt := wk.pass.opt
+	if opt.PIDs != nil {
+		n, errno := readAt(wk.fs.dir, wk.name.set("", int64(pid), "/status"), wk.text[:])
+		s, err := ParseStatus(wk.text[:n])
+		if errno == 0 && err == nil && s.PID != pid {
+			return false // a thread: found as a directory, though none is listed
+		}
+	}
+	if opt.Process == nil {
+		return true
+	}
+	n, errno := readAt(wk.fs.dir, wk.name.set("", int64(pid), "/comm"), wk.text[:])
+	if errno != 0 {
+		return false
+	}
+	return opt.Process(pid, string(trimNewline(wk.text[:n])))
+}
+
+// because says what errno means for a process, and notes a failure.
+func (wk *worker) because(pid uint32, errno unix.Errno) outcome {
+	switch {
+	case gone(errno):
+		return wasGone
+	case denied(errno):
+		return wasDenied
+	}
+	wk.failure("read "+wk.fs.path(pidPath(pid, "fd")), errno)
+	return failed
+}
+
+// withoutTable is for a process whose descriptors cannot be listed. A kernel
+// thread has none, nor has a zombie, unless it is the main thread of a process
+// whose other threads live on.
+func (wk *worker) withoutTable(pid uint32, errno unix.Errno) outcome {
+	if !denied(errno) {
+		return wk.because(pid, errno)
+	}
+	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
+	if errno != 0 {
+		return wk.because(pid, errno)
+	}
+	defer closeFD(dir)
+	n, errno := readAt(dir, wk.name.set("../stat", -1, ""), wk.text[:maxStat])
+	if errno != 0 {
+		return wk.because(pid, errno)
+	}
+	s, err := ParseStat(wk.text[:n])
+	switch {
+	case err != nil:
+		return wasDenied
+	case s.Kernel:
+		return skipped
+	case s.State != 'Z' && s.State != 'X':
+		return wasDenied
+	case s.Threads <= 1:
+		return skipped
+	}
+	before := len(wk.holdings)
+	if result := wk.threadTables(dir, pid, before); result != looked {
+		return result
+	}
+	return wk.task(dir, pid, before)
+}
+
+// task notes the process itself, where it holds anything.
+func (wk *worker) task(dir int, pid uint32, before int) outcome {
+	if len(wk.holdings) == before {
+		return looked
+	}
+	n, errno := readAt(dir, wk.name.set("../stat", -1, ""), wk.text[:maxStat])
+	if errno != 0 {
+		return wk.because(pid, errno)
+	}
+	s, err := ParseStat(wk.text[:n])
+	if err != nil {
+		wk.failures = append(wk.failures, wrapFile(wk.fs.path(pidPath(pid, "stat")), err))
+		return failed
+	}
+	t := whose.Task{PID: pid, Start: s.Start}
+	copy(t.Comm[:len(t.Comm)-1], s.Comm)
+	wk.tasks = append(wk.tasks, t)
+	return looked
+}
+
+// fdPath returns the path of a descriptor, of a thread where tid is not zero.
+func (wk *worker) fdPath(pid, tid uint32, fd int32) string {
+	rest := "fd/" + strconv.Itoa(int(fd))
+	if tid != 0 {
+		rest = "task/" + pidPath(tid, rest)
+	}
+	return wk.fs.path(pidPath(pid, rest))
+}
