@@ -1,0 +1,169 @@
+package render
+
+import (
+	"bytes"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// ownerSeparator stands between the values of several owners in one cell. It
+// is escaped in the values, so that a cell can be taken apart.
+const ownerSeparator = ';'
+
+// csvFraming is RFC 4180 but for the line ends, which are a bare LF.
+//
+// Text is made visible as by [AppendSafe], so a cell never spans lines. Text
+// that a spreadsheet would take for a formula gets an apostrophe before it;
+// numbers, addresses and names of states are left as they are. A field of the
+// owners has the values of all of them, parted by semicolons, in the order of
+// the owners, so that the first of "pid" belongs to the first of "comm".
+func csvFraming(fields []*whose.Field, noHeader bool) framing {
+	return cellFraming(fields, noHeader, ',', quoteCSV)
+}
+
+// tsvFraming is lines of cells parted by tabs, without quotes. Text is made
+// safe as in CSV, and a backslash of the text itself is doubled, so that cells
+// can be turned back.
+func tsvFraming(fields []*whose.Field, noHeader bool) framing {
+	return cellFraming(fields, noHeader, '\t', nil)
+}
+
+// cellFraming makes lines of cells; quote, if there is one, mends the cell that
+// begins at an offset.
+func cellFraming(fields []*whose.Field, noHeader bool, comma byte, quote func([]byte, int) []byte) framing {
+	enc := cellEncoder{fields: fields, comma: comma, quote: quote, backslash: quote == nil}
+	f := framing{newEncoder: func() encoder {
+		own := enc
+		return own.append
+	}}
+	if !noHeader {
+		for i, field := range fields {
+			if i > 0 {
+				f.head = append(f.head, comma)
+			}
+			f.head = append(f.head, field.Name...)
+		}
+		f.head = append(f.head, '\n')
+	}
+	return f
+}
+
+// A cellEncoder writes a session as a line of cells.
+type cellEncoder struct {
+	fields    []*whose.Field
+	comma     byte
+	quote     func([]byte, int) []byte
+	backslash bool
+	scratch   []byte
+}
+
+func (e *cellEncoder) append(dst []byte, s *whose.Session) []byte {
+	for i, f := range e.fields {
+		if i > 0 {
+			dst = append(dst, e.comma)
+		}
+		dst = e.appendCell(dst, f, s)
+	}
+	return append(dst, '\n')
+}
+
+// appendCell appends one cell; a value that is not known is an empty cell.
+func (e *cellEncoder) appendCell(dst []byte, f *whose.Field, s *whose.Session) []byte {
+	start := len(dst)
+	if !f.PerOwner() {
+		v := f.Value(s)
+		dst = e.appendValue(dst, &v, false)
+	} else {
+		owners := f.OwnersOf(s)
+		for i := range owners {
+			if i > 0 {
+				dst = append(dst, ownerSeparator)
+			}
+			v := f.OwnerValue(&owners[i])
+			dst = e.appendValue(dst, &v, true)
+		}
+	}
+	if f.Kind == whose.KindText {
+		dst = disarm(dst, start)
+	}
+	if e.quote != nil && (f.Kind == whose.KindText || f.PerOwner()) {
+		dst = e.quote(dst, start)
+	}
+	return dst
+}
+
+// appendValue appends one value, safe and on one line.
+func (e *cellEncoder) appendValue(dst []byte, v *whose.Value, ofOwner bool) []byte {
+	switch v.Kind {
+	case whose.KindText:
+		return e.appendText(dst, v.Text, ofOwner)
+	case whose.KindDuration:
+		return whose.Value{Kind: whose.KindNumber, Num: v.Num / uint64(time.Microsecond)}.Append(dst)
+	case whose.KindTime:
+		return v.Time.UTC().AppendFormat(dst, whose.TimeFormat)
+	}
+	return v.Append(dst)
+}
+
+// appendText appends text with the owners' separator and, for TSV, backslashes escaped.
+func (e *cellEncoder) appendText(dst []byte, s string, ofOwner bool) []byte {
+	if e.backslash && strings.IndexByte(s, '\\') >= 0 {
+		s = strings.ReplaceAll(s, `\`, `\\`)
+	}
+	if !ofOwner || strings.IndexByte(s, ownerSeparator) < 0 {
+		return AppendSafe(dst, s)
+	}
+	e.scratch = AppendSafe(e.scratch[:0], s)
+	for _, c := range e.scratch {
+		if c == ownerSeparator {
+			dst = append(dst, `\x3b`...)
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// disarm puts an apostrophe before a cell that a spreadsheet would take for a
+// formula. The wide forms are those that Japanese spreadsheets know.
+func disarm(dst []byte, start int) []byte {
+	if len(dst) == start {
+		return dst
+	}
+	switch r, _ := utf8.DecodeRune(dst[start:]); r {
+	case '=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠':
+		dst = append(dst, 0)
+		copy(dst[start+1:], dst[start:])
+		dst[start] = '\''
+	}
+	return dst
+}
+
+// quoteCSV quotes the cell from start on if anything in it asks for it. A
+// semicolon does too: it is the comma of half the world's spreadsheets.
+func quoteCSV(dst []byte, start int) []byte {
+	cell := dst[start:]
+	if bytes.IndexAny(cell, ",;\"") < 0 && !bytes.HasPrefix(cell, []byte{' '}) {
+		return dst
+	}
+	quotes := bytes.Count(cell, []byte{'"'})
+	for range quotes + 2 {
+		dst = append(dst, 0)
+	}
+	cell = dst[start : len(dst)-quotes-2]
+	to := len(dst) - 1
+	dst[to] = '"'
+	for i := len(cell) - 1; i >= 0; i-- {
+		to--
+		dst[to] = cell[i]
+		if cell[i] == '"' {
+			to--
+			dst[to] = '"'
+		}
+	}
+	dst[start] = '"'
+	return dst
+}

@@ -1,0 +1,99 @@
+package render
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// batchSize is how many sessions are handed to a worker at once.
+const batchSize = 256
+
+// A batch of sessions on its way: filled by the caller, encoded by a worker,
+// written in its turn, and used again.
+type batch struct {
+	sessions []whose.Session
+	out      []byte
+	done     chan struct{}
+}
+
+// A pipeline encodes batches on several goroutines and writes them in order.
+type pipeline struct {
+	current     *batch
+	free        chan *batch
+	work, order chan *batch
+	ended       sync.WaitGroup
+	failed      atomic.Pointer[error]
+}
+
+func startPipeline(out *frameWriter, newEncoder func() encoder, workers int) *pipeline {
+	batches := 2*workers + 2
+	p := &pipeline{
+		free:  make(chan *batch, batches),
+		work:  make(chan *batch, batches),
+		order: make(chan *batch, batches),
+	}
+	for range batches {
+		p.free <- &batch{sessions: make([]whose.Session, 0, batchSize), done: make(chan struct{}, 1)}
+	}
+	p.current = <-p.free
+	for range workers {
+		p.ended.Go(func() { p.encode(newEncoder()) })
+	}
+	p.ended.Go(func() { p.write(out) })
+	return p
+}
+
+// session hands in one session; the error is that of an earlier write.
+func (p *pipeline) session(s *whose.Session) error {
+	p.current.sessions = append(p.current.sessions, *s)
+	if len(p.current.sessions) < batchSize {
+		return nil
+	}
+	p.hand()
+	p.current = <-p.free
+	if err := p.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// hand gives the current batch to the workers. No channel can be full: each
+// has room for every batch.
+func (p *pipeline) hand() {
+	p.order <- p.current
+	p.work <- p.current
+}
+
+// close waits until all that was handed in is written.
+func (p *pipeline) close() {
+	p.hand()
+	close(p.work)
+	close(p.order)
+	p.ended.Wait()
+}
+
+func (p *pipeline) encode(enc encoder) {
+	for b := range p.work {
+		b.out = b.out[:0]
+		for i := range b.sessions {
+			b.out = enc(b.out, &b.sessions[i])
+		}
+		b.done <- struct{}{}
+	}
+}
+
+// write writes the batches in order. After an error it goes on without
+// writing, so that nobody waits for a batch for ever.
+func (p *pipeline) write(out *frameWriter) {
+	for b := range p.order {
+		<-b.done
+		if err := out.sessions(b.out); err != nil && p.failed.Load() == nil {
+			p.failed.Store(&err)
+		}
+		clear(b.sessions)
+		b.sessions = b.sessions[:0]
+		p.free <- b
+	}
+}

@@ -1,0 +1,119 @@
+package render
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxText is how many bytes of one text are shown; the model itself cuts
+// command lines at as much.
+const maxText = 4096
+
+// AppendSafe appends s to dst with everything made visible that could act on a
+// terminal, forge a line, or hide: control characters (C0, DEL, C1) and so
+// escape sequences, line and paragraph separators, bidirectional overrides,
+// zero-width and other invisible characters, code points that mean nothing,
+// and bytes that are no UTF-8.
+//
+// They become \n, \t, \r, \x1b for a byte and \u202e or \U000e0001 for a code
+// point. All other text stays as it is; backslashes too, so the result is made
+// for reading and cannot be turned back. What is longer than 4,096 bytes is
+// cut and ends with "…".
+func AppendSafe(dst []byte, s string) []byte {
+	cut := len(s) > maxText
+	if cut {
+		s = s[:backToRune(s, maxText)]
+	}
+	dst = appendEscaped(dst, s, textEscape)
+	if cut {
+		dst = append(dst, "…"...)
+	}
+	return dst
+}
+
+// Safe returns what AppendSafe appends.
+func Safe(s string) string {
+	if isPlain(s) && len(s) <= maxText {
+		return s
+	}
+	return string(AppendSafe(nil, s))
+}
+
+// isPlain reports whether s is printable ASCII throughout.
+func isPlain(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i]-' ' >= 0x7f-' ' {
+			return false
+		}
+	}
+	return true
+}
+
+// backToRune returns the last start of a code point in s at or before i, so
+// that s[:i] does not end within one.
+func backToRune(s string, i int) int {
+	for n := 0; n < utf8.UTFMax-1 && i > 0 && !utf8.RuneStart(s[i]); n++ {
+		i--
+	}
+	return i
+}
+
+// appendEscaped appends s and has escape write what is not harmless: a code
+// point, or a byte that is no UTF-8.
+func appendEscaped(dst []byte, s string, escape func(dst []byte, r rune, badByte bool) []byte) []byte {
+	start := 0
+	for i := 0; i < len(s); {
+		if s[i]-' ' < 0x7f-' ' {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		bad := r == utf8.RuneError && size == 1
+		if !bad && harmless(r) {
+			i += size
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		if bad {
+			r = rune(s[i])
+		}
+		dst = escape(dst, r, bad)
+		i += size
+		start = i
+	}
+	return append(dst, s[start:]...)
+}
+
+// harmless reports whether a code point is shown as itself: it is visible, or
+// marks its neighbour, and does nothing else. The letters and marks that
+// Unicode says to show as nothing are not.
+func harmless(r rune) bool {
+	return unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// textEscape is the visible form of AppendSafe.
+func textEscape(dst []byte, r rune, badByte bool) []byte {
+	switch {
+	case badByte:
+		return appendHex(append(dst, `\x`...), uint32(r), 2)
+	case r == '\n':
+		return append(dst, `\n`...)
+	case r == '\t':
+		return append(dst, `\t`...)
+	case r == '\r':
+		return append(dst, `\r`...)
+	case r < utf8.RuneSelf:
+		return appendHex(append(dst, `\x`...), uint32(r), 2)
+	case r <= 0xffff:
+		return appendHex(append(dst, `\u`...), uint32(r), 4)
+	}
+	return appendHex(append(dst, `\U`...), uint32(r), 8)
+}
+
+// appendHex appends n in the given number of hexadecimal digits.
+func appendHex(dst []byte, n uint32, digits int) []byte {
+	for shift := 4 * (digits - 1); shift >= 0; shift -= 4 {
+		dst = append(dst, "0123456789abcdef"[n>>shift&0xf])
+	}
+	return dst
+}
