@@ -8,7 +8,7 @@ import (
 // A Session is one TCP or UDP socket of the host as the kernel saw it when it
 // was read, with the processes that own it.
 //
-// A Session is a plain value. The slices in it belong to the answer that it
+// A Session is a plain value of 232 bytes. The slices in it belong to the answer that it
 // came from, are never written again, and may be kept. The zero value is no
 // session of any host.
 type Session struct {

@@ -38,6 +38,9 @@ type Query struct {
 	// Any holds conditions on the two ends: a socket is wanted if it meets at
 	// least one. Empty means no condition.
 	Any []Endpoints
+	// Listeners tells that listeners are wanted whatever Any says: what comes
+	// in is told from what goes out by who listens.
+	Listeners bool
 	// PIDs are the processes whose sockets are wanted; empty means all. A
 	// source that reads descriptors itself then reads those only.
 	PIDs []uint32

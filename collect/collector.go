@@ -1,0 +1,316 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/proc"
+)
+
+// ErrNoField is what errors.Is finds where a field was named that there is not.
+var ErrNoField = errors.New("no such field")
+
+// ErrNoSource is what errors.Is finds where a source was named that there is not.
+var ErrNoSource = errors.New("no such source")
+
+// A Collector makes collections one after the other and reuses buffers,
+// descriptors and loaded programs between them. The zero value works. It is
+// safe for concurrent use: collections that overlap each have their own
+// buffers and take turns at a source. Whoever opened it closes it.
+type Collector struct {
+	mu      sync.Mutex
+	roots   map[string]*proc.FS
+	sources map[sourceKey]*openSource
+	idle    []*pass
+	passes  int
+}
+
+// Open returns a collector. Nothing is opened or read before the first
+// collection.
+func Open() *Collector { return &Collector{} }
+
+// Close gives back what the collector holds. A collection that is under way
+// must have ended.
+func (c *Collector) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, s := range c.sources {
+		if s.source != nil {
+			errs = append(errs, s.source.Close())
+		}
+	}
+	for _, fs := range c.roots {
+		errs = append(errs, fs.Close())
+	}
+	c.roots, c.sources, c.idle = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Sessions makes one collection and returns its sessions, in order. The
+// collection is made when the iteration begins. An error ends it; a partial
+// answer is no error, but stands in Options.Coverage. Sessions may be kept.
+func Sessions(ctx context.Context, opts *Options) iter.Seq2[whose.Session, error] {
+	return func(yield func(whose.Session, error) bool) {
+		c := Open()
+		defer c.Close()
+		c.Sessions(ctx, opts)(yield)
+	}
+}
+
+// Append makes one collection and appends its sessions to dst, in order. On an
+// error it returns dst as it was.
+func Append(ctx context.Context, dst []whose.Session, opts *Options) ([]whose.Session, error) {
+	c := Open()
+	defer c.Close()
+	return c.Append(ctx, dst, opts)
+}
+
+// Sessions is as the function Sessions, with the collector's buffers and
+// sources.
+func (c *Collector) Sessions(ctx context.Context, opts *Options) iter.Seq2[whose.Session, error] {
+	return func(yield func(whose.Session, error) bool) {
+		p, err := c.collect(ctx, opts)
+		if err != nil {
+			yield(whose.Session{}, err)
+			return
+		}
+		defer c.giveBack(p)
+		var s whose.Session
+		for i := range p.order.places {
+			p.out.session(p.order.places[i].at, &s)
+			if !yield(s, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Append is as the function Append, with the collector's buffers and sources.
+func (c *Collector) Append(ctx context.Context, dst []whose.Session, opts *Options) ([]whose.Session, error) {
+	p, err := c.collect(ctx, opts)
+	if err != nil {
+		return dst, err
+	}
+	defer c.giveBack(p)
+	at := len(dst)
+	dst = append(dst, make([]whose.Session, len(p.order.places))...)
+	for i := range p.order.places {
+		p.out.session(p.order.places[i].at, &dst[at+i])
+	}
+	return dst, nil
+}
+
+// collect makes one collection.
+func (c *Collector) collect(ctx context.Context, opts *Options) (*pass, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	began := time.Now()
+	fs, err := c.root(opts.Proc)
+	if err != nil {
+		return nil, err
+	}
+	pl, err := newPlan(opts, env(fs.SelfNetNS(), began))
+	if err != nil {
+		return nil, err
+	}
+	p := c.take()
+	p.plan, p.fs = pl, fs
+	if opts.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
+		defer cancel()
+	}
+	if !pl.nothing {
+		if err := c.gather(ctx, p); err != nil {
+			c.giveBack(p)
+			return nil, err
+		}
+	}
+	p.finish(began)
+	return p, nil
+}
+
+// root returns the opened procfs root.
+func (c *Collector) root(path string) (*proc.FS, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if fs := c.roots[path]; fs != nil {
+		return fs, nil
+	}
+	fs, err := proc.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if c.roots == nil {
+		c.roots = make(map[string]*proc.FS)
+	}
+	c.roots[path] = fs
+	return fs, nil
+}
+
+// take returns a pass's buffers, those of an earlier one where there are any.
+func (c *Collector) take() *pass {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.passes++
+	if n := len(c.idle); n > 0 {
+		p := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		return p
+	}
+	return &pass{}
+}
+
+// giveBack keeps a pass's buffers for the next one.
+func (c *Collector) giveBack(p *pass) {
+	p.reset()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = append(c.idle, p)
+}
+
+// A pass is one collection under way: its buffers and what stands in them.
+type pass struct {
+	plan *plan
+	fs   *proc.FS
+	snap whose.Snapshot
+	walk proc.Walk
+	joined
+	derived
+	order orderer
+	out   maker
+	// coverage is the account of this pass.
+	coverage whose.Coverage
+	// refs are the namespaces that were visited.
+	refs []whose.NetNSRef
+	// gone are the inodes that a second look did not find any more.
+	gone map[uint64]bool
+}
+
+// reset empties the pass and keeps its memory.
+func (p *pass) reset() {
+	p.snap.Reset()
+	p.walk.Reset()
+	p.plan, p.fs, p.gone = nil, nil, nil
+	p.coverage = whose.Coverage{}
+	p.refs = p.refs[:0]
+	p.sockets = nil
+	p.out = maker{}
+}
+
+// finish turns what was read into the answer: what follows from the whole, the
+// rest of the filter, the order and the coverage.
+func (p *pass) finish(began time.Time) {
+	p.derive()
+	p.out = p.maker()
+	p.choose()
+	p.sort()
+	p.account(began)
+	if to := p.plan.opts.Coverage; to != nil {
+		*to = p.coverage
+	}
+}
+
+// derive finds directions, peers and reasons, as far as they are needed.
+func (p *pass) derive() {
+	needs := p.plan.needs
+	p.listener, p.peer, p.reason = p.listener[:0], p.peer[:0], p.reason[:0]
+	if needs&(whose.NeedDirection|whose.NeedOwners) != 0 {
+		p.findListeners(p.sockets)
+	}
+	if !needs.Owners() {
+		return
+	}
+	hidden := false
+	for _, g := range p.coverage.Gaps {
+		hidden = hidden || g.Kind == whose.GapProcesses
+	}
+	p.findReasons(&p.joined, hidden, func(inode uint64) bool { return p.gone[inode] })
+	if p.plan.peers {
+		p.findPeers(p.sockets)
+	}
+}
+
+// choose keeps the sockets that meet the question.
+func (p *pass) choose() {
+	p.order.reset(len(p.sockets))
+	pl := p.plan
+	scratch := p.out
+	scratch.scratch = true
+	var s whose.Session
+	narrow := pl.admits() != nil
+	for i := range p.sockets {
+		if !pl.wants(&p.sockets[i]) {
+			continue
+		}
+		if narrow && p.ownerless(i) {
+			continue
+		}
+		if pl.match != nil {
+			scratch.session(uint32(i), &s)
+			if !pl.match.Match(&s) {
+				continue
+			}
+		}
+		p.order.places = append(p.order.places, place{at: uint32(i)})
+	}
+}
+
+// ownerless reports whether no process at all can be named for socket i.
+func (p *pass) ownerless(i int) bool {
+	_, named := p.firstProc(uint32(i))
+	return !named
+}
+
+// firstProc returns the first process that is named for the socket: the first
+// that holds it, or that holds the listener whose queue it is in.
+func (p *pass) firstProc(i uint32) (proc uint32, ok bool) {
+	holders := p.holdersOf(int(i))
+	if len(holders) == 0 && p.reason[i] == whose.ReasonAcceptQueue {
+		holders = p.holdersOf(int(p.listener[i] - 1))
+	}
+	if len(holders) == 0 {
+		return 0, false
+	}
+	return holders[0].proc, true
+}
+
+func (p *pass) sort() {
+	first := func(uint32) (uint32, bool) { return 0, false }
+	if p.plan.needs.Owners() {
+		first = p.firstProc
+	}
+	p.order.byDefault(&p.joined, first)
+	if len(p.plan.order) > 0 {
+		scratch := p.out
+		scratch.scratch = true
+		p.order.byFields(p.plan.order, scratch.session)
+	}
+}
+
+// account completes the coverage.
+func (p *pass) account(began time.Time) {
+	c := &p.coverage
+	c.Sessions = len(p.order.places)
+	c.OwnersAsked = p.plan.needs.Owners()
+	if c.OwnersAsked {
+		for i := range p.order.places {
+			if r := p.reason[p.order.places[i].at]; r == whose.ReasonNone {
+				c.Owned++
+			} else {
+				c.Ownerless[r]++
+			}
+		}
+	}
+	c.Namespaces = max(len(p.snap.NetNS), len(p.refs))
+	c.Duration = time.Since(began)
+}
+
+var _ = filter.Env{}

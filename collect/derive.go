@@ -1,0 +1,235 @@
+package collect
+
+import (
+	"encoding/binary"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// derived holds what follows from all sockets together: who listens where, and
+// so the direction of a session and the owners of one in an accept queue; and
+// which two sockets are the ends of one connection. Flat arrays beside
+// joined.sockets; the memory is used again.
+type derived struct {
+	listeners map[listenKey][]uint32
+	// listener is, for each session that came in by one, its listener's place
+	// plus one. Its siblings of a SO_REUSEPORT group share the address.
+	listener []uint32
+	// peer is the place of the other end plus one; empty where not asked for.
+	peer   []uint32
+	ends   []uint32
+	reason []whose.Reason
+}
+
+// A listenKey is what listeners that may accept the same connection share.
+type listenKey struct {
+	netns    uint32
+	port     uint16
+	datagram bool
+	lite     bool
+}
+
+func keyOf(s *whose.Socket) listenKey {
+	return listenKey{
+		netns: s.NetNS, port: s.LocalPort,
+		datagram: isDatagram(s.Proto), lite: s.Proto == whose.UDPLite,
+	}
+}
+
+// isDatagram parts UDP and UDP-Lite from TCP and MPTCP; an MPTCP listener
+// accepts plain TCP too.
+func isDatagram(p whose.Proto) bool { return p == whose.UDP || p == whose.UDPLite }
+
+func isListener(s *whose.Socket) bool { return s.State == whose.Listen || s.State == whose.Unconn }
+
+// findListeners fills in listeners and, for every other session, its listener.
+func (d *derived) findListeners(sockets []whose.Socket) {
+	if d.listeners == nil {
+		d.listeners = make(map[listenKey][]uint32)
+	}
+	clear(d.listeners)
+	for i := range sockets {
+		if isListener(&sockets[i]) {
+			k := keyOf(&sockets[i])
+			d.listeners[k] = append(d.listeners[k], uint32(i))
+		}
+	}
+	d.listener = zeroed(d.listener, len(sockets))
+	if len(d.listeners) == 0 {
+		return
+	}
+	var lastKey listenKey
+	var last []uint32
+	for i := range sockets {
+		s := &sockets[i]
+		if isListener(s) || s.State == whose.SynSent || s.RemotePort == 0 {
+			continue
+		}
+		if k := keyOf(s); k != lastKey {
+			lastKey, last = k, d.listeners[k]
+		}
+		d.listener[i] = bestListener(sockets, last, s)
+	}
+}
+
+// bestListener returns the place plus one of the listener that takes
+// connections to the local address of s: the one that is bound to just that
+// address before one that is bound to all.
+func bestListener(sockets []whose.Socket, candidates []uint32, s *whose.Socket) uint32 {
+	var best uint32
+	for _, at := range candidates {
+		l := &sockets[at]
+		if l.Local == s.Local {
+			return at + 1
+		}
+		if best == 0 && takes(l, s) {
+			best = at + 1
+		}
+	}
+	return best
+}
+
+// takes reports whether a listener on the unspecified address accepts what
+// comes to the local address of s.
+func takes(l, s *whose.Socket) bool {
+	switch l.Local {
+	case anyIPv4:
+		return isMapped(&s.Local)
+	case anyIPv6:
+		return !isMapped(&s.Local) || l.Flags&whose.SocketV6Only == 0
+	}
+	return false
+}
+
+var (
+	anyIPv6 [16]byte
+	anyIPv4 = [16]byte{10: 0xff, 11: 0xff}
+)
+
+func isMapped(a *[16]byte) bool {
+	return binary.BigEndian.Uint64(a[:8]) == 0 && binary.BigEndian.Uint32(a[8:12]) == 0xffff
+}
+
+// siblings returns the listeners that share the address of the one at place
+// at: itself alone, or its SO_REUSEPORT group, of which nobody outside the
+// kernel can tell which one a connection waits for.
+func (d *derived) siblings(sockets []whose.Socket, at uint32) []uint32 {
+	all := d.listeners[keyOf(&sockets[at])]
+	if len(all) == 1 {
+		return all
+	}
+	var group []uint32
+	for _, other := range all {
+		if sockets[other].Local == sockets[at].Local && sockets[other].Device == sockets[at].Device {
+			group = append(group, other)
+		}
+	}
+	return group
+}
+
+// findPeers pairs the two ends of each connection that has both on this host.
+// One hash for both ends: it does not depend on which is local.
+func (d *derived) findPeers(sockets []whose.Socket) {
+	d.peer = zeroed(d.peer, len(sockets))
+	size := 16
+	for size < 2*len(sockets) {
+		size *= 2
+	}
+	d.ends = zeroed(d.ends, size)
+	mask := uint64(size - 1)
+	for i := range sockets {
+		s := &sockets[i]
+		if s.RemotePort == 0 || isListener(s) {
+			continue
+		}
+		h := hashEnds(s) & mask
+		for ; d.ends[h] != 0; h = (h + 1) & mask {
+			d.pair(sockets, uint32(i), d.ends[h]-1)
+		}
+		d.ends[h] = uint32(i + 1)
+	}
+}
+
+// pair notes that a and b are the ends of one connection, if they are. An end
+// in the same namespace is taken before one in another.
+func (d *derived) pair(sockets []whose.Socket, a, b uint32) {
+	x, y := &sockets[a], &sockets[b]
+	if x.LocalPort != y.RemotePort || x.RemotePort != y.LocalPort || x.Local != y.Remote || x.Remote != y.Local ||
+		isDatagram(x.Proto) != isDatagram(y.Proto) {
+		return
+	}
+	same := x.NetNS == y.NetNS
+	if !same && isLoopback(&x.Local) {
+		return
+	}
+	if d.peer[a] == 0 || same {
+		d.peer[a] = b + 1
+	}
+	if d.peer[b] == 0 || same {
+		d.peer[b] = a + 1
+	}
+}
+
+func isLoopback(a *[16]byte) bool {
+	return isMapped(a) && a[12] == 127 || *a == [16]byte{15: 1}
+}
+
+// hashEnds is the same for both ends of a connection.
+func hashEnds(s *whose.Socket) uint64 {
+	return mix(endWord(&s.Local, s.LocalPort)) + mix(endWord(&s.Remote, s.RemotePort))
+}
+
+func endWord(a *[16]byte, port uint16) uint64 {
+	return binary.LittleEndian.Uint64(a[:8])*31 ^ binary.LittleEndian.Uint64(a[8:]) + uint64(port)*0x9e3779b97f4a7c15
+}
+
+func mix(x uint64) uint64 {
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	return x * 0xd6e8feb86659fd93 >> 7
+}
+
+// findReasons says of each socket that nobody holds why that is. hidden tells
+// that some processes could not be looked into, gone which sockets were no
+// longer there at a second look.
+func (d *derived) findReasons(j *joined, hidden bool, gone func(inode uint64) bool) {
+	d.reason = zeroed(d.reason, len(j.sockets))
+	for i := range j.sockets {
+		if j.first[i] == j.first[i+1] {
+			d.reason[i] = d.reasonOf(&j.sockets[i], d.listener[i] != 0, hidden, gone)
+		}
+	}
+}
+
+func (d *derived) reasonOf(s *whose.Socket, listened, hidden bool, gone func(inode uint64) bool) whose.Reason {
+	switch {
+	case s.Flags&whose.SocketKernel != 0:
+		return whose.ReasonKernel
+	case s.Inode == 0:
+		return reasonWithoutInode(s.State, listened)
+	case gone != nil && gone(s.Inode):
+		return whose.ReasonRaced
+	case s.Flags&whose.SocketNoFile != 0:
+		return whose.ReasonKernel
+	case hidden:
+		return whose.ReasonHidden
+	case s.Flags&whose.SocketFile != 0:
+		return whose.ReasonInFlight
+	}
+	return whose.ReasonUnheld
+}
+
+// reasonWithoutInode tells why a socket belongs to no file: it was closed by
+// its process, or not accepted yet. Closing moves a session out of ESTABLISHED
+// and CLOSE_WAIT, so that in these it is the queue of a listener, or the
+// listener has just gone.
+func reasonWithoutInode(state whose.State, listened bool) whose.Reason {
+	switch {
+	case state != whose.Established && state != whose.CloseWait:
+		return whose.ReasonOrphan
+	case listened:
+		return whose.ReasonAcceptQueue
+	}
+	return whose.ReasonRaced
+}

@@ -1,0 +1,112 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// nameTasks gives the processes that hold something their names and start
+// times, as the walk or the source read them beside the descriptors.
+func (p *pass) nameTasks(tasks []whose.Task) {
+	for i := range tasks {
+		t := &tasks[i]
+		at, ok := p.pids[t.PID]
+		if !ok {
+			continue
+		}
+		process := &p.procs[at]
+		p.starts[at] = t.Start
+		process.StartTime = p.fs.StartTime(t.Start)
+		process.Comm = string(cutNUL(t.Comm[:]))
+	}
+}
+
+func cutNUL(b []byte) []byte {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return b[:i]
+	}
+	return b
+}
+
+// describe reads what else the answer shows of processes, users and
+// namespaces, each once.
+func (p *pass) describe(ctx context.Context) error {
+	needs := p.plan.needs
+	if needs&(whose.NeedCmdline|whose.NeedExe|whose.NeedCreds|whose.NeedCgroup) != 0 {
+		if err := p.enrich(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enrich reads the facts of each owner that were asked for. A process that has
+// ended keeps what is known of it.
+func (p *pass) enrich(ctx context.Context) error {
+	for i := range p.procs {
+		if i%256 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		full, err := p.fs.Process(p.procs[i].PID, p.starts[i], p.plan.needs)
+		if err != nil {
+			continue // it has ended, or its place was taken by another
+		}
+		full.Comm, full.StartTime = p.procs[i].Comm, p.procs[i].StartTime
+		p.procs[i] = full
+	}
+	return nil
+}
+
+// maker returns what makes the sessions of this pass.
+func (p *pass) maker() maker {
+	m := maker{
+		j: &p.joined, d: &p.derived,
+		withOwners: p.plan.needs.Owners(), withPeers: p.plan.peers,
+		devices: p.snap.Devices,
+		tcp:     slices.Clone(p.snap.TCPInfo),
+	}
+	if p.plan.needs.Has(whose.NeedUser) {
+		m.users = p.userNames()
+	}
+	if p.plan.needs.Has(whose.NeedNetNSName) {
+		m.netns = p.netnsNames()
+	}
+	return m
+}
+
+// userNames looks up each uid of the answer once.
+func (p *pass) userNames() map[uint32]string {
+	names := make(map[uint32]string)
+	last, have := uint32(0), false
+	for i := range p.sockets {
+		uid := p.sockets[i].UID
+		if have && uid == last {
+			continue
+		}
+		last, have = uid, true
+		if _, ok := names[uid]; !ok {
+			names[uid] = p.fs.UserName(uid)
+		}
+	}
+	return names
+}
+
+// netnsNames looks up the names of the namespaces that occur.
+func (p *pass) netnsNames() map[uint32]string {
+	present := make(map[uint32]bool)
+	for i := range p.sockets {
+		present[p.sockets[i].NetNS] = true
+	}
+	var refs []whose.NetNSRef
+	for inode := range present {
+		ref := whose.NetNSRef{Inode: inode}
+		if i := slices.IndexFunc(p.refs, func(r whose.NetNSRef) bool { return r.Inode == inode }); i >= 0 {
+			ref = p.refs[i]
+		}
+		refs = append(refs, ref)
+	}
+	return p.fs.NetNSNames(context.Background(), refs)
+}

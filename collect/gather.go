@@ -1,0 +1,230 @@
+package collect
+
+import (
+	"context"
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/proc"
+)
+
+// gather reads the sockets and, where they are asked for, who holds them.
+//
+// A source that meets the descriptors itself answers both at once. With the
+// others sockets are read first and descriptors after: a session that stood
+// the whole time is found by both, one that is opened in between is not in the
+// answer, and one that is closed in between shows no owner and is looked for
+// once more.
+func (c *Collector) gather(ctx context.Context, p *pass) error {
+	if err := p.findNamespaces(ctx); err != nil {
+		return err
+	}
+	s, err := c.read(ctx, p)
+	if err != nil {
+		return err
+	}
+	p.coverage.Pinned = p.snap.Pinned
+	p.unique(p.snap.Sockets)
+	switch {
+	case !p.plan.needs.Owners():
+	case p.snap.FindsOwners:
+		p.coverage.Processes = p.snap.Processes
+		p.attach(p.snap.Holdings, p.plan.admits())
+		p.nameTasks(p.snap.Tasks)
+	default:
+		if err := p.findOwners(ctx, s); err != nil {
+			return err
+		}
+	}
+	for _, g := range p.snap.Gaps {
+		p.coverage.Add(g)
+	}
+	return p.describe(ctx)
+}
+
+// findNamespaces lists the namespaces that the question is about, for sources
+// that have to enter each, and to know the wanted ones by their names.
+func (p *pass) findNamespaces(ctx context.Context) error {
+	if p.plan.opts.NetNS == "self" {
+		self := p.fs.SelfNetNS()
+		p.refs = append(p.refs, whose.NetNSRef{Inode: self})
+		p.plan.query.NetNS = []uint32{self}
+		p.plan.query.Visit = p.refs
+		return nil
+	}
+	refs, gaps, err := p.fs.Namespaces(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range gaps {
+		p.coverage.Add(g)
+	}
+	if p.plan.netns != nil {
+		refs = p.wantedNamespaces(ctx, refs)
+		for _, r := range refs {
+			p.plan.query.NetNS = append(p.plan.query.NetNS, r.Inode)
+		}
+		p.plan.nothing = len(refs) == 0
+	}
+	p.refs = append(p.refs, refs...)
+	p.plan.query.Visit = p.refs
+	return nil
+}
+
+// wantedNamespaces keeps those that the question names.
+func (p *pass) wantedNamespaces(ctx context.Context, refs []whose.NetNSRef) []whose.NetNSRef {
+	names := p.fs.NetNSNames(ctx, refs)
+	return slices.DeleteFunc(refs, func(r whose.NetNSRef) bool {
+		return !p.plan.netns(r.Inode, names[r.Inode])
+	})
+}
+
+// readFrom asks one source the plan's query.
+func (p *pass) readFrom(ctx context.Context, s *openSource) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.source.Read(ctx, &p.plan.query, &p.snap)
+}
+
+// findOwners reads the descriptors of processes for a source that does not,
+// then looks for what that brings to light: namespaces that only a descriptor
+// or a socket holds, and sockets that seemed to have no owner.
+func (p *pass) findOwners(ctx context.Context, s *openSource) error {
+	opts := proc.WalkOptions{
+		PIDs: p.plan.query.PIDs, Process: p.plan.process,
+		WantNetNS: p.plan.netns == nil,
+	}
+	if p.plan.opts.FirstOwner {
+		opts.Want, opts.FirstOwner = p.inodes(), true
+	}
+	if err := p.fs.Walk(ctx, opts, &p.walk); err != nil {
+		return err
+	}
+	if opts.WantNetNS {
+		if err := p.readHeld(ctx, s); err != nil {
+			return err
+		}
+	}
+	p.attach(p.walk.Holdings, p.plan.admits())
+	if err := p.lookAgain(ctx, s); err != nil {
+		return err
+	}
+	p.nameTasks(p.walk.Tasks)
+	p.coverage.Processes = p.walk.Processes
+	for _, g := range p.walk.Gaps {
+		p.coverage.Add(g)
+	}
+	return nil
+}
+
+// inodes returns the set of the sockets' inodes.
+func (p *pass) inodes() *proc.Inodes {
+	set := proc.NewInodes(len(p.sockets))
+	for i := range p.sockets {
+		set.Add(p.sockets[i].Inode)
+	}
+	return set
+}
+
+// visited reports whether the namespace has been read.
+func (p *pass) visited(inode uint32) bool {
+	return slices.ContainsFunc(p.refs, func(r whose.NetNSRef) bool { return r.Inode == inode })
+}
+
+// readHeld reads the namespaces that no process is in, but that a descriptor
+// or a socket of one keeps alive.
+func (p *pass) readHeld(ctx context.Context, s *openSource) error {
+	var more []whose.NetNSRef
+	for _, ref := range p.walk.NetNS {
+		if !p.visited(ref.Inode) {
+			more = append(more, ref)
+			p.refs = append(p.refs, ref)
+		}
+	}
+	more, done := p.heldBySockets(more)
+	defer done()
+	if len(more) == 0 {
+		return nil
+	}
+	query := p.plan.query
+	query.Visit = more
+	p.snap.Sockets = p.sockets
+	s.mu.Lock()
+	err := s.source.Read(ctx, &query, &p.snap)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	p.unique(p.snap.Sockets)
+	return nil
+}
+
+// lookAgain looks once more for the owners of sockets that nobody seemed to
+// hold. First whether they are still there, which tells most of them; only for
+// those that are, descriptors are read a second time.
+func (p *pass) lookAgain(ctx context.Context, s *openSource) error {
+	if p.walk.Denied > 0 || len(p.plan.query.PIDs) > 0 || p.plan.process != nil || p.plan.opts.FirstOwner {
+		return nil // others may hold them whom this walk did not look into
+	}
+	missing := p.missing()
+	if missing.Len() == 0 {
+		return nil
+	}
+	standing, err := p.standing(ctx, s, missing)
+	if err != nil || standing.Len() == 0 {
+		return err
+	}
+	if err := p.fs.Walk(ctx, proc.WalkOptions{Want: standing}, &p.walk); err != nil {
+		return err
+	}
+	p.attach(p.walk.Holdings, p.plan.admits())
+	if missing = p.missing(); missing.Len() > 0 {
+		_, err = p.standing(ctx, s, missing)
+	}
+	return err
+}
+
+// missing returns the sockets that have a file and that nobody holds, without
+// those that are known to be gone.
+func (p *pass) missing() *proc.Inodes {
+	set := proc.NewInodes(0)
+	for i := range p.sockets {
+		if inode := p.sockets[i].Inode; inode != 0 && len(p.holdersOf(i)) == 0 && !p.gone[inode] {
+			set.Add(inode)
+		}
+	}
+	return set
+}
+
+// standing reads the sockets again and returns which of the wanted ones are
+// still there; the others are noted as gone.
+func (p *pass) standing(ctx context.Context, s *openSource, wanted *proc.Inodes) (*proc.Inodes, error) {
+	var again whose.Snapshot
+	query := p.plan.query
+	query.Visit = p.refs
+	s.mu.Lock()
+	err := s.source.Read(ctx, &query, &again)
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	found := proc.NewInodes(wanted.Len())
+	for i := range again.Sockets {
+		if inode := again.Sockets[i].Inode; wanted.Has(inode) {
+			found.Add(inode)
+		}
+	}
+	for i := range p.sockets {
+		if inode := p.sockets[i].Inode; wanted.Has(inode) && !found.Has(inode) {
+			p.noteGone(inode)
+		}
+	}
+	return found, nil
+}
+
+func (p *pass) noteGone(inode uint64) {
+	if p.gone == nil {
+		p.gone = make(map[uint64]bool)
+	}
+	p.gone[inode] = true
+}

@@ -1,0 +1,169 @@
+package collect
+
+import (
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A joined answer: sockets, each once, and beside each the descriptors by
+// which processes hold it. Everything is in flat arrays without pointers, and
+// the memory is used again for the next pass.
+type joined struct {
+	sockets []whose.Socket
+	index   inodeIndex
+
+	// holders[first[i]:first[i+1]] hold socket i, by PID and descriptor.
+	first   []uint32
+	holders []holder
+
+	// procs are the processes that hold anything; pids finds them.
+	procs []whose.Process
+	// starts are their start times in ticks, 0 where not known.
+	starts []uint64
+	pids   map[uint32]uint32
+}
+
+// A holder is a process, by its place in procs, and a descriptor of it.
+type holder struct {
+	proc uint32
+	fd   int32
+}
+
+// unique makes each socket of the snapshot stand once, in place, and indexes
+// those that have an inode. A socket that is read again with each of its
+// descriptors keeps what was read first.
+func (j *joined) unique(sockets []whose.Socket) {
+	j.index.reset(len(sockets))
+	kept := 0
+	for i := range sockets {
+		inode := sockets[i].Inode
+		if inode != 0 {
+			if j.index.find(sockets, inode) >= 0 {
+				continue
+			}
+			j.index.add(inode, kept)
+		}
+		if kept != i {
+			sockets[kept] = sockets[i]
+		}
+		kept++
+	}
+	j.sockets = sockets[:kept]
+}
+
+// extend adds sockets that were read after the others. It returns how many of
+// them were not known before.
+func (j *joined) extend(all []whose.Socket) int {
+	before := len(j.sockets)
+	j.unique(all)
+	return len(j.sockets) - before
+}
+
+// attach sorts holdings to their sockets: a counting sort, since the places
+// are known. Holdings of sockets that are not in the answer are dropped, and
+// one that was read twice counts once. admit, where it is not nil, tells which
+// processes are wanted.
+func (j *joined) attach(holdings []whose.Holding, admit func(pid uint32) bool) {
+	n := len(j.sockets)
+	j.first = zeroed(j.first, n+1)
+	j.beginProcs()
+	for i := range holdings {
+		h := &holdings[i]
+		if at := j.index.find(j.sockets, h.Inode); at >= 0 && (admit == nil || admit(h.PID)) {
+			j.first[at+1]++
+		}
+	}
+	for i := range n {
+		j.first[i+1] += j.first[i]
+	}
+	j.holders = sized(j.holders, int(j.first[n]))
+	j.place(holdings, admit)
+	j.tidy()
+}
+
+// place puts each holding behind the others of its socket. It moves first[i]
+// from the beginning of socket i's holders to their end, which is the
+// beginning of the next one's.
+func (j *joined) place(holdings []whose.Holding, admit func(pid uint32) bool) {
+	var lastPID, lastProc uint32
+	have := false
+	for i := range holdings {
+		h := &holdings[i]
+		at := j.index.find(j.sockets, h.Inode)
+		if at < 0 || admit != nil && !admit(h.PID) {
+			continue
+		}
+		if !have || h.PID != lastPID {
+			lastPID, lastProc, have = h.PID, j.proc(h.PID), true
+		}
+		j.holders[j.first[at]] = holder{lastProc, h.FD}
+		j.first[at]++
+	}
+	n := len(j.sockets)
+	copy(j.first[1:], j.first[:n])
+	j.first[0] = 0
+}
+
+// tidy sorts the holders of each socket by PID and descriptor and removes what
+// stands twice.
+func (j *joined) tidy() {
+	var kept uint32
+	for i := range j.sockets {
+		mine := j.holders[j.first[i]:j.first[i+1]]
+		if len(mine) > 1 {
+			slices.SortFunc(mine, func(a, b holder) int {
+				if a.proc != b.proc {
+					return int(j.procs[a.proc].PID) - int(j.procs[b.proc].PID)
+				}
+				return int(a.fd) - int(b.fd)
+			})
+			mine = slices.Compact(mine)
+		}
+		j.first[i] = kept
+		kept += uint32(copy(j.holders[kept:], mine))
+	}
+	j.first[len(j.sockets)] = kept
+	j.holders = j.holders[:kept]
+}
+
+// beginProcs forgets the processes of the last pass. The values themselves
+// were handed out and are not written again.
+func (j *joined) beginProcs() {
+	j.procs = make([]whose.Process, 0, max(16, len(j.procs)))
+	j.starts = j.starts[:0]
+	if j.pids == nil {
+		j.pids = make(map[uint32]uint32)
+	}
+	clear(j.pids)
+}
+
+// proc returns the place of the process, making one if there is none.
+func (j *joined) proc(pid uint32) uint32 {
+	at, ok := j.pids[pid]
+	if !ok {
+		at = uint32(len(j.procs))
+		j.procs = append(j.procs, whose.Process{PID: pid})
+		j.starts = append(j.starts, 0)
+		j.pids[pid] = at
+	}
+	return at
+}
+
+// holdersOf returns who holds socket i.
+func (j *joined) holdersOf(i int) []holder { return j.holders[j.first[i]:j.first[i+1]] }
+
+// sized returns a slice of n elements in s's memory where it suffices.
+func sized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// zeroed is sized, with all elements zero.
+func zeroed[T any](s []T, n int) []T {
+	s = sized(s, n)
+	clear(s)
+	return s
+}

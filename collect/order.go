@@ -1,0 +1,236 @@
+package collect
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A place is a session's place in the answer with the words it is sorted by.
+type place struct {
+	hi, lo uint64
+	at     uint32
+}
+
+// orderer sorts the places of an answer. The default order is a radix sort of
+// two words a session, with a comparison only where both are equal.
+type orderer struct {
+	places, spare []place
+}
+
+// reset makes room for n places.
+func (o *orderer) reset(n int) {
+	if cap(o.places) < n {
+		o.places = make([]place, 0, n)
+	}
+	o.places = o.places[:0]
+}
+
+// byDefault puts listeners first, then orders by process name and PID (those
+// without a process last), protocol, local port and remote end; what is still
+// equal by all that tells sockets apart.
+func (o *orderer) byDefault(j *joined, procOf func(i uint32) (proc uint32, ok bool)) {
+	rank := rankProcs(j.procs)
+	for i := range o.places {
+		p := &o.places[i]
+		s := &j.sockets[p.at]
+		proc := uint64(len(rank))
+		if at, ok := procOf(p.at); ok {
+			proc = uint64(rank[at])
+		}
+		p.hi, p.lo = defaultKey(s, proc), remoteKey(s)
+	}
+	o.radix()
+	o.breakTies(j.sockets)
+}
+
+// defaultKey packs, from the highest bit: not a listener (1), rank of the
+// process (28), protocol (3), local port (16).
+func defaultKey(s *whose.Socket, proc uint64) uint64 {
+	key := proc<<19 | uint64(s.Proto&7)<<16 | uint64(s.LocalPort)
+	if !isListener(s) {
+		key |= 1 << 47
+	}
+	return key
+}
+
+// remoteKey packs the remote end so that it sorts as the address does: IPv4
+// first, whole; of IPv6 as much as fits.
+func remoteKey(s *whose.Socket) uint64 {
+	if isMapped(&s.Remote) {
+		return uint64(binary.BigEndian.Uint32(s.Remote[12:]))<<16 | uint64(s.RemotePort)
+	}
+	return 1<<63 | binary.BigEndian.Uint64(s.Remote[:8])>>1
+}
+
+// rankProcs returns the place of each process in the order of name and PID.
+func rankProcs(procs []whose.Process) []uint32 {
+	order := make([]uint32, len(procs))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(a, b uint32) int {
+		return cmp.Or(cmp.Compare(procs[a].Comm, procs[b].Comm), cmp.Compare(procs[a].PID, procs[b].PID))
+	})
+	rank := make([]uint32, len(procs))
+	for r, at := range order {
+		rank[at] = uint32(r)
+	}
+	return rank
+}
+
+// radix sorts the places by hi and lo, a byte at a time from the lowest,
+// passing over bytes in which all are the same.
+func (o *orderer) radix() {
+	n := len(o.places)
+	if n < 64 {
+		slices.SortFunc(o.places, func(a, b place) int {
+			return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo))
+		})
+		return
+	}
+	var counts [16][256]uint32
+	for i := range o.places {
+		hi, lo := o.places[i].hi, o.places[i].lo
+		for b := range 8 {
+			counts[b][byte(lo>>(8*b))]++
+			counts[8+b][byte(hi>>(8*b))]++
+		}
+	}
+	o.spare = sized(o.spare, n)
+	for b := range counts {
+		if int(slices.Max(counts[b][:])) == n {
+			continue
+		}
+		o.scatter(&counts[b], b)
+		o.places, o.spare = o.spare, o.places
+	}
+}
+
+// scatter moves the places to spare in the order of byte b.
+func (o *orderer) scatter(counts *[256]uint32, b int) {
+	var at uint32
+	for v := range counts {
+		at, counts[v] = at+counts[v], at
+	}
+	shift := 8 * (b & 7)
+	for i := range o.places {
+		word := o.places[i].lo
+		if b >= 8 {
+			word = o.places[i].hi
+		}
+		v := byte(word >> shift)
+		o.spare[counts[v]] = o.places[i]
+		counts[v]++
+	}
+}
+
+// breakTies orders those whose two words are equal.
+func (o *orderer) breakTies(sockets []whose.Socket) {
+	for from := 0; from < len(o.places); {
+		to := from + 1
+		for to < len(o.places) && o.places[to].hi == o.places[from].hi && o.places[to].lo == o.places[from].lo {
+			to++
+		}
+		if to-from > 1 {
+			slices.SortFunc(o.places[from:to], func(a, b place) int {
+				return compareSockets(&sockets[a.at], &sockets[b.at])
+			})
+		}
+		from = to
+	}
+}
+
+// compareSockets is an order of all sockets that every source agrees on. What
+// only some sources know (the cookie) has no part in it.
+func compareSockets(a, b *whose.Socket) int {
+	return cmp.Or(
+		bytes.Compare(a.Remote[:], b.Remote[:]),
+		cmp.Compare(a.RemotePort, b.RemotePort),
+		bytes.Compare(a.Local[:], b.Local[:]),
+		cmp.Compare(a.LocalPort, b.LocalPort),
+		cmp.Compare(a.State, b.State),
+		cmp.Compare(a.Family, b.Family),
+		cmp.Compare(a.NetNS, b.NetNS),
+		cmp.Compare(a.Inode, b.Inode),
+	)
+}
+
+// A sortField is one field of an order that was asked for.
+type sortField struct {
+	field *whose.Field
+	down  bool
+}
+
+// byFields orders by fields of the caller's choice. What they leave equal
+// keeps the default order, which has been made before. Of a field that each
+// owner has, the first owner's value counts; no value sorts last.
+func (o *orderer) byFields(fields []sortField, session func(at uint32, s *whose.Session)) {
+	n := len(fields)
+	values := make([]whose.Value, len(o.places)*n)
+	var s whose.Session
+	for i := range o.places {
+		session(o.places[i].at, &s)
+		for k, f := range fields {
+			values[i*n+k] = sortValue(f.field, &s)
+		}
+		o.places[i].hi = uint64(i)
+	}
+	slices.SortStableFunc(o.places, func(a, b place) int {
+		for k, f := range fields {
+			if c := compareValues(&values[int(a.hi)*n+k], &values[int(b.hi)*n+k], f.down); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+}
+
+func sortValue(f *whose.Field, s *whose.Session) whose.Value {
+	if !f.PerOwner() {
+		return f.Value(s)
+	}
+	owners := f.OwnersOf(s)
+	if len(owners) == 0 {
+		return whose.Value{}
+	}
+	v := f.OwnerValue(&owners[0])
+	v.List = slices.Clone(v.List)
+	return v
+}
+
+func compareValues(a, b *whose.Value, down bool) int {
+	if a.IsZero() || b.IsZero() {
+		return boolOrder(a.IsZero(), b.IsZero())
+	}
+	c := 0
+	switch a.Kind {
+	case whose.KindText, whose.KindName:
+		c = cmp.Compare(a.Text, b.Text)
+	case whose.KindAddr:
+		c = a.Addr.Compare(b.Addr)
+	case whose.KindTime:
+		c = a.Time.Compare(b.Time)
+	case whose.KindNumbers:
+		c = slices.Compare(a.List, b.List)
+	default:
+		c = cmp.Compare(a.Num, b.Num)
+	}
+	if down {
+		return -c
+	}
+	return c
+}
+
+func boolOrder(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}

@@ -1,0 +1,212 @@
+package collect
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// maxTerms is how many conditions on the two ends are pushed to a source.
+const maxTerms = 16
+
+// A plan is a question, cut into what a source applies and what is left.
+type plan struct {
+	opts  *Options
+	needs whose.Needs
+	query whose.Query
+	// states, protos and families are those of the answer; the query may ask
+	// for more, since listeners and the other ends of sessions matter too.
+	states, protos, families whose.Set
+	// nothing tells that no session can meet the question.
+	nothing bool
+	// match evaluates what the source does not apply, nil for nothing.
+	match *filter.Matcher
+	// process narrows the processes whose descriptors are read, nil for all.
+	process func(pid uint32, comm string) bool
+	// netns narrows the namespaces, nil for all.
+	netns func(inode uint32, name string) bool
+	// peers tells that peers are shown.
+	peers bool
+	order []sortField
+}
+
+// newPlan makes the plan of a question. Its errors are the caller's mistakes.
+func newPlan(opts *Options, env filter.Env) (*plan, error) {
+	p := &plan{opts: opts}
+	if err := p.setOrder(opts.Sort); err != nil {
+		return nil, err
+	}
+	split := filter.Split(opts.Filter, env)
+	p.query = split.Query
+	p.process = split.Process
+	if split.Rest != nil {
+		p.match = filter.Compile(split.Rest, env)
+	}
+	p.setNetNS(opts.NetNS, split.NetNS, env)
+	p.setNeeds()
+	p.setKinds(split.Query)
+	p.setEnds()
+	return p, nil
+}
+
+// setNeeds adds up what is shown, filtered by and ordered by.
+func (p *plan) setNeeds() {
+	explicit := p.opts.Needs
+	p.needs = explicit
+	if explicit == 0 && !p.opts.BareSockets {
+		p.needs = whose.NeedDefault
+	}
+	p.needs |= filter.Needs(p.opts.Filter)
+	for _, f := range p.order {
+		p.needs |= f.field.Needs
+	}
+	if p.netns != nil {
+		p.needs |= whose.NeedNetNSName
+	}
+	narrow := len(p.query.PIDs) > 0
+	if narrow && !explicit.Has(whose.NeedPeer) && !filter.Needs(p.opts.Filter).Has(whose.NeedPeer) {
+		// The other end may be anybody's: to name it, every process would have
+		// to be looked into, and the question was about one.
+		p.needs &^= whose.NeedPeer
+	}
+	p.peers = p.needs.Has(whose.NeedPeer)
+	if p.peers {
+		p.query.PIDs, p.process = nil, nil
+	}
+	if len(p.query.PIDs) > 0 || p.process != nil || p.needs.Owners() {
+		p.needs |= whose.NeedOwners
+	}
+	p.query.Needs = p.needs
+}
+
+// setKinds brings together the kinds of sessions that flags and filter ask
+// for. An empty set means all, so that two that exclude each other are kept
+// apart from that.
+func (p *plan) setKinds(q whose.Query) {
+	states := p.opts.States
+	if states == 0 {
+		states = whose.DefaultStates
+		if filter.StatesNamed(p.opts.Filter) {
+			states = whose.AllStates
+		}
+	}
+	p.states = p.both(states, q.States)
+	p.protos = p.both(p.opts.Protos, q.Protos)
+	p.families = p.both(p.opts.Families, q.Families)
+	p.query.States, p.query.Protos, p.query.Families = p.states, p.protos, p.families
+	if p.needsListeners() {
+		p.query.States |= whose.SetOf(whose.Listen, whose.Unconn)
+	}
+	streams := whose.SetOf(whose.TCP, whose.MPTCP)
+	if p.query.Protos&streams != 0 && p.needs&(whose.NeedPeer|whose.NeedDirection|whose.NeedOwners) != 0 {
+		p.query.Protos |= streams // an MPTCP listener accepts plain TCP, and talks to it
+	}
+	if p.peers {
+		p.query.Families = 0 // IPv4 may talk to an IPv6 socket under its mapped address
+	}
+}
+
+// needsListeners reports whether listeners have to be read though they may not
+// be asked for: for the direction, and for the owners of an accept queue.
+func (p *plan) needsListeners() bool {
+	return p.needs&(whose.NeedDirection|whose.NeedOwners) != 0 && !onlyListeners(p.states)
+}
+
+func onlyListeners(states whose.Set) bool {
+	return states&^whose.SetOf(whose.Listen, whose.Unconn) == 0
+}
+
+func (p *plan) both(a, b whose.Set) whose.Set {
+	switch {
+	case a == 0:
+		return b
+	case b == 0:
+		return a
+	}
+	p.nothing = p.nothing || a&b == 0
+	return a & b
+}
+
+// setEnds completes the conditions on the ends: the other end of a session
+// meets them the other way round, and listeners need not meet them.
+func (p *plan) setEnds() {
+	if len(p.query.Any) == 0 {
+		return
+	}
+	if p.peers {
+		for _, e := range slices.Clone(p.query.Any) {
+			p.query.Any = append(p.query.Any, e.Swapped())
+		}
+	}
+	if len(p.query.Any) > maxTerms {
+		p.query.Any = nil
+	}
+	p.query.Listeners = p.needsListeners()
+}
+
+// setNetNS turns the choice of namespaces into one test.
+func (p *plan) setNetNS(choice string, fromFilter func(uint32, string) bool, env filter.Env) {
+	chosen := netnsChoice(choice, env.SelfNetNS)
+	switch {
+	case chosen == nil:
+		p.netns = fromFilter
+	case fromFilter == nil:
+		p.netns = chosen
+	default:
+		p.netns = func(inode uint32, name string) bool { return chosen(inode, name) && fromFilter(inode, name) }
+	}
+}
+
+func netnsChoice(choice string, self uint32) func(uint32, string) bool {
+	switch choice {
+	case "", "all":
+		return nil
+	case "self":
+		return func(inode uint32, _ string) bool { return inode == self }
+	}
+	number, err := strconv.ParseUint(choice, 10, 32)
+	return func(inode uint32, name string) bool {
+		return name == choice || err == nil && inode == uint32(number)
+	}
+}
+
+// setOrder looks up the fields to sort by.
+func (p *plan) setOrder(names []string) error {
+	for _, name := range names {
+		bare, down := strings.CutPrefix(name, "-")
+		f := whose.FieldByName(bare)
+		if f == nil {
+			return fmt.Errorf("sort by %q: %w", name, ErrNoField)
+		}
+		p.order = append(p.order, sortField{f, down})
+	}
+	return nil
+}
+
+// wants reports whether the socket is of a kind that the answer shows, and not
+// only there because others need it.
+func (p *plan) wants(s *whose.Socket) bool {
+	return p.states.Allows(uint8(s.State)) && p.protos.Allows(uint8(s.Proto)) && p.families.Allows(uint8(s.Family))
+}
+
+// admits returns a test for the processes that may be named as owners, nil for
+// every process. Where the question is about certain PIDs, only those are
+// named, whatever the source could see beside them.
+func (p *plan) admits() func(pid uint32) bool {
+	if len(p.query.PIDs) == 0 {
+		return nil
+	}
+	pids := make(map[uint32]bool, len(p.query.PIDs))
+	for _, pid := range p.query.PIDs {
+		pids[pid] = true
+	}
+	return func(pid uint32) bool { return pids[pid] }
+}
+
+// env is what a filter needs to know of this host and moment.
+func env(self uint32, now time.Time) filter.Env { return filter.Env{SelfNetNS: self, Now: now} }

@@ -1,0 +1,184 @@
+package collect
+
+import (
+	"net/netip"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A maker makes the sessions of an answer, one at a time, from the flat arrays
+// of a pass. Owners and descriptors come out of blocks that are given away
+// with the sessions, so that nothing is allocated for each one.
+type maker struct {
+	j *joined
+	d *derived
+	// users, netns and devices are the names of numbers.
+	users   map[uint32]string
+	netns   map[uint32]string
+	devices map[whose.Device]string
+	tcp     []whose.TCPInfo
+	// scratch makes owners in memory that the next session overwrites; for
+	// sessions that do not leave the collector.
+	scratch bool
+	// withOwners and withPeers tell what the answer shows.
+	withOwners, withPeers bool
+
+	owners []whose.Owner
+	fds    []int32
+	seen   []uint32
+}
+
+const ownerBlock = 4096
+
+// session makes the session of the socket at place at.
+func (m *maker) session(at uint32, s *whose.Session) {
+	k := &m.j.sockets[at]
+	*s = whose.Session{
+		Local:     netip.AddrPortFrom(netip.AddrFrom16(k.Local).Unmap(), k.LocalPort),
+		Remote:    netip.AddrPortFrom(netip.AddrFrom16(k.Remote).Unmap(), k.RemotePort),
+		Inode:     k.Inode,
+		Cookie:    k.Cookie,
+		NetNS:     k.NetNS,
+		UID:       k.UID,
+		Mark:      k.Mark,
+		RecvQueue: k.RecvQueue,
+		SendQueue: k.SendQueue,
+		Proto:     k.Proto,
+		Family:    k.Family,
+		State:     k.State,
+		V6Only:    k.Flags&whose.SocketV6Only != 0,
+		Direction: m.d.direction(k, at),
+		NetNSName: m.netns[k.NetNS],
+		User:      m.users[k.UID],
+	}
+	if k.Device != 0 {
+		m.nameDevice(k, s)
+	}
+	if k.TCPInfo != 0 {
+		info := m.tcp[k.TCPInfo-1]
+		s.TCP = &info
+	}
+	if m.scratch {
+		m.owners, m.fds = m.owners[:0], m.fds[:0]
+	}
+	if m.withOwners {
+		m.addOwners(at, s)
+	}
+}
+
+// addOwners fills in owners, peer and reason.
+func (m *maker) addOwners(at uint32, s *whose.Session) {
+	s.Reason = m.d.reason[at]
+	switch s.Reason {
+	case whose.ReasonNone:
+		s.Owners = m.ownersOf(m.j.holdersOf(int(at)))
+	case whose.ReasonAcceptQueue:
+		s.Owners = m.ownersOfListener(m.d.listener[at] - 1)
+	}
+	if m.withPeers && m.d.peer[at] != 0 {
+		s.Peer = m.peerOf(m.d.peer[at] - 1)
+	}
+}
+
+// peerOf returns the owners of the other end, which may itself still be in an
+// accept queue.
+func (m *maker) peerOf(at uint32) []whose.Owner {
+	if m.d.reason[at] == whose.ReasonAcceptQueue {
+		return m.ownersOfListener(m.d.listener[at] - 1)
+	}
+	return m.ownersOf(m.j.holdersOf(int(at)))
+}
+
+// nameDevice tells the device that a socket is bound to, and the zone of a
+// link-local address, which the kernel keeps in the same place.
+func (m *maker) nameDevice(k *whose.Socket, s *whose.Session) {
+	name := m.devices[whose.Device{NetNS: k.NetNS, Index: k.Device}]
+	s.BoundDev = name
+	if s.Local.Addr().IsLinkLocalUnicast() || s.Remote.Addr().IsLinkLocalUnicast() {
+		if k.Family == whose.IPv6 {
+			s.Scope = name
+		}
+	}
+}
+
+// ownersOf makes the owners of one socket: holders of the same process stand
+// together and become one owner with all its descriptors.
+func (m *maker) ownersOf(holders []holder) []whose.Owner {
+	if len(holders) == 0 {
+		return nil
+	}
+	m.room(len(holders))
+	begin := len(m.owners)
+	for i := 0; i < len(holders); {
+		first := len(m.fds)
+		proc := holders[i].proc
+		for ; i < len(holders) && holders[i].proc == proc; i++ {
+			m.fds = append(m.fds, holders[i].fd)
+		}
+		m.owners = append(m.owners, whose.Owner{
+			Process: &m.j.procs[proc], FDs: m.fds[first:len(m.fds):len(m.fds)],
+		})
+	}
+	return m.owners[begin:len(m.owners):len(m.owners)]
+}
+
+// ownersOfListener makes the owners of a listener and its SO_REUSEPORT group,
+// each once, without descriptors: they do not hold the connection.
+func (m *maker) ownersOfListener(listener uint32) []whose.Owner {
+	m.seen = m.seen[:0]
+	total := 0
+	for _, at := range m.d.siblings(m.j.sockets, listener) {
+		holders := m.j.holdersOf(int(at))
+		total += len(holders)
+		for _, h := range holders {
+			m.seen = insertProc(m.j.procs, m.seen, h.proc)
+		}
+	}
+	m.room(total)
+	begin := len(m.owners)
+	for _, proc := range m.seen {
+		m.owners = append(m.owners, whose.Owner{Process: &m.j.procs[proc]})
+	}
+	return m.owners[begin:len(m.owners):len(m.owners)]
+}
+
+// insertProc adds a process to a list that is ordered by PID, once.
+func insertProc(procs []whose.Process, list []uint32, proc uint32) []uint32 {
+	i := len(list)
+	for i > 0 && procs[list[i-1]].PID > procs[proc].PID {
+		i--
+	}
+	if i > 0 && list[i-1] == proc {
+		return list
+	}
+	list = append(list, 0)
+	copy(list[i+1:], list[i:])
+	list[i] = proc
+	return list
+}
+
+// room makes sure that n owners and n descriptors can be appended without
+// moving what is there, which sessions refer to.
+func (m *maker) room(n int) {
+	if cap(m.owners)-len(m.owners) < n {
+		m.owners = make([]whose.Owner, 0, m.block(n))
+	}
+	if cap(m.fds)-len(m.fds) < n {
+		m.fds = make([]int32, 0, m.block(n))
+	}
+}
+
+// block is the size of the next block: what is left to hand out, but neither
+// less than is needed now nor more than a block.
+func (m *maker) block(n int) int { return max(n, min(ownerBlock, len(m.j.holders)+16)) }
+
+// direction tells which side began the session at place at.
+func (d *derived) direction(k *whose.Socket, at uint32) whose.Direction {
+	switch {
+	case isListener(k) || len(d.listener) == 0 || k.State == whose.Close && k.RemotePort == 0:
+		return 0
+	case d.listener[at] != 0:
+		return whose.In
+	}
+	return whose.Out
+}

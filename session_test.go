@@ -1,0 +1,132 @@
+package whose_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// TestSizes keeps the values that are made by the million small. A change here
+// is a change of memory: measure it before you write the new number.
+func TestSizes(t *testing.T) {
+	for name, got := range map[string][2]uintptr{
+		"Session": {unsafe.Sizeof(whose.Session{}), 240},
+		"Socket":  {unsafe.Sizeof(whose.Socket{}), 96},
+		"Holding": {unsafe.Sizeof(whose.Holding{}), 16},
+		"Owner":   {unsafe.Sizeof(whose.Owner{}), 32},
+	} {
+		if got[0] > got[1] {
+			t.Errorf("size of %s is %d bytes, want at most %d", name, got[0], got[1])
+		}
+	}
+}
+
+func TestField_NamesAreUnique(t *testing.T) {
+	seen := map[string]string{}
+	for _, f := range whose.Fields() {
+		for _, name := range append([]string{f.Name}, f.Aliases...) {
+			if other, ok := seen[name]; ok {
+				t.Errorf("%q names both %s and %s", name, other, f.Name)
+			}
+			seen[name] = f.Name
+			if whose.FieldByName(strings.ToUpper(name)) != f {
+				t.Errorf("FieldByName(%q) does not find %s", strings.ToUpper(name), f.Name)
+			}
+		}
+	}
+}
+
+func TestField_TableIsComplete(t *testing.T) {
+	for _, f := range whose.Fields() {
+		if f.Title == "" || f.Doc == "" || f.Kind == 0 || f.Of == 0 || !strings.HasSuffix(f.Doc, ".") {
+			t.Errorf("field %s lacks a title, a sentence, a kind or a group", f.Name)
+		}
+		if (f.Kind == whose.KindName) != (len(f.Values) > 0) {
+			t.Errorf("field %s: a field has values just where it is a name", f.Name)
+		}
+		if f.PerOwner() != (f.Of == whose.OfOwner || f.Of == whose.OfPeer) {
+			t.Errorf("field %s: accessor and group disagree", f.Name)
+		}
+	}
+}
+
+func TestField_ValueAllocatesNothing(t *testing.T) {
+	s := whose.Session{
+		Proto: whose.TCP, Family: whose.IPv4, State: whose.Established, Inode: 7, User: "root",
+		Local: netip.MustParseAddrPort("127.0.0.1:80"), TCP: &whose.TCPInfo{Cong: "cubic"},
+		Owners: []whose.Owner{{Process: &whose.Process{PID: 1, Comm: "init"}, FDs: []int32{3}}},
+	}
+	allocs := testing.AllocsPerRun(100, func() {
+		for _, f := range whose.Fields() {
+			_ = f.Value(&s)
+			_ = f.OwnerValue(&s.Owners[0])
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("reading all fields allocates %v times", allocs)
+	}
+}
+
+func TestEndpoints_Swapped(t *testing.T) {
+	e := whose.Endpoints{Local: netip.MustParsePrefix("10.0.0.0/8"), RemotePorts: whose.PortRange{First: 443, Last: 443}}
+	here, there := netip.MustParseAddrPort("10.1.2.3:5000"), netip.MustParseAddrPort("192.0.2.1:443")
+	if !e.Holds(here, there) {
+		t.Error("the condition does not hold for the session it describes")
+	}
+	other := e.Swapped()
+	if !other.Holds(there, here) || other.Holds(here, there) {
+		t.Error("the swapped condition is not that of the other end")
+	}
+}
+
+func TestErrors(t *testing.T) {
+	err := fmt.Errorf("open: %w", &whose.UnsupportedError{What: "tcp iterator", Since: "5.9", Err: os.ErrPermission})
+	if !errors.Is(err, whose.ErrUnsupported) || !errors.Is(err, os.ErrPermission) {
+		t.Error("an UnsupportedError is neither ErrUnsupported nor its cause")
+	}
+	want := "open: tcp iterator not supported (requires Linux 5.9 or newer): permission denied"
+	if err.Error() != want {
+		t.Errorf("got  %q\nwant %q", err, want)
+	}
+	hinted := fmt.Errorf("list: %w", whose.WithHint(os.ErrPermission, "try %s", "sudo"))
+	if whose.Hint(hinted) != "try sudo" || !errors.Is(hinted, os.ErrPermission) {
+		t.Error("a hint hides its error, or is lost")
+	}
+	if whose.WithHint(nil, "x") != nil {
+		t.Error("a hint makes an error of none")
+	}
+}
+
+func TestCoverage_Add(t *testing.T) {
+	var c whose.Coverage
+	if c.Err() != nil {
+		t.Error("a whole answer is an error")
+	}
+	c.Add(whose.Gap{Kind: whose.GapProcesses, Count: 2, Why: "permission denied"})
+	c.Add(whose.Gap{Kind: whose.GapProcesses, Count: 3, Why: "permission denied"})
+	c.Add(whose.Gap{Kind: whose.GapInterrupted, Why: "table changed"})
+	want := "partial answer: 5 processes: permission denied; interrupted: table changed"
+	if err := c.Err(); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestStates(t *testing.T) {
+	if got := whose.State(99).String(); got != "99" {
+		t.Errorf("an unknown state prints %q, want its number", got)
+	}
+	for _, s := range []whose.State{whose.Established, whose.NewSynRecv, whose.Unconn} {
+		if !whose.AllStates.Has(uint8(s)) {
+			t.Errorf("AllStates lacks %s", s)
+		}
+	}
+	if whose.AllStates.Has(0) || whose.AllStates.Has(13) {
+		t.Error("AllStates holds what is no state")
+	}
+}
