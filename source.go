@@ -132,7 +132,7 @@ func (s Needs) Owners() bool { return s&(NeedOwners|needsOwners) != 0 }
 
 // A Socket is what a source read of one socket: the session before it is
 // joined with its owners. It has no pointers, so that a million of them cost
-// the garbage collector nothing. 104 bytes.
+// the garbage collector nothing. 96 bytes.
 type Socket struct {
 	// Local and Remote are 16-byte addresses, IPv4 as IPv4-mapped.
 	Local, Remote [16]byte

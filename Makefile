@@ -1,0 +1,61 @@
+# Every target of the project. `make` alone lists them.
+
+GO      ?= go
+TOOLS   := -modfile=internal/tools/go.mod
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+CLANG   := clang-19
+# What the tests need beyond Go, as Debian packages.
+PACKAGES := clang-19 llvm-19 libbpf-dev iproute2 procps lsof net-tools util-linux man-db
+FUZZTIME ?= 3s
+
+.DEFAULT_GOAL := help
+.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench matrix deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build ./whose, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o whose ./cmd/whose
+
+install: build ## install the binary, the man page and the units below $(DESTDIR)/usr
+	install -Dm755 whose $(DESTDIR)/usr/bin/whose
+	install -Dm644 docs/man/whose.1 $(DESTDIR)/usr/share/man/man1/whose.1
+	install -Dm644 integrations/systemd/whose-pin.service $(DESTDIR)/usr/lib/systemd/system/whose-pin.service
+	install -Dm644 integrations/systemd/whose.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/whose.conf
+
+test: deps check generate-check cross unit fuzz ## install what the tests need and run them all
+
+deps:
+	@./scripts/deps $(PACKAGES)
+
+check: ## formatting, vet and linters
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above are not formatted"; exit 1; }
+	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
+	$(GO) tool $(TOOLS) staticcheck ./...
+
+cross: ## what builds elsewhere: the model, filter and render are tested there by their users
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	GOOS=linux GOARCH=arm64 $(GO) build ./...
+	GOOS=linux GOARCH=arm $(GO) build ./...
+
+unit: ## all tests, and each benchmark once
+	$(GO) test -p 1 -timeout 20m -bench . -benchtime 1x ./...
+	$(GO) test -p 1 -timeout 10m -race ./filter ./internal/render ./collect ./proc
+
+fuzz: ## each fuzz target for a short while
+	@./scripts/fuzz $(FUZZTIME)
+
+generate: ## rebuild the BPF objects and the generated pages
+	cd collect/internal/bpfiter && $(GO) generate ./...
+	$(GO) test ./filter ./internal/render ./cmd/whose ./collect/collecttest -run 'Fresh|Stale|Reference|Generated' -update
+
+generate-check: ## rebuild the BPF objects and compare them with the committed ones
+	@./scripts/generate-check $(CLANG)
+
+bench: build ## time whose beside other tools; long, and best on a quiet machine
+	cd bench && $(GO) run ./compare -whose ../whose
+
+matrix: ## run the conformance suite under other kernels in QEMU
+	$(GO) run ./internal/matrix
