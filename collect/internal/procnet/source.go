@@ -88,13 +88,11 @@ var errGone = errors.New("gone")
 // each of them has gone, it looks for another thread that is in it; the
 // namespace is gone (errGone) where there is none.
 func (s *Source) readNetNS(ctx context.Context, ref *whose.NetNSRef) error {
+	if err := s.readThread(ctx, ownOr(ref.TID), ref.Inode); !errors.Is(err, errGone) {
+		return err
+	}
 	if ref.TID == 0 && ref.Path == "" {
 		return errors.New("no process is in it and no file leads to it")
-	}
-	if ref.TID != 0 {
-		if err := s.readThread(ctx, ref.TID, ref.Inode); !errors.Is(err, errGone) {
-			return err
-		}
 	}
 	if ref.Path != "" {
 		if err := s.readPath(ctx, ref); !errors.Is(err, errGone) {
@@ -102,16 +100,25 @@ func (s *Source) readNetNS(ctx context.Context, ref *whose.NetNSRef) error {
 		}
 	}
 	for tid := range s.threadsIn(ctx, ref.Inode) {
-		if err := s.readThread(ctx, tid, ref.Inode); !errors.Is(err, errGone) {
+		if err := s.readThread(ctx, ownOr(tid), ref.Inode); !errors.Is(err, errGone) {
 			return err
 		}
 	}
 	return errGone
 }
 
+// ownOr names the thread in procfs: where none is known, the own namespace
+// may be the one.
+func ownOr(tid uint32) string {
+	if tid == 0 {
+		return "self"
+	}
+	return strconv.FormatUint(uint64(tid), 10)
+}
+
 // readThread reads the namespace through a thread that is in it.
-func (s *Source) readThread(ctx context.Context, tid, inode uint32) error {
-	dir := filepath.Join(s.root, strconv.FormatUint(uint64(tid), 10))
+func (s *Source) readThread(ctx context.Context, name string, inode uint32) error {
+	dir := filepath.Join(s.root, name)
 	return s.readDir(ctx, filepath.Join(dir, "net"), inode, func() error {
 		switch found, err := nsInode(filepath.Join(dir, "ns", "net")); {
 		case errors.Is(err, fs.ErrPermission):

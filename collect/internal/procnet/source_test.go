@@ -116,6 +116,8 @@ func TestRead_Query(t *testing.T) {
 		{"state", whose.Query{States: whose.SetOf(whose.Listen, whose.Unconn)}, []uint64{12, 31}},
 		{"any", whose.Query{Any: []whose.Endpoints{{LocalPorts: whose.PortRange{First: 2, Last: 5}},
 			{Local: netip.MustParsePrefix("10.0.0.0/8")}}}, []uint64{12, 31}},
+		{"listeners beside any", whose.Query{Any: []whose.Endpoints{{LocalPorts: whose.PortRange{First: 1, Last: 1}}},
+			Listeners: true}, []uint64{11, 12, 31}},
 		{"other namespace", whose.Query{NetNS: []uint32{1}}, nil},
 	}
 	for _, test := range tests {

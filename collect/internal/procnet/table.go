@@ -152,9 +152,10 @@ func (r *reader) isNew(s *whose.Socket) bool {
 	return len(r.tuples) != before
 }
 
-// meetsAny reports whether the socket meets one of the conditions on its ends.
+// meetsAny reports whether the socket meets one of the conditions on its ends,
+// or is wanted without.
 func (r *reader) meetsAny(s *whose.Socket) bool {
-	if len(r.query.Any) == 0 {
+	if len(r.query.Any) == 0 || r.query.Listeners && (s.State == whose.Listen || s.State == whose.Unconn) {
 		return true
 	}
 	local := netip.AddrPortFrom(netip.AddrFrom16(s.Local).Unmap(), s.LocalPort)
