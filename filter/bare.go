@@ -1,0 +1,112 @@
+package filter
+
+import (
+	"strings"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// bare reads words that stand for a condition by themselves, parted by commas
+// where one of several is meant.
+func (p *parser) bare() (Expr, error) {
+	var all *Cond
+	for {
+		t := p.next()
+		if !t.isValue() {
+			return nil, p.unexpected(t)
+		}
+		c, bad := p.bareWord(t)
+		if !bad.isZero() {
+			return nil, p.failProblem(t, bad)
+		}
+		switch {
+		case all == nil:
+			all = c
+		case all.name != c.name:
+			return nil, p.fail(t, "%s is a condition on %s, and the list began with one on %s; write or between them",
+				quoted(t.text), c.name, all.name)
+		default:
+			all.values = append(all.values, c.values...)
+		}
+		if p.peek().kind != tokComma {
+			return all, nil
+		}
+		p.next()
+	}
+}
+
+// bareWord returns the condition that a word alone means. What was quoted is
+// always the name of a process.
+func (p *parser) bareWord(t token) (*Cond, problem) {
+	literal, pattern, glob, bad := unescape(t.text)
+	if bad != "" {
+		return nil, problem{msg: bad}
+	}
+	if t.kind == tokWord && !strings.Contains(t.text, `\`) {
+		if c, why := p.bareSpecial(t, literal); c != nil || !why.isZero() {
+			return c, why
+		}
+	}
+	v, why := textOperand(literal, pattern, glob)
+	if !why.isZero() {
+		return nil, why
+	}
+	name := "comm"
+	if t.kind == tokWord && strings.HasPrefix(literal, "/") {
+		name = "exe"
+	}
+	return &Cond{name: name, op: Eq, values: []operand{v}}, problem{}
+}
+
+// bareSpecial returns the condition of a word that is no process's name: a
+// port, an address, a protocol, state or family. Nil without a problem: it is
+// none of these.
+func (p *parser) bareSpecial(t token, word string) (*Cond, problem) {
+	if f, _ := bareName(word); f != nil && !isDigits(word) {
+		vs, bad := parseName(f, word)
+		return &Cond{name: f.Name, op: Eq, values: vs}, bad
+	}
+	if strings.HasPrefix(word, ":") && strings.Count(word, ":") == 1 {
+		v, bad := parseSpan(word[1:], parsePort)
+		return &Cond{name: "port", op: Eq, values: []operand{v}}, bad
+	}
+	v, bad := parseEndpoint(word)
+	if bad.isZero() {
+		return &Cond{name: "addr", op: Eq, values: []operand{v}}, problem{}
+	}
+	digits := strings.Trim(word, "0123456789-") == ""
+	switch {
+	case digits && word[0] != '-':
+		return nil, p.bareNumber(t, word)
+	case strings.EqualFold(word, "out"):
+		return nil, problem{msg: "out alone is no condition; write direction out", near: "direction out"}
+	case strings.Trim(word, "0123456789./:-") == "" && strings.ContainsAny(word, "0123456789"),
+		strings.Trim(word, "0123456789abcdefABCDEF.:/[]-%") == "" && strings.ContainsAny(word, ":["):
+		bad.msg += "; quote it if a process is called so"
+		return nil, bad
+	}
+	return nil, problem{}
+}
+
+// bareNumber returns the problem of a number alone, which may mean a port, a
+// process or the value of a field whose name was written wrong.
+func (p *parser) bareNumber(t token, word string) problem {
+	if p.pos >= 2 {
+		if before := p.toks[p.pos-2]; before.kind == tokWord {
+			if near := nearest(before.text, fieldNames()); near != "" && !isName(before.text) {
+				return problem{near: near,
+					msg: quoted(before.text) + " before " + quoted(word) + " is no field; did you mean " + near + "?"}
+			}
+		}
+	}
+	near := ":" + word
+	return problem{near: near,
+		msg: "a number alone may mean many things; write " + near + " for a port or pid " + word + " for a process"}
+}
+
+// isName reports whether word is a field's name or a value that stands alone.
+func isName(word string) bool {
+	_, isField := subjectByName(word)
+	f, _ := bareName(word)
+	return isField || f != nil && f.Kind == whose.KindName
+}

@@ -1,0 +1,314 @@
+package filter
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// What Parse takes at most.
+const (
+	// MaxLength is the length of the text in bytes.
+	MaxLength = 64 << 10
+	// MaxDepth is how deep parentheses and negations may be nested.
+	MaxDepth = 100
+)
+
+// Parse reads a filter expression. Text that is empty or white space gives a
+// nil Expr, which means everything. Every other error is a *SyntaxError.
+func Parse(text string) (Expr, error) {
+	if len(text) > MaxLength {
+		return nil, &SyntaxError{Text: text, Offset: MaxLength, Len: len(text) - MaxLength,
+			Msg: fmt.Sprintf("the filter is too long: %d bytes, at most %d", len(text), MaxLength)}
+	}
+	toks, err := scan(text)
+	if err != nil {
+		return nil, err
+	}
+	p := &parser{text: text, toks: toks}
+	if p.peek().kind == tokEnd {
+		return nil, nil
+	}
+	e, err := p.or()
+	if err != nil {
+		return nil, err
+	}
+	if t := p.peek(); t.kind != tokEnd {
+		return nil, p.unexpected(t)
+	}
+	return e, nil
+}
+
+// ParseArgs reads a filter expression from the arguments of a command line,
+// joined by one space. Offsets of a SyntaxError refer to the joined text,
+// which is in the error.
+func ParseArgs(args []string) (Expr, error) { return Parse(strings.Join(args, " ")) }
+
+// A parser is a recursive descent over the tokens of one text.
+type parser struct {
+	text  string
+	toks  []token
+	pos   int
+	depth int
+	// steps is the size of the regular expressions so far.
+	steps int
+}
+
+// peek returns the next token, which is tokEnd at the end and after it.
+func (p *parser) peek() token { return p.peekAt(0) }
+
+func (p *parser) peekAt(n int) token { return p.toks[min(p.pos+n, len(p.toks)-1)] }
+
+func (p *parser) next() token {
+	t := p.peek()
+	p.pos++
+	return t
+}
+
+// fail returns an error at a token.
+func (p *parser) fail(t token, format string, args ...any) error {
+	return &SyntaxError{Text: p.text, Offset: t.off, Len: t.end - t.off, Msg: fmt.Sprintf(format, args...)}
+}
+
+func (p *parser) failProblem(t token, why problem) error {
+	return &SyntaxError{Text: p.text, Offset: t.off, Len: t.end - t.off, Msg: why.msg, Near: why.near}
+}
+
+// unexpected returns the error for a token where a condition should be.
+func (p *parser) unexpected(t token) error {
+	switch {
+	case t.kind == tokEnd:
+		return p.fail(t, "the filter ends where a condition should follow")
+	case t.kind == tokClose:
+		return p.fail(t, "a closing parenthesis without an opening one")
+	case t.kind == tokIn:
+		return p.fail(t, "in needs a field before it; for a direction write direction in")
+	case t.kind == tokOp:
+		return p.fail(t, "operator %s needs a field before it", t.text)
+	}
+	return p.fail(t, "%s where a condition should be", quoted(t.text))
+}
+
+func (p *parser) or() (Expr, error) {
+	first, err := p.and()
+	if err != nil || p.peek().kind != tokOr {
+		return first, err
+	}
+	terms := []Expr{first}
+	for p.peek().kind == tokOr {
+		p.next()
+		t, err := p.and()
+		if err != nil {
+			return nil, err
+		}
+		terms = append(terms, t)
+	}
+	return &Or{Terms: terms}, nil
+}
+
+// and reads terms with "and" between them, or nothing, which means the same.
+func (p *parser) and() (Expr, error) {
+	first, err := p.not()
+	if err != nil {
+		return nil, err
+	}
+	terms := []Expr{first}
+	for {
+		if p.peek().kind == tokAnd {
+			p.next()
+		} else if !p.peek().startsTerm() {
+			break
+		}
+		t, err := p.not()
+		if err != nil {
+			return nil, err
+		}
+		terms = append(terms, t)
+	}
+	if len(terms) == 1 {
+		return first, nil
+	}
+	return &And{Terms: terms}, nil
+}
+
+func (p *parser) not() (Expr, error) {
+	t := p.peek()
+	if t.kind != tokNot && t.kind != tokOpen {
+		return p.cond()
+	}
+	if p.depth++; p.depth > MaxDepth {
+		return nil, p.fail(t, "the filter is nested too deep: at most %d levels", MaxDepth)
+	}
+	defer func() { p.depth-- }()
+	p.next()
+	if t.kind == tokNot {
+		x, err := p.not()
+		if err != nil {
+			return nil, err
+		}
+		return &Not{X: x}, nil
+	}
+	x, err := p.or()
+	if err != nil {
+		return nil, err
+	}
+	switch end := p.next(); end.kind {
+	case tokClose:
+		return x, nil
+	case tokEnd:
+		return nil, p.fail(t, "the parenthesis is not closed")
+	default:
+		return nil, p.unexpected(end)
+	}
+}
+
+// cond reads a field with its operator and values, or bare words.
+func (p *parser) cond() (Expr, error) {
+	t := p.peek()
+	if !t.isValue() {
+		return nil, p.unexpected(t)
+	}
+	if t.kind == tokQuoted {
+		return p.bare()
+	}
+	if subj, ok := subjectByName(t.text); ok {
+		p.next()
+		return p.fieldCond(t, subj)
+	}
+	after := p.peekAt(1)
+	if after.kind == tokOp || after.kind == tokIn || after.kind == tokNot && p.peekAt(2).kind == tokIn {
+		return nil, p.unknownField(t)
+	}
+	return p.bare()
+}
+
+func (p *parser) unknownField(t token) error {
+	msg := "unknown field " + quoted(t.text)
+	near := nearest(t.text, fieldNames())
+	if near != "" {
+		msg += "; did you mean " + near + "?"
+	}
+	return p.failProblem(t, problem{msg: msg, near: near})
+}
+
+// fieldCond reads what follows the name of a field: an operator and values,
+// or values alone.
+func (p *parser) fieldCond(name token, subj subject) (Expr, error) {
+	op, explicit := Eq, true
+	switch t := p.peek(); {
+	case t.kind == tokOp:
+		op = p.next().op
+		if !slices.Contains(operatorsOf(&subj), op) {
+			return nil, p.fail(t, "operator %s is not for %s; it takes %s", t.text, subj.name, opList(&subj))
+		}
+	case t.kind == tokIn && subj.hasValueIn() && p.peekAt(1).kind != tokOpen:
+		explicit = false // "in" is the value: direction in
+	case t.kind == tokIn:
+		p.next()
+	case t.kind == tokNot && p.peekAt(1).kind == tokIn:
+		p.next()
+		p.next()
+		op = Ne
+	default:
+		explicit = false
+	}
+	if subj.kind() == whose.KindBool && !explicit && !p.atBool() {
+		return &Cond{name: subj.name, op: Eq, values: []operand{{lo: 1, hi: 1}}}, nil
+	}
+	if t := p.peek(); !explicit && !p.atValue(&subj) && t.kind != tokOpen {
+		return nil, p.fail(name, "field %s needs a value; for a process of that name write process %s", name.text, name.text)
+	}
+	return p.values(subj, op)
+}
+
+// atBool reports whether the next token is yes or no.
+func (p *parser) atBool() bool {
+	t := p.peek()
+	if t.kind == tokOpen {
+		return false
+	}
+	_, bad := parseBool(t.text)
+	return t.isValue() && bad.isZero()
+}
+
+// atValue reports whether the next token can be a value of subj.
+func (p *parser) atValue(subj *subject) bool {
+	t := p.peek()
+	return t.isValue() || t.kind == tokIn && subj.hasValueIn()
+}
+
+// hasValueIn reports whether "in" is one of the names that the field has.
+func (s *subject) hasValueIn() bool { return slices.Contains(s.fields[0].Values, "in") }
+
+// values reads one value or, where the operator takes several, a list.
+func (p *parser) values(subj subject, op Op) (Expr, error) {
+	c := &Cond{name: subj.name, op: op}
+	open := p.peek()
+	inList := open.kind == tokOpen && op.positive() == Eq
+	if inList {
+		p.next()
+	}
+	for {
+		t := p.peek()
+		if !p.atValue(&subj) {
+			return nil, p.fail(t, "%s needs a value here", subj.name)
+		}
+		p.next()
+		vs, bad := operandsOf(&subj, op, t)
+		if !bad.isZero() {
+			return nil, p.failProblem(t, bad)
+		}
+		c.values = append(c.values, vs...)
+		if op.positive() != Eq {
+			break
+		}
+		if p.peek().kind != tokComma {
+			break
+		}
+		p.next()
+	}
+	if t := p.peek(); inList && t.kind == tokEnd {
+		return nil, p.fail(open, "the list is not closed")
+	} else if inList && t.kind != tokClose {
+		return nil, p.fail(t, `want "," or ")" in the list`)
+	} else if inList {
+		p.next()
+	}
+	return c, p.charge(c, p.toks[p.pos-1])
+}
+
+// charge counts the size of a condition's regular expression.
+func (p *parser) charge(c *Cond, t token) error {
+	if c.op.positive() != Match {
+		return nil
+	}
+	if p.steps += stepsOf(c.values[0].text); p.steps > maxRegexpSteps {
+		return p.fail(t, "the regular expressions are too large: at most %d steps in all", maxRegexpSteps)
+	}
+	return nil
+}
+
+// operatorsOf returns the operators that the subject's values take.
+func operatorsOf(subj *subject) []Op {
+	if subj.name == "netns" {
+		return []Op{Eq, Ne}
+	}
+	switch subj.kind() {
+	case whose.KindText, whose.KindName:
+		return []Op{Eq, Ne, Match, NoMatch}
+	case whose.KindAddr, whose.KindBool:
+		return []Op{Eq, Ne}
+	}
+	return []Op{Eq, Ne, Lt, Le, Gt, Ge}
+}
+
+// opList names the operators of a subject for a message.
+func opList(subj *subject) string {
+	names := []string{"in"}
+	for _, op := range operatorsOf(subj) {
+		names = append(names, op.String())
+	}
+	return strings.Join(names, " ")
+}
