@@ -47,10 +47,15 @@ type choice struct {
 	names []string
 	// pinnedOnly: bpf is used through a pin or not at all.
 	pinnedOnly bool
+	// loadOnly: bpf loads its own programs even where a pin is there.
+	loadOnly bool
 }
 
 // chooseSource decides which sources to try, best first.
 func (c *Collector) chooseSource(pl *plan) (choice, error) {
+	if len(c.only.names) > 0 {
+		return c.only, nil
+	}
 	name := pl.opts.Source
 	foreign := pl.opts.Proc != "" && pl.opts.Proc != "/proc"
 	switch {
@@ -104,12 +109,12 @@ func openFiles() int {
 }
 
 // source returns the named source, opened once.
-func (c *Collector) source(name string, pl *plan, pinnedOnly bool) (*openSource, error) {
+func (c *Collector) source(name string, pl *plan, how choice) (*openSource, error) {
 	key := sourceKey{name: name}
 	switch name {
 	case BPF:
 		key.where = pinDir(pl.opts)
-		if pinnedOnly {
+		if how.pinnedOnly {
 			key.name = "pinned"
 		}
 	case Procfs:
@@ -128,7 +133,7 @@ func (c *Collector) source(name string, pl *plan, pinnedOnly bool) (*openSource,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.source == nil && s.err == nil {
-		s.source, s.err = openNamed(name, pl.opts, pinnedOnly)
+		s.source, s.err = openNamed(name, pl.opts, how)
 	}
 	return s, s.err
 }
@@ -140,10 +145,10 @@ func pinDir(opts *Options) string {
 	return DefaultPinDir
 }
 
-func openNamed(name string, opts *Options, pinnedOnly bool) (whose.Source, error) {
+func openNamed(name string, opts *Options, how choice) (whose.Source, error) {
 	switch name {
 	case BPF:
-		return bpfiter.Open(bpfiter.Options{PinDir: pinDir(opts), PinnedOnly: pinnedOnly})
+		return bpfiter.Open(bpfiter.Options{PinDir: pinDir(opts), PinnedOnly: how.pinnedOnly, LoadOnly: how.loadOnly})
 	case Netlink:
 		return sockdiag.Open(sockdiag.Options{})
 	default:
@@ -161,7 +166,7 @@ func (c *Collector) read(ctx context.Context, p *pass) (*openSource, error) {
 	}
 	var errs []error
 	for _, name := range order.names {
-		s, err := c.source(name, p.plan, order.pinnedOnly)
+		s, err := c.source(name, p.plan, order)
 		if err == nil {
 			err = p.readFrom(ctx, s)
 		}

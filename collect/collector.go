@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/proc"
 )
 
@@ -28,6 +27,8 @@ type Collector struct {
 	sources map[sourceKey]*openSource
 	idle    []*pass
 	passes  int
+	// only, where it names a source, is tried and nothing else; for Diagnose.
+	only choice
 }
 
 // Open returns a collector. Nothing is opened or read before the first
@@ -201,7 +202,7 @@ func (p *pass) reset() {
 	p.plan, p.fs, p.gone = nil, nil, nil
 	p.coverage = whose.Coverage{}
 	p.refs = p.refs[:0]
-	p.sockets = nil
+	p.sockets, p.procs = nil, nil
 	p.out = maker{}
 }
 
@@ -312,5 +313,3 @@ func (p *pass) account(began time.Time) {
 	c.Namespaces = max(len(p.snap.NetNS), len(p.refs))
 	c.Duration = time.Since(began)
 }
-
-var _ = filter.Env{}

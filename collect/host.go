@@ -1,0 +1,54 @@
+package collect
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// kernelRelease returns the kernel's release (/proc/sys/kernel/osrelease), ""
+// where there is none to read.
+func kernelRelease() string {
+	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// capabilities tells which of the capabilities that matter here the caller
+// holds (CapEff of /proc/self/status; numbers from linux/capability.h).
+func capabilities() []Capability {
+	held := effectiveCapabilities()
+	list := []struct {
+		number uint
+		Capability
+	}{
+		{19, Capability{Name: "CAP_SYS_PTRACE", For: "see the descriptors of other users' processes (netlink, procfs)"}},
+		{2, Capability{Name: "CAP_DAC_READ_SEARCH", For: "list the descriptors of other users' processes (netlink, procfs)"}},
+		{21, Capability{Name: "CAP_SYS_ADMIN", For: "enter other network namespaces (netlink, procfs)"}},
+		{12, Capability{Name: "CAP_NET_ADMIN", For: "see marks (netlink)"}},
+		{39, Capability{Name: "CAP_BPF", For: "load programs (bpf, pin)"}},
+		{38, Capability{Name: "CAP_PERFMON", For: "load programs (bpf, pin)"}},
+	}
+	all := make([]Capability, len(list))
+	for i, c := range list {
+		c.Held = held>>c.number&1 != 0
+		all[i] = c.Capability
+	}
+	return all
+}
+
+func effectiveCapabilities() uint64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if hex, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			mask, _ := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
+			return mask
+		}
+	}
+	return 0
+}
