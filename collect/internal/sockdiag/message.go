@@ -1,0 +1,351 @@
+package sockdiag
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// Sizes of struct nlmsghdr and struct inet_diag_msg, and the attributes that
+// are read (INET_DIAG_…).
+const (
+	headerLen = 16
+	diagLen   = 72
+
+	attrInfo     = 2
+	attrCong     = 4
+	attrV6Only   = 11
+	attrMark     = 15
+	attrCgroupID = 21
+	attrTypeMask = 0x3fff // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+)
+
+// Offsets in struct tcp_info of what is read. Each kernel sends as much of it
+// as it knows.
+const (
+	infoRTT           = 68
+	infoCwnd          = 80
+	infoTotalRetrans  = 100
+	infoBytesReceived = 128 // since Linux 4.1
+	infoBytesSent     = 200 // since Linux 4.19, with the next
+	infoBytesRetrans  = 208
+)
+
+// rows takes what is read. It belongs to one worker at a time.
+type rows struct {
+	sockets []whose.Socket
+	info    []whose.TCPInfo
+	// names holds the names of congestion control algorithms, each once, so
+	// that naming one costs nothing. The kernel knows a dozen.
+	names map[string]string
+	// devices that sockets refer to; lastDevice is the one noted last.
+	devices    map[whose.Device]struct{}
+	lastDevice whose.Device
+}
+
+// device notes a device.
+func (r *rows) device(d whose.Device) {
+	if d == r.lastDevice {
+		return
+	}
+	if r.devices == nil {
+		r.devices = make(map[whose.Device]struct{})
+	}
+	r.devices[d], r.lastDevice = struct{}{}, d
+}
+
+// truncate forgets what was read since the place was taken.
+func (r *rows) truncate(p place) {
+	r.sockets, r.info = r.sockets[:p.sockets], r.info[:p.info]
+}
+
+// place is a place in rows.
+type place struct{ sockets, info int }
+
+func (r *rows) place() place { return place{len(r.sockets), len(r.info)} }
+
+// name returns the name in b without allocating for one that was met before.
+func (r *rows) name(b []byte) string {
+	for i, c := range b {
+		if c == 0 {
+			b = b[:i]
+			break
+		}
+	}
+	if s, ok := r.names[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if r.names == nil {
+		r.names = make(map[string]string)
+	}
+	if len(r.names) < 64 {
+		r.names[s] = s
+	}
+	return s
+}
+
+// dump reads the answer to one request, datagram by datagram.
+type dump struct {
+	// seq and port are those of the request: what has others is not ours.
+	seq, port uint32
+	netns     uint32
+	proto     whose.Proto
+	// families and states are wanted exactly, whatever the kernel sends.
+	families, states whose.Set
+	wantInfo         bool
+
+	// done tells that the answer is complete or has failed with errno.
+	done  bool
+	errno int
+	// interrupted: the kernel says that the table changed meanwhile.
+	interrupted bool
+	// seen counts the sockets that were read, wanted or not; cookies is the sum
+	// of their cookies: two dumps that agree in both are of the same sockets.
+	seen    int
+	cookies uint64
+	// malformed counts records that make no sense, foreign those that answer
+	// somebody else's question.
+	malformed, foreign int
+	// last is where the rows of the previous datagram begin.
+	last int
+}
+
+// datagram reads one datagram and appends the sockets in it to out.
+func (d *dump) datagram(b []byte, out *rows) {
+	before, first := d.last, len(out.sockets)
+	d.last = first
+	for len(b) >= headerLen && !d.done {
+		length := binary.NativeEndian.Uint32(b)
+		if length < headerLen || uint64(length) > uint64(len(b)) {
+			d.malformed++
+			return
+		}
+		d.message(b[:length:length], out)
+		b = b[min(int(length+3)&^3, len(b)):]
+	}
+	if len(b) > 0 && !d.done {
+		d.malformed++
+	}
+	if before < first && len(out.sockets) > first {
+		dropRepeated(out, before, first)
+	}
+}
+
+// message reads one netlink message.
+func (d *dump) message(m []byte, out *rows) {
+	ne := binary.NativeEndian
+	typ, flags, seq, port := ne.Uint16(m[4:]), ne.Uint16(m[6:]), ne.Uint32(m[8:]), ne.Uint32(m[12:])
+	if seq != d.seq || port != d.port {
+		d.foreign++
+		return
+	}
+	if flags&flagInterrupted != 0 {
+		d.interrupted = true
+	}
+	body := m[headerLen:]
+	switch typ {
+	case typeTCP, typeByFamily:
+		d.socket(body, out)
+	case typeDone, typeError:
+		d.done = true
+		if len(body) >= 4 {
+			d.errno = -int(int32(ne.Uint32(body)))
+		}
+	case typeOverrun:
+		d.interrupted = true
+	default: // NLMSG_NOOP and what may come
+	}
+}
+
+// socket reads one socket: a struct inet_diag_msg and its attributes.
+func (d *dump) socket(b []byte, out *rows) {
+	if len(b) < diagLen {
+		d.malformed++
+		return
+	}
+	n := len(out.sockets)
+	if n == cap(out.sockets) {
+		out.sockets = append(out.sockets, whose.Socket{})
+	} else {
+		out.sockets = out.sockets[:n+1]
+		out.sockets[n] = whose.Socket{}
+	}
+	s := &out.sockets[n]
+	ok := d.fixed(b, s)
+	if ok && d.attributes(b[diagLen:], s, out) && d.wanted(s) {
+		if s.Device != 0 {
+			out.device(whose.Device{NetNS: s.NetNS, Index: s.Device})
+		}
+		return
+	}
+	out.sockets = out.sockets[:n]
+}
+
+// fixed reads the part that every socket has.
+func (d *dump) fixed(b []byte, s *whose.Socket) bool {
+	ne := binary.NativeEndian
+	_ = b[diagLen-1]
+	switch b[0] {
+	case familyIPv4:
+		s.Family = whose.IPv4
+		s.Local = mapped(b[8:12])
+		s.Remote = mapped(b[24:28])
+	case familyIPv6:
+		s.Family = whose.IPv6
+		s.Local = [16]byte(b[8:24])
+		s.Remote = [16]byte(b[24:40])
+	default:
+		d.malformed++
+		return false
+	}
+	if s.State = d.state(b[1]); s.State == 0 {
+		d.malformed++
+		return false
+	}
+	s.Proto, s.NetNS = d.proto, d.netns
+	s.LocalPort = binary.BigEndian.Uint16(b[4:])
+	s.RemotePort = binary.BigEndian.Uint16(b[6:])
+	s.Device = ne.Uint32(b[40:])
+	s.Cookie = uint64(ne.Uint32(b[44:])) | uint64(ne.Uint32(b[48:]))<<32
+	s.RecvQueue = ne.Uint32(b[56:])
+	s.SendQueue = ne.Uint32(b[60:])
+	s.UID = ne.Uint32(b[64:])
+	s.Inode = uint64(ne.Uint32(b[68:]))
+	d.seen++
+	d.cookies += s.Cookie
+	return true
+}
+
+// state returns the model's state of the kernel's, 0 for one that is none.
+func (d *dump) state(k uint8) whose.State {
+	switch {
+	case d.proto == whose.UDP || d.proto == whose.UDPLite:
+		if k == stateEstablished {
+			return whose.Established
+		}
+		if k == stateClose {
+			return whose.Unconn
+		}
+		return 0
+	case k == uint8(whose.NewSynRecv):
+		return whose.SynRecv
+	case k == stateBoundInactive:
+		return whose.Close
+	case k >= stateEstablished && k <= stateClosing:
+		return whose.State(k)
+	}
+	return 0
+}
+
+// wanted reports whether the query asks for the socket, and it is a session: a
+// socket without local port that is neither connected nor listening is none.
+func (d *dump) wanted(s *whose.Socket) bool {
+	if s.LocalPort == 0 && s.RemotePort == 0 && s.State != whose.Listen {
+		return false
+	}
+	return d.families.Allows(uint8(s.Family)) && d.states.Allows(uint8(s.State))
+}
+
+// attributes reads what follows the fixed part.
+func (d *dump) attributes(b []byte, s *whose.Socket, out *rows) bool {
+	ne := binary.NativeEndian
+	var info, cong []byte
+	for len(b) >= 4 {
+		length := int(ne.Uint16(b))
+		if length < 4 || length > len(b) {
+			d.malformed++
+			return false
+		}
+		v := b[4:length]
+		switch ne.Uint16(b[2:]) & attrTypeMask {
+		case attrV6Only:
+			if len(v) >= 1 && v[0] != 0 {
+				s.Flags |= whose.SocketV6Only
+			}
+		case attrMark:
+			if len(v) >= 4 {
+				s.Mark = ne.Uint32(v)
+			}
+		case attrCgroupID:
+			if len(v) >= 8 {
+				s.Cgroup = ne.Uint64(v)
+			}
+		case attrInfo:
+			info = v
+		case attrCong:
+			cong = v
+		}
+		b = b[min((length+3)&^3, len(b)):]
+	}
+	if d.wantInfo && info != nil && s.State != whose.Listen && d.wanted(s) {
+		out.info = append(out.info, tcpInfo(info, out.name(cong)))
+		s.TCPInfo = uint32(len(out.info))
+	}
+	return true
+}
+
+// tcpInfo reads a struct tcp_info, as much of it as there is.
+func tcpInfo(b []byte, cong string) whose.TCPInfo {
+	u32 := func(at int) uint32 {
+		if len(b) < at+4 {
+			return 0
+		}
+		return binary.NativeEndian.Uint32(b[at:])
+	}
+	u64 := func(at int) uint64 {
+		if len(b) < at+8 {
+			return 0
+		}
+		return binary.NativeEndian.Uint64(b[at:])
+	}
+	sent, again := u64(infoBytesSent), u64(infoBytesRetrans)
+	return whose.TCPInfo{
+		RTT:           time.Duration(u32(infoRTT)) * time.Microsecond,
+		Retrans:       u32(infoTotalRetrans),
+		BytesSent:     sent - min(again, sent),
+		BytesReceived: u64(infoBytesReceived),
+		Cong:          cong,
+		Cwnd:          u32(infoCwnd),
+	}
+}
+
+// mapped returns the IPv4-mapped form of a 4-byte address.
+func mapped(b []byte) [16]byte {
+	a := [16]byte{10: 0xff, 11: 0xff}
+	copy(a[12:], b)
+	return a
+}
+
+// repeatable is how many sockets the kernel may send a second time: it takes
+// the sockets of one hash chain in lots of so many.
+const repeatable = 16
+
+// dropRepeated removes from the rows that begin at first those that the
+// previous datagram, whose rows begin at before, ended with. Between two
+// datagrams the kernel notes only how far in a hash chain it was; where a
+// socket was put into the chain meanwhile, it sends the one before again.
+func dropRepeated(out *rows, before, first int) {
+	tail := out.sockets[max(before, first-repeatable):first]
+	head := out.sockets[first:min(first+repeatable, len(out.sockets))]
+	repeated := 0
+	for i := range head {
+		for j := range tail {
+			if head[i].Cookie == tail[j].Cookie && head[i].Cookie != 0 {
+				repeated++
+				break
+			}
+		}
+		if repeated <= i {
+			break
+		}
+	}
+	if repeated > 0 {
+		out.sockets = append(out.sockets[:first], out.sockets[first+repeated:]...)
+	}
+}
+
+// String says what a dump was of, for errors.
+func (d *dump) String() string { return fmt.Sprintf("dump %s sockets", d.proto) }

@@ -1,0 +1,41 @@
+//go:build !linux
+
+package sockdiag
+
+import (
+	"context"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// DefaultKeep is how many network namespaces a Source keeps open between calls
+// where Options say nothing.
+const DefaultKeep = 64
+
+// Options say how to ask.
+type Options struct {
+	// Keep is how many network namespaces are kept open between calls.
+	Keep int
+}
+
+// A Source cannot be opened on this system.
+type Source struct{}
+
+var _ whose.Source = (*Source)(nil)
+
+// errUnsupported is the answer to everything.
+func errUnsupported() error {
+	return &whose.UnsupportedError{What: "sock_diag on this system"}
+}
+
+// Open returns an error that is whose.ErrUnsupported.
+func Open(Options) (*Source, error) { return nil, errUnsupported() }
+
+// Name returns "netlink".
+func (s *Source) Name() string { return "netlink" }
+
+// Read returns an error that is whose.ErrUnsupported.
+func (s *Source) Read(context.Context, *whose.Query, *whose.Snapshot) error { return errUnsupported() }
+
+// Close does nothing.
+func (s *Source) Close() error { return nil }

@@ -1,0 +1,321 @@
+package sockdiag
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+const (
+	// attempts is how often a dump that was interrupted is made.
+	attempts = 3
+	// fewSockets is up to how many TCP sockets of a namespace it is worth
+	// looking whether all of them are listeners.
+	fewSockets = 256
+)
+
+// kernel is what was learned of the kernel.
+type kernel struct {
+	countsMPTCP bool
+	// oneFamily: the kernel does not list both families at once.
+	oneFamily atomic.Bool
+}
+
+// pass is one call of Read.
+type pass struct {
+	s        *Source
+	ctx      context.Context
+	q        *whose.Query
+	bytecode []byte
+
+	mu       sync.Mutex
+	gaps     []whose.Gap
+	dumped   bool
+	firstErr error
+}
+
+// job is what one worker does at once: one lane of one namespace.
+type job struct {
+	n      *netns
+	lane   int
+	weight int
+	census census
+}
+
+// worker makes dumps, one after the other.
+type worker struct {
+	buf []byte
+	out rows
+	// mptcp holds the MPTCP sockets of the namespace at hand, of all states.
+	mptcp rows
+	gaps  []whose.Gap
+}
+
+func (s *Source) begin(ctx context.Context, q *whose.Query) *pass {
+	for i := range s.workers {
+		w := &s.workers[i]
+		if w.buf == nil {
+			w.buf = make([]byte, datagramSize)
+		}
+		w.gaps = w.gaps[:0]
+		w.out.lastDevice = whose.Device{}
+		clear(w.out.devices)
+	}
+	return &pass{s: s, ctx: ctx, q: q, bytecode: compile(q.Any)}
+}
+
+// failed notes that something could not be read.
+func (p *pass) failed(err error, g whose.Gap) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gaps = append(p.gaps, g)
+	if p.firstErr == nil {
+		p.firstErr = err
+	}
+}
+
+// err returns why there is no answer at all, nil if there is one.
+func (p *pass) err() error {
+	if p.dumped || p.firstErr == nil {
+		return nil
+	}
+	return whose.WithHint(fmt.Errorf("list sockets over netlink: %w", p.firstErr), "use the source procfs")
+}
+
+// run reads the given namespaces into snap.
+func (p *pass) run(spaces []*netns, snap *whose.Snapshot) {
+	s := p.s
+	total := p.plan(spaces)
+	if len(p.bytecode) == 0 && p.q.States.Allows(uint8(whose.Established)) {
+		snap.Sockets = slices.Grow(snap.Sockets, total)
+	}
+	first := &s.workers[0].out
+	first.sockets, first.info = snap.Sockets, snap.TCPInfo
+	var mu sync.Mutex
+	front, back := 0, len(s.jobs)
+	// The first worker takes the largest that is left, the others the smallest:
+	// what the first reads need not be copied.
+	next := func(worker int) *job {
+		mu.Lock()
+		defer mu.Unlock()
+		if front == back || p.ctx.Err() != nil {
+			return nil
+		}
+		if worker == 0 {
+			front++
+			return &s.jobs[front-1]
+		}
+		back--
+		return &s.jobs[back]
+	}
+	s.parallel(min(s.threads(), max(len(s.jobs), 1)), func(w *worker, i int) {
+		for j := next(i); j != nil; j = next(i) {
+			w.do(p, j)
+		}
+	})
+	p.merge(spaces, snap)
+}
+
+// plan looks what the namespaces hold and lists what there is to do, the
+// largest first. It returns about how many sockets there are.
+func (p *pass) plan(spaces []*netns) int {
+	s, total := p.s, 0
+	s.jobs = s.jobs[:0]
+	for _, n := range spaces {
+		c := n.census(s.text[:], s.kernel.countsMPTCP)
+		tcp := c.tcpTotal() + c.timeWait
+		total += c.sockets()
+		s.jobs = append(s.jobs,
+			job{n: n, lane: laneTCP, weight: tcp, census: c},
+			job{n: n, lane: laneUDP, weight: c.sockets() - tcp, census: c})
+		p.dumped = p.dumped || c.known
+	}
+	slices.SortStableFunc(s.jobs, func(a, b job) int { return b.weight - a.weight })
+	return total
+}
+
+// merge puts together what the workers read and names the devices.
+func (p *pass) merge(spaces []*netns, snap *whose.Snapshot) {
+	for i := range p.s.workers {
+		out := &p.s.workers[i].out
+		if i == 0 {
+			snap.Sockets, snap.TCPInfo = out.sockets, out.info
+			out.sockets, out.info = nil, nil
+		} else {
+			adopt(snap, out)
+		}
+		for d := range out.devices {
+			if n := p.s.spaces[d.NetNS]; n != nil {
+				if name := n.deviceName(d.Index); name != "" {
+					snap.NameDevice(d, name)
+				}
+			}
+		}
+		clear(out.devices)
+	}
+	for _, n := range spaces {
+		snap.NetNS = append(snap.NetNS, n.inode)
+	}
+}
+
+// adopt appends the rows of another worker.
+func adopt(snap *whose.Snapshot, out *rows) {
+	shift := uint32(len(snap.TCPInfo))
+	snap.TCPInfo = append(snap.TCPInfo, out.info...)
+	at := len(snap.Sockets)
+	snap.Sockets = append(snap.Sockets, out.sockets...)
+	if shift > 0 {
+		for i := at; i < len(snap.Sockets); i++ {
+			if snap.Sockets[i].TCPInfo > 0 {
+				snap.Sockets[i].TCPInfo += shift
+			}
+		}
+	}
+	out.sockets, out.info = out.sockets[:0], out.info[:0]
+}
+
+// do reads one lane of one namespace.
+func (w *worker) do(p *pass, j *job) {
+	l := lane{w: w, p: p, n: j.n, c: j.n.conns[j.lane], census: j.census}
+	if j.lane == laneUDP {
+		l.udp(whose.UDP, protoUDP)
+		l.udp(whose.UDPLite, protoUDPLite)
+		return
+	}
+	l.tcp()
+}
+
+// lane is a worker at one lane of one namespace.
+type lane struct {
+	w      *worker
+	p      *pass
+	n      *netns
+	c      *conn
+	census census
+}
+
+// udp reads the sockets of UDP or UDP-Lite.
+func (l *lane) udp(proto whose.Proto, number uint32) {
+	q := l.p.q
+	states := kernelUDPStates(q.States)
+	if states == 0 || !q.Protos.Allows(uint8(proto)) {
+		return
+	}
+	l.eachFamily(proto, q.Families, func(family uint8) bool {
+		r := request{proto: number, family: family, states: states, bytecode: l.p.bytecode}
+		d := dump{proto: proto, families: q.Families, states: q.States}
+		return l.report(l.ask(&r, &d, &l.w.out), &d)
+	})
+}
+
+// eachFamily calls fn for each wanted family of which there may be sockets,
+// until it returns false.
+func (l *lane) eachFamily(proto whose.Proto, wanted whose.Set, fn func(family uint8) bool) {
+	for _, f := range [...]struct {
+		model  whose.Family
+		kernel uint8
+	}{{whose.IPv4, familyIPv4}, {whose.IPv6, familyIPv6}} {
+		if wanted.Allows(uint8(f.model)) && !l.census.none(proto, f.model) && !fn(f.kernel) {
+			return
+		}
+	}
+}
+
+// ask makes one dump, again if it was interrupted. The errno that the kernel
+// answers with is an error too.
+func (l *lane) ask(r *request, d *dump, out *rows) error {
+	d.netns = l.n.inode
+	begin, fresh := out.place(), *d
+	for attempt := 1; ; attempt++ {
+		*d = fresh
+		err := l.c.run(l.p.ctx, r, d, l.w.buf, out)
+		if err != nil {
+			l.n.broken.Store(true)
+			if l.p.ctx.Err() == nil {
+				out.truncate(begin)
+			}
+			return err
+		}
+		if d.errno != 0 {
+			out.truncate(begin)
+			return fmt.Errorf("%s: %w", d, unix.Errno(d.errno))
+		}
+		if !d.interrupted {
+			return nil
+		}
+		if attempt == attempts {
+			l.w.gaps = append(l.w.gaps, whose.Gap{Kind: whose.GapInterrupted, Count: 1,
+				Why: "the table of " + d.proto.String() + " sockets changed under every attempt to list it"})
+			return nil
+		}
+		out.truncate(begin)
+	}
+}
+
+// report turns what came of a dump into gaps. It returns false if there is no
+// use in asking the same again for another family.
+func (l *lane) report(err error, d *dump) bool {
+	if d.malformed > 0 {
+		l.w.gaps = append(l.w.gaps, whose.Gap{Kind: whose.GapSockets, Count: d.malformed, Why: "netlink records that make no sense"})
+	}
+	switch {
+	case err == nil:
+		l.p.succeeded()
+		return true
+	case l.p.ctx.Err() != nil:
+		return false
+	case errors.Is(err, unix.ENOENT) && !l.exists(d.proto):
+		return false
+	}
+	l.p.failed(err, dumpGap(err, d.proto))
+	return false
+}
+
+func (p *pass) succeeded() {
+	p.mu.Lock()
+	p.dumped = true
+	p.mu.Unlock()
+}
+
+// exists reports whether the kernel can have sockets of a protocol at all. Of
+// a protocol that it lacks it knows no dump either (UDP-Lite is gone since
+// Linux 7.1).
+func (l *lane) exists(proto whose.Proto) bool {
+	typ, number := unix.SOCK_DGRAM, protoUDPLite
+	switch proto {
+	case whose.UDPLite:
+		if l.census.known {
+			return l.census.hasUDPLite
+		}
+	case whose.MPTCP:
+		if l.census.known {
+			return l.census.hasMPTCP
+		}
+		typ, number = unix.SOCK_STREAM, protoMPTCP
+	default:
+		return true
+	}
+	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_CLOEXEC, number)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err != unix.EPROTONOSUPPORT
+}
+
+// dumpGap says which sockets are missing and why.
+func dumpGap(err error, proto whose.Proto) whose.Gap {
+	g := whose.Gap{Kind: whose.GapSockets, Why: proto.String() + " sockets: " + err.Error()}
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
+		module := map[whose.Proto]string{whose.TCP: "tcp_diag", whose.UDP: "udp_diag", whose.UDPLite: "udp_diag", whose.MPTCP: "mptcp_diag"}[proto]
+		g.Why = (&whose.UnsupportedError{What: "sock_diag for " + proto.String()}).Error()
+		g.Hint = "load the kernel module " + module + ", or use the source procfs"
+	}
+	return g
+}

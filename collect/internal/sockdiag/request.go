@@ -1,0 +1,143 @@
+package sockdiag
+
+import (
+	"encoding/binary"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// What the kernel calls things in linux/netlink.h, linux/sock_diag.h and
+// linux/inet_diag.h. They are named here so that requests and answers can be
+// built and read, and tested, on every system.
+const (
+	typeError        = 2  // NLMSG_ERROR
+	typeDone         = 3  // NLMSG_DONE
+	typeOverrun      = 4  // NLMSG_OVERRUN
+	typeTCP          = 18 // TCPDIAG_GETSOCK
+	typeByFamily     = 20 // SOCK_DIAG_BY_FAMILY
+	flagRequest      = 0x1
+	flagDump         = 0x300
+	flagInterrupted  = 0x10 // NLM_F_DUMP_INTR
+	reqBytecode      = 1    // INET_DIAG_REQ_BYTECODE
+	reqProtocol      = 3    // INET_DIAG_REQ_PROTOCOL, since Linux 5.9
+	familyUnspec     = 0
+	familyIPv4       = 2
+	familyIPv6       = 10
+	protoTCP         = 6
+	protoUDP         = 17
+	protoUDPLite     = 136
+	protoMPTCP       = 262
+	stateEstablished = 1
+	stateSynRecv     = 3
+	stateClose       = 7
+	stateListen      = 10
+	stateClosing     = 11
+	// stateBoundInactive asks for TCP sockets that are bound and nothing else;
+	// they are reported as CLOSE. Since Linux 6.8; older kernels do not know
+	// the bit and have no table to find such sockets in.
+	stateBoundInactive = 13
+)
+
+// Extensions that cost something, as bits of the request (INET_DIAG_x - 1).
+const (
+	extInfo = 1 << (attrInfo - 1)
+	extCong = 1 << (attrCong - 1)
+)
+
+// request is one dump: what to ask for.
+type request struct {
+	proto uint32
+	// family is familyUnspec for both, which only TCP can do.
+	family uint8
+	// states are the kernel's, as bits.
+	states uint32
+	ext    uint8
+	// bytecode is the condition on the ends, empty for none.
+	bytecode []byte
+}
+
+// appendTo appends the netlink message of the request to b.
+//
+// Both families of TCP are asked for in the form of the kernels before 3.3
+// (TCPDIAG_GETSOCK, struct inet_diag_req), which every kernel still answers,
+// and which knows no family: so one walk of the table brings both, where the
+// newer form needs one for each. The states, the bytecode and the attributes
+// of the answer are the same.
+func (r *request) appendTo(b []byte, seq uint32) []byte {
+	start := len(b)
+	typ := uint16(typeByFamily)
+	if r.family == familyUnspec {
+		typ = typeTCP
+	}
+	ne := binary.NativeEndian
+	b = ne.AppendUint32(b, 0) // length, set below
+	b = ne.AppendUint16(b, typ)
+	b = ne.AppendUint16(b, flagRequest|flagDump)
+	b = ne.AppendUint32(b, seq)
+	b = ne.AppendUint32(b, 0)
+	var anySocket [48]byte // struct inet_diag_sockid, zero: no condition
+	if typ == typeTCP {
+		b = append(b, familyUnspec, 0, 0, r.ext)
+		b = append(b, anySocket[:]...)
+		b = ne.AppendUint32(b, r.states)
+		b = ne.AppendUint32(b, 0)
+	} else {
+		// A kernel that does not know INET_DIAG_REQ_PROTOCOL must find no
+		// protocol here, rather than another one.
+		proto := uint8(0)
+		if r.proto < 256 {
+			proto = uint8(r.proto)
+		}
+		b = append(b, r.family, proto, r.ext, 0)
+		b = ne.AppendUint32(b, r.states)
+		b = append(b, anySocket[:]...)
+	}
+	if r.proto > 255 {
+		b = appendAttr(b, reqProtocol, ne.AppendUint32(nil, r.proto))
+	}
+	if len(r.bytecode) > 0 {
+		b = appendAttr(b, reqBytecode, r.bytecode)
+	}
+	ne.PutUint32(b[start:], uint32(len(b)-start))
+	return b
+}
+
+// appendAttr appends a netlink attribute, padded to four bytes.
+func appendAttr(b []byte, typ uint16, value []byte) []byte {
+	b = binary.NativeEndian.AppendUint16(b, uint16(4+len(value)))
+	b = binary.NativeEndian.AppendUint16(b, typ)
+	b = append(b, value...)
+	for len(b)%4 != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// tcpStates are the states of TCP sockets.
+const tcpStates = whose.Set(1<<(stateClosing+1) - 2)
+
+// kernelTCPStates returns the bits by which the kernel is asked for the wanted
+// states of TCP; 0: there is no such state.
+func kernelTCPStates(wanted whose.Set) uint32 {
+	bits := uint32(tcpStates)
+	if wanted != 0 {
+		bits &= uint32(wanted)
+	}
+	if bits&(1<<stateClose) != 0 {
+		bits |= 1 << stateBoundInactive
+	}
+	return bits
+}
+
+// kernelUDPStates is the same for UDP and UDP-Lite, which have two states: the
+// kernel keeps an unconnected socket as CLOSE.
+func kernelUDPStates(wanted whose.Set) uint32 {
+	bits := uint32(0)
+	if wanted.Allows(uint8(whose.Established)) {
+		bits |= 1 << stateEstablished
+	}
+	if wanted.Allows(uint8(whose.Unconn)) {
+		bits |= 1 << stateClose
+	}
+	return bits
+}

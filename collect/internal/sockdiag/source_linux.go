@@ -1,0 +1,262 @@
+package sockdiag
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// DefaultKeep is how many network namespaces a Source keeps open between calls
+// where Options say nothing.
+const DefaultKeep = 64
+
+// batch is how many namespaces are open at once: four descriptors each.
+const batch = 64
+
+// Options say how to ask. The zero value is right for most.
+type Options struct {
+	// Keep is how many network namespaces are kept open between calls, so that
+	// they need not be entered again. Each costs four descriptors and is kept
+	// alive by them, though no longer than until the first call that does not
+	// visit it. Zero means DefaultKeep; less than zero: none.
+	Keep int
+}
+
+// A Source asks the kernel over NETLINK_SOCK_DIAG. It is not safe for
+// concurrent use. Whoever opened it closes it.
+//
+// It needs no privilege for the caller's own network namespace. To enter
+// others it needs CAP_SYS_ADMIN in the user namespaces that own them and in
+// its own; without CAP_NET_ADMIN the mark of a socket is not told and stays 0.
+//
+// Since Linux 3.3; the cgroup of a socket since 5.7, MPTCP since 5.9, TCP
+// sockets that are bound and neither listening nor connected since 6.8.
+type Source struct {
+	keep    int
+	pass    uint64
+	spaces  map[uint32]*netns
+	workers [2]worker
+	kernel  kernel
+	jobs    []job
+	text    [16 << 10]byte
+}
+
+var _ whose.Source = (*Source)(nil)
+
+// Open returns a source that has shown that it can list the TCP sockets of the
+// caller's own network namespace. An error is ErrUnsupported where the kernel
+// cannot, and carries a hint.
+func Open(opt Options) (*Source, error) {
+	s := &Source{keep: opt.Keep, spaces: make(map[uint32]*netns)}
+	if s.keep == 0 {
+		s.keep = DefaultKeep
+	}
+	s.kernel.countsMPTCP = mptcpCounted()
+	if err := probe(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// probe lists the TCP listeners, to see whether that works at all.
+func probe() error {
+	c, err := openConn()
+	if err != nil {
+		return whose.WithHint(err, "a seccomp filter or a container may forbid netlink sockets; use the source procfs")
+	}
+	defer c.close()
+	d := dump{proto: whose.TCP, families: whose.SetOf(whose.IPv4), states: whose.SetOf(whose.Listen)}
+	r := request{proto: protoTCP, family: familyIPv4, states: 1 << stateListen}
+	if err := c.run(context.Background(), &r, &d, make([]byte, datagramSize), &rows{}); err != nil {
+		return whose.WithHint(err, "use the source procfs")
+	}
+	if d.errno != 0 {
+		return whose.WithHint(&whose.UnsupportedError{What: "sock_diag for tcp", Since: "3.3", Err: unix.Errno(d.errno)},
+			"load the kernel module tcp_diag, or use the source procfs")
+	}
+	return nil
+}
+
+// Name returns "netlink".
+func (s *Source) Name() string { return "netlink" }
+
+// Close closes the sockets in all namespaces.
+func (s *Source) Close() error {
+	var errs []error
+	for inode, n := range s.spaces {
+		errs = append(errs, n.close())
+		delete(s.spaces, inode)
+	}
+	return errors.Join(errs...)
+}
+
+// Read appends to snap the sockets of the namespaces in q.Visit; of the
+// caller's own where it is empty. It applies Protos, Families and States
+// exactly, and Any in the kernel; PIDs are not known to it.
+//
+// When the deadline of ctx passes, what was read until then stays, with a gap.
+// A namespace that is gone or refused is a gap. It is an error if nothing
+// could be read at all.
+func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot) error {
+	s.pass++
+	p := s.begin(ctx, q)
+	refs := s.visits(q)
+	s.forget(refs)
+	for part := range slices.Chunk(refs, batch) {
+		if ctx.Err() != nil {
+			break
+		}
+		p.run(s.open(part, p), snap)
+		s.trim()
+	}
+	for i := range s.workers {
+		p.gaps = append(p.gaps, s.workers[i].gaps...)
+	}
+	addGaps(snap, p.gaps)
+	switch err := ctx.Err(); {
+	case errors.Is(err, context.DeadlineExceeded):
+		addGaps(snap, []whose.Gap{{Kind: whose.GapDeadline, Why: "the time allowed ran out while the kernel listed sockets"}})
+		return nil
+	case err != nil:
+		return fmt.Errorf("list sockets over netlink: %w", err)
+	}
+	return p.err()
+}
+
+// visits returns the namespaces to look into, each once.
+func (s *Source) visits(q *whose.Query) []whose.NetNSRef {
+	if len(q.Visit) == 0 {
+		own, err := ownInode()
+		if err != nil {
+			own = 0 // no procfs: the number is not known
+		}
+		return []whose.NetNSRef{{Inode: own}}
+	}
+	refs := make([]whose.NetNSRef, 0, len(q.Visit))
+	met := make(map[uint32]bool, len(q.Visit))
+	for _, ref := range q.Visit {
+		if !met[ref.Inode] {
+			met[ref.Inode] = true
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// forget closes what is open in namespaces that are not visited any more, so
+// that it does not keep them alive.
+func (s *Source) forget(refs []whose.NetNSRef) {
+	for _, ref := range refs {
+		if n := s.spaces[ref.Inode]; n != nil {
+			n.used = s.pass
+		}
+	}
+	for inode, n := range s.spaces {
+		if n.used != s.pass {
+			_ = n.close() // read-only descriptors: nothing can be lost
+			delete(s.spaces, inode)
+		}
+	}
+}
+
+// open returns the namespaces of refs, entering those that are not open yet.
+func (s *Source) open(refs []whose.NetNSRef, p *pass) []*netns {
+	own, ownErr := ownInode()
+	all := make([]*netns, 0, len(refs))
+	got := func(ref whose.NetNSRef, n *netns, err error) {
+		if err != nil {
+			p.failed(fmt.Errorf("enter network namespace: %w", err), namespaceGap(err))
+			return
+		}
+		n.used = s.pass
+		s.spaces[ref.Inode] = n
+		all = append(all, n)
+	}
+	var foreign []whose.NetNSRef
+	for _, ref := range refs {
+		switch n := s.spaces[ref.Inode]; {
+		case n != nil:
+			all = append(all, n)
+		case ref.Inode == own || ownErr != nil && ref.Inode == 0:
+			n, err := openNetNS(ref.Inode)
+			got(ref, n, err)
+		default:
+			foreign = append(foreign, ref)
+		}
+	}
+	if len(foreign) > 0 {
+		enter(foreign, got)
+	}
+	return all
+}
+
+// trim closes what is broken and what is more than may be kept.
+func (s *Source) trim() {
+	for inode, n := range s.spaces {
+		if n.broken.Load() || len(s.spaces) > max(s.keep, 0) {
+			_ = n.close() // read-only descriptors: nothing can be lost
+			delete(s.spaces, inode)
+		}
+	}
+}
+
+// namespaceGap says why a namespace could not be looked into.
+func namespaceGap(err error) whose.Gap {
+	g := whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: err.Error()}
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		g.Why = "permission denied"
+		g.Hint = "run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE, or read a pinned iterator (whose pin)"
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		g.Why = "too many open files"
+		g.Hint = "raise the limit of open files (ulimit -n)"
+	}
+	return g
+}
+
+// addGaps adds gaps, counting up those of the same kind and cause.
+func addGaps(snap *whose.Snapshot, gaps []whose.Gap) {
+	for _, g := range gaps {
+		i := slices.IndexFunc(snap.Gaps, func(o whose.Gap) bool { return o.Kind == g.Kind && o.Why == g.Why })
+		if i >= 0 {
+			snap.Gaps[i].Count += g.Count
+		} else {
+			snap.Gaps = append(snap.Gaps, g)
+		}
+	}
+}
+
+// threads is how many dumps run at the same time: more than two contend for
+// the locks of the kernel's table and for memory.
+func (s *Source) threads() int { return min(len(s.workers), runtime.GOMAXPROCS(0)) }
+
+// parallel runs fn for each worker that is used and waits for them.
+func (s *Source) parallel(n int, fn func(w *worker, index int)) {
+	var wg sync.WaitGroup
+	for i := 1; i < n; i++ {
+		wg.Go(func() { fn(&s.workers[i], i) })
+	}
+	fn(&s.workers[0], 0)
+	wg.Wait()
+}
+
+// mptcpCounted reports whether this kernel counts MPTCP sockets in
+// /proc/net/protocols, as it does since Linux 6.3.
+func mptcpCounted() bool {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return false
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major > 6 || major == 6 && minor >= 3
+}

@@ -1,0 +1,186 @@
+package sockdiag
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// tcp reads the TCP and MPTCP sockets of a namespace.
+//
+// The subflows of an MPTCP socket are TCP sockets in the same tables, with its
+// inode, and are dropped by that. So the MPTCP sockets are read in every state,
+// before the TCP sockets and once more after them: one that was made in
+// between must not leave its subflows behind as sessions of their own.
+func (l *lane) tcp() {
+	q := l.p.q
+	states := kernelTCPStates(q.States)
+	wantTCP, wantMPTCP := q.Protos.Allows(uint8(whose.TCP)), q.Protos.Allows(uint8(whose.MPTCP))
+	if states == 0 || !wantTCP && !wantMPTCP {
+		return
+	}
+	mp := &l.w.mptcp
+	mp.truncate(place{})
+	l.mptcp(mp)
+	begin := len(l.w.out.sockets)
+	if wantTCP {
+		l.plainTCP(states)
+	}
+	if wantTCP && len(mp.sockets) > 0 {
+		l.mptcp(mp)
+		mp.sockets = once(mp.sockets)
+		l.w.out.sockets = append(l.w.out.sockets[:begin], dropSubflows(l.w.out.sockets[begin:], mp.sockets)...)
+	}
+	if wantMPTCP {
+		l.takeMPTCP(mp.sockets)
+	}
+}
+
+// mptcp reads all MPTCP sockets there are.
+func (l *lane) mptcp(out *rows) {
+	states := kernelTCPStates(0)
+	l.eachFamily(whose.MPTCP, 0, func(family uint8) bool {
+		r := request{proto: protoMPTCP, family: family, states: states}
+		d := dump{proto: whose.MPTCP}
+		return l.report(l.ask(&r, &d, out), &d)
+	})
+}
+
+// takeMPTCP takes those that are wanted.
+func (l *lane) takeMPTCP(sockets []whose.Socket) {
+	d := dump{families: l.p.q.Families, states: l.p.q.States}
+	for i := range sockets {
+		s := &sockets[i]
+		if !d.wanted(s) {
+			continue
+		}
+		l.w.out.sockets = append(l.w.out.sockets, *s)
+		if s.Device != 0 {
+			l.w.out.device(whose.Device{NetNS: s.NetNS, Index: s.Device})
+		}
+	}
+}
+
+// once sorts sockets by their cookies and keeps each once, as it was first read.
+func once(sockets []whose.Socket) []whose.Socket {
+	slices.SortStableFunc(sockets, func(a, b whose.Socket) int { return cmp.Compare(a.Cookie, b.Cookie) })
+	return slices.CompactFunc(sockets, func(a, b whose.Socket) bool { return a.Cookie == b.Cookie && a.Cookie != 0 })
+}
+
+// ends are the addresses and ports of a socket.
+type ends struct {
+	local, remote         [16]byte
+	localPort, remotePort uint16
+}
+
+func endsOf(s *whose.Socket) ends {
+	return ends{s.Local, s.Remote, s.LocalPort, s.RemotePort}
+}
+
+// dropSubflows removes from tcp the subflows of the MPTCP sockets. Of those
+// that nobody has open, and that so have no inode, the first subflow is known
+// by its ends, which are the session's.
+func dropSubflows(tcp, mptcp []whose.Socket) []whose.Socket {
+	inodes := make(map[uint64]struct{}, len(mptcp))
+	loose := make(map[ends]struct{})
+	for i := range mptcp {
+		if s := &mptcp[i]; s.Inode != 0 {
+			inodes[s.Inode] = struct{}{}
+		} else {
+			loose[endsOf(s)] = struct{}{}
+		}
+	}
+	return slices.DeleteFunc(tcp, func(s whose.Socket) bool {
+		if s.Inode != 0 {
+			_, is := inodes[s.Inode]
+			return is
+		}
+		_, is := loose[endsOf(&s)]
+		return is
+	})
+}
+
+// plainTCP reads the TCP sockets in the given kernel states, their subflows
+// among them.
+func (l *lane) plainTCP(states uint32) {
+	if l.census.noTCP(states, l.n.sockets()) {
+		return
+	}
+	const listen = 1 << stateListen
+	if states&listen != 0 && states&uncounted == 0 && states != listen && l.census.known && l.census.tcpTotal() <= fewSockets {
+		if done := l.listenersFirst(); done {
+			return
+		}
+		states &^= listen
+	}
+	l.dumpTCP(states, l.p.bytecode, &l.w.out)
+}
+
+// listenersFirst reads the listeners, whose table is small, and reports
+// whether there is nothing else: then the walk of the large table is saved.
+//
+// The proof: the namespace counts as many TCP sockets in use as it has
+// listeners, and the listeners are the same before and after it was counted.
+func (l *lane) listenersFirst() bool {
+	out := &l.w.out
+	first, ok := l.dumpTCP(1<<stateListen, nil, out)
+	if !ok {
+		return true // reported; the rest would fail likewise
+	}
+	c := l.n.census(l.w.buf, l.census.countsMPTCP)
+	if !c.onlyListeners(first.seen) {
+		return false
+	}
+	end := out.place()
+	second, ok := l.dumpTCP(1<<stateListen, nil, out)
+	out.truncate(end)
+	return ok && first == second
+}
+
+// tally tells which sockets a dump was of, wanted or not.
+type tally struct {
+	seen    int
+	cookies uint64
+}
+
+// dumpTCP makes one dump of both families, where the kernel can and both are
+// wanted, or one of each.
+func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (tally, bool) {
+	q := l.p.q
+	d := dump{proto: whose.TCP, families: q.Families, states: q.States, wantInfo: q.Needs.Has(whose.NeedTCPInfo)}
+	r := request{proto: protoTCP, family: familyUnspec, states: states, bytecode: bytecode}
+	if d.wantInfo {
+		r.ext = extInfo | extCong
+	}
+	both := q.Families.Allows(uint8(whose.IPv4)) && q.Families.Allows(uint8(whose.IPv6))
+	if (both || bytecode == nil && states == 1<<stateListen) && !l.p.s.kernel.oneFamily.Load() {
+		one := d
+		err := l.ask(&r, &one, out)
+		if err == nil || one.errno == 0 {
+			return tally{one.seen, one.cookies}, l.report(err, &one)
+		}
+		l.p.s.kernel.oneFamily.Store(true)
+	}
+	var sum tally
+	for _, family := range [...]uint8{familyIPv4, familyIPv6} {
+		if !both && !q.Families.Allows(modelFamily(family)) {
+			continue
+		}
+		one := d
+		r.family = family
+		if !l.report(l.ask(&r, &one, out), &one) {
+			return sum, false
+		}
+		sum.seen += one.seen
+		sum.cookies += one.cookies
+	}
+	return sum, true
+}
+
+func modelFamily(kernel uint8) uint8 {
+	if kernel == familyIPv4 {
+		return uint8(whose.IPv4)
+	}
+	return uint8(whose.IPv6)
+}
