@@ -30,7 +30,6 @@ type FS struct {
 	mu      sync.Mutex
 	workers []*worker // idle, with their buffers
 	boot    time.Time // zero until it was read
-	mounts  mountCache
 }
 
 // Open opens the procfs at root; "" means /proc.
@@ -71,7 +70,6 @@ func (f *FS) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.workers = nil
-	f.mounts.close()
 	if f.dir < 0 {
 		return fmt.Errorf("close procfs: %w", fs.ErrClosed)
 	}
@@ -225,9 +223,10 @@ func hidepidOf(mountinfo []byte, root string) string {
 }
 
 // pidPath returns PID/rest.
-func pidPath(pid uint32, rest string) string {
-	return strconv.FormatUint(uint64(pid), 10) + "/" + rest
-}
+func pidPath(pid uint32, rest string) string { return pidDir(pid) + "/" + rest }
+
+// pidDir returns the name of a process's directory.
+func pidDir(pid uint32) string { return strconv.FormatUint(uint64(pid), 10) }
 
 // stopOn sets stop when ctx ends, until the returned function is called.
 func stopOn(ctx context.Context, stop func()) (release func()) {

@@ -1,3 +1,270 @@
 package proc
 
-type netNS struct{}
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// SelfNetNS returns the network namespace of the calling thread: the one that
+// a socket opened here would be in.
+func (f *FS) SelfNetNS() (uint32, error) {
+	var link [linkSize]byte
+	var name cname
+	for _, rel := range []string{"thread-self/ns/net", "self/ns/net"} {
+		n, errno := readlinkat(f.dir, name.set(rel, -1, ""), link[:])
+		if errno == unix.ENOENT {
+			continue
+		}
+		if errno != 0 {
+			return 0, fmt.Errorf("read own network namespace: %w",
+				&fs.PathError{Op: "readlink", Path: f.path(rel), Err: errno})
+		}
+		if inode, ok := ParseNetNSLink(link[:n]); ok {
+			return inode, nil
+		}
+		return 0, fmt.Errorf("%s: want net:[number], got %q", f.path(rel), link[:n])
+	}
+	return 0, fmt.Errorf("read own network namespace: %w",
+		&fs.PathError{Op: "readlink", Path: f.path("self/ns/net"), Err: fs.ErrNotExist})
+}
+
+// Namespaces returns every network namespace that the caller may see, by
+// inode, each once: those of processes, of threads that left their process's,
+// and those that a mount holds, in whatever mount namespace. (Those that only
+// a descriptor holds come from Walk; those that only a socket holds, from
+// SocketNetNS.)
+//
+// TID is the lowest process that is in a namespace. Path is the caller's own
+// mount of it where there is one, since that stays when processes go; else
+// that of the process; else a mount seen through another process's root.
+//
+// The gaps say how many namespaces there are that may not be entered. A
+// process whose namespace may not be read is no gap where it is in a known
+// one, which shows in the numbers of the files under /proc/PID/net. The
+// namespaces of others need CAP_SYS_PTRACE.
+func (f *FS) Namespaces(ctx context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, fmt.Errorf("list network namespaces: %w", err)
+	}
+	p := &pass{fs: f, opt: &WalkOptions{}}
+	workers := f.takeWorkers(1)
+	defer func() { f.giveWorkers(workers) }()
+	if err := p.list(workers[0]); err != nil {
+		return nil, nil, err
+	}
+	defer stopOn(ctx, func() { p.stop.Store(true) })()
+	workers = append(workers, f.takeWorkers(p.workers()-1)...)
+	each(workers, func(wk *worker) { wk.findNetNS(p) })
+
+	s := newNetNSSet(f)
+	for _, wk := range workers {
+		s.addWorker(wk)
+	}
+	s.addMounts(ctx)
+	refs, gaps := s.refs(), s.gaps()
+	if gap, hidden := f.hidden(); hidden {
+		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Why: gap.Why, Hint: gap.Hint})
+	}
+	if p.stop.Load() {
+		return refs, gaps, fmt.Errorf("list network namespaces: %w", ctx.Err())
+	}
+	return refs, gaps, nil
+}
+
+// netNS is what a worker knows of a namespace that it met.
+type netNS struct {
+	pid uint32 // the lowest process that is in it, 0 for none
+	tid uint32 // a thread of pid that is in it; pid where the main thread is
+}
+
+// closedNetNS is the namespace of a process that may not be read: known only by
+// the number that a file of /proc/PID/net has in it.
+type closedNetNS struct {
+	dev uint64
+	pid uint32
+}
+
+// findNetNS reads the namespaces of processes until none is left.
+func (wk *worker) findNetNS(p *pass) {
+	wk.pass = p
+	if wk.known == nil {
+		wk.known = make(map[uint32]netNS)
+	}
+	if wk.mnts == nil {
+		wk.mnts = make(map[uint32]uint32)
+	}
+	for !p.over() {
+		i := p.next.Add(1) - 1
+		if i >= int64(len(p.pids)) {
+			return
+		}
+		wk.processNetNS(p.pids[i])
+	}
+}
+
+// processNetNS notes the network namespaces of a process and its threads, and
+// its mount namespace.
+func (wk *worker) processNetNS(pid uint32) {
+	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
+	if errno != 0 {
+		if denied(errno) {
+			wk.closed = append(wk.closed, closedNetNS{pid: pid})
+		}
+		return
+	}
+	defer closeFD(dir)
+	errno = wk.netNSAt(dir, wk.name.set("../ns/net", -1, ""), pid, pid)
+	if denied(errno) {
+		wk.closedAt(dir, pid)
+		return
+	}
+	n, errno := readlinkat(dir, wk.name.set("../ns/mnt", -1, ""), wk.link[:])
+	if inode, ok := numberIn(wk.link[:max(n, 0)], "mnt:["); errno == 0 && ok {
+		if old, met := wk.mnts[uint32(inode)]; !met || pid < old {
+			wk.mnts[uint32(inode)] = pid
+		}
+	}
+	if wk.threads(dir) <= 1 || wk.listThreads(dir) != 0 {
+		return
+	}
+	for _, tid := range wk.tids {
+		if tid != pid {
+			wk.netNSAt(dir, wk.name.set("../task/", int64(tid), "/ns/net"), pid, tid)
+		}
+	}
+}
+
+// netNSAt notes the namespace that a link leads to. A thread that has exited
+// has none.
+func (wk *worker) netNSAt(dir int, name *cname, pid, tid uint32) unix.Errno {
+	n, errno := readlinkat(dir, name, wk.link[:])
+	if errno != 0 {
+		return errno
+	}
+	if inode, ok := ParseNetNSLink(wk.link[:n]); ok {
+		if old, met := wk.known[inode]; !met || better(netNS{pid, tid}, old) {
+			wk.known[inode] = netNS{pid, tid}
+		}
+	}
+	return 0
+}
+
+// better reports whether a is the better way into a namespace than b: that of
+// a main thread before that of another, then that of the lower number.
+func better(a, b netNS) bool {
+	if main := a.pid == a.tid; main != (b.pid == b.tid) {
+		return main
+	}
+	return cmp.Or(cmp.Compare(a.pid, b.pid), cmp.Compare(a.tid, b.tid)) < 0
+}
+
+// closedAt notes a process whose namespace may not be read. Files under
+// /proc/PID/net can be seen by anyone and are numbered anew in each namespace.
+// A kernel thread is in the first one and cannot be in another.
+func (wk *worker) closedAt(dir int, pid uint32) {
+	errno := statx(dir, wk.name.set("../net/dev", -1, ""), unix.STATX_INO, &wk.sx)
+	switch {
+	case errno == 0:
+		wk.closed = append(wk.closed, closedNetNS{dev: wk.sx.Ino, pid: pid})
+	case denied(errno):
+		wk.closed = append(wk.closed, closedNetNS{pid: pid})
+	}
+}
+
+// netNSSet gathers namespaces by inode.
+type netNSSet struct {
+	fs      *FS
+	byInode map[uint32]whose.NetNSRef
+	devs    map[uint64]uint32 // the closed ones, with a process in each
+	blind   int               // processes of which nothing could be learned
+	mnts    map[uint32]uint32
+	thread  map[uint32]bool // TID is not a main thread
+	// unreachable are those behind a mount that may hang.
+	unreachable map[uint32]bool
+}
+
+func newNetNSSet(f *FS) *netNSSet {
+	return &netNSSet{fs: f, byInode: map[uint32]whose.NetNSRef{}, unreachable: map[uint32]bool{},
+		devs: map[uint64]uint32{}, mnts: map[uint32]uint32{}, thread: map[uint32]bool{}}
+}
+
+func (s *netNSSet) addWorker(wk *worker) {
+	for inode, ns := range wk.known {
+		old, met := s.byInode[inode]
+		if met && !better(ns, s.netNSOf(old)) {
+			continue
+		}
+		rel := pidPath(ns.tid, "ns/net")
+		if ns.tid != ns.pid {
+			rel = pidPath(ns.pid, "task/"+rel)
+		}
+		s.byInode[inode] = whose.NetNSRef{Inode: inode, TID: ns.tid, Path: s.fs.path(rel)}
+		s.thread[inode] = ns.tid != ns.pid
+	}
+	for _, c := range wk.closed {
+		if c.dev == 0 {
+			s.blind++
+		} else if old, met := s.devs[c.dev]; !met || c.pid < old {
+			s.devs[c.dev] = c.pid
+		}
+	}
+	for mnt, pid := range wk.mnts {
+		if old, met := s.mnts[mnt]; !met || pid < old {
+			s.mnts[mnt] = pid
+		}
+	}
+}
+
+func (s *netNSSet) netNSOf(ref whose.NetNSRef) netNS {
+	if s.thread[ref.Inode] {
+		return netNS{pid: 0, tid: ref.TID}
+	}
+	return netNS{pid: ref.TID, tid: ref.TID}
+}
+
+// refs returns the namespaces by inode.
+func (s *netNSSet) refs() []whose.NetNSRef {
+	refs := make([]whose.NetNSRef, 0, len(s.byInode))
+	for _, ref := range s.byInode {
+		refs = append(refs, ref)
+	}
+	slices.SortFunc(refs, compareNetNS)
+	return refs
+}
+
+// gaps counts the closed namespaces that are none of the known ones.
+func (s *netNSSet) gaps() []whose.Gap {
+	var st unix.Statx_t
+	var name cname
+	for _, ref := range s.byInode {
+		if ref.TID != 0 && statx(s.fs.dir, name.set("", int64(ref.TID), "/net/dev"), unix.STATX_INO, &st) == 0 {
+			delete(s.devs, st.Ino)
+		}
+	}
+	for inode := range s.unreachable {
+		if _, met := s.byInode[inode]; met {
+			delete(s.unreachable, inode)
+		}
+	}
+	var gaps []whose.Gap
+	if n := len(s.unreachable); n > 0 {
+		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Count: n,
+			Why: "held by a mount behind a file system that may never answer"})
+	}
+	if len(s.devs) > 0 {
+		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Count: len(s.devs),
+			Why: "permission denied", Hint: ptraceHint})
+	}
+	if s.blind > 0 {
+		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces,
+			Why: fmt.Sprintf("those of %d processes: permission denied", s.blind), Hint: ptraceHint})
+	}
+	return gaps
+}

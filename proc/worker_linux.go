@@ -14,17 +14,18 @@ type worker struct {
 	fs   *FS
 	pass *pass
 
-	name  cname             // the file asked for now
-	names []byte            // what getdents gave
-	link  [linkSize]byte    // where a link leads
-	text  [maxStatus]byte   // what a small file holds
-	sx    unix.Statx_t      //
-	pids  []uint32          // the processes of the pass, in the first worker
-	tids  []uint32          // the threads of the process
-	reps  []uint32          // one thread for each descriptor table of the process
-	known map[uint32]netNS  // network namespaces met so far
-	mnts  map[uint32]uint32 // mount namespaces met so far, with a process in each
-	slots []int             // of Want, claimed by the process looked into now
+	name   cname             // the file asked for now
+	names  []byte            // what getdents gave
+	link   [linkSize]byte    // where a link leads
+	text   [maxStatus]byte   // what a small file holds
+	sx     unix.Statx_t      //
+	pids   []uint32          // the processes of the pass, in the first worker
+	tids   []uint32          // the threads of the process
+	reps   []uint32          // one thread for each descriptor table of the process
+	known  map[uint32]netNS  // network namespaces met so far
+	mnts   map[uint32]uint32 // mount namespaces met so far, with a process in each
+	closed []closedNetNS
+	slots  []int // of Want, claimed by the process looked into now
 
 	holdings  []whose.Holding
 	tasks     []whose.Task
@@ -52,6 +53,7 @@ func (wk *worker) reset() {
 	clear(wk.netns)
 	wk.netns, wk.failures = wk.netns[:0], nil
 	wk.processes, wk.denied, wk.gone, wk.links = 0, 0, 0, 0
+	wk.closed = wk.closed[:0]
 	clear(wk.known)
 	clear(wk.mnts)
 }

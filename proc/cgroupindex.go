@@ -1,0 +1,18 @@
+package proc
+
+// A CgroupIndex tells of control groups (v2) by their ids, as sock_diag gives
+// them of sockets: it names the unit or container of a socket whose owner may
+// not be seen. The zero value knows none. It is safe for concurrent use.
+type CgroupIndex struct{ byID map[uint64]Cgroup }
+
+// Lookup returns the group with that id, false where it is not known.
+func (x *CgroupIndex) Lookup(id uint64) (Cgroup, bool) {
+	if x == nil {
+		return Cgroup{}, false
+	}
+	c, ok := x.byID[id]
+	return c, ok
+}
+
+// Len returns how many groups are known.
+func (x *CgroupIndex) Len() int { return len(x.byID) }

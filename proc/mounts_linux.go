@@ -1,6 +1,0 @@
-package proc
-
-// mountCache keeps nothing yet.
-type mountCache struct{}
-
-func (*mountCache) close() {}

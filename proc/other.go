@@ -1,0 +1,73 @@
+//go:build !linux
+
+package proc
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// An FS is an open procfs. There is none on this platform.
+type FS struct{}
+
+func unsupported() error { return &whose.UnsupportedError{What: "procfs on this platform"} }
+
+// Open returns an error that is whose.ErrUnsupported.
+func Open(string) (*FS, error) { return nil, unsupported() }
+
+// Close returns an error that is whose.ErrUnsupported.
+func (*FS) Close() error { return unsupported() }
+
+// Root returns "".
+func (*FS) Root() string { return "" }
+
+// Own returns false.
+func (*FS) Own() bool { return false }
+
+// BootTime returns an error that is whose.ErrUnsupported.
+func (*FS) BootTime() (time.Time, error) { return time.Time{}, unsupported() }
+
+// StartTime returns an error that is whose.ErrUnsupported.
+func (*FS) StartTime(uint64) (time.Time, error) { return time.Time{}, unsupported() }
+
+// Walk returns an error that is whose.ErrUnsupported.
+func (*FS) Walk(context.Context, WalkOptions, *Walk) error { return unsupported() }
+
+// SelfNetNS returns an error that is whose.ErrUnsupported.
+func (*FS) SelfNetNS() (uint32, error) { return 0, unsupported() }
+
+// Namespaces returns an error that is whose.ErrUnsupported.
+func (*FS) Namespaces(context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
+	return nil, nil, unsupported()
+}
+
+// NetNSNames returns an error that is whose.ErrUnsupported.
+func (*FS) NetNSNames(context.Context, []whose.NetNSRef) (map[uint32]string, error) {
+	return nil, unsupported()
+}
+
+// SocketNetNS returns an error that is whose.ErrUnsupported.
+func (*FS) SocketNetNS(whose.Holding) (fd int, inode uint32, err error) {
+	return -1, 0, unsupported()
+}
+
+// Process returns an error that is whose.ErrUnsupported.
+func (*FS) Process(uint32, uint64, whose.Needs, *Users) (whose.Process, error) {
+	return whose.Process{}, unsupported()
+}
+
+// Comm returns an error that is whose.ErrUnsupported.
+func (*FS) Comm(uint32) (string, error) { return "", unsupported() }
+
+// CgroupOf returns an error that is whose.ErrUnsupported.
+func (*FS) CgroupOf(uint32) (Cgroup, error) { return Cgroup{}, unsupported() }
+
+// Cgroups returns an error that is whose.ErrUnsupported.
+func (*FS) Cgroups(context.Context) (*CgroupIndex, error) { return nil, unsupported() }
+
+// UnitOfCgroup returns an error that is whose.ErrUnsupported.
+func (*FS) UnitOfCgroup(context.Context, uint64) (Cgroup, bool, error) {
+	return Cgroup{}, false, unsupported()
+}

@@ -1,0 +1,101 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Users names user ids by a passwd file, which is read when it is first needed
+// and again when it has changed. It is safe for concurrent use.
+type Users struct {
+	path string
+
+	mu      sync.Mutex
+	names   map[uint32]string
+	numbers map[uint32]string // texts of ids without a name, bounded
+	state   fileState
+	read    bool
+}
+
+// fileState tells whether a file has changed.
+type fileState struct {
+	size  int64
+	mtime time.Time
+}
+
+// NewUsers returns the users of the passwd file at path; "" means /etc/passwd.
+func NewUsers(path string) *Users {
+	if path == "" {
+		path = "/etc/passwd"
+	}
+	return &Users{path: path}
+}
+
+// Name returns the name of uid, or its number as text where it has none.
+func (u *Users) Name(uid uint32) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.read {
+		u.load() // without the file, every user is a number
+	}
+	if name, ok := u.names[uid]; ok {
+		return name
+	}
+	if text, ok := u.numbers[uid]; ok {
+		return text
+	}
+	if u.numbers == nil || len(u.numbers) >= maxNumbers {
+		u.numbers = make(map[uint32]string)
+	}
+	text := strconv.FormatUint(uint64(uid), 10)
+	u.numbers[uid] = text
+	return text
+}
+
+// maxNumbers bounds the texts kept for ids without a name.
+const maxNumbers = 4096
+
+// Refresh reads the file again where it has changed. Call it once a pass. A
+// file that is not there names nobody and is no error.
+func (u *Users) Refresh() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.load()
+}
+
+// load reads the file unless it is as it was.
+func (u *Users) load() error {
+	u.read = true
+	file, err := os.Open(u.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		u.names, u.state = nil, fileState{}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read users: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("read users: %w", err)
+	}
+	state := fileState{size: info.Size(), mtime: info.ModTime()}
+	if u.names != nil && state == u.state {
+		return nil
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("read users: %s: want a regular file", u.path)
+	}
+	b, err := io.ReadAll(io.LimitReader(file, maxTable))
+	if err != nil {
+		return fmt.Errorf("read users: %w", err)
+	}
+	u.names, u.state = ParsePasswd(b), state
+	return nil
+}
