@@ -31,5 +31,112 @@ type Plan struct {
 	Nothing bool
 }
 
-// Split returns the plan of an expression.
-func Split(e Expr, env Env) Plan { return Plan{Rest: e} }
+// Split returns the plan of an expression. A nil expression has the zero Plan.
+func Split(e Expr, env Env) Plan {
+	if e == nil {
+		return Plan{}
+	}
+	env.Now = env.now()
+	all := setsOf(e, true)
+	ends := endsOf(e, true)
+	if all.isEmpty() || len(ends) == 0 {
+		return Plan{Rest: e, Nothing: true}
+	}
+	p := Plan{
+		Query: whose.Query{
+			Protos:   narrowed("proto", all[dimProto]),
+			Families: narrowed("family", all[dimFamily]),
+			States:   narrowed("state", all[dimState]),
+		},
+		Rest:  withoutSets(e),
+		NetNS: netnsOf(e, true, env),
+	}
+	if ends[0] != (whose.Endpoints{}) {
+		p.Query.Any = ends
+	}
+	p.Process, p.Query.PIDs = ownersOf(e)
+	return p
+}
+
+// narrowed returns the set for a Query: 0, which means all, where nothing is
+// left out.
+func narrowed(name string, set whose.Set) whose.Set {
+	if set == universe(name) {
+		return 0
+	}
+	return set
+}
+
+// withoutSets returns what is left of an expression when its conditions on
+// protocol, family and state alone are left out where they stand beside the
+// others; nil if nothing is.
+func withoutSets(e Expr) Expr {
+	if _, _, ok := pureSet(e, true); ok {
+		return nil
+	}
+	and, ok := e.(*And)
+	if !ok {
+		return e
+	}
+	terms := make([]Expr, len(and.Terms))
+	for i, t := range and.Terms {
+		terms[i] = withoutSets(t)
+	}
+	return AllOf(terms...)
+}
+
+// netnsOf returns what an expression says of namespaces: false only for one
+// whose sessions cannot meet it. Nil: it says nothing.
+func netnsOf(e Expr, positive bool, env Env) func(inode uint32, name string) bool {
+	switch e := e.(type) {
+	case *Not:
+		return netnsOf(e.X, !positive, env)
+	case *And:
+		return netnsOfTerms(e.Terms, positive, positive, env)
+	case *Or:
+		return netnsOfTerms(e.Terms, positive, !positive, env)
+	case *Cond:
+		holds := netnsCond(e, env)
+		if holds == nil || positive != e.op.negative() {
+			return holds
+		}
+		return func(inode uint32, name string) bool { return !holds(inode, name) }
+	}
+	return nil
+}
+
+// netnsCond returns a condition on the namespace without its negation, or nil
+// if the condition is on something else.
+func netnsCond(c *Cond, env Env) func(inode uint32, name string) bool {
+	switch {
+	case len(c.values) == 0:
+		return nil
+	case c.name == "netns":
+		return netnsHolds(c, env)
+	case c.name == "netns_name":
+		text := textOrMatch(c)
+		return func(_ uint32, name string) bool { return name != "" && text(name) }
+	}
+	return nil
+}
+
+// netnsOfTerms joins what the terms say, where all or where any has to hold.
+func netnsOfTerms(terms []Expr, positive, all bool, env Env) func(inode uint32, name string) bool {
+	var tests []func(uint32, string) bool
+	for _, t := range terms {
+		if test := netnsOf(t, positive, env); test != nil {
+			tests = append(tests, test)
+		}
+	}
+	if len(tests) == 0 || !all && len(tests) < len(terms) {
+		return nil
+	}
+	return func(inode uint32, name string) bool {
+		for _, test := range tests {
+			if test(inode, name) != all {
+				return !all
+			}
+		}
+		return all
+	}
+}
