@@ -20,9 +20,8 @@ type Cache struct {
 	// MaxProcesses bounds how many are kept. Zero: 16,384. Set both before use.
 	MaxProcesses int
 
-	fs    *FS
-	users *Users
-	now   func() time.Time
+	fs  *FS
+	now func() time.Time
 
 	mu    sync.Mutex
 	procs map[processKey]*cached
@@ -46,10 +45,9 @@ const (
 	defaultMaxProcesses = 16 << 10
 )
 
-// NewCache returns an empty cache over f that names users by users, which is
-// not nil.
-func NewCache(f *FS, users *Users) *Cache {
-	return &Cache{fs: f, users: users, now: time.Now, procs: make(map[processKey]*cached)}
+// NewCache returns an empty cache over f.
+func NewCache(f *FS) *Cache {
+	return &Cache{fs: f, now: time.Now, procs: make(map[processKey]*cached)}
 }
 
 // ofProcess are the needs that are facts of processes.
@@ -88,12 +86,11 @@ func (c *Cache) Get(t whose.Task, needs whose.Needs) (*whose.Process, error) {
 // load reads what the needs ask for.
 func (c *Cache) load(t whose.Task, needs whose.Needs) (whose.Process, error) {
 	if needs != 0 {
-		p, err := c.fs.Process(t.PID, t.Start, needs, c.users)
+		p, err := c.fs.Process(t.PID, t.Start, needs)
 		p.Comm = commOf(&t)
 		return p, err
 	}
-	start, err := c.fs.StartTime(t.Start)
-	return whose.Process{PID: t.PID, StartTime: start, Comm: commOf(&t)}, err
+	return whose.Process{PID: t.PID, StartTime: c.fs.StartTime(t.Start), Comm: commOf(&t)}, nil
 }
 
 func (c *Cache) stale(e *cached, now time.Time) bool {

@@ -26,6 +26,7 @@ type FS struct {
 	// read from any place on; own, that it also is of our pid namespace, so
 	// that its process ids mean the same to other system calls.
 	live, own bool
+	users     *Users
 
 	mu      sync.Mutex
 	workers []*worker // idle, with their buffers
@@ -51,6 +52,7 @@ func Open(root string) (*FS, error) {
 		f.live = uint64(st.Type) == unix.PROC_SUPER_MAGIC
 	}
 	f.own = f.live && f.ownPIDs()
+	f.users = NewUsers(f.passwd())
 	return f, nil
 }
 
@@ -182,13 +184,31 @@ func bootByClock() (time.Time, error) {
 }
 
 // StartTime converts a start in clock ticks since boot to a point in time, an
-// exact multiple of 10 ms.
-func (f *FS) StartTime(ticks uint64) (time.Time, error) {
+// exact multiple of 10 ms. It is the zero Time where the root does not tell
+// when the host was started (BootTime says why).
+func (f *FS) StartTime(ticks uint64) time.Time {
 	boot, err := f.BootTime()
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}
 	}
-	return startTime(boot, ticks), nil
+	return startTime(boot, ticks)
+}
+
+// UserName returns the name of a user of the host whose procfs this is, or the
+// number as text where it has no name.
+func (f *FS) UserName(uid uint32) string { return f.users.Name(uid) }
+
+// passwd returns the file that names the users of the host: under a root that
+// is not our own that of its process 1, where it may be read.
+func (f *FS) passwd() string {
+	if f.own {
+		return ""
+	}
+	path := f.path("1/root/etc/passwd")
+	if unix.Access(path, unix.R_OK) != nil {
+		return ""
+	}
+	return path
 }
 
 // hidden returns the gap of a root whose mount option hides processes from us.

@@ -2,7 +2,6 @@ package proc
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
@@ -11,10 +10,11 @@ import (
 // NetNSNames names network namespaces by their inodes: as `ip netns` does
 // where it knows them, else by the container that is in them, else by the
 // process. The caller's own has no name unless `ip netns` gave it one. A
-// namespace that nothing names is left out.
+// namespace that nothing names is left out, and so is what is not named yet
+// when ctx ends.
 //
 // Names of containers and processes are theirs to choose: any bytes.
-func (f *FS) NetNSNames(ctx context.Context, refs []whose.NetNSRef) (map[uint32]string, error) {
+func (f *FS) NetNSNames(ctx context.Context, refs []whose.NetNSRef) map[uint32]string {
 	names := make(map[uint32]string, len(refs))
 	for _, process := range []string{"self", "1"} { // under another root, 1 is the host's
 		for _, m := range f.netNSMounts(process) {
@@ -23,10 +23,10 @@ func (f *FS) NetNSNames(ctx context.Context, refs []whose.NetNSRef) (map[uint32]
 			}
 		}
 	}
-	self, _ := f.SelfNetNS() // unknown under a root that does not show us: then no namespace is ours
+	self := f.SelfNetNS()
 	for _, ref := range refs {
-		if err := ctx.Err(); err != nil {
-			return names, fmt.Errorf("name network namespaces: %w", err)
+		if ctx.Err() != nil {
+			break
 		}
 		if ref.Inode == self || ref.TID == 0 || names[ref.Inode] != "" {
 			continue
@@ -37,7 +37,7 @@ func (f *FS) NetNSNames(ctx context.Context, refs []whose.NetNSRef) (map[uint32]
 			names[ref.Inode] = comm
 		}
 	}
-	return names, nil
+	return names
 }
 
 // ipNetNSName returns the name of a mount that `ip netns` made, "" for others.

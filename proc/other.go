@@ -4,6 +4,7 @@ package proc
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -29,32 +30,46 @@ func (*FS) Own() bool { return false }
 // BootTime returns an error that is whose.ErrUnsupported.
 func (*FS) BootTime() (time.Time, error) { return time.Time{}, unsupported() }
 
-// StartTime returns an error that is whose.ErrUnsupported.
-func (*FS) StartTime(uint64) (time.Time, error) { return time.Time{}, unsupported() }
+// StartTime returns the zero Time.
+func (*FS) StartTime(uint64) time.Time { return time.Time{} }
 
 // Walk returns an error that is whose.ErrUnsupported.
 func (*FS) Walk(context.Context, WalkOptions, *Walk) error { return unsupported() }
 
-// SelfNetNS returns an error that is whose.ErrUnsupported.
-func (*FS) SelfNetNS() (uint32, error) { return 0, unsupported() }
+// SelfNetNS returns 0.
+func (*FS) SelfNetNS() uint32 { return 0 }
+
+// UserName returns the number as text.
+func (*FS) UserName(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) }
 
 // Namespaces returns an error that is whose.ErrUnsupported.
 func (*FS) Namespaces(context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
 	return nil, nil, unsupported()
 }
 
-// NetNSNames returns an error that is whose.ErrUnsupported.
-func (*FS) NetNSNames(context.Context, []whose.NetNSRef) (map[uint32]string, error) {
-	return nil, unsupported()
-}
+// NetNSNames returns nil.
+func (*FS) NetNSNames(context.Context, []whose.NetNSRef) map[uint32]string { return nil }
 
 // SocketNetNS returns an error that is whose.ErrUnsupported.
-func (*FS) SocketNetNS(whose.Holding) (fd int, inode uint32, err error) {
-	return -1, 0, unsupported()
+func (*FS) SocketNetNS(whose.Holding) (*NetNSFile, error) { return nil, unsupported() }
+
+// A NetNSFile is an open network namespace. There is none on this platform.
+type NetNSFile struct {
+	// Inode is the namespace's number.
+	Inode uint32
 }
 
+// FD returns -1.
+func (*NetNSFile) FD() int { return -1 }
+
+// Path returns "".
+func (*NetNSFile) Path() string { return "" }
+
+// Close returns an error that is whose.ErrUnsupported.
+func (*NetNSFile) Close() error { return unsupported() }
+
 // Process returns an error that is whose.ErrUnsupported.
-func (*FS) Process(uint32, uint64, whose.Needs, *Users) (whose.Process, error) {
+func (*FS) Process(uint32, uint64, whose.Needs) (whose.Process, error) {
 	return whose.Process{}, unsupported()
 }
 

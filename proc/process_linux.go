@@ -2,6 +2,7 @@ package proc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -12,14 +13,13 @@ import (
 
 // Process returns what the needs ask for of the process with that id and
 // start, in clock ticks as in whose.Task: always its name, start and parent;
-// its command line, executable, user, unit, container and pod where asked. The
-// field User is its user id as text unless users is given.
+// its command line, executable, user, unit, container and pod where asked.
 //
 // ErrGone says that the process has exited or that the number is another's
 // now. What may not be read (the executable of another user's process) is
 // empty. The command line is at most 4,096 bytes, its arguments parted by one
 // space.
-func (f *FS) Process(pid uint32, start uint64, needs whose.Needs, users *Users) (whose.Process, error) {
+func (f *FS) Process(pid uint32, start uint64, needs whose.Needs) (whose.Process, error) {
 	p := whose.Process{PID: pid}
 	dir, err := unix.Openat(f.dir, pidDir(pid), openPath, 0)
 	if err != nil {
@@ -39,7 +39,7 @@ func (f *FS) Process(pid uint32, start uint64, needs whose.Needs, users *Users) 
 		p.Exe = r.exe()
 	}
 	if needs.Has(whose.NeedCreds) {
-		if err := r.creds(&p, users); err != nil {
+		if err := r.creds(&p); err != nil {
 			return p, err
 		}
 	}
@@ -76,14 +76,10 @@ func (f *FS) processError(pid uint32, file string, err error) error {
 	if file != "" {
 		path += "/" + file
 	}
-	var errno unix.Errno
-	if e, ok := err.(*fs.PathError); ok {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
 	}
-	if e, ok := err.(unix.Errno); ok {
-		errno = e
-	}
-	if gone(errno) {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("read %s: %w", path, ErrGone)
 	}
 	return fmt.Errorf("read %s: %w", path, err)
@@ -125,8 +121,8 @@ func (r *reader) stat(p *whose.Process, start uint64) error {
 		return fmt.Errorf("read %s: %w", r.fs.path(pidDir(r.pid)), ErrGone)
 	}
 	p.Comm, p.Parent = string(s.Comm), s.Parent
-	p.StartTime, err = r.fs.StartTime(start)
-	return err
+	p.StartTime = r.fs.StartTime(start)
+	return nil
 }
 
 // exe returns the path of the executable, empty where it may not be read, is
@@ -142,7 +138,7 @@ func (r *reader) exe() string {
 }
 
 // creds sets the effective user.
-func (r *reader) creds(p *whose.Process, users *Users) error {
+func (r *reader) creds(p *whose.Process) error {
 	b, err := r.read("status", maxStatus)
 	if err != nil {
 		return err
@@ -151,11 +147,7 @@ func (r *reader) creds(p *whose.Process, users *Users) error {
 	if err != nil {
 		return wrapFile(r.fs.path(pidPath(r.pid, "status")), err)
 	}
-	p.UID = s.UID
-	if users == nil {
-		users = NewUsers("")
-	}
-	p.User = users.Name(s.UID)
+	p.UID, p.User = s.UID, r.fs.UserName(s.UID)
 	return nil
 }
 

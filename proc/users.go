@@ -12,15 +12,17 @@ import (
 )
 
 // Users names user ids by a passwd file, which is read when it is first needed
-// and again when it has changed. It is safe for concurrent use.
+// and again when it has changed, which is looked for every few seconds. It is
+// safe for concurrent use.
 type Users struct {
 	path string
+	now  func() time.Time
 
 	mu      sync.Mutex
 	names   map[uint32]string
 	numbers map[uint32]string // texts of ids without a name, bounded
 	state   fileState
-	read    bool
+	looked  time.Time // when it was last looked for changes
 }
 
 // fileState tells whether a file has changed.
@@ -34,15 +36,16 @@ func NewUsers(path string) *Users {
 	if path == "" {
 		path = "/etc/passwd"
 	}
-	return &Users{path: path}
+	return &Users{path: path, now: time.Now}
 }
 
 // Name returns the name of uid, or its number as text where it has none.
 func (u *Users) Name(uid uint32) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.read {
-		u.load() // without the file, every user is a number
+	if now := u.now(); u.looked.IsZero() || now.Sub(u.looked) >= lookEvery {
+		u.looked = now
+		u.load() // a file that cannot be read names nobody; Refresh says why
 	}
 	if name, ok := u.names[uid]; ok {
 		return name
@@ -58,11 +61,14 @@ func (u *Users) Name(uid uint32) string {
 	return text
 }
 
+// lookEvery is how often the file is looked at for changes.
+const lookEvery = 5 * time.Second
+
 // maxNumbers bounds the texts kept for ids without a name.
 const maxNumbers = 4096
 
-// Refresh reads the file again where it has changed. Call it once a pass. A
-// file that is not there names nobody and is no error.
+// Refresh reads the file again where it has changed, at once. A file
+// that is not there names nobody and is no error.
 func (u *Users) Refresh() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -71,7 +77,6 @@ func (u *Users) Refresh() error {
 
 // load reads the file unless it is as it was.
 func (u *Users) load() error {
-	u.read = true
 	file, err := os.Open(u.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		u.names, u.state = nil, fileState{}
