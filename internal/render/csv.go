@@ -86,10 +86,18 @@ func (e *cellEncoder) appendCell(dst []byte, f *whose.Field, s *whose.Session) [
 			dst = e.appendValue(dst, &v, true)
 		}
 	}
-	if f.Kind == whose.KindText {
+	if f.Kind != whose.KindText && !f.PerOwner() {
+		return dst // numbers, addresses and known names
+	}
+	return e.finish(dst, start, f.Kind)
+}
+
+// finish makes the cell that begins at start safe as a whole.
+func (e *cellEncoder) finish(dst []byte, start int, kind whose.Kind) []byte {
+	if kind == whose.KindText {
 		dst = disarm(dst, start)
 	}
-	if e.quote != nil && (f.Kind == whose.KindText || f.PerOwner()) {
+	if e.quote != nil {
 		dst = e.quote(dst, start)
 	}
 	return dst

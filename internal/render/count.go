@@ -1,0 +1,158 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// CountRow is one group of sessions.
+type CountRow struct {
+	// Values are the group's values, one for each field it was made by; the
+	// zero value for sessions that have none.
+	Values []whose.Value
+	// Count is how many sessions are in the group.
+	Count int
+}
+
+// A Count is how many sessions there are of each kind.
+type Count struct {
+	// By are the fields that the groups were made by.
+	By []*whose.Field
+	// Rows are the groups, in the order in which they are shown.
+	Rows []CountRow
+	// Total is the number of sessions. Where a session has several owners it
+	// is in several groups, and where only the top groups are shown others are
+	// missing: the total counts each session once.
+	Total int
+}
+
+// Counts writes c to w as table, wide, json, jsonl, csv or tsv. A table ends
+// with the total where there is more than one group; jsonl, csv and tsv are
+// the groups alone.
+func Counts(w io.Writer, format string, c *Count, opts Options) error {
+	for _, row := range c.Rows {
+		if len(row.Values) != len(c.By) {
+			return fmt.Errorf("count: %d values for %d fields", len(row.Values), len(c.By))
+		}
+	}
+	var out []byte
+	switch format {
+	case Table, Wide:
+		return countTable(w, c, &opts)
+	case JSON:
+		out = countJSON(c)
+	case JSONL:
+		for i := range c.Rows {
+			out = append(appendCountRow(out, c, &c.Rows[i]), '\n')
+		}
+	case CSV:
+		out = countCells(c, ',', quoteCSV, opts.NoHeader)
+	case TSV:
+		out = countCells(c, '\t', nil, opts.NoHeader)
+	default:
+		return whose.WithHint(fmt.Errorf("format %q not possible for counts", format),
+			"the formats are %s", strings.Join([]string{Table, JSON, JSONL, CSV, TSV}, ", "))
+	}
+	_, err := w.Write(out)
+	return err
+}
+
+func countJSON(c *Count) []byte {
+	out := append(strconv.AppendInt([]byte(`{"version":`), SchemaVersion, 10), `,"by":[`...)
+	for i, f := range c.By {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = appendJSONString(out, f.Name)
+	}
+	out = append(out, `],"groups":[`...)
+	for i := range c.Rows {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = appendCountRow(append(out, '\n'), c, &c.Rows[i])
+	}
+	out = appendCount(append(out, "\n]"...), `,"total":`, c.Total)
+	return append(out, "}\n"...)
+}
+
+// appendCountRow appends a group as a JSON object; fields go by their names,
+// which are all different, not by their keys.
+func appendCountRow(out []byte, c *Count, row *CountRow) []byte {
+	out = append(out, '{')
+	for i, f := range c.By {
+		if v := row.Values[i]; !v.IsZero() {
+			out = append(appendJSONString(out, f.Name), ':')
+			out = append(appendJSONValue(out, &v), ',')
+		}
+	}
+	return append(appendCount(out, `"count":`, row.Count), '}')
+}
+
+func countCells(c *Count, comma byte, quote func([]byte, int) []byte, noHeader bool) []byte {
+	var out []byte
+	if !noHeader {
+		for _, f := range c.By {
+			out = append(append(out, f.Name...), comma)
+		}
+		out = append(out, "count\n"...)
+	}
+	enc := cellEncoder{quote: quote, backslash: quote == nil}
+	for _, row := range c.Rows {
+		for i := range row.Values {
+			start := len(out)
+			out = enc.appendValue(out, &row.Values[i], false)
+			out = append(enc.finish(out, start, row.Values[i].Kind), comma)
+		}
+		out = append(strconv.AppendInt(out, int64(row.Count), 10), '\n')
+	}
+	return out
+}
+
+// countTable writes a table with the count first, where it is aligned and
+// found at once.
+func countTable(w io.Writer, c *Count, opts *Options) error {
+	if len(c.Rows) == 0 {
+		return nil
+	}
+	var g grid
+	g.columns = []*column{{title: "COUNT", right: true}}
+	for _, f := range c.By {
+		g.columns = append(g.columns, &column{title: f.Title, gap: 2, easy: leastWidth, shorten: shortenMiddle})
+	}
+	g.start(opts.NoHeader)
+	for _, row := range c.Rows {
+		g.number(uint64(row.Count), plain)
+		for i := range row.Values {
+			cell := g.cell()
+			valueCell(cell, &row.Values[i])
+			g.add(cell)
+		}
+	}
+	if len(c.Rows) > 1 && len(c.By) > 0 {
+		g.number(uint64(c.Total), strong)
+		g.text("total", strong)
+		for range len(c.By) - 1 {
+			g.text(" ", plain) // nothing is missing here
+		}
+	}
+	return g.write(w, opts, 0)
+}
+
+func (g *grid) number(n uint64, s style) {
+	c := g.cell()
+	c.uint(n)
+	c.style = s
+	g.add(c)
+}
+
+func (g *grid) text(text string, s style) {
+	c := g.cell()
+	c.safe(text)
+	c.style = s
+	g.add(c)
+}

@@ -1,0 +1,80 @@
+package render
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+func nameOfHost(addr netip.Addr) string {
+	switch addr.String() {
+	case "203.0.113.7":
+		return "client.example.net"
+	case "198.51.100.2":
+		return "evil\x1b[2J.example.net"
+	}
+	return ""
+}
+
+func sampleCount() *Count {
+	by := fieldsNamed("comm state")
+	row := func(n int, comm, state string) CountRow {
+		values := []whose.Value{{}, {Kind: whose.KindName, Text: state}}
+		if comm != "" {
+			values[0] = whose.Value{Kind: whose.KindText, Text: comm}
+		}
+		return CountRow{Values: values, Count: n}
+	}
+	return &Count{By: by, Total: 12345, Rows: []CountRow{
+		row(10211, "nginx", "ESTABLISHED"), row(99, "=cmd|' /C calc'!A0", "LISTEN"), row(7, "データ\x1b", "LISTEN"),
+		row(1, "", "TIME_WAIT"),
+	}}
+}
+
+func TestGolden_Counts(t *testing.T) {
+	var screens []txtar.File
+	for _, format := range []string{Table, JSON, JSONL, CSV, TSV} {
+		var b bytes.Buffer
+		if err := Counts(&b, format, sampleCount(), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		screens = append(screens, screen(format, b.String()))
+	}
+	var b bytes.Buffer
+	if err := Counts(&b, Table, sampleCount(), Options{Width: 30, Color: true}); err != nil {
+		t.Fatal(err)
+	}
+	screens = append(screens, screen("table, 30 columns, colour", b.String()))
+	golden(t, "counts", screens)
+}
+
+func TestCounts_Refuses(t *testing.T) {
+	if err := Counts(&bytes.Buffer{}, Template, sampleCount(), Options{}); err == nil || whose.Hint(err) == "" {
+		t.Errorf("template: error %v with hint %q, want one with a hint", err, whose.Hint(err))
+	}
+	c := sampleCount()
+	c.Rows[0].Values = nil
+	if err := Counts(&bytes.Buffer{}, Table, c, Options{}); err == nil {
+		t.Error("a row without its values was accepted")
+	}
+}
+
+func TestGolden_FieldList(t *testing.T) {
+	var screens []txtar.File
+	for _, format := range []string{Table, JSON, JSONL, CSV, TSV} {
+		var b bytes.Buffer
+		if err := FieldList(&b, format, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		screens = append(screens, screen(format, b.String()))
+	}
+	var b bytes.Buffer
+	if err := FieldList(&b, Table, Options{Width: 80}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "fieldlist", append(screens, screen("table, 80 columns", b.String())))
+}

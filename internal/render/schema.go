@@ -1,0 +1,178 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// An object is a JSON object that keeps the order of its keys.
+type object []member
+
+type member struct {
+	key   string
+	value any
+}
+
+// MarshalJSON writes the members in their order.
+func (o object) MarshalJSON() ([]byte, error) {
+	out := []byte{'{'}
+	for i, m := range o {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		value, err := marshal(m.value)
+		if err != nil {
+			return nil, err
+		}
+		out = append(appendJSONString(out, m.key), ':')
+		out = append(out, value...)
+	}
+	return append(out, '}'), nil
+}
+
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// Schema returns the JSON Schema of what the format JSON writes; a line of
+// JSONL is its "session". It is made from the table of fields. Keys that it
+// does not know are allowed: later versions add some.
+func Schema() ([]byte, error) {
+	schema := object{
+		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+		{"$id", "https://github.com/seed-44df2ae6/whose/docs/schema/whose-v1.schema.json"},
+		{"title", "whose -o json"},
+		{"description", "TCP and UDP sessions of a host with the processes that own them. " +
+			"What is not known, does not apply or was not asked for is left out. With -o jsonl each line is one session, as in $defs/session."},
+		{"type", "object"},
+		{"required", []string{"version", "sessions"}},
+		{"properties", object{
+			{"version", object{{"const", SchemaVersion}, {"description", "Rises when a key changes its meaning or goes; new keys may come without."}}},
+			{"sessions", object{{"type", "array"}, {"items", ref("session")}}},
+			{"coverage", ref("coverage")},
+		}},
+		{"$defs", object{
+			{"session", sessionSchema()},
+			{"owner", ownerSchema("A process that holds the session. For a connection still in the accept queue (reason accept-queue): "+
+				"an owner of its listener, with no descriptors of it.", whose.OfOwner)},
+			{"peer", ownerSchema("A process that holds the other end, which is on this host too.", whose.OfPeer)},
+			{"coverage", coverageSchema()},
+			{"gap", gapSchema()},
+		}},
+	}
+	raw, err := marshal(schema)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, raw, "", "  "); err != nil {
+		return nil, err
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+func ref(name string) object { return object{{"$ref", "#/$defs/" + name}} }
+
+func sessionSchema() object {
+	var props object
+	for _, f := range whose.Fields() {
+		if !f.PerOwner() && f.Of != whose.OfTCP {
+			props = append(props, member{f.JSONKey(), fieldSchema(f)})
+		}
+	}
+	props = append(props,
+		member{"owners", object{{"type", "array"}, {"items", ref("owner")},
+			{"description", "All processes that hold the session, by process id; empty where nobody does, see reason."}}},
+		member{"peer", object{{"type", "array"}, {"items", ref("peer")}, {"minItems", 1},
+			{"description", "The owners of the other end, where that is on this host."}}})
+	for _, f := range fieldsOf(whose.Fields(), whose.OfTCP) {
+		props = append(props, member{f.JSONKey(), fieldSchema(f)})
+	}
+	return object{{"type", "object"}, {"properties", props}}
+}
+
+func ownerSchema(doc string, group whose.Group) object {
+	var props object
+	for _, f := range fieldsOf(whose.Fields(), group) {
+		props = append(props, member{f.JSONKey(), fieldSchema(f)})
+	}
+	return object{{"type", "object"}, {"description", doc}, {"properties", props}}
+}
+
+// fieldSchema says what a field's values are.
+func fieldSchema(f *whose.Field) object {
+	s := object{{"description", f.Doc}}
+	if f.Unit != "" {
+		s[0].value = f.Doc + " In " + f.Unit + "."
+	}
+	switch f.Kind {
+	case whose.KindName:
+		return append(s, member{"type", "string"}, member{"enum", f.Values})
+	case whose.KindText, whose.KindAddr:
+		return append(s, member{"type", "string"})
+	case whose.KindTime:
+		return append(s, member{"type", "string"}, member{"format", "date-time"})
+	case whose.KindBool:
+		return append(s, member{"type", "boolean"})
+	case whose.KindNumbers:
+		return append(s, member{"type", "array"}, member{"items", object{{"type", "integer"}}})
+	case whose.KindPort:
+		return append(s, member{"type", "integer"}, member{"minimum", 0}, member{"maximum", 65535})
+	}
+	return append(s, member{"type", "integer"}, member{"minimum", 0})
+}
+
+func coverageSchema() object {
+	count := func(doc string) object {
+		return object{{"description", doc}, {"type", "integer"}, {"minimum", 0}}
+	}
+	reasons := whose.FieldByName("reason").Values
+	return object{
+		{"type", "object"},
+		{"description", "What was seen, what was not, and why."},
+		{"required", []string{"source", "pinned", "sessions", "processes", "namespaces", "partial", "duration_ms"}},
+		{"properties", object{
+			{"source", object{{"description", "The source that answered: bpf, netlink or procfs."}, {"type", "string"}}},
+			{"pinned", object{{"description", "Whether it answered through a pinned iterator."}, {"type", "boolean"}}},
+			{"sessions", count("Sessions of the answer.")},
+			{"owned", count("Sessions with owners. Left out where owners were not asked for.")},
+			{"ownerless", object{
+				{"description", "Sessions without owners, by reason. Left out where owners were not asked for."},
+				{"type", "object"},
+				{"propertyNames", object{{"enum", reasons}}},
+				{"additionalProperties", object{{"type", "integer"}, {"minimum", 1}}},
+			}},
+			{"processes", count("Processes whose descriptors were looked into.")},
+			{"namespaces", count("Network namespaces that were looked into.")},
+			{"partial", object{
+				{"description", "What could not be seen. Empty: the answer is whole."},
+				{"type", "array"}, {"items", ref("gap")},
+			}},
+			{"duration_ms", object{{"description", "How long the collection took, in milliseconds."}, {"type", "number"}, {"minimum", 0}}},
+		}},
+	}
+}
+
+func gapSchema() object {
+	text := func(doc string) object { return object{{"description", doc}, {"type", "string"}} }
+	kinds := []whose.GapKind{whose.GapProcesses, whose.GapNamespaces, whose.GapInterrupted, whose.GapSockets, whose.GapDeadline}
+	return object{
+		{"type", "object"},
+		{"required", []string{"kind", "why"}},
+		{"properties", object{
+			{"kind", object{{"description", "What kind of thing could not be seen."}, {"enum", kinds}}},
+			{"count", object{{"description", "How many; left out where nobody can know."}, {"type", "integer"}, {"minimum", 1}}},
+			{"why", text("The cause.")},
+			{"hint", text("What can be done about it.")},
+		}},
+	}
+}

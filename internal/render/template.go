@@ -1,0 +1,195 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A templated renderer executes a text/template for each session and ends each
+// with a newline, where the template does not.
+//
+// The data is a map: the fields of the session by their names in JSON, such as
+// {{.local_port}}, and "owners" and "peer", which are lists of maps:
+// {{range .owners}}{{.comm}} {{.pid}} {{end}}. A field without a value is "".
+// Text is safe as by [AppendSafe] wherever it is printed. The functions are
+//
+//	join SEP LIST   the elements of a list, parted: {{join "," .fds}}
+//	owners LIST     as in the table: {{owners .owners}} is "nginx 812,813"
+//	endpoint A P    address and port: {{endpoint .local_addr .local_port}}
+//	json VALUE      as JSON
+//	raw VALUE       the text as it is, escape codes and all
+type templated struct {
+	w    io.Writer
+	tmpl *template.Template
+	data templateData
+	buf  bytes.Buffer
+	n    int
+}
+
+// maxErrorText bounds what an error quotes of a template.
+const maxErrorText = 300
+
+func newTemplate(w io.Writer, text string) (*templated, error) {
+	if text == "" {
+		return nil, fmt.Errorf("parse template: it is empty")
+	}
+	tmpl, err := parseTemplate(text)
+	if err != nil {
+		return nil, templateError("parse", err)
+	}
+	// A field that does not exist is found here rather than in the first row.
+	data := dataFor(namesIn(tmpl))
+	if err := tmpl.Execute(io.Discard, data.of(sampleSession())); err != nil {
+		return nil, whose.WithHint(templateError("try", err), "`whose fields` lists the names")
+	}
+	return &templated{w: w, tmpl: tmpl, data: data}, nil
+}
+
+func parseTemplate(text string) (*template.Template, error) {
+	return template.New("template").Option("missingkey=error").Funcs(templateFuncs()).Parse(text)
+}
+
+func templateError(verb string, err error) error {
+	return fmt.Errorf("%s template: %w", verb, &boundedError{err})
+}
+
+// A boundedError is another error, safe to print and not longer than maxErrorText.
+type boundedError struct{ err error }
+
+func (e *boundedError) Error() string {
+	s := strings.TrimPrefix(e.err.Error(), "template: ")
+	if len(s) > maxErrorText {
+		s = s[:backToRune(s, maxErrorText)] + "…"
+	}
+	return Safe(s)
+}
+
+func (e *boundedError) Unwrap() error { return e.err }
+
+// Session executes the template for one session.
+func (t *templated) Session(s *whose.Session) error {
+	t.n++
+	start := t.buf.Len()
+	if err := t.tmpl.Execute(&t.buf, t.data.of(s)); err != nil {
+		t.buf.Truncate(start)
+		return templateError(fmt.Sprintf("session %d: execute", t.n), err)
+	}
+	if b := t.buf.Bytes(); len(b) == start || b[len(b)-1] != '\n' {
+		t.buf.WriteByte('\n')
+	}
+	if t.buf.Len() < flushSize {
+		return nil
+	}
+	return t.flush()
+}
+
+// Close writes the rest.
+func (t *templated) Close(*whose.Coverage) error { return t.flush() }
+
+func (t *templated) flush() error {
+	_, err := t.w.Write(t.buf.Bytes())
+	t.buf.Reset()
+	return err
+}
+
+// A hostileText is text that is made safe when it is printed, and compared and
+// measured as it is.
+type hostileText string
+
+// String returns the safe form.
+func (t hostileText) String() string { return Safe(string(t)) }
+
+// MarshalJSON keeps the text itself.
+func (t hostileText) MarshalJSON() ([]byte, error) { return appendJSONString(nil, string(t)), nil }
+
+// templateData makes what a template sees of a session: of all fields those
+// that it may ask for.
+type templateData struct{ session, owners, peer []*whose.Field }
+
+// dataFor returns the data for a template that mentions these names. One that
+// uses a map as a whole may ask for everything.
+func dataFor(names map[string]bool) templateData {
+	var d templateData
+	for _, f := range whose.Fields() {
+		if !names[f.JSONKey()] && !names["."] && !names["$"] {
+			// The functions that print owners need the names and numbers.
+			if f.JSONKey() != "pid" && f.JSONKey() != "comm" {
+				continue
+			}
+		}
+		switch f.Of {
+		case whose.OfOwner:
+			d.owners = append(d.owners, f)
+		case whose.OfPeer:
+			d.peer = append(d.peer, f)
+		default:
+			d.session = append(d.session, f)
+		}
+	}
+	return d
+}
+
+func (d *templateData) of(s *whose.Session) map[string]any {
+	data := make(map[string]any, len(d.session)+2)
+	for _, f := range d.session {
+		data[f.JSONKey()] = templateValue(f.Value(s))
+	}
+	data["owners"] = ownersData(d.owners, s.Owners)
+	data["peer"] = ownersData(d.peer, s.Peer)
+	return data
+}
+
+func ownersData(fields []*whose.Field, owners []whose.Owner) []map[string]any {
+	all := make([]map[string]any, len(owners))
+	for i := range owners {
+		all[i] = make(map[string]any, len(fields))
+		for _, f := range fields {
+			all[i][f.JSONKey()] = templateValue(f.OwnerValue(&owners[i]))
+		}
+	}
+	return all
+}
+
+// templateValue is a value with the type that templates can work with.
+func templateValue(v whose.Value) any {
+	switch v.Kind {
+	case whose.KindText:
+		return hostileText(v.Text)
+	case whose.KindName:
+		return v.Text
+	case whose.KindNumber, whose.KindPort, whose.KindBytes:
+		return v.Num
+	case whose.KindDuration:
+		return v.Num / uint64(time.Microsecond)
+	case whose.KindBool:
+		return v.Num != 0
+	case whose.KindAddr:
+		return v.Addr.String()
+	case whose.KindTime:
+		return v.Time.UTC().Format(whose.TimeFormat)
+	case whose.KindNumbers:
+		return v.List
+	}
+	return ""
+}
+
+// sampleSession has a value for every field.
+func sampleSession() *whose.Session {
+	end := netip.AddrPortFrom(netip.IPv6Loopback(), 1)
+	owners := []whose.Owner{{Process: &whose.Process{
+		PID: 1, StartTime: time.Unix(1, 0), Comm: "a", Cmdline: "a", Exe: "/a", User: "a",
+		Parent: 1, Unit: "a", Container: "a", Pod: "a"}, FDs: []int32{1}}}
+	return &whose.Session{
+		Local: end, Remote: end, Inode: 1, Cookie: 1, NetNS: 1, Mark: 1, Proto: whose.TCP,
+		Family: whose.IPv6, State: whose.Established, Direction: whose.In, Reason: whose.ReasonHidden,
+		NetNSName: "a", User: "a", BoundDev: "a", Scope: "a", Owners: owners, Peer: owners,
+		TCP: &whose.TCPInfo{RTT: 1, Retrans: 1, BytesSent: 1, BytesReceived: 1, Cong: "a", Cwnd: 1},
+	}
+}

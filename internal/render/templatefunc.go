@@ -1,0 +1,110 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/template"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// templateFuncs are the functions that a template can call; see templated.
+func templateFuncs() template.FuncMap {
+	return template.FuncMap{
+		"join":     templateJoin,
+		"owners":   templateOwnersText,
+		"endpoint": templateEndpoint,
+		"json":     templateJSON,
+		"raw":      templateRaw,
+	}
+}
+
+func templateJoin(sep string, list any) (string, error) {
+	var parts []string
+	switch list := list.(type) {
+	case []int32:
+		for _, n := range list {
+			parts = append(parts, fmt.Sprint(n))
+		}
+	case []map[string]any:
+		for _, o := range list {
+			parts = append(parts, fmt.Sprintf("%v:%v", o["comm"], o["pid"]))
+		}
+	default:
+		return "", fmt.Errorf("%v is no list", list)
+	}
+	return strings.Join(parts, sep), nil
+}
+
+// templateOwnersText lists owners as the table does, none folded away.
+func templateOwnersText(list []map[string]any) string {
+	owners := make([]whose.Owner, len(list))
+	for i, o := range list {
+		comm, _ := o["comm"].(hostileText)
+		pid, _ := o["pid"].(uint64)
+		owners[i].Process = &whose.Process{Comm: string(comm), PID: uint32(pid)}
+	}
+	if len(owners) == 0 {
+		return ""
+	}
+	var t table
+	var c cell
+	t.ownersCell(&c, owners, 0)
+	return string(c.text)
+}
+
+func templateEndpoint(addr string, port uint64) string {
+	if strings.Contains(addr, ":") {
+		return fmt.Sprintf("[%s]:%d", addr, port)
+	}
+	return fmt.Sprintf("%s:%d", addr, port)
+}
+
+// templateJSON leaves out keys without a value, as the format JSON does.
+func templateJSON(v any) (string, error) {
+	switch data := v.(type) {
+	case map[string]any:
+		v = withoutEmpty(data)
+	case []map[string]any:
+		all := make([]map[string]any, len(data))
+		for i := range data {
+			all[i] = withoutEmpty(data[i])
+		}
+		v = all
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}
+
+func withoutEmpty(data map[string]any) map[string]any {
+	kept := make(map[string]any, len(data))
+	for k, v := range data {
+		if list, ok := v.([]map[string]any); ok {
+			if len(list) == 0 && k == "peer" {
+				continue
+			}
+			all := make([]map[string]any, len(list))
+			for i := range list {
+				all[i] = withoutEmpty(list[i])
+			}
+			kept[k] = all
+		} else if v != "" {
+			kept[k] = v
+		}
+	}
+	return kept
+}
+
+func templateRaw(v any) string {
+	if t, ok := v.(hostileText); ok {
+		return string(t)
+	}
+	return fmt.Sprint(v)
+}
