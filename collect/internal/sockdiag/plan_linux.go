@@ -135,7 +135,6 @@ func (p *pass) plan(spaces []*netns) int {
 		s.jobs = append(s.jobs,
 			job{n: n, lane: laneTCP, weight: tcp, census: c},
 			job{n: n, lane: laneUDP, weight: c.sockets() - tcp, census: c})
-		p.dumped = p.dumped || c.known
 	}
 	slices.SortStableFunc(s.jobs, func(a, b job) int { return b.weight - a.weight })
 	return total
@@ -187,9 +186,12 @@ func (w *worker) do(p *pass, j *job) {
 	if j.lane == laneUDP {
 		l.udp(whose.UDP, protoUDP)
 		l.udp(whose.UDPLite, protoUDPLite)
-		return
+	} else {
+		l.tcp()
 	}
-	l.tcp()
+	if !l.failed {
+		p.succeeded() // also where there was nothing to ask for
+	}
 }
 
 // lane is a worker at one lane of one namespace.
@@ -199,6 +201,8 @@ type lane struct {
 	n      *netns
 	c      *conn
 	census census
+	// failed: a dump of this lane has failed.
+	failed bool
 }
 
 // udp reads the sockets of UDP or UDP-Lite.
@@ -270,10 +274,12 @@ func (l *lane) report(err error, d *dump) bool {
 		l.p.succeeded()
 		return true
 	case l.p.ctx.Err() != nil:
+		l.failed = true
 		return false
 	case errors.Is(err, unix.ENOENT) && !l.exists(d.proto):
 		return false
 	}
+	l.failed = true
 	l.p.failed(err, dumpGap(err, d.proto))
 	return false
 }
