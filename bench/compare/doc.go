@@ -1,0 +1,19 @@
+//go:build linux
+
+// Compare times whole processes: whose, and the tools that answer the same
+// question, over standing loads of known shape, interleaved in one run, so that
+// what disturbs one disturbs all.
+//
+//	go run ./compare [-loads LIST] [-runs N] [-quick] [-whose PATH] [-out FILE]
+//
+// Each load is built by ../load in network namespaces of its own. Every command
+// runs inside the load's namespace with its output in a file, and is measured
+// by ../timed: wall time, CPU time of user and system, and the peak of resident
+// memory. After each run the rows of the output are counted, and those that
+// name a process of the load, so that no tool is timed for saying nothing.
+//
+// Compare needs root, a C compiler and the tools. It mounts a BPF file system
+// for the pins in a mount namespace of its own, and leaves nothing behind. It
+// prints a Markdown page with medians, ratios and the project's targets, each
+// reached or missed; a missed target is no failure.
+package main

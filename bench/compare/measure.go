@@ -1,0 +1,234 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A sample is one run of one command.
+type sample struct {
+	wall, cpu time.Duration
+	peakKiB   int64
+	// status is the exit status, or minus the signal that ended it.
+	status int
+	// rows counts the lines of the output, named those with a process of the load.
+	rows, named int
+	stderr      string
+}
+
+// A stats value is what all counted runs of a command on a load gave.
+type stats struct {
+	wall, best, cpu time.Duration
+	peakKiB         int64
+	rows, named     int
+	runs            int
+	// over tells that the command was ended by the bound; wall is then the bound.
+	over bool
+	// fault says why the command cannot be compared; nothing else then counts.
+	fault string
+}
+
+// A bench holds what every load needs.
+type bench struct {
+	opts     options
+	programs programs
+	room     room
+	tools    []tool
+}
+
+// pin pins the iterators, or takes the tool that reads them out.
+func (b *bench) pin(ctx context.Context, p *page) {
+	if b.programs.whose == "" {
+		return
+	}
+	out, err := exec.CommandContext(ctx, b.programs.whose, "pin", "--pin-dir", b.room.pins()).CombinedOutput()
+	if err == nil {
+		return
+	}
+	p.note("whose pin: %v: %s", err, bytes.TrimSpace(out))
+	b.tools = slices.DeleteFunc(b.tools, func(t tool) bool { return t.name == pinned })
+}
+
+// measure builds a load, times every tool on it, and takes it away.
+func (b *bench) measure(ctx context.Context, l load) (result map[string]stats, err error) {
+	s := &standing{pid: os.Getpid()}
+	if !l.idle() {
+		fmt.Fprintf(os.Stderr, "compare: building %s\n", l.title)
+		if s, err = start(ctx, b.programs.load, l); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, s.stop()) }()
+	}
+	var tools []tool
+	for _, t := range b.tools {
+		if t.runsOn(l) {
+			tools = append(tools, t)
+		}
+	}
+	samples := make([][]sample, len(tools))
+	wanted := make([]int, len(tools))
+	for round := 0; round <= b.opts.runs; round++ {
+		for i, t := range tools {
+			if round > 0 && round > wanted[i] {
+				continue
+			}
+			one, err := b.run(ctx, t, s, i)
+			if err != nil {
+				return nil, err
+			}
+			if round == 0 {
+				wanted[i] = b.worth(one)
+			}
+			// The first run warms up; it counts only where there is no other.
+			if round > 0 || wanted[i] == 0 {
+				samples[i] = append(samples[i], one)
+			}
+		}
+	}
+	result = map[string]stats{}
+	for i, t := range tools {
+		result[t.name] = b.summary(t, l, samples[i])
+	}
+	return result, nil
+}
+
+// worth says how many runs to give a command after its first.
+func (b *bench) worth(first sample) int {
+	if first.wall > b.opts.spend/2 {
+		return 0
+	}
+	return min(b.opts.runs, max(1, int(b.opts.spend/first.wall)))
+}
+
+// run runs a tool once, in each of the namespaces if it sees only one.
+func (b *bench) run(ctx context.Context, t tool, s *standing, index int) (sample, error) {
+	namespaces := s.namespaces
+	if !t.each && len(namespaces) > 1 {
+		namespaces = namespaces[:1]
+	}
+	if len(namespaces) == 0 {
+		namespaces = []int{os.Getpid()}
+	}
+	var sum sample
+	for _, pid := range namespaces {
+		one, err := b.once(ctx, t.command(s.pid), pid, b.room.output(index))
+		if err != nil {
+			return sum, fmt.Errorf("time %s: %w", t.name, err)
+		}
+		sum.wall += one.wall
+		sum.cpu += one.cpu
+		sum.peakKiB = max(sum.peakKiB, one.peakKiB)
+		sum.rows += one.rows
+		sum.named += one.named
+		sum.status, sum.stderr = one.status, one.stderr
+	}
+	return sum, nil
+}
+
+// once runs a command and counts what it wrote.
+func (b *bench) once(ctx context.Context, command []string, netns int, output string) (sample, error) {
+	args := append([]string{"-ns", strconv.Itoa(netns), "-t", strconv.Itoa(int(b.opts.bound.Seconds())), "-o", output}, command...)
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, b.programs.timed, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if err := cmd.Run(); err != nil {
+		return sample{}, fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	s, err := parseTimed(stdout.String())
+	if err != nil {
+		return s, err
+	}
+	s.stderr, _, _ = strings.Cut(strings.TrimSpace(stderr.String()), "\n")
+	f, err := os.Open(output)
+	if err != nil {
+		return s, err
+	}
+	defer f.Close()
+	s.rows, s.named, err = countRows(f)
+	return s, err
+}
+
+// parseTimed reads the line of ../timed.
+func parseTimed(line string) (sample, error) {
+	var s sample
+	var wall, user, system int64
+	_, err := fmt.Sscanf(line, "%d %d %d %d %d", &wall, &user, &system, &s.peakKiB, &s.status)
+	if err != nil {
+		return s, fmt.Errorf("read what timed says: %q: %w", line, err)
+	}
+	s.wall = time.Duration(wall)
+	s.cpu = time.Duration(user+system) * time.Microsecond
+	return s, nil
+}
+
+// ownProcess matches the name of a process of the load as each tool shows it;
+// netstat shows the program's name.
+var ownProcess = regexp.MustCompile(`app[0-9]{4}|/load\b`)
+
+// countRows counts the lines, and those that name a process of the load.
+func countRows(r io.Reader) (rows, named int, err error) {
+	lines := bufio.NewReaderSize(r, 1<<20)
+	for {
+		line, err := lines.ReadSlice('\n')
+		if len(line) > 0 {
+			rows++
+			if ownProcess.Match(line) {
+				named++
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return rows, named, nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			rows-- // the rest of the line follows
+		case err != nil:
+			return rows, named, err
+		}
+	}
+}
+
+// summary makes one of all runs, and tells a fault where the answer is short.
+func (b *bench) summary(t tool, l load, samples []sample) stats {
+	var walls, cpus []time.Duration
+	s := stats{runs: len(samples)}
+	for _, one := range samples {
+		walls, cpus = append(walls, one.wall), append(cpus, one.cpu)
+		s.peakKiB = max(s.peakKiB, one.peakKiB)
+		s.rows, s.named = one.rows, one.named
+		if one.status == -int(syscall.SIGKILL) && one.wall >= b.opts.bound {
+			s.over = true
+			continue
+		}
+		if want := t.atLeast(l); one.rows < want || (t.owners && one.named < want) {
+			s.fault = fmt.Sprintf("%d rows, %d with a process, want %d; exit status %d %s",
+				one.rows, one.named, want, one.status, one.stderr)
+		}
+		// An idle host may have nothing to say, which is exit status 1 for some.
+		if l.idle() && (one.status < 0 || one.status > 1) {
+			s.fault = fmt.Sprintf("exit status %d %s", one.status, one.stderr)
+		}
+	}
+	s.wall, s.best, s.cpu = median(walls), slices.Min(walls), median(cpus)
+	return s
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	n := len(d)
+	return (d[(n-1)/2] + d[n/2]) / 2
+}

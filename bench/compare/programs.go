@@ -1,0 +1,139 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// The programs that a run needs. Those of others may be missing.
+type programs struct {
+	load, timed, gopsutil string
+	// whose and base are empty where they are left out.
+	whose, base string
+	// found holds the path of each other tool that is installed.
+	found map[string]string
+}
+
+// buildPrograms builds the project's own and looks for the others.
+func buildPrograms(ctx context.Context, o options, r room) (programs, error) {
+	p := programs{found: map[string]string{}}
+	for _, tool := range []string{"ss", "lsof", "netstat"} {
+		if path, err := exec.LookPath(tool); err == nil {
+			p.found[tool] = path
+		}
+	}
+	dir, err := moduleDir(ctx)
+	if err != nil {
+		return p, err
+	}
+	p.load, p.timed, p.gopsutil = r.path("load"), r.path("timed"), r.path("gopsutil")
+	err = build(ctx, dir, "cc", "-O2", "-static", "-o", p.load, "load/load.c")
+	if err == nil {
+		err = build(ctx, dir, "cc", "-O2", "-static", "-o", p.timed, "timed/timed.c")
+	}
+	if err == nil {
+		err = build(ctx, dir, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", p.gopsutil, "./gopsutil")
+	}
+	if err != nil {
+		return p, err
+	}
+	if o.whose == "" {
+		p.whose = r.path("whose")
+		err := build(ctx, filepath.Dir(dir), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", p.whose, "./cmd/whose")
+		if err != nil {
+			return p, err
+		}
+	} else if o.whose != "none" {
+		if p.whose, err = filepath.Abs(o.whose); err != nil {
+			return p, err
+		}
+	}
+	if o.base != "" {
+		p.base, err = filepath.Abs(o.base)
+	}
+	return p, err
+}
+
+// moduleDir is the folder of the benchmark's own module.
+func moduleDir(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the benchmark's folder (run it from there): %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func build(ctx context.Context, dir string, args ...string) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", args[len(args)-1], err, out)
+	}
+	return nil
+}
+
+// describeHost says what was measured with what.
+func describeHost(ctx context.Context, p programs) []string {
+	lines := []string{"Kernel " + firstLine(ctx, "uname", "-r") + ", " + processor()}
+	for _, v := range [][]string{
+		{p.found["ss"], "-V"}, {p.found["lsof"], "-v"}, {p.found["netstat"], "--version"},
+		{p.whose, "version"}, {p.base, "version"},
+	} {
+		if v[0] == "" {
+			continue
+		}
+		if line := firstLine(ctx, v...); line != "" {
+			lines = append(lines, filepath.Base(v[0])+": "+line)
+		}
+	}
+	out, err := exec.CommandContext(ctx, "go", "version", "-m", p.gopsutil).Output()
+	if err == nil {
+		for line := range strings.Lines(string(out)) {
+			if f := strings.Fields(line); len(f) > 2 && f[0] == "dep" && strings.Contains(f[1], "/gopsutil/") {
+				lines = append(lines, "gopsutil: "+f[2])
+			}
+		}
+	}
+	return lines
+}
+
+// firstLine returns the first line of what a command prints that holds a digit.
+func firstLine(ctx context.Context, args ...string) string {
+	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+	if err != nil && len(out) == 0 {
+		return ""
+	}
+	for line := range bytes.Lines(out) {
+		if bytes.ContainsAny(line, "0123456789") {
+			return strings.TrimSpace(string(line))
+		}
+	}
+	return ""
+}
+
+// processor names the first processor and how many there are.
+func processor() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown processor"
+	}
+	name, n := "unknown processor", 0
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(line, ":")
+		switch strings.TrimSpace(key) {
+		case "processor":
+			n++
+		case "model name":
+			name = strings.TrimSpace(value)
+		}
+	}
+	return fmt.Sprintf("%d x %s", n, name)
+}
