@@ -46,3 +46,10 @@ func NeedProgram(t testing.TB, names ...string) string {
 	}
 	return first
 }
+
+// Lacks skips the test because this kernel was built, or its administrator
+// chose, to go without what. It never fails: no machine can be made to have it.
+func Lacks(t testing.TB, what, why string) {
+	t.Helper()
+	t.Skipf("skip: needs a kernel with %s: %s", what, why)
+}

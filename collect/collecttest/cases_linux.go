@@ -1,0 +1,50 @@
+package collecttest
+
+import (
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/testenv"
+)
+
+// Cases returns all cases, each of them named once.
+func Cases() []Case {
+	return slices.Concat(tcpCases(), stateCases(), udpCases(), optionCases(), ownerCases(), threadCases(),
+		ownerlessCases(), namespaceCases(), questionCases())
+}
+
+// childRoles are the helpers that cases start beside their own.
+func childRoles() map[string]func(*Stage, string) {
+	return map[string]func(*Stage, string){
+		"keep": func(*Stage, string) {}, // holds what it was given
+		"connect": func(st *Stage, to string) {
+			st.dial(to)
+		},
+		"listen": func(st *Stage, addr string) {
+			l := st.listen(addr, 16, reusePort)
+			st.add("listener of the child", st.listener(l, 16))
+		},
+		"receive": func(st *Stage, _ string) {
+			fd := st.receive(3)
+			st.close(3)
+			st.add("received", st.listener(fd, 16))
+		},
+	}
+}
+
+var reusePort = intOpt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+
+func needIP(t testing.TB) { testenv.NeedProgram(t, "ip") }
+
+// needSocket skips where this kernel was built without a protocol.
+func needSocket(family, kind, proto int, what string) func(testing.TB) {
+	return func(t testing.TB) {
+		fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, proto)
+		if err != nil {
+			testenv.Lacks(t, what, err.Error())
+		}
+		unix.Close(fd)
+	}
+}

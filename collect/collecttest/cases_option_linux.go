@@ -1,0 +1,67 @@
+package collecttest
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+var mappedLoopback = netip.MustParseAddrPort("[::ffff:127.0.0.1]:4711")
+
+func optionCases() []Case {
+	return []Case{
+		{Name: "bound device", Rule: "the device that a socket is bound to is named", hold: func(st *Stage) {
+			toLo := func(fd int) error { return unix.BindToDevice(fd, "lo") }
+			tcp := st.listener(st.listen("127.0.0.1:0", 5, toLo), 5)
+			udp := st.session(st.bound("127.0.0.1:0", unix.SOCK_DGRAM, 0, toLo), whose.Unconn)
+			tcp.BoundDev, udp.BoundDev = "lo", "lo"
+			st.add("tcp", tcp)
+			st.add("udp", udp)
+		}},
+		{Name: "scope", Rule: "a link-local address has the name of its device as scope", needs: needIP, hold: holdScope},
+		{Name: "mark", Rule: "the mark of a socket is told", hold: func(st *Stage) {
+			st.add("marked", st.listener(st.listen("127.0.0.1:0", 5, intOpt(unix.SOL_SOCKET, unix.SO_MARK, 42)), 5))
+			st.add("marked udp", st.session(st.bound("127.0.0.1:0", unix.SOCK_DGRAM, 0, intOpt(unix.SOL_SOCKET, unix.SO_MARK, 43)), whose.Unconn))
+		}},
+		{Name: "other user", Rule: "a session has the user id that its socket was created with", hold: func(st *Stage) {
+			// On Linux the user id of file accesses, that of a new socket too, is a thread's own.
+			st.onThread(func() {
+				st.check(unix.Setfsuid(65534), "setfsuid")
+				tcp := st.listener(st.listen("127.0.0.1:0", 5), 5)
+				udp := st.session(st.bound("127.0.0.1:0", unix.SOCK_DGRAM, 0), whose.Unconn)
+				tcp.UID, udp.UID = 65534, 65534
+				st.add("tcp", tcp)
+				st.add("udp", udp)
+			})
+		}},
+	}
+}
+
+func holdScope(st *Stage) {
+	st.ip("link add whose0 type veth peer name whose1")
+	st.ip("addr add fe80::11/64 dev whose0 nodad")
+	st.ip("link set whose1 up")
+	st.ip("link set whose0 up")
+	device := func(name string) *unix.SockaddrInet6 {
+		fd := st.socket(unix.AF_INET6, unix.SOCK_DGRAM, 0)
+		defer unix.Close(fd)
+		ifr, err := unix.NewIfreq(name)
+		st.check(err, "name of a device")
+		st.check(unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr), "index of a device")
+		return &unix.SockaddrInet6{Addr: netip.MustParseAddr("fe80::11").As16(), ZoneId: ifr.Uint32()}
+	}
+	l, u := st.socket(unix.AF_INET6, unix.SOCK_STREAM, 0), st.socket(unix.AF_INET6, unix.SOCK_DGRAM, 0)
+	bind := func(fd int) func() bool { // the address is there a moment after the device is up
+		return func() bool { return unix.Bind(fd, device("whose0")) == nil }
+	}
+	st.wait("bind to a link-local address", bind(l))
+	st.wait("bind to a link-local address", bind(u))
+	st.check(unix.Listen(l, 5), "listen")
+	tcp, udp := st.listener(l, 5), st.session(u, whose.Unconn)
+	tcp.BoundDev, tcp.Scope = "whose0", "whose0"
+	udp.BoundDev, udp.Scope = "whose0", "whose0"
+	st.add("tcp", tcp)
+	st.add("udp", udp)
+}

@@ -1,0 +1,194 @@
+package collecttest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// questionCases ask for less than everything, of sockets of many kinds.
+func questionCases() []Case {
+	return []Case{
+		{Name: "defaults", Rule: "listeners, established and unconnected sessions are listed where nothing else is asked for",
+			hold: holdMany, check: checkDefaults},
+		{Name: "kinds", Rule: "protocols, families and states that were not asked for are not listed", hold: holdMany, check: checkKinds},
+		{Name: "own namespace", Rule: "of the own namespace alone, only its sessions are listed", hold: holdMany, check: checkSelf},
+		{Name: "one process", Rule: "of one process alone, only its sessions are listed, and only it is named", hold: holdMany, check: checkPID},
+		{Name: "filter", Rule: "what a filter leaves is what meets it in the whole answer", hold: holdMany, check: checkFilters},
+		{Name: "bare sockets", Rule: "sockets without owners are listed where no more is asked for", hold: holdMany, check: checkBare},
+	}
+}
+
+// holdMany holds sockets of many kinds, some of them of another process.
+func holdMany(st *Stage) {
+	st.addPair(st.pair("127.0.0.1:0", ""), st.pid())
+	st.addPair(st.pair("[::1]:0", ""), st.pid())
+	st.addDatagrams("127.0.0.1:0", unix.IPPROTO_UDP)
+	holdTwoProcesses(st)
+	p := st.pair("127.0.0.1:0", "")
+	client := st.established(p.c, whose.Out)
+	st.close(p.c)
+	st.inState(p.a, whose.CloseWait)
+	st.close(p.a)
+	st.add("listener", st.listener(p.l, 16))
+	st.add("time wait", closed(client, whose.TimeWait))
+}
+
+// expect asks with the options and wants just those of the case's sessions
+// that keep holds for.
+func (c *caught) expect(t *testing.T, what string, opts collect.Options, keep func(*whose.Session) bool) {
+	t.Helper()
+	sessions, coverage := c.again(t, opts)
+	var want []Truth
+	for _, truth := range c.truths {
+		blanked := truth.Session
+		if Blank(c.source, &blanked) && keep(&truth.Session) {
+			want = append(want, truth)
+		}
+	}
+	for _, w := range compare(c.source, want, sessions, c.namespaces) {
+		t.Errorf("%s: %s", what, w)
+	}
+	for _, w := range account(c.source, sessions, &coverage, true) {
+		t.Errorf("%s: %s", what, w)
+	}
+}
+
+func checkDefaults(t *testing.T, c *caught) {
+	c.expect(t, "no options", collect.Options{}, func(s *whose.Session) bool { return whose.DefaultStates.Has(uint8(s.State)) })
+}
+
+func checkKinds(t *testing.T, c *caught) {
+	for _, proto := range []whose.Proto{whose.TCP, whose.UDP} {
+		opts := everything()
+		opts.Protos = whose.SetOf(proto)
+		c.expect(t, proto.String(), opts, func(s *whose.Session) bool { return s.Proto == proto })
+	}
+	for _, family := range []whose.Family{whose.IPv4, whose.IPv6} {
+		opts := everything()
+		opts.Families = whose.SetOf(family)
+		c.expect(t, family.String(), opts, func(s *whose.Session) bool { return s.Family == family })
+	}
+	for _, state := range []whose.State{whose.Listen, whose.Established, whose.TimeWait, whose.Unconn} {
+		opts := collect.Options{States: whose.SetOf(state)}
+		c.expect(t, state.String(), opts, func(s *whose.Session) bool { return s.State == state })
+	}
+}
+
+// checkSelf opens a socket in the test's own namespace.
+func checkSelf(t *testing.T, c *caught) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	self, err := netnsOf("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := everything()
+	opts.NetNS = "self"
+	sessions, _ := c.again(t, opts)
+	found := false
+	for i := range sessions {
+		s := &sessions[i]
+		if s.NetNS != self {
+			t.Errorf("%v of namespace %d, the own is %d", s.Local, s.NetNS, self)
+		}
+		if s.State == whose.Listen && s.Local.String() == l.Addr().String() {
+			found = len(s.Owners) == 1 && s.Owners[0].PID == uint32(os.Getpid())
+		}
+	}
+	if !found {
+		t.Errorf("the listener of the test itself is not among %d sessions, with its owner", len(sessions))
+	}
+}
+
+// parse parses a filter; the cases' own are right.
+func parse(t *testing.T, text string) filter.Expr {
+	t.Helper()
+	expr, err := filter.Parse(text)
+	if err != nil {
+		t.Fatalf("filter %q: %v", text, err)
+	}
+	return expr
+}
+
+func checkPID(t *testing.T, c *caught) {
+	opts := everything()
+	opts.Filter = parse(t, fmt.Sprintf("pid %d", c.pid))
+	sessions, coverage := c.again(t, opts)
+	want := 0
+	for _, truth := range c.truths {
+		if len(truth.Owners) > 0 && truth.Owners[0].PID == uint32(c.pid) {
+			want++
+		}
+	}
+	if len(sessions) != want {
+		t.Errorf("%d sessions of the process, want %d", len(sessions), want)
+	}
+	for _, s := range sessions {
+		if len(s.Owners) != 1 || s.Owners[0].PID != uint32(c.pid) {
+			t.Errorf("%v belongs to %d owners, want the one process", s.Local, len(s.Owners))
+		}
+	}
+	for _, w := range account(c.source, sessions, &coverage, true) {
+		t.Error(w)
+	}
+}
+
+func checkFilters(t *testing.T, c *caught) {
+	port := c.truths[0].Local.Port()
+	tests := []struct {
+		text string
+		keep func(*whose.Session) bool
+	}{
+		{fmt.Sprintf(":%d", port), func(s *whose.Session) bool { return s.Local.Port() == port || s.Remote.Port() == port }},
+		{fmt.Sprintf("local_port %d", port), func(s *whose.Session) bool { return s.Local.Port() == port }},
+		{"127.0.0.0/8 and tcp", func(s *whose.Session) bool { return isTCP(s) && s.Local.Addr().Is4() }},
+		{"not tcp", func(s *whose.Session) bool { return !isTCP(s) }},
+		{"state time_wait", func(s *whose.Session) bool { return s.State == whose.TimeWait }},
+		{"direction in", func(s *whose.Session) bool { return s.Direction == whose.In }},
+		{fmt.Sprintf("netns %d", c.namespaces[0]), func(*whose.Session) bool { return true }},
+		{"netns 1", func(*whose.Session) bool { return false }},
+	}
+	for _, test := range tests {
+		opts := everything()
+		opts.Filter = parse(t, test.text)
+		sessions, _ := c.again(t, opts)
+		var want []Truth
+		for _, truth := range c.truths {
+			if test.keep(&truth.Session) {
+				want = append(want, truth)
+			}
+		}
+		for _, w := range compare(c.source, want, sessions, c.namespaces) {
+			t.Errorf("filter %q: %s", test.text, w)
+		}
+	}
+}
+
+func checkBare(t *testing.T, c *caught) {
+	opts := everything()
+	opts.BareSockets = true
+	sessions, coverage := c.again(t, opts)
+	ours := c.ours(sessions)
+	if len(ours) != len(c.truths) {
+		t.Errorf("%d sessions, want %d", len(ours), len(c.truths))
+	}
+	for _, s := range ours {
+		if len(s.Owners)+len(s.Peer) > 0 || s.Reason != whose.ReasonNone {
+			t.Errorf("%v: owners or a reason, though nothing of the kind was asked for", s.Local)
+		}
+	}
+	for _, w := range account(c.source, sessions, &coverage, false) {
+		t.Error(w)
+	}
+}

@@ -1,0 +1,161 @@
+package collecttest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A Fact is something that a source cannot know, or knows only in part.
+type Fact struct {
+	// Source is "bpf", "netlink" or "procfs".
+	Source string
+	// Field is the field's name as in whose.Fields; "" stands for the session
+	// itself, which the source does not list.
+	Field string
+	// Which sessions: "all", or a description that Holds tests.
+	Which string
+	// Instead is what the source gives.
+	Instead string
+	// Why it is so.
+	Why string
+	// holds tests whether a session of the full truth is of the kind Which.
+	holds func(*whose.Session) bool
+}
+
+// Holds reports whether the fact is about the session, as it is in truth.
+func (f *Fact) Holds(s *whose.Session) bool { return f.holds == nil || f.holds(s) }
+
+func isTCP(s *whose.Session) bool       { return s.Proto == whose.TCP || s.Proto == whose.MPTCP }
+func isMPTCP(s *whose.Session) bool     { return s.Proto == whose.MPTCP }
+func isListening(s *whose.Session) bool { return s.State == whose.Listen }
+
+// isIdle tells a TCP socket that is bound and neither listening nor connected.
+func isIdle(s *whose.Session) bool { return isTCP(s) && s.State == whose.Close }
+
+// hasFile tells an ownerless session that has a struct socket: the reasons
+// that need a look at the socket itself to be told apart.
+func hasFile(s *whose.Session) bool {
+	return s.Reason == whose.ReasonKernel || s.Reason == whose.ReasonInFlight || s.Reason == whose.ReasonUnheld
+}
+
+// Facts returns the table of what a source cannot know. The suite blanks
+// exactly these before it compares; docs/sources.md is rendered from it.
+func Facts() []Fact {
+	facts := procfsFacts()
+	facts = append(facts, Fact{
+		Source: "netlink", Field: "reason", Which: "sessions that nobody holds although they have a file or are the kernel's",
+		Instead: "unheld", holds: hasFile,
+		Why: "sock_diag does not tell a socket of the kernel from one in transit over a UNIX socket or registered with io_uring",
+	})
+	return facts
+}
+
+func procfsFacts() []Fact {
+	const source = "procfs"
+	none := func(field, why string) Fact {
+		return Fact{Source: source, Field: field, Which: "all", Instead: "nothing", Why: why}
+	}
+	facts := []Fact{
+		{Source: source, Field: "", Which: "TCP sockets that are bound and neither listening nor connected", Instead: "no row", holds: isIdle,
+			Why: "they are in none of the tables that /proc/net/tcp walks"},
+		{Source: source, Field: "proto", Which: "MPTCP sessions", Instead: "tcp", holds: isMPTCP,
+			Why: "there is no file for MPTCP; its first subflow stands in /proc/net/tcp with the inode of the session"},
+		none("cookie", "the files do not print it"),
+		none("mark", "the files do not print it"),
+		none("bound_dev", "the files do not print it"),
+		none("scope", "the files do not print it"),
+		none("v6only", "the files do not print it"),
+		{Source: source, Field: "send_queue", Which: "TCP listeners", Instead: "0", holds: isListening,
+			Why: "the files print the length of the accept queue and not its limit"},
+		{Source: source, Field: "reason", Which: "sessions that nobody holds although they have a file or are the kernel's",
+			Instead: "unheld", holds: hasFile, Why: "the files do not tell a socket of the kernel from one in transit"},
+	}
+	for _, f := range whose.Fields() {
+		if f.Of == whose.OfTCP {
+			facts = append(facts, none(f.Name, "the files do not print it"))
+		}
+	}
+	return facts
+}
+
+// Blank changes a session of the full truth into what the source can say of
+// it. It returns false where the source does not list the session at all.
+func Blank(source string, s *whose.Session) bool {
+	truth := *s
+	for _, f := range Facts() {
+		if f.Source != source || !f.Holds(&truth) {
+			continue
+		}
+		if f.Field == "" {
+			return false
+		}
+		blankField(s, f.Field)
+	}
+	return true
+}
+
+// blankField changes one field to what a source gives that does not know it.
+func blankField(s *whose.Session, field string) {
+	switch field {
+	case "proto":
+		s.Proto = whose.TCP
+	case "cookie":
+		s.Cookie = 0
+	case "mark":
+		s.Mark = 0
+	case "bound_dev":
+		s.BoundDev = ""
+	case "scope":
+		s.Scope = ""
+	case "v6only":
+		s.V6Only = false
+	case "send_queue":
+		s.SendQueue = 0
+	case "reason":
+		s.Reason = whose.ReasonUnheld
+	case "rtt", "retrans", "bytes_sent", "bytes_received", "cong", "cwnd":
+		s.TCP = nil
+	default:
+		panic(fmt.Sprintf("collecttest: no way to blank the field %q", field))
+	}
+}
+
+// FactsPage renders the table of facts as the page docs/sources.md.
+func FactsPage() string {
+	var b strings.Builder
+	b.WriteString(pageHead)
+	for _, source := range []string{"bpf", "netlink", "procfs"} {
+		fmt.Fprintf(&b, "\n## %s\n\n", source)
+		rows := 0
+		for _, f := range Facts() {
+			if f.Source != source {
+				continue
+			}
+			if rows++; rows == 1 {
+				b.WriteString("| fact | of which sessions | given instead | why |\n|---|---|---|---|\n")
+			}
+			name := "the session itself"
+			if f.Field != "" {
+				name = "`" + f.Field + "`"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, f.Which, f.Instead, f.Why)
+		}
+		if rows == 0 {
+			b.WriteString("Nothing: it knows every fact of every session.\n")
+		}
+	}
+	return b.String()
+}
+
+const pageHead = `<!-- Made by go test ./collect/collecttest -run TestFactsPage -update from the table of facts. -->
+
+# What a source cannot know
+
+Three sources answer the same question with the same rows, byte for byte in
+JSON, apart from the facts below. The conformance suite blanks exactly these
+before it compares, so that this page cannot be wrong without a failing test.
+What a source could not see on a particular host for want of permission is not
+here: it stands in the coverage of each answer.
+`

@@ -1,0 +1,250 @@
+package collecttest
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
+)
+
+// A Case is one kind of session that a host can have, and what an answer must
+// say of it.
+type Case struct {
+	// Name of the case, and Rule that an answer breaks which fails it.
+	Name, Rule string
+	// Passing tells that it does not stand by itself: another look may find
+	// something else. Such a case is not part of Agree.
+	Passing bool
+	// needs ends the test where the machine lacks what the case needs.
+	needs func(t testing.TB)
+	// prepare does what the test's own process has to do before hold.
+	prepare func(t testing.TB) string
+	// hold sets everything up, in a process of its own in a fresh namespace.
+	hold func(st *Stage)
+	// check looks at more than the rows.
+	check func(t *testing.T, c *caught)
+}
+
+// A caught case is one that stands, with the answer about it.
+type caught struct {
+	standing
+	source   string
+	subject  Subject
+	sessions []whose.Session
+	coverage whose.Coverage
+}
+
+// A standing case is one that is set up.
+type standing struct {
+	truths     []Truth
+	pid        int
+	namespaces []uint32
+	prepared   string
+}
+
+// wait is the time that one collection may take.
+const wait = 60 * time.Second
+
+// everything asks for all states.
+func everything() collect.Options { return collect.Options{States: whose.AllStates} }
+
+// start sets a case up; it goes with the test.
+func (c *Case) start(t testing.TB) standing {
+	t.Helper()
+	testenv.NeedRoot(t)
+	if c.needs != nil {
+		c.needs(t)
+	}
+	prepared := ""
+	if c.prepare != nil {
+		prepared = c.prepare(t)
+	}
+	ns := testenv.NewNetNS(t)
+	helper, err := startHelper("case "+c.Name, prepared, func(cmd *exec.Cmd) error {
+		var err error
+		ns.Do(func() { err = cmd.Start() })
+		return err
+	})
+	if err != nil {
+		t.Fatalf("set up: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := helper.stdin.Close(); err != nil {
+			t.Errorf("end of the helper: %v", err)
+		}
+	})
+	s := standing{truths: helper.Truths, pid: helper.PID, namespaces: []uint32{ns.Inode()}, prepared: prepared}
+	ns.Close() // from now on only the case holds it
+	for i := range s.truths {
+		if ino := s.truths[i].NetNS; !slices.Contains(s.namespaces, ino) {
+			s.namespaces = append(s.namespaces, ino)
+		}
+	}
+	return s
+}
+
+// Run goes through all cases with the subjects that open makes, which answer
+// from the named source.
+func Run(t *testing.T, source string, open func(t *testing.T) Subject) {
+	subject := open(t)
+	for _, c := range Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			got := &caught{standing: c.start(t), source: source, subject: subject}
+			ctx, cancel := context.WithTimeout(context.Background(), wait)
+			defer cancel()
+			var err error
+			got.sessions, got.coverage, err = subject(ctx, everything())
+			if err != nil {
+				t.Fatalf("collect: %v", err)
+			}
+			got.judge(t, c.Rule)
+			if c.check != nil {
+				c.check(t, got)
+			}
+		})
+	}
+}
+
+// judge holds the answer against the truth.
+func (c *caught) judge(t *testing.T, rule string) {
+	t.Helper()
+	wrong := compare(c.source, hiddenFor(c.truths, &c.coverage), c.sessions, c.namespaces)
+	wrong = append(wrong, account(c.source, c.sessions, &c.coverage, true)...)
+	for _, w := range wrong {
+		t.Error(w)
+	}
+	if len(wrong) > 0 {
+		t.Errorf("broken rule: %s; gaps %v", rule, c.coverage.Gaps)
+	}
+}
+
+// hiddenFor gives what nobody holds although it has a file, or is the kernel's,
+// the reason hidden, where the host has processes that even root may not look
+// into: one of them might hold it. (There are such hosts: a process of another
+// user namespace's, or under a security module.)
+func hiddenFor(truths []Truth, c *whose.Coverage) []Truth {
+	blind := slices.ContainsFunc(c.Gaps, func(g whose.Gap) bool { return g.Kind == whose.GapProcesses })
+	if !blind {
+		return truths
+	}
+	truths = slices.Clone(truths)
+	for i := range truths {
+		if hasFile(&truths[i].Session) {
+			truths[i].Open = append(slices.Clone(truths[i].Open), "reason")
+		}
+	}
+	return truths
+}
+
+// again makes another collection of the same standing sockets.
+func (c *caught) again(t *testing.T, opts collect.Options) ([]whose.Session, whose.Coverage) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	sessions, coverage, err := c.subject(ctx, opts)
+	if err != nil {
+		t.Fatalf("collect again: %v", err)
+	}
+	return sessions, coverage
+}
+
+// ours keeps the sessions of the case's namespaces.
+func (c *caught) ours(sessions []whose.Session) []whose.Session {
+	return slices.DeleteFunc(slices.Clone(sessions), func(s whose.Session) bool {
+		return !slices.Contains(c.namespaces, s.NetNS)
+	})
+}
+
+// Agree has all the sources look at all cases that stand by themselves, at
+// once, and wants the same rows of each, but for what Facts says.
+func Agree(t *testing.T, sources map[string]Subject) {
+	var all standing
+	for _, c := range Cases() {
+		if c.Passing {
+			continue
+		}
+		// A case that this machine cannot set up is missing from this test
+		// as it is from Run, where it is said loudly.
+		t.Run("with "+c.Name, func(sub *testing.T) {
+			s := c.startFor(sub, t)
+			all.truths = append(all.truths, s.truths...)
+			all.namespaces = append(all.namespaces, s.namespaces...)
+		})
+	}
+	rows := make(map[string][][]string)
+	for name, subject := range sources {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		sessions, _, err := subject(ctx, everything())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		rows[name] = agreed(sessions, all.namespaces, sources)
+	}
+	names := make([]string, 0, len(rows))
+	for name := range rows {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, other := range names[1:] {
+		for _, d := range disagreement(rows[names[0]], rows[other]) {
+			t.Errorf("%s and %s: %s", names[0], other, d)
+		}
+	}
+}
+
+// startFor sets the case up for the whole test, and skips only the part of it.
+func (c *Case) startFor(part, whole *testing.T) standing {
+	part.Helper()
+	if c.needs != nil {
+		c.needs(part)
+	}
+	bare := *c
+	bare.needs = nil
+	return bare.start(whole)
+}
+
+// agreed blanks what any of the sources cannot know and renders the rows that
+// all of them list, in order.
+func agreed(sessions []whose.Session, namespaces []uint32, sources map[string]Subject) [][]string {
+	var rows [][]string
+	for i := range sessions {
+		s := sessions[i]
+		if !slices.Contains(namespaces, s.NetNS) {
+			continue
+		}
+		listed := true
+		for name := range sources {
+			listed = Blank(name, &s) && listed
+		}
+		if listed {
+			rows = append(rows, row(&s, nil))
+		}
+	}
+	slices.SortFunc(rows, slices.Compare)
+	return rows
+}
+
+// disagreement says which rows stand in one answer alone.
+func disagreement(a, b [][]string) []string {
+	var all []string
+	only := func(which string, rows, others [][]string) {
+		for _, r := range rows {
+			if !slices.ContainsFunc(others, func(o []string) bool { return slices.Equal(o, r) }) {
+				all = append(all, fmt.Sprintf("only the %s has %v", which, r))
+			}
+		}
+	}
+	only("first", a, b)
+	only("second", b, a)
+	if len(all) == 0 && len(a) != len(b) {
+		all = append(all, fmt.Sprintf("%d rows and %d: one stands twice", len(a), len(b)))
+	}
+	return all
+}

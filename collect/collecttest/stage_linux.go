@@ -1,0 +1,235 @@
+// The side of the processes that hold sockets: what runs in the test binary
+// when it was started as a helper.
+
+package collecttest
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// The environment of a helper.
+const (
+	envRole = "WHOSE_COLLECTTEST_ROLE"
+	envArg  = "WHOSE_COLLECTTEST_ARG"
+)
+
+// Main runs the tests of a package or, in a process that a test started as a
+// helper, what that is for. It does not return.
+func Main(m *testing.M) {
+	if role := os.Getenv(envRole); role != "" {
+		os.Exit(runHelper(role, os.Getenv(envArg)))
+	}
+	os.Exit(m.Run())
+}
+
+// A report is what a helper tells its parent when everything stands.
+type report struct {
+	PID    int
+	Truths []Truth
+	Err    string
+}
+
+// A Stage is where a helper sets up its sockets and keeps account of them.
+type Stage struct {
+	netns  uint32
+	truths []Truth
+	// keep holds what must not be collected: files of children.
+	keep []any
+	// last is done after everything else stands.
+	last []func()
+}
+
+// A stageError ends the set-up; runHelper reports it.
+type stageError struct{ err error }
+
+// check ends the set-up if err is not nil.
+func (st *Stage) check(err error, what string) {
+	if err != nil {
+		panic(stageError{fmt.Errorf("%s: %w", what, err)})
+	}
+}
+
+// runHelper sets up what the role says, reports it on stdout and stays until
+// stdin ends. It runs on goroutines of its own, so that the main thread is
+// free for a role that needs it.
+func runHelper(role, arg string) int {
+	status := make(chan int)
+	go func() {
+		st := &Stage{}
+		err := st.set(role, arg)
+		r := report{PID: os.Getpid(), Truths: st.truths}
+		if err != nil {
+			r.Err = err.Error()
+		}
+		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
+			fmt.Fprintln(os.Stderr, "report:", err)
+		}
+		io.Copy(io.Discard, os.Stdin) // until the parent wants no more
+		status <- 0
+	}()
+	return <-status
+}
+
+// set runs the role.
+func (st *Stage) set(role, arg string) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case stageError:
+			err = r.err
+		default:
+			panic(r)
+		}
+	}()
+	ino, err := netnsOf("/proc/thread-self/ns/net")
+	st.check(err, "own network namespace")
+	st.netns = ino
+	hold := roles()[role]
+	if hold == nil {
+		return fmt.Errorf("no role %q", role)
+	}
+	hold(st, arg)
+	for _, fn := range st.last {
+		fn()
+	}
+	return nil
+}
+
+// netnsOf returns the inode of the namespace that a file names.
+func netnsOf(path string) (uint32, error) {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return 0, err
+	}
+	return uint32(stat.Ino), nil
+}
+
+// roles are all that a helper can be: the cases, and the children of cases.
+func roles() map[string]func(*Stage, string) {
+	all := childRoles()
+	for _, c := range Cases() {
+		all["case "+c.Name] = func(st *Stage, _ string) { c.hold(st) }
+	}
+	return all
+}
+
+// A child is another helper that a helper started.
+type child struct {
+	report
+	stdin io.WriteCloser
+}
+
+// child starts another helper and waits until everything of it stands. It gets
+// the descriptors of fds as 3, 4 and so on.
+func (st *Stage) child(role, arg string, fds ...int) *child {
+	var files []*os.File
+	for _, fd := range fds {
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		st.check(err, "duplicate descriptor for a child")
+		files = append(files, os.NewFile(uintptr(dup), "socket"))
+	}
+	c, err := startHelper(role, arg, nil, files...)
+	for _, f := range files {
+		f.Close()
+	}
+	st.check(err, "start child "+role)
+	st.keep = append(st.keep, c)
+	return c
+}
+
+// startHelper starts the test binary as a helper and reads its report. start,
+// if it is not nil, starts the command.
+func startHelper(role, arg string, start func(*exec.Cmd) error, files ...*os.File) (*child, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), envRole+"="+role, envArg+"="+arg)
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = files
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if start == nil {
+		start = (*exec.Cmd).Start
+	}
+	if err := start(cmd); err != nil {
+		return nil, err
+	}
+	c := &child{stdin: &ender{stdin, cmd}}
+	err = json.NewDecoder(bufio.NewReader(stdout)).Decode(&c.report)
+	if err == nil && c.Err != "" {
+		err = errors.New(c.Err)
+	}
+	if err != nil {
+		c.stdin.Close()
+		return nil, fmt.Errorf("helper %s: %w", role, err)
+	}
+	return c, nil
+}
+
+// An ender is the stdin of a helper, whose end ends it; Close waits for that.
+type ender struct {
+	io.WriteCloser
+	cmd *exec.Cmd
+}
+
+func (e *ender) Close() error {
+	e.WriteCloser.Close()
+	return e.cmd.Wait()
+}
+
+// ip runs the program ip, in the helper's network namespace.
+func (st *Stage) ip(args string) {
+	out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
+	st.check(err, fmt.Sprintf("ip %s: %s", args, out))
+}
+
+// self is the helper itself as an owner with these descriptors.
+func self(fds ...int) []whose.Owner { return []whose.Owner{owner(os.Getpid(), fds...)} }
+
+// owner is a process that is a helper, with these descriptors.
+func owner(pid int, fds ...int) whose.Owner {
+	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // compared with the answer, so not empty
+	o := whose.Owner{Process: &whose.Process{PID: uint32(pid), Comm: strings.TrimSuffix(string(comm), "\n")}}
+	for _, fd := range fds {
+		o.FDs = append(o.FDs, int32(fd))
+	}
+	return o
+}
+
+// add notes a session.
+func (st *Stage) add(label string, s whose.Session, open ...string) {
+	st.truths = append(st.truths, Truth{Label: label, Session: s, Open: open})
+}
+
+// pid is the helper's own PID.
+func (st *Stage) pid() int { return os.Getpid() }
+
+// mainThreadEnded reports whether the main thread of this process is a zombie.
+func mainThreadEnded() bool {
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(rest, "Z")
+}

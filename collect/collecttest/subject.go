@@ -1,0 +1,21 @@
+package collecttest
+
+import (
+	"context"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+)
+
+// A Subject makes one collection: it is what the suite tests.
+type Subject func(ctx context.Context, opts collect.Options) ([]whose.Session, whose.Coverage, error)
+
+// Collect is the Subject that a collector's Append is, with the given source.
+func Collect(c *collect.Collector, source string) Subject {
+	return func(ctx context.Context, opts collect.Options) ([]whose.Session, whose.Coverage, error) {
+		var coverage whose.Coverage
+		opts.Source, opts.Coverage = source, &coverage
+		sessions, err := c.Append(ctx, nil, &opts)
+		return sessions, coverage, err
+	}
+}
