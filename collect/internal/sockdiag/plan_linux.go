@@ -56,6 +56,8 @@ type worker struct {
 	// mptcp holds the MPTCP sockets of the namespace at hand, of all states.
 	mptcp rows
 	gaps  []whose.Gap
+	// dumps counts the dumps that were asked for in this pass.
+	dumps int
 }
 
 func (s *Source) begin(ctx context.Context, q *whose.Query) *pass {
@@ -64,7 +66,7 @@ func (s *Source) begin(ctx context.Context, q *whose.Query) *pass {
 		if w.buf == nil {
 			w.buf = make([]byte, datagramSize)
 		}
-		w.gaps = w.gaps[:0]
+		w.gaps, w.dumps = w.gaps[:0], 0
 		w.out.lastDevice = whose.Device{}
 		clear(w.out.devices)
 	}
@@ -239,6 +241,7 @@ func (l *lane) ask(r *request, d *dump, out *rows) error {
 	begin, fresh := out.place(), *d
 	for attempt := 1; ; attempt++ {
 		*d = fresh
+		l.w.dumps++
 		err := l.c.run(l.p.ctx, r, d, l.w.buf, out)
 		if err != nil {
 			l.n.broken.Store(true)
