@@ -39,20 +39,22 @@ type held struct {
 }
 
 var helpers = map[string]func() report{
-	"sockets":  func() report { return report{Held: openSockets(3)} },
-	"many":     func() report { return report{Held: openSockets(5000)} },
-	"dup":      dupHelper,
-	"sparse":   sparseHelper,
-	"owntable": ownTableHelper,
-	"mainown":  mainOwnHelper,
-	"deadmain": deadMainHelper,
-	"shared":   sharedTableHelper,
-	"netns":    netnsHelper,
-	"socketns": socketNSHelper,
-	"heldns":   heldNSHelper,
-	"named":    namedHelper,
-	"walk":     walkHelper,
-	"hidepid":  hidepidHelper,
+	"sockets":    func() report { return report{Held: openSockets(3)} },
+	"many":       func() report { return report{Held: openSockets(5000)} },
+	"dup":        dupHelper,
+	"sparse":     sparseHelper,
+	"owntable":   ownTableHelper,
+	"mainown":    mainOwnHelper,
+	"deadmain":   deadMainHelper,
+	"shared":     sharedTableHelper,
+	"netns":      netnsHelper,
+	"socketns":   socketNSHelper,
+	"heldns":     heldNSHelper,
+	"named":      namedHelper,
+	"walk":       walkHelper,
+	"hidepid":    hidepidHelper,
+	"private":    privateHelper,
+	"namespaces": namespacesHelper,
 }
 
 // A goroutine can be bound to the main thread before main alone. Helpers need
@@ -367,6 +369,28 @@ func hidepidHelper() report {
 	}
 	var r report
 	if err := f.Walk(context.Background(), WalkOptions{}, &r.Walk); err != nil {
+		return report{Err: err.Error()}
+	}
+	return r
+}
+
+// privateHelper keeps its mounts when those of others go.
+func privateHelper() report {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return report{Err: err.Error()}
+	}
+	return report{}
+}
+
+// namespacesHelper reports the network namespaces that it sees.
+func namespacesHelper() report {
+	f, err := Open("")
+	if err != nil {
+		return report{Err: err.Error()}
+	}
+	var r report
+	r.Walk.NetNS, r.Walk.Gaps, err = f.Namespaces(context.Background())
+	if err != nil {
 		return report{Err: err.Error()}
 	}
 	return r

@@ -1,0 +1,254 @@
+package proc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
+)
+
+func namespaces(t *testing.T, f *FS) []whose.NetNSRef {
+	t.Helper()
+	refs, _, err := f.Namespaces(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.IsSortedFunc(refs, compareNetNS) {
+		t.Errorf("not in order: %v", refs)
+	}
+	return refs
+}
+
+func refOf(refs []whose.NetNSRef, inode uint32) (whose.NetNSRef, bool) {
+	i := slices.IndexFunc(refs, func(r whose.NetNSRef) bool { return r.Inode == inode })
+	if i < 0 {
+		return whose.NetNSRef{}, false
+	}
+	return refs[i], true
+}
+
+// checkEnters checks that the path leads to the namespace.
+func checkEnters(t *testing.T, ref whose.NetNSRef) {
+	t.Helper()
+	if !leadsTo(ref.Path, ref.Inode) {
+		t.Errorf("%v: the path does not lead to the namespace", ref)
+	}
+}
+
+func TestNamespaces_Self(t *testing.T) {
+	f := open(t)
+	self := f.SelfNetNS()
+	if want := threadNetNS(); self != want {
+		t.Errorf("own namespace %d, want %d", self, want)
+	}
+	ref, ok := refOf(namespaces(t, f), self)
+	if !ok || ref.TID == 0 {
+		t.Fatalf("own namespace: got %v", ref)
+	}
+	checkEnters(t, ref)
+}
+
+// A namespace that only a thread is in, not its process.
+func TestNamespaces_Thread(t *testing.T) {
+	testenv.NeedCap(t, unix.CAP_SYS_ADMIN)
+	r := start(t, "netns", nil)
+	f := open(t)
+	ref, ok := refOf(namespaces(t, f), r.NetNS)
+	if !ok {
+		t.Fatalf("namespace %d not found", r.NetNS)
+	}
+	want := whose.NetNSRef{Inode: r.NetNS, TID: uint32(r.TID), Path: fmt.Sprintf("/proc/%d/task/%d/ns/net", r.PID, r.TID)}
+	if ref != want {
+		t.Errorf("got %v, want %v", ref, want)
+	}
+	checkEnters(t, ref)
+	if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", ref.TID)); err != nil {
+		t.Errorf("the thread does not show its namespace: %v", err)
+	}
+	names := f.NetNSNames(context.Background(), []whose.NetNSRef{ref, {Inode: f.SelfNetNS(), TID: uint32(os.Getpid())}})
+	if len(names) != 1 || names[r.NetNS] == "" {
+		t.Errorf("names %v, want one, of the thread's namespace", names)
+	}
+}
+
+// A namespace that nothing but a descriptor or a socket holds is none of a
+// process, and found by them.
+func TestNamespaces_HeldByDescriptor(t *testing.T) {
+	testenv.NeedCap(t, unix.CAP_SYS_ADMIN)
+	r := start(t, "heldns", nil)
+	f := open(t)
+	if _, ok := refOf(namespaces(t, f), r.NetNS); ok {
+		t.Errorf("namespace %d is said to have a process", r.NetNS)
+	}
+	w := walk(t, f, WalkOptions{WantNetNS: true})
+	ref, ok := refOf(w.NetNS, r.NetNS)
+	if want := fmt.Sprintf("/proc/%d/fd/%d", r.PID, r.Held[0].FD); !ok || ref.Path != want {
+		t.Fatalf("got %v, want path %s", ref, want)
+	}
+	checkEnters(t, ref)
+	if w := walk(t, f, WalkOptions{}); len(w.NetNS) != 0 {
+		t.Errorf("not asked for namespaces, got %v", w.NetNS)
+	}
+}
+
+func TestSocketNetNS(t *testing.T) {
+	testenv.NeedCap(t, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_NET_ADMIN)
+	testenv.NeedKernel(t, 5, 6, "pidfd_getfd")
+	testenv.CheckLeaks(t)
+	r := start(t, "socketns", nil)
+	f := open(t)
+	h := whose.Holding{Inode: r.Held[0].Inode, PID: uint32(r.PID), FD: r.Held[0].FD}
+	ns, err := f.SocketNetNS(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ns.Inode != r.NetNS {
+		t.Errorf("namespace %d, want %d", ns.Inode, r.NetNS)
+	}
+	checkEnters(t, whose.NetNSRef{Inode: ns.Inode, Path: ns.Path()})
+	if err := ns.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := ns.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("second close: %v", err)
+	}
+	for _, wrong := range []whose.Holding{
+		{Inode: h.Inode + 1, PID: h.PID, FD: h.FD}, // the number is another socket's now
+		{Inode: h.Inode, PID: h.PID, FD: 12345},
+		{Inode: h.Inode, PID: 4194304, FD: h.FD},
+	} {
+		if ns, err := f.SocketNetNS(wrong); !errors.Is(err, ErrGone) {
+			t.Errorf("%v: got %v, %v, want gone", wrong, ns, err)
+		}
+	}
+	if _, err := openAt(t, capture(t)).SocketNetNS(h); !errors.Is(err, whose.ErrUnsupported) {
+		t.Errorf("under another root: %v, want not supported", err)
+	}
+}
+
+// A namespace that only a mount holds: in our mount namespace, and in that of
+// another process.
+func TestNamespaces_Mounts(t *testing.T) {
+	testenv.NeedCap(t, unix.CAP_SYS_ADMIN)
+	dir := t.TempDir()
+	point := filepath.Join(dir, "a b\nc")
+	if err := os.WriteFile(point, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var inode uint32
+	err := testenv.OnThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		inode = threadNetNS()
+		return unix.Mount("/proc/thread-self/ns/net", point, "", unix.MS_BIND, "")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounted := true
+	unmount := func() {
+		if mounted {
+			mounted = false
+			if err := unix.Unmount(point, unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(unmount)
+	f := open(t)
+	ref, ok := refOf(namespaces(t, f), inode)
+	if want := (whose.NetNSRef{Inode: inode, Path: point}); !ok || ref != want {
+		t.Fatalf("own mount: got %v, want %v", ref, want)
+	}
+	checkEnters(t, ref)
+
+	// The helper's mount namespace keeps a copy of the mount after ours is gone.
+	r := start(t, "private", &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
+	unmount()
+	ref, ok = refOf(namespaces(t, f), inode)
+	if want := fmt.Sprintf("/proc/%d/root%s", r.PID, point); !ok || ref.Path != want {
+		t.Fatalf("mount of another mount namespace: got %v, want %s", ref, want)
+	}
+	checkEnters(t, ref)
+}
+
+// A user without rights knows, though he may not read any process's namespace,
+// whether there is one that he cannot enter.
+func TestNamespaces_Unprivileged(t *testing.T) {
+	testenv.NeedRoot(t)
+	before := start(t, "namespaces", nobody())
+	for _, g := range before.Walk.Gaps {
+		if g.Kind != whose.GapNamespaces || g.Count == 0 {
+			t.Errorf("gap %+v, want a number of namespaces", g)
+		}
+	}
+	count := func(r report) (n int) {
+		for _, g := range r.Walk.Gaps {
+			n += g.Count
+		}
+		return n
+	}
+	// The thread's is not counted: that is for the process to show.
+	start(t, "sockets", &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET})
+	after := start(t, "namespaces", nobody())
+	if count(after) <= count(before) {
+		t.Errorf("%d closed namespaces, and with one more %d", count(before), count(after))
+	}
+}
+
+func TestNetNSMounts(t *testing.T) {
+	b, err := os.ReadFile("testdata/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range netNSMounts(b) {
+		got = append(got, fmt.Sprintf("%d %q slow=%t name=%q", m.inode, m.point, m.slow, ipNetNSName(m.point)))
+	}
+	want := []string{
+		`4026532177 "/run/netns/web" slow=false name="web"`,
+		`4026532178 "/run/netns/a b" slow=false name="a b"`,
+		`4026532179 "/run/docker/netns/0123456789ab" slow=false name=""`,
+		`4026532180 "/mnt/fuse/ns" slow=true name=""`,
+		`4026532181 "/var/run/netns/db" slow=false name="db"`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestNamespaces_Capture(t *testing.T) {
+	root := capture(t)
+	f := openAt(t, root)
+	want := []whose.NetNSRef{{Inode: 4026531840, TID: 10, Path: root + "/10/ns/net"}}
+	if got := namespaces(t, f); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if self := f.SelfNetNS(); self != 0 {
+		t.Errorf("own namespace %d, want 0: the root does not show us", self)
+	}
+	if names := f.NetNSNames(context.Background(), want); names[4026531840] != "a b):\x1b[31m) (" {
+		t.Errorf("names %v", names)
+	}
+}
+
+func BenchmarkNamespaces(b *testing.B) {
+	f := open(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := f.Namespaces(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
