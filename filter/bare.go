@@ -1,9 +1,8 @@
 package filter
 
 import (
+	"net/netip"
 	"strings"
-
-	"github.com/seed-44df2ae6/whose"
 )
 
 // bare reads words that stand for a condition by themselves, parted by commas
@@ -43,12 +42,15 @@ func (p *parser) bareWord(t token) (*Cond, problem) {
 		return nil, problem{msg: bad}
 	}
 	if t.kind == tokWord && !strings.Contains(t.text, `\`) {
-		if c, why := p.bareSpecial(t, literal); c != nil || !why.isZero() {
+		if c, why := bareSpecial(literal); c != nil || !why.isZero() {
 			return c, why
 		}
 	}
 	v, why := textOperand(literal, pattern, glob)
 	if !why.isZero() {
+		return nil, why
+	}
+	if why := p.forgottenField(t, literal); !why.isZero() {
 		return nil, why
 	}
 	name := "comm"
@@ -61,7 +63,7 @@ func (p *parser) bareWord(t token) (*Cond, problem) {
 // bareSpecial returns the condition of a word that is no process's name: a
 // port, an address, a protocol, state or family. Nil without a problem: it is
 // none of these.
-func (p *parser) bareSpecial(t token, word string) (*Cond, problem) {
+func bareSpecial(word string) (*Cond, problem) {
 	if f, _ := bareName(word); f != nil && !isDigits(word) {
 		vs, bad := parseName(f, word)
 		return &Cond{name: f.Name, op: Eq, values: vs}, bad
@@ -75,9 +77,13 @@ func (p *parser) bareSpecial(t token, word string) (*Cond, problem) {
 		return &Cond{name: "addr", op: Eq, values: []operand{v}}, problem{}
 	}
 	digits := strings.Trim(word, "0123456789-") == ""
+	host, _, zoned := strings.Cut(word, "%")
+	_, notAddr := netip.ParseAddr(host)
 	switch {
+	case zoned && notAddr == nil:
+		return nil, bad
 	case digits && word[0] != '-':
-		return nil, p.bareNumber(t, word)
+		return nil, bareNumber(word)
 	case strings.EqualFold(word, "out"):
 		return nil, problem{msg: "out alone is no condition; write direction out", near: "direction out"}
 	case strings.Trim(word, "0123456789./:-") == "" && strings.ContainsAny(word, "0123456789"),
@@ -88,25 +94,28 @@ func (p *parser) bareSpecial(t token, word string) (*Cond, problem) {
 	return nil, problem{}
 }
 
-// bareNumber returns the problem of a number alone, which may mean a port, a
-// process or the value of a field whose name was written wrong.
-func (p *parser) bareNumber(t token, word string) problem {
-	if p.pos >= 2 {
-		if before := p.toks[p.pos-2]; before.kind == tokWord {
-			if near := nearest(before.text, fieldNames()); near != "" && !isName(before.text) {
-				return problem{near: near,
-					msg: quoted(before.text) + " before " + quoted(word) + " is no field; did you mean " + near + "?"}
-			}
-		}
-	}
+// bareNumber returns the problem of a number alone.
+func bareNumber(word string) problem {
 	near := ":" + word
 	return problem{near: near,
 		msg: "a number alone may mean many things; write " + near + " for a port or pid " + word + " for a process"}
 }
 
-// isName reports whether word is a field's name or a value that stands alone.
-func isName(word string) bool {
-	_, isField := subjectByName(word)
-	f, _ := bareName(word)
-	return isField || f != nil && f.Kind == whose.KindName
+// forgottenField returns the problem of a word that would be a process's name
+// but is nearly that of a field, with a value of that field after it: "prot
+// tcp", "pidd 812".
+func (p *parser) forgottenField(t token, word string) problem {
+	after := p.peek()
+	if t.kind != tokWord || after.kind != tokWord {
+		return problem{}
+	}
+	f, _ := bareName(after.text)
+	if f == nil && strings.Trim(after.text, "0123456789-") != "" {
+		return problem{}
+	}
+	near := nearest(word, fieldNames())
+	if subj, ok := subjectByName(near); !ok || f != nil && f.Name != subj.name {
+		return problem{}
+	}
+	return problem{near: near, msg: "unknown field " + quoted(word) + "; did you mean " + near + "?"}
 }

@@ -40,7 +40,7 @@ var aliases = [...]alias{
 // fold returns a name in the form in which names are compared: lower case,
 // without "-" and "_".
 func fold(name string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name))
+	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(name, "-", ""), "_", ""))
 }
 
 // namesMeant returns the values of a KindName field that a word means.
@@ -103,9 +103,14 @@ func nearest(word string, candidates []string) string {
 	if len(word) > longest {
 		return ""
 	}
+	word = fold(word)
 	best, limit := "", max(1, len(word)/3)+1
 	for _, c := range candidates {
-		if d := distance(fold(word), fold(c)); d < limit {
+		folded := fold(c)
+		if more := len(folded) - len(word); more >= limit || -more >= limit {
+			continue
+		}
+		if d := distance(word, folded); d < limit {
 			best, limit = c, d
 		}
 	}

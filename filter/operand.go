@@ -55,10 +55,8 @@ func (v operand) append(dst []byte, c *Cond) []byte {
 		return appendText(dst, v.text, v.glob)
 	}
 	switch subj.kind() {
-	case whose.KindText, whose.KindName:
+	case whose.KindText, whose.KindName, whose.KindTime:
 		return appendText(dst, v.text, v.glob)
-	case whose.KindTime:
-		return append(dst, v.text...)
 	case whose.KindAddr:
 		return v.appendEndpoint(dst)
 	case whose.KindBool:
@@ -171,15 +169,19 @@ func isDigits(s string) bool {
 }
 
 // unescape resolves the backslashes of raw text. Pattern is the same as a
-// pattern, and glob tells that there is a "*" or "?" without backslash.
+// pattern, several "*" made one, and glob tells that there is a "*" or "?"
+// without backslash.
 func unescape(raw string) (literal, pattern string, glob bool, problem string) {
 	var lit, pat strings.Builder
+	wild := 0 // the place after the last wildcard
 	for i := 0; i < len(raw); i++ {
 		b := raw[i]
 		if b == '*' || b == '?' {
-			glob = true
-			lit.WriteByte(b)
-			pat.WriteByte(b)
+			star := glob && b == '*' && wild == i
+			glob, wild = true, i+1
+			if lit.WriteByte(b); !star || raw[i-1] != '*' {
+				pat.WriteByte(b)
+			}
 			continue
 		}
 		if b == '\\' && i+1 < len(raw) {

@@ -71,11 +71,11 @@ func narrowed(name string, set whose.Set) whose.Set {
 // protocol, family and state alone are left out where they stand beside the
 // others; nil if nothing is.
 func withoutSets(e Expr) Expr {
-	if _, _, ok := pureSet(e, true); ok {
-		return nil
-	}
 	and, ok := e.(*And)
 	if !ok {
+		if _, _, pure := pureSet(e, true); pure {
+			return nil
+		}
 		return e
 	}
 	terms := make([]Expr, len(and.Terms))

@@ -90,9 +90,6 @@ func textOperand(literal, pattern string, glob bool) (operand, problem) {
 		return operand{}, problem{msg: "the text is empty, and a session without a value meets no condition; write not FIELD = * to find those"}
 	}
 	if glob {
-		for strings.Contains(pattern, "**") {
-			pattern = strings.ReplaceAll(pattern, "**", "*")
-		}
 		return operand{text: pattern, glob: true}, problem{}
 	}
 	return operand{text: literal}, problem{}

@@ -1,0 +1,63 @@
+package filter_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+func ExampleParse() {
+	e, err := filter.Parse("tcp listen nginx,apache2 and not lport 8000-8099")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(e)
+	// Output: proto = tcp and state = LISTEN and comm in (nginx, apache2) and not local_port in 8000-8099
+}
+
+func ExampleSyntaxError_Caret() {
+	_, err := filter.Parse("tcp and prot = udp")
+	var bad *filter.SyntaxError
+	if errors.As(err, &bad) {
+		fmt.Println(bad.Msg)
+		fmt.Println(bad.Caret())
+	}
+	// Output:
+	// unknown field "prot"; did you mean proto?
+	// tcp and prot = udp
+	//         ^^^^
+}
+
+func ExampleCompile() {
+	e, err := filter.Parse("remote 10.0.0.0/8 and established")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m := filter.Compile(e, filter.Env{})
+	s := whose.Session{State: whose.Established, Remote: netip.MustParseAddrPort("10.1.2.3:443")}
+	fmt.Println(m.Match(&s))
+	// Output: true
+}
+
+func ExampleSplit() {
+	e, err := filter.Parse("tcp and lport 80 and nginx")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := filter.Split(e, filter.Env{})
+	fmt.Println("only tcp:", p.Query.Protos == whose.SetOf(whose.TCP))
+	fmt.Println("ends:", len(p.Query.Any))
+	fmt.Println("looks into sshd:", p.Process(1, "sshd"))
+	fmt.Println("rest:", p.Rest)
+	// Output:
+	// only tcp: true
+	// ends: 1
+	// looks into sshd: false
+	// rest: local_port = 80 and comm = nginx
+}
