@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"regexp"
 	"testing"
 	"time"
 
@@ -133,6 +134,9 @@ func TestMatch_Allocs(t *testing.T) {
 		sys* and netns self and netns web and user www-data and uid 33 and direction in and not reason hidden and v6only and
 		inode 4711 and recv_queue > 1k and rtt > 50ms and bytes_sent >= 1M and exe /lib/x and start_time > 1h and fd 3 and
 		peer curl and cong cubic and unit *.service and cmdline ~ "stub" and owner_user resolve and dev eth0 and state ~ est`
+	if raceEnabled {
+		text = regexp.MustCompile(`and \w+ ~ \S+`).ReplaceAllString(text, "")
+	}
 	m := Compile(mustParse(t, text), someEnv)
 	if !m.Match(&s) {
 		t.Fatal("the expression has to be met, so that all of it is evaluated")
