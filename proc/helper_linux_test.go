@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -283,44 +284,49 @@ func netnsHelper() report {
 	return r
 }
 
+// inNewNetNS runs f on a thread in a network namespace of its own, returns the
+// namespace, and waits until the thread has ended.
+func inNewNetNS(f func() error) (inode uint32, err error) {
+	tid := make(chan int)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+			inode = threadNetNS()
+			err = f()
+		}
+		tid <- unix.Gettid()
+	}()
+	thread := "/proc/self/task/" + strconv.Itoa(<-tid)
+	for {
+		if _, gone := os.Stat(thread); gone != nil {
+			return inode, err
+		}
+		runtime.Gosched()
+	}
+}
+
 // socketNSHelper holds a namespace by nothing but a socket.
 func socketNSHelper() report {
 	var r report
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // the thread ends with the goroutine
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			r.Err = err.Error()
-			return
-		}
-		r.NetNS = threadNetNS()
-		r.Held = openSockets(1)
-	}()
-	<-done
+	var err error
+	if r.NetNS, err = inNewNetNS(func() error { r.Held = openSockets(1); return nil }); err != nil {
+		r.Err = err.Error()
+	}
 	return r
 }
 
 // heldNSHelper holds a namespace by nothing but a descriptor of it.
 func heldNSHelper() report {
 	var r report
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			r.Err = err.Error()
-			return
-		}
-		r.NetNS = threadNetNS()
+	var err error
+	r.NetNS, err = inNewNetNS(func() error {
 		fd, err := unix.Open("/proc/thread-self/ns/net", openFile, 0)
-		if err != nil {
-			r.Err = err.Error()
-			return
-		}
 		r.Held = []held{{FD: int32(fd)}}
-	}()
-	<-done
+		return err
+	})
+	if err != nil {
+		r.Err = err.Error()
+	}
 	return r
 }
 

@@ -145,12 +145,7 @@ func TestNamespaces_Mounts(t *testing.T) {
 	if err := os.WriteFile(point, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var inode uint32
-	err := testenv.OnThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return err
-		}
-		inode = threadNetNS()
+	inode, err := inNewNetNS(func() error {
 		return unix.Mount("/proc/thread-self/ns/net", point, "", unix.MS_BIND, "")
 	})
 	if err != nil {

@@ -1,0 +1,270 @@
+package proc
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
+)
+
+const allNeeds = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup
+
+func startOf(t *testing.T, pid int) uint64 {
+	t.Helper()
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ParseStat(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Start
+}
+
+func TestProcess_Self(t *testing.T) {
+	testenv.CheckLeaks(t)
+	f := open(t)
+	pid := os.Getpid()
+	p, err := f.Process(uint32(pid), startOf(t, pid), allNeeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmdline := strings.Join(os.Args, " ")
+	if p.Exe != exe || p.Cmdline != cmdline[:min(len(cmdline), maxCmdline)] || p.Parent != uint32(os.Getppid()) || p.UID != uint32(os.Geteuid()) {
+		t.Errorf("got %+v, want exe %s, cmdline %s, parent %d, uid %d", p, exe, cmdline, os.Getppid(), os.Geteuid())
+	}
+	if os.Geteuid() == 0 && p.User != "root" {
+		t.Errorf("user %q, want root", p.User)
+	}
+	if age := time.Since(p.StartTime); age < -2*time.Second || age > time.Hour {
+		t.Errorf("started %v ago", age)
+	}
+	if ns := p.StartTime.Nanosecond(); ns%int(tick) != 0 {
+		t.Errorf("start %v is no multiple of 10 ms", p.StartTime)
+	}
+}
+
+func TestProcess_Capture(t *testing.T) {
+	f := openAt(t, capture(t))
+	got, err := f.Process(10, 1234, allNeeds)
+	want := whose.Process{PID: 10, StartTime: time.Unix(1700000012, 340e6), Comm: "a b):\x1b[31m) (",
+		Cmdline: "/usr/sbin/nginx -g daemon off;", Exe: "/usr/sbin/nginx", UID: 33, User: "www-data", Parent: 1, Unit: "nginx.service"}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if got, err = f.Process(10, 1234, 0); err != nil || got.Cmdline+got.Exe+got.User+got.Unit != "" {
+		t.Errorf("nothing asked for: got %+v, %v", got, err)
+	}
+}
+
+// A number that is another process's now is not the process that was asked for.
+func TestProcess_Gone(t *testing.T) {
+	f := open(t)
+	pid := os.Getpid()
+	if p, err := f.Process(uint32(pid), startOf(t, pid)+1, 0); !errors.Is(err, ErrGone) {
+		t.Errorf("other start: got %+v, %v", p, err)
+	}
+	if p, err := f.Process(4194304, 1, allNeeds); !errors.Is(err, ErrGone) {
+		t.Errorf("no such process: got %+v, %v", p, err)
+	}
+}
+
+// Of a command line of a megabyte the first 4,096 bytes are read.
+func TestProcess_LongCommandLine(t *testing.T) {
+	arg := strings.Repeat("x", 100_000)
+	args := []string{"-c", "echo; read x", "a\x1b[31m\nb"}
+	for range 10 {
+		args = append(args, arg)
+	}
+	cmd := exec.Command("/bin/sh", args...)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer stdin.Close()
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	p, err := open(t).Process(uint32(cmd.Process.Pid), startOf(t, cmd.Process.Pid), whose.NeedCmdline)
+	want := strings.Join(append([]string{"/bin/sh"}, args...), " ")[:maxCmdline]
+	if err != nil || p.Cmdline != want {
+		t.Errorf("%v, %d bytes: %.60q…, want %.60q…", err, len(p.Cmdline), p.Cmdline, want)
+	}
+}
+
+func TestProcess_Unprivileged(t *testing.T) {
+	testenv.NeedRoot(t)
+	r := start(t, "sockets", nobody())
+	p, err := open(t).Process(uint32(r.PID), startOf(t, r.PID), allNeeds)
+	if err != nil || p.UID != 65534 || p.User == "" {
+		t.Errorf("got %+v, %v, want user 65534", p, err)
+	}
+}
+
+func TestCache(t *testing.T) {
+	root := capture(t)
+	c := NewCache(openAt(t, root))
+	now := time.Unix(1e9, 0)
+	c.now = func() time.Time { return now }
+	task := whose.Task{PID: 10, Start: 1234}
+	copy(task.Comm[:], "nginx")
+	get := func(needs whose.Needs) *whose.Process {
+		t.Helper()
+		p, err := c.Get(task, needs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	bare := get(0)
+	if bare.Comm != "nginx" || bare.Cmdline != "" || bare.StartTime.IsZero() {
+		t.Errorf("bare: got %+v", bare)
+	}
+	full := get(whose.NeedCmdline | whose.NeedOwners)
+	if full.Cmdline != "/usr/sbin/nginx -g daemon off;" || full.Comm != "nginx" {
+		t.Errorf("full: got %+v", full)
+	}
+	if again := get(whose.NeedCmdline); again != full {
+		t.Error("what is known is read again")
+	}
+	if n := testing.AllocsPerRun(10, func() { get(whose.NeedCmdline) }); n != 0 {
+		t.Errorf("%v allocations for what is known", n)
+	}
+	if err := os.WriteFile(filepath.Join(root, "10/cmdline"), []byte("other\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p := get(whose.NeedCmdline); p.Cmdline != full.Cmdline {
+		t.Errorf("read again at once: %q", p.Cmdline)
+	}
+	now = now.Add(defaultMaxAge)
+	if p := get(whose.NeedCmdline); p.Cmdline != "other" {
+		t.Errorf("after a minute: %q", p.Cmdline)
+	}
+	if err := os.WriteFile(filepath.Join(root, "10/cmdline"), []byte("third\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	task.Comm[0] = 'N'
+	if p := get(whose.NeedCmdline); p.Cmdline != "third" || p.Comm != "Nginx" {
+		t.Errorf("under a new name: %+v", p)
+	}
+	task.Start++
+	if p, err := c.Get(task, whose.NeedCmdline); !errors.Is(err, ErrGone) {
+		t.Errorf("another start: got %+v, %v", p, err)
+	}
+}
+
+func TestCache_Bounded(t *testing.T) {
+	c := NewCache(openAt(t, capture(t)))
+	c.MaxProcesses = 100
+	for pid := range uint32(1000) {
+		if _, err := c.Get(whose.Task{PID: pid + 1, Start: 1}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.Len() > 100 {
+		t.Errorf("%d processes are kept, want at most 100", c.Len())
+	}
+	c.EndPass()
+	if _, err := c.Get(whose.Task{PID: 5000, Start: 1}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if c.EndPass(); c.Len() != 1 {
+		t.Errorf("%d processes are kept, want the one of the last pass", c.Len())
+	}
+	if c.EndPass(); c.Len() != 0 {
+		t.Errorf("%d processes are kept, want none", c.Len())
+	}
+}
+
+// The id of a group is the inode of its directory, and the number that the
+// kernel's file handle for it holds.
+func TestCgroups(t *testing.T) {
+	testenv.CheckLeaks(t)
+	testenv.NeedRoot(t)
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mount := cgroupMount(b)
+	if mount == "" {
+		testenv.Missing(t, "cgroup v2", "none is mounted")
+	}
+	dir := filepath.Join(mount, "whose-test-"+strconv.Itoa(os.Getpid())+".slice")
+	leaf := filepath.Join(dir, "nginx.service")
+	if err := os.MkdirAll(leaf, 0o755); err != nil {
+		testenv.Missing(t, "a writable cgroup v2", err.Error())
+	}
+	defer os.Remove(dir)
+	defer os.Remove(leaf)
+	handle, _, err := unix.NameToHandleAt(unix.AT_FDCWD, leaf, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := binary.NativeEndian.Uint64(handle.Bytes())
+	f := open(t)
+	x, err := f.Cgroups(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok := x.Lookup(id)
+	if want := (Cgroup{Path: strings.TrimPrefix(leaf, mount), Unit: "nginx.service"}); !ok || c != want {
+		t.Errorf("group %d: got %+v, want %+v", id, c, want)
+	}
+	if c, ok, err := f.UnitOfCgroup(context.Background(), id); err != nil || !ok || c.Unit != "nginx.service" {
+		t.Errorf("one group: got %+v, %t, %v", c, ok, err)
+	}
+	if c, ok := x.Lookup(1 << 60); ok {
+		t.Errorf("no such group: got %+v", c)
+	}
+	if x.Len() < 3 {
+		t.Errorf("%d groups, want the root and two", x.Len())
+	}
+	var none *CgroupIndex
+	if _, ok := none.Lookup(1); ok {
+		t.Error("no index knows a group")
+	}
+}
+
+func FuzzNextEntry(f *testing.F) {
+	entry := make([]byte, 24)
+	entry[16], entry[18], entry[19] = 24, unix.DT_LNK, '7'
+	f.Add(entry)
+	f.Add(append(entry, 1, 2, 3))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for rest := b; len(rest) > 0; {
+			before := len(rest)
+			var name []byte
+			if name, rest = nextEntry(rest); name == nil {
+				break
+			}
+			if len(rest) >= before {
+				t.Fatal("no progress")
+			}
+		}
+	})
+}
