@@ -47,12 +47,19 @@ func (c *cell) safe(s string) {
 
 // textWidth returns how many columns safe text takes on a screen.
 func textWidth(text []byte) int {
+	if isASCII(text) {
+		return len(text)
+	}
+	return uniseg.StringWidth(string(text))
+}
+
+func isASCII(text []byte) bool {
 	for _, b := range text {
 		if b >= 0x80 {
-			return uniseg.StringWidth(string(text))
+			return false
 		}
 	}
-	return len(text)
+	return true
 }
 
 // packCell appends a cell to a packed row: length, style and, where it is not

@@ -96,7 +96,8 @@ func fieldColumn(f *whose.Field) *column {
 }
 
 // fieldCell shows the value, or those of all owners parted by commas, in the
-// owners' order. Owners that all have the same unit, container or user show it once.
+// owners' order, "-" for one that has none. A text that all of them have is
+// shown once.
 func fieldCell(c *cell, f *whose.Field, s *whose.Session) {
 	if !f.PerOwner() {
 		v := f.Value(s)
@@ -115,13 +116,16 @@ func fieldCell(c *cell, f *whose.Field, s *whose.Session) {
 			c.ascii(",")
 		}
 		v := f.OwnerValue(&owners[i])
+		if v.IsZero() && len(owners) > 1 {
+			c.ascii("-")
+		}
 		valueCell(c, &v)
 	}
 }
 
 // sameText reports whether there are several owners and the text is the same for all.
 func sameText(f *whose.Field, owners []whose.Owner) bool {
-	if len(owners) < 2 || f.Name == "comm" || f.Name == "peer_comm" {
+	if len(owners) < 2 {
 		return false
 	}
 	first := f.OwnerValue(&owners[0]).Text

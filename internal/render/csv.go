@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -34,7 +35,10 @@ func tsvFraming(fields []*whose.Field, noHeader bool) framing {
 // cellFraming makes lines of cells; quote, if there is one, mends the cell that
 // begins at an offset.
 func cellFraming(fields []*whose.Field, noHeader bool, comma byte, quote func([]byte, int) []byte) framing {
-	enc := cellEncoder{fields: fields, comma: comma, quote: quote, backslash: quote == nil}
+	enc := cellEncoder{comma: comma, quote: quote, backslash: quote == nil}
+	for _, field := range fields {
+		enc.fields = append(enc.fields, cellField{field, accessTo(field)})
+	}
 	f := framing{newEncoder: func() encoder {
 		own := enc
 		return own.append
@@ -51,9 +55,15 @@ func cellFraming(fields []*whose.Field, noHeader bool, comma byte, quote func([]
 	return f
 }
 
+// A cellField is a field with the way to its value.
+type cellField struct {
+	*whose.Field
+	access access
+}
+
 // A cellEncoder writes a session as a line of cells.
 type cellEncoder struct {
-	fields    []*whose.Field
+	fields    []cellField
 	comma     byte
 	quote     func([]byte, int) []byte
 	backslash bool
@@ -61,35 +71,66 @@ type cellEncoder struct {
 }
 
 func (e *cellEncoder) append(dst []byte, s *whose.Session) []byte {
-	for i, f := range e.fields {
+	for i := range e.fields {
 		if i > 0 {
 			dst = append(dst, e.comma)
 		}
-		dst = e.appendCell(dst, f, s)
+		dst = e.appendCell(dst, &e.fields[i], s)
 	}
 	return append(dst, '\n')
 }
 
 // appendCell appends one cell; a value that is not known is an empty cell.
-func (e *cellEncoder) appendCell(dst []byte, f *whose.Field, s *whose.Session) []byte {
+func (e *cellEncoder) appendCell(dst []byte, f *cellField, s *whose.Session) []byte {
 	start := len(dst)
-	if !f.PerOwner() {
+	switch {
+	case f.PerOwner():
+		dst = e.appendOwners(dst, f.Field, f.OwnersOf(s))
+	case f.access == byTable:
 		v := f.Value(s)
 		dst = e.appendValue(dst, &v, false)
-	} else {
-		owners := f.OwnersOf(s)
-		for i := range owners {
-			if i > 0 {
-				dst = append(dst, ownerSeparator)
-			}
-			v := f.OwnerValue(&owners[i])
-			dst = e.appendValue(dst, &v, true)
-		}
+	default:
+		dst = e.appendAccess(dst, f.access, s)
 	}
 	if f.Kind != whose.KindText && !f.PerOwner() {
 		return dst // numbers, addresses and known names
 	}
 	return e.finish(dst, start, f.Kind)
+}
+
+func (e *cellEncoder) appendAccess(dst []byte, a access, s *whose.Session) []byte {
+	kind, text, num := a.of(s)
+	switch kind {
+	case 0:
+		return dst
+	case whose.KindName:
+		return append(dst, text...)
+	case whose.KindText:
+		return e.appendText(dst, text, false)
+	case whose.KindAddr:
+		return a.addr(s).AppendTo(dst)
+	case whose.KindBool:
+		return strconv.AppendBool(dst, num != 0)
+	}
+	return strconv.AppendUint(dst, num, 10)
+}
+
+// appendOwners appends the values of all owners, an empty one for an owner that
+// has none; nothing at all where none has one.
+func (e *cellEncoder) appendOwners(dst []byte, f *whose.Field, owners []whose.Owner) []byte {
+	start, known := len(dst), false
+	for i := range owners {
+		if i > 0 {
+			dst = append(dst, ownerSeparator)
+		}
+		v := f.OwnerValue(&owners[i])
+		known = known || !v.IsZero() && (v.Kind != whose.KindNumbers || len(v.List) > 0)
+		dst = e.appendValue(dst, &v, true)
+	}
+	if !known {
+		return dst[:start]
+	}
+	return dst
 }
 
 // finish makes the cell that begins at start safe as a whole.

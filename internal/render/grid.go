@@ -115,8 +115,8 @@ func (p *printer) put(i int, col *column, c *cell) {
 		c.width = len(c.text)
 	}
 	if c.width > col.width && col.shorten != nil {
-		p.short = col.shorten(p.short[:0], c.text, col.width)
-		c.text, c.width = p.short, textWidth(p.short)
+		p.short, c.width = col.shorten(p.short[:0], c.text, col.width)
+		c.text = p.short
 	}
 	gap, pad := col.gap, max(0, col.width-c.width)
 	if i == 0 {

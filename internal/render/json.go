@@ -33,7 +33,8 @@ func jsonlFraming(fields []*whose.Field) framing {
 // A jsonField is a field with its key, ready to append.
 type jsonField struct {
 	*whose.Field
-	key string // `"local_port":`
+	key    string // `"local_port":`
+	access access
 }
 
 // A jsonEncoder writes sessions as JSON objects. It allocates nothing for a
@@ -57,7 +58,7 @@ func newJSONEncoder(fields []*whose.Field, before, after string) *jsonEncoder {
 func jsonFields(fields []*whose.Field) []jsonField {
 	all := make([]jsonField, len(fields))
 	for i, f := range fields {
-		all[i] = jsonField{f, `"` + f.JSONKey() + `":`}
+		all[i] = jsonField{f, `"` + f.JSONKey() + `":`, accessTo(f)}
 	}
 	return all
 }
@@ -86,12 +87,32 @@ func (e *jsonEncoder) append(dst []byte, s *whose.Session) []byte {
 // comma after it.
 func appendSessionFields(dst []byte, fields []jsonField, s *whose.Session) []byte {
 	for i := range fields {
-		v := fields[i].Value(s)
-		if v.Kind == 0 {
+		f := &fields[i]
+		if f.access == byTable {
+			v := f.Value(s)
+			if v.Kind != 0 {
+				dst = appendJSONValue(append(dst, f.key...), &v)
+				dst = append(dst, ',')
+			}
 			continue
 		}
-		dst = append(dst, fields[i].key...)
-		dst = appendJSONValue(dst, &v)
+		kind, text, num := f.access.of(s)
+		if kind == 0 {
+			continue
+		}
+		dst = append(dst, f.key...)
+		switch kind {
+		case whose.KindName:
+			dst = append(append(append(dst, '"'), text...), '"')
+		case whose.KindText:
+			dst = appendJSONString(dst, text)
+		case whose.KindAddr:
+			dst = append(f.access.addr(s).AppendTo(append(dst, '"')), '"')
+		case whose.KindBool:
+			dst = strconv.AppendBool(dst, num != 0)
+		default:
+			dst = strconv.AppendUint(dst, num, 10)
+		}
 		dst = append(dst, ',')
 	}
 	return dst

@@ -71,19 +71,17 @@ func fieldDoc(f *whose.Field) string {
 }
 
 // FieldList writes the table of fields to w, as a table for a person or, for
-// json, jsonl, csv and tsv, as the same for programs.
+// json, jsonl, csv and tsv, as the same for programs. Meanings are never cut:
+// on a narrow terminal lines are longer than it.
 func FieldList(w io.Writer, format string, opts Options) error {
 	var g grid
 	titles := []string{"NAME", "ALIASES", "OF", "KIND", "MEANING"}
 	switch format {
 	case Table, Wide:
-		for i, title := range titles {
+		for _, title := range titles {
 			g.columns = append(g.columns, &column{title: title, gap: 2})
-			if i == len(titles)-1 {
-				g.columns[i].shorten, g.columns[i].easy = shortenMiddle, 20
-			}
 		}
-		g.columns[1].rank, g.columns[2].rank = 3, 2
+		g.columns[2].rank, g.columns[3].rank = luxury, luxury
 		g.start(opts.NoHeader)
 		for _, f := range whose.Fields() {
 			g.text(f.Name, strong)

@@ -87,16 +87,18 @@ func FuzzShorten(f *testing.F) {
 			return
 		}
 		for name, shorten := range map[string]shortener{"middle": shortenMiddle, "process": shortenProcess, "endpoint": shortenEndpoint} {
-			got := string(shorten(nil, text, width))
+			out, took := shorten(nil, text, width)
+			got := string(out)
 			if got == "" || !utf8.ValidString(got) {
 				t.Errorf("%s: %q in %d columns is %q", name, text, width, got)
 			}
-			if w := textWidth([]byte(got)); w > width && name != "endpoint" {
-				t.Errorf("%s: %q in %d columns is %q, which takes %d", name, text, width, got, w)
+			if w := textWidth(out); w != took || took > width && name != "endpoint" {
+				t.Errorf("%s: %q in %d columns is %q, which takes %d and is said to take %d", name, text, width, got, w, took)
 			}
 		}
 		colon := strings.LastIndexByte(string(text), ':')
-		if colon >= 0 && !strings.HasSuffix(string(shortenEndpoint(nil, text, width)), string(text[colon:])) {
+		short, _ := shortenEndpoint(nil, text, width)
+		if colon >= 0 && !strings.HasSuffix(string(short), string(text[colon:])) {
 			t.Errorf("%q in %d columns lost its port", text, width)
 		}
 	})

@@ -1,0 +1,90 @@
+package render
+
+import (
+	"encoding/csv"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// checkCells verifies that CSV and TSV have a row for each session and a cell
+// for each field, that no cell holds a control character and that none is a formula.
+func checkCells(t *testing.T, sessions []whose.Session, opts Options) {
+	t.Helper()
+	rows, err := csv.NewReader(strings.NewReader(rendered(t, CSV, opts, sessions))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRows(t, rows, sessions, opts.Fields)
+	rows = nil
+	for line := range strings.Lines(rendered(t, TSV, opts, sessions)) {
+		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+	}
+	checkRows(t, rows, sessions, opts.Fields)
+}
+
+func checkRows(t *testing.T, rows [][]string, sessions []whose.Session, fields []*whose.Field) {
+	t.Helper()
+	if len(rows) != len(sessions)+1 {
+		t.Fatalf("%d rows for %d sessions and the header", len(rows), len(sessions))
+	}
+	for n, row := range rows {
+		if len(row) != len(fields) {
+			t.Fatalf("%d cells for %d fields in %q", len(row), len(fields), row)
+		}
+		for i, cell := range row {
+			if n > 0 && strings.IndexAny(cell, "=+-@") == 0 {
+				t.Errorf("cell %q is a formula", cell)
+			}
+			for _, r := range cell {
+				if unicode.IsControl(r) {
+					t.Errorf("control character in cell %q", cell)
+				}
+			}
+			f := fields[i]
+			if n > 0 && f.PerOwner() && cell != "" {
+				want := len(f.OwnersOf(&sessions[n-1]))
+				if got := strings.Count(cell, ";") + 1; got != want {
+					t.Errorf("%s: %d values for %d owners in %q", f.Name, got, want, cell)
+				}
+			}
+		}
+	}
+}
+
+func TestCells_Samples(t *testing.T) {
+	for name, sessions := range samples() {
+		t.Run(name, func(t *testing.T) {
+			checkCells(t, sessions, Options{Fields: whose.Fields()})
+		})
+	}
+}
+
+func TestCells_Exact(t *testing.T) {
+	p := process(7, `=1;"x",\`)
+	s := session(whose.TCP, whose.Listen, "[::1]:53", "[::]:0", owners(p, process(8, "b"))...)
+	s.Owners[0].FDs = []int32{3, 4}
+	s.User = " +x"
+	fields := fieldsNamed("local_addr local_port comm fds user rtt start_time")
+	for format, want := range map[string]string{
+		CSV: `::1,53,"'=1\x3b""x"",\;b","3,4;4"," +x",,"2026-03-01T08:30:07.12Z;2026-03-01T08:30:08.12Z"` + "\n",
+		TSV: "::1\t53\t" + `'=1\x3b"x",\\;b` + "\t3,4;4\t +x\t\t2026-03-01T08:30:07.12Z;2026-03-01T08:30:08.12Z\n",
+	} {
+		got := rendered(t, format, Options{Fields: fields, NoHeader: true}, []whose.Session{s})
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", format, got, want)
+		}
+	}
+}
+
+func TestDisarm(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "a=1": "a=1", "=1": "'=1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "\tx": "'\tx", "\rx": "'\rx", "＝1": "'＝1", "'x": "'x",
+	} {
+		if got := string(disarm([]byte("kept,"+in), 5)); got != "kept,"+want {
+			t.Errorf("disarm(%q) = %q, want %q", in, got, "kept,"+want)
+		}
+	}
+}

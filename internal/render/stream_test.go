@@ -1,0 +1,129 @@
+package render
+
+import (
+	"bytes"
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// Workers change nothing but the time.
+func TestStream_Workers(t *testing.T) {
+	sessions := randomSessions(20_000, 7)
+	for _, format := range []string{JSON, JSONL, CSV, TSV, PyTCPProcess} {
+		want := rendered(t, format, Options{}, sessions)
+		for _, workers := range []int{1, 2, 5} {
+			for _, n := range []int{0, 1, alone - 1, alone, alone + 1, alone + batchSize, len(sessions)} {
+				if n == len(sessions) && rendered(t, format, Options{Workers: workers}, sessions) != want {
+					t.Errorf("%s with %d workers differs from that without", format, workers)
+				}
+				if rendered(t, format, Options{Workers: workers}, sessions[:n]) != rendered(t, format, Options{}, sessions[:n]) {
+					t.Errorf("%s of %d sessions with %d workers differs from that without", format, n, workers)
+				}
+			}
+		}
+	}
+}
+
+var errFull = errors.New("disk full")
+
+// A fullWriter fails after some bytes.
+type fullWriter struct{ room int }
+
+func (w *fullWriter) Write(p []byte) (int, error) {
+	if w.room -= len(p); w.room < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+// A writer's error reaches the caller soon, Close returns it too, and no
+// goroutine stays behind.
+func TestRenderer_WriteError(t *testing.T) {
+	before := runtime.NumGoroutine()
+	sessions := randomSessions(1000, 3)
+	for _, format := range Formats() {
+		for _, workers := range []int{0, 2} {
+			for _, room := range []int{0, 1 << 20} {
+				r, err := New(format, &fullWriter{room}, Options{Workers: workers, Template: "{{.local_port}} some text to fill the buffer sooner"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var failed error
+				for i := 0; i < 100_000 && failed == nil; i++ {
+					failed = r.Session(&sessions[i%len(sessions)])
+				}
+				closed := r.Close(nil)
+				if format != Table && format != Wide && !errors.Is(failed, errFull) {
+					t.Errorf("%s, %d workers: Session returned %v, want the writer's error", format, workers, failed)
+				}
+				if format != Template && !errors.Is(closed, errFull) {
+					t.Errorf("%s, %d workers: Close returned %v, want the writer's error", format, workers, closed)
+				}
+			}
+		}
+	}
+	for range 1000 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
+}
+
+// What the caller gives may be used again at once.
+func TestRenderer_KeepsNoSession(t *testing.T) {
+	sessions := randomSessions(alone+3*batchSize, 9)
+	for _, format := range Formats() {
+		opts := Options{Workers: 2, Template: "{{json .}}"}
+		want := rendered(t, format, opts, sessions)
+		var b bytes.Buffer
+		r, err := New(format, &b, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var one whose.Session
+		for _, one = range sessions {
+			if err := r.Session(&one); err != nil {
+				t.Fatal(err)
+			}
+			one = whose.Session{}
+		}
+		if err := r.Close(sampleCoverage(sessions)); err != nil {
+			t.Fatal(err)
+		}
+		if b.String() != want {
+			t.Errorf("%s differs when the session is overwritten after the call", format)
+		}
+	}
+}
+
+func TestAll(t *testing.T) {
+	sessions := webHost()
+	seq := func(fail error) func(func(whose.Session, error) bool) {
+		return func(yield func(whose.Session, error) bool) {
+			for _, s := range sessions {
+				if !yield(s, nil) {
+					return
+				}
+			}
+			if fail != nil {
+				yield(whose.Session{}, fail)
+			}
+		}
+	}
+	var b bytes.Buffer
+	r, _ := New(JSONL, &b, Options{})
+	if err := All(r, seq(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(nil); err != nil || b.String() != rendered(t, JSONL, Options{}, sessions) {
+		t.Errorf("error %v, or other rows than one by one", err)
+	}
+	if err := All(r, seq(errFull)); !errors.Is(err, errFull) {
+		t.Errorf("error %v, want that of the sequence", err)
+	}
+}

@@ -1,0 +1,210 @@
+package render
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// checkTable verifies what holds for every table at every width: a line for
+// each session, no control character, no line wider than the terminal once
+// that has room for three short columns, and every port whole.
+func checkTable(t *testing.T, sessions []whose.Session) {
+	t.Helper()
+	for _, width := range []int{0, 28, 40, 61, 80, 120, 200} {
+		text := rendered(t, Table, Options{Width: width}, sessions)
+		var lines []string
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSuffix(line, "\n"); line != "" {
+				lines = append(lines, line)
+			}
+		}
+		if len(lines) != len(sessions)+1 {
+			t.Fatalf("%d columns: %d lines for %d sessions and the titles:\n%s", width, len(lines), len(sessions), text)
+		}
+		for i, line := range lines {
+			checkLine(t, line, width)
+			if i > 0 {
+				checkPorts(t, line, &sessions[i-1])
+			}
+		}
+	}
+}
+
+func checkLine(t *testing.T, line string, width int) {
+	t.Helper()
+	if !utf8.ValidString(line) || strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Errorf("line is not printable: %q", line)
+	}
+	if w := uniseg.StringWidth(line); width > 0 && w > width {
+		t.Errorf("line takes %d of %d columns: %s", w, width, line)
+	}
+}
+
+func checkPorts(t *testing.T, line string, s *whose.Session) {
+	t.Helper()
+	ends := []netip.AddrPort{s.Local}
+	if s.Remote.Port() != 0 {
+		ends = append(ends, s.Remote)
+	}
+	for _, end := range ends {
+		if !strings.Contains(line+" ", fmt.Sprintf(":%d ", end.Port())) {
+			t.Errorf("port of %v is missing in %s", end, line)
+		}
+	}
+}
+
+func TestTable_Samples(t *testing.T) {
+	for name, sessions := range samples() {
+		t.Run(name, func(t *testing.T) { checkTable(t, sessions) })
+	}
+}
+
+// randomSessions makes sessions of all kinds, the same for the same seed.
+func randomSessions(n int, seed uint64) []whose.Session {
+	r := rand.New(rand.NewPCG(seed, 1))
+	addr := func() netip.Addr {
+		if r.IntN(3) == 0 {
+			var a [16]byte
+			for i := range a {
+				a[i] = byte(r.IntN(256)) * byte(r.IntN(2))
+			}
+			a[0] |= 0x20
+			return netip.AddrFrom16(a)
+		}
+		return netip.AddrFrom4([4]byte{byte(10 + r.IntN(200)), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))})
+	}
+	names := []string{"nginx", "a", "データベース", "tmux: server", "x, y", "postgres", "\x1b", "a-long-name-123", "(x) → y"}
+	var processes []*whose.Process
+	for i := range 60 {
+		processes = append(processes, process(uint32(1+r.IntN(4_000_000)), names[i%len(names)]))
+	}
+	some := func(most int) []whose.Owner {
+		var list []*whose.Process
+		for range r.IntN(most) {
+			list = append(list, processes[r.IntN(len(processes))])
+		}
+		return owners(list...)
+	}
+	all := make([]whose.Session, n)
+	for i := range all {
+		s := &all[i]
+		s.Local = netip.AddrPortFrom(addr(), uint16(1+r.IntN(65535)))
+		s.Remote = netip.AddrPortFrom(addr(), uint16(1+r.IntN(65535)))
+		s.Proto, s.Family = whose.Proto(1+r.IntN(4)), whose.IPv4
+		s.State = whose.State(1 + r.IntN(11))
+		s.Direction = whose.Direction(r.IntN(3))
+		s.NetNS = 4026531840 + uint32(r.IntN(2))
+		s.User = names[r.IntN(len(names))]
+		s.Owners = some(8)
+		if len(s.Owners) == 0 || r.IntN(10) == 0 {
+			s.Reason = whose.Reason(1 + r.IntN(whose.NumReasons-1))
+		}
+		if r.IntN(3) == 0 {
+			s.Peer = some(4)
+		}
+	}
+	return all
+}
+
+func TestTable_Random(t *testing.T) {
+	for seed := range uint64(20) {
+		checkTable(t, randomSessions(40, seed))
+	}
+}
+
+// What there are more of is counted: folding loses nothing.
+func TestTable_Folding(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 5, 100} {
+		var list []*whose.Process
+		for i := range n {
+			list = append(list, process(uint32(10+i), fmt.Sprintf("p%d", i%3)))
+		}
+		for _, width := range []int{0, 80, 120, 200} {
+			tab := newTable(nil, Table, &Options{Width: width})
+			var c cell
+			tab.ownersCell(&c, owners(list...), tab.maxPIDs)
+			total := 0
+			for _, word := range strings.FieldsFunc(string(c.text), func(r rune) bool { return r == ' ' || r == ',' }) {
+				var more int
+				if _, err := fmt.Sscanf(word, "+%d", &more); err == nil {
+					total += more
+				} else if word[0] != 'p' {
+					total++
+				}
+			}
+			if total != n {
+				t.Errorf("%d owners at %d columns are %q, which is %d", n, width, c.text, total)
+			}
+			if width == 0 && strings.Contains(string(c.text), "+") {
+				t.Errorf("without a terminal owners are folded: %q", c.text)
+			}
+		}
+	}
+}
+
+func TestTable_Empty(t *testing.T) {
+	if got := rendered(t, Table, Options{Width: 80}, nil); got != "" {
+		t.Errorf("a table of nothing is %q, want nothing", got)
+	}
+}
+
+// The blank line stands between listeners and others, and only where listeners
+// come first and together.
+func TestTable_Parted(t *testing.T) {
+	l := session(whose.TCP, whose.Listen, "0.0.0.0:1", "0.0.0.0:0")
+	e := session(whose.TCP, whose.Established, "1.1.1.1:1", "1.1.1.1:2")
+	for _, c := range []struct {
+		sessions []whose.Session
+		width    int
+		want     int
+	}{
+		{[]whose.Session{l, l, e, e}, 80, 3},
+		{[]whose.Session{l, l, e, e}, 0, -1},
+		{[]whose.Session{l, e, l}, 80, -1},
+		{[]whose.Session{e, l}, 80, -1},
+		{[]whose.Session{l, l}, 80, -1},
+		{[]whose.Session{e, e}, 80, -1},
+	} {
+		lines := strings.Split(strings.TrimSuffix(rendered(t, Table, Options{Width: c.width}, c.sessions), "\n"), "\n")
+		if got := slices.Index(lines, ""); got != c.want {
+			t.Errorf("blank line at %d, want %d, in %q", got, c.want, lines)
+		}
+	}
+}
+
+// Without a terminal every line has as many words as the titles, as long as
+// names hold no blanks: what awk counts on.
+func TestTable_Words(t *testing.T) {
+	text := rendered(t, Table, Options{}, []whose.Session{
+		session(whose.TCP, whose.Listen, "0.0.0.0:1", "0.0.0.0:0"),
+		with(session(whose.TCP, whose.Established, "1.1.1.1:1", "1.1.1.1:2"), func(s *whose.Session) { s.Direction = whose.In }),
+	})
+	for line := range strings.Lines(text) {
+		if n := len(strings.Fields(line)); n != 7 {
+			t.Errorf("%d words in %q, want 7", n, line)
+		}
+	}
+}
+
+func FuzzTableWidth(f *testing.F) {
+	f.Add(uint64(1), 80)
+	f.Fuzz(func(t *testing.T, seed uint64, width int) {
+		if width < 0 || width > 1000 {
+			return
+		}
+		sessions := randomSessions(5, seed)
+		for line := range strings.Lines(rendered(t, Table, Options{Width: width}, sessions)) {
+			checkLine(t, strings.TrimSuffix(line, "\n"), max(width, 28)*min(width, 1))
+		}
+	})
+}
