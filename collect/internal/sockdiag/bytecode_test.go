@@ -160,7 +160,7 @@ func holds(anyOf []whose.Endpoints, e entry) bool {
 func TestCompile_Random(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	accepted, refused := 0, 0
-	for range 20_000 {
+	for range 5_000 {
 		anyOf := make([]whose.Endpoints, r.IntN(4))
 		hasV6 := false
 		for i := range anyOf {
@@ -183,7 +183,7 @@ func TestCompile_Random(t *testing.T) {
 			}
 		}
 	}
-	if accepted < 10_000 || refused < 10_000 {
+	if accepted < 5_000 || refused < 5_000 {
 		t.Errorf("accepted %d, refused %d: the test tests little", accepted, refused)
 	}
 }

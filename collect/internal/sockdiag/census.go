@@ -110,7 +110,7 @@ func (c *census) tcpTotal() int { return c.tcp[0] + c.tcp[1] }
 // noTCP reports whether a namespace certainly holds no TCP socket in the
 // wanted kernel states. own is the number of sockets there that are ours.
 func (c *census) noTCP(states uint32, own int) bool {
-	if !c.known || c.tcpTotal() > 0 || c.timeWait > 0 {
+	if !c.onlyListeners(states, 0) {
 		return false
 	}
 	return states&uncounted == 0 || c.all <= own
@@ -119,10 +119,14 @@ func (c *census) noTCP(states uint32, own int) bool {
 // uncounted are the states in which a TCP socket is not counted as in use.
 const uncounted = 1<<stateSynRecv | 1<<stateClose | 1<<stateBoundInactive
 
-// onlyListeners reports whether the namespace holds no TCP socket that is
-// counted beside that many listeners.
-func (c *census) onlyListeners(listeners int) bool {
-	return c.known && c.timeWait == 0 && c.tcpTotal() == listeners
+// countedApart are the states of what is counted as TIME_WAIT: a connection
+// that waits in FIN_WAIT2 without its process is kept in the same form.
+const countedApart = 1<<stateFinWait2 | 1<<stateTimeWait
+
+// onlyListeners reports whether the namespace holds no TCP socket in the
+// wanted states that is counted, beside that many listeners.
+func (c *census) onlyListeners(states uint32, listeners int) bool {
+	return c.known && c.tcpTotal() == listeners && (c.timeWait == 0 || states&countedApart == 0)
 }
 
 // none reports whether the namespace certainly holds no socket of a protocol

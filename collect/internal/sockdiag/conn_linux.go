@@ -36,6 +36,10 @@ type conn struct {
 	req  []byte
 	// kernel is the address of the kernel: port 0.
 	kernel unix.SockaddrNetlink
+	// send sends a request, receive reads a datagram of the answer. They are
+	// fields so that a test can be the kernel.
+	send    func([]byte) error
+	receive func([]byte) (int, error)
 	// What recvmsg fills, kept here so that a receive allocates nothing.
 	msg  unix.Msghdr
 	iov  unix.Iovec
@@ -49,6 +53,7 @@ func openConn() (*conn, error) {
 		return nil, fmt.Errorf("open sock_diag socket: %w", err)
 	}
 	c := &conn{fd: fd, kernel: unix.SockaddrNetlink{Family: unix.AF_NETLINK}}
+	c.send, c.receive = c.sendKernel, c.receiveKernel
 	if err := c.setUp(); err != nil {
 		unix.Close(fd)
 		return nil, err
@@ -110,7 +115,8 @@ func (c *conn) run(ctx context.Context, r *request, d *dump, buf []byte, out *ro
 	return nil
 }
 
-func (c *conn) send(b []byte) error {
+// sendKernel sends a message to the kernel.
+func (c *conn) sendKernel(b []byte) error {
 	for {
 		err := unix.Sendto(c.fd, b, 0, &c.kernel)
 		if err != unix.EINTR {
@@ -119,10 +125,10 @@ func (c *conn) send(b []byte) error {
 	}
 }
 
-// receive reads one datagram of the kernel into buf. What others send to the
+// receiveKernel reads one datagram of the kernel into buf. What others send to the
 // socket is read and thrown away. Of a datagram that is too large the end is
 // missing, which its reader notices.
-func (c *conn) receive(buf []byte) (int, error) {
+func (c *conn) receiveKernel(buf []byte) (int, error) {
 	for {
 		c.iov.Base = &buf[0]
 		c.iov.SetLen(len(buf))

@@ -23,9 +23,20 @@ const (
 
 // kernel is what was learned of the kernel.
 type kernel struct {
-	countsMPTCP bool
+	// countsMPTCP: it counts MPTCP sockets in /proc/net/protocols (6.3).
+	// listsBound: it lists TCP sockets that are only bound (6.8).
+	countsMPTCP, listsBound bool
 	// oneFamily: the kernel does not list both families at once.
 	oneFamily atomic.Bool
+}
+
+// unlisted says what of the query the kernel does not list.
+func (k *kernel) unlisted(q *whose.Query) []whose.Gap {
+	if k.listsBound || !q.States.Allows(uint8(whose.Close)) || !q.Protos.Allows(uint8(whose.TCP)) {
+		return nil
+	}
+	missing := whose.UnsupportedError{What: "listing of tcp sockets that are bound and neither listen nor connect", Since: "6.8"}
+	return []whose.Gap{{Kind: whose.GapSockets, Why: missing.Error(), Hint: "use the source bpf"}}
 }
 
 // pass is one call of Read.
@@ -293,9 +304,8 @@ func (p *pass) succeeded() {
 	p.mu.Unlock()
 }
 
-// exists reports whether the kernel can have sockets of a protocol at all. Of
-// a protocol that it lacks it knows no dump either (UDP-Lite is gone since
-// Linux 7.1).
+// exists reports whether the kernel can have sockets of a protocol at all: of
+// one that it lacks, as the newest lack UDP-Lite, it knows no dump either.
 func (l *lane) exists(proto whose.Proto) bool {
 	typ, number := unix.SOCK_DGRAM, protoUDPLite
 	switch proto {
@@ -322,7 +332,10 @@ func (l *lane) exists(proto whose.Proto) bool {
 func dumpGap(err error, proto whose.Proto) whose.Gap {
 	g := whose.Gap{Kind: whose.GapSockets, Why: proto.String() + " sockets: " + err.Error()}
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
-		module := map[whose.Proto]string{whose.TCP: "tcp_diag", whose.UDP: "udp_diag", whose.UDPLite: "udp_diag", whose.MPTCP: "mptcp_diag"}[proto]
+		module := proto.String() + "_diag"
+		if proto == whose.UDPLite {
+			module = "udp_diag"
+		}
 		g.Why = (&whose.UnsupportedError{What: "sock_diag for " + proto.String()}).Error()
 		g.Hint = "load the kernel module " + module + ", or use the source procfs"
 	}

@@ -29,6 +29,8 @@ const (
 	protoMPTCP       = 262
 	stateEstablished = 1
 	stateSynRecv     = 3
+	stateFinWait2    = 5
+	stateTimeWait    = 6
 	stateClose       = 7
 	stateListen      = 10
 	stateClosing     = 11

@@ -40,7 +40,7 @@ type Options struct {
 // sockets that are bound and neither listening nor connected since 6.8.
 type Source struct {
 	keep    int
-	pass    uint64
+	pass    uint64 // number of calls of Read
 	spaces  map[uint32]*netns
 	workers [2]worker
 	kernel  kernel
@@ -58,7 +58,9 @@ func Open(opt Options) (*Source, error) {
 	if s.keep == 0 {
 		s.keep = DefaultKeep
 	}
-	s.kernel.countsMPTCP = mptcpCounted()
+	major, minor := kernelVersion()
+	s.kernel.countsMPTCP = major > 6 || major == 6 && minor >= 3
+	s.kernel.listsBound = major > 6 || major == 6 && minor >= 8
 	if err := probe(); err != nil {
 		return nil, err
 	}
@@ -119,7 +121,7 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 	for i := range s.workers {
 		p.gaps = append(p.gaps, s.workers[i].gaps...)
 	}
-	addGaps(snap, p.gaps)
+	addGaps(snap, append(p.gaps, s.kernel.unlisted(q)...))
 	switch err := ctx.Err(); {
 	case errors.Is(err, context.DeadlineExceeded):
 		addGaps(snap, []whose.Gap{{Kind: whose.GapDeadline, Why: "the time allowed ran out while the kernel listed sockets"}})
@@ -130,19 +132,20 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 	return p.err()
 }
 
-// visits returns the namespaces to look into, each once.
+// visits returns the wanted namespaces, each once.
 func (s *Source) visits(q *whose.Query) []whose.NetNSRef {
-	if len(q.Visit) == 0 {
+	visit := q.Visit
+	if len(visit) == 0 {
 		own, err := ownInode()
 		if err != nil {
 			own = 0 // no procfs: the number is not known
 		}
-		return []whose.NetNSRef{{Inode: own}}
+		visit = []whose.NetNSRef{{Inode: own}}
 	}
-	refs := make([]whose.NetNSRef, 0, len(q.Visit))
-	met := make(map[uint32]bool, len(q.Visit))
-	for _, ref := range q.Visit {
-		if !met[ref.Inode] {
+	refs := make([]whose.NetNSRef, 0, len(visit))
+	met := make(map[uint32]bool, len(visit))
+	for _, ref := range visit {
+		if !met[ref.Inode] && (len(q.NetNS) == 0 || slices.Contains(q.NetNS, ref.Inode)) {
 			met[ref.Inode] = true
 			refs = append(refs, ref)
 		}
@@ -247,16 +250,15 @@ func (s *Source) parallel(n int, fn func(w *worker, index int)) {
 	wg.Wait()
 }
 
-// mptcpCounted reports whether this kernel counts MPTCP sockets in
-// /proc/net/protocols, as it does since Linux 6.3.
-func mptcpCounted() bool {
+// kernelVersion returns the version of the running kernel, zero where it
+// cannot be told.
+func kernelVersion() (major, minor int) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
-		return false
+		return 0, 0
 	}
-	var major, minor int
 	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
-		return false
+		return 0, 0
 	}
-	return major > 6 || major == 6 && minor >= 3
+	return major, minor
 }

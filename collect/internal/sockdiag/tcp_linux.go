@@ -109,7 +109,7 @@ func (l *lane) plainTCP(states uint32) {
 	}
 	const listen = 1 << stateListen
 	if states&listen != 0 && states&uncounted == 0 && states != listen && l.census.known && l.census.tcpTotal() <= fewSockets {
-		if done := l.listenersFirst(); done {
+		if done := l.listenersFirst(states); done {
 			return
 		}
 		states &^= listen
@@ -122,14 +122,14 @@ func (l *lane) plainTCP(states uint32) {
 //
 // The proof: the namespace counts as many TCP sockets in use as it has
 // listeners, and the listeners are the same before and after it was counted.
-func (l *lane) listenersFirst() bool {
+func (l *lane) listenersFirst(states uint32) bool {
 	out := &l.w.out
 	first, ok := l.dumpTCP(1<<stateListen, nil, out)
 	if !ok {
 		return true // reported; the rest would fail likewise
 	}
 	c := l.n.census(l.w.buf, l.census.countsMPTCP)
-	if !c.onlyListeners(first.seen) {
+	if !c.onlyListeners(states, first.seen) {
 		return false
 	}
 	end := out.place()
