@@ -1,7 +1,6 @@
 package proc
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -45,16 +44,6 @@ func (f *FS) UnitOfCgroup(ctx context.Context, id uint64) (Cgroup, bool, error) 
 	}
 	c, ok := x.Lookup(id)
 	return c, ok, nil
-}
-
-// cgroupMount returns where the unified hierarchy is mounted, "" for nowhere.
-func cgroupMount(mountinfo []byte) string {
-	for line := range bytes.Lines(mountinfo) {
-		if m, err := ParseMount(line); err == nil && m.Type == "cgroup2" {
-			return m.Point
-		}
-	}
-	return ""
 }
 
 // Bounds on the tree, which users with a delegated group can grow.

@@ -1,7 +1,6 @@
 package proc
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -227,19 +226,6 @@ func (f *FS) hidden() (whose.Gap, bool) {
 	}
 	return whose.Gap{Kind: whose.GapProcesses, Why: why,
 		Hint: "run as root, or as a member of the group that the mount's option gid= names"}, true
-}
-
-// hidepidOf returns the value of hidepid of the procfs mounted at root.
-func hidepidOf(mountinfo []byte, root string) string {
-	value := ""
-	for line := range bytes.Lines(mountinfo) {
-		m, err := ParseMount(line)
-		if err != nil || m.Type != "proc" || m.Point != root {
-			continue
-		}
-		value = m.Option("hidepid")
-	}
-	return value
 }
 
 // pidPath returns PID/rest.

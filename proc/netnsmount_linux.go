@@ -1,64 +1,14 @@
 package proc
 
 import (
-	"bytes"
 	"context"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A netNSMount is a mount that holds a network namespace.
-type netNSMount struct {
-	inode uint32
-	point string
-	// slow tells that the way to it leads over a file system that another
-	// program or host answers for: opening it may never return.
-	slow bool
-}
-
-// netNSMounts returns the mounts of network namespaces in a mountinfo.
-func netNSMounts(mountinfo []byte) []netNSMount {
-	if !bytes.Contains(mountinfo, []byte("net:[")) {
-		return nil
-	}
-	var found []netNSMount
-	var slow []string
-	for line := range bytes.Lines(mountinfo) {
-		m, err := ParseMount(line)
-		if err != nil {
-			continue
-		}
-		if isSlow(m.Type) {
-			slow = append(slow, m.Point)
-		}
-		if m.Type != "nsfs" {
-			continue
-		}
-		if inode, ok := ParseNetNSLink([]byte(m.Root)); ok {
-			found = append(found, netNSMount{inode: inode, point: m.Point})
-		}
-	}
-	for i := range found {
-		for _, point := range slow {
-			found[i].slow = found[i].slow || strings.HasPrefix(found[i].point, strings.TrimSuffix(point, "/")+"/")
-		}
-	}
-	return found
-}
-
-// isSlow reports whether another program or host answers for the file system.
-func isSlow(fsType string) bool {
-	switch base, _, _ := strings.Cut(fsType, "."); base {
-	case "fuse", "fuseblk", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "autofs", "virtiofs", "glusterfs", "lustre":
-		return true
-	}
-	return false
-}
-
-// mounts returns the mounts of network namespaces that the process, "self" or
+// netNSMounts returns the mounts of network namespaces that the process, "self" or
 // a number, sees. One whose table cannot be read, or that is gone, has none to
 // tell.
 func (f *FS) netNSMounts(process string) []netNSMount {

@@ -2,7 +2,6 @@ package proc
 
 import (
 	"context"
-	"strings"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -38,14 +37,4 @@ func (f *FS) NetNSNames(ctx context.Context, refs []whose.NetNSRef) map[uint32]s
 		}
 	}
 	return names
-}
-
-// ipNetNSName returns the name of a mount that `ip netns` made, "" for others.
-func ipNetNSName(point string) string {
-	for _, dir := range []string{"/run/netns/", "/var/run/netns/"} {
-		if name, found := strings.CutPrefix(point, dir); found && !strings.Contains(name, "/") {
-			return name
-		}
-	}
-	return ""
 }
