@@ -18,7 +18,8 @@ func Cases() []Case {
 // childRoles are the helpers that cases start beside their own.
 func childRoles() map[string]func(*Stage, string) {
 	return map[string]func(*Stage, string){
-		"keep": func(*Stage, string) {}, // holds what it was given
+		"churn": func(st *Stage, arg string) { st.churn(arg) },
+		"keep":  func(*Stage, string) {}, // holds what it was given
 		"connect": func(st *Stage, to string) {
 			st.dial(to)
 		},

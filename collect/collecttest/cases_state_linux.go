@@ -75,6 +75,7 @@ func holdLastAck(st *Stage) {
 	p, q := st.pair("127.0.0.1:0", ""), st.pair("127.0.0.1:0", "")
 	st.check(unix.Shutdown(p.c, unix.SHUT_WR), "shutdown")
 	st.inState(p.a, whose.CloseWait)
+	st.inState(p.c, whose.FinWait2)
 	last, half := st.established(p.a, whose.In, st.pid()), st.established(p.c, whose.Out, st.pid())
 	fin, other := st.established(q.c, whose.Out, st.pid()), st.established(q.a, whose.In, st.pid())
 	st.ip("link set lo down")

@@ -43,14 +43,22 @@ func hasFile(s *whose.Session) bool {
 // Facts returns the table of what a source cannot know. The suite blanks
 // exactly these before it compares; docs/sources.md is rendered from it.
 func Facts() []Fact {
-	facts := procfsFacts()
-	facts = append(facts, Fact{
-		Source: "netlink", Field: "reason", Which: "sessions that nobody holds although they have a file or are the kernel's",
-		Instead: "unheld", holds: hasFile,
-		Why: "sock_diag does not tell a socket of the kernel from one in transit over a UNIX socket or registered with io_uring",
-	})
-	return facts
+	return append(netlinkFacts(), procfsFacts()...)
 }
+
+func netlinkFacts() []Fact {
+	const source = "netlink"
+	return []Fact{
+		{Source: source, Field: "v6only", Which: "sessions that neither listen nor are only bound", Instead: "false",
+			holds: func(s *whose.Session) bool { return !s.IsListener() && s.State != whose.Close },
+			Why:   "sock_diag tells it of sockets in LISTEN and CLOSE alone, where it decides what they take"},
+		{Source: source, Field: "reason", Which: nobodys, Instead: "unheld", holds: hasFile,
+			Why: "sock_diag does not tell a socket of the kernel from one in transit over a UNIX socket or registered with io_uring"},
+	}
+}
+
+// nobodys describes the sessions of hasFile.
+const nobodys = "sessions that nobody holds although they have a file or are the kernel's"
 
 func procfsFacts() []Fact {
 	const source = "procfs"
@@ -69,7 +77,7 @@ func procfsFacts() []Fact {
 		none("v6only", "the files do not print it"),
 		{Source: source, Field: "send_queue", Which: "TCP listeners", Instead: "0", holds: isListening,
 			Why: "the files print the length of the accept queue and not its limit"},
-		{Source: source, Field: "reason", Which: "sessions that nobody holds although they have a file or are the kernel's",
+		{Source: source, Field: "reason", Which: nobodys,
 			Instead: "unheld", holds: hasFile, Why: "the files do not tell a socket of the kernel from one in transit"},
 	}
 	for _, f := range whose.Fields() {

@@ -164,6 +164,7 @@ func (c *caught) ours(sessions []whose.Session) []whose.Session {
 // Agree has all the sources look at all cases that stand by themselves, at
 // once, and wants the same rows of each, but for what Facts says.
 func Agree(t *testing.T, sources map[string]Subject) {
+	testenv.NeedRoot(t)
 	var all standing
 	for _, c := range Cases() {
 		if c.Passing {

@@ -5,6 +5,7 @@ package collecttest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,8 +48,10 @@ type Stage struct {
 	truths []Truth
 	// keep holds what must not be collected: files of children.
 	keep []any
-	// last is done after everything else stands.
-	last []func()
+	// last is done after everything else stands, atEnd when the parent wants
+	// no more.
+	last  []func()
+	atEnd func()
 }
 
 // A stageError ends the set-up; runHelper reports it.
@@ -77,6 +80,9 @@ func runHelper(role, arg string) int {
 			fmt.Fprintln(os.Stderr, "report:", err)
 		}
 		io.Copy(io.Discard, os.Stdin) // until the parent wants no more
+		if st.atEnd != nil {
+			st.atEnd()
+		}
 		status <- 0
 	}()
 	return <-status
@@ -129,6 +135,8 @@ func roles() map[string]func(*Stage, string) {
 type child struct {
 	report
 	stdin io.WriteCloser
+	// rest is what it printed after its report, once stdin is closed.
+	rest *bytes.Buffer
 }
 
 // child starts another helper and waits until everything of it stands. It gets
@@ -174,8 +182,13 @@ func startHelper(role, arg string, start func(*exec.Cmd) error, files ...*os.Fil
 	if err := start(cmd); err != nil {
 		return nil, err
 	}
-	c := &child{stdin: &ender{stdin, cmd}}
-	err = json.NewDecoder(bufio.NewReader(stdout)).Decode(&c.report)
+	out := bufio.NewReader(stdout)
+	c := &child{rest: new(bytes.Buffer)}
+	c.stdin = &ender{stdin, cmd, out, c.rest}
+	line, err := out.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &c.report)
+	}
 	if err == nil && c.Err != "" {
 		err = errors.New(c.Err)
 	}
@@ -189,12 +202,15 @@ func startHelper(role, arg string, start func(*exec.Cmd) error, files ...*os.Fil
 // An ender is the stdin of a helper, whose end ends it; Close waits for that.
 type ender struct {
 	io.WriteCloser
-	cmd *exec.Cmd
+	cmd  *exec.Cmd
+	out  io.Reader
+	rest *bytes.Buffer
 }
 
 func (e *ender) Close() error {
 	e.WriteCloser.Close()
-	return e.cmd.Wait()
+	_, err := e.rest.ReadFrom(e.out)
+	return errors.Join(err, e.cmd.Wait())
 }
 
 // ip runs the program ip, in the helper's network namespace.

@@ -15,3 +15,9 @@ func TestRun(t *testing.T) {
 	t.Cleanup(func() { c.Close() })
 	Run(t, "procfs", func(*testing.T) Subject { return Collect(c, "procfs") })
 }
+
+func TestChurn(t *testing.T) {
+	c := collect.Open()
+	t.Cleanup(func() { c.Close() })
+	Churn(t, "procfs", func(*testing.T) Subject { return Collect(c, "procfs") })
+}

@@ -167,7 +167,9 @@ func account(source string, sessions []whose.Session, c *whose.Coverage, ownersA
 		} else {
 			ownerless[s.Reason]++
 		}
-		if named := len(s.Owners) > 0; named != (s.Reason == whose.ReasonNone || s.Reason == whose.ReasonAcceptQueue) {
+		// A connection in an accept queue has owners unless its listener lost them just now.
+		named := len(s.Owners) > 0
+		if s.Reason != whose.ReasonAcceptQueue && named != (s.Reason == whose.ReasonNone) {
 			say("%s %v: %d owners and the reason %q", s.Proto, s.Local, len(s.Owners), s.Reason)
 		}
 	}
