@@ -1,0 +1,120 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// Completion reads files of the host and never asks for sessions, so that a
+// press of the tab key costs nothing on a host with a million of them. What
+// cannot be read is not offered.
+
+// A completer returns what a word may become.
+type completer func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
+
+// completeMost is how many words are offered.
+const completeMost = 1000
+
+// complete sets the completer of a flag. A flag that is not there is a mistake
+// in this package, and the tests of completion show it.
+func complete(cmd *cobra.Command, flag string, c completer) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.CompletionFunc(c))
+}
+
+// completeDir completes the flag by directories.
+func completeDir(cmd *cobra.Command, flag string) {
+	complete(cmd, flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	})
+}
+
+// completeWords completes one of some words.
+func completeWords(words ...string) completer {
+	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return startingWith(typed, words), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeFields completes a list of fields, each perhaps with a sign before it.
+func completeFields(sign string) completer {
+	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		at := strings.LastIndexByte(typed, ',') + 1
+		before, last := typed[:at], typed[at:]
+		if sign != "" && strings.HasPrefix(last, sign) {
+			before, last = before+sign, last[len(sign):]
+		}
+		var words []string
+		for _, f := range whose.Fields() {
+			if strings.HasPrefix(f.Name, strings.ToLower(last)) {
+				words = append(words, before+f.Name+"\t"+f.Doc)
+			}
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// completeNetNS completes --netns.
+func completeNetNS(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	words := append([]string{"all", "self"}, namespaceNames()...)
+	return startingWith(typed, words), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeGroups completes the name of a group.
+func completeGroups(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return startingWith(typed, firstColumn("/etc/group")), cobra.ShellCompDirectiveNoFileComp
+}
+
+// startingWith returns the words that begin with typed and that are safe to
+// hand to a shell.
+func startingWith(typed string, words []string) []string {
+	var some []string
+	for _, w := range words {
+		if strings.HasPrefix(w, typed) && printable(w) == w && len(some) < completeMost {
+			some = append(some, w)
+		}
+	}
+	return some
+}
+
+// namespaceNames returns the names of ip netns.
+func namespaceNames() []string {
+	entries, err := os.ReadDir("/run/netns")
+	if err != nil {
+		return nil
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names
+}
+
+// processNames returns the names of the processes that run, each once.
+func processNames() []string {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer proc.Close()
+	entries, err := proc.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if e[0] < '0' || e[0] > '9' {
+			continue
+		}
+		comm, err := os.ReadFile("/proc/" + e + "/comm")
+		if err == nil {
+			names = append(names, strings.TrimSuffix(string(comm), "\n"))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/render"
+)
+
+// A counting is the job of whose count.
+type counting struct {
+	sh *shell
+	question
+	by, format string
+	top        int
+	noHeader   bool
+}
+
+// countBy are the fields that are counted by where nothing is said.
+const countBy = "process,state"
+
+func newCount(sh *shell) *cobra.Command {
+	c := &counting{sh: sh}
+	cmd := &cobra.Command{
+		Use:   "count [flags] [filter…]",
+		Short: "count sessions by any fields",
+		Long: `Count sessions by the values of one or several fields, most first. A session with
+several owners is counted once for each owner that differs in the fields asked for; the total
+counts every session once. Only what the fields and the filter need is collected: counting by
+state looks into no process.`,
+		Example: "whose count\tby process and state\n" +
+			"whose count --by state\tas a summary\n" +
+			"whose count --by remote_addr --top 10 nginx\tthe ten that talk to nginx most\n" +
+			"whose count --by unit,state -a -o json\tfor a program",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeFilter,
+		RunE:              c.run,
+	}
+	c.question.addFlags(cmd)
+	show := flagGroup{cmd.Flags(), groupShow}
+	show.text(&c.by, "by", "b", countBy, "NAME,…", "count by these fields")
+	show.number(&c.top, "top", "", "N", "show the N largest groups")
+	show.text(&c.format, "output", "o", render.Table, "FORMAT", "format: table, json, jsonl, csv, tsv")
+	show.boolean(&c.noHeader, "no-header", "H", "no titles of columns")
+	complete(cmd, "by", completeFields(""))
+	complete(cmd, "output", completeWords(countFormats()...))
+	return cmd
+}
+
+func countFormats() []string {
+	return []string{render.Table, render.JSON, render.JSONL, render.CSV, render.TSV}
+}
+
+func (c *counting) run(cmd *cobra.Command, words []string) error {
+	opts, err := c.question.options(cmd, words)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(countFormats(), c.format) {
+		return unknownFormat(c.format, countFormats()...)
+	}
+	if c.top < 0 {
+		return usagef("--top: want a number of groups, got %d", c.top)
+	}
+	fields, err := c.fields()
+	if err != nil {
+		return err
+	}
+	color, err := colorMode(cmd)
+	if err != nil {
+		return err
+	}
+	var needs whose.Needs
+	for _, f := range fields {
+		needs |= f.Needs
+	}
+	want(opts, needs)
+	counts, err := c.count(cmd.Context(), opts, fields)
+	if err != nil {
+		return err
+	}
+	return c.write(counts, opts.Coverage, render.Options{
+		Width: c.sh.width(), Color: c.sh.colored(color, c.sh.out), NoHeader: c.noHeader,
+	})
+}
+
+// fields reads --by.
+func (c *counting) fields() ([]*whose.Field, error) {
+	var fields []*whose.Field
+	for name := range strings.SplitSeq(c.by, ",") {
+		f, err := fieldByName("by", strings.TrimSpace(name))
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(fields, f) {
+			return nil, usagef("--by: field %s is named twice", f.Name)
+		}
+		fields = append(fields, f)
+	}
+	return fields, nil
+}
+
+// count collects the sessions and counts them.
+func (c *counting) count(ctx context.Context, opts *collect.Options, fields []*whose.Field) (*tally, error) {
+	t := newTally(fields)
+	for s, err := range collect.Sessions(ctx, opts) {
+		if err != nil {
+			return nil, collectError(err)
+		}
+		t.add(&s)
+	}
+	return t, nil
+}
+
+// write writes the groups and ends the command.
+func (c *counting) write(t *tally, cov *whose.Coverage, opts render.Options) error {
+	rows := t.sorted()
+	if c.top > 0 && len(rows) > c.top {
+		rows = rows[:c.top]
+	}
+	out := bufio.NewWriterSize(c.sh.out, outputBuffer)
+	if err := render.Counts(out, c.format, &render.Count{By: t.fields, Rows: rows, Total: t.total}, opts); err != nil {
+		return writeError(err)
+	}
+	if err := out.Flush(); err != nil {
+		return writeError(err)
+	}
+	return c.question.conclude(c.sh, t.total, cov)
+}

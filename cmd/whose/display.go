@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/render"
+)
+
+// A display is how the listing is shown: the flags, and what follows from them.
+type display struct {
+	format, template, fields, sort string
+	noHeader, resolve              bool
+	within                         time.Duration
+
+	shape  render.Options
+	sortBy []string
+	names  *resolver
+}
+
+// maxEncoders bounds the goroutines that write beside the one that collects.
+const maxEncoders = 3
+
+func (d *display) addFlags(cmd *cobra.Command) {
+	show := flagGroup{cmd.Flags(), groupShow}
+	show.text(&d.format, "output", "o", render.Table, "FORMAT",
+		"format: table, wide, json, jsonl, csv, tsv, pytcpprocess")
+	show.text(&d.fields, "fields", "", "", "NAME,…", "show these fields, +NAME one more")
+	show.text(&d.sort, "sort", "", "", "NAME,…", "order by these fields, -NAME downwards")
+	show.text(&d.template, "template", "", "", "TEXT", "write each session by a Go text/template")
+	show.boolean(&d.noHeader, "no-header", "H", "no titles of columns")
+	show.boolean(&d.resolve, "resolve", "", "names of remote hosts (by DNS) and services")
+	show.duration(&d.within, "resolve-time", "", resolveTime, "stop asking for names after this time")
+	complete(cmd, "output", completeWords(outputFormats()...))
+	complete(cmd, "fields", completeFields("+"))
+	complete(cmd, "sort", completeFields("-"))
+}
+
+// outputFormats are the values of -o. A template has a flag of its own.
+func outputFormats() []string {
+	return slices.DeleteFunc(render.Formats(), func(f string) bool { return f == render.Template })
+}
+
+// settle checks the flags and makes the renderer's options of them.
+func (d *display) settle(cmd *cobra.Command, sh *shell) error {
+	if err := d.settleFormat(cmd); err != nil {
+		return err
+	}
+	mode, err := colorMode(cmd)
+	if err != nil {
+		return err
+	}
+	d.shape = render.Options{
+		Width:    sh.width(),
+		Color:    sh.colored(mode, sh.out),
+		NoHeader: d.noHeader,
+		Template: d.template,
+		Workers:  min(runtime.GOMAXPROCS(0)-1, maxEncoders),
+	}
+	if d.shape.Fields, err = d.chosenFields(); err != nil {
+		return err
+	}
+	if d.sortBy, err = sortFields(d.sort); err != nil {
+		return err
+	}
+	return d.settleNames()
+}
+
+func (d *display) settleFormat(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("template") {
+		if cmd.Flags().Changed("output") {
+			return usagef("--template and --output exclude each other")
+		}
+		d.format = render.Template
+		return nil
+	}
+	if !slices.Contains(outputFormats(), d.format) {
+		return unknownFormat(d.format, outputFormats()...)
+	}
+	return nil
+}
+
+func (d *display) settleNames() error {
+	if !d.resolve {
+		return nil
+	}
+	if !d.forPerson() {
+		return whose.WithHint(usagef("--resolve: format %s shows no names", d.format),
+			"names are shown by table and wide")
+	}
+	d.names = newResolver(d.within)
+	d.shape.HostName = func(a netip.Addr) string { return d.names.host(a) }
+	d.shape.ServiceName = func(port uint16, p whose.Proto) string { return d.names.service(p, port) }
+	return nil
+}
+
+// chosenFields reads --fields. Where every name has a plus, they are added to
+// what the format shows by itself.
+func (d *display) chosenFields() ([]*whose.Field, error) {
+	if d.fields == "" {
+		return nil, nil
+	}
+	if d.format == render.Template || d.format == render.PyTCPProcess {
+		return nil, usagef("--fields: %s takes no fields", d.format)
+	}
+	var fields []*whose.Field
+	for i, name := range strings.Split(d.fields, ",") {
+		bare, plus := strings.CutPrefix(strings.TrimSpace(name), "+")
+		if plus && i == 0 {
+			fields = d.usualFields()
+		}
+		f, err := fieldByName("fields", bare)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(fields, f) {
+			fields = append(fields, f)
+		}
+	}
+	return fields, nil
+}
+
+// usualFields are those that a field is added to. A table made of single fields
+// would be too wide with all that its usual columns show.
+func (d *display) usualFields() []*whose.Field {
+	if !d.forPerson() {
+		return slices.Clone(render.DefaultFields(d.format))
+	}
+	var fields []*whose.Field
+	for _, name := range []string{"proto", "state", "local_addr", "local_port", "remote_addr", "remote_port", "comm", "pid"} {
+		fields = append(fields, whose.FieldByName(name))
+	}
+	return fields
+}
+
+// sortFields reads --sort.
+func sortFields(list string) ([]string, error) {
+	if list == "" {
+		return nil, nil
+	}
+	names := strings.Split(list, ",")
+	for i, name := range names {
+		bare, down := strings.CutPrefix(strings.TrimSpace(name), "-")
+		f, err := fieldByName("sort", bare)
+		if err != nil {
+			return nil, err
+		}
+		names[i] = f.Name
+		if down {
+			names[i] = "-" + f.Name
+		}
+	}
+	return names, nil
+}
+
+// needs is what has to be collected for what is shown.
+func (d *display) needs() whose.Needs { return render.Needs(d.format, d.shape) }
+
+// forPerson reports whether the format is made for a person.
+func (d *display) forPerson() bool { return d.format == render.Table || d.format == render.Wide }
+
+// failed is the error of a renderer: the writer's, or that of a template that
+// asks for what a session has not.
+func (d *display) failed(err error) error {
+	var exec template.ExecError
+	switch {
+	case isCollectError(err):
+		return err
+	case errors.As(err, &exec):
+		return &usageError{err}
+	}
+	return writeError(err)
+}

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+)
+
+// A doctor is the job of whose doctor.
+type doctor struct {
+	sh           *shell
+	format, proc string
+	strict       bool
+}
+
+func newDoctor(sh *shell) *cobra.Command {
+	d := &doctor{sh: sh}
+	cmd := &cobra.Command{
+		Use:   "doctor [flags]",
+		Short: "say what works on this host, what does not, and why",
+		Long: `Try every way to ask the kernel and say which works here for you, how long it takes,
+what it cannot see and what can be done about it. Says also which source is taken by itself and
+why, what is pinned and who may read it, and which privileges are missing.
+
+The exit status is 0 if sessions can be listed and 3 if they cannot; with --strict it is 4 if
+something cannot be seen.`,
+		Example: "whose doctor\tfor yourself\n" +
+			"sudo -u zabbix whose doctor\tfor the agent\n" +
+			"whose doctor --strict -o json\tfor a program",
+		Args: noArgs,
+		RunE: d.run,
+	}
+	flagGroup{cmd.Flags(), groupShow}.text(&d.format, "output", "o", "text", "FORMAT", "format: text, json")
+	how := flagGroup{cmd.Flags(), groupHow}
+	how.text(&d.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
+	how.boolean(&d.strict, "strict", "", "exit with 4 if something could not be seen")
+	complete(cmd, "output", completeWords("text", "json"))
+	completeDir(cmd, "proc")
+	return cmd
+}
+
+func (d *doctor) run(cmd *cobra.Command, _ []string) error {
+	if d.format != "text" && d.format != "json" {
+		return unknownFormat(d.format, "text", "json")
+	}
+	dir, err := cmd.Flags().GetString("pin-dir")
+	if err != nil {
+		return err
+	}
+	diagnosis := collect.Diagnose(cmd.Context(), &collect.Options{PinDir: dir, Proc: d.proc})
+	if d.format == "json" {
+		err = printJSON(d.sh.out, newDoctorReport(diagnosis))
+	} else {
+		err = d.print(diagnosis)
+	}
+	if err == nil {
+		err = d.verdict(cmd.Context(), diagnosis)
+	}
+	return err
+}
+
+// verdict is the exit status.
+func (d *doctor) verdict(ctx context.Context, g *collect.Diagnosis) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case g.Auto == "":
+		return statusError(exitFailed)
+	case d.strict && len(g.Coverage.Gaps) > 0:
+		return statusError(exitPartial)
+	}
+	return nil
+}
+
+// print writes the report for a person.
+func (d *doctor) print(g *collect.Diagnosis) error {
+	width := d.sh.width()
+	if width == 0 {
+		width = helpMaxWidth
+	}
+	var text bytes.Buffer
+	p := helpPrinter{w: &text, width: max(width, helpMinWidth)}
+	p.text(0, fmt.Sprintf("%s on %s %s, as %s, %s open files.",
+		buildVersion().short(), systemName(g.OS), printable(g.Kernel), whoami(g.UID), known(g.OpenFiles)))
+	p.head("Answer")
+	p.text(2, answerText(g))
+	p.head("Sources")
+	p.rows(sourceRows(g))
+	p.head("Pinned iterators")
+	p.rows(pinRows(&g.Pin))
+	p.head("Privileges")
+	p.rows(capabilityRows(g.Capabilities))
+	_, err := d.sh.out.Write(text.Bytes())
+	return writeError(err)
+}
+
+// answerText says what a listing would give.
+func answerText(g *collect.Diagnosis) string {
+	if g.Auto == "" {
+		return "No source works here: whose cannot list anything. The reasons are below."
+	}
+	c := &g.Coverage
+	text := fmt.Sprintf("By itself whose takes %s: %s.\n\n%s.", g.Auto, g.Why, sentenceOf(c))
+	if missing := hidden(c); missing != "" {
+		return text + "\n\nNot seen: " + missing + "."
+	}
+	return text + "\n\nNothing is hidden from you."
+}
+
+// sentenceOf says what was seen: "340 sessions, 300 with owners, in 3 network
+// namespaces and 120 processes, in 12 ms".
+func sentenceOf(c *whose.Coverage) string {
+	text := plural(c.Sessions, "session", "sessions")
+	if c.OwnersAsked {
+		text += fmt.Sprintf(", %d with owners", c.Owned)
+	}
+	if c.Namespaces > 0 {
+		text += ", " + plural(c.Namespaces, "network namespace", "network namespaces")
+	}
+	if c.Processes > 0 {
+		text += ", " + plural(c.Processes, "process", "processes") + " looked into"
+	}
+	return text + ", in " + brief(c.Duration)
+}
+
+// sourceRows tells of each source whether it works.
+func sourceRows(g *collect.Diagnosis) []row {
+	var rows []row
+	for _, s := range g.Sources {
+		says := ""
+		switch {
+		case s.Err != nil:
+			says = "no: " + printable(s.Err.Error())
+			if hint := whose.Hint(s.Err); hint != "" {
+				says += "; " + printable(hint)
+			}
+		default:
+			says = fmt.Sprintf("works: %s, opened in %s", sentenceOf(&s.Coverage), brief(s.Open))
+			if missing := hidden(&s.Coverage); missing != "" {
+				says += "; not seen: " + missing
+			}
+		}
+		rows = append(rows, row{s.Name, says})
+	}
+	return rows
+}
+
+func capabilityRows(all []collect.Capability) []row {
+	var rows []row
+	for _, c := range all {
+		held := "missing"
+		if c.Held {
+			held = "held"
+		}
+		rows = append(rows, row{c.Name, fmt.Sprintf("%-7s  %s", held, c.For)})
+	}
+	return rows
+}
+
+// brief is a duration in three digits or so.
+func brief(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(time.Microsecond).String()
+}
+
+func whoami(uid int) string {
+	if uid == 0 {
+		return "root"
+	}
+	return fmt.Sprintf("uid %d", uid)
+}
+
+func systemName(os string) string {
+	if os == "linux" {
+		return "Linux"
+	}
+	return os
+}
+
+func known(n int) string {
+	if n == 0 {
+		return "an unknown number of"
+	}
+	return fmt.Sprint(n)
+}
+
+// A doctorReport is the diagnosis as JSON.
+type doctorReport struct {
+	Version      buildInfo          `json:"version"`
+	OS           string             `json:"os"`
+	Kernel       string             `json:"kernel"`
+	UID          int                `json:"uid"`
+	OpenFiles    int                `json:"open_files"`
+	Auto         string             `json:"auto"`
+	Why          string             `json:"why"`
+	Partial      []string           `json:"partial"`
+	Hint         string             `json:"hint,omitempty"`
+	Sources      []doctorSource     `json:"sources"`
+	Pin          doctorPin          `json:"pin"`
+	Capabilities []doctorCapability `json:"capabilities"`
+}
+
+type doctorSource struct {
+	Name     string   `json:"name"`
+	Works    bool     `json:"works"`
+	Error    string   `json:"error,omitempty"`
+	Hint     string   `json:"hint,omitempty"`
+	Sessions int      `json:"sessions"`
+	Owned    int      `json:"owned"`
+	Partial  []string `json:"partial"`
+	OpenMS   float64  `json:"open_ms"`
+	ReadMS   float64  `json:"read_ms"`
+}
+
+type doctorCapability struct {
+	Name string `json:"name"`
+	Held bool   `json:"held"`
+	For  string `json:"for"`
+}
+
+func newDoctorReport(g *collect.Diagnosis) doctorReport {
+	r := doctorReport{
+		Version: buildVersion(), OS: g.OS, Kernel: g.Kernel, UID: g.UID, OpenFiles: g.OpenFiles,
+		Auto: g.Auto, Why: g.Why, Partial: gapList(&g.Coverage), Hint: hintOf(&g.Coverage),
+		Sources: []doctorSource{}, Pin: newDoctorPin(&g.Pin), Capabilities: []doctorCapability{},
+	}
+	for _, s := range g.Sources {
+		d := doctorSource{
+			Name: s.Name, Works: s.Err == nil, Hint: whose.Hint(s.Err),
+			Sessions: s.Coverage.Sessions, Owned: s.Coverage.Owned, Partial: gapList(&s.Coverage),
+			OpenMS: milliseconds(s.Open), ReadMS: milliseconds(s.Read),
+		}
+		if s.Err != nil {
+			d.Error = s.Err.Error()
+		}
+		r.Sources = append(r.Sources, d)
+	}
+	for _, c := range g.Capabilities {
+		r.Capabilities = append(r.Capabilities, doctorCapability(c))
+	}
+	return r
+}
+
+func gapList(c *whose.Coverage) []string {
+	list := []string{}
+	for _, g := range c.Gaps {
+		list = append(list, g.String())
+	}
+	return list
+}
+
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(time.Microsecond)) / float64(time.Millisecond)
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/mattn/go-runewidth"
+	"github.com/spf13/pflag"
+)
+
+// A flagGroup defines flags that belong together in --help and the man page.
+type flagGroup struct {
+	set  *pflag.FlagSet
+	name string
+}
+
+// The groups, in the order in which they are shown.
+const (
+	groupWhich = "Which sessions"
+	groupShow  = "How they are shown"
+	groupHow   = "How they are collected"
+	groupOther = "Other"
+)
+
+// Annotations of a flag: its group, and the word for its value.
+const (
+	annotationGroup = "group"
+	annotationValue = "value"
+)
+
+func (g flagGroup) boolean(p *bool, name, short, usage string) {
+	g.set.BoolVarP(p, name, short, false, usage)
+	g.mark(name, "")
+}
+
+func (g flagGroup) text(p *string, name, short, preset, value, usage string) {
+	g.set.StringVarP(p, name, short, preset, usage)
+	g.mark(name, value)
+}
+
+func (g flagGroup) number(p *int, name, short, value, usage string) {
+	g.set.IntVarP(p, name, short, 0, usage)
+	g.mark(name, value)
+}
+
+func (g flagGroup) duration(p *time.Duration, name, short string, preset time.Duration, usage string) {
+	*p = preset
+	g.set.VarP((*seconds)(p), name, short, usage)
+	g.mark(name, "TIME")
+}
+
+// mark notes group and value, and keeps the flags in the order in which they
+// were defined.
+func (g flagGroup) mark(name, value string) {
+	g.set.SortFlags = false
+	f := g.set.Lookup(name)
+	f.Annotations = map[string][]string{annotationGroup: {g.name}}
+	if value != "" {
+		f.Annotations[annotationValue] = []string{value}
+	}
+}
+
+// seconds is a flag that holds a span of time. A bare number means seconds.
+type seconds time.Duration
+
+var errTime = errors.New("want a time such as 500ms, 2s or 1m")
+
+// Set parses "2s", "500ms" or "2".
+func (s *seconds) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if n, bad := strconv.ParseFloat(text, 64); bad == nil {
+		d, err = time.ParseDuration(strconv.FormatFloat(n, 'f', -1, 64) + "s")
+	}
+	if err != nil || d < 0 {
+		return errTime
+	}
+	*s = seconds(d)
+	return nil
+}
+
+// String returns the time as it may be typed, empty for none.
+func (s *seconds) String() string {
+	if *s == 0 {
+		return ""
+	}
+	return time.Duration(*s).String()
+}
+
+// Type is the word for the value in --help.
+func (s *seconds) Type() string { return "TIME" }
+
+// cutTo shortens text to at most width columns; 0 is no bound.
+func cutTo(text string, width int) string {
+	if width <= 0 {
+		return text
+	}
+	return runewidth.Truncate(text, width, "…")
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/render"
+)
+
+// A list is the main job: the sessions that a question asks for, shown.
+type list struct {
+	sh *shell
+	question
+	display
+	every   time.Duration
+	quiet   bool
+	version bool
+	// commands are the names of the subcommands.
+	commands []string
+}
+
+// outputBuffer is how much is written at once.
+const outputBuffer = 64 << 10
+
+func newList(sh *shell) *cobra.Command {
+	l := &list{sh: sh}
+	cmd := &cobra.Command{
+		Use:   "whose [flags] [filter…]",
+		Short: "list the TCP and UDP sessions of this host and the processes that own them",
+		Long: "List the TCP and UDP sessions of this host, in all its network namespaces, " +
+			"and the processes that own them.",
+		Example: "whose\tevery session, listeners first\n" +
+			"whose -l\twho listens, and on what\n" +
+			"whose :443\twho is on port 443, at either end\n" +
+			"whose nginx and not remote 10.0.0.0/8\twho from elsewhere talks to nginx\n" +
+			"whose -o jsonl state close_wait\tfor a program: one session a line",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeFilter,
+		RunE:              l.run,
+	}
+	l.question.addFlags(cmd)
+	l.display.addFlags(cmd)
+	show := flagGroup{cmd.Flags(), groupShow}
+	show.duration(&l.every, "watch", "", 0, "show it again and again, every 2s for example")
+	show.boolean(&l.quiet, "quiet", "q", "show nothing: only the exit status tells")
+	flagGroup{cmd.Flags(), groupOther}.boolean(&l.version, "version", "V", "the version")
+	return cmd
+}
+
+func (l *list) run(cmd *cobra.Command, words []string) error {
+	if l.version {
+		_, err := fmt.Fprintln(l.sh.out, buildVersion())
+		return writeError(err)
+	}
+	opts, err := l.question.options(cmd, words)
+	if err != nil {
+		return err
+	}
+	if err := l.display.settle(cmd, l.sh); err != nil {
+		return err
+	}
+	opts.Sort = l.sortBy
+	for _, c := range cmd.Commands() {
+		l.commands = append(l.commands, c.Name())
+	}
+	c := collect.Open()
+	defer c.Close()
+	switch {
+	case l.quiet:
+		return l.ask(cmd.Context(), c, opts)
+	case l.every > 0:
+		return l.watch(cmd.Context(), c, opts)
+	}
+	return l.once(cmd.Context(), c, opts)
+}
+
+// once collects and shows the sessions one time.
+func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
+	want(opts, l.needs())
+	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
+	r, err := render.New(l.format, out, l.shape)
+	if err != nil {
+		return &usageError{err}
+	}
+	shown, err := feed(r, l.sessions(ctx, c, opts))
+	if err != nil {
+		discard(r)
+		return l.failed(err)
+	}
+	if shown == 0 && l.forPerson() && isTerminal(l.sh.out) {
+		discard(r)
+		l.nothing()
+		return l.conclude(l.sh, shown, opts.Coverage)
+	}
+	if err := r.Close(opts.Coverage); err != nil {
+		return l.failed(err)
+	}
+	if err := out.Flush(); err != nil {
+		return writeError(err)
+	}
+	return l.conclude(l.sh, shown, opts.Coverage)
+}
+
+// ask collects no more than is needed to know whether there is any session.
+func (l *list) ask(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
+	opts.Sort, opts.FirstOwner = nil, true
+	want(opts, 0)
+	found := 0
+	for _, err := range c.Sessions(ctx, opts) {
+		if err != nil {
+			return collectError(err)
+		}
+		found++
+		break
+	}
+	if l.strict && len(opts.Coverage.Gaps) > 0 {
+		return statusError(exitPartial)
+	}
+	return status(found)
+}
+
+// sessions makes one collection. With names to resolve it is made in full
+// first, so that all names are asked for at once.
+func (l *list) sessions(ctx context.Context, c *collect.Collector, opts *collect.Options) iter.Seq2[whose.Session, error] {
+	if l.names == nil {
+		return c.Sessions(ctx, opts)
+	}
+	return func(yield func(whose.Session, error) bool) {
+		all, err := c.Append(ctx, nil, opts)
+		if err != nil {
+			yield(whose.Session{}, err)
+			return
+		}
+		l.names.learn(ctx, all)
+		for i := range all {
+			if !yield(all[i], nil) {
+				return
+			}
+		}
+	}
+}
+
+// nothing tells a person that nothing matched, and what was meant perhaps.
+func (l *list) nothing() {
+	if l.typed == "" {
+		l.sh.remark("no session")
+		return
+	}
+	l.sh.remark("no session matches: %s", l.typed)
+	if name := nearest(l.typed, l.commands); name != "" {
+		l.sh.remark("hint: did you mean the command whose %s?", name)
+	}
+}
+
+// feed gives all sessions to a renderer and counts them.
+func feed(r render.Renderer, sessions iter.Seq2[whose.Session, error]) (int, error) {
+	n := 0
+	for s, err := range sessions {
+		if err != nil {
+			return n, collectError(err)
+		}
+		if err := r.Session(&s); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// discard ends a renderer whose output is not wanted any more. What it still
+// writes stays in a buffer that is not flushed, so its error says nothing.
+func discard(r render.Renderer) { _ = r.Close(nil) }

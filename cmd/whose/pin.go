@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os/user"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+)
+
+// aboutPin is also what the man page says of who should be given the pin.
+const aboutPin = `Load the BPF iterators once and pin them as files, so that others can ask the
+kernel through them without any privilege, and without starting a BPF program of their own.
+Needs root, or CAP_BPF and CAP_PERFMON and permission to write the directory. Iterators that
+are there already are replaced in one step; a command that reads at that moment gets the old
+or the new ones. The pin lasts until whose unpin or until the host goes down: the unit
+whose-pin.service sets it at each boot.
+
+Who may read these files learns, at any time and of the whole host: every TCP and UDP session
+of all users, of all containers and of all network namespaces, its addresses, ports, state and
+queues, and the names, process ids and descriptors of all processes that hold it. This is what
+ss -tunap shows to root in every namespace. It is not the data that is sent, no command line
+and no environment. So give the pin to those who may know who talks to whom: a monitoring
+agent, administrators; not to every user of a shared host. Without --group only root may read
+it.`
+
+// The modes of a pin, where --mode does not say.
+const (
+	modeOwner = fs.FileMode(0o400)
+	modeGroup = fs.FileMode(0o440)
+)
+
+func newPin(sh *shell) *cobra.Command {
+	var group, mode string
+	var mount bool
+	cmd := &cobra.Command{
+		Use:   "pin [flags]",
+		Short: "let a group list every session without privilege",
+		Long:  aboutPin,
+		Example: "sudo whose pin --group whose\tlet the members of the group whose list everything\n" +
+			"sudo whose pin\tlet only root, but start faster\n" +
+			"sudo usermod -aG whose zabbix\tthen give the agent the group",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts, err := pinOptions(cmd, group, mode)
+			if err != nil {
+				return err
+			}
+			opts.MountBPFFS = mount
+			if err := collect.Pin(opts); err != nil {
+				return err
+			}
+			sh.remark("pinned in %s, %s", opts.Dir, readers(opts, group))
+			return nil
+		},
+	}
+	flags := flagGroup{cmd.Flags(), groupShow}
+	flags.text(&group, "group", "", "", "GROUP", "let the members of this group read, too")
+	flags.text(&mode, "mode", "", "", "MODE", "permissions in octal; else 0400, or 0440 with --group")
+	flags.boolean(&mount, "mount", "", "mount bpffs if it is not mounted")
+	complete(cmd, "group", completeGroups)
+	return cmd
+}
+
+// pinOptions reads the flags.
+func pinOptions(cmd *cobra.Command, group, mode string) (collect.PinOptions, error) {
+	opts := collect.PinOptions{GID: -1, Mode: modeOwner}
+	var err error
+	if opts.Dir, err = cmd.Flags().GetString("pin-dir"); err != nil {
+		return opts, err
+	}
+	if group != "" {
+		if opts.GID, err = groupID(group); err != nil {
+			return opts, err
+		}
+		opts.Mode = modeGroup
+	}
+	if mode == "" {
+		return opts, nil
+	}
+	bits, err := strconv.ParseUint(mode, 8, 16)
+	if err != nil || fs.FileMode(bits)&^fs.ModePerm != 0 {
+		return opts, usagef("--mode: want permissions in octal such as 0440, got %q", mode)
+	}
+	opts.Mode = fs.FileMode(bits)
+	return opts, nil
+}
+
+// groupID finds a group by its name or number.
+func groupID(group string) (int, error) {
+	if id, err := strconv.ParseUint(group, 10, 31); err == nil {
+		return int(id), nil
+	}
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return 0, whose.WithHint(usagef("--group: no group %q on this host", group),
+			"make it first: groupadd --system %s", group)
+	}
+	id, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return 0, fmt.Errorf("group %s: %w", group, err)
+	}
+	return id, nil
+}
+
+// readers says who may read now.
+func readers(opts collect.PinOptions, group string) string {
+	switch {
+	case opts.Mode&0o004 != 0:
+		return "readable by every user of this host"
+	case opts.Mode&0o040 != 0 && group != "":
+		return "readable by root and the group " + group
+	}
+	return "readable by root"
+}

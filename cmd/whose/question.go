@@ -1,0 +1,149 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// A question is what the listing and count ask for: which sessions, and from
+// where. Its flags are the same for both.
+type question struct {
+	tcp, udp, ipv4, ipv6        bool
+	listening, established, all bool
+	numeric, processes          bool // accepted for the hand that is used to ss
+	netns, source, proc         string
+	timeout                     time.Duration
+	strict, oneOwner            bool
+	where                       filter.Expr
+	typed                       string
+}
+
+// addFlags defines the flags of the question.
+func (q *question) addFlags(cmd *cobra.Command) {
+	which := flagGroup{cmd.Flags(), groupWhich}
+	which.boolean(&q.tcp, "tcp", "t", "TCP and MPTCP")
+	which.boolean(&q.udp, "udp", "u", "UDP and UDP-Lite")
+	which.boolean(&q.ipv4, "ipv4", "4", "IPv4 sockets")
+	which.boolean(&q.ipv6, "ipv6", "6", "IPv6 sockets, those that carry IPv4 too")
+	which.boolean(&q.listening, "listening", "l", "listeners: LISTEN and, for UDP, UNCONN")
+	which.boolean(&q.established, "established", "e", "ESTABLISHED; with -l both")
+	which.boolean(&q.all, "all", "a", "every state")
+	which.boolean(&q.numeric, "numeric", "n", "accepted and needless: numbers are the default")
+	which.boolean(&q.processes, "processes", "p", "accepted and needless: owners are shown anyway")
+	which.text(&q.netns, "netns", "N", "all", "NETNS", "one network namespace: self, a name or an inode")
+
+	how := flagGroup{cmd.Flags(), groupHow}
+	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
+	how.text(&q.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
+	how.boolean(&q.oneOwner, "one-owner", "", "one owner of each session is enough")
+	how.duration(&q.timeout, "timeout", "", 0, "give what there is after this time")
+	how.boolean(&q.strict, "strict", "", "exit with 4 if something could not be seen")
+
+	complete(cmd, "netns", completeNetNS)
+	complete(cmd, "source", completeWords("auto", "bpf", "netlink", "procfs"))
+	completeDir(cmd, "proc")
+}
+
+// options turns flags and filter words into what the collector is asked.
+func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options, error) {
+	where, typed, err := parseFilter(words)
+	if err != nil {
+		return nil, err
+	}
+	q.where, q.typed = where, typed
+	switch q.source {
+	case "auto", "bpf", "netlink", "procfs":
+	default:
+		return nil, whose.WithHint(usagef("--source: unknown source %q", q.source),
+			"the sources are auto, bpf, netlink and procfs; whose doctor shows which work here")
+	}
+	pinDir, err := cmd.Flags().GetString("pin-dir")
+	if err != nil {
+		return nil, err
+	}
+	return &collect.Options{
+		Filter:   where,
+		Protos:   q.protos(),
+		Families: q.families(),
+		States:   q.states(),
+		NetNS:    q.netns,
+		Source:   q.source,
+		Proc:     q.proc,
+		PinDir:   pinDir,
+		Timeout:  q.timeout,
+
+		FirstOwner: q.oneOwner,
+		Coverage:   new(whose.Coverage),
+	}, nil
+}
+
+// protos returns the protocols that -t and -u ask for. What is a kind of TCP
+// to the one who types counts as TCP, and likewise for UDP.
+func (q *question) protos() whose.Set {
+	var s whose.Set
+	if q.tcp {
+		s |= whose.SetOf(whose.TCP, whose.MPTCP)
+	}
+	if q.udp {
+		s |= whose.SetOf(whose.UDP, whose.UDPLite)
+	}
+	return s
+}
+
+func (q *question) families() whose.Set {
+	var s whose.Set
+	if q.ipv4 {
+		s |= whose.SetOf(whose.IPv4)
+	}
+	if q.ipv6 {
+		s |= whose.SetOf(whose.IPv6)
+	}
+	return s
+}
+
+// states returns the states that -l, -e and -a ask for; none of them leaves
+// the choice to the collector, which knows the filter too.
+func (q *question) states() whose.Set {
+	if q.all {
+		return whose.AllStates
+	}
+	var s whose.Set
+	if q.listening {
+		s |= whose.SetOf(whose.Listen, whose.Unconn)
+	}
+	if q.established {
+		s |= whose.SetOf(whose.Established)
+	}
+	return s
+}
+
+// conclude says what was not seen and returns the command's end.
+func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
+	if q.strict {
+		if err := c.Err(); err != nil {
+			return whose.WithHint(err, "%s", hintOf(c))
+		}
+	}
+	if text := hidden(c); text != "" {
+		sh.remark("%s", text)
+	}
+	return status(shown)
+}
+
+// want asks the collector for facts; none of them are the bare sockets.
+func want(opts *collect.Options, needs whose.Needs) {
+	opts.Needs, opts.BareSockets = needs, needs == 0
+}
+
+// status is the end of a command that looked for sessions.
+func status(found int) error {
+	if found == 0 {
+		return statusError(exitNothing)
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package main
+
+// How a command says that something went wrong.
+//
+//  1. An error is one line on stderr, "whose: error: ", operation first, then
+//     what the system said. Where the user can do something about it, a line
+//     "whose: hint: " follows. Nothing else is ever written about an error.
+//  2. What the user typed wrong is shown with a caret below it.
+//  3. Text that is not ours (a filter, a file name, a process) is made safe.
+//  4. A reader that went away and Ctrl-C are not errors and say nothing.
+//  5. Remarks that are no errors ("whose: 12 of 340 processes …") are written
+//     only where stderr is a terminal.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/render"
+)
+
+// The exit statuses.
+const (
+	// exitFound: at least one session matched, or the command did its work.
+	exitFound = 0
+	// exitNothing: no session matched.
+	exitNothing = 1
+	// exitUsage: a flag, filter, field, format or template that is not right.
+	exitUsage = 2
+	// exitFailed: the sessions could not be collected, or the output not written.
+	exitFailed = 3
+	// exitPartial: with --strict, something could not be seen.
+	exitPartial = 4
+	// exitInterrupted: stopped by Ctrl-C, as a shell counts it.
+	exitInterrupted = 128 + 2
+	// exitPipe: the reader of the output went away, as a shell counts it.
+	exitPipe = 128 + 13
+)
+
+// A statusError ends the command with a status and without a word.
+type statusError int
+
+// Error is never shown.
+func (e statusError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// A usageError says that the command line is wrong.
+type usageError struct{ err error }
+
+// Error is that of the cause.
+func (e *usageError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *usageError) Unwrap() error { return e.err }
+
+// usagef makes a usageError.
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// writeError is the error of writing the output.
+func writeError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("write output: %w", err)
+}
+
+// report says on stderr what err is about and returns the exit status.
+func (sh *shell) report(err error) int {
+	var status statusError
+	switch {
+	case err == nil:
+		return exitFound
+	case errors.As(err, &status):
+		return int(status)
+	case errors.Is(err, syscall.EPIPE):
+		return exitPipe
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	fmt.Fprintf(sh.err, "whose: error: %s\n", printable(err.Error()))
+	sh.showPlace(err)
+	if hint := whose.Hint(err); hint != "" {
+		fmt.Fprintf(sh.err, "whose: hint: %s\n", printable(hint))
+	}
+	var usage *usageError
+	var partial *whose.PartialError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &partial):
+		return exitPartial
+	}
+	return exitFailed
+}
+
+// showPlace shows where in the filter the mistake is.
+func (sh *shell) showPlace(err error) {
+	var syntax *filter.SyntaxError
+	if !errors.As(err, &syntax) {
+		return
+	}
+	for line := range strings.Lines(syntax.Caret()) {
+		fmt.Fprintf(sh.err, "    %s\n", strings.TrimRight(line, "\n"))
+	}
+}
+
+// printable makes text of others safe to write to a terminal.
+func printable(s string) string { return render.Safe(s) }
+
+// remark writes a line that is no error, where a person sees it.
+func (sh *shell) remark(format string, args ...any) {
+	if isTerminal(sh.err) {
+		fmt.Fprintf(sh.err, "whose: %s\n", printable(fmt.Sprintf(format, args...)))
+	}
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose/collect"
+)
+
+// newRoot makes the tree of commands. The root itself is the listing.
+func newRoot(sh *shell) *cobra.Command {
+	root := newList(sh)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.DisableAutoGenTag = true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
+
+	other := flagGroup{root.PersistentFlags(), groupOther}
+	other.text(new(string), "pin-dir", "", collect.DefaultPinDir, "DIR", "where pinned iterators are")
+	other.text(new(string), "color", "", colorAuto, "WHEN", "colours: auto, always, never")
+	other.boolean(new(bool), "help", "h", "this help")
+	completeDir(root, "pin-dir")
+	complete(root, "color", completeWords(colorAuto, colorAlways, colorNever))
+
+	root.AddCommand(newCount(sh), newFields(sh), newDoctor(sh), newPin(sh), newUnpin(),
+		newVersion(sh), newCompletion())
+	for _, c := range append(root.Commands(), root) {
+		c.DisableFlagsInUseLine = true // they stand in Use already, where there are any
+	}
+	setHelp(root, sh)
+	return root
+}
+
+// noArgs refuses arguments.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("whose %s takes no arguments, but got %q", cmd.Name(), args[0])
+	}
+	return nil
+}
+
+// colorMode returns the value of --color.
+func colorMode(cmd *cobra.Command) (string, error) {
+	mode, err := cmd.Flags().GetString("color")
+	if err != nil {
+		return "", err
+	}
+	switch mode {
+	case colorAuto, colorAlways, colorNever:
+		return mode, nil
+	}
+	return "", usagef("--color: want auto, always or never, got %q", mode)
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strconv"
+
+	"golang.org/x/term"
+)
+
+// A shell is what a command knows of the place it was started in. Tests make
+// their own.
+type shell struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+}
+
+// fallbackHeight is the height of a terminal that does not tell.
+const fallbackHeight = 24
+
+// isTerminal reports whether what is written to w is seen at a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// width returns how many columns the output has, 0 for no bound: COLUMNS
+// where it is set, else the terminal's width.
+func (sh *shell) width() int {
+	if n := sh.number("COLUMNS"); n > 0 {
+		return n
+	}
+	w, _ := sh.size()
+	return w
+}
+
+// height returns how many lines the terminal has.
+func (sh *shell) height() int {
+	if _, h := sh.size(); h > 0 {
+		return h
+	}
+	if n := sh.number("LINES"); n > 0 {
+		return n
+	}
+	return fallbackHeight
+}
+
+// size returns the terminal's size, zeros where the output is not a terminal
+// or does not tell.
+func (sh *shell) size() (w, h int) {
+	f, ok := sh.out.(*os.File)
+	if !ok {
+		return 0, 0
+	}
+	w, h, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return w, h
+}
+
+// number returns a variable that holds a number, 0 where it does not.
+func (sh *shell) number(name string) int {
+	n, err := strconv.Atoi(sh.getenv(name))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// The values of --color.
+const (
+	colorAuto   = "auto"
+	colorAlways = "always"
+	colorNever  = "never"
+)
+
+// colored decides whether w gets colours: with auto only a terminal that can
+// show them, and only if NO_COLOR (https://no-color.org) is not set.
+func (sh *shell) colored(mode string, w io.Writer) bool {
+	switch mode {
+	case colorAlways:
+		return true
+	case colorNever:
+		return false
+	}
+	return isTerminal(w) && sh.getenv("NO_COLOR") == "" && sh.getenv("TERM") != "dumb"
+}

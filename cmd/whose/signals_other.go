@@ -1,0 +1,11 @@
+//go:build !unix
+
+package main
+
+import "os"
+
+// stopSignals are the signals that end --watch.
+func stopSignals() []os.Signal { return []os.Signal{os.Interrupt} }
+
+// notifyResize does nothing: no signal tells of another size here.
+func notifyResize(chan<- os.Signal) {}

@@ -1,0 +1,86 @@
+package main
+
+// The texts that --help, the man page and docs/cli.md share and that are not
+// of one command.
+
+// filterWords is the filter language in a few lines.
+var filterWords = []row{
+	{":443", "port 443 on either side"},
+	{"nginx", "a process by its name"},
+	{"pid 812", "a process by its number"},
+	{"10.0.0.0/8", "an address or prefix on either side"},
+	{"FIELD VALUE", "any field (see whose fields), also with = != < > in ~"},
+	{"and or not ( )", "several of them; words side by side mean and"},
+}
+
+// exitShort is the line of exit statuses in --help.
+const exitShort = "0 found, 1 nothing matched, 2 usage, 3 could not collect, " +
+	"4 something was not seen and --strict was given."
+
+// exitStatuses say it at length.
+var exitStatuses = []row{
+	{"0", "At least one session matched; any other command did its work."},
+	{"1", "No session matched."},
+	{"2", "The command line is wrong: a flag, the filter, a field, a format or a template. " +
+		"The place is shown, with the nearest name that is right."},
+	{"3", "The sessions could not be collected, or the output could not be written."},
+	{"4", "With --strict: something could not be seen or attributed. What was seen has been written."},
+	{"130", "Stopped by Ctrl-C, as the shell counts it; 141 if the reader of the output went away."},
+}
+
+// environment says which variables matter.
+var environment = []row{
+	{"COLUMNS", "The width to fit the table to, in place of the terminal's."},
+	{"NO_COLOR", "If set and not empty, no colours unless --color always."},
+	{"TERM", "With the value dumb, no colours and no redrawing."},
+	{"GOGC, GOMEMLIMIT", "If set, the pace of the garbage collector is left to them."},
+}
+
+// files says which files matter.
+var files = []row{
+	{"/sys/fs/bpf/whose", "Where whose pin puts the iterators and where every command looks for them. " +
+		"Permission to read them is permission to list every session of the host."},
+	{"/etc/services", "The names of services, with --resolve."},
+}
+
+// wordNotes explain how words on the command line become a filter.
+const wordNotes = `The words after the flags are one filter expression, whether they are quoted
+together or not. Quote what the shell would take for itself: parentheses, < > ~ and *.
+
+A word that is also the name of a command, as the first word, is the command.
+To find a process of that name write "process count", or put -- in front of it.`
+
+// optionNotes say what does not fit beside a flag.
+var optionNotes = []row{
+	{"States", "By itself whose shows LISTEN, ESTABLISHED and UNCONN, or every state if the filter names one. " +
+		"-l and -e together show both; -a shows all whatever else is given."},
+	{"Protocols", "-t takes MPTCP for TCP, and -u takes UDP-Lite for UDP; the field proto tells them apart. " +
+		"Neither of them means both, as do -4 and -6. An IPv6 socket that carries IPv4 is of the family IPv6 " +
+		"and is shown with its IPv4 addresses."},
+	{"Network namespaces", "All that you may see, those without a process too. The name is that of ip netns, " +
+		"of the container in it or of a process that is in it."},
+	{"Order", "Listeners first, then by process, pid, protocol and local port, unless --sort is given."},
+	{"--fields", "NAME,NAME shows these and no others. With a + before the first name they are added to a " +
+		"list of the most wanted ones in a table, or to what the format shows by itself."},
+	{"--template", "Executed for each session. Its data are the fields by their names in JSON: {{.local_port}}, " +
+		"{{range .owners}}{{.comm}} {{.pid}} {{end}}. {{owners .owners}} writes them as the table does, " +
+		"{{endpoint .local_addr .local_port}} an address with its port, {{join \",\" .fds}} a list, {{json .}} JSON."},
+	{"-o json", "One object with the sessions and the coverage: what could not be seen, and why. " +
+		"-o jsonl writes one session a line and nothing else, -o pytcpprocess one object for each owner."},
+	{"--resolve", "Asks the resolver of this host for the names of all remote addresses at once and shows what " +
+		"is known when the time is up. Names are what the other side's DNS says. Tables only."},
+	{"--watch", "Redraws the table until Ctrl-C, as many sessions as there are lines; with -o jsonl writes " +
+		"every pass. A number without unit means seconds, here and with the other times."},
+	{"--one-owner", "Stops looking when every session has an owner, which is faster without bpf. " +
+		"A session may then have more owners than are named."},
+}
+
+// privileges say what whose needs.
+const privileges = `Without privilege, whose shows every session of the network namespaces that it can
+reach and the owners of your own processes, and says how many processes it could not look into.
+With a pinned iterator that you may read (see whose pin) it shows every session of every
+namespace with all its owners. As root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and
+CAP_SYS_ADMIN, it needs no pin for that. whose doctor says what works here and what is missing.`
+
+// seeAlso names the neighbours.
+const seeAlso = "ss(8), lsof(8), proc_net(5), sock_diag(7), bpf(2), ip-netns(8)"

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose/collect"
+)
+
+func newUnpin() *cobra.Command {
+	return &cobra.Command{
+		Use:   "unpin [flags]",
+		Short: "remove what pin has made",
+		Long: `Remove the pinned iterators. Who could list every session only through them cannot
+any more; the kernel frees the programs. It is no error if there are none.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := cmd.Flags().GetString("pin-dir")
+			if err != nil {
+				return err
+			}
+			return collect.Unpin(dir)
+		},
+	}
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// flagError is the error of a flag that is not right, with the flag that was
+// meant.
+func flagError(cmd *cobra.Command, err error) error {
+	usage := &usageError{err}
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return usage
+	}
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		if hint := fromElsewhere(unknown.GetSpecifiedName()); hint != "" {
+			return whose.WithHint(usage, "%s", hint)
+		}
+		return whose.WithHint(usage, "%s --help lists the flags", cmd.CommandPath())
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if name := nearest(unknown.GetSpecifiedName(), names); name != "" {
+		return whose.WithHint(usage, "did you mean --%s?", name)
+	}
+	return whose.WithHint(usage, "%s --help lists the flags", cmd.CommandPath())
+}
+
+// fromElsewhere says what to write for a flag that the hand knows from ss,
+// lsof or netstat and that means something else here, or nothing.
+func fromElsewhere(short string) string {
+	switch short {
+	case "i", "m":
+		return "what TCP measures: --fields +rtt,+retrans,+cong,+cwnd"
+	case "s":
+		return "for a summary: whose count"
+	case "x", "w", "0":
+		return "whose lists TCP and UDP only"
+	case "P":
+		return "ports are always numbers, unless --resolve is given"
+	case "c":
+		return "to see it change: --watch 2s"
+	case "r":
+		return "for names of remote hosts: --resolve"
+	}
+	return ""
+}
+
+// unknownFormat is the error of an -o that is not known.
+func unknownFormat(got string, known ...string) error {
+	err := usagef("--output: unknown format %q", got)
+	if name := nearest(got, known); name != "" {
+		return whose.WithHint(err, "did you mean %s? The formats are %s", name, strings.Join(known, ", "))
+	}
+	return whose.WithHint(err, "the formats are %s", strings.Join(known, ", "))
+}
+
+// fieldNames returns every name of every field.
+func fieldNames() []string {
+	var names []string
+	for _, f := range whose.Fields() {
+		names = append(append(names, f.Name), f.Aliases...)
+	}
+	return names
+}
+
+// fieldByName finds a field that a flag names.
+func fieldByName(flag, name string) (*whose.Field, error) {
+	if f := whose.FieldByName(name); f != nil {
+		return f, nil
+	}
+	err := usagef("--%s: unknown field %q", flag, name)
+	if name == "" {
+		return nil, whose.WithHint(usagef("--%s: a name is missing", flag), "whose fields lists them")
+	}
+	if near := nearest(name, fieldNames()); near != "" {
+		return nil, whose.WithHint(err, "did you mean %q?", near)
+	}
+	return nil, whose.WithHint(err, "whose fields lists them")
+}
