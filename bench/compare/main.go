@@ -86,6 +86,7 @@ func compare(o options) error {
 		return err
 	}
 	page := page{host: describeHost(ctx, p), when: time.Now(), took: map[string]stats{}}
+	page.note("Load average when it began: %s.", loadAverage())
 	bench := bench{opts: o, programs: p, room: room, tools: toolsOf(p, room.pins())}
 	bench.pin(ctx, &page)
 	for _, l := range chosen {

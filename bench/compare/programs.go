@@ -83,15 +83,15 @@ func build(ctx context.Context, dir string, args ...string) error {
 // describeHost says what was measured with what.
 func describeHost(ctx context.Context, p programs) []string {
 	lines := []string{"Kernel " + firstLine(ctx, "uname", "-r") + ", " + processor()}
-	for _, v := range [][]string{
-		{p.found["ss"], "-V"}, {p.found["lsof"], "-v"}, {p.found["netstat"], "--version"},
-		{p.whose, "version"}, {p.base, "version"},
+	for _, v := range []struct{ name, path, flag string }{
+		{"ss", p.found["ss"], "-V"}, {"lsof", p.found["lsof"], "-v"}, {"netstat", p.found["netstat"], "--version"},
+		{"whose", p.whose, "version"}, {"base", p.base, "version"},
 	} {
-		if v[0] == "" {
+		if v.path == "" {
 			continue
 		}
-		if line := firstLine(ctx, v...); line != "" {
-			lines = append(lines, filepath.Base(v[0])+": "+line)
+		if line := firstLine(ctx, v.path, v.flag); line != "" {
+			lines = append(lines, v.name+": "+line)
 		}
 	}
 	out, err := exec.CommandContext(ctx, "go", "version", "-m", p.gopsutil).Output()
@@ -136,4 +136,15 @@ func processor() string {
 		}
 	}
 	return fmt.Sprintf("%d x %s", n, name)
+}
+
+// loadAverage is the host's load in the last minute. Above the number of
+// processors other work has disturbed the wall times, though not the CPU times.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
 }
