@@ -465,6 +465,35 @@ func TestRead_SynRecv(t *testing.T) {
 	find("without the listener")
 }
 
+// TestRead_OnlyTimeWait leaves nothing but a TIME_WAIT in a namespace.
+func TestRead_OnlyTimeWait(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	var all []sock
+	in(t, ns, func(o *opener) {
+		l := o.socket(unix.AF_INET6, unix.SOCK_STREAM, 0)
+		o.bind(l, "[::1]:80")
+		o.listen(l, 1)
+		c := o.socket(unix.AF_INET6, unix.SOCK_STREAM, 0)
+		o.connect(c, netip.MustParseAddrPort("[::1]:80"))
+		a := o.accept(l)
+		o.check("shutdown", unix.Shutdown(c.fd, unix.SHUT_WR))
+		o.await(c, whose.FinWait2)
+		o.check("shutdown", unix.Shutdown(a.fd, unix.SHUT_WR))
+		o.await(a, whose.Close)
+		all = []sock{l, c, a}
+	})
+	for _, s := range all {
+		shut(t, s)
+	}
+	snap := read(t, ns, whose.Query{States: whose.SetOf(whose.TimeWait)})
+	if len(snap.Sockets) != 1 || snap.Sockets[0].State != whose.TimeWait || snap.Sockets[0].Inode != 0 {
+		t.Errorf("%+v, want one TIME_WAIT", snap.Sockets)
+	}
+	if snap = read(t, ns, whose.Query{States: whose.DefaultStates}); len(snap.Sockets) != 0 {
+		t.Errorf("default states: %+v, want none", snap.Sockets)
+	}
+}
+
 // shut closes a socket before the test ends.
 func shut(t testing.TB, s sock) {
 	t.Helper()
