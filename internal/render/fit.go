@@ -28,7 +28,13 @@ func fit(cols []*column, width int) []*column {
 	for _, c := range cols {
 		c.width, c.brief = c.natural, false
 	}
-	if width == 0 || lineWidth(cols) <= width {
+	if width == 0 {
+		for _, c := range cols {
+			c.width = min(c.natural, widestPadded)
+		}
+		return cols
+	}
+	if lineWidth(cols) <= width {
 		return cols
 	}
 	cols = drop(cols, width, luxury)
@@ -53,6 +59,10 @@ func (col *column) wish() int {
 	}
 	return col.natural
 }
+
+// widestPadded is how wide columns are aligned without a terminal. A cell wider
+// than that puts its own line out of line, and does not blow up all others.
+const widestPadded = 120
 
 // leastWidth is what no column is shortened below: "…:65535" and one more.
 const leastWidth = 8

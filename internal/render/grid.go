@@ -114,7 +114,7 @@ func (p *printer) put(i int, col *column, c *cell) {
 		c.text = col.briefly(c.text)
 		c.width = len(c.text)
 	}
-	if c.width > col.width && col.shorten != nil {
+	if p.opts.Width > 0 && c.width > col.width && col.shorten != nil {
 		p.short, c.width = col.shorten(p.short[:0], c.text, col.width)
 		c.text = p.short
 	}

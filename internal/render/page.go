@@ -8,14 +8,32 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// groupTexts introduce the groups of fields in the reference page.
-var groupTexts = map[whose.Group]struct{ name, title, text string }{
-	whose.OfSession: {"session", "Of the session", ""},
-	whose.OfOwner: {"owner", "Of each owner", "In JSON inside `owners`, a list with an object for each process that holds the session. " +
-		"In filters they hold if they hold for one of the owners."},
-	whose.OfPeer: {"peer", "Of the other end", "In JSON inside `peer`, a list with an object for each owner of the other end, " +
-		"present where that end is on this host and somebody holds it."},
-	whose.OfTCP: {"tcp", "Of TCP", "In JSON beside the fields of the session, where they were asked for. Only TCP sessions have them."},
+// groupName is the name of a group of fields in lists.
+func groupName(g whose.Group) string {
+	switch g {
+	case whose.OfOwner:
+		return "owner"
+	case whose.OfPeer:
+		return "peer"
+	case whose.OfTCP:
+		return "tcp"
+	}
+	return "session"
+}
+
+// groupText introduces a group of fields in the reference page.
+func groupText(g whose.Group) string {
+	switch g {
+	case whose.OfOwner:
+		return "## Of each owner\n\nIn JSON inside `owners`, a list with an object for each process that holds the session. " +
+			"In filters they hold if they hold for one of the owners.\n\n"
+	case whose.OfPeer:
+		return "## Of the other end\n\nIn JSON inside `peer`, a list with an object for each owner of the other end, " +
+			"present where that end is on this host and somebody holds it.\n\n"
+	case whose.OfTCP:
+		return "## Of TCP\n\nIn JSON beside the fields of the session, where they were asked for. Only TCP sessions have them.\n\n"
+	}
+	return "## Of the session\n\n"
 }
 
 // FieldsPage returns the reference page of all fields, in Markdown.
@@ -26,15 +44,11 @@ func FieldsPage() []byte {
 		"Every fact that `whose` tells has one name, used alike in `--fields`, in `--sort`, in `count --by`, " +
 		"in filters and as the key in JSON. A field that does not apply to a session, or is not known, " +
 		"is left out in JSON, an empty cell in CSV and TSV, and a `-` in tables.\n\n" +
-		"In JSON, numbers are numbers, durations are numbers of microseconds, points in time are RFC 3339 in UTC. " +
+		"In JSON, CSV and TSV durations are numbers of microseconds and points in time are RFC 3339 in UTC. In JSON numbers are numbers. " +
 		"The socket cookie is a 64-bit number: readers that keep numbers as floating point lose digits above 2^53. " +
 		"In CSV and TSV a field of the owners holds the values of all owners, parted by `;`.\n")
 	for _, group := range []whose.Group{whose.OfSession, whose.OfOwner, whose.OfPeer, whose.OfTCP} {
-		g := groupTexts[group]
-		fmt.Fprintf(&b, "\n## %s\n\n", g.title)
-		if g.text != "" {
-			b.WriteString(g.text + "\n\n")
-		}
+		b.WriteString("\n" + groupText(group))
 		b.WriteString("| name | other names | key in JSON | kind | meaning |\n|---|---|---|---|---|\n")
 		for _, f := range fieldsOf(whose.Fields(), group) {
 			fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | %s |\n",
@@ -86,7 +100,7 @@ func FieldList(w io.Writer, format string, opts Options) error {
 		for _, f := range whose.Fields() {
 			g.text(f.Name, strong)
 			g.text(strings.Join(f.Aliases, " "), faint)
-			g.text(groupTexts[f.Of].name, faint)
+			g.text(groupName(f.Of), faint)
 			g.text(kindText(f), plain)
 			g.text(f.Doc, plain)
 		}
@@ -105,7 +119,7 @@ func FieldList(w io.Writer, format string, opts Options) error {
 // fieldRow is what FieldList tells of a field, by key.
 func fieldRow(f *whose.Field) [7][2]string {
 	return [7][2]string{
-		{"name", f.Name}, {"aliases", strings.Join(f.Aliases, " ")}, {"of", groupTexts[f.Of].name},
+		{"name", f.Name}, {"aliases", strings.Join(f.Aliases, " ")}, {"of", groupName(f.Of)},
 		{"json_key", f.JSONKey()}, {"kind", f.Kind.String()}, {"unit", f.Unit}, {"meaning", f.Doc},
 	}
 }

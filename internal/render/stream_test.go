@@ -11,15 +11,12 @@ import (
 
 // Workers change nothing but the time.
 func TestStream_Workers(t *testing.T) {
-	sessions := randomSessions(20_000, 7)
+	sessions := randomSessions(alone+10*batchSize+1, 7)
 	for _, format := range []string{JSON, JSONL, CSV, TSV, PyTCPProcess} {
-		want := rendered(t, format, Options{}, sessions)
-		for _, workers := range []int{1, 2, 5} {
-			for _, n := range []int{0, 1, alone - 1, alone, alone + 1, alone + batchSize, len(sessions)} {
-				if n == len(sessions) && rendered(t, format, Options{Workers: workers}, sessions) != want {
-					t.Errorf("%s with %d workers differs from that without", format, workers)
-				}
-				if rendered(t, format, Options{Workers: workers}, sessions[:n]) != rendered(t, format, Options{}, sessions[:n]) {
+		for _, n := range []int{0, 1, alone - 1, alone, alone + 1, alone + batchSize, len(sessions)} {
+			want := rendered(t, format, Options{}, sessions[:n])
+			for _, workers := range []int{1, 3} {
+				if rendered(t, format, Options{Workers: workers}, sessions[:n]) != want {
 					t.Errorf("%s of %d sessions with %d workers differs from that without", format, n, workers)
 				}
 			}
@@ -46,13 +43,13 @@ func TestRenderer_WriteError(t *testing.T) {
 	sessions := randomSessions(1000, 3)
 	for _, format := range Formats() {
 		for _, workers := range []int{0, 2} {
-			for _, room := range []int{0, 1 << 20} {
+			for _, room := range []int{0, 1 << 18} {
 				r, err := New(format, &fullWriter{room}, Options{Workers: workers, Template: "{{.local_port}} some text to fill the buffer sooner"})
 				if err != nil {
 					t.Fatal(err)
 				}
 				var failed error
-				for i := 0; i < 100_000 && failed == nil; i++ {
+				for i := 0; i < 20_000 && failed == nil; i++ {
 					failed = r.Session(&sessions[i%len(sessions)])
 				}
 				closed := r.Close(nil)

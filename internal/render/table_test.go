@@ -196,6 +196,20 @@ func TestTable_Words(t *testing.T) {
 	}
 }
 
+// A long cell puts its own line out of line, not every line.
+func TestTable_LongCell(t *testing.T) {
+	p := process(1, "a")
+	p.Cmdline = strings.Repeat("x", maxText)
+	sessions := []whose.Session{
+		session(whose.TCP, whose.Listen, "0.0.0.0:1", "0.0.0.0:0", owners(p)...),
+		session(whose.TCP, whose.Listen, "0.0.0.0:2", "0.0.0.0:0", owners(process(2, "b"))...),
+	}
+	lines := strings.Split(rendered(t, Table, Options{Fields: fieldsNamed("cmdline pid")}, sessions), "\n")
+	if !strings.HasPrefix(lines[1], p.Cmdline) || len(lines[2]) > 2*widestPadded {
+		t.Errorf("lines of %d and %d bytes, want the first whole and the second short", len(lines[1]), len(lines[2]))
+	}
+}
+
 func FuzzTableWidth(f *testing.F) {
 	f.Add(uint64(1), 80)
 	f.Fuzz(func(t *testing.T, seed uint64, width int) {
