@@ -48,7 +48,7 @@ func (wk *worker) probe(dir int, pid, tid uint32) (int32, unix.Errno) {
 		case errno != unix.ENOENT:
 			return fd, errno
 		default:
-			if free++; free > 1+fd>>4 {
+			if free++; free > fd>>4 {
 				return fd + 1, 0
 			}
 		}
@@ -117,9 +117,6 @@ func (wk *worker) socket(inode uint64, pid uint32, fd int32) {
 func (wk *worker) heldNetNS(inode, pid, tid uint32, fd int32) {
 	if _, met := wk.known[inode]; met {
 		return
-	}
-	if wk.known == nil {
-		wk.known = make(map[uint32]netNS)
 	}
 	wk.known[inode] = netNS{}
 	wk.netns = append(wk.netns, whose.NetNSRef{Inode: inode, Path: wk.fdPath(pid, tid, fd)})

@@ -88,12 +88,6 @@ type closedNetNS struct {
 // findNetNS reads the namespaces of processes until none is left.
 func (wk *worker) findNetNS(p *pass) {
 	wk.pass = p
-	if wk.known == nil {
-		wk.known = make(map[uint32]netNS)
-	}
-	if wk.mnts == nil {
-		wk.mnts = make(map[uint32]uint32)
-	}
 	for !p.over() {
 		i := p.next.Add(1) - 1
 		if i >= int64(len(p.pids)) {
@@ -174,33 +168,32 @@ func (wk *worker) closedAt(dir int, pid uint32) {
 
 // netNSSet gathers namespaces by inode.
 type netNSSet struct {
-	fs      *FS
-	byInode map[uint32]whose.NetNSRef
-	devs    map[uint64]uint32 // the closed ones, with a process in each
-	blind   int               // processes of which nothing could be learned
-	mnts    map[uint32]uint32
-	thread  map[uint32]bool // TID is not a main thread
+	fs    *FS
+	in    map[uint32]netNS  // who is in a namespace
+	paths map[uint32]string // the mount that holds it
+	devs  map[uint64]uint32 // the closed ones, with a process in each
+	blind int               // processes of which nothing could be learned
+	mnts  map[uint32]uint32 // mount namespaces, with a process in each
 	// unreachable are those behind a mount that may hang.
 	unreachable map[uint32]bool
 }
 
 func newNetNSSet(f *FS) *netNSSet {
-	return &netNSSet{fs: f, byInode: map[uint32]whose.NetNSRef{}, unreachable: map[uint32]bool{},
-		devs: map[uint64]uint32{}, mnts: map[uint32]uint32{}, thread: map[uint32]bool{}}
+	return &netNSSet{fs: f, in: map[uint32]netNS{}, paths: map[uint32]string{},
+		devs: map[uint64]uint32{}, mnts: map[uint32]uint32{}, unreachable: map[uint32]bool{}}
+}
+
+// known reports whether there is a way into the namespace.
+func (s *netNSSet) known(inode uint32) bool {
+	_, in := s.in[inode]
+	return in || s.paths[inode] != ""
 }
 
 func (s *netNSSet) addWorker(wk *worker) {
 	for inode, ns := range wk.known {
-		old, met := s.byInode[inode]
-		if met && !better(ns, s.netNSOf(old)) {
-			continue
+		if old, met := s.in[inode]; !met || better(ns, old) {
+			s.in[inode] = ns
 		}
-		rel := pidPath(ns.tid, "ns/net")
-		if ns.tid != ns.pid {
-			rel = pidPath(ns.pid, "task/"+rel)
-		}
-		s.byInode[inode] = whose.NetNSRef{Inode: inode, TID: ns.tid, Path: s.fs.path(rel)}
-		s.thread[inode] = ns.tid != ns.pid
 	}
 	for _, c := range wk.closed {
 		if c.dev == 0 {
@@ -216,18 +209,21 @@ func (s *netNSSet) addWorker(wk *worker) {
 	}
 }
 
-func (s *netNSSet) netNSOf(ref whose.NetNSRef) netNS {
-	if s.thread[ref.Inode] {
-		return netNS{pid: 0, tid: ref.TID}
-	}
-	return netNS{pid: ref.TID, tid: ref.TID}
-}
-
 // refs returns the namespaces by inode.
 func (s *netNSSet) refs() []whose.NetNSRef {
-	refs := make([]whose.NetNSRef, 0, len(s.byInode))
-	for _, ref := range s.byInode {
-		refs = append(refs, ref)
+	refs := make([]whose.NetNSRef, 0, len(s.in))
+	for inode, path := range s.paths {
+		refs = append(refs, whose.NetNSRef{Inode: inode, TID: s.in[inode].tid, Path: path})
+	}
+	for inode, ns := range s.in {
+		if s.paths[inode] != "" {
+			continue
+		}
+		rel := pidPath(ns.pid, "ns/net")
+		if ns.tid != ns.pid {
+			rel = pidPath(ns.pid, "task/"+pidPath(ns.tid, "ns/net"))
+		}
+		refs = append(refs, whose.NetNSRef{Inode: inode, TID: ns.tid, Path: s.fs.path(rel)})
 	}
 	slices.SortFunc(refs, compareNetNS)
 	return refs
@@ -237,13 +233,15 @@ func (s *netNSSet) refs() []whose.NetNSRef {
 func (s *netNSSet) gaps() []whose.Gap {
 	var st unix.Statx_t
 	var name cname
-	for _, ref := range s.byInode {
-		if ref.TID != 0 && statx(s.fs.dir, name.set("", int64(ref.TID), "/net/dev"), unix.STATX_INO, &st) == 0 {
-			delete(s.devs, st.Ino)
+	if len(s.devs) > 0 {
+		for _, ns := range s.in {
+			if statx(s.fs.dir, name.set("", int64(ns.tid), "/net/dev"), unix.STATX_INO, &st) == 0 {
+				delete(s.devs, st.Ino)
+			}
 		}
 	}
 	for inode := range s.unreachable {
-		if _, met := s.byInode[inode]; met {
+		if s.known(inode) {
 			delete(s.unreachable, inode)
 		}
 	}

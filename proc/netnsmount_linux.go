@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/seed-44df2ae6/whose"
 )
 
 // netNSMounts returns the mounts of network namespaces that the process, "self" or
@@ -20,15 +18,13 @@ func (f *FS) netNSMounts(process string) []netNSMount {
 }
 
 // addMounts adds the namespaces that mounts hold: in our own mount namespace,
-// then in each other that a process is in.
+// then in each other that a process is in, where no other way into them is
+// known.
 func (s *netNSSet) addMounts(ctx context.Context) {
-	own := map[uint32]bool{}
 	for _, m := range s.fs.netNSMounts("self") {
-		if own[m.inode] || m.slow || s.fs.live && !leadsTo(m.point, m.inode) {
-			continue
+		if s.paths[m.inode] == "" {
+			s.addMount(m, m.point)
 		}
-		own[m.inode] = true
-		s.byInode[m.inode] = whose.NetNSRef{Inode: m.inode, TID: s.byInode[m.inode].TID, Path: m.point}
 	}
 	self := s.fs.mountNS("self")
 	for mnt, pid := range s.mnts {
@@ -37,15 +33,21 @@ func (s *netNSSet) addMounts(ctx context.Context) {
 		}
 		process := pidDir(pid)
 		for _, m := range s.fs.netNSMounts(process) {
-			if _, met := s.byInode[m.inode]; met {
-				continue
+			if !s.known(m.inode) {
+				s.addMount(m, s.fs.path(process+"/root"+m.point))
 			}
-			if m.slow {
-				s.unreachable[m.inode] = true
-				continue
-			}
-			s.byInode[m.inode] = whose.NetNSRef{Inode: m.inode, Path: s.fs.path(process + "/root" + m.point)}
 		}
+	}
+}
+
+// addMount adds the namespace that a mount at path holds, unless the way there
+// may hang or something else was mounted over it.
+func (s *netNSSet) addMount(m netNSMount, path string) {
+	switch {
+	case m.slow:
+		s.unreachable[m.inode] = true
+	case !s.fs.live || leadsTo(path, m.inode):
+		s.paths[m.inode] = path
 	}
 }
 

@@ -42,7 +42,9 @@ func ParseStatus(b []byte) (Status, error) {
 			}
 			s.UID, haveUID = uint32(n), true
 		case "NSpid":
-			s.PIDDepth = len(bytes.Fields(value))
+			for word, rest := nextWord(value); len(word) > 0; word, rest = nextWord(rest) {
+				s.PIDDepth++
+			}
 		}
 	}
 	if !havePID || !haveUID {

@@ -30,7 +30,7 @@ func (wk *worker) threads(dir int) int {
 // thread's is read, and what was met before is left out.
 func (wk *worker) threadTables(dir int, pid uint32, before int) outcome {
 	if errno := wk.listThreads(dir); errno != 0 {
-		return wk.because(pid, errno)
+		return wk.because(errno)
 	}
 	wk.reps = append(wk.reps[:0], pid)
 	tables := 1
@@ -49,7 +49,7 @@ func (wk *worker) threadTables(dir int, pid uint32, before int) outcome {
 			wk.reps = append(wk.reps, tid)
 		case gone(errno): // the thread exited
 		default:
-			return wk.because(pid, errno)
+			return wk.because(errno)
 		}
 		if wk.pass.over() {
 			break

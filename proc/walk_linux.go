@@ -13,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/seed-44df2ae6/whose"
 )
 
@@ -104,8 +102,8 @@ func (p *pass) finish(w *Walk, workers []*worker) {
 			Why: "permission denied", Hint: ptraceHint})
 	}
 	for _, wk := range workers {
-		for _, failure := range wk.failures {
-			w.Gaps = addGap(w.Gaps, whose.Gap{Kind: whose.GapProcesses, Count: 1, Why: failure.Error()})
+		for _, gap := range wk.gaps {
+			w.Gaps = addGap(w.Gaps, gap)
 		}
 	}
 	if p.opt.PIDs == nil && !w.Early {
@@ -183,14 +181,3 @@ func (f *FS) giveWorkers(workers []*worker) {
 
 // maxIdle bounds the workers that are kept between walks.
 const maxIdle = 64
-
-// failure notes that a process could not be looked into for a reason that is
-// neither its exit nor permission: descriptors or memory ran out.
-func (wk *worker) failure(what string, errno unix.Errno) {
-	if len(wk.failures) < maxFailures {
-		wk.failures = append(wk.failures, fmt.Errorf("%s: %w", what, errno))
-	}
-}
-
-// maxFailures bounds the failures that one worker notes.
-const maxFailures = 1 << 16

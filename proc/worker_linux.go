@@ -34,7 +34,7 @@ type worker struct {
 	denied    int
 	gone      int
 	links     int
-	failures  []error
+	gaps      []whose.Gap // processes that failed, by cause
 }
 
 // linkSize is room for "socket:[18446744073709551615]"; of a longer link no
@@ -44,14 +44,17 @@ const linkSize = 40
 // namesSize is the room for directory entries, some 2,700 descriptors.
 const namesSize = 64 << 10
 
-func newWorker(f *FS) *worker { return &worker{fs: f, names: make([]byte, namesSize)} }
+func newWorker(f *FS) *worker {
+	return &worker{fs: f, names: make([]byte, namesSize),
+		known: make(map[uint32]netNS), mnts: make(map[uint32]uint32)}
+}
 
 // reset empties the worker and keeps its memory.
 func (wk *worker) reset() {
 	wk.pass = nil
 	wk.holdings, wk.tasks = wk.holdings[:0], wk.tasks[:0]
 	clear(wk.netns)
-	wk.netns, wk.failures = wk.netns[:0], nil
+	wk.netns, wk.gaps = wk.netns[:0], wk.gaps[:0]
 	wk.processes, wk.denied, wk.gone, wk.links = 0, 0, 0, 0
 	wk.closed = wk.closed[:0]
 	clear(wk.known)
@@ -89,17 +92,16 @@ const (
 	skipped                  // it was not asked for, or holds nothing by nature
 	wasGone                  // it exited
 	wasDenied                // we may not look
-	failed                   // neither; noted
+	unread                   // neither; noted
 )
 
 // process looks into one process and counts how it ended. What was found in a
 // process that is gone before its start time was read is taken back: nobody
 // could say whose it was.
 func (wk *worker) process(pid uint32) {
-	before := len(wk.holdings)
+	before, netns := len(wk.holdings), len(wk.netns)
 	wk.slots = wk.slots[:0]
-	result := wk.look(pid)
-	switch result {
+	switch wk.look(pid) {
 	case looked:
 		wk.processes++
 		return
@@ -109,6 +111,10 @@ func (wk *worker) process(pid uint32) {
 		wk.denied++
 	}
 	wk.holdings = wk.holdings[:before]
+	for _, ref := range wk.netns[netns:] {
+		delete(wk.known, ref.Inode)
+	}
+	wk.netns = wk.netns[:netns]
 	for _, slot := range wk.slots {
 		wk.pass.found[slot].Store(false)
 		wk.pass.remaining.Add(1)
@@ -131,7 +137,7 @@ func (wk *worker) look(pid uint32) outcome {
 	defer closeFD(dir)
 	before := len(wk.holdings)
 	if errno := wk.table(dir, pid, 0); errno != 0 {
-		return wk.because(pid, errno)
+		return wk.because(errno)
 	}
 	if threads := wk.threads(dir); threads > 1 {
 		if result := wk.threadTables(dir, pid, before); result != looked {
@@ -162,32 +168,46 @@ func (wk *worker) asked(pid uint32) bool {
 }
 
 // because says what errno means for a process, and notes a failure.
-func (wk *worker) because(pid uint32, errno unix.Errno) outcome {
+func (wk *worker) because(errno unix.Errno) outcome {
 	switch {
 	case gone(errno):
 		return wasGone
 	case denied(errno):
 		return wasDenied
 	}
-	wk.failure("read "+wk.fs.path(pidPath(pid, "fd")), errno)
-	return failed
+	return wk.failed(errno)
 }
+
+// failed notes why a process could not be looked into, where it is neither its
+// exit nor permission: descriptors or memory ran out, or the kernel's words are
+// not understood.
+func (wk *worker) failed(why error) outcome {
+	gap := whose.Gap{Kind: whose.GapProcesses, Count: 1, Why: why.Error()}
+	if len(wk.gaps) >= maxCauses {
+		gap.Why = "other causes"
+	}
+	wk.gaps = addGap(wk.gaps, gap)
+	return unread
+}
+
+// maxCauses bounds the causes that one worker tells apart.
+const maxCauses = 16
 
 // withoutTable is for a process whose descriptors cannot be listed. A kernel
 // thread has none, nor has a zombie, unless it is the main thread of a process
 // whose other threads live on.
 func (wk *worker) withoutTable(pid uint32, errno unix.Errno) outcome {
 	if !denied(errno) {
-		return wk.because(pid, errno)
+		return wk.because(errno)
 	}
 	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
 	if errno != 0 {
-		return wk.because(pid, errno)
+		return wk.because(errno)
 	}
 	defer closeFD(dir)
 	n, errno := readAt(dir, wk.name.set("../stat", -1, ""), wk.text[:maxStat])
 	if errno != 0 {
-		return wk.because(pid, errno)
+		return wk.because(errno)
 	}
 	s, err := ParseStat(wk.text[:n])
 	switch {
@@ -214,12 +234,11 @@ func (wk *worker) task(dir int, pid uint32, before int) outcome {
 	}
 	n, errno := readAt(dir, wk.name.set("../stat", -1, ""), wk.text[:maxStat])
 	if errno != 0 {
-		return wk.because(pid, errno)
+		return wk.because(errno)
 	}
 	s, err := ParseStat(wk.text[:n])
 	if err != nil {
-		wk.failures = append(wk.failures, wrapFile(wk.fs.path(pidPath(pid, "stat")), err))
-		return failed
+		return wk.failed(wrapFile(wk.fs.path(pidPath(pid, "stat")), err))
 	}
 	t := whose.Task{PID: pid, Start: s.Start}
 	copy(t.Comm[:len(t.Comm)-1], s.Comm)
