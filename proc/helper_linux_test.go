@@ -54,6 +54,7 @@ var helpers = map[string]func() report{
 	"named":      namedHelper,
 	"walk":       walkHelper,
 	"hidepid":    hidepidHelper,
+	"emfile":     emfileHelper,
 	"private":    privateHelper,
 	"namespaces": namespacesHelper,
 }
@@ -375,6 +376,27 @@ func hidepidHelper() report {
 	}
 	var r report
 	if err := f.Walk(context.Background(), WalkOptions{}, &r.Walk); err != nil {
+		return report{Err: err.Error()}
+	}
+	return r
+}
+
+// emfileHelper walks with one descriptor to spare, where two are needed.
+func emfileHelper() report {
+	f, err := Open("")
+	if err != nil {
+		return report{Err: err.Error()}
+	}
+	top, err := unix.Dup(f.dir)
+	if err != nil {
+		return report{Err: err.Error()}
+	}
+	unix.Close(top)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(top) + 1, Max: uint64(top) + 1}); err != nil {
+		return report{Err: err.Error()}
+	}
+	var r report
+	if err := f.Walk(context.Background(), WalkOptions{Workers: 1}, &r.Walk); err != nil {
 		return report{Err: err.Error()}
 	}
 	return r

@@ -136,6 +136,33 @@ func TestSocketNetNS(t *testing.T) {
 	}
 }
 
+// Of many sockets each unknown namespace is opened once.
+func TestNetNSOfSockets(t *testing.T) {
+	testenv.NeedCap(t, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_NET_ADMIN)
+	testenv.NeedKernel(t, 5, 6, "pidfd_getfd")
+	testenv.CheckLeaks(t)
+	a, b, plain := start(t, "socketns", nil), start(t, "socketns", nil), start(t, "dup", nil)
+	f := open(t)
+	w := walk(t, f, WalkOptions{PIDs: []uint32{uint32(a.PID), uint32(b.PID), uint32(plain.PID)}})
+	w.Holdings = append(w.Holdings, whose.Holding{Inode: 1, PID: 4194304, FD: 3}, w.Holdings[0])
+	self := f.SelfNetNS()
+	found, denied := f.NetNSOfSockets(context.Background(), w.Holdings, func(inode uint32) bool { return inode == self })
+	var inodes []uint32
+	for _, ns := range found {
+		checkEnters(t, whose.NetNSRef{Inode: ns.Inode, Path: ns.Path()})
+		inodes = append(inodes, ns.Inode)
+		if err := ns.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	want := []uint32{a.NetNS, b.NetNS}
+	slices.Sort(want)
+	slices.Sort(inodes)
+	if !slices.Equal(inodes, want) || denied != 0 {
+		t.Errorf("namespaces %v, %d denied, want %v and 0", inodes, denied, want)
+	}
+}
+
 // A namespace that only a mount holds: in our mount namespace, and in that of
 // another process.
 func TestNamespaces_Mounts(t *testing.T) {

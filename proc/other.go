@@ -53,6 +53,11 @@ func (*FS) NetNSNames(context.Context, []whose.NetNSRef) map[uint32]string { ret
 // SocketNetNS returns an error that is whose.ErrUnsupported.
 func (*FS) SocketNetNS(whose.Holding) (*NetNSFile, error) { return nil, unsupported() }
 
+// NetNSOfSockets returns none.
+func (*FS) NetNSOfSockets(context.Context, []whose.Holding, func(uint32) bool) (open []*NetNSFile, denied int) {
+	return nil, 0
+}
+
 // A NetNSFile is an open network namespace. There is none on this platform.
 type NetNSFile struct {
 	// Inode is the namespace's number.

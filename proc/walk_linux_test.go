@@ -281,6 +281,24 @@ func TestWalk_OtherPIDNamespace(t *testing.T) {
 	}
 }
 
+// Where descriptors run out, the cause is told once, with how many it hit.
+func TestWalk_NoDescriptorsLeft(t *testing.T) {
+	start(t, "sockets", nil)
+	start(t, "sockets", nil)
+	r := start(t, "emfile", nil)
+	want := whose.Gap{Kind: whose.GapProcesses, Why: "too many open files"}
+	for _, g := range r.Walk.Gaps {
+		if g.Why != want.Why {
+			continue
+		}
+		if g.Kind != want.Kind || g.Count < 2 {
+			t.Errorf("gap %+v, want two processes at least", g)
+		}
+		return
+	}
+	t.Errorf("gaps %+v, want one of %q", r.Walk.Gaps, want.Why)
+}
+
 func TestWalk_ContextEnds(t *testing.T) {
 	f := open(t)
 	ctx, cancel := context.WithCancel(context.Background())
