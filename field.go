@@ -185,9 +185,9 @@ func sessionFields() []*Field {
 			Doc:     "Zone of a link-local address: the name of its device.",
 			session: func(s *Session) Value { return textValue(s.Scope) }},
 		{Name: "v6only", Title: "V6ONLY", Kind: KindBool, Of: OfSession,
-			Doc: "Whether an IPv6 socket takes no IPv4. Absent for an IPv4 socket.",
+			Doc: "Whether an IPv6 socket takes no IPv4. Absent for an IPv4 socket and for a connected one.",
 			session: func(s *Session) Value {
-				if s.Family != IPv6 {
+				if s.Family != IPv6 || !s.IsListener() {
 					return Value{}
 				}
 				return boolValue(s.V6Only)
@@ -198,6 +198,12 @@ func sessionFields() []*Field {
 		{Name: "reason", Title: "REASON", Kind: KindName, Of: OfSession, Values: reasonNames.names(), Needs: NeedOwners,
 			Doc:     "Why no process holds the session. Absent for a session with owners.",
 			session: func(s *Session) Value { return nameValue(s.Reason.String()) }},
+		{Name: "socket_unit", Title: "SOCKET-UNIT", Kind: KindText, Of: OfSession, Needs: NeedOwners,
+			Doc:     "Systemd unit that made the socket, where its owners are hidden.",
+			session: func(s *Session) Value { return textValue(s.Unit) }},
+		{Name: "socket_container", Title: "SOCKET-CONTAINER", Kind: KindText, Of: OfSession, Needs: NeedOwners,
+			Doc:     "Container that made the socket, where its owners are hidden.",
+			session: func(s *Session) Value { return textValue(s.Container) }},
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 // A Session is one TCP or UDP socket of the host as the kernel saw it when it
 // was read, with the processes that own it.
 //
-// A Session is a plain value of 232 bytes. The slices in it belong to the answer that it
+// A Session is a plain value of 264 bytes. The slices in it belong to the answer that it
 // came from, are never written again, and may be kept. The zero value is no
 // session of any host.
 type Session struct {
@@ -43,7 +43,8 @@ type Session struct {
 	Family    Family
 	State     State
 	Direction Direction
-	// V6Only tells that an IPv6 socket takes no IPv4 (IPV6_V6ONLY).
+	// V6Only tells that an IPv6 socket takes no IPv4 (IPV6_V6ONLY). It is told
+	// of listeners only.
 	V6Only bool
 	// Reason says why nobody holds the session; ReasonNone for a session with
 	// owners.
@@ -58,6 +59,12 @@ type Session struct {
 	BoundDev string
 	// Scope is the zone of a link-local address: the name of its device.
 	Scope string
+
+	// Unit and Container name the systemd unit and the container that made the
+	// socket, by its control group. They are told of sessions whose owners are
+	// hidden (ReasonHidden), and empty for all others and where the kernel or
+	// the source does not tell the group (netlink, since Linux 5.7).
+	Unit, Container string
 
 	// Owners are the processes that hold the socket, by PID. For a connection
 	// still in the accept queue (ReasonAcceptQueue) they are its listener's

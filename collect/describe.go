@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/proc"
 )
 
 // nameTasks gives the processes that hold something their names and start
@@ -71,6 +72,9 @@ func (p *pass) maker() maker {
 	if p.plan.needs.Has(whose.NeedUser) {
 		m.users = p.userNames()
 	}
+	if p.plan.needs.Owners() && slices.Contains(p.reason, whose.ReasonHidden) {
+		m.cgroups = p.cgroups()
+	}
 	if p.plan.needs.Has(whose.NeedNetNSName) {
 		m.netns = p.netnsNames()
 	}
@@ -109,4 +113,14 @@ func (p *pass) netnsNames() map[uint32]string {
 		refs = append(refs, ref)
 	}
 	return p.fs.NetNSNames(context.Background(), refs)
+}
+
+// cgroups returns the index of control groups, nil where there is none: then
+// the hidden owners' units stay unknown, which the coverage says already.
+func (p *pass) cgroups() *proc.CgroupIndex {
+	x, err := p.fs.Cgroups(context.Background())
+	if err != nil {
+		return nil
+	}
+	return x
 }

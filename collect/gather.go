@@ -23,6 +23,9 @@ func (c *Collector) gather(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
+	if err := p.readLost(ctx, s); err != nil {
+		return err
+	}
 	p.coverage.Pinned = p.snap.Pinned
 	p.unique(p.snap.Sockets)
 	switch {
@@ -84,6 +87,30 @@ func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.source.Read(ctx, &p.plan.query, &p.snap)
+}
+
+// readLost reads the namespaces that could not be entered by the way that was
+// known first, since the process that was in it has exited, by another way.
+// One that is gone altogether is nothing to tell.
+func (p *pass) readLost(ctx context.Context, s *openSource) error {
+	lost := func(r whose.NetNSRef) bool { return !slices.Contains(p.snap.NetNS, r.Inode) }
+	if p.snap.FindsOwners || !slices.ContainsFunc(p.refs, lost) {
+		return nil
+	}
+	now, _, err := p.fs.Namespaces(ctx)
+	if err != nil {
+		return err
+	}
+	now = slices.DeleteFunc(now, func(r whose.NetNSRef) bool { return !lost(r) || !p.visited(r.Inode) })
+	p.snap.Gaps = slices.DeleteFunc(p.snap.Gaps, func(g whose.Gap) bool { return g.Kind == whose.GapNamespaces })
+	if len(now) == 0 {
+		return nil
+	}
+	query := p.plan.query
+	query.Visit = now
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.source.Read(ctx, &query, &p.snap)
 }
 
 // findOwners reads the descriptors of processes for a source that does not,

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/proc"
@@ -23,10 +24,11 @@ func (p *pass) heldBySockets(refs []whose.NetNSRef) (all []whose.NetNSRef, done 
 			f.Close()
 		}
 	}
+	own := uint32(os.Getpid()) // a source's own sockets keep namespaces that it has read
 	asked := proc.NewInodes(0)
 	for i := range p.walk.Holdings {
 		h := p.walk.Holdings[i]
-		if p.index.find(p.sockets, h.Inode) >= 0 || asked.Has(h.Inode) {
+		if h.PID == own || p.index.find(p.sockets, h.Inode) >= 0 || asked.Has(h.Inode) {
 			continue
 		}
 		if asked.Len() == maxForeign {

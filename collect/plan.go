@@ -42,6 +42,7 @@ func newPlan(opts *Options, env filter.Env) (*plan, error) {
 		return nil, err
 	}
 	split := filter.Split(opts.Filter, env)
+	p.nothing = split.Nothing
 	p.query = split.Query
 	p.process = split.Process
 	if split.Rest != nil {

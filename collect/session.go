@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/proc"
 )
 
 // A maker makes the sessions of an answer, one at a time, from the flat arrays
@@ -17,6 +18,8 @@ type maker struct {
 	netns   map[uint32]string
 	devices map[whose.Device]string
 	tcp     []whose.TCPInfo
+	// cgroups names the groups of sockets whose owners are hidden.
+	cgroups *proc.CgroupIndex
 	// scratch makes owners in memory that the next session overwrites; for
 	// sessions that do not leave the collector.
 	scratch bool
@@ -46,7 +49,7 @@ func (m *maker) session(at uint32, s *whose.Session) {
 		Proto:     k.Proto,
 		Family:    k.Family,
 		State:     k.State,
-		V6Only:    k.Flags&whose.SocketV6Only != 0,
+		V6Only:    k.Flags&whose.SocketV6Only != 0 && isListener(k),
 		Direction: m.d.direction(k, at),
 		NetNSName: m.netns[k.NetNS],
 		User:      m.users[k.UID],
@@ -55,8 +58,7 @@ func (m *maker) session(at uint32, s *whose.Session) {
 		m.nameDevice(k, s)
 	}
 	if k.TCPInfo != 0 {
-		info := m.tcp[k.TCPInfo-1]
-		s.TCP = &info
+		s.TCP = &m.tcp[k.TCPInfo-1]
 	}
 	if m.scratch {
 		m.owners, m.fds = m.owners[:0], m.fds[:0]
@@ -70,6 +72,10 @@ func (m *maker) session(at uint32, s *whose.Session) {
 func (m *maker) addOwners(at uint32, s *whose.Session) {
 	s.Reason = m.d.reason[at]
 	switch s.Reason {
+	case whose.ReasonHidden:
+		if group, ok := m.cgroups.Lookup(m.j.sockets[at].Cgroup); ok {
+			s.Unit, s.Container = group.Unit, group.Container
+		}
 	case whose.ReasonNone:
 		s.Owners = m.ownersOf(m.j.holdersOf(int(at)))
 	case whose.ReasonAcceptQueue:
