@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -142,13 +143,19 @@ func sourceRows(g *collect.Diagnosis) []row {
 			}
 		default:
 			says = fmt.Sprintf("works: %s, opened in %s", sentenceOf(&s.Coverage), brief(s.Open))
-			if missing := hidden(&s.Coverage); missing != "" {
+			if missing := hidden(&s.Coverage); missing != "" && !sameGaps(&s.Coverage, &g.Coverage) {
 				says += "; not seen: " + missing
 			}
 		}
 		rows = append(rows, row{s.Name, says})
 	}
 	return rows
+}
+
+// sameGaps reports whether two collections miss the same kinds of things, so
+// that they need not be named twice.
+func sameGaps(a, b *whose.Coverage) bool {
+	return slices.EqualFunc(a.Gaps, b.Gaps, func(x, y whose.Gap) bool { return x.Kind == y.Kind && x.Why == y.Why })
 }
 
 func capabilityRows(all []collect.Capability) []row {
@@ -158,7 +165,7 @@ func capabilityRows(all []collect.Capability) []row {
 		if c.Held {
 			held = "held"
 		}
-		rows = append(rows, row{c.Name, fmt.Sprintf("%-7s  %s", held, c.For)})
+		rows = append(rows, row{fmt.Sprintf("%-19s  %s", c.Name, held), c.For})
 	}
 	return rows
 }

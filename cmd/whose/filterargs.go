@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/seed-44df2ae6/whose/filter"
@@ -14,6 +15,7 @@ func parseFilter(words []string) (filter.Expr, string, error) {
 	if len(words) == 0 {
 		return nil, "", nil
 	}
+	words = quoteValues(words)
 	expr, err := filter.ParseArgs(words)
 	if err == nil {
 		return expr, strings.Join(words, " "), nil
@@ -34,3 +36,22 @@ func (e *placed) Error() string { return "filter: " + e.syntax.Msg }
 
 // Unwrap returns the error that knows the place.
 func (e *placed) Unwrap() error { return e.syntax }
+
+// quoteValues puts quotes of the filter's own around words that had quotes of
+// the shell, where a value has to stand: process 'Web Content'. Elsewhere a
+// word with spaces in it is a piece of an expression.
+func quoteValues(words []string) []string {
+	for i, w := range words {
+		if i == 0 || !strings.ContainsAny(w, " \t") || strings.ContainsAny(w, ",()\"'") || strings.ContainsAny(w[:1], "=!<>~&|") {
+			continue
+		}
+		_, next := filter.Complete(strings.Join(words[:i], " ") + " ")
+		begins := func(c filter.Candidate) bool { return c.Text == "not" }
+		if len(next) == 0 || slices.ContainsFunc(next, begins) {
+			continue // a condition may begin here
+		}
+		words = slices.Clone(words)
+		words[i] = `"` + strings.ReplaceAll(w, `\`, `\\`) + `"`
+	}
+	return words
+}

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
@@ -50,9 +52,13 @@ func gapText(c *whose.Coverage, g whose.Gap) string {
 	return g.String()
 }
 
-// hintOf returns the first hint of the gaps.
+// hintOf says what can be done about the gaps: for one who is not root what
+// gives the most for the least, else the first hint of the collector.
 func hintOf(c *whose.Coverage) string {
 	for _, g := range c.Gaps {
+		if g.Why == fs.ErrPermission.Error() && os.Geteuid() > 0 {
+			return "try sudo, or once: sudo whose pin --group whose (see whose pin --help)"
+		}
 		if g.Hint != "" {
 			return g.Hint
 		}

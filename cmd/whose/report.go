@@ -114,7 +114,18 @@ func printable(s string) string { return render.Safe(s) }
 
 // remark writes a line that is no error, where a person sees it.
 func (sh *shell) remark(format string, args ...any) {
-	if isTerminal(sh.err) {
-		fmt.Fprintf(sh.err, "whose: %s\n", printable(fmt.Sprintf(format, args...)))
+	if !isTerminal(sh.err) {
+		return
+	}
+	width := sh.number("COLUMNS")
+	if w, _ := sizeOf(sh.err); width == 0 && w > 0 {
+		width = w
+	}
+	text := "whose: " + printable(fmt.Sprintf(format, args...))
+	for i, line := range wrap(text, max(width, helpMinWidth)-2) {
+		if i > 0 {
+			line = "  " + line
+		}
+		fmt.Fprintln(sh.err, line)
 	}
 }

@@ -31,13 +31,13 @@ func (sh *shell) width() int {
 	if n := sh.number("COLUMNS"); n > 0 {
 		return n
 	}
-	w, _ := sh.size()
+	w, _ := sizeOf(sh.out)
 	return w
 }
 
 // height returns how many lines the terminal has.
 func (sh *shell) height() int {
-	if _, h := sh.size(); h > 0 {
+	if _, h := sizeOf(sh.out); h > 0 {
 		return h
 	}
 	if n := sh.number("LINES"); n > 0 {
@@ -46,10 +46,10 @@ func (sh *shell) height() int {
 	return fallbackHeight
 }
 
-// size returns the terminal's size, zeros where the output is not a terminal
-// or does not tell.
-func (sh *shell) size() (w, h int) {
-	f, ok := sh.out.(*os.File)
+// sizeOf returns the size of the terminal that is written to, zeros where it is
+// none or does not tell.
+func sizeOf(out io.Writer) (w, h int) {
+	f, ok := out.(*os.File)
 	if !ok {
 		return 0, 0
 	}

@@ -54,7 +54,7 @@ func (l *list) watch(ctx context.Context, c *collect.Collector, opts *collect.Op
 	defer signal.Stop(resized)
 	if l.redraws() {
 		fmt.Fprint(l.sh.out, hideCursor+clearScreen)
-		defer fmt.Fprint(l.sh.out, showCursor)
+		defer fmt.Fprint(l.sh.out, "\r\n"+showCursor)
 	}
 	return l.repeat(ctx, resized, func() error { return draw(ctx, c, opts) })
 }
