@@ -35,6 +35,8 @@ const (
 	v6only
 	mark
 	reason
+	socketUnit
+	socketContainer
 )
 
 // accessNames are the names of the fields by access.
@@ -44,6 +46,7 @@ var accessNames = [...]string{
 	cookie: "cookie", uid: "uid", user: "user", netns: "netns", netnsName: "netns_name",
 	direction: "direction", recvQueue: "recv_queue", sendQueue: "send_queue",
 	boundDev: "bound_dev", scope: "scope", v6only: "v6only", mark: "mark", reason: "reason",
+	socketUnit: "socket_unit", socketContainer: "socket_container",
 }
 
 func accessTo(f *whose.Field) access {
@@ -97,6 +100,10 @@ func (a access) of(s *whose.Session) (kind whose.Kind, text string, num uint64) 
 		return worded(s.BoundDev)
 	case scope:
 		return worded(s.Scope)
+	case socketUnit:
+		return worded(s.Unit)
+	case socketContainer:
+		return worded(s.Container)
 	case v6only:
 		return v6onlyOf(s)
 	}
@@ -134,7 +141,7 @@ func known(n uint64) (whose.Kind, string, uint64) {
 
 func v6onlyOf(s *whose.Session) (whose.Kind, string, uint64) {
 	switch {
-	case s.Family != whose.IPv6:
+	case s.Family != whose.IPv6 || !s.IsListener():
 		return 0, "", 0
 	case s.V6Only:
 		return whose.KindBool, "", 1

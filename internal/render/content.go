@@ -143,6 +143,7 @@ func (t *table) processCell(c *cell, s *whose.Session) {
 		c.style = faint
 		c.ascii("(")
 		c.ascii(reasonText(s))
+		makerCell(c, s)
 		c.ascii(")")
 	case len(s.Peer) > 0:
 		c.ascii("-")
@@ -180,6 +181,19 @@ func reasonText(s *whose.Session) string {
 		}
 	}
 	return s.Reason.String()
+}
+
+// makerCell names the container or the unit that made a session whose owners
+// are hidden, where it is known: "(hidden: nginx.service)".
+func makerCell(c *cell, s *whose.Session) {
+	switch {
+	case s.Container != "":
+		c.ascii(": ")
+		c.safe(s.Container)
+	case s.Unit != "":
+		c.ascii(": ")
+		c.safe(s.Unit)
+	}
 }
 
 // An ownerGroup is the owners of one name.
@@ -290,15 +304,23 @@ func nameCell(c *cell, name string) {
 	}
 }
 
-// ambiguous reports whether a name holds what stands between and around names.
+// ambiguous reports whether a name holds what stands between and around names:
+// commas, quotes, brackets, arrows, and numbers after a space.
 func ambiguous(name string) bool {
-	if strings.ContainsAny(name, `,"()→←↔`) || name[0] == ' ' || name[len(name)-1] == ' ' {
+	if name[0] == ' ' || name[len(name)-1] == ' ' {
 		return true
 	}
-	for i := 1; i < len(name); i++ {
-		if name[i-1] == ' ' && (name[i] == '+' || '0' <= name[i] && name[i] <= '9') {
+	before := byte(0)
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case c == ',' || c == '"' || c == '(' || c == ')':
 			return true
+		case before == ' ' && (c == '+' || '0' <= c && c <= '9'):
+			return true
+		case c == arrowOut[0] && strings.HasPrefix(name[i:], arrowOut[:2]):
+			return true // an arrow, of whatever direction
 		}
+		before = name[i]
 	}
 	return false
 }

@@ -191,11 +191,21 @@ func disarm(dst []byte, start int) []byte {
 	return dst
 }
 
-// quoteCSV quotes the cell from start on if anything in it asks for it. A
-// semicolon does too: it is the comma of half the world's spreadsheets.
+// wantsQuotes reports whether anything in a cell asks for quotes. A semicolon
+// does: it is the comma of half the world's spreadsheets.
+func wantsQuotes(cell []byte) bool {
+	for _, c := range cell {
+		if c == ',' || c == ';' || c == '"' {
+			return true
+		}
+	}
+	return len(cell) > 0 && cell[0] == ' '
+}
+
+// quoteCSV quotes the cell from start on, if that is wanted.
 func quoteCSV(dst []byte, start int) []byte {
 	cell := dst[start:]
-	if bytes.IndexAny(cell, ",;\"") < 0 && !bytes.HasPrefix(cell, []byte{' '}) {
+	if !wantsQuotes(cell) {
 		return dst
 	}
 	quotes := bytes.Count(cell, []byte{'"'})

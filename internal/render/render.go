@@ -129,7 +129,8 @@ func DefaultFields(format string) []*whose.Field {
 		return fieldsNamed("local_addr local_port remote_addr remote_port state pid comm")
 	case Table, Wide:
 		table := "proto state local_addr local_port direction remote_addr remote_port scope " +
-			"recv_queue send_queue netns netns_name user pid comm reason peer_pid peer_comm"
+			"recv_queue send_queue netns netns_name user pid comm reason " +
+			"socket_unit socket_container peer_pid peer_comm"
 		if format == Wide {
 			table += " family inode unit container"
 		}

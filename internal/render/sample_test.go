@@ -79,6 +79,11 @@ func webHost() []whose.Session {
 		with(session(whose.TCP, whose.Established, "10.0.0.5:22", "198.51.100.2:55002", owners(ssh, process(2215, "sshd"))...), func(s *whose.Session) { asRoot(s); in(s) }),
 		with(session(whose.TCP, whose.CloseWait, "10.0.0.5:38444", "192.0.2.80:443", owners(app)...), out),
 		with(session(whose.TCP, whose.Established, "10.0.0.5:38446", "192.0.2.80:443"), func(s *whose.Session) { out(s); s.Reason = whose.ReasonHidden }),
+		with(session(whose.TCP, whose.Established, "10.0.0.5:38448", "192.0.2.80:443"), func(s *whose.Session) { out(s); s.Reason, s.Unit = whose.ReasonHidden, "backup.service" }),
+		with(session(whose.TCP, whose.Established, "10.0.0.5:38450", "192.0.2.80:443"), func(s *whose.Session) {
+			out(s)
+			s.Reason, s.Unit, s.Container = whose.ReasonHidden, "docker.service", "4f1d0a3b9c27"
+		}),
 		with(session(whose.TCP, whose.TimeWait, "10.0.0.5:443", "203.0.113.99:50100"), func(s *whose.Session) { in(s); s.Inode = 0; s.Reason = whose.ReasonOrphan }),
 	}
 }

@@ -100,8 +100,12 @@ func randomSessions(n int, seed uint64) []whose.Session {
 		s := &all[i]
 		s.Local = netip.AddrPortFrom(addr(), uint16(1+r.IntN(65535)))
 		s.Remote = netip.AddrPortFrom(addr(), uint16(1+r.IntN(65535)))
-		s.Proto, s.Family = whose.Proto(1+r.IntN(4)), whose.IPv4
+		s.Proto, s.Family = whose.Proto(1+r.IntN(4)), whose.Family(4+2*r.IntN(2))
+		s.V6Only = r.IntN(2) == 0
 		s.State = whose.State(1 + r.IntN(11))
+		if r.IntN(4) == 0 {
+			s.Unit, s.Container = names[r.IntN(len(names))], names[r.IntN(len(names))]
+		}
 		s.Direction = whose.Direction(r.IntN(3))
 		s.NetNS = 4026531840 + uint32(r.IntN(2))
 		s.User = names[r.IntN(len(names))]
@@ -148,6 +152,18 @@ func TestTable_Folding(t *testing.T) {
 			if width == 0 && strings.Contains(string(c.text), "+") {
 				t.Errorf("without a terminal owners are folded: %q", c.text)
 			}
+		}
+	}
+}
+
+func TestAmbiguous(t *testing.T) {
+	for name, want := range map[string]bool{
+		"nginx": false, "tmux: server": false, "kworker/0:1": false, "データベース": false, "a+b": false, "x86": false, "†": false,
+		"a, b": true, "a 1": true, "a +1": true, `a"`: true, "(hidden)": true, "a)": true, " a": true, "a ": true,
+		"a → b": true, "a←b": true, "↔": true,
+	} {
+		if got := ambiguous(name); got != want {
+			t.Errorf("ambiguous(%q) = %v", name, got)
 		}
 	}
 }

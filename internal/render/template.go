@@ -198,8 +198,8 @@ func sampleSession() *whose.Session {
 		Parent: 1, Unit: "a", Container: "a", Pod: "a"}, FDs: []int32{1}}}
 	return &whose.Session{
 		Local: end, Remote: end, Inode: 1, Cookie: 1, NetNS: 1, Mark: 1, Proto: whose.TCP,
-		Family: whose.IPv6, State: whose.Established, Direction: whose.In, Reason: whose.ReasonHidden,
-		NetNSName: "a", User: "a", BoundDev: "a", Scope: "a", Owners: owners, Peer: owners,
+		Family: whose.IPv6, State: whose.Listen, Direction: whose.In, Reason: whose.ReasonHidden,
+		NetNSName: "a", User: "a", BoundDev: "a", Scope: "a", Unit: "a", Container: "a", Owners: owners, Peer: owners,
 		TCP: &whose.TCPInfo{RTT: 1, Retrans: 1, BytesSent: 1, BytesReceived: 1, Cong: "a", Cwnd: 1},
 	}
 }
