@@ -74,7 +74,7 @@ func procfsFacts() []Fact {
 		none("mark", "the files do not print it"),
 		none("bound_dev", "the files do not print it"),
 		none("scope", "the files do not print it"),
-		none("v6only", "the files do not print it"),
+		{Source: source, Field: "v6only", Which: "all", Instead: "false", Why: "the files do not print it"},
 		{Source: source, Field: "send_queue", Which: "TCP listeners", Instead: "0", holds: isListening,
 			Why: "the files print the length of the accept queue and not its limit"},
 		{Source: source, Field: "reason", Which: nobodys,
