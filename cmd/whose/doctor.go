@@ -137,7 +137,7 @@ func sourceRows(g *collect.Diagnosis) []row {
 		says := ""
 		switch {
 		case s.Err != nil:
-			says = "no: " + printable(s.Err.Error())
+			says = "no: " + oneLine(s.Err)
 			if hint := whose.Hint(s.Err); hint != "" {
 				says += "; " + printable(hint)
 			}

@@ -9,6 +9,8 @@ import (
 	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // Help is written for the width of the terminal, within these bounds.
@@ -29,6 +31,34 @@ func setHelp(root *cobra.Command, sh *shell) {
 		p.command(cmd)
 	})
 	root.SetUsageFunc(func(*cobra.Command) error { return nil })
+}
+
+// newHelp is the command help, which knows the other commands.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "show the help of a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return whose.WithHint(usagef("no command %q", strings.Join(args, " ")),
+					"the commands are %s", strings.Join(commandNames(root), ", "))
+			}
+			return cmd.Help()
+		},
+		ValidArgsFunction: func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return startingWith(typed, commandNames(root)), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
+// commandNames are the names of the subcommands that are not hidden.
+func commandNames(root *cobra.Command) []string {
+	var names []string
+	for _, r := range commands(root) {
+		names = append(names, r.thing)
+	}
+	return names
 }
 
 // A helpPrinter writes the help of one command.

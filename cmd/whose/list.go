@@ -67,9 +67,7 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 		return err
 	}
 	opts.Sort = l.sortBy
-	for _, c := range cmd.Commands() {
-		l.commands = append(l.commands, c.Name())
-	}
+	l.commands = commandNames(cmd)
 	c := collect.Open()
 	defer c.Close()
 	switch {
@@ -149,11 +147,14 @@ func (l *list) sessions(ctx context.Context, c *collect.Collector, opts *collect
 
 // nothing tells a person that nothing matched, and what was meant perhaps.
 func (l *list) nothing() {
-	if l.typed == "" {
-		l.sh.remark("no session")
-		return
+	text := "no session"
+	if l.netns != "all" {
+		text += " in the network namespace " + l.netns
 	}
-	l.sh.remark("no session matches: %s", l.typed)
+	if l.typed != "" {
+		text += " matches: " + l.typed
+	}
+	l.sh.remark("%s", text)
 	if name := nearest(l.typed, l.commands); name != "" {
 		l.sh.remark("hint: did you mean the command whose %s?", name)
 	}

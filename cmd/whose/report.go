@@ -82,7 +82,7 @@ func (sh *shell) report(err error) int {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
-	fmt.Fprintf(sh.err, "whose: error: %s\n", printable(err.Error()))
+	fmt.Fprintf(sh.err, "whose: error: %s\n", oneLine(err))
 	sh.showPlace(err)
 	if hint := whose.Hint(err); hint != "" {
 		fmt.Fprintf(sh.err, "whose: hint: %s\n", printable(hint))
@@ -107,6 +107,11 @@ func (sh *shell) showPlace(err error) {
 	for line := range strings.Lines(syntax.Caret()) {
 		fmt.Fprintf(sh.err, "    %s\n", strings.TrimRight(line, "\n"))
 	}
+}
+
+// oneLine is an error on one line, several joined ones parted by semicolons.
+func oneLine(err error) string {
+	return printable(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // printable makes text of others safe to write to a terminal.

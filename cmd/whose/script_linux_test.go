@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,9 +26,6 @@ func TestMain(m *testing.M) {
 // TestScript runs testdata/*.txt: the command as a user runs it, on sockets
 // that the scripts open themselves.
 func TestScript(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		testenv.Missing(t, "Linux", "the scripts list real sockets")
-	}
 	runScripts(t, "testdata", nil)
 }
 
