@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * What a reader asks for. A pinned iterator takes no arguments and readers
+ * share no memory with it, so a reader puts its question into the name of the
+ * thread that reads (PR_SET_NAME): "who:" and one character for six bits each.
+ * A reader with any other name gets everything. The name is the reader's own,
+ * so a question touches nobody else's answer, and can never show more.
+ *
+ *	4    part of the work that this thread does, and
+ *	5    into how many it is divided, 0: all of it
+ *	6-8  states, a bit each
+ *	9    protocols, a bit each
+ *	10   enum ask_flag
+ *	11-14 process
+ *
+ * One that goes on with an element of the walk (ASK_RESUME) has the element in
+ * the lower 15 bits of 4, 5, 11-14, and above them a 64th of the sockets passed.
+ */
+#pragma once
+
+#include "kernel.h"
+#include "record.h"
+
+enum ask_flag {
+	ASK_V4 = 1 << 0,
+	ASK_V6 = 1 << 1,
+	ASK_TCPINFO = 1 << 2, /* a tcp_record after each TCP socket */
+	ASK_FULL = 1 << 3,    /* full records of sockets that have a file too */
+	ASK_RESUME = 1 << 4,  /* one element of the walk, from where a more_record says */
+	ASK_CGROUP = 1 << 5,
+};
+
+#define ASK_MAGIC 0x3a6f6877 /* "who:" as the first four bytes */
+
+struct question {
+	u32 part, parts;
+	u32 states;
+	u32 protos;
+	u32 flags;
+	u32 number; /* process, 0: all */
+};
+
+#define SIX(word, at) ((u32)((word) >> (at) * 8 & 0xff) - '0' & 0x3f)
+
+static always_inline void read_question(struct question *q)
+{
+	struct task_struct *me = bpf_get_current_task_btf();
+	u64 low = *(u64 *)&me->comm[0];
+	u64 high = *(u64 *)&me->comm[8];
+
+	if (likely((u32)low != ASK_MAGIC)) {
+		*q = (struct question){.states = ~0, .protos = ~0, .flags = ASK_V4 | ASK_V6};
+		return;
+	}
+	q->part = SIX(low, 4);
+	q->parts = SIX(low, 5);
+	q->states = SIX(low, 6) | SIX(low, 7) << 6 | SIX(high, 0) << 12;
+	q->protos = SIX(high, 1);
+	q->flags = SIX(high, 2);
+	q->number = SIX(high, 3) | SIX(high, 4) << 6 | SIX(high, 5) << 12 | SIX(high, 6) << 18;
+}
+
+static always_inline u64 resume_point(const struct question *q)
+{
+	return q->part | q->parts << 6 | (u64)q->number << 12;
+}
+
+static always_inline bool asks_kind(const struct question *q, u32 proto, u32 family, u32 state)
+{
+	return q->protos >> (proto & 31) & 1 && q->states >> (state & 31) & 1 &&
+	       q->flags & (family == FAMILY_V6 ? ASK_V6 : ASK_V4);
+}
+
+/*
+ * Conditions that only the process that loaded the programs can set, and that
+ * a pinned iterator has none of. Addresses are as in socket_record.
+ */
+struct ends {
+	u64 local[2], local_mask[2];
+	u64 remote[2], remote_mask[2];
+	u16 lport_first, lport_last;
+	u16 rport_first, rport_last;
+};
+
+#define MAX_ENDS  8
+#define MAX_NETNS 8
+
+struct narrow {
+	u32 n_netns; /* 0: no condition */
+	u32 n_ends;  /* 0: no condition */
+	u32 netns[MAX_NETNS];
+	struct ends ends[MAX_ENDS];
+};
+
+/* Volatile: the program never writes it, and the loader does. */
+volatile struct narrow narrow;
+
+static always_inline bool within(const u8 *addr, const volatile u64 *want, const volatile u64 *mask)
+{
+	const u64 *a = (const u64 *)addr;
+
+	return !(((a[0] ^ want[0]) & mask[0]) | ((a[1] ^ want[1]) & mask[1]));
+}
+
+static always_inline bool asks_netns(u32 netns)
+{
+	u32 n = narrow.n_netns;
+
+	if (likely(!n))
+		return true;
+	for (u32 i = 0; i < MAX_NETNS; i++) {
+		if (i < n && narrow.netns[i] == netns)
+			return true;
+	}
+	return false;
+}
+
+static always_inline bool asks_ends(const struct socket_record *r)
+{
+	u32 n = narrow.n_ends;
+
+	if (likely(!n))
+		return true;
+	for (u32 i = 0; i < MAX_ENDS; i++) {
+		const volatile struct ends *e = &narrow.ends[i];
+
+		if (i >= n)
+			break;
+		if (r->lport >= e->lport_first && r->lport <= e->lport_last &&
+		    r->rport >= e->rport_first && r->rport <= e->rport_last &&
+		    within(r->local, e->local, e->local_mask) &&
+		    within(r->remote, e->remote, e->remote_mask))
+			return true;
+	}
+	return false;
+}

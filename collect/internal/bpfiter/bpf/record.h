@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * The records that the iterators write. All numbers are in the host's byte
+ * order. A reader meets programs that another version pinned, so each record
+ * begins with a tag that names the format and the kind; the kind gives the
+ * size. Whoever changes a record changes RECORD_VERSION.
+ */
+#pragma once
+
+#define RECORD_MAGIC   0x5753
+#define RECORD_VERSION 1
+#define TAG(kind)      ((u32)RECORD_MAGIC << 16 | RECORD_VERSION << 8 | (kind))
+
+enum record_kind {
+	RECORD_SOCKET = 1, /* struct socket_record */
+	RECORD_TCP = 2,	   /* struct tcp_record */
+	RECORD_ID = 3,	   /* struct id_record */
+	RECORD_TASK = 4,   /* struct task_record */
+	RECORD_DEVICE = 5, /* struct device_record */
+	RECORD_NETNS = 6,  /* struct netns_record */
+	RECORD_MORE = 7,   /* struct more_record */
+};
+
+enum record_flag {
+	FLAG_V6ONLY = 1 << 0,
+	FLAG_KERNEL = 1 << 1, /* made by the kernel for itself */
+	FLAG_FILE = 1 << 2,   /* has an open file */
+	FLAG_NOFILE = 1 << 3, /* has none */
+	FLAG_THREAD = 1 << 4, /* met in the table of a thread other than the leader */
+};
+
+/* The numbers of whose.Proto, whose.Family and whose.State. */
+#define PROTO_TCP     1
+#define PROTO_UDP     2
+#define PROTO_UDPLITE 3
+#define PROTO_MPTCP   4
+#define FAMILY_V4     4
+#define FAMILY_V6     6
+#define STATE_UNCONN  14
+
+/* A socket; from task_file, as one descriptor of one process. */
+struct socket_record {
+	u32 tag;
+	u32 netns;     /* inode number of the network namespace */
+	u64 cookie;    /* 0: not known */
+	u64 inode;     /* 0: no file */
+	u8 local[16];  /* IPv4 as IPv4-mapped */
+	u8 remote[16]; /* the same */
+	u16 lport;
+	u16 rport;
+	u8 proto;
+	u8 family;
+	u8 state;
+	u8 flags; /* enum record_flag */
+	u32 uid;
+	u32 mark;
+	u32 device; /* index of the device that it is bound to, 0: none */
+	u32 recvq;
+	u32 sendq;
+	u32 pid; /* 0: not from a descriptor */
+	s32 fd;
+	u32 pad;
+	u64 start;     /* of the group leader, nanoseconds since boot */
+	char comm[16]; /* of the group leader */
+	u64 cgroup;    /* id of the socket's cgroup v2, 0: not read */
+};
+
+/* The figures of struct tcp_info; follows the socket_record that it belongs to. */
+struct tcp_record {
+	u32 tag;
+	u32 srtt; /* microseconds */
+	u32 retrans;
+	u32 cwnd;
+	u64 bytes_sent; /* those sent again not counted */
+	u64 bytes_received;
+	char cong[16];
+};
+
+/* A socket that has a file. */
+struct id_record {
+	u32 tag;
+	u32 netns;
+	u64 inode;
+};
+
+/* A process that was looked into. */
+struct task_record {
+	u32 tag;
+	u32 pid;
+};
+
+/* The name of a device that a socket is bound to. */
+struct device_record {
+	u32 tag;
+	u32 netns;
+	u32 device;
+	u32 pad;
+	char name[16];
+};
+
+/* A network namespace. */
+struct netns_record {
+	u32 tag;
+	u32 netns;
+	u32 element; /* its own table of TCP sockets as an element, 0: it has none */
+	u32 udp_element; /* the same of UDP */
+};
+
+/* The element holds more than fits a read: ask for it from there on. */
+struct more_record {
+	u32 tag;
+	u32 element;
+	u64 done; /* sockets of the element that were passed */
+};

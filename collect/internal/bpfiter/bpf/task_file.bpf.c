@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * One pass over the descriptors of every process: sockets and their owners in
+ * one go, in all network namespaces.
+ *
+ * The kernel hands over each (task, descriptor) with a reference on the file,
+ * so the socket stays while we look. It leaves out threads that share their
+ * leader's table; what remains of a process twice (threads with a table of
+ * their own, a leader that has exited) the reader makes unique.
+ */
+#include "question.h"
+
+/* The kernel gives GPL-only helpers to a known few names of licences only. */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Set before loading: bpf_get_socket_cookie serves iterators (Linux 5.12). */
+const volatile bool cookie_helper = true;
+
+/* 0 for what is neither TCP nor UDP. */
+static always_inline u8 proto_of(struct sock *sk)
+{
+	u16 type = sk->sk_type, protocol = sk->sk_protocol;
+
+	if (type == SOCK_STREAM)
+		return protocol == IPPROTO_TCP ? PROTO_TCP
+		       : protocol == IPPROTO_MPTCP ? PROTO_MPTCP
+						   : 0;
+	if (type == SOCK_DGRAM)
+		return protocol == IPPROTO_UDP ? PROTO_UDP
+		       : protocol == IPPROTO_UDPLITE ? PROTO_UDPLITE
+						     : 0;
+	return 0;
+}
+
+static always_inline bool is_udp(u8 proto)
+{
+	return proto == PROTO_UDP || proto == PROTO_UDPLITE;
+}
+
+static always_inline u8 state_of(u8 proto, u8 state)
+{
+	return is_udp(proto) && state == TCP_CLOSE ? STATE_UNCONN : state;
+}
+
+/* Neither bound nor connected: no session. */
+static always_inline bool is_idle(u8 state, u16 lport)
+{
+	return !lport && (state == TCP_CLOSE || state == STATE_UNCONN);
+}
+
+static always_inline void map_v4(u8 *dst, u32 addr)
+{
+	u32 *words = (u32 *)dst;
+
+	words[0] = 0;
+	words[1] = 0;
+	words[2] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0xffff0000 : 0x0000ffff;
+	words[3] = addr;
+}
+
+static always_inline void put_ends(struct socket_record *r, struct sock *sk)
+{
+	u64 *local = (u64 *)r->local, *remote = (u64 *)r->remote;
+
+	r->lport = sk->__sk_common.skc_num;
+	r->rport = __builtin_bswap16(sk->__sk_common.skc_dport);
+	if (r->family == FAMILY_V4) {
+		map_v4(r->local, sk->__sk_common.skc_rcv_saddr);
+		map_v4(r->remote, sk->__sk_common.skc_daddr);
+		return;
+	}
+	local[0] = *(u64 *)&sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8[0];
+	local[1] = *(u64 *)&sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8[8];
+	remote[0] = *(u64 *)&sk->__sk_common.skc_v6_daddr.in6_u.u6_addr8[0];
+	remote[1] = *(u64 *)&sk->__sk_common.skc_v6_daddr.in6_u.u6_addr8[8];
+}
+
+/* As inet_diag counts them. */
+static always_inline void put_queues(struct socket_record *r, struct sock *sk, struct tcp_sock *tcp)
+{
+	s32 waiting;
+
+	if (r->proto == PROTO_TCP && r->state == TCP_LISTEN) {
+		r->recvq = sk->sk_ack_backlog;
+		r->sendq = sk->sk_max_ack_backlog;
+	} else if (tcp) {
+		waiting = tcp->rcv_nxt - tcp->copied_seq;
+		r->recvq = waiting > 0 ? waiting : 0;
+		r->sendq = tcp->write_seq - tcp->snd_una;
+	} else if (r->proto == PROTO_MPTCP) {
+		struct mptcp_sock *msk = (struct mptcp_sock *)sk;
+		struct sock *first = NULL;
+
+		r->recvq = sk->sk_backlog.rmem_alloc.counter;
+		r->sendq = sk->sk_wmem_alloc.refs.counter - 1;
+		if (r->state != TCP_LISTEN || probe(&first, &msk->first) || !first)
+			return;
+		probe(&r->recvq, &first->sk_ack_backlog);
+		probe(&r->sendq, &first->sk_max_ack_backlog);
+	} else {
+		s32 deficit = 0;
+
+		probe(&deficit, &((struct udp_sock *)sk)->forward_deficit);
+		r->recvq = sk->sk_backlog.rmem_alloc.counter - deficit;
+		r->sendq = sk->sk_wmem_alloc.refs.counter - 1;
+	}
+}
+
+static always_inline u64 cgroup_of(struct sock *sk)
+{
+	struct cgroup *cgroup;
+	struct kernfs_node *node;
+
+	/* Where there is a class id beside it, the pointer is a plain one. */
+	if (!field_exists(sk->sk_cgrp_data.classid) || !field_exists(sk->sk_cgrp_data.cgroup))
+		return 0;
+	cgroup = sk->sk_cgrp_data.cgroup;
+	if (!cgroup)
+		return 0;
+	node = cgroup->kn;
+	return node ? node->id : 0;
+}
+
+static always_inline void put_owner(struct socket_record *r, struct task_struct *task, u32 pid,
+				    u32 fd)
+{
+	struct task_struct *leader = task->group_leader;
+	u64 *comm = (u64 *)r->comm;
+
+	r->pid = pid;
+	r->fd = fd;
+	if (!leader)
+		return;
+	r->start = leader->start_boottime;
+	comm[0] = *(u64 *)&leader->comm[0];
+	comm[1] = *(u64 *)&leader->comm[8];
+}
+
+/* Everything but the ends, which come first because they are conditions. */
+static always_inline void put_socket(struct socket_record *r, struct sock *sk, struct tcp_sock *tcp,
+				     struct file *file)
+{
+	r->cookie = cookie_helper ? bpf_get_socket_cookie(sk) : sk->__sk_common.skc_cookie.counter;
+	if (field_exists(sk->sk_ino))
+		r->inode = sk->sk_ino;
+	else
+		r->inode = file->f_inode->i_ino;
+	r->flags = FLAG_FILE;
+	if (r->family == FAMILY_V6 && sk->__sk_common.skc_ipv6only)
+		r->flags |= FLAG_V6ONLY;
+	r->uid = sk->sk_uid.val;
+	r->mark = sk->sk_mark;
+	r->device = sk->__sk_common.skc_bound_dev_if;
+	put_queues(r, sk, tcp);
+}
+
+static always_inline int write_tcp(void *seq, struct tcp_record *r, struct tcp_sock *tcp)
+{
+	const struct tcp_congestion_ops *ops = tcp->inet_conn.icsk_ca_ops;
+
+	r->tag = TAG(RECORD_TCP);
+	r->srtt = tcp->srtt_us >> 3;
+	r->retrans = tcp->total_retrans;
+	r->cwnd = tcp->snd_cwnd;
+	r->bytes_sent = tcp->bytes_sent - tcp->bytes_retrans;
+	r->bytes_received = tcp->bytes_received;
+	__builtin_memset(r->cong, 0, sizeof(r->cong));
+	if (ops)
+		bpf_probe_read_kernel(r->cong, sizeof(r->cong), ops->name);
+	return bpf_seq_write(seq, r, sizeof(*r)) ? 1 : 0;
+}
+
+/* Names are found by a chain of the namespace's 256; a chain is short. */
+#define MAX_DEVICES 64
+
+static noinline long put_device(void *seq, struct net *net, u32 netns, u32 device)
+{
+	struct device_record r = {.tag = TAG(RECORD_DEVICE), .netns = netns, .device = device};
+	void *head = NULL, *node = NULL;
+	u32 index = 0;
+
+	if (probe(&head, &net->dev_index_head) || !head)
+		return 0;
+	if (probe(&node, (void **)head + (device & 255)))
+		return 0;
+	for (int i = 0; i < MAX_DEVICES && node; i++) {
+		struct net_device *dev = node - field_offset(struct net_device, index_hlist);
+
+		if (probe(&index, &dev->ifindex))
+			return 0;
+		if (index == device) {
+			if (bpf_probe_read_kernel(r.name, sizeof(r.name), dev->name))
+				return 0;
+			return bpf_seq_write(seq, &r, sizeof(r));
+		}
+		if (probe(&node, (void **)node))
+			return 0;
+	}
+	return 0;
+}
+
+/* The process id in the pid namespace of that level, 0 where it has none. */
+static noinline u32 inner_pid(struct task_struct *task, u32 level)
+{
+	struct signal_struct *signal = task->signal;
+	struct pid *pid = signal ? signal->pids[PIDTYPE_TGID] : NULL;
+	s32 nr = 0;
+
+	if (pid && level < 64)
+		bpf_probe_read_kernel(&nr, sizeof(nr),
+				      (void *)pid->numbers + level * TYPE_SIZE(struct upid) +
+					      field_offset(struct upid, nr));
+	return nr;
+}
+
+/*
+ * The process id as the reader's pid namespace has it. The iterator shows
+ * tasks of the reader's namespace only, so the level is enough to find it.
+ */
+static always_inline u32 pid_of(struct task_struct *task)
+{
+	struct pid *mine = bpf_get_current_task_btf()->thread_pid;
+	u32 level = mine ? mine->level : 0;
+
+	return level ? inner_pid(task, level) : (u32)task->tgid;
+}
+
+/*
+ * Is it the lowest descriptor of its table, so that the process is counted
+ * once. One that has none of the first three open is not: nobody minds.
+ */
+static always_inline bool is_first(struct task_struct *task, u32 fd)
+{
+	struct files_struct *files;
+	struct fdtable *fdt;
+	unsigned long open = 0;
+
+	if (fd > 2)
+		return false;
+	if (!fd)
+		return true;
+	files = task->files;
+	fdt = files ? files->fdt : NULL;
+	if (!fdt || bpf_probe_read_kernel(&open, sizeof(open), fdt->open_fds))
+		return false;
+	return !(open & ((1UL << fd) - 1));
+}
+
+static always_inline int count_task(void *seq, struct task_struct *task, u32 fd, u32 pid)
+{
+	struct task_record r = {.tag = TAG(RECORD_TASK), .pid = pid};
+
+	return task->pid == task->tgid && is_first(task, fd) ? bpf_seq_write(seq, &r, sizeof(r)) : 0;
+}
+
+static always_inline bool put_conditions(struct socket_record *r, struct sock *sk,
+					 const struct question *q)
+{
+	u16 family = sk->__sk_common.skc_family;
+
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	r->family = family == AF_INET ? FAMILY_V4 : FAMILY_V6;
+	r->proto = proto_of(sk);
+	if (!r->proto)
+		return false;
+	r->state = state_of(r->proto, sk->__sk_common.skc_state);
+	if (!asks_kind(q, r->proto, r->family, r->state))
+		return false;
+	put_ends(r, sk);
+	if (is_idle(r->state, r->lport) || !asks_ends(r))
+		return false;
+	r->netns = sk->__sk_common.skc_net.net->ns.inum;
+	return asks_netns(r->netns);
+}
+
+SEC("iter/task_file")
+int task_file(struct bpf_iter__task_file *ctx)
+{
+	union {
+		struct socket_record socket;
+		struct tcp_record tcp;
+	} r = {};
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	void *seq = ctx->meta->seq;
+	struct question q = {};
+	struct tcp_sock *tcp = NULL;
+	struct socket *socket;
+	struct sock *sk;
+	u32 pid;
+
+	if (!task || !file)
+		return 0;
+	read_question(&q);
+	if (q.parts && (u32)task->tgid % q.parts != q.part)
+		return 0;
+	pid = pid_of(task);
+	if (q.number && q.number != pid)
+		return 0;
+	if (ctx->fd <= 2 && count_task(seq, task, ctx->fd, pid))
+		return 1;
+
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk || !put_conditions(&r.socket, sk, &q))
+		return 0;
+	if (r.socket.proto == PROTO_TCP)
+		tcp = bpf_skc_to_tcp_sock(sk);
+	put_socket(&r.socket, sk, tcp, file);
+	put_owner(&r.socket, task, pid, ctx->fd);
+	if (task->pid != task->tgid)
+		r.socket.flags |= FLAG_THREAD;
+	if (q.flags & ASK_CGROUP)
+		r.socket.cgroup = cgroup_of(sk);
+	r.socket.tag = TAG(RECORD_SOCKET);
+	if (unlikely(r.socket.device) &&
+	    put_device(seq, sk->__sk_common.skc_net.net, r.socket.netns, r.socket.device))
+		return 1;
+	if (bpf_seq_write(seq, &r.socket, sizeof(r.socket)))
+		return 1;
+	return q.flags & ASK_TCPINFO && tcp ? write_tcp(seq, &r.tcp, tcp) : 0;
+}

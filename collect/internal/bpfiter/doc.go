@@ -1,0 +1,13 @@
+// Package bpfiter is the source "bpf": it reads the host's TCP and UDP
+// sockets and their owners with BPF iterators, in one pass over all network
+// namespaces.
+//
+// Two programs answer together. task_file visits every descriptor of every
+// process and gives socket, process and descriptor at once. hash_walk visits
+// the kernel's socket tables and gives what no descriptor holds: connections
+// in the accept queue, TIME_WAIT, sockets in flight over a UNIX socket.
+//
+// The programs are loaded by this process, which takes CAP_BPF and
+// CAP_PERFMON, or found pinned in bpffs, which takes no more than permission
+// to read the pinned files. Linux 5.11 or newer with BTF.
+package bpfiter

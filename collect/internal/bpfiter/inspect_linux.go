@@ -1,0 +1,95 @@
+package bpfiter
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A Status says what is pinned in a directory and whether the caller can use it.
+type Status struct {
+	// Dir is the directory.
+	Dir string
+	// BPFFS tells that the directory, or what it would be made in, is on a bpffs.
+	BPFFS bool
+	// Version of the records that this program reads.
+	Version int
+	// Pins are the files of any version. None: nothing is pinned.
+	Pins []PinStatus
+	// Blocked are the directories of the bpffs, from dir up, that others than
+	// their owner may not search, so that mode and group of the files are of
+	// no use to them.
+	Blocked []string
+	// Works is what reading through the pins gave: nil where it works.
+	Works error
+}
+
+// A PinStatus says what one pinned file is.
+type PinStatus struct {
+	// Path of the file.
+	Path string
+	// Version of its records, by its name.
+	Version int
+	// Mode, UID and GID are who may read it.
+	Mode     fs.FileMode
+	UID, GID uint32
+	// Readable tells that the caller may open it.
+	Readable bool
+}
+
+// Inspect reports what is pinned in dir, and tries it. Nothing pinned is not
+// an error but a status without pins.
+func Inspect(dir string) (Status, error) {
+	st := Status{Dir: dir, Version: recordVersion, BPFFS: isBPFFS(existing(dir)) == nil}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		st.Works = err
+		return st, nil
+	}
+	if err != nil {
+		return st, err
+	}
+	for _, e := range entries {
+		if v := versionOf(e.Name()); v != 0 && !strings.Contains(e.Name(), leftover) {
+			st.Pins = append(st.Pins, inspectPin(filepath.Join(dir, e.Name()), v))
+		}
+	}
+	if st.BPFFS {
+		st.Blocked = blockedBy(dir)
+	}
+	st.Works = tryPinned(dir)
+	return st, nil
+}
+
+func inspectPin(path string, version int) PinStatus {
+	p := PinStatus{Path: path, Version: version}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return p
+	}
+	p.Mode = info.Mode().Perm()
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+		p.UID, p.GID = sys.Uid, sys.Gid
+	}
+	p.Readable = unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS) == nil
+	return p
+}
+
+// tryPinned reads the listeners through the pins.
+func tryPinned(dir string) error {
+	s, err := OpenPinned(dir, Options{})
+	if err != nil {
+		return err
+	}
+	var snap whose.Snapshot
+	err = s.Read(context.Background(), &whose.Query{States: whose.SetOf(whose.Listen)}, &snap)
+	return errors.Join(err, s.Close())
+}

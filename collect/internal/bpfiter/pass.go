@@ -1,0 +1,192 @@
+package bpfiter
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A pass gathers what the iterators give into a snapshot. The hot loop is
+// takeFiles; one call has some two hundred records. Its memory is kept from
+// one pass to the next.
+type pass struct {
+	mu   sync.Mutex
+	snap *whose.Snapshot
+	// held are the inodes met with a descriptor; the socket of each is in snap.
+	held inodeSet
+	// doubtful are the holdings that may stand in snap already.
+	doubtful []whose.Holding
+	// unmet are inodes that the walk met before a descriptor was; wanted are
+	// those that stayed so.
+	unmet  []uint64
+	wanted inodeSet
+	// loose are the sockets without a file.
+	loose []whose.Socket
+	// more are the elements of the walk that have not been read to their end.
+	more      []resumption
+	processes int
+}
+
+// A resumption is a place where the walk has to go on.
+type resumption struct {
+	element uint32
+	done    uint64
+}
+
+func (p *pass) reset(snap *whose.Snapshot) {
+	p.snap = snap
+	p.held.reset()
+	p.wanted.reset()
+	p.doubtful, p.unmet = p.doubtful[:0], p.unmet[:0]
+	p.loose, p.more = p.loose[:0], p.more[:0]
+	p.processes = 0
+}
+
+// takeFiles takes records of task_file. It is safe for concurrent use.
+func (p *pass) takeFiles(b []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, fresh := uint32(0), false
+	for len(b) > 0 {
+		kind, rec, err := nextRecord(b)
+		if err != nil {
+			return err
+		}
+		b = b[len(rec):]
+		switch kind {
+		case recordSocket:
+			r := as[socketRecord](rec)
+			if fresh = p.held.add(r.inode); fresh {
+				p.appendSocket(r)
+			}
+			p.appendHolding(r)
+			if r.pid != last {
+				last = r.pid
+				p.appendTask(r)
+			}
+		case recordTCP:
+			if fresh {
+				p.appendTCP(p.snap.Sockets, as[tcpRecord](rec))
+			}
+		case recordTask:
+			p.processes++
+		case recordDevice:
+			p.nameDevice(as[deviceRecord](rec))
+		}
+	}
+	return nil
+}
+
+func (p *pass) appendSocket(r *socketRecord) {
+	p.snap.Sockets = append(p.snap.Sockets, socketOf(r))
+}
+
+func socketOf(r *socketRecord) whose.Socket {
+	return whose.Socket{
+		Local: r.local, Remote: r.remote,
+		Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup,
+		NetNS: r.netns, UID: r.uid, Mark: r.mark,
+		RecvQueue: r.recvq, SendQueue: r.sendq,
+		Device:    r.device,
+		LocalPort: r.lport, RemotePort: r.rport,
+		Proto: whose.Proto(r.proto), Family: whose.Family(r.family), State: whose.State(r.state),
+		Flags: socketFlags(r.flags),
+	}
+}
+
+func socketFlags(flags uint8) whose.SocketFlags {
+	var f whose.SocketFlags
+	if flags&flagV6Only != 0 {
+		f |= whose.SocketV6Only
+	}
+	if flags&flagKernel != 0 {
+		f |= whose.SocketKernel
+	}
+	if flags&flagFile != 0 {
+		f |= whose.SocketFile
+	}
+	if flags&flagNoFile != 0 {
+		f |= whose.SocketNoFile
+	}
+	return f
+}
+
+// appendTCP adds the figures of the last of sockets.
+func (p *pass) appendTCP(sockets []whose.Socket, r *tcpRecord) {
+	p.snap.TCPInfo = append(p.snap.TCPInfo, tcpInfo(r))
+	sockets[len(sockets)-1].TCPInfo = uint32(len(p.snap.TCPInfo))
+}
+
+func (p *pass) appendHolding(r *socketRecord) {
+	h := whose.Holding{Inode: r.inode, PID: r.pid, FD: r.fd}
+	if r.flags&flagThread != 0 {
+		p.doubtful = append(p.doubtful, h)
+		return
+	}
+	p.snap.Holdings = append(p.snap.Holdings, h)
+}
+
+func (p *pass) appendTask(r *socketRecord) {
+	const tick = 10_000_000 // nanoseconds in a clock tick
+	p.snap.Tasks = append(p.snap.Tasks, whose.Task{PID: r.pid, Start: r.start / tick, Comm: r.comm})
+}
+
+func (p *pass) nameDevice(r *deviceRecord) {
+	d := whose.Device{NetNS: r.netns, Index: r.device}
+	if _, ok := p.snap.Devices[d]; !ok {
+		p.snap.NameDevice(d, text(r.name[:]))
+	}
+}
+
+// settleDoubtful adds the descriptors met in tables of threads, unless the
+// process has the same by its leader's table or another thread's.
+func (p *pass) settleDoubtful() {
+	if len(p.doubtful) == 0 {
+		return
+	}
+	slices.SortFunc(p.doubtful, compareHoldings)
+	p.doubtful = slices.Compact(p.doubtful)
+	sure := make(map[whose.Holding]struct{})
+	for _, h := range p.snap.Holdings {
+		if p.doubts(h.PID) {
+			sure[h] = struct{}{}
+		}
+	}
+	for _, h := range p.doubtful {
+		if _, ok := sure[h]; !ok {
+			p.snap.Holdings = append(p.snap.Holdings, h)
+		}
+	}
+}
+
+// doubts reports whether the process has doubtful holdings.
+func (p *pass) doubts(pid uint32) bool {
+	_, ok := slices.BinarySearchFunc(p.doubtful, pid, func(h whose.Holding, pid uint32) int {
+		return int(int64(h.PID) - int64(pid))
+	})
+	return ok
+}
+
+func compareHoldings(a, b whose.Holding) int {
+	switch {
+	case a.PID != b.PID:
+		return int(int64(a.PID) - int64(b.PID))
+	case a.FD != b.FD:
+		return int(int64(a.FD) - int64(b.FD))
+	case a.Inode < b.Inode:
+		return -1
+	case a.Inode > b.Inode:
+		return 1
+	}
+	return 0
+}
+
+// text returns what stands before the first NUL.
+func text(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}

@@ -1,0 +1,137 @@
+package bpfiter
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// The names of the pinned files end in the version of their records, so that
+// a reader never opens what it cannot read. bpffs allows no dots in names.
+const (
+	pinFiles = "task_file"
+	pinWalk  = "hash_walk"
+)
+
+func pinName(program string) string { return program + "_v" + strconv.Itoa(recordVersion) }
+
+// pinPrograms are the programs that are pinned together.
+func pinPrograms() []string { return []string{pinFiles, pinWalk} }
+
+// A pinnedIter is an iterator that is a file in bpffs.
+type pinnedIter string
+
+// open opens the file, after it has made sure that it is an iterator that the
+// superuser or the caller itself pinned: anybody may make directories and
+// symbolic links in a bpffs that is mounted with its default mode.
+func (p pinnedIter) open() (int, error) {
+	fd, err := unix.Open(string(p), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open %s: %w", string(p), err)
+	}
+	if err := checkPinned(fd); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("open %s: %w", string(p), err)
+	}
+	return fd, nil
+}
+
+var (
+	errNotBPFFS = errors.New("not on a bpffs")
+	errOwner    = errors.New("owned by neither root nor the caller")
+)
+
+func checkPinned(fd int) error {
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return err
+	}
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	switch {
+	case fs.Type != unix.BPF_FS_MAGIC:
+		return errNotBPFFS
+	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
+		return errOwner
+	}
+	return nil
+}
+
+// OpenPinned returns a source that reads through the iterators pinned in dir.
+// It takes no privilege but permission to read the files. The error is
+// fs.ErrNotExist where nothing is pinned, fs.ErrPermission where the caller may
+// not read it, and a *VersionError where another version pinned it.
+func OpenPinned(dir string, o Options) (*Source, error) {
+	s := newSource(o)
+	s.files = pinnedIter(filepath.Join(dir, pinName(pinFiles)))
+	s.walk = pinnedIter(filepath.Join(dir, pinName(pinWalk)))
+	for _, it := range []opener{s.files, s.walk} {
+		fd, err := it.open()
+		if err != nil {
+			return nil, explainPinned(dir, err)
+		}
+		unix.Close(fd)
+	}
+	return s, nil
+}
+
+// explainPinned tells a pin of another version from none.
+func explainPinned(dir string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return whose.WithHint(err, "let root run `whose pin --group` with a group that you are in")
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if v := otherVersion(dir); v != 0 {
+		return whose.WithHint(&VersionError{Dir: dir, Found: v}, "let root run `whose pin` again")
+	}
+	return err
+}
+
+// otherVersion returns the version of a pin that this program cannot read, 0
+// where there is none.
+func otherVersion(dir string) int {
+	entries, _ := os.ReadDir(dir) // what cannot be listed has no version to tell
+	for _, e := range entries {
+		if v := versionOf(e.Name()); v != 0 && v != recordVersion {
+			return v
+		}
+	}
+	return 0
+}
+
+// versionOf returns the version in the name of one of our pins, 0 for other names.
+func versionOf(name string) int {
+	for _, program := range pinPrograms() {
+		if rest, ok := strings.CutPrefix(name, program+"_v"); ok {
+			v, err := strconv.Atoi(rest)
+			if err == nil && v > 0 {
+				return v
+			}
+		}
+	}
+	return 0
+}
+
+// A VersionError says that the iterators in Dir were pinned by a version of
+// this program whose records are others.
+type VersionError struct {
+	Dir   string
+	Found int
+}
+
+// Error names both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("iterators pinned in %s are of version %d: want %d", e.Dir, e.Found, recordVersion)
+}

@@ -1,0 +1,74 @@
+package bpfiter
+
+import "github.com/seed-44df2ae6/whose"
+
+// A question is what a reading thread tells the program by its name, because a
+// pinned iterator takes no arguments; see bpf/question.h. The zero value asks
+// for nothing; use newQuestion.
+type question struct {
+	part, parts uint8
+	states      uint32
+	protos      uint32
+	flags       uint8
+	number      uint32
+}
+
+// Flags of a question, enum ask_flag.
+const (
+	askV4 = 1 << iota
+	askV6
+	askTCPInfo
+	askFull
+	askResume
+	askCgroup
+)
+
+// maxParts is the largest number of threads that share the work.
+const maxParts = 63
+
+// newQuestion turns the part of q that fits a name into a question.
+func newQuestion(q *whose.Query) question {
+	all := uint32(whose.AllStates)
+	ask := question{states: all, protos: 1<<whose.TCP | 1<<whose.UDP | 1<<whose.UDPLite | 1<<whose.MPTCP, flags: askV4 | askV6}
+	if q.States != 0 {
+		ask.states = uint32(q.States) & all
+	}
+	if q.Protos != 0 {
+		ask.protos &= uint32(q.Protos)
+	}
+	if q.Families != 0 && !q.Families.Has(uint8(whose.IPv4)) {
+		ask.flags &^= askV4
+	}
+	if q.Families != 0 && !q.Families.Has(uint8(whose.IPv6)) {
+		ask.flags &^= askV6
+	}
+	if q.Needs.Has(whose.NeedTCPInfo) {
+		ask.flags |= askTCPInfo
+	}
+	return ask
+}
+
+// resumed returns the question for the rest of an element of the walk. It goes
+// back a little, because sockets may have left the chain in between.
+func (q question) resumed(r resumption) question {
+	const step, back = 64, 2
+	n := uint64(r.element)
+	if skip := r.done / step; skip > back {
+		n |= (skip - back) << 15
+	}
+	q.flags |= askResume
+	q.part, q.parts, q.number = uint8(n&0x3f), uint8(n>>6&0x3f), uint32(n>>12)&0xffffff
+	return q
+}
+
+// name returns the question as a thread's name, NUL-terminated.
+func (q question) name() [16]byte {
+	six := func(n uint32) byte { return byte(n&0x3f) + '0' }
+	return [16]byte{
+		'w', 'h', 'o', ':',
+		six(uint32(q.part)), six(uint32(q.parts)),
+		six(q.states), six(q.states >> 6), six(q.states >> 12),
+		six(q.protos), six(uint32(q.flags)),
+		six(q.number), six(q.number >> 6), six(q.number >> 12), six(q.number >> 18),
+	}
+}

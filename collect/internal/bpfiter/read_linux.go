@@ -1,0 +1,94 @@
+package bpfiter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// An opener gives a new run of an iterator: a descriptor to read from start to
+// end, which the caller closes.
+type opener interface {
+	open() (int, error)
+}
+
+// maxSilent bounds the reads in a row that bring nothing. A run over a million
+// objects that are all left out ends a read with EAGAIN, so this many allow for
+// more objects than a host can have.
+const maxSilent = 20_000
+
+var errSilent = errors.New("nothing but EAGAIN")
+
+// readAll reads a run of it to the end on a thread named after the question,
+// and hands each piece to take. The pieces are of whole records and valid
+// until take returns.
+func readAll(ctx context.Context, it opener, ask question, buf []uint64, take func([]byte) error) error {
+	return onNamedThread(ask.name(), func() error {
+		fd, err := it.open()
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return drain(ctx, fd, buf, take)
+	})
+}
+
+// drain reads fd to the end.
+func drain(ctx context.Context, fd int, buf []uint64, take func([]byte) error) error {
+	room := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(buf))), len(buf)*8)
+	for silent := 0; ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := unix.Read(fd, room)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			if silent++; silent > maxSilent {
+				return fmt.Errorf("read iterator: %w", errSilent)
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("read iterator: %w", err)
+		case n == 0:
+			return nil
+		}
+		silent = 0
+		if err := take(room[:n]); err != nil {
+			return err
+		}
+	}
+}
+
+// onNamedThread calls f on a thread that has the name for as long. It is never
+// the process's first thread, whose name is that of the process.
+func onNamedThread(name [16]byte, f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if unix.Gettid() == os.Getpid() {
+		done := make(chan error)
+		go func() { done <- onNamedThread(name, f) }()
+		return <-done
+	}
+	var before [16]byte
+	if err := threadName(unix.PR_GET_NAME, &before); err != nil {
+		return err
+	}
+	if err := threadName(unix.PR_SET_NAME, &name); err != nil {
+		return err
+	}
+	return errors.Join(f(), threadName(unix.PR_SET_NAME, &before))
+}
+
+func threadName(op int, name *[16]byte) error {
+	if err := unix.Prctl(op, uintptr(unsafe.Pointer(name)), 0, 0, 0); err != nil {
+		return fmt.Errorf("name thread: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,232 @@
+package bpfiter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// Options say where the programs come from. The zero value loads them.
+type Options struct {
+	// PinDir is where pinned iterators are looked for first. Empty: nowhere.
+	PinDir string
+	// Threads is how many threads read at once; 0 means two.
+	Threads int
+}
+
+func (o Options) threads() int {
+	if o.Threads <= 0 {
+		return 2
+	}
+	return min(o.Threads, maxParts)
+}
+
+// A Source reads sockets and owners with BPF iterators. It keeps programs,
+// links and buffers between reads, so that a read allocates nothing for a
+// session. It is not safe for concurrent use; whoever opened it closes it.
+type Source struct {
+	files   opener
+	walk    opener    // nil where the kernel cannot do it
+	loaded  *programs // nil where the iterators are pinned
+	threads int
+	inner   bool // the caller is in a pid namespace of its own
+	bufs    [][]uint64
+	pass    pass
+}
+
+var _ whose.Source = (*Source)(nil)
+
+// Open returns a source that reads through the iterators pinned in o.PinDir
+// or, where there are none that the caller may read, by programs that it
+// loads. The error tells of both.
+func Open(o Options) (*Source, error) {
+	var pinned error
+	if o.PinDir != "" {
+		s, err := OpenPinned(o.PinDir, o)
+		if err == nil {
+			return s, nil
+		}
+		pinned = err
+	}
+	s, err := Load(o)
+	if err == nil {
+		return s, nil
+	}
+	if pinned != nil && !errors.Is(pinned, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; %w", err, pinned)
+	}
+	return nil, err
+}
+
+// Load loads the programs and returns a source that reads by them. It takes
+// CAP_BPF and CAP_PERFMON; without them the error is a permission error with a
+// hint. Where the kernel cannot do it, the error is a whose.UnsupportedError.
+func Load(o Options) (*Source, error) {
+	p, err := load()
+	if err != nil {
+		return nil, err
+	}
+	s := newSource(o)
+	s.files, s.loaded = p.fileLink, p
+	if p.walkLink >= 0 {
+		s.walk = p.walkLink
+	}
+	return s, nil
+}
+
+func newSource(o Options) *Source {
+	return &Source{threads: o.threads(), inner: inInnerPIDNamespace()}
+}
+
+// inInnerPIDNamespace reports whether there are processes that no iterator
+// shows to this one. The host's namespace has the same number in every kernel
+// (PROC_PID_INIT_INO of include/linux/proc_ns.h).
+func inInnerPIDNamespace() bool {
+	const host = 0xEFFFFFFC
+	var st unix.Stat_t
+	err := unix.Stat("/proc/self/ns/pid", &st)
+	return err == nil && st.Ino != host
+}
+
+// Name returns "bpf".
+func (s *Source) Name() string { return "bpf" }
+
+// Close unloads the programs that the source loaded. Pinned ones stay.
+func (s *Source) Close() error {
+	if s.loaded == nil {
+		return nil
+	}
+	return s.loaded.close()
+}
+
+// Read appends to snap the sockets that q asks for and their owners.
+func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot) error {
+	s.pass.reset(snap)
+	snap.FindsOwners = true
+	snap.Pinned = s.loaded == nil
+	ask := newQuestion(q)
+	if err := s.readBoth(ctx, ask); err != nil {
+		return err
+	}
+	if err := s.readUnmet(ctx, ask); err != nil {
+		return err
+	}
+	s.pass.settleDoubtful()
+	s.pass.settleLoose()
+	s.pass.settleNetNS()
+	snap.Processes = s.pass.processes
+	s.noteGaps(snap)
+	return nil
+}
+
+// noteGaps says what this source cannot see here.
+func (s *Source) noteGaps(snap *whose.Snapshot) {
+	if s.inner {
+		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
+			Hint: "run in the host's pid namespace"})
+	}
+	if s.walk == nil {
+		err := &whose.UnsupportedError{What: "walk of the socket tables", Since: "6.1"}
+		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapSockets, Why: "without a descriptor: " + err.Error(),
+			Hint: "use --source netlink"})
+	}
+}
+
+// A run is an iterator to be read to its end by one thread.
+type run struct {
+	it   opener
+	ask  question
+	take func([]byte) error
+}
+
+// readBoth reads descriptors and tables at once.
+func (s *Source) readBoth(ctx context.Context, ask question) error {
+	runs := s.parts(nil, run{s.files, ask, s.pass.takeFiles})
+	if s.walk != nil {
+		runs = append(runs, run{s.walk, ask, s.pass.takeWalk})
+	}
+	if err := s.readRuns(ctx, runs); err != nil {
+		return err
+	}
+	return s.resume(ctx, ask, s.pass.takeWalk)
+}
+
+// readUnmet looks once more for the sockets that have a file and that no
+// descriptor was found for: they are in flight or held by io_uring, or they
+// were opened, or passed on, while we looked.
+func (s *Source) readUnmet(ctx context.Context, ask question) error {
+	if !s.pass.settleUnmet() {
+		return nil
+	}
+	full := ask
+	full.flags |= askFull
+	runs := s.parts(nil, run{s.files, ask, s.pass.takeFilesAgain})
+	runs = append(runs, run{s.walk, full, s.pass.takeWanted})
+	if err := s.readRuns(ctx, runs); err != nil {
+		return err
+	}
+	return s.resume(ctx, full, s.pass.takeWanted)
+}
+
+// maxResumptions bounds how often the walk goes on: a table of a million
+// sockets in one bucket takes some thousands.
+const maxResumptions = 1 << 16
+
+// resume goes on with the elements of the walk that were too long for a read.
+func (s *Source) resume(ctx context.Context, ask question, take func([]byte) error) error {
+	for n := 0; len(s.pass.more) > 0; n++ {
+		if n == maxResumptions {
+			s.pass.snap.Gaps = append(s.pass.snap.Gaps, whose.Gap{Kind: whose.GapInterrupted,
+				Count: len(s.pass.more), Why: "socket table does not end"})
+			s.pass.more = s.pass.more[:0]
+			return nil
+		}
+		last := len(s.pass.more) - 1
+		m := s.pass.more[last]
+		s.pass.more = s.pass.more[:last]
+		if err := s.readRuns(ctx, []run{{s.walk, ask.resumed(m), take}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parts appends r divided among the threads.
+func (s *Source) parts(runs []run, r run) []run {
+	for i := range s.threads {
+		r.ask.part, r.ask.parts = uint8(i), uint8(s.threads)
+		runs = append(runs, r)
+	}
+	return runs
+}
+
+// readRuns reads all runs at once, each on a thread of its own.
+func (s *Source) readRuns(ctx context.Context, runs []run) error {
+	errs := make([]error, len(runs))
+	var wg sync.WaitGroup
+	for i, r := range runs {
+		buf := s.buffer(i)
+		wg.Go(func() { errs[i] = readAll(ctx, r.it, r.ask, buf, r.take) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// buffer returns the buffer of the i-th thread.
+func (s *Source) buffer(i int) []uint64 {
+	for i >= len(s.bufs) {
+		s.bufs = append(s.bufs, make([]uint64, bufferSize()/8))
+	}
+	return s.bufs[i]
+}
+
+// bufferSize is what a read may bring. The kernel gives at most eight pages at
+// once and never part of a record, if there is room for as much.
+func bufferSize() int { return max(64<<10, 8*os.Getpagesize()) }
