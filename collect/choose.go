@@ -148,12 +148,23 @@ func pinDir(opts *Options) string {
 func openNamed(name string, opts *Options, how choice) (whose.Source, error) {
 	switch name {
 	case BPF:
-		return bpfiter.Open(bpfiter.Options{PinDir: pinDir(opts), PinnedOnly: how.pinnedOnly, LoadOnly: how.loadOnly})
+		return openBPF(opts, how)
 	case Netlink:
 		return sockdiag.Open(sockdiag.Options{})
 	default:
 		return procnet.Open(procnet.Options{Root: opts.Proc})
 	}
+}
+
+func openBPF(opts *Options, how choice) (whose.Source, error) {
+	o := bpfiter.Options{PinDir: pinDir(opts)}
+	switch {
+	case how.pinnedOnly:
+		return bpfiter.OpenPinned(o.PinDir, o)
+	case how.loadOnly:
+		return bpfiter.Load(o)
+	}
+	return bpfiter.Open(o)
 }
 
 // read reads by the first source that answers. What failed before is an error

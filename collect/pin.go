@@ -17,6 +17,10 @@ type PinOptions struct {
 	// MountBPFFS mounts a bpffs on /sys/fs/bpf where none is. Nothing is
 	// mounted otherwise.
 	MountBPFFS bool
+	// Traverse adds search permission to the directories of the bpffs above,
+	// so that those whom Mode lets read can reach the files: systemd mounts
+	// /sys/fs/bpf for root alone.
+	Traverse bool
 }
 
 // A PinStatus says what is pinned in a directory.
@@ -30,7 +34,11 @@ func Pin(opts PinOptions) error {
 	if opts.Dir == "" {
 		opts.Dir = DefaultPinDir
 	}
-	return bpfiter.Pin(opts.Dir, bpfiter.PinOptions{GID: opts.GID, Mode: opts.Mode, MountBPFFS: opts.MountBPFFS})
+	o := bpfiter.PinOptions{Mode: opts.Mode, MountBPFFS: opts.MountBPFFS, Traverse: opts.Traverse}
+	if opts.GID >= 0 {
+		o.GID = &opts.GID
+	}
+	return bpfiter.Pin(opts.Dir, o)
 }
 
 // Unpin removes what Pin pinned. It is no error if nothing is pinned.
