@@ -26,7 +26,12 @@ queues, and the names, process ids and descriptors of all processes that hold it
 ss -tunap shows to root in every namespace. It is not the data that is sent, no command line
 and no environment. So give the pin to those who may know who talks to whom: a monitoring
 agent, administrators; not to every user of a shared host. Without --group only root may read
-it.`
+it.
+
+Many hosts mount /sys/fs/bpf so that nobody but root can pass it, and then the modes of the
+files in it help nobody. With --traverse the right to pass (x, not to list) is added for
+everyone to the folders above the pin. Other programs' pins keep their own modes, so look at
+those first: whose doctor shows what is closed.`
 
 // The modes of a pin, where --mode does not say.
 const (
@@ -36,12 +41,12 @@ const (
 
 func newPin(sh *shell) *cobra.Command {
 	var group, mode string
-	var mount bool
+	var mount, traverse bool
 	cmd := &cobra.Command{
 		Use:   "pin [flags]",
 		Short: "let a group list every session without privilege",
 		Long:  aboutPin,
-		Example: "sudo whose pin --group whose\tlet the members of the group whose list everything\n" +
+		Example: "sudo whose pin --group whose --traverse\tlet the members of the group whose list everything\n" +
 			"sudo whose pin\tlet only root, but start faster\n" +
 			"sudo usermod -aG whose zabbix\tthen give the agent the group",
 		Args: noArgs,
@@ -50,7 +55,7 @@ func newPin(sh *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			opts.MountBPFFS = mount
+			opts.MountBPFFS, opts.Traverse = mount, traverse
 			if err := collect.Pin(opts); err != nil {
 				return err
 			}
@@ -62,6 +67,7 @@ func newPin(sh *shell) *cobra.Command {
 	flags.text(&group, "group", "", "", "GROUP", "let the members of this group read, too")
 	flags.text(&mode, "mode", "", "", "MODE", "permissions in octal; else 0400, or 0440 with --group")
 	flags.boolean(&mount, "mount", "", "mount bpffs if it is not mounted")
+	flags.boolean(&traverse, "traverse", "", "let others pass the folders above, see above")
 	complete(cmd, "group", completeGroups)
 	return cmd
 }

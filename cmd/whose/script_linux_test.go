@@ -40,7 +40,14 @@ func TestScript_Root(t *testing.T) {
 func TestScript_Pin(t *testing.T) {
 	testenv.NeedRoot(t)
 	testenv.NeedProgram(t, "setpriv")
-	runScripts(t, "testdata/pin", []string{"BPFFS=" + testenv.NeedBPFFS(t)})
+	bpffs := testenv.NeedBPFFS(t)
+	// The test's own folders are closed for the other user, too.
+	for dir := filepath.Dir(bpffs); dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runScripts(t, "testdata/pin", []string{"BPFFS=" + bpffs})
 }
 
 func runScripts(t *testing.T, dir string, vars []string) {
