@@ -93,6 +93,24 @@ func (p *programs) loadWalk() error {
 	return nil
 }
 
+// narrow tells the programs what does not fit a question. Pinned ones take
+// nothing.
+func (p *programs) narrow(q *whose.Query) error {
+	if p == nil {
+		return nil
+	}
+	n := newNarrow(q)
+	for _, c := range []*ebpf.Collection{p.files, p.walk} {
+		if c == nil {
+			continue
+		}
+		if err := c.Variables[taskFileVarNarrow].Set(n); err != nil {
+			return fmt.Errorf("set conditions: %w", err)
+		}
+	}
+	return nil
+}
+
 // close gives back all that is loaded.
 func (p *programs) close() error {
 	var errs []error

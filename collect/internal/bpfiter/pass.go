@@ -14,6 +14,8 @@ import (
 type pass struct {
 	mu   sync.Mutex
 	snap *whose.Snapshot
+	// netns are the namespaces that are wanted; empty: all.
+	netns []uint32
 	// held are the inodes met with a descriptor; the socket of each is in snap.
 	held inodeSet
 	// doubtful are the holdings that may stand in snap already.
@@ -35,13 +37,18 @@ type resumption struct {
 	done    uint64
 }
 
-func (p *pass) reset(snap *whose.Snapshot) {
-	p.snap = snap
+func (p *pass) reset(q *whose.Query, snap *whose.Snapshot) {
+	p.snap, p.netns = snap, q.NetNS
 	p.held.reset()
 	p.wanted.reset()
 	p.doubtful, p.unmet = p.doubtful[:0], p.unmet[:0]
 	p.loose, p.more = p.loose[:0], p.more[:0]
 	p.processes = 0
+}
+
+// wantsNetNS reports whether sockets of the namespace are wanted.
+func (p *pass) wantsNetNS(ino uint32) bool {
+	return len(p.netns) == 0 || slices.Contains(p.netns, ino)
 }
 
 // takeFiles takes records of task_file. It is safe for concurrent use.
@@ -58,6 +65,9 @@ func (p *pass) takeFiles(b []byte) error {
 		switch kind {
 		case recordSocket:
 			r := as[socketRecord](rec)
+			if fresh = false; !p.wantsNetNS(r.netns) {
+				continue
+			}
 			if fresh = p.held.add(r.inode); fresh {
 				p.appendSocket(r)
 			}

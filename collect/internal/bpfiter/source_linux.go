@@ -108,10 +108,13 @@ func (s *Source) Close() error {
 
 // Read appends to snap the sockets that q asks for and their owners.
 func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot) error {
-	s.pass.reset(snap)
+	s.pass.reset(q, snap)
 	snap.FindsOwners = true
 	snap.Pinned = s.loaded == nil
 	ask := newQuestion(q)
+	if err := s.loaded.narrow(q); err != nil {
+		return err
+	}
 	if err := s.readBoth(ctx, ask); err != nil {
 		return err
 	}

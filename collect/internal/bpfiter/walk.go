@@ -13,6 +13,7 @@ import (
 func (p *pass) takeWalk(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	fresh := false
 	for len(b) > 0 {
 		kind, rec, err := nextRecord(b)
 		if err != nil {
@@ -21,13 +22,16 @@ func (p *pass) takeWalk(b []byte) error {
 		b = b[len(rec):]
 		switch kind {
 		case recordID:
-			if r := as[idRecord](rec); !p.held.has(r.inode) {
+			if r := as[idRecord](rec); p.wantsNetNS(r.netns) && !p.held.has(r.inode) {
 				p.unmet = append(p.unmet, r.inode)
 			}
 		case recordSocket:
-			p.loose = append(p.loose, socketOf(as[socketRecord](rec)))
+			r := as[socketRecord](rec)
+			if fresh = p.wantsNetNS(r.netns); fresh {
+				p.loose = append(p.loose, socketOf(r))
+			}
 		case recordTCP:
-			if len(p.loose) > 0 {
+			if fresh {
 				p.appendTCP(p.loose, as[tcpRecord](rec))
 			}
 		case recordDevice:
@@ -43,7 +47,9 @@ func (p *pass) takeWalk(b []byte) error {
 }
 
 func (p *pass) noteNetNS(r *netnsRecord) {
-	p.snap.NetNS = append(p.snap.NetNS, r.netns)
+	if p.wantsNetNS(r.netns) {
+		p.snap.NetNS = append(p.snap.NetNS, r.netns)
+	}
 	for _, element := range []uint32{r.element, r.udpElement} {
 		if element != 0 {
 			p.more = append(p.more, resumption{element: element})

@@ -36,6 +36,33 @@ typedef _Bool bool;
 #define type_exists(type) __builtin_preserve_type_info(*(typeof(type) *)0, 0)
 #define TYPE_SIZE(type)	  __builtin_preserve_type_info(*(typeof(type) *)0, 1)
 
+/*
+ * A bit of an object that the verifier knows. Where in which word it is are
+ * facts of the running kernel too, so the plain access will not do.
+ */
+#define bit_of(object, field)                                                                      \
+	({                                                                                         \
+		const void *at = (const void *)(object) +                                          \
+				 __builtin_preserve_field_info((object)->field, 0);                \
+		u64 word = 0;                                                                      \
+		switch (__builtin_preserve_field_info((object)->field, 1)) {                       \
+		case 1:                                                                            \
+			word = *(const volatile u8 *)at;                                           \
+			break;                                                                     \
+		case 2:                                                                            \
+			word = *(const volatile u16 *)at;                                          \
+			break;                                                                     \
+		case 4:                                                                            \
+			word = *(const volatile u32 *)at;                                          \
+			break;                                                                     \
+		case 8:                                                                            \
+			word = *(const volatile u64 *)at;                                          \
+			break;                                                                     \
+		}                                                                                  \
+		word <<= __builtin_preserve_field_info((object)->field, 4);                        \
+		word >> __builtin_preserve_field_info((object)->field, 5);                         \
+	})
+
 /* Helpers, by their number in enum bpf_func_id. */
 static u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
 static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;

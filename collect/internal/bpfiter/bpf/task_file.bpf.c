@@ -146,7 +146,7 @@ static always_inline void put_socket(struct socket_record *r, struct sock *sk, s
 	else
 		r->inode = file->f_inode->i_ino;
 	r->flags = FLAG_FILE;
-	if (r->family == FAMILY_V6 && sk->__sk_common.skc_ipv6only)
+	if (r->family == FAMILY_V6 && bit_of(&sk->__sk_common, skc_ipv6only))
 		r->flags |= FLAG_V6ONLY;
 	r->uid = sk->sk_uid.val;
 	r->mark = sk->sk_mark;
