@@ -97,6 +97,9 @@ func matrix(ctx context.Context, o options) (int, error) {
 	var results []result
 	for _, spec := range strings.Split(o.kernels, ",") {
 		r := m.try(ctx, strings.TrimSpace(spec), bins)
+		if err := ctx.Err(); err != nil {
+			return 2, fmt.Errorf("try kernel %s: %w", spec, err)
+		}
 		r.print(os.Stdout)
 		results = append(results, r)
 	}

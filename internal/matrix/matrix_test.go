@@ -102,6 +102,15 @@ func TestWriteRecord(t *testing.T) {
 	}
 }
 
+func TestPlain(t *testing.T) {
+	if got := plain("a|b"); got != `a\|b` {
+		t.Errorf("a bar: %q", got)
+	}
+	if got := len([]rune(plain(strings.Repeat("ä", 5000)))); got != reasonLength+2 {
+		t.Errorf("a long reason has %d characters, want %d", got, reasonLength+2)
+	}
+}
+
 func TestCompareVersions(t *testing.T) {
 	older, newer := "linux-image-6.1.0-9-cloud-amd64", "linux-image-6.1.0-56-cloud-amd64"
 	if compareVersions(older, newer) >= 0 || compareVersions(newer, older) <= 0 {

@@ -133,10 +133,16 @@ func (r result) writeExceptions(w io.Writer) {
 	}
 }
 
-// plain keeps text from being read as Markdown's own signs.
+// reasonLength bounds what is told of one reason; the rest is on the console.
+const reasonLength = 200
+
+// plain shortens a text and keeps it from being read as Markdown's own signs.
 func plain(s string) string {
 	if s == "" {
 		return "no reason given"
+	}
+	if r := []rune(s); len(r) > reasonLength {
+		s = string(r[:reasonLength]) + " …"
 	}
 	return strings.NewReplacer("|", `\|`, "<", `\<`, "*", `\*`).Replace(s)
 }
