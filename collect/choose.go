@@ -150,9 +150,9 @@ func openNamed(name string, opts *Options, how choice) (whose.Source, error) {
 	case BPF:
 		return openBPF(opts, how)
 	case Netlink:
-		return sockdiag.Open(sockdiag.Options{})
+		return opened(sockdiag.Open(sockdiag.Options{}))
 	default:
-		return procnet.Open(procnet.Options{Root: opts.Proc})
+		return opened(procnet.Open(procnet.Options{Root: opts.Proc}))
 	}
 }
 
@@ -160,11 +160,20 @@ func openBPF(opts *Options, how choice) (whose.Source, error) {
 	o := bpfiter.Options{PinDir: pinDir(opts)}
 	switch {
 	case how.pinnedOnly:
-		return bpfiter.OpenPinned(o.PinDir, o)
+		return opened(bpfiter.OpenPinned(o.PinDir, o))
 	case how.loadOnly:
-		return bpfiter.Load(o)
+		return opened(bpfiter.Load(o))
 	}
-	return bpfiter.Open(o)
+	return opened(bpfiter.Open(o))
+}
+
+// opened makes sure that a source that could not be opened is nil, and not a
+// nil pointer in an interface.
+func opened[S whose.Source](s S, err error) (whose.Source, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // read reads by the first source that answers. What failed before is an error

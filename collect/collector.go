@@ -27,6 +27,9 @@ type Collector struct {
 	sources map[sourceKey]*openSource
 	idle    []*pass
 	passes  int
+	// confirmed are sockets with a file that no process was found to hold, by
+	// inode: they are not looked for again in each collection.
+	confirmed *proc.Inodes
 	// only, where it names a source, is tried and nothing else; for Diagnose.
 	only choice
 }

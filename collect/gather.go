@@ -33,9 +33,12 @@ func (c *Collector) gather(ctx context.Context, p *pass) error {
 	case p.snap.FindsOwners:
 		p.coverage.Processes = p.snap.Processes
 		p.attach(p.snap.Holdings, p.plan.admits())
+		if err := c.confirm(ctx, p); err != nil {
+			return err
+		}
 		p.nameTasks(p.snap.Tasks)
 	default:
-		if err := p.findOwners(ctx, s); err != nil {
+		if err := c.findOwners(ctx, p, s); err != nil {
 			return err
 		}
 	}
@@ -116,7 +119,7 @@ func (p *pass) readLost(ctx context.Context, s *openSource) error {
 // findOwners reads the descriptors of processes for a source that does not,
 // then looks for what that brings to light: namespaces that only a descriptor
 // or a socket holds, and sockets that seemed to have no owner.
-func (p *pass) findOwners(ctx context.Context, s *openSource) error {
+func (c *Collector) findOwners(ctx context.Context, p *pass, s *openSource) error {
 	opts := proc.WalkOptions{
 		PIDs: p.plan.query.PIDs, Process: p.plan.process,
 		WantNetNS: p.plan.netns == nil,
@@ -133,7 +136,7 @@ func (p *pass) findOwners(ctx context.Context, s *openSource) error {
 		}
 	}
 	p.attach(p.walk.Holdings, p.plan.admits())
-	if err := p.lookAgain(ctx, s); err != nil {
+	if err := c.lookAgain(ctx, p, s); err != nil {
 		return err
 	}
 	p.nameTasks(p.walk.Tasks)
@@ -142,6 +145,66 @@ func (p *pass) findOwners(ctx context.Context, s *openSource) error {
 		p.coverage.Add(g)
 	}
 	return nil
+}
+
+// confirm looks for the owners of sockets of which the source saw a file, but
+// no descriptor: in flight, as far as it can tell. A process that the source
+// does not see, as where the kernel hides some from programs, may show in
+// /proc, or show that it hides something. It takes the privilege to look, and
+// is done once for each such socket.
+func (c *Collector) confirm(ctx context.Context, p *pass) error {
+	if len(p.plan.query.PIDs) > 0 || !mayTrace() {
+		return nil
+	}
+	unmet := c.unconfirmed(p.missing())
+	if unmet.Len() == 0 {
+		return nil
+	}
+	if err := p.fs.Walk(ctx, proc.WalkOptions{Want: unmet}, &p.walk); err != nil {
+		return err
+	}
+	for _, g := range p.walk.Gaps {
+		p.coverage.Add(g)
+	}
+	if len(p.walk.Holdings) > 0 {
+		p.snap.Holdings = append(p.snap.Holdings, p.walk.Holdings...)
+		p.snap.Tasks = append(p.snap.Tasks, p.walk.Tasks...)
+		p.attach(p.snap.Holdings, p.plan.admits())
+	}
+	if p.walk.Denied == 0 {
+		c.noteConfirmed(unmet)
+	}
+	return nil
+}
+
+// maxConfirmed bounds the sockets that a collector remembers as looked for.
+const maxConfirmed = 1 << 16
+
+// unconfirmed removes from a set what was looked for by an earlier collection.
+func (c *Collector) unconfirmed(set *proc.Inodes) *proc.Inodes {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.confirmed == nil || c.confirmed.Len() == 0 {
+		return set
+	}
+	left := proc.NewInodes(0)
+	for inode := range set.All() {
+		if !c.confirmed.Has(inode) {
+			left.Add(inode)
+		}
+	}
+	return left
+}
+
+func (c *Collector) noteConfirmed(set *proc.Inodes) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.confirmed == nil || c.confirmed.Len() > maxConfirmed {
+		c.confirmed = proc.NewInodes(set.Len())
+	}
+	for inode := range set.All() {
+		c.confirmed.Add(inode)
+	}
 }
 
 // inodes returns the set of the sockets' inodes.
@@ -189,11 +252,11 @@ func (p *pass) readHeld(ctx context.Context, s *openSource) error {
 // lookAgain looks once more for the owners of sockets that nobody seemed to
 // hold. First whether they are still there, which tells most of them; only for
 // those that are, descriptors are read a second time.
-func (p *pass) lookAgain(ctx context.Context, s *openSource) error {
+func (c *Collector) lookAgain(ctx context.Context, p *pass, s *openSource) error {
 	if p.walk.Denied > 0 || len(p.plan.query.PIDs) > 0 || p.plan.process != nil || p.plan.opts.FirstOwner {
 		return nil // others may hold them whom this walk did not look into
 	}
-	missing := p.missing()
+	missing := c.unconfirmed(p.missing())
 	if missing.Len() == 0 {
 		return nil
 	}
@@ -206,7 +269,9 @@ func (p *pass) lookAgain(ctx context.Context, s *openSource) error {
 	}
 	p.attach(p.walk.Holdings, p.plan.admits())
 	if missing = p.missing(); missing.Len() > 0 {
-		_, err = p.standing(ctx, s, missing)
+		if missing, err = p.standing(ctx, s, missing); err == nil {
+			c.noteConfirmed(missing)
+		}
 	}
 	return err
 }

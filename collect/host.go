@@ -39,6 +39,9 @@ func capabilities() []Capability {
 	return all
 }
 
+// mayTrace reports whether the caller may look into the processes of others.
+func mayTrace() bool { return effectiveCapabilities()>>19&1 != 0 }
+
 func effectiveCapabilities() uint64 {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -1,6 +1,10 @@
 package proc
 
-import "github.com/seed-44df2ae6/whose"
+import (
+	"iter"
+
+	"github.com/seed-44df2ae6/whose"
+)
 
 // WalkOptions say what a walk looks for. The zero value asks for every socket
 // descriptor of every process.
@@ -71,6 +75,17 @@ func NewInodes(n int) *Inodes {
 
 // Len returns how many inodes are in the set.
 func (s *Inodes) Len() int { return s.n }
+
+// All returns the inodes of the set, in no order.
+func (s *Inodes) All() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for _, inode := range s.slots {
+			if inode != 0 && !yield(inode) {
+				return
+			}
+		}
+	}
+}
 
 // Reset empties the set and keeps its memory.
 func (s *Inodes) Reset() {
