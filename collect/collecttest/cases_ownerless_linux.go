@@ -22,6 +22,7 @@ func ownerlessCases() []Case {
 			l := st.listen("127.0.0.1:0", 16)
 			c := st.connect(st.local(l), unix.SOCK_STREAM, 0)
 			client := st.established(c, whose.Out, st.pid())
+			st.waiting(l, 1)
 			s := st.listener(l, 16)
 			s.RecvQueue = 1
 			st.add("listener", s)
@@ -57,10 +58,14 @@ func holdGroupQueue(st *Stage) {
 	other := st.child("listen", st.local(l).String())
 	c := st.connect(st.local(l), unix.SOCK_STREAM, 0)
 	client := st.established(c, whose.Out)
+	// What is acknowledged has been taken by a connection that is complete.
+	_, err := unix.Write(c, []byte{0})
+	st.check(err, "write")
+	st.wait("wait for the acknowledgement", func() bool { _, out := st.queued(c); return out == 0 })
 	owners := holds(owner(st.pid()), owner(other.PID))
 	client.Peer = owners
 	queued := st.queue(client, owners)
-	queued.Peer = self()
+	queued.Peer, queued.RecvQueue = self(), 1
 	st.add("client end", client)
 	st.add("waits to be accepted", queued)
 	// Which of the two it waits for only the kernel knows.

@@ -10,12 +10,11 @@ func stateCases() []Case {
 	return []Case{
 		{Name: "time wait", Rule: "a connection that is over is listed in TIME_WAIT, an orphan by nature", hold: func(st *Stage) {
 			p := st.pair("127.0.0.1:0", "")
-			client := st.established(p.c, whose.Out)
-			st.close(p.c)
-			st.inState(p.a, whose.CloseWait)
-			st.close(p.a)
 			st.add("listener", st.listener(p.l, 16))
-			st.add("time wait", closed(client, whose.TimeWait))
+			st.add("time wait", st.finish(p))
+			p = st.pair("[::1]:0", "")
+			st.add("IPv6 listener", st.listener(p.l, 16))
+			st.add("IPv6 time wait", st.finish(p))
 		}},
 		{Name: "half closed", Rule: "a connection that one side has shut down is in FIN_WAIT2 here and CLOSE_WAIT there, both with their owners",
 			hold: func(st *Stage) {
@@ -33,8 +32,9 @@ func stateCases() []Case {
 			hold: func(st *Stage) {
 				p := st.pair("127.0.0.1:0", "")
 				client, server := st.established(p.c, whose.Out), st.established(p.a, whose.In)
+				st.check(unix.Shutdown(p.c, unix.SHUT_WR), "shutdown")
+				st.inState(p.c, whose.FinWait2)
 				st.close(p.c)
-				st.inState(p.a, whose.CloseWait)
 				server.State, server.RecvQueue = whose.CloseWait, 1
 				client = closed(client, whose.FinWait2)
 				client.Peer = self()
@@ -99,6 +99,7 @@ func holdSynSent(st *Stage) {
 	l := st.listen("127.0.0.1:0", 0)
 	c := st.connect(st.local(l), unix.SOCK_STREAM, 0)
 	first := st.established(c, whose.Out, st.pid())
+	st.waiting(l, 1)
 	waiting := st.socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	if err := unix.Connect(waiting, sockaddr(unix.AF_INET, st.local(l))); err != unix.EINPROGRESS {
 		st.check(err, "connect to a full listener")

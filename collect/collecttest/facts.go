@@ -2,6 +2,7 @@ package collecttest
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
@@ -49,6 +50,12 @@ func Facts() []Fact {
 func netlinkFacts() []Fact {
 	const source = "netlink"
 	return []Fact{
+		{Source: source, Field: "", Which: "TCP sockets that are bound and neither listening nor connected, before Linux 6.8", Instead: "no row",
+			holds: func(s *whose.Session) bool { return isIdle(s) && kernelBefore(6, 8) },
+			Why:   "until then sock_diag did not dump the table of bound sockets"},
+		{Source: source, Field: "mark", Which: "all, for a caller without CAP_NET_ADMIN", Instead: "nothing",
+			holds: func(*whose.Session) bool { return os.Geteuid() != 0 },
+			Why:   "sock_diag tells it to those alone who may set it"},
 		{Source: source, Field: "v6only", Which: "sessions that neither listen nor are only bound", Instead: "false",
 			holds: func(s *whose.Session) bool { return !s.IsListener() && s.State != whose.Close },
 			Why:   "sock_diag tells it of sockets in LISTEN and CLOSE alone, where it decides what they take"},
@@ -128,6 +135,19 @@ func blankField(s *whose.Session, field string) {
 	default:
 		panic(fmt.Sprintf("collecttest: no way to blank the field %q", field))
 	}
+}
+
+// kernelBefore reports whether the running kernel is older than major.minor.
+func kernelBefore(major, minor int) bool {
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return false
+	}
+	var ma, mi int
+	if _, err := fmt.Sscanf(string(release), "%d.%d", &ma, &mi); err != nil {
+		return false
+	}
+	return ma < major || ma == major && mi < minor
 }
 
 // FactsPage renders the table of facts as the page docs/sources.md.

@@ -21,6 +21,10 @@ type Case struct {
 	// Passing tells that it does not stand by itself: another look may find
 	// something else. Such a case is not part of Agree.
 	Passing bool
+	// bySocket tells that only a socket leads to the namespace of the case. On
+	// a host with very many sockets a source gives up looking for such, and
+	// says so in a gap.
+	bySocket bool
 	// needs ends the test where the machine lacks what the case needs.
 	needs func(t testing.TB)
 	// prepare does what the test's own process has to do before hold.
@@ -103,6 +107,9 @@ func Run(t *testing.T, source string, open func(t *testing.T) Subject) {
 			if err != nil {
 				t.Fatalf("collect: %v", err)
 			}
+			if gave := gapOf(&got.coverage, whose.GapNamespaces); c.bySocket && gave != "" {
+				t.Skipf("skip: needs a host without so many sockets: %s", gave)
+			}
 			got.judge(t, c.Rule)
 			if c.check != nil {
 				c.check(t, got)
@@ -129,8 +136,7 @@ func (c *caught) judge(t *testing.T, rule string) {
 // into: one of them might hold it. (There are such hosts: a process of another
 // user namespace's, or under a security module.)
 func hiddenFor(truths []Truth, c *whose.Coverage) []Truth {
-	blind := slices.ContainsFunc(c.Gaps, func(g whose.Gap) bool { return g.Kind == whose.GapProcesses })
-	if !blind {
+	if gapOf(c, whose.GapProcesses) == "" {
 		return truths
 	}
 	truths = slices.Clone(truths)
@@ -140,6 +146,16 @@ func hiddenFor(truths []Truth, c *whose.Coverage) []Truth {
 		}
 	}
 	return truths
+}
+
+// gapOf returns what an answer says of a kind of gap, "" where there is none.
+func gapOf(c *whose.Coverage, kind whose.GapKind) string {
+	for _, g := range c.Gaps {
+		if g.Kind == kind {
+			return g.String()
+		}
+	}
+	return ""
 }
 
 // again makes another collection of the same standing sockets.
@@ -179,14 +195,20 @@ func Agree(t *testing.T, sources map[string]Subject) {
 		})
 	}
 	rows := make(map[string][][]string)
+	answers := make(map[string][]whose.Session)
+	blind := false
 	for name, subject := range sources {
 		ctx, cancel := context.WithTimeout(context.Background(), wait)
 		defer cancel()
-		sessions, _, err := subject(ctx, everything())
+		sessions, coverage, err := subject(ctx, everything())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		rows[name] = agreed(sessions, all.namespaces, sources)
+		answers[name] = sessions
+		blind = blind || gapOf(&coverage, whose.GapProcesses) != ""
+	}
+	for name, sessions := range answers {
+		rows[name] = agreed(sessions, all.namespaces, sources, blind)
 	}
 	names := make([]string, 0, len(rows))
 	for name := range rows {
@@ -212,8 +234,9 @@ func (c *Case) startFor(part, whole *testing.T) standing {
 }
 
 // agreed blanks what any of the sources cannot know and renders the rows that
-// all of them list, in order.
-func agreed(sessions []whose.Session, namespaces []uint32, sources map[string]Subject) [][]string {
+// all of them list, in order. blind tells that one of them could not look into
+// every process, and so gives the reason hidden where another knows better.
+func agreed(sessions []whose.Session, namespaces []uint32, sources map[string]Subject, blind bool) [][]string {
 	var rows [][]string
 	for i := range sessions {
 		s := sessions[i]
@@ -223,6 +246,9 @@ func agreed(sessions []whose.Session, namespaces []uint32, sources map[string]Su
 		listed := true
 		for name := range sources {
 			listed = Blank(name, &s) && listed
+		}
+		if blind && (hasFile(&s) || s.Reason == whose.ReasonHidden) {
+			s.Reason = whose.ReasonHidden
 		}
 		if listed {
 			rows = append(rows, row(&s, nil))

@@ -224,6 +224,27 @@ func (st *Stage) inState(fd int, state whose.State) {
 	})
 }
 
+// finish ends a connection in order, the client first, and waits until all
+// that is left is the client's TIME_WAIT. It returns that.
+func (st *Stage) finish(p pair) whose.Session {
+	client := st.established(p.c, whose.Out)
+	st.check(unix.Shutdown(p.c, unix.SHUT_WR), "shutdown")
+	st.inState(p.c, whose.FinWait2)
+	st.close(p.c)
+	st.check(unix.Shutdown(p.a, unix.SHUT_WR), "shutdown")
+	st.inState(p.a, whose.Close)
+	st.close(p.a)
+	return closed(client, whose.TimeWait)
+}
+
+// waiting waits until n connections wait in a listener's accept queue.
+func (st *Stage) waiting(l, n int) {
+	st.wait("wait for a connection in the accept queue", func() bool {
+		info, err := unix.GetsockoptTCPInfo(l, unix.IPPROTO_TCP, unix.TCP_INFO)
+		return err == nil && int(info.Unacked) == n
+	})
+}
+
 // queued returns how many bytes wait in the socket's receive queue and how
 // many were sent and are not acknowledged.
 func (st *Stage) queued(fd int) (recv, send int) {
