@@ -21,9 +21,10 @@ type pass struct {
 	// doubtful are the holdings that may stand in snap already.
 	doubtful []whose.Holding
 	// unmet are inodes that the walk met before a descriptor was; wanted are
-	// those that stayed so.
-	unmet  []uint64
-	wanted inodeSet
+	// those that stayed so. confirmed tells that one of them was met again.
+	unmet     []uint64
+	wanted    inodeSet
+	confirmed bool
 	// loose are the sockets without a file.
 	loose []whose.Socket
 	// more are the elements of the walk that have not been read to their end.
@@ -43,7 +44,7 @@ func (p *pass) reset(q *whose.Query, snap *whose.Snapshot) {
 	p.wanted.reset()
 	p.doubtful, p.unmet = p.doubtful[:0], p.unmet[:0]
 	p.loose, p.more = p.loose[:0], p.more[:0]
-	p.processes = 0
+	p.processes, p.confirmed = 0, false
 }
 
 // wantsNetNS reports whether sockets of the namespace are wanted.

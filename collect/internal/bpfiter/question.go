@@ -20,7 +20,7 @@ const (
 	askTCPInfo
 	askFull
 	askResume
-	askCgroup
+	askWanted
 )
 
 // maxParts is the largest number of threads that share the work.

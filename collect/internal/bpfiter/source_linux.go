@@ -38,6 +38,7 @@ type Source struct {
 	threads int
 	inner   bool // the caller is in a pid namespace of its own
 	bufs    [][]uint64
+	wanted  wantedSet
 	pass    pass
 }
 
@@ -100,10 +101,11 @@ func (s *Source) Name() string { return "bpf" }
 
 // Close unloads the programs that the source loaded. Pinned ones stay.
 func (s *Source) Close() error {
-	if s.loaded == nil {
-		return nil
+	err := s.wanted.close()
+	if s.loaded != nil {
+		err = errors.Join(err, s.loaded.close())
 	}
-	return s.loaded.close()
+	return err
 }
 
 // Read appends to snap the sockets that q asks for and their owners.
@@ -115,7 +117,10 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 	if err := s.loaded.narrow(q); err != nil {
 		return err
 	}
-	if err := s.readBoth(ctx, ask); err != nil {
+	if err := s.readTables(ctx, ask); err != nil {
+		return err
+	}
+	if err := s.readFiles(ctx, ask); err != nil {
 		return err
 	}
 	if err := s.readUnmet(ctx, ask); err != nil {
@@ -149,33 +154,48 @@ type run struct {
 	take func([]byte) error
 }
 
-// readBoth reads descriptors and tables at once.
-func (s *Source) readBoth(ctx context.Context, ask question) error {
-	runs := s.parts(nil, run{s.files, ask, s.pass.takeFiles})
-	if s.walk != nil {
-		runs = append(runs, run{s.walk, ask, s.pass.takeWalk})
+// readTables walks the socket tables. It comes before the descriptors: then
+// what has a file and is not met with a descriptor was closed or passed on in
+// between, or nobody holds it, while what is new since does not matter.
+func (s *Source) readTables(ctx context.Context, ask question) error {
+	if s.walk == nil {
+		return nil
 	}
-	if err := s.readRuns(ctx, runs); err != nil {
+	if err := s.readRuns(ctx, s.parts(run{s.walk, ask, s.pass.takeWalk})); err != nil {
 		return err
 	}
 	return s.resume(ctx, ask, s.pass.takeWalk)
 }
 
+// readFiles reads the descriptors of all processes.
+func (s *Source) readFiles(ctx context.Context, ask question) error {
+	return s.readRuns(ctx, s.parts(run{s.files, ask, s.pass.takeFiles}))
+}
+
 // readUnmet looks once more for the sockets that have a file and that no
-// descriptor was found for: they are in flight or held by io_uring, or they
-// were opened, or passed on, while we looked.
+// descriptor was met for. Those that are still there are in flight or held by
+// io_uring, unless a second look at the descriptors finds to whom they went.
 func (s *Source) readUnmet(ctx context.Context, ask question) error {
-	if !s.pass.settleUnmet() {
+	s.pass.settleUnmet()
+	if len(s.pass.unmet) == 0 {
 		return nil
 	}
-	full := ask
-	full.flags |= askFull
-	runs := s.parts(nil, run{s.files, ask, s.pass.takeFilesAgain})
-	runs = append(runs, run{s.walk, full, s.pass.takeWanted})
-	if err := s.readRuns(ctx, runs); err != nil {
+	if err := s.wanted.open(); err != nil {
 		return err
 	}
-	return s.resume(ctx, full, s.pass.takeWanted)
+	s.wanted.set(s.pass.unmet)
+	full := ask
+	full.flags |= askFull
+	if err := s.readRuns(ctx, s.parts(run{s.walk, s.wanted.ask(full), s.pass.takeWanted})); err != nil {
+		return err
+	}
+	if err := s.resume(ctx, full, s.pass.takeWanted); err != nil {
+		return err
+	}
+	if !s.pass.confirmed {
+		return nil
+	}
+	return s.readRuns(ctx, s.parts(run{s.files, s.wanted.ask(ask), s.pass.takeFilesAgain}))
 }
 
 // maxResumptions bounds how often the walk goes on: a table of a million
@@ -201,11 +221,12 @@ func (s *Source) resume(ctx context.Context, ask question, take func([]byte) err
 	return nil
 }
 
-// parts appends r divided among the threads.
-func (s *Source) parts(runs []run, r run) []run {
-	for i := range s.threads {
+// parts divides a run among the threads.
+func (s *Source) parts(r run) []run {
+	runs := make([]run, s.threads)
+	for i := range runs {
 		r.ask.part, r.ask.parts = uint8(i), uint8(s.threads)
-		runs = append(runs, r)
+		runs[i] = r
 	}
 	return runs
 }

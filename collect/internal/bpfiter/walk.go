@@ -75,6 +75,7 @@ func (p *pass) takeWanted(b []byte) error {
 			fresh = r.flags&flagFile != 0 && p.wanted.has(r.inode) && p.held.add(r.inode)
 			if fresh {
 				p.appendSocket(r)
+				p.confirmed = true
 			}
 		case recordTCP:
 			if fresh {
@@ -121,17 +122,16 @@ func (p *pass) takeFilesAgain(b []byte) error {
 	return nil
 }
 
-// settleUnmet keeps of the unmet inodes those that no descriptor was found for
-// later, and reports whether there are any.
-func (p *pass) settleUnmet() bool {
-	found := false
+// settleUnmet keeps of the unmet inodes those that no descriptor was met for,
+// and makes them the wanted ones.
+func (p *pass) settleUnmet() {
+	left := p.unmet[:0]
 	for _, ino := range p.unmet {
-		if !p.held.has(ino) {
-			p.wanted.add(ino)
-			found = true
+		if !p.held.has(ino) && p.wanted.add(ino) {
+			left = append(left, ino)
 		}
 	}
-	return found
+	p.unmet = left
 }
 
 // A tuple identifies a connection of TCP; the kernel has each once.

@@ -19,14 +19,18 @@
 /* The kernel gives GPL-only helpers to a known few names of licences only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define TCP_ELEMENTS	 16384
-#define LISTEN_ELEMENTS	 1024
-#define UDP_ELEMENTS	 2048
-#define UDPLITE_ELEMENTS 256
-#define NETNS_ELEMENTS	 64
-/* Elements from here on are none of the array's; they are asked for by number. */
-#define OWN_ELEMENTS	 20480
+/*
+ * Few elements are quick to go through; many keep what a reader has to ask for
+ * apart small. A million sockets in the usual table are 128 for each of TCP's.
+ */
+#define TCP_ELEMENTS	  8192
+#define LISTEN_ELEMENTS	  256
+#define UDP_ELEMENTS	  1024
+#define UDPLITE_ELEMENTS  64
+#define NETNS_ELEMENTS	  64
 #define NETNS_PER_ELEMENT 64
+/* Elements from here on are none of the array's; they are asked for by number. */
+#define OWN_ELEMENTS	  16384
 
 #define LISTEN_BASE  TCP_ELEMENTS
 #define UDP_BASE     (LISTEN_BASE + LISTEN_ELEMENTS)
@@ -87,7 +91,7 @@ volatile u32 nought;
 struct view {
 	struct table t;
 	u32 bucket; /* the one that is walked */
-	u32 states, protos, flags; /* of the question */
+	u32 states, protos, flags, number; /* of the question */
 };
 
 struct walk {
@@ -295,6 +299,8 @@ enum verdict {
 	TELL_TCP,   /* the record, and there is a struct tcp_sock */
 };
 
+#define MINOR_STATES (1 << TCP_TIME_WAIT | 1 << TCP_FIN_WAIT2 | 1 << TCP_SYN_RECV)
+
 static always_inline bool asked(const struct view *v, const struct socket_record *r)
 {
 	return v->protos >> (r->proto & 31) & 1 && v->states >> (r->state & 31) & 1 &&
@@ -324,7 +330,7 @@ noinline int view_minor(const struct view *v, struct socket_record *r, u64 addre
 		probe(&r->mark, &((const struct inet_timewait_sock *)c)->tw_mark);
 	}
 	r->family = FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6;
-	if (!asked(v, r))
+	if (!asked(v, r) || v->flags & ASK_WANTED)
 		return PASS;
 	put_ends(r, &f, c);
 	probe(&net, &c->skc_net.net);
@@ -376,6 +382,8 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 		probe(&file, &socket->file);
 	r->flags = file ? FLAG_FILE : FLAG_NOFILE;
 	r->inode = inode_of(sk, socket);
+	if (v->flags & ASK_WANTED && (!file || !is_wanted(v->number, r->inode)))
+		return PASS;
 	probe(&net, &sk->__sk_common.skc_net.net);
 	probe(&r->netns, &net->ns.inum);
 	if (!asks_netns(r->netns))
@@ -397,24 +405,61 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 	return r->proto == PROTO_TCP ? TELL_TCP : TELL;
 }
 
-/* Looks at what the chain leads to. */
-static always_inline int visit(struct walk *w, u64 address)
+/*
+ * Most sockets have a file, and most questions are for no more than their
+ * inode. Since Linux 6.17 that is in the socket itself: struct socket, which
+ * is other memory, is left alone. TELL says that a closer look is needed.
+ */
+noinline int view_id(const struct view *v, struct id_record *r, u64 address)
+{
+	const struct sock *sk = (const void *)address;
+	const struct net *net = NULL;
+	struct socket_record kind;
+	struct front f = {};
+	u32 kernel = 0;
+
+	if (!v || !r || probe(&f, (const struct front *)sk))
+		return MOVED;
+	if (v->t.kind == TABLE_TCP && (FRONT(&f, u32, skc_hash) & v->t.mask) != v->bucket)
+		return MOVED;
+	kind.state = FRONT(&f, u8, skc_state);
+	if (v->t.kind == TABLE_TCP &&
+	    (kind.state == TCP_TIME_WAIT || kind.state == TCP_NEW_SYN_RECV))
+		return v->states & MINOR_STATES ? TELL : PASS;
+	if (!field_exists(sk->sk_ino))
+		return TELL;
+	probe_bit(&kernel, sk, sk_kern_sock);
+	probe(&r->inode, (u64 *)&sk->sk_ino);
+	if (kernel || !r->inode)
+		return TELL;
+	if (v->flags & (ASK_FULL | ASK_WANTED))
+		return v->flags & ASK_WANTED && !is_wanted(v->number, r->inode) ? PASS : TELL;
+	if (v->t.kind >= TABLE_UDP && kind.state == TCP_CLOSE)
+		kind.state = STATE_UNCONN;
+	kind.proto = v->t.proto;
+	kind.family = FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6;
+	if (!asked(v, &kind))
+		return PASS;
+	probe(&net, &sk->__sk_common.skc_net.net);
+	probe(&r->netns, &net->ns.inum);
+	if (!asks_netns(r->netns))
+		return PASS;
+	return is_same(&f, &sk->__sk_common) ? TELL_ID : MOVED;
+}
+
+/* Writes what a closer look at the socket shows. */
+static noinline int visit_closely(struct walk *w, u64 address)
 {
 	union {
 		struct socket_record socket;
 		struct tcp_record tcp;
 		struct id_record id;
 	} r = {};
-	u64 front[3] = {};
-	u8 state;
+	u8 state = 0;
 	int verdict;
 
-	if (bpf_probe_read_kernel(front, sizeof(front), (const void *)address))
-		return MOVED;
-	if (w->v.t.kind == TABLE_TCP &&
-	    (FRONT((struct front *)front, u32, skc_hash) & w->v.t.mask) != w->v.bucket)
-		return MOVED;
-	state = FRONT((struct front *)front, u8, skc_state);
+	bpf_probe_read_kernel(&state, sizeof(state),
+			      (void *)&((const struct sock_common *)address)->skc_state);
 	if (w->v.t.kind == TABLE_TCP && (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV))
 		verdict = view_minor(&w->v, &r.socket, address);
 	else
@@ -436,6 +481,20 @@ static always_inline int visit(struct walk *w, u64 address)
 	return bpf_seq_write(w->seq, &r.tcp, sizeof(r.tcp)) ? -1 : PASS;
 }
 
+/* Looks at what the chain leads to, and writes what is to be told of it. */
+static always_inline int visit(struct walk *w, u64 address)
+{
+	struct id_record r = {.tag = TAG(RECORD_ID)};
+	int verdict = view_id(&w->v, &r, address);
+
+	if (verdict == TELL)
+		return visit_closely(w, address);
+	if (verdict != TELL_ID)
+		return verdict;
+	w->written += sizeof(r);
+	return bpf_seq_write(w->seq, &r, sizeof(r)) ? -1 : PASS;
+}
+
 static always_inline bool is_end(u64 node)
 {
 	return !node || node & 1;
@@ -455,10 +514,14 @@ static always_inline const void *address_of(const struct view *v)
 	return (const void *)(v->t.buckets + (u64)v->bucket * v->t.stride);
 }
 
-/* Sets out on the next bucket of the group, or of the next group. */
+static always_inline u64 head_of(const struct walk *w, u32 slot)
+{
+	return w->heads[(slot * w->v.t.stride + w->v.t.head) / 8 & (GROUP_BYTES / 8 - 1)];
+}
+
+/* Sets out on the next bucket of the group that is not empty, or the next group. */
 static always_inline int next_bucket(struct walk *w)
 {
-	u32 at;
 
 	w->slot++;
 	w->v.bucket++;
@@ -467,8 +530,14 @@ static always_inline int next_bucket(struct walk *w)
 		w->v.bucket += w->stride - w->v.t.group;
 		bpf_probe_read_kernel(w->heads, sizeof(w->heads), address_of(&w->v));
 	}
-	at = (w->slot * w->v.t.stride + w->v.t.head) / 8;
-	w->node = w->heads[at & (GROUP_BYTES / 8 - 1)];
+	w->node = head_of(w, w->slot);
+	for (int i = 1; i < GROUP_BYTES / 8; i++) {
+		if (!is_end(w->node) || w->slot + 1 >= w->v.t.group)
+			break;
+		w->slot++;
+		w->v.bucket++;
+		w->node = head_of(w, w->slot);
+	}
 	w->restart = w->passed;
 	w->restarts = nought;
 	return w->v.bucket > w->v.t.mask;
@@ -520,7 +589,7 @@ static always_inline int walk_table(struct walk *w, u32 index, u32 parts)
 		return 0;
 	if (bpf_probe_read_kernel(w->heads, sizeof(w->heads), address_of(&w->v)))
 		return 0;
-	w->node = w->heads[w->v.t.head / 8 & (GROUP_BYTES / 8 - 1)];
+	w->node = head_of(w, 0);
 	bpf_loop(MAX_STEPS, step, w, 0);
 	if (w->written == ~0U)
 		return 1;
@@ -815,6 +884,7 @@ int hash_walk(struct bpf_iter__bpf_map_elem *ctx)
 	w.v.states = q.states;
 	w.v.protos = q.protos;
 	w.v.flags = q.flags;
+	w.v.number = q.number;
 
 	if (element >= OWN_ELEMENTS) {
 		own_table(&w.v.t, element - OWN_ELEMENTS);

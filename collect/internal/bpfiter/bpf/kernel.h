@@ -65,6 +65,7 @@ typedef _Bool bool;
 
 /* Helpers, by their number in enum bpf_func_id. */
 static u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
+static long (*const bpf_probe_read_user)(void *dst, u32 size, const void *src) = (void *)112;
 static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;
 static long (*const bpf_seq_write)(void *seq, const void *data, u32 len) = (void *)127;
 static struct tcp_sock *(*const bpf_skc_to_tcp_sock)(void *sk) = (void *)137;
@@ -86,6 +87,7 @@ static long (*const bpf_loop)(u32 times, void *fn, void *ctx, u64 flags) = (void
 
 #define TCP_ESTABLISHED  1
 #define TCP_SYN_RECV     3
+#define TCP_FIN_WAIT2    5
 #define TCP_TIME_WAIT    6
 #define TCP_CLOSE        7
 #define TCP_LISTEN       10

@@ -11,7 +11,8 @@
  *	6-8  states, a bit each
  *	9    protocols, a bit each
  *	10   enum ask_flag
- *	11-14 process
+ *	11-14 process; with ASK_WANTED, where its struct wanted is in the memory of
+ *	      the reader, in units of 16 MiB
  *
  * One that goes on with an element of the walk (ASK_RESUME) has the element in
  * the lower 15 bits of 4, 5, 11-14, and above them a 64th of the sockets passed.
@@ -27,7 +28,7 @@ enum ask_flag {
 	ASK_TCPINFO = 1 << 2, /* a tcp_record after each TCP socket */
 	ASK_FULL = 1 << 3,    /* full records of sockets that have a file too */
 	ASK_RESUME = 1 << 4,  /* one element of the walk, from where a more_record says */
-	ASK_CGROUP = 1 << 5,
+	ASK_WANTED = 1 << 5,  /* only sockets with a file that are in struct wanted */
 };
 
 #define ASK_MAGIC 0x3a6f6877 /* "who:" as the first four bytes */
@@ -37,7 +38,7 @@ struct question {
 	u32 states;
 	u32 protos;
 	u32 flags;
-	u32 number; /* process, 0: all */
+	u32 number; /* process, 0: all; or the place of struct wanted */
 };
 
 #define SIX(word, at) ((u32)((word) >> (at) * 8 & 0xff) - '0' & 0x3f)
@@ -58,6 +59,26 @@ static always_inline void read_question(struct question *q)
 	q->protos = SIX(high, 1);
 	q->flags = SIX(high, 2);
 	q->number = SIX(high, 3) | SIX(high, 4) << 6 | SIX(high, 5) << 12 | SIX(high, 6) << 18;
+}
+
+/*
+ * The sockets that a reader looks for once more: a bit for each inode, by its
+ * lower bits. Those of others with the same bits come along.
+ */
+#define WANTED_BITS 15
+
+struct wanted {
+	u64 bits[(1 << WANTED_BITS) / 64];
+};
+
+static always_inline bool is_wanted(u32 number, u64 inode)
+{
+	const struct wanted *w = (const void *)((u64)number << 24);
+	u64 word = ~0ULL;
+
+	/* What cannot be read is not there: everything is wanted then. */
+	bpf_probe_read_user(&word, sizeof(word), &w->bits[(inode & ((1 << WANTED_BITS) - 1)) / 64]);
+	return word >> (inode & 63) & 1;
 }
 
 static always_inline u64 resume_point(const struct question *q)

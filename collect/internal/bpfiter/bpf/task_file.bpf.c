@@ -106,21 +106,6 @@ static always_inline void put_queues(struct socket_record *r, struct sock *sk, s
 	}
 }
 
-static always_inline u64 cgroup_of(struct sock *sk)
-{
-	struct cgroup *cgroup;
-	struct kernfs_node *node;
-
-	/* Where there is a class id beside it, the pointer is a plain one. */
-	if (!field_exists(sk->sk_cgrp_data.classid) || !field_exists(sk->sk_cgrp_data.cgroup))
-		return 0;
-	cgroup = sk->sk_cgrp_data.cgroup;
-	if (!cgroup)
-		return 0;
-	node = cgroup->kn;
-	return node ? node->id : 0;
-}
-
 static always_inline void put_owner(struct socket_record *r, struct task_struct *task, u32 pid,
 				    u32 fd)
 {
@@ -137,14 +122,9 @@ static always_inline void put_owner(struct socket_record *r, struct task_struct 
 }
 
 /* Everything but the ends, which come first because they are conditions. */
-static always_inline void put_socket(struct socket_record *r, struct sock *sk, struct tcp_sock *tcp,
-				     struct file *file)
+static always_inline void put_socket(struct socket_record *r, struct sock *sk, struct tcp_sock *tcp)
 {
 	r->cookie = cookie_helper ? bpf_get_socket_cookie(sk) : sk->__sk_common.skc_cookie.counter;
-	if (field_exists(sk->sk_ino))
-		r->inode = sk->sk_ino;
-	else
-		r->inode = file->f_inode->i_ino;
 	r->flags = FLAG_FILE;
 	if (r->family == FAMILY_V6 && bit_of(&sk->__sk_common, skc_ipv6only))
 		r->flags |= FLAG_V6ONLY;
@@ -296,7 +276,7 @@ int task_file(struct bpf_iter__task_file *ctx)
 	if (q.parts && (u32)task->tgid % q.parts != q.part)
 		return 0;
 	pid = pid_of(task);
-	if (q.number && q.number != pid)
+	if (q.number && q.number != pid && !(q.flags & ASK_WANTED))
 		return 0;
 	if (ctx->fd <= 2 && count_task(seq, task, ctx->fd, pid))
 		return 1;
@@ -307,14 +287,15 @@ int task_file(struct bpf_iter__task_file *ctx)
 	sk = socket->sk;
 	if (!sk || !put_conditions(&r.socket, sk, &q))
 		return 0;
+	r.socket.inode = field_exists(sk->sk_ino) ? sk->sk_ino : file->f_inode->i_ino;
+	if (q.flags & ASK_WANTED && !is_wanted(q.number, r.socket.inode))
+		return 0;
 	if (r.socket.proto == PROTO_TCP)
 		tcp = bpf_skc_to_tcp_sock(sk);
-	put_socket(&r.socket, sk, tcp, file);
+	put_socket(&r.socket, sk, tcp);
 	put_owner(&r.socket, task, pid, ctx->fd);
 	if (task->pid != task->tgid)
 		r.socket.flags |= FLAG_THREAD;
-	if (q.flags & ASK_CGROUP)
-		r.socket.cgroup = cgroup_of(sk);
 	r.socket.tag = TAG(RECORD_SOCKET);
 	if (unlikely(r.socket.device) &&
 	    put_device(seq, sk->__sk_common.skc_net.net, r.socket.netns, r.socket.device))

@@ -1,0 +1,67 @@
+package bpfiter
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// wantedBits is the number of bits of struct wanted, as a power of two.
+const wantedBits = 15
+
+// wantedUnit is what a question counts in when it tells a program where in our
+// memory the wanted set is.
+const wantedUnit = 16 << 20
+
+// A wantedSet is struct wanted of bpf/question.h: a set of inodes, by their
+// lower bits, that a program reads from the memory of the process that asks.
+// The zero value has no memory yet.
+type wantedSet struct {
+	room []byte // address space reserved to find an aligned place in
+	bits *[1 << wantedBits / 64]uint64
+}
+
+// open reserves address space, of which one page is ever used.
+func (w *wantedSet) open() error {
+	if w.bits != nil {
+		return nil
+	}
+	room, err := unix.Mmap(-1, 0, 2*wantedUnit, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return fmt.Errorf("reserve address space: %w", err)
+	}
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(room))) % wantedUnit
+	page := room[skip : skip+unsafe.Sizeof(*w.bits)]
+	if err := unix.Mprotect(page, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		unix.Munmap(room)
+		return fmt.Errorf("reserve address space: %w", err)
+	}
+	w.room, w.bits = room, (*[1 << wantedBits / 64]uint64)(unsafe.Pointer(unsafe.SliceData(page)))
+	return nil
+}
+
+// set makes the set that of the inodes.
+func (w *wantedSet) set(inodes []uint64) {
+	clear(w.bits[:])
+	for _, ino := range inodes {
+		ino &= 1<<wantedBits - 1
+		w.bits[ino/64] |= 1 << (ino % 64)
+	}
+}
+
+// ask returns the question for the sockets of the set alone.
+func (w *wantedSet) ask(q question) question {
+	q.flags |= askWanted
+	q.number = uint32(uintptr(unsafe.Pointer(w.bits)) / wantedUnit)
+	return q
+}
+
+func (w *wantedSet) close() error {
+	if w.room == nil {
+		return nil
+	}
+	room := w.room
+	*w = wantedSet{}
+	return unix.Munmap(room)
+}
