@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -140,17 +141,37 @@ func misnamed(sessions []whose.Session, netns uint32, owners map[netip.Addr]*chu
 			continue
 		}
 		for _, o := range s.Owners {
-			if o.PID != uint32(c.PID) {
+			if o.PID != uint32(c.PID) && !observer(&o, owners) {
 				wrong = append(wrong, fmt.Sprintf("owner %d, want %d: %v", o.PID, c.PID, row(s, nil)))
 			}
 		}
 		for _, o := range s.Peer {
-			if o.PID != uint32(c.PID) {
+			if o.PID != uint32(c.PID) && !observer(&o, owners) {
 				wrong = append(wrong, fmt.Sprintf("peer %d, want %d: %v", o.PID, c.PID, row(s, nil)))
 			}
 		}
 	}
 	return wrong
+}
+
+// observer reports whether an owner is another collection under way, of this
+// test or beside it: to ask a socket for its namespace it takes a duplicate of
+// it (pidfd_getfd), and so does hold it for a moment.
+func observer(o *whose.Owner, owners map[netip.Addr]*churner) bool {
+	for _, c := range owners {
+		if o.PID == uint32(c.PID) {
+			return false
+		}
+	}
+	return o.Comm == "whose" || strings.Contains(o.Comm, ".tes") // a test's binary, its name cut at 15 bytes
+}
+
+// hasOwner reports whether the process is among the owners, by the descriptors
+// that it has.
+func hasOwner(s *whose.Session, truth whose.Owner) bool {
+	return slices.ContainsFunc(s.Owners, func(o whose.Owner) bool {
+		return o.PID == truth.PID && slices.Equal(o.FDs, truth.FDs)
+	})
 }
 
 // unfound finds standing sessions that are not listed just once, as they are,
@@ -171,18 +192,14 @@ func unfound(sessions []whose.Session, churning []*churner) []string {
 			switch {
 			case seen[inode] != 1:
 				wrong = append(wrong, fmt.Sprintf("%s %v of %d: listed %d times", truth.Label, truth.Local, c.PID, seen[inode]))
-			case len(s.Owners) != 1 || s.Owners[0].PID != uint32(c.PID):
+			case !hasOwner(s, truth.Owners[0]):
 				wrong = append(wrong, fmt.Sprintf("%s of %d: its owner is not named: %v", truth.Label, c.PID, row(s, nil)))
-			case s.State != truth.State || s.Local != truth.Local || s.Remote != truth.Remote || !sameFDs(s, &truth.Session):
+			case s.State != truth.State || s.Local != truth.Local || s.Remote != truth.Remote:
 				wrong = append(wrong, fmt.Sprintf("%s: want %v, got %v", truth.Label, row(&truth.Session, nil), row(s, nil)))
 			}
 		}
 	}
 	return wrong
-}
-
-func sameFDs(a, b *whose.Session) bool {
-	return fdsText(a.Owners[0].FDs) == fdsText(b.Owners[0].FDs)
 }
 
 // churn is the role of a churner. It ends with the number of connections that

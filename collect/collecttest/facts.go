@@ -44,7 +44,13 @@ func hasFile(s *whose.Session) bool {
 // Facts returns the table of what a source cannot know. The suite blanks
 // exactly these before it compares; docs/sources.md is rendered from it.
 func Facts() []Fact {
-	return append(netlinkFacts(), procfsFacts()...)
+	facts := []Fact{{
+		Source: "bpf", Field: "cookie", Which: "sessions that nobody holds", Instead: "nothing, unless it was asked for before",
+		holds: func(s *whose.Session) bool { return s.Reason != whose.ReasonNone },
+		Why:   "the kernel makes a cookie when it is asked for the first time, and a walk of its tables only reads",
+	}}
+	facts = append(facts, netlinkFacts()...)
+	return append(facts, procfsFacts()...)
 }
 
 func netlinkFacts() []Fact {

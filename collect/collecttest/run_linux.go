@@ -3,6 +3,7 @@ package collecttest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os/exec"
 	"slices"
 	"testing"
@@ -194,7 +195,6 @@ func Agree(t *testing.T, sources map[string]Subject) {
 			all.namespaces = append(all.namespaces, s.namespaces...)
 		})
 	}
-	rows := make(map[string][][]string)
 	answers := make(map[string][]whose.Session)
 	blind := false
 	for name, subject := range sources {
@@ -207,17 +207,13 @@ func Agree(t *testing.T, sources map[string]Subject) {
 		answers[name] = sessions
 		blind = blind || gapOf(&coverage, whose.GapProcesses) != ""
 	}
-	for name, sessions := range answers {
-		rows[name] = agreed(sessions, all.namespaces, sources, blind)
-	}
-	names := make([]string, 0, len(rows))
-	for name := range rows {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, other := range names[1:] {
-		for _, d := range disagreement(rows[names[0]], rows[other]) {
-			t.Errorf("%s and %s: %s", names[0], other, d)
+	names := slices.Sorted(maps.Keys(sources))
+	for i, a := range names {
+		for _, b := range names[i+1:] {
+			rowsA, rowsB := agreed(answers[a], all.namespaces, blind, a, b), agreed(answers[b], all.namespaces, blind, a, b)
+			for _, d := range disagreement(a, rowsA, b, rowsB) {
+				t.Errorf("%s and %s: %s", a, b, d)
+			}
 		}
 	}
 }
@@ -236,7 +232,7 @@ func (c *Case) startFor(part, whole *testing.T) standing {
 // agreed blanks what any of the sources cannot know and renders the rows that
 // all of them list, in order. blind tells that one of them could not look into
 // every process, and so gives the reason hidden where another knows better.
-func agreed(sessions []whose.Session, namespaces []uint32, sources map[string]Subject, blind bool) [][]string {
+func agreed(sessions []whose.Session, namespaces []uint32, blind bool, sources ...string) [][]string {
 	var rows [][]string
 	for i := range sessions {
 		s := sessions[i]
@@ -244,7 +240,7 @@ func agreed(sessions []whose.Session, namespaces []uint32, sources map[string]Su
 			continue
 		}
 		listed := true
-		for name := range sources {
+		for _, name := range sources {
 			listed = Blank(name, &s) && listed
 		}
 		if blind && (hasFile(&s) || s.Reason == whose.ReasonHidden) {
@@ -258,18 +254,18 @@ func agreed(sessions []whose.Session, namespaces []uint32, sources map[string]Su
 	return rows
 }
 
-// disagreement says which rows stand in one answer alone.
-func disagreement(a, b [][]string) []string {
+// disagreement says which rows stand in the answer of one source alone.
+func disagreement(nameA string, a [][]string, nameB string, b [][]string) []string {
 	var all []string
-	only := func(which string, rows, others [][]string) {
+	only := func(name string, rows, others [][]string) {
 		for _, r := range rows {
 			if !slices.ContainsFunc(others, func(o []string) bool { return slices.Equal(o, r) }) {
-				all = append(all, fmt.Sprintf("only the %s has %v", which, r))
+				all = append(all, fmt.Sprintf("only %s has %v", name, r))
 			}
 		}
 	}
-	only("first", a, b)
-	only("second", b, a)
+	only(nameA, a, b)
+	only(nameB, b, a)
 	if len(all) == 0 && len(a) != len(b) {
 		all = append(all, fmt.Sprintf("%d rows and %d: one stands twice", len(a), len(b)))
 	}
