@@ -143,7 +143,7 @@ func sourceRows(g *collect.Diagnosis) []row {
 			}
 		default:
 			says = fmt.Sprintf("works: %s, opened in %s", sentenceOf(&s.Coverage), brief(s.Open))
-			if missing := hidden(&s.Coverage); missing != "" && !sameGaps(&s.Coverage, &g.Coverage) {
+			if missing := gapsText(&s.Coverage); missing != "" && !sameGaps(&s.Coverage, &g.Coverage) {
 				says += "; not seen: " + missing
 			}
 		}

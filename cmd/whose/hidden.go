@@ -19,15 +19,20 @@ func hidden(c *whose.Coverage) string {
 	if c == nil || len(c.Gaps) == 0 {
 		return ""
 	}
-	parts := make([]string, len(c.Gaps))
-	for i, g := range c.Gaps {
-		parts[i] = gapText(c, g)
-	}
-	text := strings.Join(parts, ", ")
+	text := gapsText(c)
 	if hint := hintOf(c); hint != "" {
 		text += "; " + hint
 	}
 	return text
+}
+
+// gapsText says all gaps, without what can be done.
+func gapsText(c *whose.Coverage) string {
+	parts := make([]string, len(c.Gaps))
+	for i, g := range c.Gaps {
+		parts[i] = gapText(c, g)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // gapText says one gap.
@@ -56,7 +61,7 @@ func gapText(c *whose.Coverage, g whose.Gap) string {
 // gives the most for the least, else the first hint of the collector.
 func hintOf(c *whose.Coverage) string {
 	for _, g := range c.Gaps {
-		if g.Why == fs.ErrPermission.Error() && os.Geteuid() > 0 {
+		if g.Why == fs.ErrPermission.Error() && os.Geteuid() > 0 && !c.Pinned {
 			return "try sudo, or once: sudo whose pin --group whose (see whose pin --help)"
 		}
 		if g.Hint != "" {

@@ -22,8 +22,6 @@ type list struct {
 	every   time.Duration
 	quiet   bool
 	version bool
-	// commands are the names of the subcommands.
-	commands []string
 }
 
 // outputBuffer is how much is written at once.
@@ -67,7 +65,6 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 		return err
 	}
 	opts.Sort = l.sortBy
-	l.commands = commandNames(cmd)
 	c := collect.Open()
 	defer c.Close()
 	switch {
@@ -94,7 +91,6 @@ func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Opt
 	}
 	if shown == 0 && l.forPerson() && isTerminal(l.sh.out) {
 		discard(r)
-		l.nothing()
 		return l.conclude(l.sh, shown, opts.Coverage)
 	}
 	if err := r.Close(opts.Coverage); err != nil {
@@ -142,21 +138,6 @@ func (l *list) sessions(ctx context.Context, c *collect.Collector, opts *collect
 				return
 			}
 		}
-	}
-}
-
-// nothing tells a person that nothing matched, and what was meant perhaps.
-func (l *list) nothing() {
-	text := "no session"
-	if l.netns != "all" {
-		text += " in the network namespace " + l.netns
-	}
-	if l.typed != "" {
-		text += " matches: " + l.typed
-	}
-	l.sh.remark("%s", text)
-	if name := nearest(l.typed, l.commands); name != "" {
-		l.sh.remark("hint: did you mean the command whose %s?", name)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
-	"github.com/seed-44df2ae6/whose/filter"
 )
 
 // A question is what the listing and count ask for: which sessions, and from
@@ -19,8 +18,9 @@ type question struct {
 	netns, source, proc         string
 	timeout                     time.Duration
 	strict, oneOwner            bool
-	where                       filter.Expr
 	typed                       string
+	// commands are the names of the subcommands.
+	commands []string
 }
 
 // addFlags defines the flags of the question.
@@ -55,7 +55,7 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 	if err != nil {
 		return nil, err
 	}
-	q.where, q.typed = where, typed
+	q.typed, q.commands = typed, commandNames(cmd.Root())
 	switch q.source {
 	case "auto", "bpf", "netlink", "procfs":
 	default:
@@ -129,10 +129,28 @@ func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 			return whose.WithHint(err, "%s", hintOf(c))
 		}
 	}
+	if shown == 0 {
+		q.nothing(sh)
+	}
 	if text := hidden(c); text != "" {
 		sh.remark("%s", text)
 	}
 	return status(shown)
+}
+
+// nothing tells a person that nothing matched, and what was meant perhaps.
+func (q *question) nothing(sh *shell) {
+	text := "no session"
+	if q.netns != "all" {
+		text += " in the network namespace " + q.netns
+	}
+	if q.typed != "" {
+		text += " matches: " + q.typed
+	}
+	sh.remark("%s", text)
+	if name := nearest(q.typed, q.commands); name != "" {
+		sh.remark("hint: did you mean the command whose %s?", name)
+	}
 }
 
 // want asks the collector for facts; none of them are the bare sockets.

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-44df2ae6/whose/internal/testenv"
+)
+
+func TestSystemdUnits(t *testing.T) {
+	dir := "../../integrations/systemd"
+	path := testenv.NeedProgram(t, "systemd-analyze")
+	out, err := exec.Command(path, "verify", "--man=no", filepath.Join(dir, "whose-pin.service")).CombinedOutput()
+	var rest []string
+	for line := range strings.Lines(string(out)) {
+		if !strings.Contains(line, "/usr/bin/whose is not executable") && strings.Contains(line, "whose") {
+			rest = append(rest, line)
+		}
+	}
+	if len(rest) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, strings.Join(rest, ""))
+	}
+	users, err := exec.LookPath("systemd-sysusers")
+	if err != nil {
+		t.Skip("systemd-sysusers is missing, to read whose.sysusers.conf")
+	}
+	conf, err := filepath.Abs(filepath.Join(dir, "whose.sysusers.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(users, "--dry-run", conf).CombinedOutput(); err != nil {
+		t.Errorf("systemd-sysusers: %v\n%s", err, out)
+	}
+}
