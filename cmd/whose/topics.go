@@ -9,6 +9,7 @@ var filterWords = []row{
 	{"nginx", "a process by its name"},
 	{"pid 812", "a process by its number"},
 	{"10.0.0.0/8", "an address or prefix on either side"},
+	{"tcp, listen, ipv6", "a protocol, state or family"},
 	{"FIELD VALUE", "any field (see whose fields), also with = != < > in ~"},
 	{"and or not ( )", "several of them; words side by side mean and"},
 }
@@ -45,7 +46,12 @@ var files = []row{
 
 // wordNotes explain how words on the command line become a filter.
 const wordNotes = `The words after the flags are one filter expression, whether they are quoted
-together or not. Quote what the shell would take for itself: parentheses, < > ~ and *.
+together or not. Quote what the shell would take for itself: parentheses, quotes, < > | & ! and *.
+
+A condition is a field, an operator and a value. The operators are = and !=, < <= > >= for
+numbers, sizes and times with their units (50ms, 100KiB), in for one of several, a range or a
+prefix, and ~ and !~ for regular expressions. Without an operator = is meant. Conditions are
+joined by and, or, not and parentheses; side by side they mean and. The fields are listed below.
 
 A word that is also the name of a command, as the first word, is the command.
 To find a process of that name write "process count", or put -- in front of it.`
