@@ -93,7 +93,7 @@ func start(t testing.TB, kind string, attr *syscall.SysProcAttr, env ...string) 
 func startProgram(t testing.TB, program, kind string, attr *syscall.SysProcAttr, env ...string) report {
 	t.Helper()
 	cmd := exec.Command(program)
-	cmd.Env = append(append(os.Environ(), helperEnv+"="+kind), env...)
+	cmd.Env = append(append(os.Environ(), helperEnv+"="+kind, "GORACE=atexit_sleep_ms=0"), env...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = attr
 	stdin, err := cmd.StdinPipe()

@@ -47,8 +47,6 @@ func (c *cname) number(n uint64) {
 	c.n += copy(c.b[c.n:len(c.b)-1], digits[i:])
 }
 
-func (c *cname) String() string { return string(c.b[:c.n]) }
-
 // openat opens name under dir.
 func openat(dir int, name *cname, flags int) (int, unix.Errno) {
 	for {

@@ -230,6 +230,17 @@ func TestWalk_Unprivileged(t *testing.T) {
 	}
 }
 
+// The directory of a main thread that has exited is root's; those of the other
+// threads are still their user's.
+func TestWalk_UnprivilegedDeadMain(t *testing.T) {
+	testenv.NeedRoot(t)
+	dead := start(t, "deadmain", nobody())
+	r := start(t, "walk", nobody())
+	if diff := cmp.Diff(inOrder(dead.Held), holdingsOf(&r.Walk, dead.PID)); diff != "" {
+		t.Errorf("holdings (-want +got):\n%s", diff)
+	}
+}
+
 func userProcessesOfOthers(t *testing.T, self int) int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -338,7 +349,7 @@ func TestWalk_Churn(t *testing.T) {
 				return
 			default:
 			}
-			attr := &syscall.ProcAttr{Files: []uintptr{null.Fd(), null.Fd(), null.Fd()}}
+			attr := &syscall.ProcAttr{Env: []string{"GORACE=atexit_sleep_ms=0"}, Files: []uintptr{null.Fd(), null.Fd(), null.Fd()}}
 			if pid, err := syscall.ForkExec("/proc/self/exe", []string{"x", "-test.run=^$"}, attr); err == nil {
 				syscall.Wait4(pid, nil, 0, nil)
 			}
