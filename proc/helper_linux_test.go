@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,9 +14,12 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // A helper is this test binary, started again to be a process of a certain
@@ -288,21 +292,23 @@ func netnsHelper() report {
 // inNewNetNS runs f on a thread in a network namespace of its own, returns the
 // namespace, and waits until the thread has ended.
 func inNewNetNS(f func() error) (inode uint32, err error) {
-	tid := make(chan int)
-	go func() {
-		runtime.LockOSThread() // the thread ends with the goroutine
-		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
-			inode = threadNetNS()
-			err = f()
+	tid := 0
+	err = testenv.OnThread(func() error {
+		tid = unix.Gettid()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
 		}
-		tid <- unix.Gettid()
-	}()
-	thread := "/proc/self/task/" + strconv.Itoa(<-tid)
-	for {
+		inode = threadNetNS()
+		return f()
+	})
+	thread := "/proc/self/task/" + strconv.Itoa(tid)
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
 		if _, gone := os.Stat(thread); gone != nil {
 			return inode, err
 		}
-		runtime.Gosched()
+		if time.Now().After(deadline) {
+			return inode, fmt.Errorf("thread %d does not end", tid)
+		}
 	}
 }
 
