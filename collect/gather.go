@@ -104,16 +104,14 @@ func (p *pass) readLost(ctx context.Context, s *openSource) error {
 	if err != nil {
 		return err
 	}
-	now = slices.DeleteFunc(now, func(r whose.NetNSRef) bool { return !lost(r) || !p.visited(r.Inode) })
-	p.snap.Gaps = slices.DeleteFunc(p.snap.Gaps, func(g whose.Gap) bool { return g.Kind == whose.GapNamespaces })
+	now = slices.DeleteFunc(now, func(r whose.NetNSRef) bool {
+		return !lost(r) || !slices.ContainsFunc(p.refs, func(asked whose.NetNSRef) bool { return asked.Inode == r.Inode })
+	})
 	if len(now) == 0 {
 		return nil
 	}
-	query := p.plan.query
-	query.Visit = now
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.source.Read(ctx, &query, &p.snap)
+	p.sockets = p.snap.Sockets
+	return p.readMore(ctx, s, now)
 }
 
 // findOwners reads the descriptors of processes for a source that does not,
@@ -217,35 +215,45 @@ func (p *pass) inodes() *proc.Inodes {
 }
 
 // visited reports whether the namespace has been read.
-func (p *pass) visited(inode uint32) bool {
-	return slices.ContainsFunc(p.refs, func(r whose.NetNSRef) bool { return r.Inode == inode })
+func (p *pass) visited(inode uint32) bool { return slices.Contains(p.snap.NetNS, inode) }
+
+// readHeld reads the namespaces that no process is in: first those that a
+// descriptor keeps alive, then those that only a socket does. A descriptor may
+// be gone before its namespace was read by it, and the socket still be there.
+func (p *pass) readHeld(ctx context.Context, s *openSource) error {
+	held := slices.DeleteFunc(slices.Clone(p.walk.NetNS), func(r whose.NetNSRef) bool { return p.visited(r.Inode) })
+	if err := p.readMore(ctx, s, held); err != nil {
+		return err
+	}
+	sockets, done := p.heldBySockets()
+	defer done()
+	return p.readMore(ctx, s, sockets)
 }
 
-// readHeld reads the namespaces that no process is in, but that a descriptor
-// or a socket of one keeps alive.
-func (p *pass) readHeld(ctx context.Context, s *openSource) error {
-	var more []whose.NetNSRef
-	for _, ref := range p.walk.NetNS {
-		if !p.visited(ref.Inode) {
-			more = append(more, ref)
-			p.refs = append(p.refs, ref)
-		}
-	}
-	more, done := p.heldBySockets(more)
-	defer done()
-	if len(more) == 0 {
+// readMore reads further namespaces. One that is gone by now is nothing to
+// tell: what it held is gone too. One that may not be entered is a gap.
+func (p *pass) readMore(ctx context.Context, s *openSource, refs []whose.NetNSRef) error {
+	if len(refs) == 0 {
 		return nil
 	}
 	query := p.plan.query
-	query.Visit = more
+	query.Visit = refs
 	p.snap.Sockets = p.sockets
 	s.mu.Lock()
 	err := s.source.Read(ctx, &query, &p.snap)
 	s.mu.Unlock()
-	if err != nil {
-		return err
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		p.coverage.Add(whose.Gap{Kind: whose.GapNamespaces, Count: len(refs), Why: err.Error(), Hint: whose.Hint(err)})
 	}
 	p.unique(p.snap.Sockets)
+	for _, r := range refs {
+		if p.visited(r.Inode) {
+			p.refs = append(p.refs, r)
+		}
+	}
 	return nil
 }
 

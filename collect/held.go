@@ -3,6 +3,7 @@ package collect
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/proc"
@@ -12,12 +13,12 @@ import (
 // namespace in one pass; each costs a handful of system calls.
 const maxForeign = 4096
 
-// heldBySockets adds to refs the namespaces that nothing but a socket keeps
-// alive: its process opened it there and went elsewhere. Whatever socket was
-// met with a descriptor and not in any namespace that was read is asked; most
-// of them are UNIX sockets of namespaces that are known. The caller calls done
-// when it has read the namespaces.
-func (p *pass) heldBySockets(refs []whose.NetNSRef) (all []whose.NetNSRef, done func()) {
+// heldBySockets returns the namespaces that nothing but a socket keeps alive:
+// its process opened it there and went elsewhere. Whatever socket was met with
+// a descriptor and not in any namespace that was read is asked; most of them
+// are UNIX sockets of namespaces that are known. The caller calls done when it
+// has read the namespaces.
+func (p *pass) heldBySockets() (refs []whose.NetNSRef, done func()) {
 	var open []*proc.NetNSFile
 	done = func() {
 		for _, f := range open {
@@ -44,14 +45,12 @@ func (p *pass) heldBySockets(refs []whose.NetNSRef) (all []whose.NetNSRef, done 
 		if err != nil {
 			continue // it was closed, or may not be looked into: the walk has counted that
 		}
-		if p.visited(f.Inode) {
+		if p.visited(f.Inode) || slices.ContainsFunc(refs, func(r whose.NetNSRef) bool { return r.Inode == f.Inode }) {
 			f.Close()
 			continue
 		}
-		ref := whose.NetNSRef{Inode: f.Inode, Path: f.Path()}
 		open = append(open, f)
-		refs = append(refs, ref)
-		p.refs = append(p.refs, ref)
+		refs = append(refs, whose.NetNSRef{Inode: f.Inode, Path: f.Path()})
 	}
 	return refs, done
 }

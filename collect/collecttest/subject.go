@@ -19,3 +19,12 @@ func Collect(c *collect.Collector, source string) Subject {
 		return sessions, coverage, err
 	}
 }
+
+// CollectPinned is the Subject of the iterators that are pinned in dir.
+func CollectPinned(c *collect.Collector, dir string) Subject {
+	bpf := Collect(c, collect.BPF)
+	return func(ctx context.Context, opts collect.Options) ([]whose.Session, whose.Coverage, error) {
+		opts.PinDir = dir
+		return bpf(ctx, opts)
+	}
+}

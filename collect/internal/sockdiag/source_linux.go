@@ -104,8 +104,8 @@ func (s *Source) Close() error {
 // exactly, and Any in the kernel; PIDs are not known to it.
 //
 // When the deadline of ctx passes, what was read until then stays, with a gap.
-// A namespace that is gone or refused is a gap. It is an error if nothing
-// could be read at all.
+// A namespace that is refused is a gap, and one whose way in is gone is just
+// not among Snapshot.NetNS. It is an error if all was refused.
 func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot) error {
 	s.pass++
 	p := s.begin(ctx, q)
@@ -174,6 +174,9 @@ func (s *Source) open(refs []whose.NetNSRef, p *pass) []*netns {
 	own, ownErr := ownInode()
 	all := make([]*netns, 0, len(refs))
 	got := func(ref whose.NetNSRef, n *netns, err error) {
+		if errors.Is(err, errGone) {
+			return // it is not among Snapshot.NetNS, and the collector asks whether there is another way
+		}
 		if err != nil {
 			p.failed(fmt.Errorf("enter network namespace: %w", err), namespaceGap(err))
 			return

@@ -1,0 +1,75 @@
+package collect_test
+
+import (
+	"testing"
+
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/collect/collecttest"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
+)
+
+func TestMain(m *testing.M) { collecttest.Main(m) }
+
+// opened returns a collector that is closed with the test.
+func opened(t *testing.T) *collect.Collector {
+	c := collect.Open()
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// pinned returns a subject that reads through iterators pinned for the test.
+func pinned(t *testing.T, c *collect.Collector) collecttest.Subject {
+	return collecttest.CollectPinned(c, pin(t, collect.PinOptions{GID: -1}))
+}
+
+// pin pins the iterators in a bpffs of the test's own and returns where.
+func pin(t *testing.T, o collect.PinOptions) string {
+	t.Helper()
+	testenv.NeedRoot(t)
+	o.Dir = testenv.NeedBPFFS(t) + "/whose"
+	if err := collect.Pin(o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := collect.Unpin(o.Dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return o.Dir
+}
+
+func TestConformance(t *testing.T) {
+	for _, source := range []string{collect.BPF, collect.Netlink, collect.Procfs} {
+		t.Run(source, func(t *testing.T) {
+			c := opened(t)
+			collecttest.Run(t, source, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, source) })
+		})
+	}
+	t.Run("pinned", func(t *testing.T) {
+		subject := pinned(t, opened(t))
+		collecttest.Run(t, collect.BPF, func(*testing.T) collecttest.Subject { return subject })
+	})
+}
+
+// TestAgreement has all ways look at the same standing sockets.
+func TestAgreement(t *testing.T) {
+	c := opened(t)
+	subjects := map[string]collecttest.Subject{}
+	for _, source := range []string{collect.BPF, collect.Netlink, collect.Procfs} {
+		subjects[source] = collecttest.Collect(c, source)
+	}
+	collecttest.Agree(t, subjects)
+}
+
+func TestChurn(t *testing.T) {
+	for _, source := range []string{collect.BPF, collect.Netlink, collect.Procfs} {
+		t.Run(source, func(t *testing.T) {
+			c := opened(t)
+			collecttest.Churn(t, source, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, source) })
+		})
+	}
+}
