@@ -190,6 +190,9 @@ func (c *Collector) read(ctx context.Context, p *pass) (*openSource, error) {
 		if err == nil {
 			err = p.readFrom(ctx, s)
 		}
+		if err == nil && p.plan.nothing {
+			return s, nil
+		}
 		if err == nil {
 			p.coverage.Source = name
 			return s, nil

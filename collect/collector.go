@@ -137,7 +137,7 @@ func (c *Collector) collect(ctx context.Context, opts *Options) (*pass, error) {
 			return nil, err
 		}
 	}
-	p.finish(began)
+	p.finish(ctx, began)
 	return p, nil
 }
 
@@ -194,6 +194,8 @@ type pass struct {
 	coverage whose.Coverage
 	// refs are the namespaces that were visited.
 	refs []whose.NetNSRef
+	// refGaps are the namespaces that there is no way into.
+	refGaps []whose.Gap
 	// gone are the inodes that a second look did not find any more.
 	gone map[uint64]bool
 }
@@ -202,7 +204,7 @@ type pass struct {
 func (p *pass) reset() {
 	p.snap.Reset()
 	p.walk.Reset()
-	p.plan, p.fs, p.gone = nil, nil, nil
+	p.plan, p.fs, p.gone, p.refGaps = nil, nil, nil, nil
 	p.coverage = whose.Coverage{}
 	p.refs = p.refs[:0]
 	p.sockets, p.procs = nil, nil
@@ -211,9 +213,9 @@ func (p *pass) reset() {
 
 // finish turns what was read into the answer: what follows from the whole, the
 // rest of the filter, the order and the coverage.
-func (p *pass) finish(began time.Time) {
+func (p *pass) finish(ctx context.Context, began time.Time) {
 	p.derive()
-	p.out = p.maker()
+	p.out = p.maker(ctx)
 	p.choose()
 	p.sort()
 	p.account(began)
@@ -313,6 +315,6 @@ func (p *pass) account(began time.Time) {
 			}
 		}
 	}
-	c.Namespaces = max(len(p.snap.NetNS), len(p.refs))
+	c.Namespaces = len(p.snap.NetNS)
 	c.Duration = time.Since(began)
 }

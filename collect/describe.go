@@ -62,7 +62,7 @@ func (p *pass) enrich(ctx context.Context) error {
 }
 
 // maker returns what makes the sessions of this pass.
-func (p *pass) maker() maker {
+func (p *pass) maker(ctx context.Context) maker {
 	m := maker{
 		j: &p.joined, d: &p.derived,
 		withOwners: p.plan.needs.Owners(), withPeers: p.plan.peers,
@@ -73,10 +73,10 @@ func (p *pass) maker() maker {
 		m.users = p.userNames()
 	}
 	if p.plan.needs.Owners() && slices.Contains(p.reason, whose.ReasonHidden) {
-		m.cgroups = p.cgroups()
+		m.cgroups = p.cgroups(ctx)
 	}
 	if p.plan.needs.Has(whose.NeedNetNSName) {
-		m.netns = p.netnsNames()
+		m.netns = p.netnsNames(ctx)
 	}
 	return m
 }
@@ -98,11 +98,22 @@ func (p *pass) userNames() map[uint32]string {
 	return names
 }
 
-// netnsNames looks up the names of the namespaces that occur.
-func (p *pass) netnsNames() map[uint32]string {
+// netnsNames looks up the names of the namespaces that occur. The caller's own
+// needs no looking for; of others the processes in them have to be known.
+func (p *pass) netnsNames(ctx context.Context) map[uint32]string {
+	own := p.fs.SelfNetNS()
 	present := make(map[uint32]bool)
+	foreign := false
 	for i := range p.sockets {
-		present[p.sockets[i].NetNS] = true
+		inode := p.sockets[i].NetNS
+		if !present[inode] {
+			present[inode] = true
+			foreign = foreign || inode != own
+		}
+	}
+	if foreign && len(p.refs) == 0 {
+		// Names only: what may not be looked into has none.
+		p.refs, _, _ = p.fs.Namespaces(ctx)
 	}
 	var refs []whose.NetNSRef
 	for inode := range present {
@@ -112,13 +123,13 @@ func (p *pass) netnsNames() map[uint32]string {
 		}
 		refs = append(refs, ref)
 	}
-	return p.fs.NetNSNames(context.Background(), refs)
+	return p.fs.NetNSNames(ctx, refs)
 }
 
 // cgroups returns the index of control groups, nil where there is none: then
 // the hidden owners' units stay unknown, which the coverage says already.
-func (p *pass) cgroups() *proc.CgroupIndex {
-	x, err := p.fs.Cgroups(context.Background())
+func (p *pass) cgroups(ctx context.Context) *proc.CgroupIndex {
+	x, err := p.fs.Cgroups(ctx)
 	if err != nil {
 		return nil
 	}

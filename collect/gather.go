@@ -16,17 +16,20 @@ import (
 // answer, and one that is closed in between shows no owner and is looked for
 // once more.
 func (c *Collector) gather(ctx context.Context, p *pass) error {
-	if err := p.findNamespaces(ctx); err != nil {
-		return err
-	}
 	s, err := c.read(ctx, p)
-	if err != nil {
+	if err != nil || p.plan.nothing {
 		return err
 	}
 	if err := p.readLost(ctx, s); err != nil {
 		return err
 	}
 	p.coverage.Pinned = p.snap.Pinned
+	if !p.snap.FindsOwners {
+		// A source that sees all namespaces at once needs no way into them.
+		for _, g := range p.refGaps {
+			p.coverage.Add(g)
+		}
+	}
 	p.unique(p.snap.Sockets)
 	switch {
 	case !p.plan.needs.Owners():
@@ -48,9 +51,12 @@ func (c *Collector) gather(ctx context.Context, p *pass) error {
 	return p.describe(ctx)
 }
 
-// findNamespaces lists the namespaces that the question is about, for sources
-// that have to enter each, and to know the wanted ones by their names.
+// findNamespaces lists the namespaces that the question is about, once: for
+// sources that have to enter each, and to know the wanted ones by their names.
 func (p *pass) findNamespaces(ctx context.Context) error {
+	if len(p.refs) > 0 {
+		return nil
+	}
 	if p.plan.opts.NetNS == "self" {
 		self := p.fs.SelfNetNS()
 		p.refs = append(p.refs, whose.NetNSRef{Inode: self})
@@ -62,9 +68,6 @@ func (p *pass) findNamespaces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range gaps {
-		p.coverage.Add(g)
-	}
 	if p.plan.netns != nil {
 		refs = p.wantedNamespaces(ctx, refs)
 		for _, r := range refs {
@@ -74,6 +77,7 @@ func (p *pass) findNamespaces(ctx context.Context) error {
 	}
 	p.refs = append(p.refs, refs...)
 	p.plan.query.Visit = p.refs
+	p.refGaps = gaps
 	return nil
 }
 
@@ -85,10 +89,19 @@ func (p *pass) wantedNamespaces(ctx context.Context, refs []whose.NetNSRef) []wh
 	})
 }
 
+// A visitor is a source that may or may not have to enter each namespace;
+// others than bpf always have to.
+type visitor interface{ Visits() bool }
+
 // readFrom asks one source the plan's query.
 func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if v, ok := s.source.(visitor); !ok || v.Visits() || p.plan.netns != nil {
+		if err := p.findNamespaces(ctx); err != nil || p.plan.nothing {
+			return err
+		}
+	}
 	return s.source.Read(ctx, &p.plan.query, &p.snap)
 }
 
@@ -225,7 +238,7 @@ func (p *pass) readHeld(ctx context.Context, s *openSource) error {
 	if err := p.readMore(ctx, s, held); err != nil {
 		return err
 	}
-	sockets, done := p.heldBySockets()
+	sockets, done := p.heldBySockets(ctx)
 	defer done()
 	return p.readMore(ctx, s, sockets)
 }
@@ -272,9 +285,12 @@ func (c *Collector) lookAgain(ctx context.Context, p *pass, s *openSource) error
 	if err != nil || standing.Len() == 0 {
 		return err
 	}
-	if err := p.fs.Walk(ctx, proc.WalkOptions{Want: standing}, &p.walk); err != nil {
+	var again proc.Walk
+	if err := p.fs.Walk(ctx, proc.WalkOptions{Want: standing}, &again); err != nil {
 		return err
 	}
+	p.walk.Holdings = append(p.walk.Holdings, again.Holdings...)
+	p.walk.Tasks = append(p.walk.Tasks, again.Tasks...)
 	p.attach(p.walk.Holdings, p.plan.admits())
 	if missing = p.missing(); missing.Len() > 0 {
 		if missing, err = p.standing(ctx, s, missing); err == nil {

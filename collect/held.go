@@ -1,16 +1,16 @@
 package collect
 
 import (
+	"context"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/proc"
 )
 
 // maxForeign bounds how many sockets of unknown kind are asked for their
-// namespace in one pass; each costs a handful of system calls.
+// namespace in one pass; each costs three system calls.
 const maxForeign = 4096
 
 // heldBySockets returns the namespaces that nothing but a socket keeps alive:
@@ -18,39 +18,42 @@ const maxForeign = 4096
 // a descriptor and not in any namespace that was read is asked; most of them
 // are UNIX sockets of namespaces that are known. The caller calls done when it
 // has read the namespaces.
-func (p *pass) heldBySockets() (refs []whose.NetNSRef, done func()) {
-	var open []*proc.NetNSFile
-	done = func() {
+func (p *pass) heldBySockets(ctx context.Context) (refs []whose.NetNSRef, done func()) {
+	open, _ := p.fs.NetNSOfSockets(ctx, p.foreign(), p.visited)
+	for _, f := range open {
+		refs = append(refs, whose.NetNSRef{Inode: f.Inode, Path: f.Path()})
+	}
+	return refs, func() {
 		for _, f := range open {
 			f.Close()
 		}
 	}
+}
+
+// foreign returns a holding of each socket that was met with a descriptor and
+// not in any namespace that was read.
+func (p *pass) foreign() []whose.Holding {
+	if !p.fs.Own() {
+		return nil // sockets can be asked of live processes only
+	}
 	own := uint32(os.Getpid()) // a source's own sockets keep namespaces that it has read
-	asked := proc.NewInodes(0)
+	met := proc.NewInodes(0)
+	var all []whose.Holding
 	for i := range p.walk.Holdings {
 		h := p.walk.Holdings[i]
-		if h.PID == own || p.index.find(p.sockets, h.Inode) >= 0 || asked.Has(h.Inode) {
+		if h.PID == own || p.index.find(p.sockets, h.Inode) >= 0 || met.Has(h.Inode) {
 			continue
 		}
-		if asked.Len() == maxForeign {
+		if met.Len() == maxForeign {
 			p.coverage.Add(whose.Gap{
 				Kind: whose.GapNamespaces,
 				Why:  fmt.Sprintf("more than %d other sockets: not looked for namespaces that only a socket holds", maxForeign),
-				Hint: "the source bpf sees them",
+				Hint: "use --source bpf, which sees them",
 			})
 			break
 		}
-		asked.Add(h.Inode)
-		f, err := p.fs.SocketNetNS(h)
-		if err != nil {
-			continue // it was closed, or may not be looked into: the walk has counted that
-		}
-		if p.visited(f.Inode) || slices.ContainsFunc(refs, func(r whose.NetNSRef) bool { return r.Inode == f.Inode }) {
-			f.Close()
-			continue
-		}
-		open = append(open, f)
-		refs = append(refs, whose.NetNSRef{Inode: f.Inode, Path: f.Path()})
+		met.Add(h.Inode)
+		all = append(all, h)
 	}
-	return refs, done
+	return all
 }
