@@ -19,6 +19,7 @@ const (
 	taskFileProgTaskFile    = "task_file"
 	taskFileVarCookieHelper = "cookie_helper"
 	taskFileVarNarrow       = "narrow"
+	taskFileVarNought       = "nought"
 )
 
 // loadTaskFile returns the embedded CollectionSpec for taskFile.
@@ -78,6 +79,7 @@ type taskFileMapSpecs struct {
 type taskFileVariableSpecs struct {
 	CookieHelper *ebpf.VariableSpec `ebpf:"cookie_helper"`
 	Narrow       *ebpf.VariableSpec `ebpf:"narrow"`
+	Nought       *ebpf.VariableSpec `ebpf:"nought"`
 }
 
 // taskFileObjects contains all objects after they have been loaded into the kernel.
@@ -112,6 +114,7 @@ func (m *taskFileMaps) Close() error {
 type taskFileVariables struct {
 	CookieHelper *ebpf.Variable `ebpf:"cookie_helper"`
 	Narrow       *ebpf.Variable `ebpf:"narrow"`
+	Nought       *ebpf.Variable `ebpf:"nought"`
 }
 
 // taskFilePrograms contains all programs after they have been loaded into the kernel.

@@ -63,7 +63,8 @@ struct table {
 	u32 mask;
 	u32 stride;  /* bytes from bucket to bucket */
 	u32 head;    /* offset of the chain's head in the bucket */
-	u32 group;   /* buckets that are copied at once */
+	u16 group;   /* buckets that are copied at once */
+	u16 words;   /* a bit for each word of a group that is a head */
 	u32 kind;
 	u32 proto;
 };
@@ -81,12 +82,6 @@ struct places {
 
 volatile struct places places;
 
-/*
- * A nought that the verifier knows nothing of. Counters that begin with it are
- * any number to the verifier, so that a loop's second round looks like its first.
- */
-volatile u32 nought;
-
 /* What the functions that look at a socket have to know. */
 struct view {
 	struct table t;
@@ -94,19 +89,25 @@ struct view {
 	u32 states, protos, flags, number; /* of the question */
 };
 
+/* Some buckets of the table, copied at once. */
+struct group {
+	u64 heads[GROUP_BYTES / 8];
+	u32 first; /* number of the first bucket */
+	u32 todo;  /* a bit for each word that heads a chain to be walked */
+};
+
 struct walk {
 	void *seq;
 	u64 node;    /* address of the next in the chain */
-	u64 heads[GROUP_BYTES / 8];
 	u64 passed;  /* sockets of the element that were passed */
 	u64 skip;    /* as many are passed over */
 	u64 restart; /* passed, at the start of the bucket */
-	u32 slot;    /* number of the bucket in the group */
 	u32 stride;  /* buckets from group to group */
 	u32 written;
 	u32 element;
 	u32 restarts;
 	struct view v;
+	struct group g;
 };
 
 static always_inline void map_v4(u8 *dst, u32 addr)
@@ -329,7 +330,7 @@ noinline int view_minor(const struct view *v, struct socket_record *r, u64 addre
 		probe(&r->state, (u8 *)&((const struct inet_timewait_sock *)c)->tw_substate);
 		probe(&r->mark, &((const struct inet_timewait_sock *)c)->tw_mark);
 	}
-	r->family = FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6;
+	r->family = hide(FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6);
 	if (!asked(v, r) || v->flags & ASK_WANTED)
 		return PASS;
 	put_ends(r, &f, c);
@@ -370,17 +371,19 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 		socket = NULL;
 		probe(&socket, &sk->sk_socket);
 	}
+	r->proto = hide(r->proto);
 	if (probe(&f, (const struct front *)sk))
 		return MOVED;
 	r->state = FRONT(&f, u8, skc_state);
 	if (v->t.kind >= TABLE_UDP && r->state == TCP_CLOSE)
 		r->state = STATE_UNCONN;
-	r->family = FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6;
+	r->state = hide(r->state);
+	r->family = hide(FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6);
 	if (!asked(v, r))
 		return PASS;
 	if (socket)
 		probe(&file, &socket->file);
-	r->flags = file ? FLAG_FILE : FLAG_NOFILE;
+	r->flags = hide(file ? FLAG_FILE : FLAG_NOFILE);
 	r->inode = inode_of(sk, socket);
 	if (v->flags & ASK_WANTED && (!file || !is_wanted(v->number, r->inode)))
 		return PASS;
@@ -437,7 +440,7 @@ noinline int view_id(const struct view *v, struct id_record *r, u64 address)
 	if (v->t.kind >= TABLE_UDP && kind.state == TCP_CLOSE)
 		kind.state = STATE_UNCONN;
 	kind.proto = v->t.proto;
-	kind.family = FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6;
+	kind.family = hide(FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6);
 	if (!asked(v, &kind))
 		return PASS;
 	probe(&net, &sk->__sk_common.skc_net.net);
@@ -495,11 +498,6 @@ static always_inline int visit(struct walk *w, u64 address)
 	return bpf_seq_write(w->seq, &r, sizeof(r)) ? -1 : PASS;
 }
 
-static always_inline bool is_end(u64 node)
-{
-	return !node || node & 1;
-}
-
 /* Did the chain end where it began. */
 static always_inline bool ends_right(const struct walk *w)
 {
@@ -514,33 +512,45 @@ static always_inline const void *address_of(const struct view *v)
 	return (const void *)(v->t.buckets + (u64)v->bucket * v->t.stride);
 }
 
-static always_inline u64 head_of(const struct walk *w, u32 slot)
+/* Copies the group's heads, and notes those of chains with something in them. */
+noinline int read_group(const struct view *v, struct group *g)
 {
-	return w->heads[(slot * w->v.t.stride + w->v.t.head) / 8 & (GROUP_BYTES / 8 - 1)];
+	u32 todo = 0;
+
+	if (!v || !g || g->first > v->t.mask ||
+	    bpf_probe_read_kernel(g->heads, sizeof(g->heads),
+				  (const void *)(v->t.buckets + (u64)g->first * v->t.stride)))
+		return 1;
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < GROUP_BYTES / 8; i++) {
+		u64 head = g->heads[i];
+
+		todo |= (u32)((head | -head) >> 63 & ~head & 1) << i;
+	}
+	g->todo = todo & v->t.words;
+	return 0;
 }
 
-/* Sets out on the next bucket of the group that is not empty, or the next group. */
+/* Sets out on the next chain of the group, or on the next group. */
 static always_inline int next_bucket(struct walk *w)
 {
+	u32 word;
+	int over;
 
-	w->slot++;
-	w->v.bucket++;
-	if (w->slot >= w->v.t.group) {
-		w->slot = nought;
-		w->v.bucket += w->stride - w->v.t.group;
-		bpf_probe_read_kernel(w->heads, sizeof(w->heads), address_of(&w->v));
+	if (!w->g.todo) {
+		w->g.first += w->stride;
+		w->node = nought;
+		over = read_group(&w->v, &w->g);
+		barrier_var(over); /* the compiler knows that it is 0 or 1, not the verifier */
+		return over ? 1 : 0;
 	}
-	w->node = head_of(w, w->slot);
-	for (int i = 1; i < GROUP_BYTES / 8; i++) {
-		if (!is_end(w->node) || w->slot + 1 >= w->v.t.group)
-			break;
-		w->slot++;
-		w->v.bucket++;
-		w->node = head_of(w, w->slot);
-	}
+	word = __builtin_ctz(w->g.todo) & (GROUP_BYTES / 8 - 1);
+	w->g.todo &= w->g.todo - 1;
+	w->node = w->g.heads[word];
+	w->v.bucket = w->g.first + word * 8 / w->v.t.stride;
 	w->restart = w->passed;
 	w->restarts = nought;
-	return w->v.bucket > w->v.t.mask;
+	return 0;
 }
 
 /* Begins the bucket anew, for a chain led elsewhere; not for ever. */
@@ -559,11 +569,10 @@ static long step(u32 i, struct walk *w)
 {
 	int verdict = PASS;
 
-	if (is_end(w->node)) {
-		if (ends_right(w))
-			return next_bucket(w);
-		return begin_anew(w);
-	}
+	if (!w->node)
+		return next_bucket(w);
+	if (w->node & 1)
+		return ends_right(w) ? next_bucket(w) : begin_anew(w);
 	if (w->passed++ >= w->skip)
 		verdict = visit(w, w->node - field_offset(struct sock_common, skc_nulls_node));
 	if (verdict < 0) {
@@ -581,15 +590,12 @@ static always_inline int walk_table(struct walk *w, u32 index, u32 parts)
 {
 	struct more_record more = {.tag = TAG(RECORD_MORE), .element = w->element};
 
-	w->slot = w->written = w->restarts = nought;
-	w->passed = w->restart = nought;
+	w->written = w->restarts = nought;
+	w->passed = w->restart = w->node = nought;
 	w->stride = parts * w->v.t.group;
-	w->v.bucket = index * w->v.t.group;
-	if (!w->v.t.buckets || w->v.bucket > w->v.t.mask)
+	w->g.first = index * w->v.t.group;
+	if (!w->v.t.buckets || read_group(&w->v, &w->g))
 		return 0;
-	if (bpf_probe_read_kernel(w->heads, sizeof(w->heads), address_of(&w->v)))
-		return 0;
-	w->node = head_of(w, 0);
 	bpf_loop(MAX_STEPS, step, w, 0);
 	if (w->written == ~0U)
 		return 1;
@@ -622,9 +628,14 @@ struct netns_walk {
 	u32 failed;
 };
 
+/* Every stride-th bit, from that of the head on. */
+#define WORDS(stride, head)                                                                        \
+	(((stride) == 8 ? 0xff : (stride) == 16 ? 0x55 : (stride) == 32 ? 0x11 : 1) << (head) / 8)
+
 #define SHAPE(type, field)                                                                         \
 	.stride = TYPE_SIZE(type), .head = field_offset(type, field),                              \
-	.group = TYPE_SIZE(type) > GROUP_BYTES ? 1 : GROUP_BYTES / TYPE_SIZE(type)
+	.group = TYPE_SIZE(type) > GROUP_BYTES ? 1 : GROUP_BYTES / TYPE_SIZE(type),                \
+	.words = WORDS(TYPE_SIZE(type), field_offset(type, field))
 
 static always_inline struct table tcp_table(const struct inet_hashinfo *h)
 {

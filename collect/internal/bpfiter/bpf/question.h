@@ -43,6 +43,15 @@ struct question {
 
 #define SIX(word, at) ((u32)((word) >> (at) * 8 & 0xff) - '0' & 0x3f)
 
+/*
+ * A nought that the verifier knows nothing of. What it is added to may be any
+ * number then: ways that part over a constant become one again, and a loop's
+ * second round looks like its first.
+ */
+volatile u32 nought;
+
+#define hide(value) ((value) + nought)
+
 static always_inline void read_question(struct question *q)
 {
 	struct task_struct *me = bpf_get_current_task_btf();
@@ -50,7 +59,9 @@ static always_inline void read_question(struct question *q)
 	u64 high = *(u64 *)&me->comm[8];
 
 	if (likely((u32)low != ASK_MAGIC)) {
-		*q = (struct question){.states = ~0, .protos = ~0, .flags = ASK_V4 | ASK_V6};
+		q->part = q->parts = q->number = nought;
+		q->states = q->protos = hide(~0U);
+		q->flags = hide((u32)(ASK_V4 | ASK_V6));
 		return;
 	}
 	q->part = SIX(low, 4);
@@ -136,12 +147,13 @@ static always_inline bool asks_netns(u32 netns)
 	return false;
 }
 
-static always_inline bool asks_ends(const struct socket_record *r)
+/* A function of its own to the verifier, so that it looks at it once. */
+noinline int meets_ends(const struct socket_record *r)
 {
 	u32 n = narrow.n_ends;
 
-	if (likely(!n))
-		return true;
+	if (!r)
+		return 0;
 	for (u32 i = 0; i < MAX_ENDS; i++) {
 		const volatile struct ends *e = &narrow.ends[i];
 
@@ -151,7 +163,12 @@ static always_inline bool asks_ends(const struct socket_record *r)
 		    r->rport >= e->rport_first && r->rport <= e->rport_last &&
 		    within(r->local, e->local, e->local_mask) &&
 		    within(r->remote, e->remote, e->remote_mask))
-			return true;
+			return 1;
 	}
-	return false;
+	return 0;
+}
+
+static always_inline bool asks_ends(const struct socket_record *r)
+{
+	return likely(!narrow.n_ends) || meets_ends(r);
 }

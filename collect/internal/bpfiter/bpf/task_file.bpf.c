@@ -151,7 +151,7 @@ static always_inline int write_tcp(void *seq, struct tcp_record *r, struct tcp_s
 }
 
 /* Names are found by a chain of the namespace's 256; a chain is short. */
-#define MAX_DEVICES 64
+#define MAX_DEVICES 16
 
 static noinline long put_device(void *seq, struct net *net, u32 netns, u32 device)
 {
@@ -163,7 +163,7 @@ static noinline long put_device(void *seq, struct net *net, u32 netns, u32 devic
 		return 0;
 	if (probe(&node, (void **)head + (device & 255)))
 		return 0;
-	for (int i = 0; i < MAX_DEVICES && node; i++) {
+	for (u32 i = nought; i < MAX_DEVICES && node; i++) {
 		struct net_device *dev = node - field_offset(struct net_device, index_hlist);
 
 		if (probe(&index, &dev->ifindex))
@@ -202,7 +202,7 @@ static always_inline u32 pid_of(struct task_struct *task)
 	struct pid *mine = bpf_get_current_task_btf()->thread_pid;
 	u32 level = mine ? mine->level : 0;
 
-	return level ? inner_pid(task, level) : (u32)task->tgid;
+	return hide(level ? inner_pid(task, level) : (u32)task->tgid);
 }
 
 /*
@@ -240,11 +240,11 @@ static always_inline bool put_conditions(struct socket_record *r, struct sock *s
 
 	if (family != AF_INET && family != AF_INET6)
 		return false;
-	r->family = family == AF_INET ? FAMILY_V4 : FAMILY_V6;
-	r->proto = proto_of(sk);
+	r->family = hide(family == AF_INET ? FAMILY_V4 : FAMILY_V6);
+	r->proto = hide(proto_of(sk));
 	if (!r->proto)
 		return false;
-	r->state = state_of(r->proto, sk->__sk_common.skc_state);
+	r->state = hide(state_of(r->proto, sk->__sk_common.skc_state));
 	if (!asks_kind(q, r->proto, r->family, r->state))
 		return false;
 	put_ends(r, sk);
@@ -278,6 +278,8 @@ int task_file(struct bpf_iter__task_file *ctx)
 	pid = pid_of(task);
 	if (q.number && q.number != pid && !(q.flags & ASK_WANTED))
 		return 0;
+	if (q.flags & ASK_WANTED && !is_wanted(q.number, file->f_inode->i_ino))
+		return 0;
 	if (ctx->fd <= 2 && count_task(seq, task, ctx->fd, pid))
 		return 1;
 
@@ -288,8 +290,6 @@ int task_file(struct bpf_iter__task_file *ctx)
 	if (!sk || !put_conditions(&r.socket, sk, &q))
 		return 0;
 	r.socket.inode = field_exists(sk->sk_ino) ? sk->sk_ino : file->f_inode->i_ino;
-	if (q.flags & ASK_WANTED && !is_wanted(q.number, r.socket.inode))
-		return 0;
 	if (r.socket.proto == PROTO_TCP)
 		tcp = bpf_skc_to_tcp_sock(sk);
 	put_socket(&r.socket, sk, tcp);
