@@ -2,6 +2,8 @@ package collect
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
@@ -36,9 +38,7 @@ func (c *Collector) gather(ctx context.Context, p *pass) error {
 	case p.snap.FindsOwners:
 		p.coverage.Processes = p.snap.Processes
 		p.attach(p.snap.Holdings, p.plan.admits())
-		if err := c.confirm(ctx, p); err != nil {
-			return err
-		}
+		p.confirm()
 		p.nameTasks(p.snap.Tasks)
 	default:
 		if err := c.findOwners(ctx, p, s); err != nil {
@@ -158,34 +158,14 @@ func (c *Collector) findOwners(ctx context.Context, p *pass, s *openSource) erro
 	return nil
 }
 
-// confirm looks for the owners of sockets of which the source saw a file, but
-// no descriptor: in flight, as far as it can tell. A process that the source
-// does not see, as where the kernel hides some from programs, may show in
-// /proc, or show that it hides something. It takes the privilege to look, and
-// is done once for each such socket.
-func (c *Collector) confirm(ctx context.Context, p *pass) error {
-	if len(p.plan.query.PIDs) > 0 || !mayTrace() {
-		return nil
+// confirm looks whether what the source calls in flight may belong to a
+// process that it does not see: kernels of sandboxes are known to hide their
+// first process from programs. /proc then tells even the privileged that they
+// may not look into it, and hidden is the truth where in-flight was a guess.
+func (p *pass) confirm() {
+	if mayTrace() && p.missing().Len() > 0 && errors.Is(p.fs.MayLook(1), fs.ErrPermission) {
+		p.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Count: 1, Why: "permission denied"})
 	}
-	unmet := c.unconfirmed(p.missing())
-	if unmet.Len() == 0 {
-		return nil
-	}
-	if err := p.fs.Walk(ctx, proc.WalkOptions{Want: unmet}, &p.walk); err != nil {
-		return err
-	}
-	for _, g := range p.walk.Gaps {
-		p.coverage.Add(g)
-	}
-	if len(p.walk.Holdings) > 0 {
-		p.snap.Holdings = append(p.snap.Holdings, p.walk.Holdings...)
-		p.snap.Tasks = append(p.snap.Tasks, p.walk.Tasks...)
-		p.attach(p.snap.Holdings, p.plan.admits())
-	}
-	if p.walk.Denied == 0 {
-		c.noteConfirmed(unmet)
-	}
-	return nil
 }
 
 // maxConfirmed bounds the sockets that a collector remembers as looked for.

@@ -78,6 +78,9 @@ func (*FS) Process(uint32, uint64, whose.Needs) (whose.Process, error) {
 	return whose.Process{}, unsupported()
 }
 
+// MayLook returns a whose.UnsupportedError.
+func (*FS) MayLook(uint32) error { return unsupported() }
+
 // Comm returns an error that is whose.ErrUnsupported.
 func (*FS) Comm(uint32) (string, error) { return "", unsupported() }
 

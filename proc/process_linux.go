@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -50,6 +51,16 @@ func (f *FS) Process(pid uint32, start uint64, needs whose.Needs) (whose.Process
 		}
 	}
 	return p, nil
+}
+
+// MayLook returns nil where the descriptors of a process may be read, and
+// otherwise why not (fs.ErrPermission, fs.ErrNotExist). It asks what guards
+// them: the right to trace the process, which its link "exe" needs too.
+func (f *FS) MayLook(pid uint32) error {
+	if _, err := os.Readlink(f.path(pidPath(pid, "exe"))); err != nil {
+		return fmt.Errorf("look into process %d: %w", pid, err)
+	}
+	return nil
 }
 
 // Comm returns the name of a process's main thread.
