@@ -52,14 +52,6 @@ func (j *joined) unique(sockets []whose.Socket) {
 	j.sockets = sockets[:kept]
 }
 
-// extend adds sockets that were read after the others. It returns how many of
-// them were not known before.
-func (j *joined) extend(all []whose.Socket) int {
-	before := len(j.sockets)
-	j.unique(all)
-	return len(j.sockets) - before
-}
-
 // attach sorts holdings to their sockets: a counting sort, since the places
 // are known. Holdings of sockets that are not in the answer are dropped, and
 // one that was read twice counts once. admit, where it is not nil, tells which

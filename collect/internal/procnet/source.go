@@ -171,15 +171,25 @@ func (s *Source) readDir(ctx context.Context, dir string, inode uint32, check fu
 	return check()
 }
 
+// maxRounds bounds how often a UDP table is read in one pass.
+const maxRounds = 8
+
 // readKind reads one file. The kernel finds its place in the UDP tables again
-// by counting from the start, so that with each socket that goes a row is
-// missed: a file that came in several pieces is read once more.
+// by counting from the start, so that with each socket that goes a row may be
+// missed: a file that came in several pieces is read again until that brings
+// nothing new.
 func (s *Source) readKind(ctx context.Context, dir string, k *kind, inode uint32, check func() error) error {
-	pieces, err := s.readOnce(ctx, dir, k, inode, check)
-	if err == nil && pieces > 1 && k.proto != whose.TCP {
-		_, err = s.readOnce(ctx, dir, k, inode, check)
+	for round := range maxRounds {
+		before := len(s.reader.snap.Sockets)
+		pieces, err := s.readOnce(ctx, dir, k, inode, check)
+		if err != nil {
+			return err
+		}
+		if pieces <= 1 || k.proto == whose.TCP || round > 0 && len(s.reader.snap.Sockets) == before {
+			break
+		}
 	}
-	return err
+	return nil
 }
 
 func (s *Source) readOnce(ctx context.Context, dir string, k *kind, inode uint32, check func() error) (int, error) {
@@ -204,12 +214,10 @@ func nsInode(link string) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	digits, ok := strings.CutPrefix(target, "net:[")
-	if digits, ok = strings.CutSuffix(digits, "]"); !ok {
-		return 0, fmt.Errorf("%s: link %q: want net:[N]", link, target)
-	}
+	digits, open := strings.CutPrefix(target, "net:[")
+	digits, shut := strings.CutSuffix(digits, "]")
 	n, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil {
+	if !open || !shut || err != nil {
 		return 0, fmt.Errorf("%s: link %q: want net:[N]", link, target)
 	}
 	return uint32(n), nil
