@@ -1,12 +1,12 @@
 package bpfiter
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -16,34 +16,60 @@ import (
 
 // programs are what this process loaded into the kernel.
 type programs struct {
-	files, walk        *ebpf.Collection
+	files, walk        *object
 	fileLink, walkLink linkedIter
+	// noWalk says why there is no walk, on a kernel that cannot do it.
+	noWalk error
+	// narrowed is what the programs were told last.
+	narrowed narrow
 }
 
 // load loads and attaches the programs. It takes CAP_BPF and CAP_PERFMON.
 func load() (*programs, error) {
 	p := &programs{fileLink: -1, walkLink: -1}
-	var wg sync.WaitGroup
-	var errWalk error
-	wg.Go(func() { errWalk = p.loadWalk() })
-	err := p.loadFiles()
-	wg.Wait()
-	if err := cmp.Or(err, errWalk); err != nil {
+	if err := p.load(); err != nil {
 		return nil, errors.Join(explain(err), p.close())
 	}
 	return p, nil
 }
 
-func (p *programs) loadFiles() error {
-	spec, err := loadTaskFile()
+func (p *programs) load() error {
+	files, err := loadTaskFile()
 	if err != nil {
 		return fmt.Errorf("read task_file object: %w", err)
 	}
-	p.files, err = ebpf.NewCollection(spec)
+	walk, err := loadHashWalk()
+	if err != nil {
+		return fmt.Errorf("read hash_walk object: %w", err)
+	}
+	k, err := readKernelTypes(files, walk)
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { p.noWalk = p.loadWalk(walk, k) })
+	err = p.loadFiles(files, k)
+	wg.Wait()
+	if err == nil && errors.Is(p.noWalk, fs.ErrPermission) && !isVerifier(p.noWalk) {
+		err = p.noWalk
+	}
+	return err
+}
+
+func (p *programs) loadFiles(spec *ebpf.CollectionSpec, k *kernelTypes) error {
+	var err error
+	p.files, err = loadObject(spec, k)
+	if err != nil && !errors.Is(err, unix.EPERM) {
+		// Before Linux 5.12 iterators cannot have a socket's cookie made.
+		if err := spec.Variables[taskFileVarCookieHelper].Set(false); err != nil {
+			return fmt.Errorf("set %s: %w", taskFileVarCookieHelper, err)
+		}
+		p.files, err = loadObject(spec, k)
+	}
 	if err != nil {
 		return fmt.Errorf("load task_file iterator: %w", err)
 	}
-	link, err := linkIter(p.files.Programs[taskFileProgTaskFile].FD(), nil)
+	link, err := linkIter(p.files.progs[taskFileProgTaskFile], nil)
 	if err != nil {
 		return err
 	}
@@ -52,11 +78,7 @@ func (p *programs) loadFiles() error {
 }
 
 // loadWalk loads the walk and has it find the kernel's tables.
-func (p *programs) loadWalk() error {
-	spec, err := loadHashWalk()
-	if err != nil {
-		return fmt.Errorf("read hash_walk object: %w", err)
-	}
+func (p *programs) loadWalk(spec *ebpf.CollectionSpec, k *kernelTypes) error {
 	for _, v := range []struct {
 		name  string
 		proto int
@@ -70,27 +92,36 @@ func (p *programs) loadWalk() error {
 			return fmt.Errorf("set %s: %w", v.name, err)
 		}
 	}
-	p.walk, err = ebpf.NewCollection(spec)
+	var err error
+	p.walk, err = loadObject(spec, k)
 	if err != nil {
 		return fmt.Errorf("load hash_walk iterator: %w", err)
 	}
-	elements := []uint32{uint32(p.walk.Maps[hashWalkMapElements].FD())}
-	link, err := linkIter(p.walk.Programs[hashWalkProgFindTables].FD(), elements)
-	if err != nil {
-		return err
-	}
-	buf := make([]uint64, bufferSize()/8)
-	err = readAll(context.Background(), linkedIter(link), question{}, buf, func([]byte) error { return nil })
-	unix.Close(link)
-	if err != nil {
+	elements := []uint32{uint32(p.walk.maps[hashWalkMapElements].FD())}
+	if err := runOnce(p.walk.progs[hashWalkProgFindTables], elements); err != nil {
 		return fmt.Errorf("find socket tables: %w", err)
 	}
-	link, err = linkIter(p.walk.Programs[hashWalkProgHashWalk].FD(), elements)
+	link, err := linkIter(p.walk.progs[hashWalkProgHashWalk], elements)
 	if err != nil {
 		return err
 	}
 	p.walkLink = linkedIter(link)
 	return nil
+}
+
+// runOnce runs an iterator that writes nothing.
+func runOnce(prog int, info []uint32) error {
+	link, err := linkIter(prog, info)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(link)
+	fd, err := linkedIter(link).open()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return drain(context.Background(), fd, make([]uint64, 8), func([]byte) error { return nil })
 }
 
 // narrow tells the programs what does not fit a question. Pinned ones take
@@ -100,16 +131,23 @@ func (p *programs) narrow(q *whose.Query) error {
 		return nil
 	}
 	n := newNarrow(q)
-	for _, c := range []*ebpf.Collection{p.files, p.walk} {
-		if c == nil {
+	if n == p.narrowed {
+		return nil
+	}
+	for _, o := range []*object{p.files, p.walk} {
+		if o == nil {
 			continue
 		}
-		if err := c.Variables[taskFileVarNarrow].Set(n); err != nil {
+		if err := o.maps[narrowMap].Put(uint32(0), unsafe.Pointer(&n)); err != nil {
 			return fmt.Errorf("set conditions: %w", err)
 		}
 	}
+	p.narrowed = n
 	return nil
 }
+
+// narrowMap is the section that holds struct narrow.
+const narrowMap = ".data.narrow"
 
 // close gives back all that is loaded.
 func (p *programs) close() error {
@@ -119,21 +157,26 @@ func (p *programs) close() error {
 			errs = append(errs, unix.Close(int(link)))
 		}
 	}
-	for _, c := range []*ebpf.Collection{p.files, p.walk} {
-		if c != nil {
-			c.Close()
+	for _, o := range []*object{p.files, p.walk} {
+		if o != nil {
+			errs = append(errs, o.close())
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// isVerifier reports whether the kernel refused a program for what it does.
+func isVerifier(err error) bool {
+	var verifier *ebpf.VerifierError
+	return errors.As(err, &verifier)
+}
+
 // explain turns the error of a load into one that says what is missing.
 func explain(err error) error {
-	var verifier *ebpf.VerifierError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &verifier), errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
+	case isVerifier(err), errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
 		return &whose.UnsupportedError{What: "bpf iterators", Since: "5.11", Err: err}
 	case errors.Is(err, fs.ErrNotExist):
 		return &whose.UnsupportedError{What: "bpf iterators without kernel BTF", Err: err}

@@ -124,8 +124,8 @@ struct narrow {
 	struct ends ends[MAX_ENDS];
 };
 
-/* Volatile: the program never writes it, and the loader does. */
-volatile struct narrow narrow;
+/* Volatile: the program never writes it, and the loader does, as a map of its own. */
+volatile struct narrow narrow SEC(".data.narrow");
 
 static always_inline bool within(const u8 *addr, const volatile u64 *want, const volatile u64 *mask)
 {

@@ -1,0 +1,291 @@
+package bpfiter
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// The kernel's BTF holds some hundred thousand types, and sorting them out
+// takes longer than everything else that a small host needs. Of these the
+// programs use some forty. cutBTF makes a BTF of those alone, in one pass over
+// the headers of all: structs by name, with no more than the members that have
+// one of our names, pointers leading nowhere. For relocation this says as much
+// as the whole.
+
+// Kinds of BTF types, as in include/uapi/linux/btf.h.
+const (
+	btfInt = 1 + iota
+	btfPtr
+	btfArray
+	btfStruct
+	btfUnion
+	btfEnum
+	btfFwd
+	btfTypedef
+	btfVolatile
+	btfConst
+	btfRestrict
+	btfFunc
+	btfFuncProto
+	btfVar
+	btfDatasec
+	btfFloat
+	btfDeclTag
+	btfTypeTag
+	btfEnum64
+)
+
+const (
+	btfMagic      = 0xeb9f
+	btfHeaderSize = 24
+	btfTypeSize   = 12
+	btfMemberSize = 12
+)
+
+var errBTF = errors.New("malformed BTF")
+
+// btfTail returns the bytes that follow the header of a type, -1 for a kind
+// that is not known.
+func btfTail(info uint32) int {
+	n := int(info & 0xffff)
+	switch info >> 24 & 0x1f {
+	case btfInt, btfVar, btfDeclTag:
+		return 4
+	case btfArray:
+		return 12
+	case btfStruct, btfUnion, btfDatasec, btfEnum64:
+		return 12 * n
+	case btfEnum, btfFuncProto:
+		return 8 * n
+	case btfPtr, btfFwd, btfTypedef, btfVolatile, btfConst, btfRestrict, btfFunc, btfFloat, btfTypeTag:
+		return 0
+	}
+	return -1
+}
+
+// A btfOrder reads and appends numbers.
+type btfOrder interface {
+	binary.ByteOrder
+	binary.AppendByteOrder
+}
+
+// A btfCutter makes the small BTF.
+type btfCutter struct {
+	order   btfOrder
+	types   []byte
+	strs    []byte
+	offsets []uint32 // of each type in types, by id less one
+	members map[string]bool
+	out     [][]byte
+	ids     map[uint32]uint32 // from the kernel's to ours
+	names   map[string]uint32
+	outStrs []byte
+	pointer uint32
+}
+
+// cutBTF returns a BTF with the structs and typedefs named in types, their
+// members named in members, and the ids that funcs have in the whole.
+func cutBTF(raw []byte, types, members, funcs map[string]bool) (small []byte, ids map[string]uint32, err error) {
+	c := &btfCutter{
+		members: members, ids: make(map[uint32]uint32), names: map[string]uint32{"": 0}, outStrs: []byte{0},
+	}
+	if err := c.open(raw); err != nil {
+		return nil, nil, err
+	}
+	wanted, ids, err := c.scan(types, funcs)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, id := range wanted {
+		if _, err := c.emit(id, 0); err != nil {
+			return nil, nil, err
+		}
+	}
+	return c.bytes(), ids, nil
+}
+
+// open parts the BTF into types and strings.
+func (c *btfCutter) open(raw []byte) error {
+	if len(raw) < btfHeaderSize {
+		return errBTF
+	}
+	switch {
+	case binary.LittleEndian.Uint16(raw) == btfMagic:
+		c.order = binary.LittleEndian
+	case binary.BigEndian.Uint16(raw) == btfMagic:
+		c.order = binary.BigEndian
+	default:
+		return errBTF
+	}
+	u := func(at int) uint64 { return uint64(c.order.Uint32(raw[at:])) }
+	header, size := u(4), uint64(len(raw))
+	typeOff, typeLen, strOff, strLen := header+u(8), u(12), header+u(16), u(20)
+	if typeOff+typeLen > size || strOff+strLen > size {
+		return errBTF
+	}
+	c.types, c.strs = raw[typeOff:typeOff+typeLen], raw[strOff:strOff+strLen]
+	return nil
+}
+
+// scan notes where each type is, and finds those that are wanted by name.
+func (c *btfCutter) scan(types, funcs map[string]bool) (wanted []uint32, ids map[string]uint32, err error) {
+	ids = make(map[string]uint32)
+	c.offsets = make([]uint32, 0, len(c.types)/24)
+	for at := 0; at < len(c.types); {
+		if len(c.types)-at < btfTypeSize {
+			return nil, nil, errBTF
+		}
+		info := c.order.Uint32(c.types[at+4:])
+		tail := btfTail(info)
+		if tail < 0 || len(c.types)-at-btfTypeSize < tail {
+			return nil, nil, fmt.Errorf("%w: type of kind %d", errBTF, info>>24&0x1f)
+		}
+		c.offsets = append(c.offsets, uint32(at))
+		id := uint32(len(c.offsets))
+		switch info >> 24 & 0x1f {
+		case btfStruct, btfUnion, btfTypedef:
+			if types[string(c.name(c.order.Uint32(c.types[at:])))] {
+				wanted = append(wanted, id)
+			}
+		case btfFunc:
+			if name := c.name(c.order.Uint32(c.types[at:])); funcs[string(name)] {
+				ids[string(name)] = id
+			}
+		}
+		at += btfTypeSize + tail
+	}
+	return wanted, ids, nil
+}
+
+// name returns the string at that offset, without copying it.
+func (c *btfCutter) name(off uint32) []byte {
+	if uint64(off) >= uint64(len(c.strs)) {
+		return nil
+	}
+	s := c.strs[off:]
+	if end := bytes.IndexByte(s, 0); end >= 0 {
+		return s[:end]
+	}
+	return nil
+}
+
+// maxBTFDepth bounds how deep types may lie in each other.
+const maxBTFDepth = 64
+
+// emit copies a type, and what it is made of, and returns its new id.
+func (c *btfCutter) emit(id uint32, depth int) (uint32, error) {
+	if id == 0 {
+		return 0, nil
+	}
+	if have, ok := c.ids[id]; ok {
+		return have, nil
+	}
+	if uint64(id) > uint64(len(c.offsets)) || depth > maxBTFDepth {
+		return 0, errBTF
+	}
+	at := c.offsets[id-1]
+	info := c.order.Uint32(c.types[at+4:])
+	body := c.types[at : int(at)+btfTypeSize+btfTail(info)]
+	switch info >> 24 & 0x1f {
+	case btfPtr:
+		return c.emitPointer(), nil
+	case btfTypeTag, btfVolatile, btfConst, btfRestrict:
+		return c.emit(c.order.Uint32(body[8:]), depth+1)
+	}
+	c.out = append(c.out, nil)
+	fresh := uint32(len(c.out))
+	c.ids[id] = fresh
+	t, err := c.copyType(body, info, depth)
+	c.out[fresh-1] = t
+	return fresh, err
+}
+
+// emitPointer returns the one pointer there is: to void.
+func (c *btfCutter) emitPointer() uint32 {
+	if c.pointer == 0 {
+		c.out = append(c.out, c.header(0, btfPtr<<24, 0))
+		c.pointer = uint32(len(c.out))
+	}
+	return c.pointer
+}
+
+func (c *btfCutter) header(name, info, size uint32) []byte {
+	b := c.order.AppendUint32(make([]byte, 0, btfTypeSize), name)
+	return c.order.AppendUint32(c.order.AppendUint32(b, info), size)
+}
+
+func (c *btfCutter) copyType(body []byte, info uint32, depth int) ([]byte, error) {
+	name, size := c.addString(c.name(c.order.Uint32(body))), c.order.Uint32(body[8:])
+	switch kind := info >> 24 & 0x1f; kind {
+	case btfInt, btfFwd, btfFloat:
+		return append(c.header(name, info, size), body[btfTypeSize:]...), nil
+	case btfEnum, btfEnum64:
+		return c.header(name, info&^0xffff, size), nil
+	case btfTypedef:
+		ref, err := c.emit(size, depth+1)
+		return c.header(name, info, ref), err
+	case btfArray:
+		return c.copyArray(name, info, body, depth)
+	case btfStruct, btfUnion:
+		return c.copyMembers(name, info, body, depth)
+	default:
+		return nil, fmt.Errorf("%w: member of kind %d", errBTF, kind)
+	}
+}
+
+func (c *btfCutter) copyArray(name, info uint32, body []byte, depth int) ([]byte, error) {
+	elem, err := c.emit(c.order.Uint32(body[12:]), depth+1)
+	if err != nil {
+		return nil, err
+	}
+	index, err := c.emit(c.order.Uint32(body[16:]), depth+1)
+	b := c.order.AppendUint32(c.header(name, info, 0), elem)
+	b = c.order.AppendUint32(b, index)
+	return c.order.AppendUint32(b, c.order.Uint32(body[20:])), err
+}
+
+// copyMembers copies the members that are wanted, and those without a name,
+// which may hold some.
+func (c *btfCutter) copyMembers(name, info uint32, body []byte, depth int) ([]byte, error) {
+	b := c.header(name, 0, c.order.Uint32(body[8:]))
+	n := uint32(0)
+	for m := body[btfTypeSize:]; len(m) >= btfMemberSize; m = m[btfMemberSize:] {
+		field := c.name(c.order.Uint32(m))
+		if len(field) > 0 && !c.members[string(field)] {
+			continue
+		}
+		ref, err := c.emit(c.order.Uint32(m[4:]), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		b = c.order.AppendUint32(b, c.addString(field))
+		b = c.order.AppendUint32(b, ref)
+		b = c.order.AppendUint32(b, c.order.Uint32(m[8:]))
+		n++
+	}
+	c.order.PutUint32(b[4:], info&^0xffff|n)
+	return b, nil
+}
+
+func (c *btfCutter) addString(s []byte) uint32 {
+	off, ok := c.names[string(s)]
+	if !ok {
+		off = uint32(len(c.outStrs))
+		c.names[string(s)] = off
+		c.outStrs = append(append(c.outStrs, s...), 0)
+	}
+	return off
+}
+
+// bytes returns the small BTF.
+func (c *btfCutter) bytes() []byte {
+	types := bytes.Join(c.out, nil)
+	b := c.order.AppendUint16(nil, btfMagic)
+	b = append(b, 1, 0)
+	for _, n := range []int{btfHeaderSize, 0, len(types), len(types), len(c.outStrs)} {
+		b = c.order.AppendUint32(b, uint32(n))
+	}
+	return append(append(b, types...), c.outStrs...)
+}
