@@ -14,8 +14,11 @@ import (
 type pass struct {
 	mu   sync.Mutex
 	snap *whose.Snapshot
-	// netns are the namespaces that are wanted; empty: all.
-	netns []uint32
+	// netns are the namespaces, states the states that are wanted; empty: all.
+	netns  []uint32
+	states whose.Set
+	// waiting tells that a listener was met with connections to accept.
+	waiting bool
 	// held are the inodes met with a descriptor; the socket of each is in snap.
 	held inodeSet
 	// doubtful are the holdings that may stand in snap already.
@@ -39,7 +42,7 @@ type resumption struct {
 }
 
 func (p *pass) reset(q *whose.Query, snap *whose.Snapshot) {
-	p.snap, p.netns = snap, q.NetNS
+	p.snap, p.netns, p.states, p.waiting = snap, q.NetNS, q.States, false
 	p.held.reset()
 	p.wanted.reset()
 	p.doubtful, p.unmet = p.doubtful[:0], p.unmet[:0]
@@ -66,7 +69,10 @@ func (p *pass) takeFiles(b []byte) error {
 		switch kind {
 		case recordSocket:
 			r := as[socketRecord](rec)
-			if fresh = false; !p.wantsNetNS(r.netns) {
+			if r.state == uint8(whose.Listen) && r.recvq > 0 {
+				p.waiting = true
+			}
+			if fresh = false; !p.wantsNetNS(r.netns) || !p.states.Allows(r.state) {
 				continue
 			}
 			if fresh = p.held.add(r.inode); fresh {

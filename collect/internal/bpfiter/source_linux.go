@@ -116,17 +116,14 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 	s.pass.reset(q, snap)
 	snap.FindsOwners = true
 	snap.Pinned = s.loaded == nil
-	ask := newQuestion(q)
 	if err := s.loaded.narrow(q); err != nil {
 		return err
 	}
-	if err := s.readTables(ctx, ask); err != nil {
-		return err
+	read := s.readAll
+	if len(q.PIDs) > 0 {
+		read = s.readProcesses
 	}
-	if err := s.readFiles(ctx, ask); err != nil {
-		return err
-	}
-	if err := s.readUnmet(ctx, ask); err != nil {
+	if err := read(ctx, q); err != nil {
 		return err
 	}
 	s.pass.settleDoubtful()
@@ -135,6 +132,18 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 	snap.Processes = s.pass.processes
 	s.noteGaps(snap)
 	return nil
+}
+
+// readAll reads what every process holds, and what none does.
+func (s *Source) readAll(ctx context.Context, q *whose.Query) error {
+	ask := newQuestion(q)
+	if err := s.readTables(ctx, ask); err != nil {
+		return err
+	}
+	if err := s.readFiles(ctx, ask); err != nil {
+		return err
+	}
+	return s.readUnmet(ctx, ask)
 }
 
 // noteGaps says what this source cannot see here.

@@ -205,8 +205,17 @@ func (f *portFilter) has(s *whose.Socket) bool {
 }
 
 // settleNetNS makes the namespaces unique: a walk that is begun anew may have
-// met one twice.
+// met one twice. Without a walk they are those of the sockets.
 func (p *pass) settleNetNS() {
+	if len(p.snap.NetNS) == 0 {
+		last := uint32(0)
+		for i := range p.snap.Sockets {
+			if ns := p.snap.Sockets[i].NetNS; ns != last {
+				last = ns
+				p.snap.NetNS = append(p.snap.NetNS, ns)
+			}
+		}
+	}
 	slices.Sort(p.snap.NetNS)
 	p.snap.NetNS = slices.Compact(p.snap.NetNS)
 }

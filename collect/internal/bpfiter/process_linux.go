@@ -1,0 +1,69 @@
+package bpfiter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// What is read where the sockets of a few processes are asked for.
+
+// maxProcessLinks bounds for how many processes there is a link to each; of
+// more the whole is read.
+const maxProcessLinks = 64
+
+// readProcesses reads the descriptors of the processes that q asks for and, if
+// connections wait for one of them to accept them, the socket tables too.
+func (s *Source) readProcesses(ctx context.Context, q *whose.Query) error {
+	ask := newQuestion(q)
+	ask.states |= 1 << whose.Listen // to see what waits; the pass drops it again
+	err := s.readEach(ctx, q, ask)
+	if errors.Is(err, errNoProcessLink) {
+		if len(q.PIDs) == 1 && q.PIDs[0] < 1<<24 {
+			ask.number = q.PIDs[0]
+		}
+		err = s.readFiles(ctx, ask)
+	}
+	if err != nil {
+		return err
+	}
+	ask = newQuestion(q)
+	if !s.pass.waiting {
+		ask.protos = 0 // of the tables no more than which namespaces there are
+	}
+	if err := s.readTables(ctx, ask); err != nil {
+		return err
+	}
+	s.pass.unmet = s.pass.unmet[:0] // others' sockets
+	return nil
+}
+
+// errNoProcessLink says that there can be no link to one process.
+var errNoProcessLink = errors.New("no links to single processes")
+
+// readEach reads each process by a link to it alone, which costs nothing for
+// the descriptors of others. It takes programs of our own and Linux 6.1.
+func (s *Source) readEach(ctx context.Context, q *whose.Query, ask question) error {
+	if s.loaded == nil || len(q.PIDs) > maxProcessLinks {
+		return errNoProcessLink
+	}
+	for _, pid := range q.PIDs {
+		// union bpf_iter_link_info: task.tid, task.pid (a thread group), task.pid_fd.
+		link, err := linkIter(s.loaded.files.progs[taskFileProgTaskFile], []uint32{0, pid, 0})
+		if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.EINVAL) {
+			return errNoProcessLink
+		}
+		if err != nil {
+			return err
+		}
+		err = s.readRuns(ctx, []run{{linkedIter(link), ask, s.pass.takeFiles}})
+		if err := errors.Join(err, unix.Close(link)); err != nil {
+			return fmt.Errorf("read process %d: %w", pid, err)
+		}
+	}
+	return nil
+}
