@@ -35,24 +35,46 @@ func (wk *worker) table(dir int, pid, tid uint32) unix.Errno {
 	return wk.listed(dir, pid, tid, from)
 }
 
-// probe reads links by number until too many numbers are free, and returns the
-// first that was not tried.
+// probe reads links by number until as many were found as the table holds, or
+// too many numbers are free, and returns the first that was not tried.
 func (wk *worker) probe(dir int, pid, tid uint32) (int32, unix.Errno) {
-	free := int32(0)
+	open := openDescriptors(dir)
+	found, free := int64(0), int32(0)
 	for fd := int32(0); ; fd++ {
 		switch errno := wk.descriptor(dir, pid, tid, fd); {
 		case errno == 0:
-			if fd&63 == 63 && wk.pass.over() {
-				return fd, 0
+			if found++; found == open || fd&63 == 63 && wk.pass.over() {
+				return fd + 1, 0
 			}
 		case errno != unix.ENOENT:
 			return fd, errno
 		default:
-			if free++; free > fd>>4 {
+			if free++; free > tolerance(open, fd) {
 				return fd + 1, 0
 			}
 		}
 	}
+}
+
+// tolerance is how many free numbers are tried up to the descriptor fd before
+// the table is listed. A free number costs two thirds of a listed one; where
+// the size of the table is not known, some are tried at the end of each.
+func tolerance(open int64, fd int32) int32 {
+	if open > 0 {
+		return 8 + fd>>2
+	}
+	return fd >> 4
+}
+
+// openDescriptors returns how many descriptors are open, the size of the
+// directory since Linux 6.2, and 0 where that is not known. It may change at
+// any time and so only ends the probing.
+func openDescriptors(dir int) int64 {
+	var st unix.Stat_t
+	if err := unix.Fstat(dir, &st); err != nil {
+		return 0
+	}
+	return st.Size
 }
 
 // listed reads the links that the directory lists from where it stands, from
