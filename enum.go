@@ -76,7 +76,8 @@ const (
 	// ReasonOrphan: closed by its process and still being wound up by the
 	// kernel. TIME_WAIT and SYN_RECV are of this kind by nature.
 	ReasonOrphan
-	// ReasonHidden: a process holds it that we were not permitted to look into.
+	// ReasonHidden: a process holds it that we were not permitted to look into,
+	// or had no time for.
 	ReasonHidden
 	// ReasonRaced: it went while we looked.
 	ReasonRaced

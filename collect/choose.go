@@ -186,15 +186,15 @@ func (c *Collector) read(ctx context.Context, p *pass) (*openSource, error) {
 	}
 	var errs []error
 	for _, name := range order.names {
+		p.coverage.Source = name
 		s, err := c.source(name, p.plan, order)
 		if err == nil {
 			err = p.readFrom(ctx, s)
 		}
 		if err == nil && p.plan.nothing {
-			return s, nil
+			p.coverage.Source = "" // it was not asked
 		}
 		if err == nil {
-			p.coverage.Source = name
 			return s, nil
 		}
 		if ctx.Err() != nil {

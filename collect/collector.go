@@ -126,19 +126,39 @@ func (c *Collector) collect(ctx context.Context, opts *Options) (*pass, error) {
 	}
 	p := c.take()
 	p.plan, p.fs = pl, fs
-	if opts.Timeout > 0 {
+	if err := c.fill(ctx, p, began); err != nil {
+		c.giveBack(p)
+		return nil, err
+	}
+	if opts.Coverage != nil {
+		*opts.Coverage = p.coverage
+	}
+	return p, nil
+}
+
+// fill makes the answer to the plan of p, in the time that is allowed for it.
+// Where that runs out, what was read until then is the answer; where the
+// caller's context ends, there is none.
+func (c *Collector) fill(ctx context.Context, p *pass, began time.Time) error {
+	within := ctx
+	if allowed := p.plan.opts.Timeout; allowed > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
+		within, cancel = context.WithDeadline(ctx, began.Add(allowed))
 		defer cancel()
 	}
-	if !pl.nothing {
-		if err := c.gather(ctx, p); err != nil {
-			c.giveBack(p)
-			return nil, err
+	if !p.plan.nothing {
+		err := c.gather(within, p)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case within.Err() != nil && errors.Is(err, within.Err()):
+			p.cutShort()
+		case err != nil:
+			return err
 		}
 	}
-	p.finish(ctx, began)
-	return p, nil
+	p.finish(within, began)
+	return ctx.Err()
 }
 
 // root returns the opened procfs root.
@@ -216,28 +236,26 @@ func (p *pass) reset() {
 func (p *pass) finish(ctx context.Context, began time.Time) {
 	p.derive()
 	p.out = p.maker(ctx)
+	if ctx.Err() != nil {
+		p.noteDeadline() // processes, users or namespaces may lack their names
+	}
 	p.choose()
 	p.sort()
 	p.account(began)
-	if to := p.plan.opts.Coverage; to != nil {
-		*to = p.coverage
-	}
 }
 
 // derive finds directions, peers and reasons, as far as they are needed.
 func (p *pass) derive() {
 	needs := p.plan.needs
 	p.listener, p.peer, p.reason = p.listener[:0], p.peer[:0], p.reason[:0]
+	p.partial = p.late()
 	if needs&(whose.NeedDirection|whose.NeedOwners) != 0 {
 		p.findListeners(p.sockets)
 	}
 	if !needs.Owners() {
 		return
 	}
-	hidden := false
-	for _, g := range p.coverage.Gaps {
-		hidden = hidden || g.Kind == whose.GapProcesses
-	}
+	hidden := p.partial || p.hasGap(whose.GapProcesses)
 	p.findReasons(&p.joined, hidden, func(inode uint64) bool { return p.gone[inode] })
 	if p.plan.peers {
 		p.findPeers(p.sockets)

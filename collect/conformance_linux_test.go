@@ -8,8 +8,6 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
-func TestMain(m *testing.M) { collecttest.Main(m) }
-
 // opened returns a collector that is closed with the test.
 func opened(t *testing.T) *collect.Collector {
 	c := collect.Open()

@@ -19,6 +19,8 @@ type derived struct {
 	peer   []uint32
 	ends   []uint32
 	reason []whose.Reason
+	// partial tells that not all was read, so that a listener may be missing.
+	partial bool
 }
 
 // A listenKey is what listeners that may accept the same connection share.

@@ -34,22 +34,18 @@ func cutNUL(b []byte) []byte {
 
 // describe reads what else the answer shows of processes, users and
 // namespaces, each once.
-func (p *pass) describe(ctx context.Context) error {
-	needs := p.plan.needs
-	if needs&(whose.NeedCmdline|whose.NeedExe|whose.NeedCreds|whose.NeedCgroup) != 0 {
-		if err := p.enrich(ctx); err != nil {
-			return err
-		}
+func (p *pass) describe(ctx context.Context) {
+	if p.plan.needs&(whose.NeedCmdline|whose.NeedExe|whose.NeedCreds|whose.NeedCgroup) != 0 {
+		p.enrich(ctx)
 	}
-	return nil
 }
 
-// enrich reads the facts of each owner that were asked for. A process that has
-// ended keeps what is known of it.
-func (p *pass) enrich(ctx context.Context) error {
+// enrich reads the facts of each owner that were asked for, until ctx ends. A
+// process that has ended keeps what is known of it.
+func (p *pass) enrich(ctx context.Context) {
 	for i := range p.procs {
-		if i%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if i%64 == 0 && ctx.Err() != nil {
+			return
 		}
 		full, err := p.fs.Process(p.procs[i].PID, p.starts[i], p.plan.needs)
 		if err != nil {
@@ -58,7 +54,6 @@ func (p *pass) enrich(ctx context.Context) error {
 		full.Comm, full.StartTime = p.procs[i].Comm, p.procs[i].StartTime
 		p.procs[i] = full
 	}
-	return nil
 }
 
 // maker returns what makes the sessions of this pass.

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 // answer, and one that is closed in between shows no owner and is looked for
 // once more.
 func (c *Collector) gather(ctx context.Context, p *pass) error {
+	p.makeRoom()
 	s, err := c.read(ctx, p)
 	if err != nil || p.plan.nothing {
 		return err
@@ -25,18 +27,10 @@ func (c *Collector) gather(ctx context.Context, p *pass) error {
 	if err := p.readLost(ctx, s); err != nil {
 		return err
 	}
-	p.coverage.Pinned = p.snap.Pinned
-	if !p.snap.FindsOwners {
-		// A source that sees all namespaces at once needs no way into them.
-		for _, g := range p.refGaps {
-			p.coverage.Add(g)
-		}
-	}
-	p.unique(p.snap.Sockets)
+	p.dedupe()
 	switch {
 	case !p.plan.needs.Owners():
 	case p.snap.FindsOwners:
-		p.coverage.Processes = p.snap.Processes
 		p.attach(p.snap.Holdings, p.plan.admits())
 		p.confirm()
 		p.nameTasks(p.snap.Tasks)
@@ -45,10 +39,68 @@ func (c *Collector) gather(ctx context.Context, p *pass) error {
 			return err
 		}
 	}
-	for _, g := range p.snap.Gaps {
+	p.noteGaps()
+	p.describe(ctx)
+	return nil
+}
+
+// dedupe makes each socket that was read stand once. It may be called again
+// when more was read.
+func (p *pass) dedupe() {
+	p.unique(p.snap.Sockets)
+	p.snap.Sockets = p.sockets
+}
+
+// noteGaps tells in the coverage what was seen and what source and walk could
+// not see.
+func (p *pass) noteGaps() {
+	p.coverage.Pinned = p.snap.Pinned
+	switch {
+	case !p.plan.needs.Owners():
+	case p.snap.FindsOwners:
+		p.coverage.Processes = p.snap.Processes
+	default:
+		p.coverage.Processes = p.walk.Processes
+	}
+	gaps := p.refGaps
+	if p.snap.FindsOwners {
+		gaps = nil // a source that sees all namespaces at once needs no way into them
+	}
+	for _, g := range slices.Concat(gaps, p.walk.Gaps, p.snap.Gaps) {
 		p.coverage.Add(g)
 	}
-	return p.describe(ctx)
+}
+
+// cutShort makes what was read until the time ran out the answer. What it says
+// of a session is true; sessions, owners and peers may be missing.
+func (p *pass) cutShort() {
+	p.dedupe()
+	slices.Sort(p.snap.NetNS)
+	p.snap.NetNS = slices.Compact(p.snap.NetNS)
+	if p.plan.needs.Owners() {
+		holdings, tasks := p.walk.Holdings, p.walk.Tasks
+		if p.snap.FindsOwners {
+			holdings, tasks = p.snap.Holdings, p.snap.Tasks
+		}
+		p.attach(holdings, p.plan.admits())
+		p.nameTasks(tasks)
+	}
+	p.noteGaps()
+	p.noteDeadline()
+}
+
+// noteDeadline tells once that the time ran out.
+func (p *pass) noteDeadline() {
+	if !p.late() {
+		p.coverage.Add(whose.Gap{Kind: whose.GapDeadline, Why: "the time allowed ran out"})
+	}
+}
+
+// late reports whether the time ran out before all was read.
+func (p *pass) late() bool { return p.hasGap(whose.GapDeadline) }
+
+func (p *pass) hasGap(kind whose.GapKind) bool {
+	return slices.ContainsFunc(p.coverage.Gaps, func(g whose.Gap) bool { return g.Kind == kind })
 }
 
 // findNamespaces lists the namespaces that the question is about, once: for
@@ -123,7 +175,6 @@ func (p *pass) readLost(ctx context.Context, s *openSource) error {
 	if len(now) == 0 {
 		return nil
 	}
-	p.sockets = p.snap.Sockets
 	return p.readMore(ctx, s, now)
 }
 
@@ -151,10 +202,6 @@ func (c *Collector) findOwners(ctx context.Context, p *pass, s *openSource) erro
 		return err
 	}
 	p.nameTasks(p.walk.Tasks)
-	p.coverage.Processes = p.walk.Processes
-	for _, g := range p.walk.Gaps {
-		p.coverage.Add(g)
-	}
 	return nil
 }
 
@@ -231,7 +278,6 @@ func (p *pass) readMore(ctx context.Context, s *openSource, refs []whose.NetNSRe
 	}
 	query := p.plan.query
 	query.Visit = refs
-	p.snap.Sockets = p.sockets
 	s.mu.Lock()
 	err := s.source.Read(ctx, &query, &p.snap)
 	s.mu.Unlock()
@@ -241,7 +287,7 @@ func (p *pass) readMore(ctx context.Context, s *openSource, refs []whose.NetNSRe
 	case err != nil:
 		p.coverage.Add(whose.Gap{Kind: whose.GapNamespaces, Count: len(refs), Why: err.Error(), Hint: whose.Hint(err)})
 	}
-	p.unique(p.snap.Sockets)
+	p.dedupe()
 	for _, r := range refs {
 		if p.visited(r.Inode) {
 			p.refs = append(p.refs, r)
@@ -301,8 +347,8 @@ func (p *pass) standing(ctx context.Context, s *openSource, wanted *proc.Inodes)
 	s.mu.Lock()
 	err := s.source.Read(ctx, &query, &again)
 	s.mu.Unlock()
-	if err != nil {
-		return nil, err
+	if err = cmp.Or(ctx.Err(), err); err != nil {
+		return nil, err // what was not listed may be standing all the same
 	}
 	found := proc.NewInodes(wanted.Len())
 	for i := range again.Sockets {

@@ -185,6 +185,8 @@ func (d *derived) direction(k *whose.Socket, at uint32) whose.Direction {
 		return 0
 	case d.listener[at] != 0:
 		return whose.In
+	case d.partial:
+		return 0 // the listener may be what was not read
 	}
 	return whose.Out
 }

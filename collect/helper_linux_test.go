@@ -1,0 +1,366 @@
+package collect_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/collect/collecttest"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
+)
+
+// The test binary starts itself again to be a process that holds sockets, or
+// one that asks with other rights and limits than the test has.
+
+const envHelper = "WHOSE_COLLECT_HELPER"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(envHelper); text != "" {
+		os.Exit(help(text))
+	}
+	collecttest.Main(m)
+}
+
+// An errand is what a helper is to do.
+type errand struct {
+	// Hold is how many connections it holds, both ends of each, beside a few
+	// sockets of other kinds.
+	Hold int
+	// Asks are the questions that it answers, one after the other, by one
+	// collector.
+	Asks []ask
+	// NoFile, where it is not 0, is its limit of open files. Spare, where it is
+	// not 0, is how many of them are left to it.
+	NoFile, Spare int
+}
+
+// An ask is a question in words.
+type ask struct {
+	Source, PinDir, Proc, NetNS, Filter string
+	Needs                               whose.Needs
+	States                              whose.Set
+}
+
+// A told is what a helper says.
+type told struct {
+	PID     int
+	Answers []answer
+	Err     string
+}
+
+// An answer is what came of an ask.
+type answer struct {
+	Rows     []string
+	Coverage whose.Coverage
+	Err      string
+}
+
+// gap returns what the answer says of a kind of gap, "" where it says nothing.
+func (a *answer) gap(kind whose.GapKind) string {
+	for _, g := range a.Coverage.Gaps {
+		if g.Kind == kind {
+			return g.String()
+		}
+	}
+	return ""
+}
+
+// within keeps the rows of a namespace.
+func (a *answer) within(netns uint32) []string {
+	return slices.DeleteFunc(slices.Clone(a.Rows), func(row string) bool {
+		return !strings.Contains(row, fmt.Sprintf(" netns=%d ", netns))
+	})
+}
+
+// help does an errand, says what came of it, and stays until its input ends.
+func help(text string) int {
+	var e errand
+	var t told
+	err := json.Unmarshal([]byte(text), &e)
+	if err == nil {
+		t, err = e.run()
+	}
+	if err != nil {
+		t.Err = err.Error()
+	}
+	t.PID = os.Getpid()
+	if err := json.NewEncoder(os.Stdout).Encode(t); err != nil {
+		fmt.Fprintln(os.Stderr, "helper:", err)
+		return 1
+	}
+	io.Copy(io.Discard, os.Stdin) // until the test wants no more
+	return 0
+}
+
+func (e *errand) run() (t told, err error) {
+	if err := e.limit(); err != nil {
+		return t, err
+	}
+	if e.Hold > 0 {
+		if err := hold(e.Hold); err != nil {
+			return t, err
+		}
+	}
+	c := collect.Open()
+	defer c.Close()
+	if err := e.exhaust(); err != nil {
+		return t, err
+	}
+	for _, a := range e.Asks {
+		t.Answers = append(t.Answers, a.answer(c))
+	}
+	return t, nil
+}
+
+func (e *errand) limit() error {
+	if e.NoFile == 0 {
+		return nil
+	}
+	n := uint64(e.NoFile)
+	return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n})
+}
+
+// exhaust opens files until no more than Spare are left.
+func (e *errand) exhaust() error {
+	if e.Spare == 0 {
+		return nil
+	}
+	var open []int
+	for {
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == unix.EMFILE {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		open = append(open, fd)
+	}
+	for range min(e.Spare, len(open)) {
+		unix.Close(open[len(open)-1])
+		open = open[:len(open)-1]
+	}
+	return nil
+}
+
+func (a ask) options() (collect.Options, error) {
+	expr, err := filter.Parse(a.Filter)
+	return collect.Options{Source: a.Source, PinDir: a.PinDir, Proc: a.Proc, NetNS: a.NetNS,
+		Needs: a.Needs, States: a.States, Filter: expr}, err
+}
+
+func (a ask) answer(c *collect.Collector) (got answer) {
+	opts, err := a.options()
+	if err != nil {
+		return answer{Err: err.Error()}
+	}
+	opts.Coverage = &got.Coverage
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	sessions, err := c.Append(ctx, nil, &opts)
+	if err != nil {
+		got.Err = err.Error()
+	}
+	for i := range sessions {
+		got.Rows = append(got.Rows, rowOf(&sessions[i]))
+	}
+	return got
+}
+
+// patience is how long anything may take, on however busy a machine.
+const patience = 2 * time.Minute
+
+// rowOf writes every fact of a session.
+func rowOf(s *whose.Session) string {
+	row := appendFacts(nil, whose.OfSession, func(f *whose.Field) whose.Value { return f.Value(s) })
+	row = appendFacts(row, whose.OfTCP, func(f *whose.Field) whose.Value { return f.Value(s) })
+	return string(appendOwners(appendOwners(row, " owner", s.Owners), " peer", s.Peer))
+}
+
+func appendOwners(row []byte, title string, owners []whose.Owner) []byte {
+	for i := range owners {
+		row = append(row, title...)
+		row = appendFacts(row, whose.OfOwner, func(f *whose.Field) whose.Value { return f.OwnerValue(&owners[i]) })
+	}
+	return row
+}
+
+func appendFacts(row []byte, of whose.Group, value func(*whose.Field) whose.Value) []byte {
+	for _, f := range whose.Fields() {
+		if f.Of != of {
+			continue
+		}
+		if v := value(f); !v.IsZero() {
+			row = append(append(row, ' '), f.Name...)
+			row = append(row, '=')
+			row = v.Append(row)
+		}
+	}
+	return append(row, ' ')
+}
+
+// hold opens sockets in the process's network namespace: n connections to two
+// listeners, of either family, and a UDP socket of each kind. They stay open
+// with the process.
+func hold(n int) error {
+	for i, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, target, err := listen(netip.MustParseAddrPort(addr), n)
+		if err != nil {
+			return err
+		}
+		for k := range n {
+			if k%2 != i {
+				continue
+			}
+			if err := connection(l, target); err != nil {
+				return err
+			}
+		}
+	}
+	family, loopback := unix.AF_INET, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Bind(fd, loopback)
+	}
+	if err != nil {
+		return fmt.Errorf("open datagram socket: %w", err)
+	}
+	here, err := unix.Getsockname(fd)
+	if err != nil {
+		return err
+	}
+	if fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
+		err = unix.Connect(fd, here)
+	}
+	return err
+}
+
+// listen opens a listener and returns what to connect to.
+func listen(addr netip.AddrPort, backlog int) (fd int, target unix.Sockaddr, err error) {
+	family, here := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(addr.Port()), Addr: [4]byte{127, 0, 0, 1}})
+	if addr.Addr().Is6() {
+		family, here = unix.AF_INET6, &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
+	}
+	if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err == nil {
+		err = unix.Bind(fd, here)
+	}
+	if err == nil {
+		err = unix.Listen(fd, max(backlog, 16))
+	}
+	if err == nil {
+		target, err = unix.Getsockname(fd)
+	}
+	if err != nil {
+		err = fmt.Errorf("listen on %v: %w", addr, err)
+	}
+	return fd, target, err
+}
+
+// connection opens both ends of a connection to a listener.
+func connection(l int, target unix.Sockaddr) error {
+	family := unix.AF_INET
+	if _, ok := target.(*unix.SockaddrInet6); ok {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Connect(fd, target)
+	}
+	if err == nil {
+		_, _, err = unix.Accept4(l, unix.SOCK_CLOEXEC)
+	}
+	if err != nil {
+		return fmt.Errorf("open connection: %w", err)
+	}
+	return nil
+}
+
+// send starts a helper, in the namespace where it is not nil, and returns what
+// it says. It ends with the test.
+func send(t testing.TB, ns *testenv.NetNS, attr *syscall.SysProcAttr, e errand) told {
+	t.Helper()
+	text, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By this name whoever may not search the directories above can start it.
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), envHelper+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = attr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ns != nil {
+		ns.Do(func() { err = cmd.Start() })
+	} else {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatalf("start helper: %v", err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("helper: %v", err)
+		}
+	})
+	var said told
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &said)
+	}
+	if err != nil {
+		t.Fatalf("helper says %.200q: %v", line, err)
+	}
+	if said.Err != "" {
+		t.Fatalf("helper: %s", said.Err)
+	}
+	return said
+}
+
+// holding starts a process that holds n connections in a fresh namespace.
+func holding(t testing.TB, n int) (netns string, inode uint32, pid int) {
+	t.Helper()
+	testenv.NeedRoot(t)
+	ns := testenv.NewNetNS(t)
+	said := send(t, ns, nil, errand{Hold: n})
+	ns.Close() // from now on the helper alone holds it
+	return fmt.Sprint(ns.Inode()), ns.Inode(), said.PID
+}
+
+// gather makes a collection that has to succeed.
+func gather(t testing.TB, c *collect.Collector, opts collect.Options) []whose.Session {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	sessions, err := c.Append(ctx, nil, &opts)
+	if err != nil {
+		t.Fatalf("collect by %s: %v", opts.Source, err)
+	}
+	return sessions
+}
+
+// sources are those that answer about this host.
+func sources() []string { return []string{collect.BPF, collect.Netlink, collect.Procfs} }
