@@ -19,6 +19,7 @@ const (
 	hashWalkMapElements    = "elements"
 	hashWalkProgFindTables = "find_tables"
 	hashWalkProgHashWalk   = "hash_walk"
+	hashWalkVarAnyRecord   = "any_record"
 	hashWalkVarNarrow      = "narrow"
 	hashWalkVarNought      = "nought"
 	hashWalkVarPlaces      = "places"
@@ -83,6 +84,7 @@ type hashWalkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type hashWalkVariableSpecs struct {
+	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
 	Narrow    *ebpf.VariableSpec `ebpf:"narrow"`
 	Nought    *ebpf.VariableSpec `ebpf:"nought"`
 	Places    *ebpf.VariableSpec `ebpf:"places"`
@@ -123,6 +125,7 @@ func (m *hashWalkMaps) Close() error {
 //
 // It can be passed to loadHashWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type hashWalkVariables struct {
+	AnyRecord *ebpf.Variable `ebpf:"any_record"`
 	Narrow    *ebpf.Variable `ebpf:"narrow"`
 	Nought    *ebpf.Variable `ebpf:"nought"`
 	Places    *ebpf.Variable `ebpf:"places"`

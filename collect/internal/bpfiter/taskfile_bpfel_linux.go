@@ -17,6 +17,7 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	taskFileProgTaskFile    = "task_file"
+	taskFileVarAnyRecord    = "any_record"
 	taskFileVarCookieHelper = "cookie_helper"
 	taskFileVarNarrow       = "narrow"
 	taskFileVarNought       = "nought"
@@ -77,6 +78,7 @@ type taskFileMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type taskFileVariableSpecs struct {
+	AnyRecord    *ebpf.VariableSpec `ebpf:"any_record"`
 	CookieHelper *ebpf.VariableSpec `ebpf:"cookie_helper"`
 	Narrow       *ebpf.VariableSpec `ebpf:"narrow"`
 	Nought       *ebpf.VariableSpec `ebpf:"nought"`
@@ -112,6 +114,7 @@ func (m *taskFileMaps) Close() error {
 //
 // It can be passed to loadTaskFileObjects or ebpf.CollectionSpec.LoadAndAssign.
 type taskFileVariables struct {
+	AnyRecord    *ebpf.Variable `ebpf:"any_record"`
 	CookieHelper *ebpf.Variable `ebpf:"cookie_helper"`
 	Narrow       *ebpf.Variable `ebpf:"narrow"`
 	Nought       *ebpf.Variable `ebpf:"nought"`

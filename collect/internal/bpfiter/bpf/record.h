@@ -112,3 +112,16 @@ struct more_record {
 	u32 element;
 	u64 done; /* sockets of the element that were passed */
 };
+
+/* Keeps all records in what the object tells of its types; a test compares them. */
+union any_record {
+	struct socket_record socket;
+	struct tcp_record tcp;
+	struct id_record id;
+	struct task_record task;
+	struct device_record device;
+	struct netns_record netns;
+	struct more_record more;
+};
+
+const union any_record *any_record __attribute__((unused));

@@ -1,0 +1,81 @@
+package bpfiter
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+func TestQuestion_Name(t *testing.T) {
+	for _, test := range []struct {
+		q    question
+		want string
+	}{
+		{question{}, "who:00000000000"},
+		{question{part: 1, parts: 2, states: 1<<whose.Listen | 1<<whose.Established, protos: 1 << whose.TCP, flags: askV4 | askV6},
+			"who:122@023" + "0000"},
+		{question{number: 1<<24 - 1, parts: maxParts}, "who:0o00000oooo"},
+	} {
+		name := test.q.name()
+		if got := string(name[:15]); got != test.want || name[15] != 0 {
+			t.Errorf("%+v: name %q, want %q", test.q, got, test.want)
+		}
+	}
+}
+
+func TestNewQuestion(t *testing.T) {
+	all := newQuestion(&whose.Query{})
+	if all.states != uint32(whose.AllStates) || all.flags != askV4|askV6 || all.protos != 1<<1|1<<2|1<<3|1<<4 {
+		t.Errorf("the zero query asks for %+v", all)
+	}
+	q := newQuestion(&whose.Query{
+		States: whose.SetOf(whose.Listen), Protos: whose.SetOf(whose.UDP), Families: whose.SetOf(whose.IPv6), Needs: whose.NeedTCPInfo,
+	})
+	if q.states != 1<<whose.Listen || q.protos != 1<<whose.UDP || q.flags != askV6|askTCPInfo {
+		t.Errorf("asks for %+v", q)
+	}
+}
+
+func TestResumed(t *testing.T) {
+	for _, r := range []resumption{{5, 0}, {5, 100}, {20_000, 1792}, {16_384 + 4095, 1_000_000}} {
+		q := question{states: 1, protos: 2}.resumed(r)
+		point := uint64(q.part) | uint64(q.parts)<<6 | uint64(q.number)<<12
+		element, skip := uint32(point&0x7fff), point>>15<<6
+		if element != r.element || skip > r.done || r.done-skip > 256 || q.flags&askResume == 0 {
+			t.Errorf("%+v: element %d, skip %d, flags %#x", r, element, skip, q.flags)
+		}
+	}
+}
+
+// TestNewEnds compares the masks with what the condition itself says.
+func TestNewEnds(t *testing.T) {
+	within := func(a, want, mask [16]byte) bool {
+		for i := range a {
+			if (a[i]^want[i])&mask[i] != 0 {
+				return false
+			}
+		}
+		return true
+	}
+	addrs := []string{"10.0.0.1", "10.1.2.3", "192.168.1.1", "0.0.0.0", "::", "::1", "fe80::1", "2001:db8::5"}
+	for _, p := range []string{"10.0.0.0/8", "10.0.0.1/32", "0.0.0.0/0", "::/0", "::1/128", "fe80::/10", "2001:db8::/33"} {
+		prefix := netip.MustParsePrefix(p)
+		e := newEnds(&whose.Endpoints{Remote: prefix})
+		for _, s := range addrs {
+			a := netip.MustParseAddr(s)
+			got := within(a.As16(), e.remote, e.remoteMask)
+			want := prefix.Contains(a)
+			if got != want && !(got && p == "::/0") { // mapped addresses come along: never too little
+				t.Errorf("%s in %s: %v, want %v", s, p, got, want)
+			}
+			if !within(a.As16(), e.local, e.localMask) {
+				t.Errorf("%s does not meet no condition", s)
+			}
+		}
+	}
+	e := newEnds(&whose.Endpoints{LocalPorts: whose.PortRange{First: 80, Last: 90}})
+	if e.lportFirst != 80 || e.lportLast != 90 || e.rportFirst != 0 || e.rportLast != 0xffff {
+		t.Errorf("ports %+v", e)
+	}
+}

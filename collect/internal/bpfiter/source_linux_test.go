@@ -1,0 +1,466 @@
+package bpfiter
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
+)
+
+// open returns a source of programs that it loads.
+func open(t testing.TB, o Options) *Source {
+	t.Helper()
+	testenv.NeedCap(t, unix.CAP_BPF, unix.CAP_PERFMON)
+	s, err := Load(o)
+	if err != nil {
+		t.Fatalf("load: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+func read(t testing.TB, s *Source, q *whose.Query) *whose.Snapshot {
+	t.Helper()
+	var snap whose.Snapshot
+	if err := s.Read(context.Background(), q, &snap); err != nil {
+		t.Fatalf("read: %v", err)
+	}
+	return &snap
+}
+
+// A namespace is a network namespace of a test.
+type namespace interface {
+	Inode() uint32
+	Do(func())
+}
+
+// inNetNS asks for one namespace.
+func inNetNS(ns namespace, q whose.Query) *whose.Query {
+	q.NetNS = []uint32{ns.Inode()}
+	return &q
+}
+
+// socket opens a socket in the namespace, closed when the test ends.
+func socket(t testing.TB, ns namespace, family, kind, proto int) int {
+	t.Helper()
+	fd, err := -1, error(nil)
+	ns.Do(func() { fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, proto) })
+	if err != nil {
+		t.Fatalf("socket: %v", err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+func loopback() unix.Sockaddr { return &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}} }
+
+// listen returns a TCP listener of the namespace and its address.
+func listen(t testing.TB, ns namespace) (int, unix.Sockaddr) {
+	t.Helper()
+	fd := socket(t, ns, unix.AF_INET, unix.SOCK_STREAM, 0)
+	must(t, unix.Bind(fd, loopback()))
+	must(t, unix.Listen(fd, 128))
+	return fd, nameOf(t, fd)
+}
+
+func nameOf(t testing.TB, fd int) unix.Sockaddr {
+	t.Helper()
+	name, err := unix.Getsockname(fd)
+	must(t, err)
+	return name
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func inodeOf(t testing.TB, fd int) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	must(t, unix.Fstat(fd, &st))
+	return st.Ino
+}
+
+func find(snap *whose.Snapshot, inode uint64) []whose.Socket {
+	var found []whose.Socket
+	for _, s := range snap.Sockets {
+		if s.Inode == inode {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+func holders(snap *whose.Snapshot, inode uint64) []whose.Holding {
+	var found []whose.Holding
+	for _, h := range snap.Holdings {
+		if h.Inode == inode {
+			found = append(found, h)
+		}
+	}
+	return found
+}
+
+// TestRead compares a connection, its listener and what waits to be accepted
+// with what the kernel says of them elsewhere.
+func TestRead(t *testing.T) {
+	testenv.CheckLeaks(t)
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	l, addr := listen(t, ns)
+	c := socket(t, ns, unix.AF_INET, unix.SOCK_STREAM, 0)
+	must(t, unix.Connect(c, addr))
+	_, err := unix.Write(c, []byte("hello"))
+	must(t, err)
+	snap := read(t, s, inNetNS(ns, whose.Query{States: whose.DefaultStates, Needs: whose.NeedTCPInfo}))
+	if len(snap.Sockets) != 3 {
+		t.Fatalf("%d sockets, want listener, client and what waits: %+v", len(snap.Sockets), snap.Sockets)
+	}
+	port := uint16(addr.(*unix.SockaddrInet4).Port)
+	got := find(snap, inodeOf(t, l))
+	if len(got) != 1 || got[0].State != whose.Listen || got[0].LocalPort != port || got[0].RecvQueue != 1 ||
+		got[0].SendQueue != 128 || got[0].Proto != whose.TCP || got[0].Flags != whose.SocketFile {
+		t.Errorf("listener %+v", got)
+	}
+	cookie, err := unix.GetsockoptUint64(c, unix.SOL_SOCKET, unix.SO_COOKIE)
+	must(t, err)
+	got = find(snap, inodeOf(t, c))
+	if len(got) != 1 || got[0].State != whose.Established || got[0].RemotePort != port || got[0].Cookie != cookie ||
+		got[0].Local != netip.MustParseAddr("127.0.0.1").As16() || got[0].TCPInfo == 0 {
+		t.Errorf("client %+v, cookie %d", got, cookie)
+	} else if info := snap.TCPInfo[got[0].TCPInfo-1]; info.BytesSent != 5 || info.Cong == "" {
+		t.Errorf("client's figures %+v", info)
+	}
+	want := []whose.Holding{{Inode: inodeOf(t, c), PID: uint32(os.Getpid()), FD: int32(c)}}
+	if got := holders(snap, inodeOf(t, c)); !slices.Equal(got, want) {
+		t.Errorf("client held by %+v, want %+v", got, want)
+	}
+	got = find(snap, 0)
+	if len(got) != 1 || got[0].LocalPort != port || got[0].RecvQueue != 5 || got[0].Flags != whose.SocketNoFile {
+		t.Errorf("what waits %+v", got)
+	}
+}
+
+// TestRead_Threads shows that the number of threads does not matter.
+func TestRead_Threads(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	for range 30 {
+		l, _ := listen(t, ns)
+		dup, err := unix.FcntlInt(uintptr(l), unix.F_DUPFD_CLOEXEC, 0)
+		must(t, err)
+		t.Cleanup(func() { unix.Close(dup) })
+	}
+	for _, threads := range []int{1, 2, 3, 7} {
+		snap := read(t, open(t, Options{Threads: threads}), inNetNS(ns, whose.Query{}))
+		if len(snap.Sockets) != 30 || len(snap.Holdings) != 60 {
+			t.Errorf("%d threads: %d sockets, %d holdings; want 30, 60", threads, len(snap.Sockets), len(snap.Holdings))
+		}
+		if !slices.Equal(snap.NetNS, []uint32{ns.Inode()}) {
+			t.Errorf("%d threads: namespaces %v, want %d", threads, snap.NetNS, ns.Inode())
+		}
+	}
+}
+
+// reusing returns UDP sockets that are all bound to the same address and port.
+func reusing(t testing.TB, ns namespace, n int) []int {
+	t.Helper()
+	var fds []int
+	var err error
+	ns.Do(func() {
+		addr := loopback()
+		for range n {
+			var fd int
+			if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+				return
+			}
+			fds = append(fds, fd)
+			err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(fd, addr))
+			if err != nil {
+				return
+			}
+			addr, _ = unix.Getsockname(fd)
+		}
+	})
+	t.Cleanup(func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	})
+	must(t, err)
+	return fds
+}
+
+// TestRead_OneBucket has more sockets in one bucket than fit a read of the
+// walk: UDP hashes by the local port.
+func TestRead_OneBucket(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	const n = 5000
+	fds := reusing(t, ns, n)
+	// The walk has to meet each of them: those that it does not would be
+	// lost if nobody held them.
+	s.pass.reset(inNetNS(ns, whose.Query{}), new(whose.Snapshot))
+	must(t, s.loaded.narrow(inNetNS(ns, whose.Query{})))
+	must(t, s.readTables(context.Background(), newQuestion(&whose.Query{})))
+	met := make(map[uint64]bool)
+	for _, ino := range s.pass.unmet {
+		met[ino] = true
+	}
+	for _, fd := range fds {
+		if !met[inodeOf(t, fd)] {
+			t.Fatalf("the walk met %d of %d sockets of one bucket", len(met), n)
+		}
+	}
+	snap := read(t, s, inNetNS(ns, whose.Query{}))
+	if len(snap.Sockets) != n {
+		t.Errorf("%d sockets, want %d", len(snap.Sockets), n)
+	}
+}
+
+// A childNS is a network namespace made from another one, whose settings it takes.
+type childNS struct {
+	t    testing.TB
+	file *os.File
+	ino  uint32
+}
+
+// newChildNS makes a namespace whose tables of sockets have so many buckets,
+// and are its own.
+func newChildNS(t testing.TB, buckets string) *childNS {
+	t.Helper()
+	parent := testenv.NewNetNS(t)
+	c := &childNS{t: t}
+	err := testenv.OnThread(func() error {
+		if err := unix.Setns(parent.FD(), unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		for _, name := range []string{"tcp_child_ehash_entries", "udp_child_hash_entries"} {
+			if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(buckets), 0); err != nil {
+				return err
+			}
+		}
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		var err error
+		c.file, err = os.Open("/proc/thread-self/ns/net")
+		return errors.Join(err, exec.Command("ip", "link", "set", "lo", "up").Run())
+	})
+	must(t, err)
+	t.Cleanup(func() { c.file.Close() })
+	var st unix.Stat_t
+	must(t, unix.Fstat(int(c.file.Fd()), &st))
+	c.ino = uint32(st.Ino)
+	return c
+}
+
+func (c *childNS) Inode() uint32 { return c.ino }
+
+func (c *childNS) Do(fn func()) {
+	err := testenv.OnThread(func() error {
+		if err := unix.Setns(int(c.file.Fd()), unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		fn()
+		return nil
+	})
+	must(c.t, err)
+}
+
+// TestRead_OwnTables has a namespace with tables of sockets of its own.
+func TestRead_OwnTables(t *testing.T) {
+	testenv.NeedKernel(t, 6, 2, "a namespace's own table of UDP sockets")
+	testenv.NeedProgram(t, "ip")
+	child := newChildNS(t, "256")
+	s := open(t, Options{})
+	l, addr := listen(t, child)
+	for range 40 {
+		c := socket(t, child, unix.AF_INET, unix.SOCK_STREAM, 0)
+		must(t, unix.Connect(c, addr))
+	}
+	u := socket(t, child, unix.AF_INET, unix.SOCK_DGRAM, 0)
+	must(t, unix.Bind(u, loopback()))
+	snap := read(t, s, inNetNS(child, whose.Query{}))
+	if waiting := len(find(snap, 0)); waiting != 40 {
+		t.Errorf("%d connections wait to be accepted, want 40", waiting)
+	}
+	s.pass.reset(inNetNS(child, whose.Query{}), new(whose.Snapshot))
+	must(t, s.readRuns(context.Background(), []run{{s.walk, newQuestion(&whose.Query{}), s.pass.takeWalk}}))
+	if len(s.pass.more) < 2 {
+		t.Errorf("%d tables of its own, want that of TCP and that of UDP", len(s.pass.more))
+	}
+	must(t, s.resume(context.Background(), newQuestion(&whose.Query{}), s.pass.takeWalk))
+	for name, fd := range map[string]int{"listener": l, "UDP socket": u} {
+		if !slices.Contains(s.pass.unmet, inodeOf(t, fd)) {
+			t.Errorf("the walk did not meet the %s", name)
+		}
+	}
+}
+
+// TestRead_InFlight passes a socket and leaves it in transit.
+func TestRead_InFlight(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	l, _ := listen(t, ns)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
+	inode := inodeOf(t, l)
+	must(t, unix.Sendmsg(pair[0], []byte{1}, unix.UnixRights(l), nil, 0))
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	must(t, unix.Dup3(null, l, unix.O_CLOEXEC)) // closes the listener's descriptor
+	unix.Close(null)
+	snap := read(t, s, inNetNS(ns, whose.Query{}))
+	got := find(snap, inode)
+	if len(got) != 1 || got[0].State != whose.Listen || got[0].Flags != whose.SocketFile {
+		t.Errorf("in flight: %+v", got)
+	}
+	if h := holders(snap, inode); len(h) != 0 {
+		t.Errorf("in flight, and held by %+v", h)
+	}
+}
+
+// TestRead_OneProcess asks for this process, with and without links to it.
+func TestRead_OneProcess(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	l, addr := listen(t, ns)
+	c := socket(t, ns, unix.AF_INET, unix.SOCK_STREAM, 0)
+	must(t, unix.Connect(c, addr))
+	me := uint32(os.Getpid())
+	many := []uint32{me}
+	for pid := range uint32(maxProcessLinks) {
+		many = append(many, 4_000_000+pid) // above every pid there can be
+	}
+	for name, pids := range map[string][]uint32{"a link": {me}, "no links": many, "nobody": {4_000_000}} {
+		snap := read(t, s, inNetNS(ns, whose.Query{PIDs: pids, States: whose.SetOf(whose.Established)}))
+		want := 2 // the client and what waits for the listener
+		if name == "nobody" {
+			want = 0
+		}
+		if len(snap.Sockets) != want || len(find(snap, inodeOf(t, l))) != 0 {
+			t.Errorf("%s: %d sockets, want %d: %+v", name, len(snap.Sockets), want, snap.Sockets)
+		}
+		for _, h := range snap.Holdings {
+			if h.PID != me {
+				t.Errorf("%s: held by %d too", name, h.PID)
+			}
+		}
+	}
+}
+
+// TestRead_NoAllocs shows that a source kept open takes no memory for a socket.
+func TestRead_NoAllocs(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	var snap whose.Snapshot
+	q := inNetNS(ns, whose.Query{Needs: whose.NeedTCPInfo, States: whose.SetOf(whose.Listen, whose.Unconn)})
+	pass := func() {
+		snap.Reset()
+		must(t, s.Read(context.Background(), q, &snap))
+	}
+	pass()
+	few := testing.AllocsPerRun(10, pass)
+	reusing(t, ns, 2000)
+	pass()
+	if many := testing.AllocsPerRun(10, pass); many > few+20 {
+		t.Errorf("%v allocations with 2,000 sockets, %v with none", many, few)
+	}
+	if len(snap.Sockets) != 2000 {
+		t.Errorf("%d sockets, want 2,000", len(snap.Sockets))
+	}
+}
+
+// TestRead_Churn opens and closes without end and looks at what stands.
+func TestRead_Churn(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	l, addr := listen(t, ns)
+	standing := []int{l}
+	for range 50 {
+		c := socket(t, ns, unix.AF_INET, unix.SOCK_STREAM, 0)
+		must(t, unix.Connect(c, addr))
+		standing = append(standing, c)
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() { churn(ns, stop) })
+	}
+	defer wg.Wait()
+	defer close(stop)
+	for range 200 {
+		snap := read(t, s, inNetNS(ns, whose.Query{States: whose.DefaultStates}))
+		for _, fd := range standing {
+			ino := inodeOf(t, fd)
+			if len(find(snap, ino)) != 1 || len(holders(snap, ino)) != 1 {
+				t.Fatalf("inode %d: sockets %+v held by %+v", ino, find(snap, ino), holders(snap, ino))
+			}
+		}
+		if n := len(find(snap, 0)); n < 50 {
+			t.Fatalf("%d connections wait to be accepted, want 50 and more", n)
+		}
+	}
+}
+
+// churn makes connections and drops them until it is stopped.
+func churn(ns namespace, stop chan struct{}) {
+	ns.Do(func() {
+		l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return
+		}
+		defer unix.Close(l)
+		if unix.Bind(l, loopback()) != nil || unix.Listen(l, 16) != nil {
+			return
+		}
+		addr, err := unix.Getsockname(l)
+		for err == nil {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			var c, a int
+			if c, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+				return
+			}
+			unix.SetsockoptLinger(c, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			if unix.Connect(c, addr) == nil {
+				if a, _, err = unix.Accept4(l, unix.SOCK_CLOEXEC); err == nil {
+					unix.Close(a)
+				}
+			}
+			unix.Close(c)
+		}
+	})
+}
+
+// TestRead_Cancelled ends with the context's error and leaves nothing behind.
+func TestRead_Cancelled(t *testing.T) {
+	testenv.CheckLeaks(t)
+	s := open(t, Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Read(ctx, &whose.Query{}, new(whose.Snapshot)); err == nil {
+		t.Error("a cancelled read gives no error")
+	}
+	read(t, s, &whose.Query{}) // and the next one works
+}
