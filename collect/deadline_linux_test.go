@@ -24,7 +24,7 @@ func ways(t *testing.T) map[string]collect.Options {
 // wants of each an answer that is true as far as it goes and says where it
 // does not.
 func TestTimeout(t *testing.T) {
-	netns, _, _ := holding(t, 500)
+	netns, _ := holding(t, 500)
 	for name, opts := range ways(t) {
 		t.Run(name, func(t *testing.T) {
 			c := opened(t)
@@ -124,7 +124,7 @@ func truthful(t *testing.T, whole, part []whose.Session) (late int) {
 // TestContext ends the caller's context before and during collections: that is
 // an error, and nothing is appended.
 func TestContext(t *testing.T) {
-	netns, _, _ := holding(t, 500)
+	netns, _ := holding(t, 500)
 	for name, opts := range ways(t) {
 		t.Run(name, func(t *testing.T) {
 			c := opened(t)

@@ -41,6 +41,12 @@ type errand struct {
 	// Hold is how many connections it holds, both ends of each, beside a few
 	// sockets of other kinds.
 	Hold int
+	// Queue is how many connections wait in the accept queue of each listener.
+	Queue int
+	// Name is its name, where it is not empty. Heirs are the names of children
+	// that inherit its first sockets.
+	Name  string
+	Heirs []string
 	// Asks are the questions that it answers, one after the other, by one
 	// collector.
 	Asks []ask
@@ -111,9 +117,20 @@ func (e *errand) run() (t told, err error) {
 	if err := e.limit(); err != nil {
 		return t, err
 	}
-	if e.Hold > 0 {
-		if err := hold(e.Hold); err != nil {
+	if e.Name != "" {
+		if err := os.WriteFile("/proc/self/comm", []byte(e.Name), 0); err != nil {
 			return t, err
+		}
+	}
+	if e.Hold > 0 {
+		fds, err := hold(e.Hold, e.Queue)
+		if err != nil {
+			return t, err
+		}
+		for _, name := range e.Heirs {
+			if err := inherit(name, fds[:8]); err != nil {
+				return t, fmt.Errorf("start heir: %w", err)
+			}
 		}
 	}
 	c := collect.Open()
@@ -215,79 +232,103 @@ func appendFacts(row []byte, of whose.Group, value func(*whose.Field) whose.Valu
 }
 
 // hold opens sockets in the process's network namespace: n connections to two
-// listeners, of either family, and a UDP socket of each kind. They stay open
-// with the process.
-func hold(n int) error {
+// listeners, of either family, with queue more that each has not accepted, and
+// two UDP sockets. They stay open with the process.
+func hold(n, queue int) (fds []int, err error) {
 	for i, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
-		l, target, err := listen(netip.MustParseAddrPort(addr), n)
-		if err != nil {
-			return err
+		l, err := socket(netip.MustParseAddrPort(addr), unix.SOCK_STREAM, unix.Bind)
+		if err == nil {
+			err = unix.Listen(l, max(n, queue, 16))
 		}
-		for k := range n {
-			if k%2 != i {
-				continue
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		}
+		fds = append(fds, l)
+		for range (n+i)/2 + queue {
+			c, err := connected(l, unix.SOCK_STREAM)
+			if err != nil {
+				return nil, err
 			}
-			if err := connection(l, target); err != nil {
-				return err
+			fds = append(fds, c)
+		}
+		for range (n + i) / 2 {
+			a, _, err := unix.Accept4(l, unix.SOCK_CLOEXEC)
+			if err != nil {
+				return nil, fmt.Errorf("accept: %w", err)
 			}
+			fds = append(fds, a)
 		}
 	}
-	family, loopback := unix.AF_INET, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
-	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	u, err := socket(netip.MustParseAddrPort("127.0.0.1:0"), unix.SOCK_DGRAM, unix.Bind)
+	if err != nil {
+		return nil, err
+	}
+	v, err := connected(u, unix.SOCK_DGRAM)
+	return append(fds, u, v), err
+}
+
+// socket opens a socket and binds or connects it.
+func socket(addr netip.AddrPort, kind int, attach func(int, unix.Sockaddr) error) (int, error) {
+	family, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()})
+	if addr.Addr().Is4() {
+		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
+	}
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
 	if err == nil {
-		err = unix.Bind(fd, loopback)
+		err = attach(fd, sa)
 	}
 	if err != nil {
-		return fmt.Errorf("open datagram socket: %w", err)
+		return -1, fmt.Errorf("open socket of %v: %w", addr, err)
 	}
-	here, err := unix.Getsockname(fd)
+	return fd, nil
+}
+
+// connected opens a socket that is connected to another.
+func connected(to, kind int) (int, error) {
+	sa, err := unix.Getsockname(to)
+	if err != nil {
+		return -1, err
+	}
+	var addr netip.AddrPort
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		addr = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		addr = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+	}
+	return socket(addr, kind, unix.Connect)
+}
+
+// inherit starts a child with the descriptors, which ends with this process.
+func inherit(name string, fds []int) error {
+	text, err := json.Marshal(errand{Name: name})
 	if err != nil {
 		return err
 	}
-	if fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
-		err = unix.Connect(fd, here)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), envHelper+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	for _, fd := range fds {
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		file := os.NewFile(uintptr(dup), "socket")
+		defer file.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, file)
 	}
+	if _, err = cmd.StdinPipe(); err != nil {
+		return err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	_, err = bufio.NewReader(stdout).ReadBytes('\n') // it has its name now
+	go cmd.Wait()
 	return err
-}
-
-// listen opens a listener and returns what to connect to.
-func listen(addr netip.AddrPort, backlog int) (fd int, target unix.Sockaddr, err error) {
-	family, here := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(addr.Port()), Addr: [4]byte{127, 0, 0, 1}})
-	if addr.Addr().Is6() {
-		family, here = unix.AF_INET6, &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
-	}
-	if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err == nil {
-		err = unix.Bind(fd, here)
-	}
-	if err == nil {
-		err = unix.Listen(fd, max(backlog, 16))
-	}
-	if err == nil {
-		target, err = unix.Getsockname(fd)
-	}
-	if err != nil {
-		err = fmt.Errorf("listen on %v: %w", addr, err)
-	}
-	return fd, target, err
-}
-
-// connection opens both ends of a connection to a listener.
-func connection(l int, target unix.Sockaddr) error {
-	family := unix.AF_INET
-	if _, ok := target.(*unix.SockaddrInet6); ok {
-		family = unix.AF_INET6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		err = unix.Connect(fd, target)
-	}
-	if err == nil {
-		_, _, err = unix.Accept4(l, unix.SOCK_CLOEXEC)
-	}
-	if err != nil {
-		return fmt.Errorf("open connection: %w", err)
-	}
-	return nil
 }
 
 // send starts a helper, in the namespace where it is not nil, and returns what
@@ -341,13 +382,12 @@ func send(t testing.TB, ns *testenv.NetNS, attr *syscall.SysProcAttr, e errand) 
 }
 
 // holding starts a process that holds n connections in a fresh namespace.
-func holding(t testing.TB, n int) (netns string, inode uint32, pid int) {
+func holding(t testing.TB, n int) (netns string, pid int) {
 	t.Helper()
-	testenv.NeedRoot(t)
 	ns := testenv.NewNetNS(t)
 	said := send(t, ns, nil, errand{Hold: n})
 	ns.Close() // from now on the helper alone holds it
-	return fmt.Sprint(ns.Inode()), ns.Inode(), said.PID
+	return fmt.Sprint(ns.Inode()), said.PID
 }
 
 // gather makes a collection that has to succeed.

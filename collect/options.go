@@ -19,7 +19,8 @@ type Options struct {
 	// whose.DefaultStates, or every state if Filter names a state.
 	Protos, Families, States whose.Set
 	// NetNS chooses network namespaces: "" or "all", "self", a name, or an
-	// inode number as text.
+	// inode number as text. Others are not looked into, so that the other end
+	// of a session that is in one of them has no name.
 	NetNS string
 	// Needs says which facts the answer shows. Zero means whose.NeedDefault.
 	// What the filter and the order need is added.

@@ -48,6 +48,9 @@ func newPlan(opts *Options, env filter.Env) (*plan, error) {
 	if split.Rest != nil {
 		p.match = filter.Compile(split.Rest, env)
 	}
+	if p.namesPeers() {
+		split.NetNS = nil // the other end may be in another namespace
+	}
 	p.setNetNS(opts.NetNS, split.NetNS, env)
 	p.setNeeds()
 	p.setKinds(split.Query)
@@ -57,9 +60,8 @@ func newPlan(opts *Options, env filter.Env) (*plan, error) {
 
 // setNeeds adds up what is shown, filtered by and ordered by.
 func (p *plan) setNeeds() {
-	explicit := p.opts.Needs
-	p.needs = explicit
-	if explicit == 0 && !p.opts.BareSockets {
+	p.needs = p.opts.Needs
+	if p.needs == 0 && !p.opts.BareSockets {
 		p.needs = whose.NeedDefault
 	}
 	p.needs |= filter.Needs(p.opts.Filter)
@@ -69,8 +71,7 @@ func (p *plan) setNeeds() {
 	if p.netns != nil {
 		p.needs |= whose.NeedNetNSName
 	}
-	narrow := len(p.query.PIDs) > 0
-	if narrow && !explicit.Has(whose.NeedPeer) && !filter.Needs(p.opts.Filter).Has(whose.NeedPeer) {
+	if len(p.query.PIDs) > 0 && !p.namesPeers() {
 		// The other end may be anybody's: to name it, every process would have
 		// to be looked into, and the question was about one.
 		p.needs &^= whose.NeedPeer
@@ -83,6 +84,12 @@ func (p *plan) setNeeds() {
 		p.needs |= whose.NeedOwners
 	}
 	p.query.Needs = p.needs
+}
+
+// namesPeers reports whether peers were asked for by name, and are not only
+// part of what is shown where nothing was said.
+func (p *plan) namesPeers() bool {
+	return (p.opts.Needs | filter.Needs(p.opts.Filter)).Has(whose.NeedPeer)
 }
 
 // setKinds brings together the kinds of sessions that flags and filter ask

@@ -33,13 +33,14 @@ const (
 const maxBytecode = 4096
 
 // compile returns the program that accepts a socket if it meets one of the
-// conditions; empty: there is no condition, or there are too many to push.
+// conditions or, where listeners are wanted, has no remote port; empty: there
+// is no condition, or there are too many to push.
 //
 // An IPv4 prefix also holds for the mapped addresses of IPv6 sockets: the
 // kernel compares their last four bytes. An IPv6 prefix may hold for mapped
 // addresses too, which the model takes for IPv4; such sockets come out more
 // than asked for, and the collector drops them.
-func compile(anyOf []whose.Endpoints) []byte {
+func compile(anyOf []whose.Endpoints, listeners bool) []byte {
 	var alternatives [][]byte
 	total := 0
 	for i := range anyOf {
@@ -49,6 +50,11 @@ func compile(anyOf []whose.Endpoints) []byte {
 		}
 		alternatives = append(alternatives, conds)
 		total += len(conds) + opLen
+	}
+	if total > 0 && listeners {
+		unconnected := appendPort(nil, opRemoteLE, 0)
+		alternatives = append(alternatives, unconnected)
+		total += len(unconnected) + opLen
 	}
 	if total == 0 || total > maxBytecode {
 		return nil

@@ -81,7 +81,7 @@ func (s *Source) begin(ctx context.Context, q *whose.Query) *pass {
 		w.out.lastDevice = whose.Device{}
 		clear(w.out.devices)
 	}
-	return &pass{s: s, ctx: ctx, q: q, bytecode: compile(q.Any)}
+	return &pass{s: s, ctx: ctx, q: q, bytecode: compile(q.Any, q.Listeners)}
 }
 
 // failed notes that something could not be read.

@@ -121,7 +121,7 @@ func TestKernel_AcceptsPrograms(t *testing.T) {
 		for i := range anyOf {
 			anyOf[i] = randomEndpoints(r)
 		}
-		if code := compile(anyOf); len(code) > 0 {
+		if code := compile(anyOf, r.IntN(2) == 0); len(code) > 0 {
 			if errno := ask(code); errno != 0 {
 				t.Fatalf("%x: %v", code, errno)
 			}
