@@ -252,11 +252,11 @@ func (s *netNSSet) gaps() []whose.Gap {
 	}
 	if len(s.devs) > 0 {
 		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Count: len(s.devs),
-			Why: "permission denied", Hint: ptraceHint})
+			Why: "permission denied", Hint: ptraceHint()})
 	}
 	if s.blind > 0 {
 		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces,
-			Why: fmt.Sprintf("those of %d processes: permission denied", s.blind), Hint: ptraceHint})
+			Why: fmt.Sprintf("those of %d processes: permission denied", s.blind), Hint: ptraceHint()})
 	}
 	return gaps
 }

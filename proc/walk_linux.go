@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/seed-44df2ae6/whose"
 )
 
@@ -99,7 +101,7 @@ func (p *pass) finish(w *Walk, workers []*worker) {
 	w.Early = p.found != nil && p.remaining.Load() == 0
 	if w.Denied > 0 {
 		w.Gaps = append(w.Gaps, whose.Gap{Kind: whose.GapProcesses, Count: w.Denied,
-			Why: "permission denied", Hint: ptraceHint})
+			Why: "permission denied", Hint: ptraceHint()})
 	}
 	for _, wk := range workers {
 		for _, gap := range wk.gaps {
@@ -115,7 +117,24 @@ func (p *pass) finish(w *Walk, workers []*worker) {
 	w.NetNS = slices.CompactFunc(w.NetNS, func(a, b whose.NetNSRef) bool { return a.Inode == b.Inode })
 }
 
-const ptraceHint = "run as root, or with the capability CAP_SYS_PTRACE"
+// ptraceNeeded is what a user without privilege is told.
+const ptraceNeeded = "run as root, or with the capability CAP_SYS_PTRACE"
+
+// ptraceHint says what helps to see the descriptors of others: nothing for one
+// who may trace every process and is refused all the same, by a security module
+// for example.
+func ptraceHint() string {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var held [2]unix.CapUserData
+	err := unix.Capget(&header, &held[0])
+	switch {
+	case err == nil && held[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0:
+		return ""
+	case unix.Geteuid() == 0:
+		return "the capability CAP_SYS_PTRACE is missing"
+	}
+	return ptraceNeeded
+}
 
 // addGap adds a gap; one of the same kind and cause is counted up.
 func addGap(gaps []whose.Gap, g whose.Gap) []whose.Gap {

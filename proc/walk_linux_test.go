@@ -224,7 +224,7 @@ func TestWalk_Unprivileged(t *testing.T) {
 	if want := userProcessesOfOthers(t, r.PID); r.Walk.Denied > want+5 || r.Walk.Denied < 1 {
 		t.Errorf("%d processes denied, want about %d", r.Walk.Denied, want)
 	}
-	want := []whose.Gap{{Kind: whose.GapProcesses, Count: r.Walk.Denied, Why: "permission denied", Hint: ptraceHint}}
+	want := []whose.Gap{{Kind: whose.GapProcesses, Count: r.Walk.Denied, Why: "permission denied", Hint: ptraceNeeded}}
 	if diff := cmp.Diff(want, r.Walk.Gaps); diff != "" {
 		t.Errorf("gaps (-want +got):\n%s", diff)
 	}
