@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -57,16 +58,20 @@ func (t *table) standardColumns(wide bool) []*column {
 	proto := &column{title: "PROTO", gap: 2, rank: 8, append: func(c *cell, s *whose.Session) { c.ascii(s.Proto.String()) }}
 	state := &column{title: "STATE", gap: 2, rank: 5, briefly: briefState, append: stateCell}
 	local := &column{title: "LOCAL", gap: 2, easy: 13, shorten: shortenEndpoint, append: t.localCell}
-	arrow := &column{gap: 1, rank: 7, blank: true, append: arrowCell}
 	remote := &column{title: "REMOTE", gap: 1, easy: 13, shorten: shortenEndpoint, append: t.remoteCell}
+	arrow := &column{title: "DIR", gap: 1, rank: 7, append: arrowCell}
+	if t.opts.Width > 0 {
+		arrow.title, arrow.blank = "", true // an arrow between two ends explains itself
+	}
+	t.arrow, t.remote = arrow, remote
 	netns := &column{title: "NETNS", gap: 2, rank: 6, easy: 10, shorten: shortenMiddle, append: netnsCell}
 	user := &column{title: "USER", gap: 2, rank: luxury, easy: 8, shorten: shortenMiddle,
 		append: func(c *cell, s *whose.Session) { c.safe(s.User) }}
-	process := &column{title: "PROCESS", gap: 2, easy: 14, favour: 4, shorten: shortenProcess, append: t.processCell}
+	process := &column{title: "PROCESS", gap: 2, easy: 14, favour: 6, shorten: shortenProcess, append: t.processCell}
 	user.wanted = func() bool { return user.used }
 	if !wide {
 		netns.wanted = func() bool { return t.manyNetNS }
-		return []*column{proto, state, local, arrow, remote, netns, user, process}
+		return t.addColumns([]*column{proto, state, local, arrow, remote, netns, user, process})
 	}
 	family := &column{title: "FAMILY", gap: 2, append: func(c *cell, s *whose.Session) { c.ascii(s.Family.String()) }}
 	recv := &column{title: "RECV-Q", gap: 2, right: true, append: func(c *cell, s *whose.Session) { c.uint(uint64(s.RecvQueue)) }}
@@ -76,10 +81,26 @@ func (t *table) standardColumns(wide bool) []*column {
 	unit.wanted = func() bool { return unit.used }
 	container.wanted = func() bool { return container.used }
 	all := []*column{proto, family, state, recv, send, local, arrow, remote, netns, user, inode, unit, container, process}
-	for _, c := range all {
-		c.rank = 0
+	return t.addColumns(all)
+}
+
+// addColumns puts the columns of Options.Added before the last one, which is
+// the one of ragged width. Those whose column is there already are kept,
+// however little room there is.
+func (t *table) addColumns(cols []*column) []*column {
+	last := len(cols) - 1
+	added := slices.Clone(cols[:last])
+	for _, f := range t.opts.Added {
+		if f.Of == whose.OfPeer {
+			continue // it stands in the column of the process: "app 1234 → postgres 812"
+		}
+		if i := slices.IndexFunc(cols, func(c *column) bool { return c.title == f.Title }); i >= 0 {
+			cols[i].rank, cols[i].wanted = 0, nil
+			continue
+		}
+		added = append(added, fieldColumn(f))
 	}
-	return all
+	return append(added, cols[last])
 }
 
 // fieldColumn is a column with the values of one field.
@@ -144,7 +165,9 @@ func valueCell(c *cell, v *whose.Value) {
 	case whose.KindText:
 		c.safe(v.Text)
 	case whose.KindDuration:
-		c.safe(time.Duration(v.Num).String())
+		if v.Num > 0 { // a listener, for one, has measured nothing
+			c.safe(time.Duration(v.Num).String())
+		}
 	default:
 		start := len(c.text)
 		c.text = v.Append(c.text)

@@ -63,15 +63,7 @@ func (t *table) remoteCell(c *cell, s *whose.Session) {
 		c.ascii("*")
 		c.style = faint
 		if s.State == whose.Listen && s.RecvQueue > 0 {
-			c.ascii(" ")
-			c.uint(uint64(s.RecvQueue))
-			c.ascii("/")
-			c.uint(uint64(s.SendQueue))
-			c.ascii(" queued")
-			c.style = passing
-			if s.RecvQueue > s.SendQueue {
-				c.style = alarm
-			}
+			queuedCell(c, s.RecvQueue, s.SendQueue)
 		}
 		return
 	}
@@ -81,6 +73,22 @@ func (t *table) remoteCell(c *cell, s *whose.Session) {
 		addrCell(c, addr, s.Scope)
 	}
 	t.portCell(c, port, s.Proto)
+}
+
+// queuedCell says how many connections wait at a listener, of how many that may.
+// A limit of 0 is one that the source does not know.
+func queuedCell(c *cell, waiting, limit uint32) {
+	c.ascii(" ")
+	c.uint(uint64(waiting))
+	c.style = passing
+	if limit > 0 {
+		c.ascii("/")
+		c.uint(uint64(limit))
+		if waiting > limit {
+			c.style = alarm
+		}
+	}
+	c.ascii(" queued")
 }
 
 func (t *table) hostName(addr netip.Addr) string {

@@ -28,6 +28,8 @@ type Count struct {
 	// is in several groups, and where only the top groups are shown others are
 	// missing: the total counts each session once.
 	Total int
+	// Coverage says what was not seen; JSON has a place for it. Nil: none.
+	Coverage *whose.Coverage
 }
 
 // Counts writes c to w as table, wide, json, jsonl, csv or tsv. A table ends
@@ -77,6 +79,9 @@ func countJSON(c *Count) []byte {
 		out = appendCountRow(append(out, '\n'), c, &c.Rows[i])
 	}
 	out = appendCount(append(out, "\n]"...), `,"total":`, c.Total)
+	if c.Coverage != nil {
+		out = appendCoverage(append(out, `,"coverage":`...), c.Coverage)
+	}
 	return append(out, "}\n"...)
 }
 

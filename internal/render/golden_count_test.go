@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
@@ -32,7 +33,7 @@ func sampleCount() *Count {
 	return &Count{By: by, Total: 12345, Rows: []CountRow{
 		row(10211, "nginx", "ESTABLISHED"), row(99, "=cmd|' /C calc'!A0", "LISTEN"), row(7, "データ\x1b", "LISTEN"),
 		row(1, "", "TIME_WAIT"),
-	}}
+	}, Coverage: &whose.Coverage{Source: "bpf", Sessions: 12345, Processes: 7, Namespaces: 1}}
 }
 
 func TestGolden_Counts(t *testing.T) {
@@ -50,6 +51,30 @@ func TestGolden_Counts(t *testing.T) {
 	}
 	screens = append(screens, screen("table, 30 columns, colour", b.String()))
 	golden(t, "counts", screens)
+}
+
+func TestCounts_MeetsSchema(t *testing.T) {
+	c := strictSchema(t)
+	whole, group := c.MustCompile("whose.json#/$defs/count"), c.MustCompile("whose.json#/$defs/group")
+	for _, cov := range []*whose.Coverage{nil, {Source: "netlink", Gaps: []whose.Gap{{Kind: whose.GapProcesses, Why: "permission denied"}}}} {
+		count := sampleCount()
+		count.Coverage = cov
+		var b bytes.Buffer
+		if err := Counts(&b, JSON, count, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		validate(t, whole, b.String())
+		if got := strings.Contains(b.String(), `"partial":[{"kind":"processes"`); got != (cov != nil) {
+			t.Errorf("coverage %v: %s", cov, b.String())
+		}
+		b.Reset()
+		if err := Counts(&b, JSONL, count, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			validate(t, group, line)
+		}
+	}
 }
 
 func TestCounts_Refuses(t *testing.T) {

@@ -119,6 +119,13 @@ func TestGolden_Fields(t *testing.T) {
 		narrow.Width, narrow.NoHeader = 100, true
 		screens = append(screens, screen(name+", 100 columns, no header", rendered(t, Table, narrow, samples()[name])))
 	}
+	added := Options{Added: fieldsNamed("rtt unit user pid netns direction")}
+	for _, width := range []int{0, 100, 160} {
+		added.Width = width
+		screens = append(screens,
+			screen(fmt.Sprintf("measured, table and more, %d columns", width), rendered(t, Table, added, samples()["measured"])),
+			screen(fmt.Sprintf("containers, wide and more, %d columns", width), rendered(t, Wide, added, samples()["containers"])))
+	}
 	golden(t, "fields", screens)
 }
 

@@ -7,6 +7,9 @@ import "io"
 // bytes for a session.
 type grid struct {
 	columns []*column
+	// whole lets lines be longer than the terminal rather than drop or shorten
+	// anything.
+	whole   bool
 	rows    arena
 	row     []byte
 	scratch cell
@@ -49,7 +52,11 @@ func (g *grid) write(w io.Writer, opts *Options, gap int) error {
 	if g.rows.count == 0 {
 		return nil
 	}
-	p := printer{w: w, opts: opts, all: g.columns, shown: fit(visible(g.columns), opts.Width)}
+	p := printer{w: w, opts: opts, all: g.columns, room: opts.Width}
+	if g.whole {
+		p.room = 0
+	}
+	p.shown = fit(visible(g.columns), p.room)
 	if !opts.NoHeader {
 		p.header()
 	}
@@ -71,8 +78,10 @@ type printer struct {
 	w          io.Writer
 	opts       *Options
 	all, shown []*column
-	buf        []byte
-	short      []byte
+	// room is the width that lines have to fit into, 0 for no limit.
+	room  int
+	buf   []byte
+	short []byte
 }
 
 // header writes the titles.
@@ -114,7 +123,7 @@ func (p *printer) put(i int, col *column, c *cell) {
 		c.text = col.briefly(c.text)
 		c.width = len(c.text)
 	}
-	if p.opts.Width > 0 && c.width > col.width && col.shorten != nil {
+	if p.room > 0 && c.width > col.width && col.shorten != nil {
 		p.short, c.width = col.shorten(p.short[:0], c.text, col.width)
 		c.text = p.short
 	}

@@ -21,6 +21,12 @@ import (
 // does not know, and that of one session.
 func compileSchema(t testing.TB) (whole, session *jsonschema.Schema) {
 	t.Helper()
+	c := strictSchema(t)
+	return c.MustCompile("whose.json"), c.MustCompile("whose.json#/$defs/session")
+}
+
+func strictSchema(t testing.TB) *jsonschema.Compiler {
+	t.Helper()
 	raw, err := Schema()
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +41,7 @@ func compileSchema(t testing.TB) (whole, session *jsonschema.Schema) {
 	if err := c.AddResource("whose.json", doc); err != nil {
 		t.Fatal(err)
 	}
-	return c.MustCompile("whose.json"), c.MustCompile("whose.json#/$defs/session")
+	return c
 }
 
 // forbidOthers sets additionalProperties to false wherever properties are listed.

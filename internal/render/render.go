@@ -57,6 +57,9 @@ type Options struct {
 	// that the format shows by default, see [DefaultFields]. Template and
 	// PyTCPProcess take no fields.
 	Fields []*whose.Field
+	// Added are columns that Table and Wide show beside their own, which is for
+	// where Fields is nil. Other formats take no note of them.
+	Added []*whose.Field
 	// Width is the width of the terminal, in columns. Zero: the output goes to
 	// no terminal, nothing is shortened and no owner folded away.
 	Width int
@@ -147,7 +150,7 @@ func Needs(format string, opts Options) whose.Needs {
 	case format == Template:
 		fields = templateFields(opts.Template)
 	case len(fields) == 0:
-		fields = DefaultFields(format)
+		fields = append(DefaultFields(format), opts.Added...)
 	}
 	var n whose.Needs
 	for _, f := range fields {

@@ -51,7 +51,8 @@ func Schema() ([]byte, error) {
 		{"$id", "https://github.com/seed-44df2ae6/whose/docs/schema/whose-v1.schema.json"},
 		{"title", "whose -o json"},
 		{"description", "TCP and UDP sessions of a host with the processes that own them. " +
-			"What is not known, does not apply or was not asked for is left out. With -o jsonl each line is one session, as in $defs/session."},
+			"What is not known, does not apply or was not asked for is left out. With -o jsonl each line is one session, as in $defs/session. " +
+			"What whose count -o json writes is $defs/count."},
 		{"type", "object"},
 		{"required", []string{"version", "sessions"}},
 		{"properties", object{
@@ -66,6 +67,8 @@ func Schema() ([]byte, error) {
 			{"peer", ownerSchema("A process that holds the other end, which is on this host too.", whose.OfPeer)},
 			{"coverage", coverageSchema()},
 			{"gap", gapSchema()},
+			{"count", countSchema()},
+			{"group", groupSchema()},
 		}},
 	}
 	raw, err := marshal(schema)
@@ -160,6 +163,32 @@ func coverageSchema() object {
 			{"duration_ms", object{{"description", "How long the collection took, in milliseconds."}, {"type", "number"}, {"minimum", 0}}},
 		}},
 	}
+}
+
+// countSchema is what Counts writes as JSON.
+func countSchema() object {
+	return object{
+		{"type", "object"},
+		{"description", "Sessions counted by the values of some fields. With -o jsonl each line is one group."},
+		{"required", []string{"version", "by", "groups", "total"}},
+		{"properties", object{
+			{"version", object{{"const", SchemaVersion}}},
+			{"by", object{{"description", "The fields that the groups were made by."}, {"type", "array"}, {"items", object{{"type", "string"}}}}},
+			{"groups", object{{"type", "array"}, {"items", ref("group")}}},
+			{"total", object{{"description", "All sessions, each counted once."}, {"type", "integer"}, {"minimum", 0}}},
+			{"coverage", ref("coverage")},
+		}},
+	}
+}
+
+// groupSchema is one group; its fields go by their names, which are all different.
+func groupSchema() object {
+	var props object
+	for _, f := range whose.Fields() {
+		props = append(props, member{f.Name, fieldSchema(f)})
+	}
+	props = append(props, member{"count", object{{"description", "Sessions in the group."}, {"type", "integer"}, {"minimum", 1}}})
+	return object{{"type", "object"}, {"required", []string{"count"}}, {"properties", props}}
 }
 
 func gapSchema() object {

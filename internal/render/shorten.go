@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/rivo/uniseg"
 )
@@ -76,26 +77,46 @@ func shortenEndpoint(dst, text []byte, width int) ([]byte, int) {
 const (
 	queueOf      = "(accept queue of "
 	queueOfBrief = "(queue of "
+	queueAlone   = "(queue)"
 )
 
 // shortenProcess shortens the names of owners before their numbers, and each
 // end of a pair by itself.
 func shortenProcess(dst, text []byte, width int) ([]byte, int) {
-	if inner, ok := bytes.CutPrefix(text, []byte(queueOf)); ok && width > len(queueOfBrief)+leastWidth {
-		dst = append(dst, queueOfBrief...)
-		dst, took := shortenOwners(dst, inner[:len(inner)-1], width-len(queueOfBrief)-1)
-		return append(dst, ')'), len(queueOfBrief) + took + 1
-	}
 	at, sep := findArrow(text)
 	if at < 0 || width < 9 {
-		return shortenOwners(dst, text, width)
+		return shortenEnd(dst, text, width)
 	}
 	one, other := text[:at], text[at+len(sep):]
 	oneWidth, otherWidth := share(textWidth(one), textWidth(other), width-3)
-	dst, took := shortenOwners(dst, one, oneWidth)
+	if isQueue(one) && oneWidth < textWidth(one) && width > 3*leastWidth {
+		// Whose queue it is, the listener's row tells too; who waits does not stand elsewhere.
+		otherWidth = min(textWidth(other), width-3-len(queueAlone))
+		oneWidth = width - 3 - otherWidth
+	}
+	dst, took := shortenEnd(dst, one, oneWidth)
 	dst = append(dst, sep...)
-	dst, more := shortenOwners(dst, other, otherWidth)
+	dst, more := shortenEnd(dst, other, otherWidth)
 	return dst, took + 3 + more
+}
+
+func isQueue(end []byte) bool { return bytes.HasPrefix(end, []byte(queueOf)) }
+
+// shortenEnd shortens one end of a pair: owners, or the queue of a listener.
+func shortenEnd(dst, text []byte, width int) ([]byte, int) {
+	if !isQueue(text) || textWidth(text) <= width {
+		return shortenOwners(dst, text, width)
+	}
+	inner := text[len(queueOf) : len(text)-1]
+	switch room := width - len(queueOfBrief) - 1; {
+	case room >= min(leastWidth, textWidth(inner)):
+		dst = append(dst, queueOfBrief...)
+		dst, took := shortenOwners(dst, inner, room)
+		return append(dst, ')'), len(queueOfBrief) + took + 1
+	case width >= len(queueAlone):
+		return append(dst, queueAlone...), len(queueAlone)
+	}
+	return shortenMiddle(dst, text, width)
 }
 
 // findArrow returns where the two ends of a pair are parted, and by what.
@@ -126,19 +147,62 @@ func share(a, b, width int) (int, int) {
 	return half, width - half
 }
 
-// shortenOwners shortens the name in "nginx 812,813 +6"; a list of several
-// names in the middle, so that the first and the count at the end are seen.
-// Text that fits is left as it is.
+// shortenOwners shortens the name in "nginx 812,813 +6", and of several names
+// leaves out the last ones and counts their owners. Text that fits is left as
+// it is.
 func shortenOwners(dst, text []byte, width int) ([]byte, int) {
 	if w := textWidth(text); w <= width {
 		return append(dst, text...), w
 	}
+	if bytes.Contains(text, []byte(", ")) {
+		return shortenGroups(dst, text, width)
+	}
 	space := bytes.LastIndexByte(text, ' ')
-	if space <= 0 || text[0] == '(' || bytes.Contains(text, []byte(", ")) ||
-		width-(len(text)-space) < 3 || !isASCII(text[space:]) {
+	if space <= 0 || text[0] == '(' || width-(len(text)-space) < 3 || !isASCII(text[space:]) {
 		return shortenMiddle(dst, text, width)
 	}
 	tail := text[space:]
 	dst, took := shortenOwners(dst, text[:space], width-len(tail))
 	return append(dst, tail...), took + len(tail)
+}
+
+// shortenGroups shortens "systemd 1, sshd 812, cups 9 +1, +3" to "systemd 1, +6"
+// or what of it fits. Names with quotes may hold what parts groups, so a list
+// with such a name is shortened as if it were any text.
+func shortenGroups(dst, text []byte, width int) ([]byte, int) {
+	if bytes.IndexByte(text, '"') >= 0 {
+		return shortenMiddle(dst, text, width)
+	}
+	left, more := text, 0
+	for {
+		at := bytes.LastIndex(left, []byte(", "))
+		if at < 0 {
+			break
+		}
+		more += countOwners(left[at+2:])
+		left = left[:at]
+		var tail [24]byte
+		count := strconv.AppendInt(append(tail[:0], ", +"...), int64(more), 10)
+		if textWidth(left)+len(count) <= width || width > len(count) && !bytes.Contains(left, []byte(", ")) {
+			dst, took := shortenOwners(dst, left, width-len(count))
+			return append(dst, count...), took + len(count)
+		}
+	}
+	return shortenMiddle(dst, text, width)
+}
+
+// countOwners counts the owners of one group: those with a number, and those
+// that are counted already.
+func countOwners(group []byte) int {
+	n := 0
+	if plus := bytes.LastIndexByte(group, '+'); plus >= 0 {
+		folded, err := strconv.Atoi(string(group[plus+1:]))
+		if err == nil {
+			n, group = folded, bytes.TrimSuffix(group[:plus], []byte(" "))
+		}
+	}
+	if len(group) == 0 {
+		return n
+	}
+	return n + 1 + bytes.Count(group[bytes.LastIndexByte(group, ' ')+1:], []byte(","))
 }

@@ -17,6 +17,10 @@ type table struct {
 	// groups is room for the owners of one session by name.
 	groups []ownerGroup
 
+	// arrow and remote are columns that depend on each other; nil where the
+	// columns are single fields.
+	arrow, remote *column
+
 	// netns is the namespace of the first row; manyNetNS: there is another.
 	netns     uint32
 	manyNetNS bool
@@ -30,6 +34,8 @@ func newTable(w io.Writer, format string, opts *Options) *table {
 	t := &table{w: w, opts: *opts}
 	switch {
 	case opts.Width == 0:
+	case format == Wide:
+		t.whole, t.maxNames, t.maxPIDs = true, 4, 8
 	case opts.Width < 100:
 		t.maxNames, t.maxPIDs = 2, 2
 	case opts.Width < 160:
@@ -73,6 +79,11 @@ func (t *table) Session(s *whose.Session) error {
 // titles either, where there is no row. Listeners that come first are parted
 // from the other sessions.
 func (t *table) Close(*whose.Coverage) error {
+	if t.arrow != nil && !t.arrow.used && t.opts.Width > 0 {
+		// Listeners only: nothing stands between the two ends.
+		t.arrow.wanted = func() bool { return false }
+		t.remote.gap = 2
+	}
 	gap := 0
 	if len(t.opts.Fields) == 0 && !t.mixed {
 		gap = t.listeners

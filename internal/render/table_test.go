@@ -156,6 +156,79 @@ func TestTable_Folding(t *testing.T) {
 	}
 }
 
+// Shortened, a list of owners still counts them all, and a pair names both ends.
+func TestShortenProcess(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"systemd 1, sshd 640", 40, "systemd 1, sshd 640"},
+		{"systemd 1, sshd 640, cupsd 7, +2", 26, "systemd 1, sshd 640, +3"},
+		{"systemd 1, sshd 640, cupsd 7, +2", 22, "systemd 1, +4"},
+		{"systemd 1, sshd 640, cupsd 7, +2", 12, "sys…md 1, +4"},
+		{"nginx 812,813 +6, certbot 9", 24, "nginx 812,813 +6, +1"},
+		{`"a, b" 1, sshd 640`, 12, `"a, b"…d 640`},
+		{"app 1234 → postgres 731", 21, "app 1234 → pos…es 731"},
+		{"(accept queue of lazy 518)", 22, "(queue of lazy 518)"},
+		{"(accept queue of lazy 518)", 18, "(queue)"},
+		{"(accept queue of lazy 518)", 12, "(queue)"},
+		{"(accept queue of lazy 5181) ← lazy 5181", 32, "(queue of lazy 5181) ← lazy 5181"},
+		{"(accept queue of lazy 5181) ← lazy 5181", 25, "(queue) ← lazy 5181"},
+		{"(accept queue of postgres 5181) ← postgres 5181", 22, "(queue) ← po…es 5181"},
+	} {
+		got, took := shortenProcess(nil, []byte(c.text), c.width)
+		if string(got) != c.want || took != textWidth(got) || took > c.width {
+			t.Errorf("%s in %d columns is %s (%d), want %s", c.text, c.width, got, took, c.want)
+		}
+	}
+}
+
+// The limit of an accept queue is not always known.
+func TestTable_Queued(t *testing.T) {
+	for limit, want := range map[uint32]string{0: " * 3 queued ", 511: " * 3/511 queued "} {
+		l := with(session(whose.TCP, whose.Listen, "0.0.0.0:1", "0.0.0.0:0"), func(s *whose.Session) { s.RecvQueue, s.SendQueue = 3, limit })
+		if got := rendered(t, Table, Options{}, []whose.Session{l}); !strings.Contains(got, want) {
+			t.Errorf("want %q in %s", want, got)
+		}
+	}
+}
+
+// The wide table drops and shortens nothing, however narrow the terminal is.
+func TestTable_Wide(t *testing.T) {
+	sessions := randomSessions(40, 7)
+	narrow, broad := rendered(t, Wide, Options{Width: 40}, sessions), rendered(t, Wide, Options{Width: 1000}, sessions)
+	if narrow != broad || strings.Contains(narrow, "…") {
+		t.Errorf("at 40 columns:\n%s", narrow)
+	}
+}
+
+// Added columns stand before the process, whose column is ragged; what the
+// table shows already is not shown twice, and stays.
+func TestTable_Added(t *testing.T) {
+	sessions := []whose.Session{*sampleSession(), session(whose.TCP, whose.Listen, "0.0.0.0:1", "0.0.0.0:0")}
+	for _, c := range []struct {
+		format, fields string
+		width          int
+		want           string
+	}{
+		{Table, "rtt unit", 200, "PROTO STATE LOCAL REMOTE NETNS USER RTT UNIT PROCESS"},
+		{Table, "rtt unit", 0, "PROTO STATE LOCAL DIR REMOTE NETNS USER RTT UNIT PROCESS"},
+		{Table, "user inode", 50, "LOCAL REMOTE USER INODE PROCESS"},
+		{Table, "comm proto", 200, "PROTO STATE LOCAL REMOTE NETNS USER PROCESS"},
+		{Wide, "pid container", 30, "PROTO FAMILY STATE RECV-Q SEND-Q LOCAL REMOTE NETNS USER INODE UNIT CONTAINER PID PROCESS"},
+	} {
+		text := rendered(t, c.format, Options{Width: c.width, Added: fieldsNamed(c.fields)}, sessions)
+		head, _, _ := strings.Cut(text, "\n")
+		if got := strings.Join(strings.Fields(head), " "); got != c.want {
+			t.Errorf("%s with %s at %d columns: %s, want %s", c.format, c.fields, c.width, got, c.want)
+		}
+		if needs := Needs(c.format, Options{Added: fieldsNamed(c.fields)}); !needs.Has(whose.FieldByName(strings.Fields(c.fields)[0]).Needs) {
+			t.Errorf("%s is shown and not needed", c.fields)
+		}
+	}
+}
+
 func TestAmbiguous(t *testing.T) {
 	for name, want := range map[string]bool{
 		"nginx": false, "tmux: server": false, "kworker/0:1": false, "データベース": false, "a+b": false, "x86": false, "†": false,
@@ -190,6 +263,8 @@ func TestTable_Parted(t *testing.T) {
 		{[]whose.Session{e, l}, 80, -1},
 		{[]whose.Session{l, l}, 80, -1},
 		{[]whose.Session{e, e}, 80, -1},
+		{[]whose.Session{l}, 80, -1},
+		{[]whose.Session{e}, 80, -1},
 	} {
 		lines := strings.Split(strings.TrimSuffix(rendered(t, Table, Options{Width: c.width}, c.sessions), "\n"), "\n")
 		if got := slices.Index(lines, ""); got != c.want {

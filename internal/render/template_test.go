@@ -34,6 +34,28 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
+// Help names every function, and no other, by a call that works.
+func TestTemplateFunctions(t *testing.T) {
+	known := templateFuncs()
+	for _, f := range TemplateFunctions() {
+		name, _, _ := strings.Cut(f.Usage, " ")
+		if _, ok := known[name]; !ok {
+			t.Errorf("there is no function %s", name)
+		}
+		delete(known, name)
+		call := "{{" + f.Usage + "}}"
+		if strings.HasSuffix(f.Usage, ".fds") || strings.HasSuffix(f.Usage, ".comm") {
+			call = "{{range .owners}}" + call + "{{end}}"
+		}
+		if got := rendered(t, Template, Options{Template: call}, []whose.Session{*sampleSession()}); strings.TrimSpace(got) == "" {
+			t.Errorf("%s gives nothing", call)
+		}
+	}
+	for name := range known {
+		t.Errorf("function %s is not told of", name)
+	}
+}
+
 func TestTemplate_JSON(t *testing.T) {
 	sessions := append(hostile(), *sampleSession())
 	got := rendered(t, Template, Options{Template: `{{json .}}`}, sessions)

@@ -21,6 +21,24 @@ func templateFuncs() template.FuncMap {
 	}
 }
 
+// A TemplateFunction is one that a template can call, for help and reference.
+type TemplateFunction struct {
+	// Usage is an example of a call, Doc what it gives.
+	Usage, Doc string
+}
+
+// TemplateFunctions returns the functions of the format Template beside those
+// of text/template itself.
+func TemplateFunctions() []TemplateFunction {
+	return []TemplateFunction{
+		{"owners .owners", "the owners as the table shows them, all of them: nginx 812,813, systemd 1"},
+		{"endpoint .local_addr .local_port", "an address with its port: [::1]:443"},
+		{`join "," .fds`, "the elements of a list, parted; of .owners each as name:pid"},
+		{"json .", "JSON of a session, of .owners, of one value"},
+		{"raw .comm", "a text as it is, escape codes and all"},
+	}
+}
+
 func templateJoin(sep string, list any) (string, error) {
 	var parts []string
 	switch list := list.(type) {
