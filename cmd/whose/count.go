@@ -125,7 +125,7 @@ func (c *counting) write(t *tally, cov *whose.Coverage, opts render.Options) err
 		rows = rows[:c.top]
 	}
 	out := bufio.NewWriterSize(c.sh.out, outputBuffer)
-	if err := render.Counts(out, c.format, &render.Count{By: t.fields, Rows: rows, Total: t.total}, opts); err != nil {
+	if err := render.Counts(out, c.format, &render.Count{By: t.fields, Rows: rows, Total: t.total, Coverage: cov}, opts); err != nil {
 		return writeError(err)
 	}
 	if err := out.Flush(); err != nil {

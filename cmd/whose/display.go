@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
@@ -22,6 +23,7 @@ type display struct {
 	within                         time.Duration
 
 	shape  render.Options
+	named  []*whose.Field // by --fields
 	sortBy []string
 	names  *resolver
 }
@@ -33,7 +35,7 @@ func (d *display) addFlags(cmd *cobra.Command) {
 	show := flagGroup{cmd.Flags(), groupShow}
 	show.text(&d.format, "output", "o", render.Table, "FORMAT",
 		"format: table, wide, json, jsonl, csv, tsv, pytcpprocess")
-	show.text(&d.fields, "fields", "", "", "NAME,…", "show these fields, +NAME one more")
+	show.text(&d.fields, "fields", "", "", "NAME,…", "show these fields; +NAME,… these too")
 	show.text(&d.sort, "sort", "", "", "NAME,…", "order by these fields, -NAME downwards")
 	show.text(&d.template, "template", "", "", "TEXT", "write each session by a Go text/template")
 	show.boolean(&d.noHeader, "no-header", "H", "no titles of columns")
@@ -65,7 +67,7 @@ func (d *display) settle(cmd *cobra.Command, sh *shell) error {
 		Template: d.template,
 		Workers:  min(runtime.GOMAXPROCS(0)-1, maxEncoders),
 	}
-	if d.shape.Fields, err = d.chosenFields(); err != nil {
+	if err := d.chooseFields(); err != nil {
 		return err
 	}
 	if d.sortBy, err = sortFields(d.sort); err != nil {
@@ -102,43 +104,36 @@ func (d *display) settleNames() error {
 	return nil
 }
 
-// chosenFields reads --fields. Where every name has a plus, they are added to
-// what the format shows by itself.
-func (d *display) chosenFields() ([]*whose.Field, error) {
+// chooseFields reads --fields. With a plus before the first name they are added
+// to what the format shows by itself.
+func (d *display) chooseFields() error {
 	if d.fields == "" {
-		return nil, nil
+		return nil
 	}
 	if d.format == render.Template || d.format == render.PyTCPProcess {
-		return nil, usagef("--fields: %s takes no fields", d.format)
+		return usagef("--fields: %s takes no fields", d.format)
 	}
 	var fields []*whose.Field
-	for i, name := range strings.Split(d.fields, ",") {
-		bare, plus := strings.CutPrefix(strings.TrimSpace(name), "+")
-		if plus && i == 0 {
-			fields = d.usualFields()
-		}
-		f, err := fieldByName("fields", bare)
+	adds := strings.HasPrefix(strings.TrimSpace(d.fields), "+")
+	if adds && !d.forPerson() {
+		fields = render.DefaultFields(d.format)
+	}
+	for name := range strings.SplitSeq(d.fields, ",") {
+		f, err := fieldByName("fields", strings.TrimPrefix(strings.TrimSpace(name), "+"))
 		if err != nil {
-			return nil, err
+			return err
 		}
+		d.named = append(d.named, f)
 		if !slices.Contains(fields, f) {
 			fields = append(fields, f)
 		}
 	}
-	return fields, nil
-}
-
-// usualFields are those that a field is added to. A table made of single fields
-// would be too wide with all that its usual columns show.
-func (d *display) usualFields() []*whose.Field {
-	if !d.forPerson() {
-		return slices.Clone(render.DefaultFields(d.format))
+	if adds && d.forPerson() {
+		d.shape.Added = fields
+	} else {
+		d.shape.Fields = fields
 	}
-	var fields []*whose.Field
-	for _, name := range []string{"proto", "state", "local_addr", "local_port", "remote_addr", "remote_port", "comm", "pid"} {
-		fields = append(fields, whose.FieldByName(name))
-	}
-	return fields
+	return nil
 }
 
 // sortFields reads --sort.
@@ -161,8 +156,19 @@ func sortFields(list string) ([]string, error) {
 	return names, nil
 }
 
-// needs is what has to be collected for what is shown.
-func (d *display) needs() whose.Needs { return render.Needs(d.format, d.shape) }
+// needs is what has to be collected for what is shown. Who is at the other end
+// of a process's sessions may be anybody on the host, so where certain processes
+// are asked for by number, that is looked for only if it is asked for too.
+func (d *display) needs(where filter.Expr) whose.Needs {
+	needs := render.Needs(d.format, d.shape)
+	if d.format == render.Template || slices.ContainsFunc(d.named, func(f *whose.Field) bool { return f.Needs.Has(whose.NeedPeer) }) {
+		return needs
+	}
+	if plan := filter.Split(where, filter.Env{}); len(plan.Query.PIDs) > 0 && !filter.Needs(where).Has(whose.NeedPeer) {
+		needs &^= whose.NeedPeer
+	}
+	return needs
+}
 
 // forPerson reports whether the format is made for a person.
 func (d *display) forPerson() bool { return d.format == render.Table || d.format == render.Wide }

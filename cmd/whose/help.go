@@ -23,31 +23,31 @@ const (
 // setHelp makes --help of the whole tree look as in this file.
 func setHelp(root *cobra.Command, sh *shell) {
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		width := sh.width()
-		if width == 0 {
-			width = helpWidth
-		}
-		p := helpPrinter{w: cmd.OutOrStdout(), width: min(max(width, helpMinWidth), helpMaxWidth)}
-		p.command(cmd)
+		newHelpPrinter(cmd.OutOrStdout(), sh).command(cmd)
 	})
 	root.SetUsageFunc(func(*cobra.Command) error { return nil })
 }
 
-// newHelp is the command help, which knows the other commands.
-func newHelp(root *cobra.Command) *cobra.Command {
+// newHelp is the command help, which knows the other commands and the topics.
+func newHelp(root *cobra.Command, sh *shell) *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [command]",
-		Short: "show the help of a command",
-		RunE: func(_ *cobra.Command, args []string) error {
+		Use:   "help [command or topic]",
+		Short: "show the help of a command, or of a topic",
+		RunE: func(self *cobra.Command, args []string) error {
+			if len(args) == 1 && slices.Contains(topicNames(), args[0]) {
+				return newHelpPrinter(self.OutOrStdout(), sh).topic(args[0])
+			}
 			cmd, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
 				return whose.WithHint(usagef("no command %q", strings.Join(args, " ")),
-					"the commands are %s", strings.Join(commandNames(root), ", "))
+					"the commands are %s; the topics are %s",
+					strings.Join(commandNames(root), ", "), strings.Join(topicNames(), ", "))
 			}
 			return cmd.Help()
 		},
 		ValidArgsFunction: func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-			return startingWith(typed, commandNames(root)), cobra.ShellCompDirectiveNoFileComp
+			words := append(topicNames(), commandNames(root)...)
+			return startingWith(typed, words), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }
@@ -61,10 +61,18 @@ func commandNames(root *cobra.Command) []string {
 	return names
 }
 
-// A helpPrinter writes the help of one command.
+// A helpPrinter writes the help of one command or topic.
 type helpPrinter struct {
 	w     io.Writer
 	width int
+}
+
+func newHelpPrinter(w io.Writer, sh *shell) helpPrinter {
+	width := sh.width()
+	if width == 0 {
+		width = helpWidth
+	}
+	return helpPrinter{w: w, width: min(max(width, helpMinWidth), helpMaxWidth)}
 }
 
 func (p helpPrinter) command(cmd *cobra.Command) {
@@ -90,6 +98,8 @@ func (p helpPrinter) command(cmd *cobra.Command) {
 	if !cmd.HasParent() {
 		p.head("Exit status")
 		p.text(2, exitShort)
+		fmt.Fprintln(p.w)
+		p.text(0, moreHelp)
 	}
 }
 

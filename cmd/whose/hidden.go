@@ -26,24 +26,54 @@ func hidden(c *whose.Coverage) string {
 	return text
 }
 
-// gapsText says all gaps, without what can be done.
+// gapsText says all gaps, without what can be done. Those for want of permission
+// are said as one: that there are several ways to be refused is of no use to
+// the one who reads it.
 func gapsText(c *whose.Coverage) string {
-	parts := make([]string, len(c.Gaps))
-	for i, g := range c.Gaps {
-		parts[i] = gapText(c, g)
+	var refused, parts []string
+	namespaces, unknown := 0, false
+	for _, g := range c.Gaps {
+		switch {
+		case !isRefusal(g):
+			parts = append(parts, gapText(c, g))
+		case g.Kind == whose.GapProcesses:
+			refused = append(refused, processesText(c, g))
+		default:
+			namespaces += g.Count
+			unknown = unknown || g.Count == 0
+		}
+	}
+	switch {
+	case namespaces > 0 && unknown:
+		refused = append(refused, fmt.Sprintf("%d or more network namespaces", namespaces))
+	case namespaces > 0 || unknown:
+		refused = append(refused, many(namespaces, "network namespace", "network namespaces"))
+	}
+	if len(refused) > 0 {
+		text := strings.Join(refused, " and ") + " could not be looked into (" + fs.ErrPermission.Error() + ")"
+		parts = append([]string{text}, parts...)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// isRefusal reports whether processes or namespaces are missing for want of permission.
+func isRefusal(g whose.Gap) bool {
+	return (g.Kind == whose.GapProcesses || g.Kind == whose.GapNamespaces) &&
+		(strings.HasSuffix(g.Why, "permission denied") || strings.HasSuffix(g.Why, "operation not permitted"))
+}
+
+func processesText(c *whose.Coverage, g whose.Gap) string {
+	if g.Count > 0 && c.Processes > 0 {
+		return fmt.Sprintf("%d of %s", g.Count, plural(g.Count+c.Processes, "process", "processes"))
+	}
+	return many(g.Count, "process", "processes")
 }
 
 // gapText says one gap.
 func gapText(c *whose.Coverage, g whose.Gap) string {
 	switch g.Kind {
 	case whose.GapProcesses:
-		if g.Count > 0 && c.Processes > 0 {
-			return fmt.Sprintf("%d of %s could not be looked into (%s)",
-				g.Count, plural(g.Count+c.Processes, "process", "processes"), g.Why)
-		}
-		return fmt.Sprintf("%s could not be looked into (%s)", many(g.Count, "process", "processes"), g.Why)
+		return fmt.Sprintf("%s could not be looked into (%s)", processesText(c, g), g.Why)
 	case whose.GapNamespaces:
 		return fmt.Sprintf("%s could not be looked into (%s)",
 			many(g.Count, "network namespace", "network namespaces"), g.Why)
@@ -61,7 +91,7 @@ func gapText(c *whose.Coverage, g whose.Gap) string {
 // gives the most for the least, else the first hint of the collector.
 func hintOf(c *whose.Coverage) string {
 	for _, g := range c.Gaps {
-		if g.Why == fs.ErrPermission.Error() && os.Geteuid() > 0 && !c.Pinned {
+		if isRefusal(g) && os.Geteuid() > 0 && !c.Pinned {
 			return "try sudo, or once: sudo whose pin --group whose (see whose pin --help)"
 		}
 		if g.Hint != "" {
@@ -70,6 +100,18 @@ func hintOf(c *whose.Coverage) string {
 	}
 	return ""
 }
+
+// A partialError is a *whose.PartialError that is said as the remark is.
+type partialError struct {
+	text string
+	err  error
+}
+
+// Error is the text.
+func (e *partialError) Error() string { return "partial answer: " + e.text }
+
+// Unwrap returns the gaps.
+func (e *partialError) Unwrap() error { return e.err }
 
 // plural is a number with its noun.
 func plural(n int, one, more string) string {

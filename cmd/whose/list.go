@@ -78,7 +78,7 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 
 // once collects and shows the sessions one time.
 func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
-	want(opts, l.needs())
+	want(opts, l.needs(opts.Filter))
 	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
 	r, err := render.New(l.format, out, l.shape)
 	if err != nil {

@@ -65,6 +65,8 @@ func newManPage(root *cobra.Command) *manPage {
 	m.section("FILTER")
 	m.text(wordNotes)
 	m.rows(filterWords)
+	m.line(".SS " + quote("Examples of filters"))
+	m.rows(filterExamples())
 	m.section("OPTIONS")
 	for _, g := range flagGroups(root) {
 		m.WriteString(".SS " + quote(g.name) + "\n")
@@ -72,6 +74,10 @@ func newManPage(root *cobra.Command) *manPage {
 	}
 	m.line(".SS " + quote("Notes"))
 	m.rows(optionNotes)
+	m.section("TEMPLATES")
+	m.text(templateNotes)
+	m.rows(templateExamples)
+	m.rows(templateFunctions())
 	m.commands(root)
 	m.section("FIELDS")
 	m.fields()
@@ -207,7 +213,13 @@ func newMarkdownPage(root *cobra.Command) string {
 	for _, n := range optionNotes {
 		fmt.Fprintf(&b, "- **%s**: %s\n", n.thing, n.says)
 	}
-	fmt.Fprintf(&b, "\n### Examples\n\n")
+	fmt.Fprintf(&b, "\n### Templates\n\n%s\n\n", reflow(templateNotes))
+	markdownRows(&b, "template", templateExamples)
+	markdownRows(&b, "function", templateFunctions())
+	for _, part := range templateParts {
+		fmt.Fprintf(&b, "%s: `%s`\n\n", part.says, strings.Join(templateKeys(part.groups), "` `"))
+	}
+	fmt.Fprintf(&b, "### Examples\n\n")
 	markdownRows(&b, "type", examples(root))
 	fmt.Fprintf(&b, "### Exit status\n\n")
 	markdownRows(&b, "status", exitStatuses)

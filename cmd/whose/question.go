@@ -1,12 +1,14 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/filter"
 )
 
 // A question is what the listing and count ask for: which sessions, and from
@@ -19,6 +21,7 @@ type question struct {
 	timeout                     time.Duration
 	strict, oneOwner            bool
 	typed                       string
+	where                       filter.Expr
 	// commands are the names of the subcommands.
 	commands []string
 }
@@ -55,7 +58,7 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 	if err != nil {
 		return nil, err
 	}
-	q.typed, q.commands = typed, commandNames(cmd.Root())
+	q.where, q.typed, q.commands = where, typed, commandNames(cmd.Root())
 	switch q.source {
 	case "auto", "bpf", "netlink", "procfs":
 	default:
@@ -126,7 +129,7 @@ func (q *question) states() whose.Set {
 func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 	if q.strict {
 		if err := c.Err(); err != nil {
-			return whose.WithHint(err, "%s", hintOf(c))
+			return whose.WithHint(&partialError{gapsText(c), err}, "%s", hintOf(c))
 		}
 	}
 	if shown == 0 {
@@ -148,9 +151,27 @@ func (q *question) nothing(sh *shell) {
 		text += " matches: " + q.typed
 	}
 	sh.remark("%s", text)
-	if name := nearest(q.typed, q.commands); name != "" {
-		sh.remark("hint: did you mean the command whose %s?", name)
+	if hint := q.hint(namespaceNames()); hint != "" {
+		sh.remark("hint: %s", hint)
 	}
+}
+
+// hint says what was meant perhaps where nothing matched, "" if that is not known.
+func (q *question) hint(namespaces []string) string {
+	if name := nearest(q.typed, q.commands); name != "" {
+		return "did you mean the command whose " + name + "?"
+	}
+	if name := nearest(q.netns, namespaces); name != "" && name != q.netns && q.netns != "all" && q.netns != "self" {
+		return "did you mean -N " + name + "?"
+	}
+	cond, ok := q.where.(*filter.Cond)
+	if !ok || cond.Field() != "comm" || cond.Op() != filter.Eq || len(cond.Values()) != 1 {
+		return ""
+	}
+	if name := cond.Values()[0]; !strings.ContainsAny(name, "*?[\"'\\ ") {
+		return "for a part of a process's name: whose '*" + name + "*'"
+	}
+	return ""
 }
 
 // want asks the collector for facts; none of them are the bare sockets.

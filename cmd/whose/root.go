@@ -26,7 +26,7 @@ func newRoot(sh *shell) *cobra.Command {
 	for _, c := range append(root.Commands(), root) {
 		c.DisableFlagsInUseLine = true // they stand in Use already, where there are any
 	}
-	root.SetHelpCommand(newHelp(root))
+	root.SetHelpCommand(newHelp(root, sh))
 	setHelp(root, sh)
 	return root
 }

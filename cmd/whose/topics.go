@@ -14,6 +14,9 @@ var filterWords = []row{
 	{"and or not ( )", "several of them; words side by side mean and"},
 }
 
+// moreHelp says where the rest is.
+const moreHelp = "More: whose help filter, whose help template, whose help COMMAND."
+
 // exitShort is the line of exit statuses in --help.
 const exitShort = "0 found, 1 nothing matched, 2 usage, 3 could not collect, " +
 	"4 something was not seen and --strict was given."
@@ -65,12 +68,14 @@ var optionNotes = []row{
 		"and is shown with its IPv4 addresses."},
 	{"Network namespaces", "All that you may see, those without a process too. The name is that of ip netns, " +
 		"of the container in it or of a process that is in it."},
+	{"Other ends", "Where the other end of a session is on this host, its owners are named too. Not where certain " +
+		"processes are asked for by number (pid 812): the other end may be anybody's, and to find its owners every " +
+		"process would have to be looked into. --fields +peer_pid asks for them all the same, and a name " +
+		"(process nginx) always shows them."},
 	{"Order", "Listeners first, then by process, pid, protocol and local port, unless --sort is given."},
-	{"--fields", "NAME,NAME shows these and no others. With a + before the first name they are added to a " +
-		"list of the most wanted ones in a table, or to what the format shows by itself."},
-	{"--template", "Executed for each session. Its data are the fields by their names in JSON: {{.local_port}}, " +
-		"{{range .owners}}{{.comm}} {{.pid}} {{end}}. {{owners .owners}} writes them as the table does, " +
-		"{{endpoint .local_addr .local_port}} an address with its port, {{join \",\" .fds}} a list, {{json .}} JSON."},
+	{"--fields", "NAME,NAME shows these and no others. With a + before the first name they are shown " +
+		"beside what the format shows by itself: --fields +rtt,unit is the usual table with two columns more."},
+	{"--template", "Executed for each session. whose help template tells of the names and functions."},
 	{"-o json", "One object with the sessions and the coverage: what could not be seen, and why. " +
 		"-o jsonl writes one session a line and nothing else, -o pytcpprocess one object for each owner."},
 	{"--resolve", "Asks the resolver of this host for the names of all remote addresses at once and shows what " +
@@ -79,6 +84,18 @@ var optionNotes = []row{
 		"every pass. A number without unit means seconds, here and with the other times."},
 	{"--one-owner", "Stops looking when every session has an owner, which is faster without bpf. " +
 		"A session may then have more owners than are named."},
+}
+
+// templateNotes introduce --template.
+const templateNotes = `--template TEXT writes each session by a template of Go (pkg.go.dev/text/template). Its
+data are the fields by their names in JSON, a field without a value being "". Only what the
+template names is collected. Text is made safe for a terminal, but for what goes through raw.`
+
+// templateExamples show what a template can do.
+var templateExamples = []row{
+	{"{{endpoint .local_addr .local_port}} {{owners .owners}}", "an end and who has it"},
+	{"{{range .owners}}{{.pid}} {{.comm}}{{\"\\n\"}}{{end}}", "a line for each owner"},
+	{"{{.state}} {{json .owners}}", "the state, and the owners as JSON"},
 }
 
 // privileges say what whose needs.

@@ -46,7 +46,7 @@ func (l *list) watch(ctx context.Context, c *collect.Collector, opts *collect.Op
 			"for a program or a file: --watch with -o jsonl")
 	}
 	relaxMemory()
-	want(opts, l.needs())
+	want(opts, l.needs(opts.Filter))
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
 	resized := make(chan os.Signal, 1)

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/render"
+)
+
+// A topic is something other than a command that help tells of.
+type topic struct {
+	name  string
+	write func(helpPrinter)
+}
+
+// topics are what whose help knows beside the commands.
+func topics() []topic {
+	return []topic{{"filter", helpPrinter.filter}, {"template", helpPrinter.template}}
+}
+
+// topicNames are the words after whose help that are no commands.
+func topicNames() []string {
+	var names []string
+	for _, t := range topics() {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// filter tells of the filter language.
+func (p helpPrinter) filter() {
+	p.text(0, wordNotes)
+	p.head("Words")
+	p.rows(filterWords)
+	p.head("Examples")
+	p.rows(filterExamples())
+	p.head("Fields")
+	p.words(fieldNamesOf(func(*whose.Field) bool { return true }))
+	p.text(2, "whose fields says what they mean, and their other names.")
+}
+
+// filterExamples are the examples of the reference page, as they are typed.
+func filterExamples() []row {
+	var rows []row
+	for _, e := range filter.Examples() {
+		rows = append(rows, row{e.Filter, e.Doc})
+	}
+	return rows
+}
+
+// template tells of --template.
+func (p helpPrinter) template() {
+	p.text(0, templateNotes)
+	p.head("Examples")
+	p.rows(templateExamples)
+	p.head("Functions")
+	p.rows(templateFunctions())
+	for _, part := range templateParts {
+		p.head(part.says)
+		p.words(templateKeys(part.groups))
+	}
+}
+
+// templateFunctions are the functions beside those of text/template itself.
+func templateFunctions() []row {
+	var rows []row
+	for _, f := range render.TemplateFunctions() {
+		rows = append(rows, row{f.Usage, f.Doc})
+	}
+	return rows
+}
+
+// templateParts are the maps that a template is given.
+var templateParts = []struct {
+	says   string
+	groups []whose.Group
+}{
+	{"Keys of a session", []whose.Group{whose.OfSession, whose.OfTCP}},
+	{"Keys of each of .owners", []whose.Group{whose.OfOwner}},
+	{"Keys of each of .peer, the owners of the other end", []whose.Group{whose.OfPeer}},
+}
+
+// templateKeys are the names in a template of the fields of some groups.
+func templateKeys(groups []whose.Group) []string {
+	keys := fieldNamesOf(func(f *whose.Field) bool { return slices.Contains(groups, f.Of) })
+	for i, name := range keys {
+		keys[i] = "." + whose.FieldByName(name).JSONKey()
+	}
+	return keys
+}
+
+// fieldNamesOf are the names of the fields that are wanted.
+func fieldNamesOf(wanted func(*whose.Field) bool) []string {
+	var names []string
+	for _, f := range whose.Fields() {
+		if wanted(f) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// words writes a list of words, as many to a line as there is room for.
+func (p helpPrinter) words(words []string) { p.text(2, strings.Join(words, " ")) }
+
+// help writes the help of a topic.
+func (p helpPrinter) topic(name string) error {
+	for _, t := range topics() {
+		if t.name == name {
+			t.write(p)
+			return nil
+		}
+	}
+	return fmt.Errorf("no help for %q", name)
+}
