@@ -53,6 +53,9 @@ type errand struct {
 	// NoFile, where it is not 0, is its limit of open files. Spare, where it is
 	// not 0, is how many of them are left to it.
 	NoFile, Spare int
+	// Loopback sets the loopback device up, MountProc mounts a procfs of its
+	// own pid namespace.
+	Loopback, MountProc bool
 }
 
 // An ask is a question in words.
@@ -64,6 +67,7 @@ type ask struct {
 
 // A told is what a helper says.
 type told struct {
+	// PID is the number that the test knows it by.
 	PID     int
 	Answers []answer
 	Err     string
@@ -104,7 +108,6 @@ func help(text string) int {
 	if err != nil {
 		t.Err = err.Error()
 	}
-	t.PID = os.Getpid()
 	if err := json.NewEncoder(os.Stdout).Encode(t); err != nil {
 		fmt.Fprintln(os.Stderr, "helper:", err)
 		return 1
@@ -116,6 +119,16 @@ func help(text string) int {
 func (e *errand) run() (t told, err error) {
 	if err := e.limit(); err != nil {
 		return t, err
+	}
+	if e.Loopback {
+		if err := exec.Command("ip", "link", "set", "lo", "up").Run(); err != nil {
+			return t, fmt.Errorf("set lo up: %w", err)
+		}
+	}
+	if e.MountProc {
+		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+			return t, fmt.Errorf("mount procfs: %w", err)
+		}
 	}
 	if e.Name != "" {
 		if err := os.WriteFile("/proc/self/comm", []byte(e.Name), 0); err != nil {
@@ -378,6 +391,7 @@ func send(t testing.TB, ns *testenv.NetNS, attr *syscall.SysProcAttr, e errand) 
 	if said.Err != "" {
 		t.Fatalf("helper: %s", said.Err)
 	}
+	said.PID = cmd.Process.Pid
 	return said
 }
 
