@@ -50,10 +50,14 @@ func (p *programs) load() error {
 	wg.Go(func() { p.noWalk = p.loadWalk(walk, k) })
 	err = p.loadFiles(files, k)
 	wg.Wait()
-	if err == nil && errors.Is(p.noWalk, fs.ErrPermission) && !isVerifier(p.noWalk) {
-		err = p.noWalk
+	switch {
+	case err != nil || p.noWalk == nil:
+		return err
+	case errors.Is(p.noWalk, fs.ErrPermission) && !isVerifier(p.noWalk):
+		return p.noWalk
 	}
-	return err
+	p.noWalk = &whose.UnsupportedError{What: "walk of the socket tables", Since: "5.19", Err: p.noWalk}
+	return nil
 }
 
 func (p *programs) loadFiles(spec *ebpf.CollectionSpec, k *kernelTypes) error {

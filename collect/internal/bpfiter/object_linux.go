@@ -156,6 +156,7 @@ func (o *object) load(spec *ebpf.CollectionSpec, k *kernelTypes) error {
 	for name, m := range spec.Maps {
 		m = m.Copy()
 		m.Key, m.Value = nil, nil // types for tools that dump maps
+		setVariables(m, name, spec.Variables)
 		loaded, err := ebpf.NewMap(m)
 		if err != nil {
 			return fmt.Errorf("map %s: %w", name, err)
@@ -170,6 +171,24 @@ func (o *object) load(spec *ebpf.CollectionSpec, k *kernelTypes) error {
 		o.progs[name] = fd
 	}
 	return nil
+}
+
+// setVariables puts the values of variables where the section has them.
+func setVariables(m *ebpf.MapSpec, section string, vars map[string]*ebpf.VariableSpec) {
+	if len(m.Contents) != 1 {
+		return // not a section of variables
+	}
+	data, ok := m.Contents[0].Value.([]byte)
+	if !ok {
+		return
+	}
+	data = bytes.Clone(data) // that of the object is shared
+	for _, v := range vars {
+		if v.SectionName == section && int(v.Offset) <= len(data) {
+			copy(data[v.Offset:], v.Value)
+		}
+	}
+	m.Contents = []ebpf.MapKV{{Key: m.Contents[0].Key, Value: data}}
 }
 
 // loadProgram relocates a program and loads it.

@@ -75,14 +75,25 @@ func OpenPinned(dir string, o Options) (*Source, error) {
 	s := newSource(o)
 	s.files = pinnedIter(filepath.Join(dir, pinName(pinFiles)))
 	s.walk = pinnedIter(filepath.Join(dir, pinName(pinWalk)))
-	for _, it := range []opener{s.files, s.walk} {
-		fd, err := it.open()
-		if err != nil {
-			return nil, explainPinned(dir, err)
-		}
-		unix.Close(fd)
+	if err := tryOpen(s.files); err != nil {
+		return nil, explainPinned(dir, err)
+	}
+	err := tryOpen(s.walk)
+	if errors.Is(err, fs.ErrNotExist) { // pinned on a kernel that cannot do it
+		s.walk, s.noWalk, err = nil, err, nil
+	}
+	if err != nil {
+		return nil, explainPinned(dir, err)
 	}
 	return s, nil
+}
+
+func tryOpen(it opener) error {
+	fd, err := it.open()
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
 }
 
 // explainPinned tells a pin of another version from none.

@@ -34,7 +34,7 @@ func (o Options) threads() int {
 type Source struct {
 	files   opener
 	walk    opener    // nil where the kernel cannot do it
-	noWalk  string    // why not
+	noWalk  error     // why not
 	loaded  *programs // nil where the iterators are pinned
 	threads int
 	inner   bool // the caller is in a pid namespace of its own
@@ -79,9 +79,8 @@ func Load(o Options) (*Source, error) {
 	s.files, s.loaded = p.fileLink, p
 	if p.walkLink >= 0 {
 		s.walk = p.walkLink
-	} else {
-		s.noWalk = (&whose.UnsupportedError{What: "walk of the socket tables", Since: "5.19"}).Error()
 	}
+	s.noWalk = p.noWalk
 	return s, nil
 }
 
@@ -153,7 +152,7 @@ func (s *Source) noteGaps(snap *whose.Snapshot) {
 			Hint: "run in the host's pid namespace"})
 	}
 	if s.walk == nil {
-		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapSockets, Why: "without a descriptor: " + s.noWalk,
+		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapSockets, Why: "without a descriptor: " + s.noWalk.Error(),
 			Hint: "use --source netlink"})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
@@ -29,6 +30,12 @@ func open(t testing.TB, o Options) *Source {
 			t.Errorf("close: %v", err)
 		}
 	})
+	if s.walk == nil {
+		testenv.NeedKernel(t, 5, 19, "the walk of the socket tables")
+		var log *ebpf.VerifierError
+		errors.As(s.noWalk, &log)
+		t.Fatalf("no walk of the socket tables: %v\n%+v", s.noWalk, log)
+	}
 	return s
 }
 
@@ -309,6 +316,34 @@ func TestRead_OwnTables(t *testing.T) {
 	for name, fd := range map[string]int{"listener": l, "UDP socket": u} {
 		if !slices.Contains(s.pass.unmet, inodeOf(t, fd)) {
 			t.Errorf("the walk did not meet the %s", name)
+		}
+	}
+}
+
+// TestRead_Tables shows that every table is walked.
+func TestRead_Tables(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	l, addr := listen(t, ns)
+	c := socket(t, ns, unix.AF_INET, unix.SOCK_STREAM, 0)
+	must(t, unix.Connect(c, addr))
+	u := socket(t, ns, unix.AF_INET, unix.SOCK_DGRAM, 0)
+	must(t, unix.Bind(u, loopback()))
+	want := map[string]int{"listeners": l, "connections": c, "UDP": u}
+	var lite int
+	var err error
+	ns.Do(func() { lite, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDPLITE) })
+	if err == nil { // a protocol that kernels give up
+		t.Cleanup(func() { unix.Close(lite) })
+		must(t, unix.Bind(lite, loopback()))
+		want["UDP-Lite"] = lite
+	}
+	q := inNetNS(ns, whose.Query{})
+	s.pass.reset(q, new(whose.Snapshot))
+	must(t, s.readTables(context.Background(), newQuestion(q)))
+	for table, fd := range want {
+		if !slices.Contains(s.pass.unmet, inodeOf(t, fd)) {
+			t.Errorf("the walk did not meet the socket of the table of %s", table)
 		}
 	}
 }

@@ -298,6 +298,8 @@ enum verdict {
 	TELL_ID,    /* the inode, which others look up */
 	TELL,	    /* the record */
 	TELL_TCP,   /* the record, and there is a struct tcp_sock */
+	LOOK,	    /* a closer look at a whole socket is needed */
+	LOOK_MINOR, /* and at one of which there is no more than the front */
 };
 
 #define MINOR_STATES (1 << TCP_TIME_WAIT | 1 << TCP_FIN_WAIT2 | 1 << TCP_SYN_RECV)
@@ -336,7 +338,7 @@ noinline int view_minor(const struct view *v, struct socket_record *r, u64 addre
 	put_ends(r, &f, c);
 	probe(&net, &c->skc_net.net);
 	probe(&r->netns, &net->ns.inum);
-	if (!asks_netns(r->netns) || !asks_ends(r))
+	if (!asks_netns(r->netns))
 		return PASS;
 	probe(&r->cookie, &c->skc_cookie.counter);
 	probe(&r->device, &c->skc_bound_dev_if);
@@ -395,8 +397,6 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 		return is_same(&f, &sk->__sk_common) ? TELL_ID : MOVED;
 
 	put_ends(r, &f, &sk->__sk_common);
-	if (!asks_ends(r))
-		return PASS;
 	probe(&r->cookie, &sk->__sk_common.skc_cookie.counter);
 	probe(&r->device, &sk->__sk_common.skc_bound_dev_if);
 	probe_bit(&bit, &sk->__sk_common, skc_ipv6only);
@@ -411,7 +411,7 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 /*
  * Most sockets have a file, and most questions are for no more than their
  * inode. Since Linux 6.17 that is in the socket itself: struct socket, which
- * is other memory, is left alone. TELL says that a closer look is needed.
+ * is other memory, is left alone.
  */
 noinline int view_id(const struct view *v, struct id_record *r, u64 address)
 {
@@ -428,15 +428,15 @@ noinline int view_id(const struct view *v, struct id_record *r, u64 address)
 	kind.state = FRONT(&f, u8, skc_state);
 	if (v->t.kind == TABLE_TCP &&
 	    (kind.state == TCP_TIME_WAIT || kind.state == TCP_NEW_SYN_RECV))
-		return v->states & MINOR_STATES ? TELL : PASS;
+		return v->states & MINOR_STATES ? LOOK_MINOR : PASS;
 	if (!field_exists(sk->sk_ino))
-		return TELL;
+		return LOOK;
 	probe_bit(&kernel, sk, sk_kern_sock);
 	probe(&r->inode, (u64 *)&sk->sk_ino);
 	if (kernel || !r->inode)
-		return TELL;
+		return LOOK;
 	if (v->flags & (ASK_FULL | ASK_WANTED))
-		return v->flags & ASK_WANTED && !is_wanted(v->number, r->inode) ? PASS : TELL;
+		return v->flags & ASK_WANTED && !is_wanted(v->number, r->inode) ? PASS : LOOK;
 	if (v->t.kind >= TABLE_UDP && kind.state == TCP_CLOSE)
 		kind.state = STATE_UNCONN;
 	kind.proto = v->t.proto;
@@ -451,19 +451,16 @@ noinline int view_id(const struct view *v, struct id_record *r, u64 address)
 }
 
 /* Writes what a closer look at the socket shows. */
-static noinline int visit_closely(struct walk *w, u64 address)
+static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 {
 	union {
 		struct socket_record socket;
 		struct tcp_record tcp;
 		struct id_record id;
 	} r = {};
-	u8 state = 0;
 	int verdict;
 
-	bpf_probe_read_kernel(&state, sizeof(state),
-			      (void *)&((const struct sock_common *)address)->skc_state);
-	if (w->v.t.kind == TABLE_TCP && (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV))
+	if (minor)
 		verdict = view_minor(&w->v, &r.socket, address);
 	else
 		verdict = view_socket(&w->v, &r.socket, address);
@@ -474,6 +471,8 @@ static noinline int visit_closely(struct walk *w, u64 address)
 		w->written += sizeof(r.id);
 		return bpf_seq_write(w->seq, &r.id, sizeof(r.id)) ? -1 : PASS;
 	}
+	if (!asks_ends(&r.socket))
+		return PASS;
 	w->written += sizeof(r.socket);
 	if (bpf_seq_write(w->seq, &r.socket, sizeof(r.socket)))
 		return -1;
@@ -490,8 +489,8 @@ static always_inline int visit(struct walk *w, u64 address)
 	struct id_record r = {.tag = TAG(RECORD_ID)};
 	int verdict = view_id(&w->v, &r, address);
 
-	if (verdict == TELL)
-		return visit_closely(w, address);
+	if (verdict >= LOOK)
+		return visit_closely(w, address, verdict == LOOK_MINOR);
 	if (verdict != TELL_ID)
 		return verdict;
 	w->written += sizeof(r);
@@ -532,7 +531,7 @@ noinline int read_group(const struct view *v, struct group *g)
 }
 
 /* Sets out on the next chain of the group, or on the next group. */
-static always_inline int next_bucket(struct walk *w)
+static noinline int next_bucket(struct walk *w)
 {
 	u32 word;
 	int over;
@@ -554,7 +553,7 @@ static always_inline int next_bucket(struct walk *w)
 }
 
 /* Begins the bucket anew, for a chain led elsewhere; not for ever. */
-static always_inline int begin_anew(struct walk *w)
+static noinline int begin_anew(struct walk *w)
 {
 	if (++w->restarts > MAX_RESTARTS)
 		return next_bucket(w);

@@ -183,10 +183,11 @@ static noinline long put_device(void *seq, struct net *net, u32 netns, u32 devic
 static noinline u32 inner_pid(struct task_struct *task, u32 level)
 {
 	struct signal_struct *signal = task->signal;
-	struct pid *pid = signal ? signal->pids[PIDTYPE_TGID] : NULL;
+	struct pid *pid = NULL;
 	s32 nr = 0;
 
-	if (pid && level < 64)
+	/* Read as a number: a pointer that the verifier knows takes no variable offset. */
+	if (signal && !probe(&pid, &signal->pids[PIDTYPE_TGID]) && pid && level < 64)
 		bpf_probe_read_kernel(&nr, sizeof(nr),
 				      (void *)pid->numbers + level * TYPE_SIZE(struct upid) +
 					      field_offset(struct upid, nr));
