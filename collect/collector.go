@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,7 +104,7 @@ func (c *Collector) Append(ctx context.Context, dst []whose.Session, opts *Optio
 	}
 	defer c.giveBack(p)
 	at := len(dst)
-	dst = append(dst, make([]whose.Session, len(p.order.places))...)
+	dst = slices.Grow(dst, len(p.order.places))[:at+len(p.order.places)]
 	for i := range p.order.places {
 		p.out.session(p.order.places[i].at, &dst[at+i])
 	}

@@ -1,0 +1,153 @@
+package collect_test
+
+import (
+	"context"
+	"math"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+)
+
+// What a collector that is kept open may take for each session in steady
+// state. What it hands out is given away and so has to be made anew: an owner
+// and the other end's (32 bytes each), and their descriptors (4 bytes each).
+// It is made in blocks, so that of allocations there is about one for a
+// thousand sessions; fewAllocs allows for the host, which changes too.
+const (
+	maxBytesPerSession = 120
+	fewAllocs          = 200
+)
+
+// TestCollector_AllocatesNothingPerSession compares passes over 10,000
+// sessions with passes over 1,000: beside what is handed out they cost the same.
+func TestCollector_AllocatesNothingPerSession(t *testing.T) {
+	small, _ := holding(t, 500)
+	large, _ := holding(t, 5000)
+	for name, opts := range ways(t) {
+		t.Run(name, func(t *testing.T) {
+			few := opts
+			opts.NetNS, few.NetNS = large, small
+			n, allocs, bytes := costOf(t, opts)
+			m, baseAllocs, baseBytes := costOf(t, few)
+			t.Logf("%d sessions: %d allocations and %d KiB a pass; %d sessions: %d and %d",
+				n, allocs, bytes>>10, m, baseAllocs, baseBytes>>10)
+			if n < 10_000 || m > 1100 {
+				t.Fatalf("%d sessions and %d, want 10,000 and 1,000", n, m)
+			}
+			if more := allocs - baseAllocs; more > fewAllocs {
+				t.Errorf("%d more sessions take %d more allocations, want none", n-m, more)
+			}
+			if more := bytes - baseBytes; more > maxBytesPerSession*(n-m) {
+				t.Errorf("%d more sessions take %d more bytes, want at most %d each", n-m, more, maxBytesPerSession)
+			}
+		})
+	}
+}
+
+// costOf returns how many sessions a collector finds, and what a pass allocates
+// in steady state.
+func costOf(t *testing.T, opts collect.Options) (sessions, allocs, bytes int) {
+	c := opened(t)
+	var found []whose.Session
+	pass := func() {
+		var err error
+		if found, err = c.Append(context.Background(), found[:0], &opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pass()
+	allocs, bytes = math.MaxInt, math.MaxInt
+	for range 10 { // buffers may still grow in some of them
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		pass()
+		runtime.ReadMemStats(&after)
+		allocs = min(allocs, int(after.Mallocs-before.Mallocs))
+		bytes = min(bytes, int(after.TotalAlloc-before.TotalAlloc))
+	}
+	return len(found), allocs, bytes
+}
+
+// TestCollector_MemoryStaysFlat makes hundreds of passes and wants no more
+// memory and no more descriptors after them than after the first few.
+func TestCollector_MemoryStaysFlat(t *testing.T) {
+	const warmup, passes, slack = 20, 280, 1 << 20
+	netns, _ := holding(t, 500)
+	for name, opts := range ways(t) {
+		t.Run(name, func(t *testing.T) {
+			c := opened(t)
+			opts.NetNS = netns
+			pass := func() {
+				n := 0
+				for _, err := range c.Sessions(context.Background(), &opts) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					n++
+				}
+				if n < 1000 {
+					t.Fatalf("%d sessions, want 1,000", n)
+				}
+			}
+			for range warmup {
+				pass()
+			}
+			heap, files := heapInUse(), openFiles(t)
+			for range passes {
+				pass()
+			}
+			t.Logf("heap %d KiB, then %d KiB; %d descriptors, then %d", heap>>10, heapInUse()>>10, files, openFiles(t))
+			if now := heapInUse(); now > heap+slack {
+				t.Errorf("after %d more passes %d bytes are in use, %d before", passes, now, heap)
+			}
+			if now := openFiles(t); now > files {
+				t.Errorf("after %d more passes %d descriptors are open, %d before", passes, now, files)
+			}
+		})
+	}
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func openFiles(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// TestCollector_Close gives everything back: descriptors, programs, goroutines.
+func TestCollector_Close(t *testing.T) {
+	all := ways(t)
+	before := openFiles(t)
+	c := collect.Open()
+	for range 3 {
+		for _, opts := range all {
+			gather(t, c, opts)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if after := openFiles(t); after > before {
+		t.Errorf("%d descriptors after Close, %d before", after, before)
+	}
+	if err := c.Close(); err != nil {
+		t.Errorf("Close again: %v", err)
+	}
+	if sessions := gather(t, c, all[collect.Netlink]); len(sessions) == 0 {
+		t.Error("a collector does not open again what it needs")
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
