@@ -1,6 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
@@ -25,7 +30,7 @@ the filter the fields, states, processes that run now and network namespaces.`,
 			root, out := cmd.Root(), cmd.OutOrStdout()
 			switch args[0] {
 			case "bash":
-				return writeError(root.GenBashCompletionV2(out, true))
+				return writeBash(out, root)
 			case "zsh":
 				return writeError(root.GenZshCompletion(out))
 			case "fish":
@@ -35,3 +40,50 @@ the filter the fields, states, processes that run now and network namespaces.`,
 		},
 	}
 }
+
+// writeBash writes the script of bash. Cobra's has bash quote what is compared
+// with the typed word, and bash quotes commas, which nobody does who types a
+// list of fields: they are taken out again.
+func writeBash(out io.Writer, root *cobra.Command) error {
+	var script bytes.Buffer
+	if err := root.GenBashCompletionV2(&script, true); err != nil {
+		return fmt.Errorf("make completion script: %w", err)
+	}
+	match := `[[ $comp == "$cur"* ]] || continue`
+	only := `COMPREPLY[0]=$(printf "%q" "${COMPREPLY[0]%%$tab*}")`
+	commas := strings.NewReplacer(
+		match, "comp=${comp//\\\\,/,}\n        "+match,
+		only, only+"\n        COMPREPLY[0]=${COMPREPLY[0]//\\\\,/,}",
+	)
+	_, err := io.WriteString(out, bashWithoutPackage+commas.Replace(script.String()))
+	return writeError(err)
+}
+
+// bashWithoutPackage does for the script of bash what it takes from the package
+// bash-completion, which is not everywhere: it tells the words up to the cursor
+// and lists folders.
+const bashWithoutPackage = `# Where the package bash-completion is not loaded, this does its part.
+if ! declare -F _get_comp_words_by_ref >/dev/null 2>&1; then
+    _get_comp_words_by_ref()
+    {
+        local line="${COMP_LINE:0:COMP_POINT}"
+        read -ra words <<<"$line"
+        if [[ -z $line || $line == *[[:space:]] ]]; then
+            words+=("")
+        fi
+        cword=$((${#words[@]} - 1))
+        cur="${words[cword]}"
+        prev=""
+        if ((cword > 0)); then
+            prev="${words[cword - 1]}"
+        fi
+    }
+fi
+if ! declare -F _filedir >/dev/null 2>&1; then
+    _filedir()
+    {
+        mapfile -t COMPREPLY < <(compgen "${1:--f}" -- "${COMP_WORDS[COMP_CWORD]}")
+    }
+fi
+
+`

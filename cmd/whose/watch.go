@@ -129,12 +129,26 @@ func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Op
 		return l.failed(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
-	if more := all - room; more > 0 {
-		lines = append(lines, fmt.Sprintf("… %d more", more))
-	}
+	lines = fitFrame(lines, all-min(all, room), height-1)
 	lines = append([]string{l.frameTitle(all, opts.Coverage, width)}, lines...)
 	_, err = l.sh.out.Write(l.paint(lines, height))
 	return writeError(err)
+}
+
+// fitFrame cuts the lines of a table to at most height and says at the end how
+// many more sessions there are: those that are cut, and left that have no line.
+func fitFrame(lines []string, left, height int) []string {
+	if left == 0 && len(lines) <= height {
+		return lines
+	}
+	for len(lines) > max(1, height-1) {
+		last := len(lines) - 1
+		if lines[last] != "" { // what parts listeners from the rest is no session
+			left++
+		}
+		lines = lines[:last]
+	}
+	return append(lines, fmt.Sprintf("… %d more", left))
 }
 
 // frameTitle is the first line of a frame.

@@ -88,7 +88,7 @@ func queuedCell(c *cell, waiting, limit uint32) {
 			c.style = alarm
 		}
 	}
-	c.ascii(" queued")
+	c.ascii(queuedWord)
 }
 
 func (t *table) hostName(addr netip.Addr) string {

@@ -61,9 +61,16 @@ func lastColumns(s string, width int) int {
 	return at
 }
 
+// queuedWord ends the cell of a listener at which connections wait; the numbers
+// before it say enough.
+const queuedWord = " queued"
+
 // shortenEndpoint shortens the address and never the port.
 func shortenEndpoint(dst, text []byte, width int) ([]byte, int) {
 	colon := bytes.LastIndexByte(text, ':')
+	if short, ok := bytes.CutSuffix(text, []byte(queuedWord)); ok && colon < 0 && len(short) <= width {
+		return append(dst, short...), len(short)
+	}
 	if colon < 0 {
 		return shortenMiddle(dst, text, width)
 	}
