@@ -1,0 +1,37 @@
+package collect
+
+import (
+	"context"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A Work counts what a collection did.
+type Work struct {
+	// Sockets by state, as the source gave them.
+	Sockets map[whose.State]int
+	// Links and Processes that the walk over descriptors read, and whether it
+	// ended early.
+	Links, Processes int
+	Early            bool
+	// Sessions of the answer.
+	Sessions int
+	Coverage whose.Coverage
+}
+
+// WorkOf makes a collection and says what it did.
+func (c *Collector) WorkOf(ctx context.Context, opts *Options) (Work, error) {
+	p, err := c.collect(ctx, opts)
+	if err != nil {
+		return Work{}, err
+	}
+	defer c.giveBack(p)
+	w := Work{
+		Sockets: make(map[whose.State]int), Links: p.walk.Links, Processes: p.walk.Processes,
+		Early: p.walk.Early, Sessions: len(p.order.places), Coverage: p.coverage,
+	}
+	for i := range p.snap.Sockets {
+		w.Sockets[p.snap.Sockets[i].State]++
+	}
+	return w, nil
+}
