@@ -53,6 +53,10 @@ func TestLayout(t *testing.T) {
 	var more moreRecord
 	checkStruct(t, walk, "more_record", unsafe.Sizeof(more), map[string]uintptr{
 		"tag": unsafe.Offsetof(more.tag), "element": unsafe.Offsetof(more.element), "done": unsafe.Offsetof(more.done)})
+	var hold holdRecord
+	checkStruct(t, walk, "hold_record", unsafe.Sizeof(hold), map[string]uintptr{
+		"tag": unsafe.Offsetof(hold.tag), "pid": unsafe.Offsetof(hold.pid), "key": unsafe.Offsetof(hold.key),
+		"start": unsafe.Offsetof(hold.start), "comm": unsafe.Offsetof(hold.comm), "fd": unsafe.Offsetof(hold.fd)})
 	var n narrow
 	checkStruct(t, walk, "narrow", unsafe.Sizeof(n), map[string]uintptr{
 		"n_netns": unsafe.Offsetof(n.nNetNS), "n_ends": unsafe.Offsetof(n.nEnds),

@@ -2,6 +2,8 @@ package bpfiter
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,8 +18,10 @@ import (
 
 // programs are what this process loaded into the kernel.
 type programs struct {
-	files, walk        *object
-	fileLink, walkLink linkedIter
+	files, walk, scan            *object
+	fileLink, walkLink, scanLink linkedIter
+	// secret goes into the keys of files.
+	secret [3]uint64
 	// noWalk says why there is no walk, on a kernel that cannot do it.
 	noWalk error
 	// narrowed is what the programs were told last.
@@ -26,7 +30,7 @@ type programs struct {
 
 // load loads and attaches the programs. It takes CAP_BPF and CAP_PERFMON.
 func load() (*programs, error) {
-	p := &programs{fileLink: -1, walkLink: -1}
+	p := &programs{fileLink: -1, walkLink: -1, scanLink: -1}
 	if err := p.load(); err != nil {
 		return nil, errors.Join(explain(err), p.close())
 	}
@@ -34,6 +38,9 @@ func load() (*programs, error) {
 }
 
 func (p *programs) load() error {
+	if err := binary.Read(rand.Reader, binary.NativeEndian, &p.secret); err != nil {
+		return fmt.Errorf("make secret: %w", err)
+	}
 	files, err := loadTaskFile()
 	if err != nil {
 		return fmt.Errorf("read task_file object: %w", err)
@@ -96,6 +103,9 @@ func (p *programs) loadWalk(spec *ebpf.CollectionSpec, k *kernelTypes) error {
 			return fmt.Errorf("set %s: %w", v.name, err)
 		}
 	}
+	if err := spec.Variables[hashWalkVarSecret].Set(p.secret); err != nil {
+		return fmt.Errorf("set %s: %w", hashWalkVarSecret, err)
+	}
 	var err error
 	p.walk, err = loadObject(spec, k)
 	if err != nil {
@@ -111,6 +121,30 @@ func (p *programs) loadWalk(spec *ebpf.CollectionSpec, k *kernelTypes) error {
 	}
 	p.walkLink = linkedIter(link)
 	return nil
+}
+
+// loadScan loads fd_scan, which the first question that needs it asks for.
+func (p *programs) loadScan() (linkedIter, error) {
+	spec, err := loadFdScan()
+	if err != nil {
+		return -1, fmt.Errorf("read fd_scan object: %w", err)
+	}
+	if err := spec.Variables[fdScanVarSecret].Set(p.secret); err != nil {
+		return -1, fmt.Errorf("set %s: %w", fdScanVarSecret, err)
+	}
+	k, err := readKernelTypes(spec)
+	if err != nil {
+		return -1, err
+	}
+	p.scan, err = loadObject(spec, k)
+	if err != nil {
+		return -1, fmt.Errorf("load fd_scan iterator: %w", err)
+	}
+	link, err := linkIter(p.scan.progs[fdScanProgFdScan], nil)
+	if err == nil {
+		p.scanLink = linkedIter(link)
+	}
+	return p.scanLink, err
 }
 
 // runOnce runs an iterator that writes nothing.
@@ -156,12 +190,12 @@ const narrowMap = ".data.narrow"
 // close gives back all that is loaded.
 func (p *programs) close() error {
 	var errs []error
-	for _, link := range []linkedIter{p.fileLink, p.walkLink} {
+	for _, link := range []linkedIter{p.fileLink, p.walkLink, p.scanLink} {
 		if link >= 0 {
 			errs = append(errs, unix.Close(int(link)))
 		}
 	}
-	for _, o := range []*object{p.files, p.walk} {
+	for _, o := range []*object{p.files, p.walk, p.scan} {
 		if o != nil {
 			errs = append(errs, o.close())
 		}

@@ -32,6 +32,7 @@ type pass struct {
 	loose []whose.Socket
 	// more are the elements of the walk that have not been read to their end.
 	more      []resumption
+	few       fewSet
 	processes int
 }
 
@@ -48,6 +49,7 @@ func (p *pass) reset(q *whose.Query, snap *whose.Snapshot) {
 	p.doubtful, p.unmet = p.doubtful[:0], p.unmet[:0]
 	p.loose, p.more = p.loose[:0], p.more[:0]
 	p.processes, p.confirmed = 0, false
+	p.few.reset()
 }
 
 // wantsNetNS reports whether sockets of the namespace are wanted.
@@ -145,8 +147,10 @@ func (p *pass) appendHolding(r *socketRecord) {
 	p.snap.Holdings = append(p.snap.Holdings, h)
 }
 
+// tick is a clock tick in nanoseconds.
+const tick = 10_000_000
+
 func (p *pass) appendTask(r *socketRecord) {
-	const tick = 10_000_000 // nanoseconds in a clock tick
 	p.snap.Tasks = append(p.snap.Tasks, whose.Task{PID: r.pid, Start: r.start / tick, Comm: r.comm})
 }
 

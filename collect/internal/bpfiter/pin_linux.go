@@ -58,13 +58,18 @@ func Pin(dir string, o PinOptions) error {
 	if err != nil {
 		return err
 	}
+	if p.walkLink >= 0 {
+		if _, err := p.loadScan(); err != nil {
+			return errors.Join(explain(err), p.close())
+		}
+	}
 	err = p.pin(dir, &o)
 	return errors.Join(err, p.close(), removePins(dir, func(v int) bool { return v != recordVersion }))
 }
 
 // pin pins the links under their names.
 func (p *programs) pin(dir string, o *PinOptions) error {
-	for program, link := range map[string]linkedIter{pinFiles: p.fileLink, pinWalk: p.walkLink} {
+	for program, link := range map[string]linkedIter{pinFiles: p.fileLink, pinWalk: p.walkLink, pinScan: p.scanLink} {
 		if link < 0 {
 			continue
 		}

@@ -354,7 +354,7 @@ func TestLoad_Unprivileged(t *testing.T) {
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, nobody, nobody, nobody); errno != 0 {
 			return errno
 		}
-		p := &programs{fileLink: -1, walkLink: -1}
+		p := &programs{fileLink: -1, walkLink: -1, scanLink: -1}
 		spec, err := loadTaskFile()
 		if err != nil {
 			return err

@@ -19,12 +19,13 @@ import (
 const (
 	pinFiles = "task_file"
 	pinWalk  = "hash_walk"
+	pinScan  = "fd_scan"
 )
 
 func pinName(program string) string { return program + "_v" + strconv.Itoa(recordVersion) }
 
 // pinPrograms are the programs that are pinned together.
-func pinPrograms() []string { return []string{pinFiles, pinWalk} }
+func pinPrograms() []string { return []string{pinFiles, pinWalk, pinScan} }
 
 // A pinnedIter is an iterator that is a file in bpffs.
 type pinnedIter string
@@ -84,6 +85,10 @@ func OpenPinned(dir string, o Options) (*Source, error) {
 	}
 	if err != nil {
 		return nil, explainPinned(dir, err)
+	}
+	scan := pinnedIter(filepath.Join(dir, pinName(pinScan)))
+	if s.walk != nil && tryOpen(scan) == nil { // without it, it takes longer
+		s.scan = scan
 	}
 	return s, nil
 }

@@ -56,7 +56,7 @@ func (q question) resumed(r resumption) question {
 	if skip := r.done / step; skip > back {
 		n |= (skip - back) << 15
 	}
-	q.flags |= askResume
+	q.flags = q.flags&^askWanted | askResume // there is no room for both
 	q.part, q.parts, q.number = uint8(n&0x3f), uint8(n>>6&0x3f), uint32(n>>12)&0xffffff
 	return q
 }

@@ -25,6 +25,7 @@ const (
 	recordDevice recordKind = 5
 	recordNetNS  recordKind = 6
 	recordMore   recordKind = 7
+	recordHold   recordKind = 8
 )
 
 // Flags of a socketRecord, enum record_flag.
@@ -93,6 +94,15 @@ type moreRecord struct {
 	done         uint64
 }
 
+type holdRecord struct {
+	_          structs.HostLayout
+	tag, pid   uint32
+	key, start uint64
+	comm       [16]byte
+	fd         int32
+	_          uint32
+}
+
 // sizeOf returns the size of a record by its kind, 0 for a kind that this
 // version does not know.
 func sizeOf(k recordKind) int {
@@ -111,6 +121,8 @@ func sizeOf(k recordKind) int {
 		return int(unsafe.Sizeof(netnsRecord{}))
 	case recordMore:
 		return int(unsafe.Sizeof(moreRecord{}))
+	case recordHold:
+		return int(unsafe.Sizeof(holdRecord{}))
 	}
 	return 0
 }

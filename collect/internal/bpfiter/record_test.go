@@ -47,7 +47,7 @@ func TestNextRecord_Refuses(t *testing.T) {
 // FuzzTake gives arbitrary bytes to everything that takes records: none may
 // crash, and what is taken cannot be more than the bytes have room for.
 func FuzzTake(f *testing.F) {
-	for kind := recordSocket; kind <= recordMore; kind++ {
+	for kind := recordSocket; kind <= recordHold; kind++ {
 		rec := make([]byte, sizeOf(kind))
 		copy(rec, tagOf(recordVersion, kind))
 		f.Add(rec)
@@ -59,6 +59,7 @@ func FuzzTake(f *testing.F) {
 		b = aligned(b)
 		for _, take := range []func(*pass, []byte) error{
 			(*pass).takeFiles, (*pass).takeWalk, (*pass).takeWanted, (*pass).takeFilesAgain,
+			(*pass).takeFew, (*pass).takeHolds, (*pass).takeAlive,
 		} {
 			var p pass
 			var snap whose.Snapshot
@@ -67,6 +68,7 @@ func FuzzTake(f *testing.F) {
 			if err == nil {
 				p.settleUnmet()
 				p.settleDoubtful()
+				p.settleFew()
 				p.settleLoose()
 				p.settleNetNS()
 			}

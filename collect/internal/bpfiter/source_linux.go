@@ -32,15 +32,18 @@ func (o Options) threads() int {
 // links and buffers between reads, so that a read allocates nothing for a
 // session. It is not safe for concurrent use; whoever opened it closes it.
 type Source struct {
-	files   opener
-	walk    opener    // nil where the kernel cannot do it
-	noWalk  error     // why not
-	loaded  *programs // nil where the iterators are pinned
-	threads int
-	inner   bool // the caller is in a pid namespace of its own
-	bufs    [][]uint64
-	wanted  wantedSet
-	pass    pass
+	files     opener
+	walk      opener // nil where the kernel cannot do it
+	noWalk    error  // why not
+	scan      opener // nil where there is none, or none yet
+	crowded   func() bool
+	scanTried bool      // and there is none
+	loaded    *programs // nil where the iterators are pinned
+	threads   int
+	inner     bool // the caller is in a pid namespace of its own
+	bufs      [][]uint64
+	wanted    wantedSet
+	pass      pass
 }
 
 var _ whose.Source = (*Source)(nil)
@@ -85,7 +88,7 @@ func Load(o Options) (*Source, error) {
 }
 
 func newSource(o Options) *Source {
-	return &Source{threads: o.threads(), inner: inInnerPIDNamespace()}
+	return &Source{threads: o.threads(), crowded: isCrowded, inner: inInnerPIDNamespace()}
 }
 
 // inInnerPIDNamespace reports whether there are processes that no iterator
@@ -136,7 +139,11 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 // readAll reads what every process holds, and what none does.
 func (s *Source) readAll(ctx context.Context, q *whose.Query) error {
 	ask := newQuestion(q)
-	if err := s.readTables(ctx, ask); err != nil {
+	if s.asksFew(q) {
+		if done, err := s.readFew(ctx, ask); done || err != nil {
+			return err
+		}
+	} else if err := s.walkParts(ctx, ask, s.pass.takeWalk); err != nil {
 		return err
 	}
 	if err := s.readFiles(ctx, ask); err != nil {
@@ -164,17 +171,17 @@ type run struct {
 	take func([]byte) error
 }
 
-// readTables walks the socket tables. It comes before the descriptors: then
+// walkParts walks the socket tables. It comes before the descriptors: then
 // what has a file and is not met with a descriptor was closed or passed on in
 // between, or nobody holds it, while what is new since does not matter.
-func (s *Source) readTables(ctx context.Context, ask question) error {
+func (s *Source) walkParts(ctx context.Context, ask question, take func([]byte) error) error {
 	if s.walk == nil {
 		return nil
 	}
-	if err := s.readRuns(ctx, s.parts(run{s.walk, ask, s.pass.takeWalk})); err != nil {
+	if err := s.readRuns(ctx, s.parts(run{s.walk, ask, take})); err != nil {
 		return err
 	}
-	return s.resume(ctx, ask, s.pass.takeWalk)
+	return s.resume(ctx, ask, take)
 }
 
 // readFiles reads the descriptors of all processes.
@@ -196,16 +203,31 @@ func (s *Source) readUnmet(ctx context.Context, ask question) error {
 	s.wanted.set(s.pass.unmet)
 	full := ask
 	full.flags |= askFull
-	if err := s.readRuns(ctx, s.parts(run{s.walk, s.wanted.ask(full), s.pass.takeWanted})); err != nil {
-		return err
-	}
-	if err := s.resume(ctx, full, s.pass.takeWanted); err != nil {
+	before := len(s.pass.snap.Sockets)
+	if err := s.walkParts(ctx, s.wanted.ask(full), s.pass.takeWanted); err != nil {
 		return err
 	}
 	if !s.pass.confirmed {
 		return nil
 	}
-	return s.readRuns(ctx, s.parts(run{s.files, s.wanted.ask(ask), s.pass.takeFilesAgain}))
+	if s.scanner() == nil || len(s.pass.few.keys) > maxFew {
+		return s.readRuns(ctx, s.parts(run{s.files, s.wanted.ask(ask), s.pass.takeFilesAgain}))
+	}
+	return s.scanUnmet(ctx, full, before)
+}
+
+// scanUnmet looks for the holders of the sockets from before on by a scan.
+func (s *Source) scanUnmet(ctx context.Context, full question, before int) error {
+	s.pass.few.again = true
+	if err := s.scanTables(ctx); err != nil || len(s.pass.few.holds) == 0 {
+		return err
+	}
+	if err := s.walkAlive(ctx, full); err != nil {
+		return err
+	}
+	s.pass.dropDead(before)
+	s.pass.settleHolds()
+	return nil
 }
 
 // maxResumptions bounds how often the walk goes on: a table of a million

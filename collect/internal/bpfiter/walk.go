@@ -34,16 +34,24 @@ func (p *pass) takeWalk(b []byte) error {
 			if fresh {
 				p.appendTCP(p.loose, as[tcpRecord](rec))
 			}
-		case recordDevice:
-			p.nameDevice(as[deviceRecord](rec))
-		case recordNetNS:
-			p.noteNetNS(as[netnsRecord](rec))
-		case recordMore:
-			r := as[moreRecord](rec)
-			p.more = append(p.more, resumption{r.element, r.done})
+		default:
+			p.takeRest(kind, rec)
 		}
 	}
 	return nil
+}
+
+// takeRest takes the records that are not of a socket.
+func (p *pass) takeRest(kind recordKind, rec []byte) {
+	switch kind {
+	case recordDevice:
+		p.nameDevice(as[deviceRecord](rec))
+	case recordNetNS:
+		p.noteNetNS(as[netnsRecord](rec))
+	case recordMore:
+		r := as[moreRecord](rec)
+		p.more = append(p.more, resumption{r.element, r.done})
+	}
 }
 
 func (p *pass) noteNetNS(r *netnsRecord) {
@@ -75,6 +83,7 @@ func (p *pass) takeWanted(b []byte) error {
 			fresh = r.flags&flagFile != 0 && p.wanted.has(r.inode) && p.held.add(r.inode)
 			if fresh {
 				p.appendSocket(r)
+				p.few.look(r)
 				p.confirmed = true
 			}
 		case recordTCP:
@@ -82,8 +91,7 @@ func (p *pass) takeWanted(b []byte) error {
 				p.appendTCP(p.snap.Sockets, as[tcpRecord](rec))
 			}
 		case recordMore:
-			r := as[moreRecord](rec)
-			p.more = append(p.more, resumption{r.element, r.done})
+			p.takeRest(kind, rec)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package bpfiter
 
 import (
 	"fmt"
+	"structs"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,12 +20,19 @@ const wantedUnit = 16 << 20
 // The zero value has no memory yet.
 type wantedSet struct {
 	room []byte // address space reserved to find an aligned place in
-	bits *[1 << wantedBits / 64]uint64
+	*wantedPlace
 }
 
-// open reserves address space, of which one page is ever used.
+// A wantedPlace is struct wanted.
+type wantedPlace struct {
+	_        structs.HostLayout
+	bits     [1 << wantedBits / 64]uint64
+	task, fd uint32
+}
+
+// open reserves address space, of which two pages are ever used.
 func (w *wantedSet) open() error {
-	if w.bits != nil {
+	if w.wantedPlace != nil {
 		return nil
 	}
 	room, err := unix.Mmap(-1, 0, 2*wantedUnit, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
@@ -32,12 +40,12 @@ func (w *wantedSet) open() error {
 		return fmt.Errorf("reserve address space: %w", err)
 	}
 	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(room))) % wantedUnit
-	page := room[skip : skip+unsafe.Sizeof(*w.bits)]
+	page := room[skip : skip+unsafe.Sizeof(wantedPlace{})]
 	if err := unix.Mprotect(page, unix.PROT_READ|unix.PROT_WRITE); err != nil {
 		unix.Munmap(room)
 		return fmt.Errorf("reserve address space: %w", err)
 	}
-	w.room, w.bits = room, (*[1 << wantedBits / 64]uint64)(unsafe.Pointer(unsafe.SliceData(page)))
+	w.room, w.wantedPlace = room, (*wantedPlace)(unsafe.Pointer(unsafe.SliceData(page)))
 	return nil
 }
 
@@ -45,15 +53,31 @@ func (w *wantedSet) open() error {
 func (w *wantedSet) set(inodes []uint64) {
 	clear(w.bits[:])
 	for _, ino := range inodes {
-		ino &= 1<<wantedBits - 1
-		w.bits[ino/64] |= 1 << (ino % 64)
+		w.add(ino)
 	}
 }
+
+// setKeys makes the set that of the files with these keys: two bits for each.
+func (w *wantedSet) setKeys(keys []uint64) {
+	clear(w.bits[:])
+	for _, key := range keys {
+		w.add(key)
+		w.add(key >> 32)
+	}
+}
+
+func (w *wantedSet) add(n uint64) {
+	n &= 1<<wantedBits - 1
+	w.bits[n/64] |= 1 << (n % 64)
+}
+
+// goOn tells fd_scan where to go on.
+func (w *wantedSet) goOn(r resumption) { w.task, w.fd = r.element, uint32(r.done) }
 
 // ask returns the question for the sockets of the set alone.
 func (w *wantedSet) ask(q question) question {
 	q.flags |= askWanted
-	q.number = uint32(uintptr(unsafe.Pointer(w.bits)) / wantedUnit)
+	q.number = uint32(uintptr(unsafe.Pointer(w.wantedPlace)) / wantedUnit)
 	return q
 }
 

@@ -15,6 +15,7 @@
  * tells by its nulls value, and the bucket is begun anew.
  */
 #include "question.h"
+#include "key.h"
 
 /* The kernel gives GPL-only helpers to a known few names of licences only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -38,9 +39,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define NETNS_BASE   (UDPLITE_BASE + UDPLITE_ELEMENTS)
 #define ELEMENTS     (NETNS_BASE + NETNS_ELEMENTS)
 
-/* The kernel's buffer is eight pages; an element must fit it. */
-#define OUTPUT_LIMIT (28 << 10)
-#define MAX_STEPS    (1 << 22)
 #define MAX_RESTARTS 4
 
 /* A part of a table, copied at once. */
@@ -397,6 +395,8 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 		return is_same(&f, &sk->__sk_common) ? TELL_ID : MOVED;
 
 	put_ends(r, &f, &sk->__sk_common);
+	if (file)
+		r->start = file_key((u64)file);
 	probe(&r->cookie, &sk->__sk_common.skc_cookie.counter);
 	probe(&r->device, &sk->__sk_common.skc_bound_dev_if);
 	probe_bit(&bit, &sk->__sk_common, skc_ipv6only);

@@ -345,6 +345,7 @@ struct pid {
 } kernel_type;
 
 struct fdtable {
+	u32 max_fds;
 	unsigned long *open_fds;
 	struct file **fd;
 } kernel_type;
@@ -388,6 +389,11 @@ struct bpf_iter__task_file {
 	u32 fd;
 	u32 pad;
 	struct file *file;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__bpf_map_elem {

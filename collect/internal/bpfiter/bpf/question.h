@@ -73,13 +73,16 @@ static always_inline void read_question(struct question *q)
 }
 
 /*
- * The sockets that a reader looks for once more: a bit for each inode, by its
- * lower bits. Those of others with the same bits come along.
+ * The sockets that a reader looks for: a bit for each inode, or two for the key
+ * of each file, by their lower bits. Those of others with the same bits come
+ * along.
  */
 #define WANTED_BITS 15
 
 struct wanted {
 	u64 bits[(1 << WANTED_BITS) / 64];
+	u32 task; /* fd_scan goes on with this thread, */
+	u32 fd;	  /* from this descriptor on */
 };
 
 static always_inline bool is_wanted(u32 number, u64 inode)

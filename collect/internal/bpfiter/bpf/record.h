@@ -11,6 +11,11 @@
 #define RECORD_VERSION 1
 #define TAG(kind)      ((u32)RECORD_MAGIC << 16 | RECORD_VERSION << 8 | (kind))
 
+/* The kernel's buffer is eight pages, and what is written at once must fit it. */
+#define OUTPUT_LIMIT (28 << 10)
+/* More rounds than a loop has. */
+#define MAX_STEPS (1 << 22)
+
 enum record_kind {
 	RECORD_SOCKET = 1, /* struct socket_record */
 	RECORD_TCP = 2,	   /* struct tcp_record */
@@ -19,6 +24,7 @@ enum record_kind {
 	RECORD_DEVICE = 5, /* struct device_record */
 	RECORD_NETNS = 6,  /* struct netns_record */
 	RECORD_MORE = 7,   /* struct more_record */
+	RECORD_HOLD = 8,   /* struct hold_record */
 };
 
 enum record_flag {
@@ -60,7 +66,7 @@ struct socket_record {
 	u32 pid; /* 0: not from a descriptor */
 	s32 fd;
 	u32 pad;
-	u64 start;     /* of the group leader, nanoseconds since boot */
+	u64 start;     /* of the group leader, nanoseconds since boot; from hash_walk, key of the file */
 	char comm[16]; /* of the group leader */
 	u64 cgroup;    /* id of the socket's cgroup v2, 0: not read */
 };
@@ -113,6 +119,17 @@ struct more_record {
 	u64 done; /* sockets of the element that were passed */
 };
 
+/* A descriptor that leads to a wanted file, as fd_scan finds it. */
+struct hold_record {
+	u32 tag;
+	u32 pid;
+	u64 key;       /* of the file */
+	u64 start;     /* as in socket_record */
+	char comm[16]; /* the same */
+	s32 fd;
+	u32 pad;
+};
+
 /* Keeps all records in what the object tells of its types; a test compares them. */
 union any_record {
 	struct socket_record socket;
@@ -122,6 +139,7 @@ union any_record {
 	struct device_record device;
 	struct netns_record netns;
 	struct more_record more;
+	struct hold_record hold;
 };
 
 const union any_record *any_record __attribute__((unused));

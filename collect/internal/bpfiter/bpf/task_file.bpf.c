@@ -9,6 +9,7 @@
  * their own, a leader that has exited) the reader makes unique.
  */
 #include "question.h"
+#include "task.h"
 
 /* The kernel gives GPL-only helpers to a known few names of licences only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -177,33 +178,6 @@ static noinline long put_device(void *seq, struct net *net, u32 netns, u32 devic
 			return 0;
 	}
 	return 0;
-}
-
-/* The process id in the pid namespace of that level, 0 where it has none. */
-static noinline u32 inner_pid(struct task_struct *task, u32 level)
-{
-	struct signal_struct *signal = task->signal;
-	struct pid *pid = NULL;
-	s32 nr = 0;
-
-	/* Read as a number: a pointer that the verifier knows takes no variable offset. */
-	if (signal && !probe(&pid, &signal->pids[PIDTYPE_TGID]) && pid && level < 64)
-		bpf_probe_read_kernel(&nr, sizeof(nr),
-				      (void *)pid->numbers + level * TYPE_SIZE(struct upid) +
-					      field_offset(struct upid, nr));
-	return nr;
-}
-
-/*
- * The process id as the reader's pid namespace has it. The iterator shows
- * tasks of the reader's namespace only, so the level is enough to find it.
- */
-static always_inline u32 pid_of(struct task_struct *task)
-{
-	struct pid *mine = bpf_get_current_task_btf()->thread_pid;
-	u32 level = mine ? mine->level : 0;
-
-	return hide(level ? inner_pid(task, level) : (u32)task->tgid);
 }
 
 /*
