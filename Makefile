@@ -43,6 +43,7 @@ cross: ## what builds elsewhere: the model, filter and render are tested there b
 unit: ## all tests, and each benchmark once
 	$(GO) test -p 1 -timeout 20m -bench . -benchtime 1x ./...
 	$(GO) test -p 1 -timeout 10m -race ./filter ./internal/render ./collect ./proc
+	cd bench && $(GO) test ./...
 
 fuzz: ## each fuzz target for a short while
 	@./scripts/fuzz $(FUZZTIME)
@@ -58,4 +59,5 @@ bench: build ## time whose beside other tools; long, and best on a quiet machine
 	cd bench && $(GO) run ./compare -whose ../whose
 
 matrix: ## run the conformance suite under other kernels in QEMU
-	$(GO) run ./internal/matrix
+	$(GO) run ./internal/matrix -accel tcg -timeout 40m -record docs/kernel-support.md \
+		./proc ./collect ./collect/internal/bpfiter ./collect/internal/sockdiag ./collect/internal/procnet ./internal/testenv
