@@ -57,11 +57,12 @@ func (wk *worker) probe(dir int, pid, tid uint32) (int32, unix.Errno) {
 }
 
 // tolerance is how many free numbers are tried up to the descriptor fd before
-// the table is listed. A free number costs two thirds of a listed one; where
-// the size of the table is not known, some are tried at the end of each.
+// the table is listed. A free number costs somewhat more than a listed one, so
+// an eighth of the table may be free; where its size is not known, a sixteenth
+// of what was tried.
 func tolerance(open int64, fd int32) int32 {
 	if open > 0 {
-		return 8 + fd>>2
+		return int32(min(open>>3, 1<<20))
 	}
 	return fd >> 4
 }
