@@ -69,7 +69,7 @@ func TestMatch(t *testing.T) {
 		"peer curl": true, "peer_pid 1": false, "peer_pid 900": true, "process curl": false,
 		"user www-data": true, "user 33": true, "user 34": false, "uid 33": true, "netns web": true, "netns 42": true, "netns self": true,
 		"netns '42'": false, "netns != self": false, "netns w?b": true, "netns_name ~ e": true,
-		"direction in": true, "direction out": false, "reason orphan": false, "not reason hidden": true, "v6only": true, "v6only no": false,
+		"direction in": true, "direction out": false, "reason orphan": false, "not reason hidden": true, "v6only": false, "v6only no": false, "not v6only": true,
 		"recv_queue > 1k": true, "recv_queue 2KiB": true, "send_queue > 10": false, "dev eth0": true, "scope eth?": true, "mark 0x7": true,
 		"inode 4711": true, "cookie 99": true, "rtt > 50ms": true, "rtt <= 60ms": true, "retrans > 1": true,
 		"bytes_sent >= 1MiB": true, "bytes_received < 1": false, "cong cubic": true, "cwnd 10": true, "state ~ ^est": true,
@@ -131,7 +131,7 @@ func TestMatch_Allocs(t *testing.T) {
 	s := oneSession()
 	text := `tcp and ipv6 and state established,listen and local in 10.0.0.0/8 and remote 10.0.0.0/8:50000 and
 		:443 and 10.0.0.0/8 and lport in (80, 443, 8000-8099, 9000) and pid 812 and systemd-resolved and process ~ "^sys.*lve$" and
-		sys* and netns self and netns web and user www-data and uid 33 and direction in and not reason hidden and v6only and
+		sys* and netns self and netns web and user www-data and uid 33 and direction in and not reason hidden and not v6only and
 		inode 4711 and recv_queue > 1k and rtt > 50ms and bytes_sent >= 1M and exe /lib/x and start_time > 1h and fd 3 and
 		peer curl and cong cubic and unit *.service and cmdline ~ "stub" and owner_user resolve and dev eth0 and state ~ est`
 	if raceEnabled {
