@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * Looking at one socket that a chain leads to. Nothing of it is proven to the
+ * verifier, and it may be another one by now: all is read with
+ * bpf_probe_read_kernel, and counts only if the front is the same afterwards.
+ */
+#pragma once
+
+#include "key.h"
+#include "tables.h"
+
+/* What the functions that look at a socket have to know. */
+struct view {
+	struct table t;
+	u32 bucket; /* the one that is walked */
+	u32 states, protos, flags, number; /* of the question */
+};
+
+static always_inline void map_v4(u8 *dst, u32 addr)
+{
+	u32 *words = (u32 *)dst;
+
+	words[0] = 0;
+	words[1] = 0;
+	words[2] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0xffff0000 : 0x0000ffff;
+	words[3] = addr;
+}
+
+
+#define probe_bit(value, object, field)                                                            \
+	({                                                                                         \
+		u64 word = 0;                                                                      \
+		bpf_probe_read_kernel(&word, __builtin_preserve_field_info((object)->field, 1),    \
+				      (const void *)(object) +                                     \
+					      __builtin_preserve_field_info((object)->field, 0));  \
+		word <<= __builtin_preserve_field_info((object)->field, 4);                        \
+		*(value) = word >> __builtin_preserve_field_info((object)->field, 5);              \
+	})
+
+/*
+ * The beginning of every kind of socket, copied at once: addresses, hash,
+ * ports, family, state. It tells a socket from another in the same memory.
+ */
+struct front {
+	u64 words[3];
+};
+
+#define FRONT(f, type, field)                                                                      \
+	(*(type *)((u8 *)(f)->words + field_offset(struct sock_common, field)))
+
+static always_inline bool is_same(const struct front *f, const struct sock_common *c)
+{
+	struct front now;
+
+	if (bpf_probe_read_kernel(&now, 16, c))
+		return false;
+	return now.words[0] == f->words[0] && now.words[1] == f->words[1];
+}
+
+static always_inline bool is_udp(u8 proto)
+{
+	return proto == PROTO_UDP || proto == PROTO_UDPLITE;
+}
+
+static always_inline void put_ends(struct socket_record *r, const struct front *f,
+				   const struct sock_common *c)
+{
+	r->lport = FRONT(f, u16, skc_num);
+	r->rport = __builtin_bswap16(FRONT(f, u16, skc_dport));
+	if (r->family == FAMILY_V4) {
+		map_v4(r->local, FRONT(f, u32, skc_rcv_saddr));
+		map_v4(r->remote, FRONT(f, u32, skc_daddr));
+		return;
+	}
+	bpf_probe_read_kernel(r->local, 16, &c->skc_v6_rcv_saddr);
+	bpf_probe_read_kernel(r->remote, 16, &c->skc_v6_daddr);
+}
+
+/* As inet_diag counts them. */
+static always_inline void put_queues(struct socket_record *r, const struct sock *sk)
+{
+	const struct tcp_sock *tcp = (const void *)sk;
+	const struct sock *listener = sk;
+	u32 a = 0, b = 0;
+	s32 deficit = 0;
+
+	if (r->state == TCP_LISTEN) {
+		if (r->proto == PROTO_MPTCP)
+			probe(&listener, &((const struct mptcp_sock *)sk)->first);
+		probe(&r->recvq, &listener->sk_ack_backlog);
+		probe(&r->sendq, &listener->sk_max_ack_backlog);
+	} else if (r->proto == PROTO_TCP) {
+		probe(&a, &tcp->rcv_nxt);
+		probe(&b, &tcp->copied_seq);
+		r->recvq = (s32)(a - b) > 0 ? a - b : 0;
+		probe(&a, &tcp->write_seq);
+		probe(&b, &tcp->snd_una);
+		r->sendq = a - b;
+	} else {
+		if (r->proto != PROTO_MPTCP)
+			probe(&deficit, &((const struct udp_sock *)sk)->forward_deficit);
+		probe(&a, &sk->sk_backlog.rmem_alloc.counter);
+		probe(&b, &sk->sk_wmem_alloc.refs.counter);
+		r->recvq = a - deficit;
+		r->sendq = b - 1;
+	}
+}
+
+static always_inline u64 cgroup_of(const struct sock *sk)
+{
+	struct cgroup *cgroup = NULL;
+	struct kernfs_node *node = NULL;
+	u64 id = 0;
+
+	/* Where there is a class id beside it, the pointer is a plain one. */
+	if (!field_exists(sk->sk_cgrp_data.classid) || !field_exists(sk->sk_cgrp_data.cgroup))
+		return 0;
+	if (!probe(&cgroup, &sk->sk_cgrp_data.cgroup) && cgroup && !probe(&node, &cgroup->kn) && node)
+		probe(&id, &node->id);
+	return id;
+}
+
+/* What only a whole socket has, as against TIME_WAIT and request sockets. */
+static always_inline void put_whole(struct socket_record *r, const struct sock *sk,
+				    const struct socket *socket)
+{
+	u32 kernel = 0;
+
+	/* What a listener of the kernel's accepted is of its kind, and not its own. */
+	probe_bit(&kernel, sk, sk_kern_sock);
+	if (kernel && socket && r->flags & FLAG_NOFILE)
+		r->flags |= FLAG_KERNEL;
+	/* Before sk_ino the user was that of the inode, and without one nobody's. */
+	if (socket || field_exists(sk->sk_ino))
+		probe(&r->uid, &sk->sk_uid.val);
+	probe(&r->mark, &sk->sk_mark);
+	r->cgroup = cgroup_of(sk);
+	put_queues(r, sk);
+}
+
+static always_inline u64 inode_of(const struct sock *sk, const struct socket *socket)
+{
+	unsigned long inode = 0;
+
+	if (field_exists(sk->sk_ino))
+		probe(&inode, &sk->sk_ino);
+	else if (socket)
+		probe(&inode, &((const struct socket_alloc *)socket)->vfs_inode.i_ino);
+	return inode;
+}
+
+/* A function of its own to the verifier, so that it looks at it once. */
+noinline int put_tcp(struct tcp_record *r, u64 address)
+{
+	const struct tcp_sock *tcp = (const void *)address;
+	const struct tcp_congestion_ops *ops = NULL;
+	u64 again = 0;
+
+	if (!r)
+		return 0;
+	*r = (struct tcp_record){.tag = TAG(RECORD_TCP)};
+	probe(&r->srtt, &tcp->srtt_us);
+	r->srtt >>= 3;
+	probe(&r->retrans, &tcp->total_retrans);
+	probe(&r->cwnd, &tcp->snd_cwnd);
+	probe(&r->bytes_sent, &tcp->bytes_sent);
+	probe(&again, &tcp->bytes_retrans);
+	r->bytes_sent -= again;
+	probe(&r->bytes_received, &tcp->bytes_received);
+	probe(&ops, &tcp->inet_conn.icsk_ca_ops);
+	bpf_probe_read_kernel(r->cong, sizeof(r->cong), ops->name);
+	return 0;
+}
+
+/*
+ * A connection of MPTCP is several of TCP, its subflows, which are not listed
+ * beside it. Returns the socket that sk is a subflow of, sk for any other, and
+ * NULL for a subflow that is being wound up.
+ */
+static always_inline const struct sock *whole_of(const struct sock *sk,
+						 const struct socket *socket)
+{
+	const struct sock *outer = NULL;
+	const struct mptcp_subflow_context *subflow = NULL;
+	u8 mptcp = 0;
+
+	if (socket)
+		return probe(&outer, &socket->sk) || !outer ? sk : outer;
+	if (!field_exists(((struct tcp_sock *)0)->is_mptcp) ||
+	    !type_exists(struct mptcp_subflow_context))
+		return sk;
+	probe(&mptcp, (u8 *)&((const struct tcp_sock *)sk)->is_mptcp);
+	if (!mptcp)
+		return sk;
+	probe(&subflow, &((const struct inet_connection_sock *)sk)->icsk_ulp_data);
+	if (subflow)
+		probe(&outer, &subflow->conn);
+	return outer;
+}
+
+enum verdict {
+	PASS,	    /* nothing to tell */
+	MOVED,	    /* the chain leads elsewhere */
+	TELL_ID,    /* the inode, which others look up */
+	TELL,	    /* the record */
+	TELL_TCP,   /* the record, and there is a struct tcp_sock */
+	LOOK,	    /* a closer look at a whole socket is needed */
+	LOOK_MINOR, /* and at one of which there is no more than the front */
+};
+
+#define MINOR_STATES (1 << TCP_TIME_WAIT | 1 << TCP_FIN_WAIT2 | 1 << TCP_SYN_RECV)
+
+static always_inline bool asked(const struct view *v, const struct socket_record *r)
+{
+	return v->protos >> (r->proto & 31) & 1 && v->states >> (r->state & 31) & 1 &&
+	       v->flags & (r->family == FAMILY_V6 ? ASK_V6 : ASK_V4);
+}
+
+/*
+ * Looks at a socket of TIME_WAIT or at a request socket, of which there is no
+ * more than the front.
+ */
+noinline int view_minor(const struct view *v, struct socket_record *r, u64 address)
+{
+	const struct sock_common *c = (const void *)address;
+	const struct net *net = NULL;
+	struct front f = {};
+	u32 bit = 0;
+
+	if (!v || !r || probe(&f, (const struct front *)c))
+		return MOVED;
+	*r = (struct socket_record){.tag = TAG(RECORD_SOCKET), .proto = PROTO_TCP};
+	r->flags = FLAG_NOFILE;
+	if (FRONT(&f, u8, skc_state) == TCP_NEW_SYN_RECV) {
+		r->state = TCP_SYN_RECV;
+		probe(&r->mark, &((const struct inet_request_sock *)c)->ir_mark);
+	} else {
+		probe(&r->state, (u8 *)&((const struct inet_timewait_sock *)c)->tw_substate);
+		probe(&r->mark, &((const struct inet_timewait_sock *)c)->tw_mark);
+	}
+	r->family = hide(FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6);
+	if (!asked(v, r) || v->flags & ASK_WANTED)
+		return PASS;
+	put_ends(r, &f, c);
+	probe(&net, &c->skc_net.net);
+	probe(&r->netns, &net->ns.inum);
+	if (!asks_netns(r->netns))
+		return PASS;
+	probe(&r->cookie, &c->skc_cookie.counter);
+	probe(&r->device, &c->skc_bound_dev_if);
+	probe_bit(&bit, c, skc_ipv6only);
+	if (bit && r->family == FAMILY_V6)
+		r->flags |= FLAG_V6ONLY;
+	return is_same(&f, c) ? TELL : MOVED;
+}
+
+/* Looks at a whole socket and puts what is to be told of it into r. */
+noinline int view_socket(const struct view *v, struct socket_record *r, u64 address)
+{
+	const struct sock *inner = (const void *)address, *sk;
+	const struct socket *socket = NULL;
+	const struct file *file = NULL;
+	const struct net *net = NULL;
+	struct front f = {};
+	u16 protocol = 0;
+	u32 bit = 0;
+
+	if (!v || !r)
+		return PASS;
+	*r = (struct socket_record){.tag = TAG(RECORD_SOCKET), .proto = v->t.proto};
+	probe(&socket, &inner->sk_socket);
+	sk = whole_of(inner, socket);
+	if (sk != inner) {
+		/* A subflow's socket may be one of MPTCP only. */
+		if (v->t.kind > TABLE_LISTEN || probe(&protocol, &sk->sk_protocol) ||
+		    protocol != IPPROTO_MPTCP)
+			return PASS;
+		r->proto = PROTO_MPTCP;
+		socket = NULL;
+		probe(&socket, &sk->sk_socket);
+	}
+	r->proto = hide(r->proto);
+	if (probe(&f, (const struct front *)sk))
+		return MOVED;
+	r->state = FRONT(&f, u8, skc_state);
+	if (v->t.kind >= TABLE_UDP && r->state == TCP_CLOSE)
+		r->state = STATE_UNCONN;
+	r->state = hide(r->state);
+	r->family = hide(FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6);
+	if (!asked(v, r))
+		return PASS;
+	if (socket)
+		probe(&file, &socket->file);
+	r->flags = hide(file ? FLAG_FILE : FLAG_NOFILE);
+	r->inode = inode_of(sk, socket);
+	if (v->flags & ASK_WANTED && (!file || !is_wanted(v->number, r->inode)))
+		return PASS;
+	probe(&net, &sk->__sk_common.skc_net.net);
+	probe(&r->netns, &net->ns.inum);
+	if (!asks_netns(r->netns))
+		return PASS;
+	if (file && !(v->flags & ASK_FULL))
+		return is_same(&f, &sk->__sk_common) ? TELL_ID : MOVED;
+
+	put_ends(r, &f, &sk->__sk_common);
+	if (file)
+		r->start = file_key((u64)file);
+	probe(&r->cookie, &sk->__sk_common.skc_cookie.counter);
+	probe(&r->device, &sk->__sk_common.skc_bound_dev_if);
+	probe_bit(&bit, &sk->__sk_common, skc_ipv6only);
+	if (bit && r->family == FAMILY_V6)
+		r->flags |= FLAG_V6ONLY;
+	put_whole(r, sk, socket);
+	if (!is_same(&f, &sk->__sk_common))
+		return MOVED;
+	return r->proto == PROTO_TCP ? TELL_TCP : TELL;
+}
+
+/*
+ * Most sockets have a file, and most questions are for no more than their
+ * inode. Since Linux 6.17 that is in the socket itself: struct socket, which
+ * is other memory, is left alone.
+ */
+noinline int view_id(const struct view *v, struct id_record *r, u64 address)
+{
+	const struct sock *sk = (const void *)address;
+	const struct net *net = NULL;
+	struct socket_record kind;
+	struct front f = {};
+	u32 kernel = 0;
+
+	if (!v || !r || probe(&f, (const struct front *)sk))
+		return MOVED;
+	if (v->t.kind == TABLE_TCP && (FRONT(&f, u32, skc_hash) & v->t.mask) != v->bucket)
+		return MOVED;
+	kind.state = FRONT(&f, u8, skc_state);
+	if (v->t.kind == TABLE_TCP &&
+	    (kind.state == TCP_TIME_WAIT || kind.state == TCP_NEW_SYN_RECV))
+		return v->states & MINOR_STATES ? LOOK_MINOR : PASS;
+	if (!field_exists(sk->sk_ino))
+		return LOOK;
+	probe_bit(&kernel, sk, sk_kern_sock);
+	probe(&r->inode, (u64 *)&sk->sk_ino);
+	if (kernel || !r->inode)
+		return LOOK;
+	if (v->flags & (ASK_FULL | ASK_WANTED))
+		return v->flags & ASK_WANTED && !is_wanted(v->number, r->inode) ? PASS : LOOK;
+	if (v->t.kind >= TABLE_UDP && kind.state == TCP_CLOSE)
+		kind.state = STATE_UNCONN;
+	kind.proto = v->t.proto;
+	kind.family = hide(FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6);
+	if (!asked(v, &kind))
+		return PASS;
+	probe(&net, &sk->__sk_common.skc_net.net);
+	probe(&r->netns, &net->ns.inum);
+	if (!asks_netns(r->netns))
+		return PASS;
+	return is_same(&f, &sk->__sk_common) ? TELL_ID : MOVED;
+}
