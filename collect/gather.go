@@ -21,8 +21,12 @@ import (
 func (c *Collector) gather(ctx context.Context, p *pass) error {
 	p.makeRoom()
 	s, err := c.read(ctx, p)
-	if err != nil || p.plan.nothing {
+	if err != nil {
 		return err
+	}
+	if p.plan.nothing { // of the namespaces that could be seen none was meant
+		p.noteGaps()
+		return nil
 	}
 	if err := p.readLost(ctx, s); err != nil {
 		return err

@@ -56,6 +56,13 @@ type errand struct {
 	// Loopback sets the loopback device up, MountProc mounts a procfs of its
 	// own pid namespace.
 	Loopback, MountProc bool
+	// Exec has it execute itself over and over, with one listener, and Spawn
+	// has it start children that inherit the listener and end.
+	Exec, Spawn bool
+	// Again tells that it has been executed again.
+	Again bool
+
+	inherited int
 }
 
 // An ask is a question in words.
@@ -102,6 +109,9 @@ func help(text string) int {
 	var e errand
 	var t told
 	err := json.Unmarshal([]byte(text), &e)
+	if err == nil && e.Again {
+		return e.executeAgain()
+	}
 	if err == nil {
 		t, err = e.run()
 	}
@@ -112,8 +122,47 @@ func help(text string) int {
 		fmt.Fprintln(os.Stderr, "helper:", err)
 		return 1
 	}
+	switch {
+	case e.Exec:
+		return e.executeAgain()
+	case e.Spawn:
+		e.spawn()
+	}
 	io.Copy(io.Discard, os.Stdin) // until the test wants no more
 	return 0
+}
+
+// executeAgain executes this program again until its input ends.
+func (e *errand) executeAgain() int {
+	poll := []unix.PollFd{{Fd: 0, Events: unix.POLLIN}}
+	if n, _ := unix.Poll(poll, 0); n > 0 {
+		return 0
+	}
+	e.Again = true
+	text, err := json.Marshal(e)
+	if err == nil {
+		err = os.Setenv(envHelper, string(text))
+	}
+	if err == nil {
+		err = unix.Exec("/proc/self/exe", []string{"again"}, os.Environ())
+	}
+	fmt.Fprintln(os.Stderr, "helper: execute again:", err)
+	return 1
+}
+
+// spawn starts children over and over.
+func (e *errand) spawn() {
+	l := os.NewFile(uintptr(e.inherited), "listener")
+	for range 2 {
+		go func() {
+			for {
+				cmd := exec.Command("/proc/self/exe", "-test.run=^$")
+				cmd.Env = []string{envHelper + "={}", "GORACE=atexit_sleep_ms=0"}
+				cmd.ExtraFiles = []*os.File{l}
+				cmd.Run() // it may also be killed by the end of this process
+			}
+		}()
+	}
 }
 
 func (e *errand) run() (t told, err error) {
@@ -132,6 +181,11 @@ func (e *errand) run() (t told, err error) {
 	}
 	if e.Name != "" {
 		if err := os.WriteFile("/proc/self/comm", []byte(e.Name), 0); err != nil {
+			return t, err
+		}
+	}
+	if e.Exec || e.Spawn {
+		if e.inherited, err = listener(); err != nil {
 			return t, err
 		}
 	}
@@ -169,6 +223,9 @@ func (e *errand) limit() error {
 func (e *errand) exhaust() error {
 	if e.Spare == 0 {
 		return nil
+	}
+	if _, err := os.ReadFile("/proc/self/comm"); err != nil { // the runtime opens now what it needs
+		return err
 	}
 	var open []int
 	for {
@@ -278,6 +335,18 @@ func hold(n, queue int) (fds []int, err error) {
 	}
 	v, err := connected(u, unix.SOCK_DGRAM)
 	return append(fds, u, v), err
+}
+
+// listener opens a listener that programs inherit.
+func listener() (int, error) {
+	l, err := socket(netip.MustParseAddrPort("127.0.0.1:0"), unix.SOCK_STREAM, unix.Bind)
+	if err == nil {
+		err = unix.Listen(l, 16)
+	}
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(l), unix.F_SETFD, 0)
+	}
+	return l, err
 }
 
 // socket opens a socket and binds or connects it.

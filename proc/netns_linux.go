@@ -66,6 +66,11 @@ func (f *FS) Namespaces(ctx context.Context) ([]whose.NetNSRef, []whose.Gap, err
 	if gap, hidden := f.hidden(); hidden {
 		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Why: gap.Why, Hint: gap.Hint})
 	}
+	for _, wk := range workers {
+		for _, gap := range wk.gaps { // of processes: in how many namespaces nobody knows
+			gaps = addGap(gaps, whose.Gap{Kind: whose.GapNamespaces, Why: gap.Why, Hint: gap.Hint})
+		}
+	}
 	if p.stop.Load() {
 		return refs, gaps, fmt.Errorf("list network namespaces: %w", ctx.Err())
 	}
@@ -101,13 +106,16 @@ func (wk *worker) findNetNS(p *pass) {
 // its mount namespace.
 func (wk *worker) processNetNS(pid uint32) {
 	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
-	if errno != 0 {
-		if denied(errno) {
-			wk.closed = append(wk.closed, closedNetNS{pid: pid})
-		}
+	switch {
+	case errno == 0:
+		defer closeFD(dir)
+	case denied(errno):
+		wk.closed = append(wk.closed, closedNetNS{pid: pid})
+		return
+	default:
+		wk.because(errno)
 		return
 	}
-	defer closeFD(dir)
 	errno = wk.netNSAt(dir, wk.name.set("../ns/net", -1, ""), pid, pid)
 	if denied(errno) {
 		wk.closedAt(dir, pid)
