@@ -55,3 +55,11 @@ func effectiveCapabilities() uint64 {
 	}
 	return 0
 }
+
+// inInnerPIDNamespace reports whether there may be processes that /proc does
+// not show. The host's namespace has the same number in every kernel
+// (PROC_PID_INIT_INO of include/linux/proc_ns.h).
+func inInnerPIDNamespace() bool {
+	link, err := os.Readlink("/proc/self/ns/pid")
+	return err == nil && link != "pid:[4026531836]"
+}
