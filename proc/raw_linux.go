@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	openDir  = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
-	openFile = unix.O_RDONLY | unix.O_CLOEXEC
+	openDir = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
+	// Not blocking: under a root that is no procfs a file may be a pipe.
+	openFile = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
 	openPath = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
 )
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -77,7 +78,7 @@ func (u *Users) Refresh() error {
 
 // load reads the file unless it is as it was.
 func (u *Users) load() error {
-	file, err := os.Open(u.path)
+	file, err := os.OpenFile(u.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
 	if errors.Is(err, fs.ErrNotExist) {
 		u.names, u.state = nil, fileState{}
 		return nil

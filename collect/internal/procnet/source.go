@@ -194,7 +194,7 @@ func (s *Source) readKind(ctx context.Context, dir string, k *kind, inode uint32
 
 func (s *Source) readOnce(ctx context.Context, dir string, k *kind, inode uint32, check func() error) (int, error) {
 	path := dir + "/" + k.name
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // below another root it may be a pipe
 	if errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.ENXIO) {
 		return 0, errGone
 	}
@@ -202,6 +202,9 @@ func (s *Source) readOnce(ctx context.Context, dir string, k *kind, inode uint32
 		return 0, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return 0, cmp.Or(err, fmt.Errorf("read %s: want a regular file", path))
+	}
 	if err := check(); err != nil {
 		return 0, err
 	}
