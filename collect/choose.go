@@ -53,9 +53,6 @@ type choice struct {
 
 // chooseSource decides which sources to try, best first.
 func (c *Collector) chooseSource(pl *plan) (choice, error) {
-	if len(c.only.names) > 0 {
-		return c.only, nil
-	}
 	name := pl.opts.Source
 	foreign := pl.opts.Proc != "" && pl.opts.Proc != "/proc"
 	switch {
@@ -65,6 +62,8 @@ func (c *Collector) chooseSource(pl *plan) (choice, error) {
 		return choice{}, whose.WithHint(
 			&whose.UnsupportedError{What: fmt.Sprintf("source %s with the procfs root %s", name, pl.opts.Proc)},
 			"only --source procfs reads another root")
+	case len(c.only.names) > 0:
+		return c.only, nil
 	case foreign:
 		return choice{names: []string{Procfs}}, nil
 	case name != "" && name != Auto:
