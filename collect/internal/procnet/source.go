@@ -176,16 +176,18 @@ const maxRounds = 8
 
 // readKind reads one file. The kernel finds its place in the UDP tables again
 // by counting from the start, so that with each socket that goes a row may be
-// missed: a file that came in several pieces is read again until that brings
-// nothing new.
+// missed: a file that came in several pieces is read again until one reading
+// shows all that any has shown.
 func (s *Source) readKind(ctx context.Context, dir string, k *kind, inode uint32, check func() error) error {
-	for round := range maxRounds {
-		before := len(s.reader.snap.Sockets)
+	r := s.reader
+	before := len(r.snap.Sockets)
+	for range maxRounds {
+		r.beginRound()
 		pieces, err := s.readOnce(ctx, dir, k, inode, check)
 		if err != nil {
 			return err
 		}
-		if pieces <= 1 || k.proto == whose.TCP || round > 0 && len(s.reader.snap.Sockets) == before {
+		if pieces <= 1 || k.proto == whose.TCP || r.seen == len(r.snap.Sockets)-before {
 			break
 		}
 	}

@@ -28,12 +28,16 @@ type tuple struct {
 // A reader turns the files of a pass into sockets. Its memory is used again in
 // the next pass.
 type reader struct {
-	order  byteOrder
-	buf    []byte
-	query  *whose.Query
-	snap   *whose.Snapshot
-	inodes map[uint64]struct{}
-	tuples map[tuple]struct{}
+	order byteOrder
+	buf   []byte
+	query *whose.Query
+	snap  *whose.Snapshot
+	// inodes and tuples are the sockets met in this pass, with the round of
+	// reading in which they were met last; seen counts those of this round.
+	inodes map[uint64]uint32
+	tuples map[tuple]uint32
+	round  uint32
+	seen   int
 	// badLines counts malformed lines, and firstBad quotes the first.
 	badLines int
 	firstBad error
@@ -42,7 +46,7 @@ type reader struct {
 func newReader() *reader {
 	return &reader{
 		order: hostOrder(), buf: make([]byte, bufferSize),
-		inodes: make(map[uint64]struct{}), tuples: make(map[tuple]struct{}),
+		inodes: make(map[uint64]uint32), tuples: make(map[tuple]uint32),
 	}
 }
 
@@ -136,20 +140,33 @@ func (r *reader) bad(path string, line int, err error) {
 	}
 }
 
+// beginRound makes the reader ready to read a file once.
+func (r *reader) beginRound() {
+	r.round++
+	r.seen = 0
+}
+
 // isNew reports whether the socket was not met before in this pass, and notes
 // it: by its inode or, where it has none, by its two ends.
 func (r *reader) isNew(s *whose.Socket) bool {
 	if s.Inode != 0 {
-		before := len(r.inodes)
-		r.inodes[s.Inode] = struct{}{}
-		return len(r.inodes) != before
+		return meet(r, r.inodes, s.Inode)
 	}
-	before := len(r.tuples)
-	r.tuples[tuple{
+	return meet(r, r.tuples, tuple{
 		local: s.Local, remote: s.Remote, netns: s.NetNS,
 		localPort: s.LocalPort, remotePort: s.RemotePort, proto: s.Proto, family: s.Family,
-	}] = struct{}{}
-	return len(r.tuples) != before
+	})
+}
+
+// meet counts what is met for the first time in this round, and reports
+// whether it is for the first time in this pass.
+func meet[K comparable](r *reader, met map[K]uint32, key K) bool {
+	last, known := met[key]
+	if !known || last != r.round {
+		met[key] = r.round
+		r.seen++
+	}
+	return !known
 }
 
 // meetsAny reports whether the socket meets one of the conditions on its ends,
