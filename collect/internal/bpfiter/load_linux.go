@@ -211,15 +211,33 @@ func isVerifier(err error) bool {
 
 // explain turns the error of a load into one that says what is missing.
 func explain(err error) error {
-	switch {
+	switch exhausted := outOfFiles(); {
 	case err == nil:
 		return nil
-	case isVerifier(err), errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
+	case exhausted != nil:
+		// Probes of what the kernel can do fail for want of a descriptor too.
+		return whose.WithHint(fmt.Errorf("load bpf iterators: %w", exhausted), "raise the limit of open files (ulimit -n)")
+	case isVerifier(err):
+		return &whose.UnsupportedError{What: "bpf iterators", Err: err}
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
 		return &whose.UnsupportedError{What: "bpf iterators", Since: "5.11", Err: err}
 	case errors.Is(err, fs.ErrNotExist):
 		return &whose.UnsupportedError{What: "bpf iterators without kernel BTF", Err: err}
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return whose.WithHint(err, "run as root, grant CAP_BPF and CAP_PERFMON, or let root run `whose pin`")
+		return whose.WithHint(fmt.Errorf("load bpf iterators: %w", fs.ErrPermission),
+			"run as root, grant CAP_BPF and CAP_PERFMON, or let root run `whose pin`")
 	}
 	return err
+}
+
+// outOfFiles returns why no descriptor can be opened, nil where one can.
+func outOfFiles() error {
+	fd, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == nil {
+		_ = unix.Close(fd) // O_PATH: nothing can be lost
+	}
+	if err == unix.EMFILE || err == unix.ENFILE {
+		return err
+	}
+	return nil
 }
