@@ -181,13 +181,13 @@ const maxRounds = 8
 func (s *Source) readKind(ctx context.Context, dir string, k *kind, inode uint32, check func() error) error {
 	r := s.reader
 	before := len(r.snap.Sockets)
-	for range maxRounds {
+	for round := range maxRounds {
 		r.beginRound()
 		pieces, err := s.readOnce(ctx, dir, k, inode, check)
 		if err != nil {
 			return err
 		}
-		if pieces <= 1 || k.proto == whose.TCP || r.seen == len(r.snap.Sockets)-before {
+		if pieces <= 1 || k.proto == whose.TCP || round > 0 && r.seen == len(r.snap.Sockets)-before {
 			break
 		}
 	}
