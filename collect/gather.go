@@ -145,15 +145,12 @@ func (p *pass) wantedNamespaces(ctx context.Context, refs []whose.NetNSRef) []wh
 	})
 }
 
-// A visitor is a source that may or may not have to enter each namespace;
-// others than bpf always have to.
-type visitor interface{ Visits() bool }
-
-// readFrom asks one source the plan's query.
+// readFrom asks one source the plan's query. All but bpf have to enter each
+// namespace.
 func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v, ok := s.source.(visitor); !ok || v.Visits() || p.plan.netns != nil {
+	if s.source.Name() != BPF || p.plan.netns != nil {
 		if err := p.findNamespaces(ctx); err != nil || p.plan.nothing {
 			return err
 		}
@@ -208,6 +205,10 @@ func (c *Collector) findOwners(ctx context.Context, p *pass, s *openSource) erro
 	p.attach(p.walk.Holdings, p.plan.admits())
 	if err := c.lookAgain(ctx, p, s); err != nil {
 		return err
+	}
+	if inInnerPIDNamespace() && p.missing().Len() > 0 {
+		p.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
+			Hint: "run in the host's pid namespace"})
 	}
 	p.nameTasks(p.walk.Tasks)
 	return nil
