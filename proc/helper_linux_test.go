@@ -98,7 +98,13 @@ func startProgram(t testing.TB, program, kind string, attr *syscall.SysProcAttr,
 	t.Helper()
 	cmd := exec.Command(program)
 	cmd.Env = append(append(os.Environ(), helperEnv+"="+kind, "GORACE=atexit_sleep_ms=0"), env...)
-	cmd.Stderr = os.Stderr
+	// A file of its own: whatever a helper leaves running must not hold what
+	// the test writes to.
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = stderr
 	cmd.SysProcAttr = attr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -116,7 +122,13 @@ func startProgram(t testing.TB, program, kind string, attr *syscall.SysProcAttr,
 		if kind == "deadmain" {
 			cmd.Process.Kill()
 		}
+		late := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
 		cmd.Wait()
+		late.Stop()
+		stderr.Close()
+		if said, _ := os.ReadFile(stderr.Name()); t.Failed() && len(said) > 0 {
+			t.Logf("helper %s said: %s", kind, said)
+		}
 	})
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil {
