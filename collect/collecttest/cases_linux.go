@@ -1,6 +1,8 @@
 package collecttest
 
 import (
+	"bytes"
+	"os/exec"
 	"slices"
 	"testing"
 
@@ -37,7 +39,12 @@ func childRoles() map[string]func(*Stage, string) {
 
 var reusePort = intOpt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 
-func needIP(t testing.TB) { testenv.NeedProgram(t, "ip") }
+func needIP(t testing.TB) {
+	program := testenv.NeedProgram(t, "ip")
+	if version, err := exec.Command(program, "-V").CombinedOutput(); err != nil || !bytes.Contains(version, []byte("iproute2")) {
+		testenv.Missing(t, "iproute2", "another program is called ip here")
+	}
+}
 
 // needSocket skips where this kernel was built without a protocol.
 func needSocket(family, kind, proto int, what string) func(testing.TB) {

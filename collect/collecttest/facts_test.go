@@ -15,6 +15,9 @@ var update = flag.Bool("update", false, "rewrite golden files and pages")
 
 func TestFactsPage(t *testing.T) {
 	const page = "../../docs/sources.md"
+	if _, err := os.Stat("../../go.mod"); err != nil {
+		t.Skip("skip: needs the source tree")
+	}
 	want := FactsPage()
 	if *update {
 		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
