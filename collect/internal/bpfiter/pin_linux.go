@@ -203,7 +203,7 @@ func isBPFFS(path string) error {
 	if err := unix.Statfs(path, &st); err != nil {
 		return fmt.Errorf("statfs %s: %w", path, err)
 	}
-	if st.Type != unix.BPF_FS_MAGIC {
+	if uint32(st.Type) != unix.BPF_FS_MAGIC {
 		return errNotBPFFS
 	}
 	return nil
