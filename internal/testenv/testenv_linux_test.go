@@ -138,7 +138,7 @@ func TestNeedBPFFS(t *testing.T) {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		t.Fatal(err)
 	}
-	if fs.Type != unix.BPF_FS_MAGIC {
+	if uint32(fs.Type) != unix.BPF_FS_MAGIC {
 		t.Errorf("file system type %#x, want bpffs", fs.Type)
 	}
 }

@@ -60,7 +60,7 @@ func checkPinned(fd int) error {
 		return err
 	}
 	switch {
-	case fs.Type != unix.BPF_FS_MAGIC:
+	case uint32(fs.Type) != unix.BPF_FS_MAGIC:
 		return errNotBPFFS
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
 		return errOwner
