@@ -63,6 +63,8 @@ type errand struct {
 	Again bool
 
 	inherited int
+	// atEnd ends the heirs.
+	atEnd []func() error
 }
 
 // An ask is a question in words.
@@ -129,6 +131,12 @@ func help(text string) int {
 		e.spawn()
 	}
 	io.Copy(io.Discard, os.Stdin) // until the test wants no more
+	for _, end := range e.atEnd {
+		if err := end(); err != nil {
+			fmt.Fprintln(os.Stderr, "helper: end of an heir:", err)
+			return 1
+		}
+	}
 	return 0
 }
 
@@ -195,9 +203,11 @@ func (e *errand) run() (t told, err error) {
 			return t, err
 		}
 		for _, name := range e.Heirs {
-			if err := inherit(name, fds[:8]); err != nil {
+			end, err := inherit(name, fds[:8])
+			if err != nil {
 				return t, fmt.Errorf("start heir: %w", err)
 			}
+			e.atEnd = append(e.atEnd, end)
 		}
 	}
 	c := collect.Open()
@@ -381,36 +391,40 @@ func connected(to, kind int) (int, error) {
 	return socket(addr, kind, unix.Connect)
 }
 
-// inherit starts a child with the descriptors, which ends with this process.
-func inherit(name string, fds []int) error {
+// inherit starts a child with the descriptors, which the function that it
+// returns ends.
+func inherit(name string, fds []int) (end func() error, err error) {
 	text, err := json.Marshal(errand{Name: name})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), envHelper+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	for _, fd := range fds {
 		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		file := os.NewFile(uintptr(dup), "socket")
 		defer file.Close()
 		cmd.ExtraFiles = append(cmd.ExtraFiles, file)
 	}
-	if _, err = cmd.StdinPipe(); err != nil {
-		return err
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return err
+		return nil, err
 	}
 	_, err = bufio.NewReader(stdout).ReadBytes('\n') // it has its name now
-	go cmd.Wait()
-	return err
+	return func() error {
+		stdin.Close()
+		return cmd.Wait()
+	}, err
 }
 
 // send starts a helper, in the namespace where it is not nil, and returns what

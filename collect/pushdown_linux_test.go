@@ -235,7 +235,11 @@ func (h *host) value(r *rand.Rand, name string) whose.Value {
 	if len(owners) == 0 {
 		return whose.Value{}
 	}
-	return f.OwnerValue(&owners[r.IntN(len(owners))])
+	v := f.OwnerValue(&owners[r.IntN(len(owners))])
+	if v.Kind == whose.KindNumbers && len(v.List) == 0 {
+		return whose.Value{} // who listens has no descriptor of what it has not accepted
+	}
+	return v
 }
 
 // spell writes a value as a filter takes it: as it is, or of some kinds a

@@ -73,7 +73,7 @@ func TestUnprivileged(t *testing.T) {
 	if auto := said.Answers[0].Coverage; auto.Source != collect.Netlink || auto.Pinned {
 		t.Errorf("auto took %s, pinned %v, want netlink", auto.Source, auto.Pinned)
 	}
-	if refused := said.Answers[3].Err; !strings.Contains(refused, "source bpf") || !strings.Contains(refused, "not permitted") {
+	if refused := said.Answers[3].Err; !strings.Contains(refused, "source bpf") || !strings.Contains(refused, "permission denied") {
 		t.Errorf("source bpf: error %q, want that it is not permitted", refused)
 	}
 }

@@ -165,7 +165,8 @@ func startHelper(role, arg string, start func(*exec.Cmd) error, files ...*os.Fil
 		return nil, err
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), envRole+"="+role, envArg+"="+arg)
+	// The race detector would have each helper sleep a second at its end.
+	cmd.Env = append(os.Environ(), envRole+"="+role, envArg+"="+arg, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = files
 	stdin, err := cmd.StdinPipe()
