@@ -230,14 +230,26 @@ func explain(err error) error {
 	return err
 }
 
-// outOfFiles returns why no descriptor can be opened, nil where one can.
+// filesNeeded is more than a load has open at a time.
+const filesNeeded = 24
+
+// outOfFiles returns why not as many descriptors can be opened as a load needs,
+// nil where they can.
 func outOfFiles() error {
-	fd, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err == nil {
-		_ = unix.Close(fd) // O_PATH: nothing can be lost
-	}
-	if err == unix.EMFILE || err == unix.ENFILE {
-		return err
+	var open []int
+	defer func() {
+		for _, fd := range open {
+			_ = unix.Close(fd) // O_PATH: nothing can be lost
+		}
+	}()
+	for range filesNeeded {
+		fd, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err == unix.EMFILE || err == unix.ENFILE {
+			return err
+		}
+		if err == nil {
+			open = append(open, fd)
+		}
 	}
 	return nil
 }
