@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect/internal/bpfiter"
@@ -34,12 +35,17 @@ const manyFiles = 12_000
 // A sourceKey tells open sources apart.
 type sourceKey struct{ name, where string }
 
+// retryAfter is how long a source that could not be opened is left alone: a
+// collector that is kept open for days finds what was pinned since.
+const retryAfter = 30 * time.Second
+
 // An openSource is a source with the lock that serialises its use. err says
-// why it could not be opened; auto does not try again.
+// why it could not be opened, and tried when that was.
 type openSource struct {
 	mu     sync.Mutex
 	source whose.Source
 	err    error
+	tried  time.Time
 }
 
 // choice is the order in which sources are tried, and how.
@@ -131,7 +137,8 @@ func (c *Collector) source(name string, pl *plan, how choice) (*openSource, erro
 	c.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.source == nil && s.err == nil {
+	if s.source == nil && (s.err == nil || time.Since(s.tried) > retryAfter) {
+		s.tried = time.Now()
 		s.source, s.err = openNamed(name, pl.opts, how)
 	}
 	return s, s.err

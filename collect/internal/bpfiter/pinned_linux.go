@@ -32,9 +32,10 @@ type pinnedIter string
 
 // open opens the file, after it has made sure that it is an iterator that the
 // superuser or the caller itself pinned: anybody may make directories and
-// symbolic links in a bpffs that is mounted with its default mode.
+// symbolic links in a bpffs that is mounted with its default mode. It does not
+// wait: what looks like a pin may be a FIFO.
 func (p pinnedIter) open() (int, error) {
-	fd, err := unix.Open(string(p), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	fd, err := unix.Open(string(p), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return -1, fmt.Errorf("open %s: %w", string(p), err)
 	}
