@@ -107,7 +107,10 @@ func shortenProcess(dst, text []byte, width int) ([]byte, int) {
 	return dst, took + 3 + more
 }
 
-func isQueue(end []byte) bool { return bytes.HasPrefix(end, []byte(queueOf)) }
+// isQueue reports whether one end of a pair is a queue with an owner in it.
+func isQueue(end []byte) bool {
+	return bytes.HasPrefix(end, []byte(queueOf)) && bytes.HasSuffix(end, []byte(")")) && len(end) > len(queueOf)+1
+}
 
 // shortenEnd shortens one end of a pair: owners, or the queue of a listener.
 func shortenEnd(dst, text []byte, width int) ([]byte, int) {
