@@ -7,7 +7,7 @@ CLANG   := clang-19
 # What the tests need beyond Go, as Debian packages.
 PACKAGES := clang-19 llvm-19 libbpf-dev iproute2 procps lsof net-tools util-linux man-db
 # A number of inputs: a span of time that ends in the middle of one fails now and then.
-FUZZTIME ?= 30000x
+FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
 .PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench matrix deps
