@@ -37,13 +37,22 @@ var layers = map[string]layer{
 	"collect": {
 		inside: []string{".", "filter", "proc", "collect/internal/bpfiter", "collect/internal/sockdiag", "collect/internal/procnet"},
 	},
+	"track": {
+		inside:  []string{".", "filter", "collect", "proc", "track/internal/bpfevent"},
+		outside: []string{"golang.org/x/sys"},
+	},
+	"track/internal/bpfevent": {
+		inside:  []string{".", "filter"},
+		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
+	},
+	"internal/zabbix":             {inside: []string{"."}},
 	"collect/collecttest":         {inside: []string{".", "filter", "collect", "internal/testenv"}, outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"}},
 	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
-	"internal/render":             {inside: []string{"."}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
+	"internal/render":             {inside: []string{".", "track"}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
 	"internal/testenv":            {outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: []string{".", "filter", "collect", "proc", "internal/render"},
+		inside: []string{".", "filter", "collect", "proc", "track", "internal/render", "internal/zabbix"},
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/mattn/go-runewidth", "golang.org/x/term", "golang.org/x/sys",
 		},
