@@ -48,6 +48,9 @@ type Options struct {
 	MaxSessions int
 	// MaxFlows bounds the UDP flows that the kernel counts. Zero means 65,536.
 	MaxFlows int
+	// MaxEvents bounds the events that wait for the reader of Events. Zero
+	// means 65,536, about 400 bytes each. What does not fit is told as lost.
+	MaxEvents int
 	// Collector makes the snapshots. Nil: the tracker opens its own.
 	Collector *collect.Collector
 	// Proc is the root of procfs. Empty means /proc.
