@@ -153,13 +153,17 @@ var netnsName = regexp.MustCompile(`netns_name=[^=]* `)
 func TestUserNamespace(t *testing.T) {
 	testenv.NeedUserNS(t)
 	testenv.NeedProgram(t, "ip")
+	uid, gid := os.Geteuid(), os.Getegid() // the only ones that an ordinary user may map
+	if uid == 0 {
+		uid, gid = nobody, nobody
+	}
 	for _, mounted := range []bool{false, true} {
 		t.Run(fmt.Sprintf("own procfs %v", mounted), func(t *testing.T) {
 			attr := &syscall.SysProcAttr{
 				Credential:  &syscall.Credential{NoSetGroups: true}, // root in there
 				Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID,
-				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
-				GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
+				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: gid, Size: 1}},
 			}
 			if mounted {
 				attr.Cloneflags |= syscall.CLONE_NEWNS

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -239,7 +240,7 @@ type doctorCapability struct {
 func newDoctorReport(g *collect.Diagnosis) doctorReport {
 	r := doctorReport{
 		Version: buildVersion(), OS: g.OS, Kernel: g.Kernel, UID: g.UID, OpenFiles: g.OpenFiles,
-		Auto: g.Auto, Why: g.Why, Partial: gapList(&g.Coverage), Hint: hintOf(&g.Coverage),
+		Auto: g.Auto, Why: g.Why, Partial: gapList(&g.Coverage), Hint: hintOf(&g.Coverage, os.Geteuid()),
 		Sources: []doctorSource{}, Pin: newDoctorPin(&g.Pin), Capabilities: []doctorCapability{},
 	}
 	for _, s := range g.Sources {

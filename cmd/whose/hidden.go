@@ -15,12 +15,15 @@ import (
 // "" where it is whole:
 //
 //	12 of 340 processes could not be looked into (permission denied); try sudo
-func hidden(c *whose.Coverage) string {
+func hidden(c *whose.Coverage) string { return hiddenFrom(c, os.Geteuid()) }
+
+// hiddenFrom is hidden for the caller of that user id.
+func hiddenFrom(c *whose.Coverage, euid int) string {
 	if c == nil || len(c.Gaps) == 0 {
 		return ""
 	}
 	text := gapsText(c)
-	if hint := hintOf(c); hint != "" {
+	if hint := hintOf(c, euid); hint != "" {
 		text += "; " + hint
 	}
 	return text
@@ -89,9 +92,9 @@ func gapText(c *whose.Coverage, g whose.Gap) string {
 
 // hintOf says what can be done about the gaps: for one who is not root what
 // gives the most for the least, else the first hint of the collector.
-func hintOf(c *whose.Coverage) string {
+func hintOf(c *whose.Coverage, euid int) string {
 	for _, g := range c.Gaps {
-		if isRefusal(g) && os.Geteuid() > 0 && !c.Pinned {
+		if isRefusal(g) && euid > 0 && !c.Pinned {
 			return "try sudo, or once: sudo whose pin --group whose (see whose pin --help)"
 		}
 		if g.Hint != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"time"
 
@@ -129,7 +130,7 @@ func (q *question) states() whose.Set {
 func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 	if q.strict {
 		if err := c.Err(); err != nil {
-			return whose.WithHint(&partialError{gapsText(c), err}, "%s", hintOf(c))
+			return whose.WithHint(&partialError{gapsText(c), err}, "%s", hintOf(c, os.Geteuid()))
 		}
 	}
 	if shown == 0 {

@@ -13,12 +13,12 @@ import (
 
 func TestHidden(t *testing.T) {
 	c := &whose.Coverage{Processes: 328}
-	if got := hidden(c); got != "" {
+	if got := hiddenFrom(c, 0); got != "" {
 		t.Errorf("a whole answer: %q", got)
 	}
 	c.Add(whose.Gap{Kind: whose.GapProcesses, Count: 12, Why: "permission denied", Hint: "try sudo"})
 	want := "12 of 340 processes could not be looked into (permission denied); try sudo"
-	if got := hidden(c); got != want {
+	if got := hiddenFrom(c, 0); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	c.Add(whose.Gap{Kind: whose.GapNamespaces, Count: 3, Why: "permission denied"})
@@ -26,8 +26,12 @@ func TestHidden(t *testing.T) {
 	c.Add(whose.Gap{Kind: whose.GapInterrupted, Why: "interrupted"})
 	want = "12 of 340 processes and 4 network namespaces could not be looked into (permission denied), " +
 		"some tables changed while being read (interrupted); try sudo"
-	if got := hidden(c); got != want {
+	if got := hiddenFrom(c, 0); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	want = strings.Replace(want, "try sudo", "try sudo, or once: sudo whose pin --group whose (see whose pin --help)", 1)
+	if got := hiddenFrom(c, 1000); got != want {
+		t.Errorf("to an ordinary user: got  %q\nwant %q", got, want)
 	}
 }
 
