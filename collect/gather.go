@@ -155,11 +155,7 @@ func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 			return err
 		}
 	}
-	query := p.plan.query
-	if query.Listeners && s.source.Name() == BPF {
-		query.Any = nil // its programs apply Any to listeners too
-	}
-	return s.source.Read(ctx, &query, &p.snap)
+	return s.source.Read(ctx, &p.plan.query, &p.snap)
 }
 
 // readLost reads the namespaces that could not be entered by the way that was

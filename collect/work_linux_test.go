@@ -122,7 +122,7 @@ func TestWork_EndsAreAppliedByTheKernel(t *testing.T) {
 			port = int(s.Local.Port())
 		}
 	}
-	for _, source := range walkers() {
+	for _, source := range sources() {
 		opts := collect.Options{Source: source, NetNS: netns, Filter: mustParse(t, fmt.Sprint(":", port))}
 		if w := workOf(t, opts); w.Sessions != 2 || w.Sockets[whose.Established] > 4 {
 			t.Errorf("%s: %d sessions out of sockets %v, want two of few", source, w.Sessions, w.Sockets)

@@ -86,7 +86,8 @@ type btfCutter struct {
 }
 
 // cutBTF returns a BTF with the structs and typedefs named in types, their
-// members named in members, and the ids that funcs have in the whole.
+// members named in members, and the ids that the functions and structs named in
+// funcs have in the whole.
 func cutBTF(raw []byte, types, members, funcs map[string]bool) (small []byte, ids map[string]uint32, err error) {
 	c := &btfCutter{
 		members: members, ids: make(map[uint32]uint32), names: map[string]uint32{"": 0}, outStrs: []byte{0},
@@ -146,8 +147,11 @@ func (c *btfCutter) scan(types, funcs map[string]bool) (wanted []uint32, ids map
 		id := uint32(len(c.offsets))
 		switch info >> 24 & 0x1f {
 		case btfStruct, btfUnion, btfTypedef:
-			if types[string(c.name(c.order.Uint32(c.types[at:])))] {
+			if name := c.name(c.order.Uint32(c.types[at:])); types[string(name)] {
 				wanted = append(wanted, id)
+				if info>>24&0x1f == btfStruct && ids[string(name)] == 0 && funcs[string(name)] {
+					ids[string(name)] = id
+				}
 			}
 		case btfFunc:
 			if name := c.name(c.order.Uint32(c.types[at:])); funcs[string(name)] {

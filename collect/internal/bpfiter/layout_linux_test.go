@@ -38,7 +38,7 @@ func TestLayout(t *testing.T) {
 	})
 	var id idRecord
 	checkStruct(t, walk, "id_record", unsafe.Sizeof(id), map[string]uintptr{
-		"tag": unsafe.Offsetof(id.tag), "netns": unsafe.Offsetof(id.netns), "inode": unsafe.Offsetof(id.inode)})
+		"tag": unsafe.Offsetof(id.tag), "netns": unsafe.Offsetof(id.netns), "inode": unsafe.Offsetof(id.inode), "element": unsafe.Offsetof(id.element)})
 	var task taskRecord
 	checkStruct(t, files, "task_record", unsafe.Sizeof(task), map[string]uintptr{
 		"tag": unsafe.Offsetof(task.tag), "pid": unsafe.Offsetof(task.pid)})
@@ -53,10 +53,6 @@ func TestLayout(t *testing.T) {
 	var more moreRecord
 	checkStruct(t, walk, "more_record", unsafe.Sizeof(more), map[string]uintptr{
 		"tag": unsafe.Offsetof(more.tag), "element": unsafe.Offsetof(more.element), "done": unsafe.Offsetof(more.done)})
-	var hold holdRecord
-	checkStruct(t, walk, "hold_record", unsafe.Sizeof(hold), map[string]uintptr{
-		"tag": unsafe.Offsetof(hold.tag), "pid": unsafe.Offsetof(hold.pid), "key": unsafe.Offsetof(hold.key),
-		"start": unsafe.Offsetof(hold.start), "comm": unsafe.Offsetof(hold.comm), "fd": unsafe.Offsetof(hold.fd)})
 	var n narrow
 	checkStruct(t, walk, "narrow", unsafe.Sizeof(n), map[string]uintptr{
 		"n_netns": unsafe.Offsetof(n.nNetNS), "n_ends": unsafe.Offsetof(n.nEnds),
@@ -99,7 +95,7 @@ func checkStruct(t *testing.T, spec *ebpf.CollectionSpec, name string, size uint
 
 // TestObjects_NoPaths shows that no path of the builder's is in the objects.
 func TestObjects_NoPaths(t *testing.T) {
-	for name, load := range map[string]func() (*ebpf.CollectionSpec, error){"task_file": loadTaskFile, "hash_walk": loadHashWalk} {
+	for name, load := range map[string]func() (*ebpf.CollectionSpec, error){"task_file": loadTaskFile, "hash_walk": loadHashWalk, "hash_walk by probes": loadHashProbe, "fd_walk": loadFdWalk} {
 		spec, err := load()
 		if err != nil {
 			t.Fatal(err)

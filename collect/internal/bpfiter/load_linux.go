@@ -2,11 +2,10 @@ package bpfiter
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"sync"
 	"unsafe"
 
@@ -18,19 +17,18 @@ import (
 
 // programs are what this process loaded into the kernel.
 type programs struct {
-	files, walk, scan            *object
-	fileLink, walkLink, scanLink linkedIter
-	// secret goes into the keys of files.
-	secret [3]uint64
+	files, walk, fds           *object // nil: not loaded, or not to be had
+	fileLink, walkLink, fdLink linkedIter
 	// noWalk says why there is no walk, on a kernel that cannot do it.
 	noWalk error
 	// narrowed is what the programs were told last.
 	narrowed narrow
 }
 
-// load loads and attaches the programs. It takes CAP_BPF and CAP_PERFMON.
+// load loads and attaches the programs that most questions take. It takes
+// CAP_BPF and CAP_PERFMON.
 func load() (*programs, error) {
-	p := &programs{fileLink: -1, walkLink: -1, scanLink: -1}
+	p := &programs{fileLink: -1, walkLink: -1, fdLink: -1}
 	if err := p.load(); err != nil {
 		return nil, errors.Join(explain(err), p.close())
 	}
@@ -38,49 +36,66 @@ func load() (*programs, error) {
 }
 
 func (p *programs) load() error {
-	if err := binary.Read(rand.Reader, binary.NativeEndian, &p.secret); err != nil {
-		return fmt.Errorf("make secret: %w", err)
-	}
-	files, err := loadTaskFile()
-	if err != nil {
-		return fmt.Errorf("read task_file object: %w", err)
-	}
 	walk, err := loadHashWalk()
 	if err != nil {
 		return fmt.Errorf("read hash_walk object: %w", err)
 	}
-	k, err := readKernelTypes(files, walk)
+	fds, err := loadFdWalk()
+	if err != nil {
+		return fmt.Errorf("read fd_walk object: %w", err)
+	}
+	k, err := readKernelTypes(walk, fds)
 	if errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { p.noWalk = p.loadWalk(walk, k) })
-	err = p.loadFiles(files, k)
+	noFDs := p.loadFDs(fds, k)
 	wg.Wait()
-	switch {
-	case err != nil || p.noWalk == nil:
-		return err
-	case errors.Is(p.noWalk, fs.ErrPermission) && !isVerifier(p.noWalk):
-		return p.noWalk
+	for _, err := range []error{noFDs, p.noWalk} {
+		if errors.Is(err, fs.ErrPermission) && !isVerifier(err) {
+			return err
+		}
 	}
-	p.noWalk = &whose.UnsupportedError{What: "walk of the socket tables", Since: "5.19", Err: p.noWalk}
+	if p.noWalk != nil {
+		p.noWalk = &whose.UnsupportedError{What: "walk of the socket tables", Since: "5.19", Err: p.noWalk}
+	}
+	if noFDs != nil {
+		return p.loadFiles()
+	}
 	return nil
 }
 
-func (p *programs) loadFiles(spec *ebpf.CollectionSpec, k *kernelTypes) error {
-	var err error
-	p.files, err = loadObject(spec, k)
+// loadFiles loads task_file, unless it is loaded: on a kernel that has no
+// fd_walk, or for a question that takes it.
+func (p *programs) loadFiles() error {
+	if p.fileLink >= 0 {
+		return nil
+	}
+	spec, err := loadTaskFile()
+	if err != nil {
+		return fmt.Errorf("read task_file object: %w", err)
+	}
+	k, err := readKernelTypes(spec)
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	files, err := loadObject(spec, k)
 	if err != nil && !errors.Is(err, unix.EPERM) {
 		// Before Linux 5.12 iterators cannot have a socket's cookie made.
 		if err := spec.Variables[taskFileVarCookieHelper].Set(false); err != nil {
 			return fmt.Errorf("set %s: %w", taskFileVarCookieHelper, err)
 		}
-		p.files, err = loadObject(spec, k)
+		files, err = loadObject(spec, k)
 	}
 	if err != nil {
 		return fmt.Errorf("load task_file iterator: %w", err)
 	}
-	link, err := linkIter(p.files.progs[taskFileProgTaskFile], nil)
+	p.files = files
+	if err := files.tell(&p.narrowed); err != nil {
+		return err
+	}
+	link, err := linkIter(files.progs[taskFileProgTaskFile], nil)
 	if err != nil {
 		return err
 	}
@@ -90,6 +105,19 @@ func (p *programs) loadFiles(spec *ebpf.CollectionSpec, k *kernelTypes) error {
 
 // loadWalk loads the walk and has it find the kernel's tables.
 func (p *programs) loadWalk(spec *ebpf.CollectionSpec, k *kernelTypes) error {
+	err := p.tryWalk(spec, k, loadQuickly)
+	if err == nil || errors.Is(err, unix.EPERM) {
+		return err
+	}
+	if spec, err = loadHashProbe(); err != nil {
+		return fmt.Errorf("read hash_walk object: %w", err)
+	}
+	return p.tryWalk(spec, k, loadObject)
+}
+
+type loader = func(*ebpf.CollectionSpec, *kernelTypes) (*object, error)
+
+func (p *programs) tryWalk(spec *ebpf.CollectionSpec, k *kernelTypes, load loader) error {
 	for _, v := range []struct {
 		name  string
 		proto int
@@ -103,51 +131,59 @@ func (p *programs) loadWalk(spec *ebpf.CollectionSpec, k *kernelTypes) error {
 			return fmt.Errorf("set %s: %w", v.name, err)
 		}
 	}
-	if err := spec.Variables[hashWalkVarSecret].Set(p.secret); err != nil {
-		return fmt.Errorf("set %s: %w", hashWalkVarSecret, err)
-	}
-	var err error
-	p.walk, err = loadObject(spec, k)
+	walk, err := load(spec, k)
 	if err != nil {
 		return fmt.Errorf("load hash_walk iterator: %w", err)
 	}
-	elements := []uint32{uint32(p.walk.maps[hashWalkMapElements].FD())}
-	if err := runOnce(p.walk.progs[hashWalkProgFindTables], elements); err != nil {
-		return fmt.Errorf("find socket tables: %w", err)
-	}
-	link, err := linkIter(p.walk.progs[hashWalkProgHashWalk], elements)
+	elements := []uint32{uint32(walk.maps[hashWalkMapElements].FD())}
+	err = runOnce(walk.progs[hashWalkProgFindTables], elements)
 	if err != nil {
-		return err
+		return errors.Join(fmt.Errorf("find socket tables: %w", err), walk.close())
 	}
-	p.walkLink = linkedIter(link)
+	link, err := linkIter(walk.progs[hashWalkProgHashWalk], elements)
+	if err != nil {
+		return errors.Join(err, walk.close())
+	}
+	p.walk, p.walkLink = walk, linkedIter(link)
 	return nil
 }
 
-// loadScan loads fd_scan, which the first question that needs it asks for.
-func (p *programs) loadScan() (linkedIter, error) {
-	spec, err := loadFdScan()
+// loadFDs loads the walk of descriptor tables and has it find out how to tell
+// sockets. It gives what task_file does, faster, so without it nothing lacks.
+func (p *programs) loadFDs(spec *ebpf.CollectionSpec, k *kernelTypes) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("read fd_scan object: %w", err)
+		return fmt.Errorf("open socket: %w", err)
 	}
-	if err := spec.Variables[fdScanVarSecret].Set(p.secret); err != nil {
-		return -1, fmt.Errorf("set %s: %w", fdScanVarSecret, err)
+	defer unix.Close(fd)
+	for name, value := range map[string]any{fdWalkVarSocketFd: int32(fd), fdWalkVarWeakOrder: !strongOrder()} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
 	}
-	k, err := readKernelTypes(spec)
+	fds, err := loadQuickly(spec, k)
 	if err != nil {
-		return -1, err
+		return fmt.Errorf("load fd_walk iterator: %w", err)
 	}
-	p.scan, err = loadObject(spec, k)
+	if err := runOnce(fds.progs[fdWalkProgFindSocketOps], nil); err != nil {
+		return errors.Join(fmt.Errorf("find operations of sockets: %w", err), fds.close())
+	}
+	link, err := linkIter(fds.progs[fdWalkProgFdWalk], nil)
 	if err != nil {
-		return -1, fmt.Errorf("load fd_scan iterator: %w", err)
+		return errors.Join(err, fds.close())
 	}
-	link, err := linkIter(p.scan.progs[fdScanProgFdScan], nil)
-	if err == nil {
-		p.scanLink = linkedIter(link)
-	}
-	return p.scanLink, err
+	p.fds, p.fdLink = fds, linkedIter(link)
+	return nil
 }
 
-// runOnce runs an iterator that writes nothing.
+// strongOrder reports whether this processor never lets a load pass another.
+func strongOrder() bool {
+	return runtime.GOARCH == "amd64" || runtime.GOARCH == "386" || runtime.GOARCH == "s390x"
+}
+
+var errNotFound = errors.New("not found")
+
+// runOnce runs an iterator that finds something, and writes a record if it did.
 func runOnce(prog int, info []uint32) error {
 	link, err := linkIter(prog, info)
 	if err != nil {
@@ -159,7 +195,15 @@ func runOnce(prog int, info []uint32) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return drain(context.Background(), fd, make([]uint64, 8), func([]byte) error { return nil })
+	found := false
+	take := func([]byte) error { found = true; return nil }
+	if err := drain(context.Background(), fd, run{take: take}, make([]uint64, 8)); err != nil {
+		return err
+	}
+	if !found {
+		return errNotFound
+	}
+	return nil
 }
 
 // narrow tells the programs what does not fit a question. Pinned ones take
@@ -172,12 +216,9 @@ func (p *programs) narrow(q *whose.Query) error {
 	if n == p.narrowed {
 		return nil
 	}
-	for _, o := range []*object{p.files, p.walk} {
-		if o == nil {
-			continue
-		}
-		if err := o.maps[narrowMap].Put(uint32(0), unsafe.Pointer(&n)); err != nil {
-			return fmt.Errorf("set conditions: %w", err)
+	for _, o := range []*object{p.files, p.walk, p.fds} {
+		if err := o.tell(&n); err != nil {
+			return err
 		}
 	}
 	p.narrowed = n
@@ -187,15 +228,26 @@ func (p *programs) narrow(q *whose.Query) error {
 // narrowMap is the section that holds struct narrow.
 const narrowMap = ".data.narrow"
 
+// tell tells the programs of an object what does not fit a question.
+func (o *object) tell(n *narrow) error {
+	if o == nil {
+		return nil
+	}
+	if err := o.maps[narrowMap].Put(uint32(0), unsafe.Pointer(n)); err != nil {
+		return fmt.Errorf("set conditions: %w", err)
+	}
+	return nil
+}
+
 // close gives back all that is loaded.
 func (p *programs) close() error {
 	var errs []error
-	for _, link := range []linkedIter{p.fileLink, p.walkLink, p.scanLink} {
+	for _, link := range []linkedIter{p.fileLink, p.walkLink, p.fdLink} {
 		if link >= 0 {
 			errs = append(errs, unix.Close(int(link)))
 		}
 	}
-	for _, o := range []*object{p.files, p.walk, p.scan} {
+	for _, o := range []*object{p.files, p.walk, p.fds} {
 		if o != nil {
 			errs = append(errs, o.close())
 		}

@@ -37,11 +37,18 @@ func newNarrow(q *whose.Query) narrow {
 	if len(q.NetNS) <= maxNetNS {
 		n.nNetNS = uint32(copy(n.netns[:], q.NetNS))
 	}
-	if len(q.Any) <= maxEnds {
-		for i := range q.Any {
-			n.ends[i] = newEnds(&q.Any[i])
-		}
-		n.nEnds = uint32(len(q.Any))
+	if len(q.Any) == 0 {
+		return n
+	}
+	all := make([]ends, 0, maxEnds)
+	for i := range q.Any {
+		all = append(all, newEnds(&q.Any[i]))
+	}
+	if q.Listeners { // which have no peer, as other sockets without one
+		all = append(all, ends{lportLast: 0xffff})
+	}
+	if len(all) <= maxEnds {
+		n.nEnds = uint32(copy(n.ends[:], all))
 	}
 	return n
 }

@@ -26,13 +26,15 @@ import (
 // A kernelTypes is what the programs have to know of the running kernel.
 type kernelTypes struct {
 	spec *btf.Spec
-	// attach are the BTF ids of the functions that iterators attach to.
-	attach map[string]uint32
+	// ids are the BTF ids of the functions that iterators attach to, of castFunc
+	// and of wordType.
+	ids map[string]uint32
 }
 
 // readKernelTypes reads from the kernel what the objects use.
 func readKernelTypes(specs ...*ebpf.CollectionSpec) (*kernelTypes, error) {
-	types, members, funcs := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	types, members := map[string]bool{wordType: true}, make(map[string]bool)
+	funcs := map[string]bool{castFunc: true, wordType: true}
 	for _, spec := range specs {
 		namesOf(spec, types, members)
 		for _, p := range spec.Programs {
@@ -53,6 +55,43 @@ func readKernelTypes(specs ...*ebpf.CollectionSpec) (*kernelTypes, error) {
 		return nil, fmt.Errorf("read kernel BTF: %w", err)
 	}
 	return &kernelTypes{spec, ids}, nil
+}
+
+// castFunc is the one function of the kernel that programs call by its BTF id
+// (Linux 6.2), and wordType the struct that they call it with. wordMark stands
+// for its id; see bpf/look.h.
+const (
+	castFunc = "bpf_rdonly_cast"
+	wordType = "timespec64"
+	wordMark = 0x65736f77
+)
+
+// callsKernel reports whether programs call castFunc.
+func callsKernel(spec *ebpf.CollectionSpec) bool {
+	for _, p := range spec.Programs {
+		for i := range p.Instructions {
+			if p.Instructions[i].IsKfuncCall() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// canCast reports whether programs can call castFunc.
+func (k *kernelTypes) canCast() bool {
+	return k.ids[castFunc] != 0 && k.ids[wordType] != 0
+}
+
+// resolveCast puts the running kernel's ids into a call of castFunc and where
+// its argument is made.
+func (k *kernelTypes) resolveCast(ins *asm.Instruction) {
+	switch {
+	case ins.IsKfuncCall():
+		ins.Constant, ins.Offset = int64(k.ids[castFunc]), 0
+	case ins.OpCode.Class().IsALU() && ins.OpCode.ALUOp() == asm.Mov && ins.OpCode.Source() == asm.ImmSource && ins.Constant == wordMark:
+		ins.Constant = int64(k.ids[wordType])
+	}
 }
 
 func attachName(p *ebpf.ProgramSpec) string { return "bpf_iter_" + p.AttachTo }
@@ -114,10 +153,8 @@ type object struct {
 
 // loadObject loads a collection: quickly or, where that fails, with package ebpf.
 func loadObject(spec *ebpf.CollectionSpec, k *kernelTypes) (*object, error) {
-	if k != nil {
-		if o, err := loadQuickly(spec, k); err == nil || errors.Is(err, unix.EPERM) {
-			return o, err
-		}
+	if o, err := loadQuickly(spec, k); err == nil || errors.Is(err, unix.EPERM) {
+		return o, err
 	}
 	whole, err := ebpf.NewCollection(spec)
 	if err != nil {
@@ -146,6 +183,9 @@ func (o *object) close() error {
 }
 
 func loadQuickly(spec *ebpf.CollectionSpec, k *kernelTypes) (*object, error) {
+	if k == nil || callsKernel(spec) && !k.canCast() {
+		return nil, ebpf.ErrNotSupported
+	}
 	o := &object{progs: make(map[string]int), maps: make(map[string]*ebpf.Map)}
 	err := o.load(spec, k)
 	if err != nil {
@@ -195,7 +235,7 @@ func setVariables(m *ebpf.MapSpec, section string, vars map[string]*ebpf.Variabl
 
 // loadProgram relocates a program and loads it.
 func (o *object) loadProgram(p *ebpf.ProgramSpec, k *kernelTypes) (int, error) {
-	attach, ok := k.attach[attachName(p)]
+	attach, ok := k.ids[attachName(p)]
 	if !ok {
 		return -1, fmt.Errorf("iterator %s: %w", p.AttachTo, ebpf.ErrNotSupported)
 	}
@@ -207,6 +247,7 @@ func (o *object) loadProgram(p *ebpf.ProgramSpec, k *kernelTypes) (int, error) {
 	for i := range insns {
 		ins := &insns[i]
 		*ins = ins.WithSource(nil) // lines are for who reads the verifier's log
+		k.resolveCast(ins)
 		if m := o.maps[ins.Reference()]; m != nil && ins.IsLoadFromMap() {
 			if err := ins.AssociateMap(m); err != nil {
 				return -1, err

@@ -4,18 +4,11 @@ package bpfiter
 
 import (
 	"context"
-	"io/fs"
 
 	"github.com/seed-44df2ae6/whose"
 )
 
 var errOther = &whose.UnsupportedError{What: "bpf on this platform"}
-
-// Options say where the programs come from.
-type Options struct {
-	PinDir  string
-	Threads int
-}
 
 // A Source is what Linux has.
 type Source struct{}
@@ -40,38 +33,11 @@ func (*Source) Read(context.Context, *whose.Query, *whose.Snapshot) error { retu
 // Close does nothing.
 func (*Source) Close() error { return nil }
 
-// PinOptions say who may read what is pinned.
-type PinOptions struct {
-	GID        *int
-	Mode       fs.FileMode
-	MountBPFFS bool
-	Traverse   bool
-}
-
 // Pin returns a whose.UnsupportedError.
 func Pin(string, PinOptions) error { return errOther }
 
 // Unpin returns a whose.UnsupportedError.
 func Unpin(string) error { return errOther }
-
-// A Status says what is pinned in a directory.
-type Status struct {
-	Dir     string
-	BPFFS   bool
-	Version int
-	Pins    []PinStatus
-	Blocked []string
-	Works   error
-}
-
-// A PinStatus says what one pinned file is.
-type PinStatus struct {
-	Path     string
-	Version  int
-	Mode     fs.FileMode
-	UID, GID uint32
-	Readable bool
-}
 
 // Inspect returns a whose.UnsupportedError.
 func Inspect(dir string) (Status, error) { return Status{Dir: dir}, errOther }

@@ -23,18 +23,33 @@ type pass struct {
 	held inodeSet
 	// doubtful are the holdings that may stand in snap already.
 	doubtful []whose.Holding
-	// unmet are inodes that the walk met before a descriptor was; wanted are
+	// unmet are sockets that the walk met before a descriptor was; wanted are
 	// those that stayed so. confirmed tells that one of them was met again.
-	unmet     []uint64
+	unmet     []place
 	wanted    inodeSet
 	confirmed bool
 	// loose are the sockets without a file.
 	loose []whose.Socket
-	// more are the elements of the walk that have not been read to their end.
+	// more are the elements of the walk that have not been read to their end,
+	// or the processes with descriptors beyond the window.
 	more      []resumption
-	few       fewSet
 	processes int
+	// bare are the sockets whose cookie is not known yet.
+	bare []bareSocket
+	// from is the first descriptor that counts; what is below was taken before.
+	from int32
 }
+
+// A bareSocket is one that the kernel has not given a cookie: its place in the
+// snapshot, and a process that has it.
+type bareSocket struct {
+	inode uint64
+	at    int
+	pid   uint32
+}
+
+// A place is an element of the walk in which a socket was met.
+type place struct{ inode, element uint32 }
 
 // A resumption is a place where the walk has to go on.
 type resumption struct {
@@ -47,9 +62,8 @@ func (p *pass) reset(q *whose.Query, snap *whose.Snapshot) {
 	p.held.reset()
 	p.wanted.reset()
 	p.doubtful, p.unmet = p.doubtful[:0], p.unmet[:0]
-	p.loose, p.more = p.loose[:0], p.more[:0]
-	p.processes, p.confirmed = 0, false
-	p.few.reset()
+	p.loose, p.more, p.bare = p.loose[:0], p.more[:0], p.bare[:0]
+	p.processes, p.confirmed, p.from = 0, false, 0
 }
 
 // wantsNetNS reports whether sockets of the namespace are wanted.
@@ -57,48 +71,67 @@ func (p *pass) wantsNetNS(ino uint32) bool {
 	return len(p.netns) == 0 || slices.Contains(p.netns, ino)
 }
 
-// takeFiles takes records of task_file. It is safe for concurrent use.
+// takeFiles takes records of fd_walk or task_file. It is safe for concurrent use.
 func (p *pass) takeFiles(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last, fresh := uint32(0), false
-	for len(b) > 0 {
-		kind, rec, err := nextRecord(b)
-		if err != nil {
-			return err
-		}
-		b = b[len(rec):]
-		switch kind {
+	r := records{rest: b}
+	for last, fresh := uint32(0), false; r.next(); {
+		switch r.kind {
 		case recordSocket:
-			r := as[socketRecord](rec)
-			if r.state == uint8(whose.Listen) && r.recvq > 0 {
+			s := as[socketRecord](r.body)
+			if s.state == uint8(whose.Listen) && s.recvq > 0 {
 				p.waiting = true
 			}
-			if fresh = false; !p.wantsNetNS(r.netns) || !p.states.Allows(r.state) {
+			if fresh = false; s.fd < p.from || !p.wantsNetNS(s.netns) || !p.states.Allows(s.state) {
 				continue
 			}
-			if fresh = p.held.add(r.inode); fresh {
-				p.appendSocket(r)
+			if fresh = p.held.add(s.inode); fresh {
+				p.appendSocket(s)
 			}
-			p.appendHolding(r)
-			if r.pid != last {
-				last = r.pid
-				p.appendTask(r)
+			p.appendHolding(s)
+			if s.pid != last {
+				last = s.pid
+				p.appendTask(s)
 			}
 		case recordTCP:
 			if fresh {
-				p.appendTCP(p.snap.Sockets, as[tcpRecord](rec))
+				p.appendTCP(p.snap.Sockets, as[tcpRecord](r.body))
 			}
 		case recordTask:
-			p.processes++
-		case recordDevice:
-			p.nameDevice(as[deviceRecord](rec))
+			if p.from == 0 {
+				p.processes++
+			}
+		default:
+			p.takeRest(r.kind, r.body)
 		}
 	}
-	return nil
+	return r.err
+}
+
+// makeRoom makes room for as many sockets as the walk met.
+func (p *pass) makeRoom() {
+	n := len(p.unmet)
+	p.snap.Sockets = slices.Grow(p.snap.Sockets, n)
+	p.snap.Holdings = slices.Grow(p.snap.Holdings, n)
+}
+
+// isFar reports whether the tables that go on beyond start are so few and so
+// long that windows over all processes cost more than all descriptors do.
+func (p *pass) isFar(start, window uint32) bool {
+	longest, sum := uint64(0), uint64(0)
+	for _, m := range p.more {
+		longest, sum = max(longest, m.done), sum+m.done
+	}
+	const usual, dearer = 50, 4 // descriptors of a process; one of them to a look at a process
+	windows := (longest - min(longest, uint64(start))) / uint64(window)
+	return windows*uint64(p.processes) > dearer*(sum+usual*uint64(p.processes))
 }
 
 func (p *pass) appendSocket(r *socketRecord) {
+	if r.cookie == 0 && r.pid != 0 {
+		p.bare = append(p.bare, bareSocket{r.inode, len(p.snap.Sockets), r.pid})
+	}
 	p.snap.Sockets = append(p.snap.Sockets, socketOf(r))
 }
 

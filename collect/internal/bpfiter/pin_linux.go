@@ -21,22 +21,6 @@ const BPFFS = "/sys/fs/bpf"
 // renames them. One is left where Pin was killed.
 const leftover = "_by_"
 
-// PinOptions say who may read what is pinned. The zero value: root alone.
-type PinOptions struct {
-	// GID is the group of the files; nil keeps root's.
-	GID *int
-	// Mode of the files. 0 means 0400, or 0440 with a GID.
-	Mode fs.FileMode
-	// MountBPFFS mounts a bpffs where there is none: on /sys/fs/bpf for a
-	// directory below it, else on the directory itself.
-	MountBPFFS bool
-	// Traverse permits that search permission (x) for everybody is added to
-	// the directories of the bpffs above, where those whom Mode lets read
-	// could not reach the files: systemd mounts it with mode 0700. Nobody can
-	// list the directory by that, and pins in it keep their own modes.
-	Traverse bool
-}
-
 func (o *PinOptions) mode() fs.FileMode {
 	switch {
 	case o.Mode != 0:
@@ -58,10 +42,8 @@ func Pin(dir string, o PinOptions) error {
 	if err != nil {
 		return err
 	}
-	if p.walkLink >= 0 {
-		if _, err := p.loadScan(); err != nil {
-			return errors.Join(explain(err), p.close())
-		}
+	if err := p.loadFiles(); err != nil {
+		return errors.Join(explain(err), p.close())
 	}
 	err = p.pin(dir, &o)
 	return errors.Join(err, p.close(), removePins(dir, func(v int) bool { return v != recordVersion }))
@@ -69,7 +51,7 @@ func Pin(dir string, o PinOptions) error {
 
 // pin pins the links under their names.
 func (p *programs) pin(dir string, o *PinOptions) error {
-	for program, link := range map[string]linkedIter{pinFiles: p.fileLink, pinWalk: p.walkLink, pinScan: p.scanLink} {
+	for program, link := range map[string]linkedIter{pinFiles: p.fileLink, pinWalk: p.walkLink, pinFDs: p.fdLink} {
 		if link < 0 {
 			continue
 		}

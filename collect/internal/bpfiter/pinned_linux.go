@@ -19,13 +19,16 @@ import (
 const (
 	pinFiles = "task_file"
 	pinWalk  = "hash_walk"
-	pinScan  = "fd_scan"
+	pinFDs   = "fd_walk"
 )
 
 func pinName(program string) string { return program + "_v" + strconv.Itoa(recordVersion) }
 
 // pinPrograms are the programs that are pinned together.
-func pinPrograms() []string { return []string{pinFiles, pinWalk, pinScan} }
+func pinPrograms() []string { return []string{pinFiles, pinWalk, pinFDs} }
+
+// pinsOfOld are programs that versions before this one pinned.
+func pinsOfOld() []string { return []string{"fd_scan"} }
 
 // A pinnedIter is an iterator that is a file in bpffs.
 type pinnedIter string
@@ -87,9 +90,12 @@ func OpenPinned(dir string, o Options) (*Source, error) {
 	if err != nil {
 		return nil, explainPinned(dir, err)
 	}
-	scan := pinnedIter(filepath.Join(dir, pinName(pinScan)))
-	if s.walk != nil && tryOpen(scan) == nil { // without it, it takes longer
-		s.scan = scan
+	fds := pinnedIter(filepath.Join(dir, pinName(pinFDs)))
+	switch err := tryOpen(fds); {
+	case err == nil:
+		s.fds = fds
+	case !errors.Is(err, fs.ErrNotExist): // without it, it takes longer
+		return nil, explainPinned(dir, err)
 	}
 	return s, nil
 }
@@ -130,7 +136,7 @@ func otherVersion(dir string) int {
 
 // versionOf returns the version in the name of one of our pins, 0 for other names.
 func versionOf(name string) int {
-	for _, program := range pinPrograms() {
+	for _, program := range append(pinPrograms(), pinsOfOld()...) {
 		if rest, ok := strings.CutPrefix(name, program+"_v"); ok {
 			v, err := strconv.Atoi(rest)
 			if err == nil && v > 0 {

@@ -21,12 +21,12 @@ const maxProcessLinks = 64
 func (s *Source) readProcesses(ctx context.Context, q *whose.Query) error {
 	ask := newQuestion(q)
 	ask.states |= 1 << whose.Listen // to see what waits; the pass drops it again
-	err := s.readEach(ctx, q, ask)
+	err := s.readEach(ctx, q.PIDs, ask, s.pass.takeFiles)
 	if errors.Is(err, errNoProcessLink) {
 		if len(q.PIDs) == 1 && q.PIDs[0] < 1<<24 {
 			ask.number = q.PIDs[0]
 		}
-		err = s.readFiles(ctx, ask)
+		err = s.readFiles(ctx, ask, s.pass.takeFiles)
 	}
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (s *Source) readProcesses(ctx context.Context, q *whose.Query) error {
 	if !s.pass.waiting {
 		ask.protos = 0 // of the tables no more than which namespaces there are
 	}
-	if err := s.walkParts(ctx, ask, s.pass.takeWalk); err != nil {
+	if err := s.walkTables(ctx, ask); err != nil {
 		return err
 	}
 	s.pass.unmet = s.pass.unmet[:0] // others' sockets
@@ -47,11 +47,14 @@ var errNoProcessLink = errors.New("no links to single processes")
 
 // readEach reads each process by a link to it alone, which costs nothing for
 // the descriptors of others. It takes programs of our own and Linux 6.1.
-func (s *Source) readEach(ctx context.Context, q *whose.Query, ask question) error {
-	if s.loaded == nil || len(q.PIDs) > maxProcessLinks {
+func (s *Source) readEach(ctx context.Context, pids []uint32, ask question, take func([]byte) error) error {
+	if s.loaded == nil || len(pids) > maxProcessLinks {
 		return errNoProcessLink
 	}
-	for _, pid := range q.PIDs {
+	if err := s.needFiles(); err != nil {
+		return err
+	}
+	for _, pid := range pids {
 		// union bpf_iter_link_info: task.tid, task.pid (a thread group), task.pid_fd.
 		link, err := linkIter(s.loaded.files.progs[taskFileProgTaskFile], []uint32{0, pid, 0})
 		if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.EINVAL) {
@@ -60,7 +63,7 @@ func (s *Source) readEach(ctx context.Context, q *whose.Query, ask question) err
 		if err != nil {
 			return err
 		}
-		err = s.readRuns(ctx, []run{{linkedIter(link), ask, s.pass.takeFiles}})
+		err = s.readRuns(ctx, []run{{it: linkedIter(link), ask: ask, take: take}})
 		if err := errors.Join(err, unix.Close(link)); err != nil {
 			return fmt.Errorf("read process %d: %w", pid, err)
 		}

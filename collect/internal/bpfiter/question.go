@@ -61,6 +61,32 @@ func (q question) resumed(r resumption) question {
 	return q
 }
 
+// Descriptors that a run of fd_walk shows of each table, as in bpf/fd_walk.bpf.c,
+// and how many a question can name.
+const (
+	window    = 160
+	windowTCP = 128
+	maxStart  = 1 << 24
+)
+
+// window returns how many descriptors of each table the question shows.
+func (q question) window() uint32 {
+	if q.flags&askTCPInfo != 0 {
+		return windowTCP
+	}
+	return window
+}
+
+// from returns the question for the window that starts with that descriptor.
+func (q question) from(start uint32) question {
+	if q.flags&askWanted != 0 {
+		q.states, q.protos = start&(1<<18-1), start>>18
+	} else {
+		q.number = start
+	}
+	return q
+}
+
 // name returns the question as a thread's name, NUL-terminated.
 func (q question) name() [16]byte {
 	six := func(n uint32) byte { return byte(n&0x3f) + '0' }

@@ -24,29 +24,31 @@ const maxSilent = 20_000
 
 var errSilent = errors.New("nothing but EAGAIN")
 
-// readAll reads a run of it to the end on a thread named after the question,
-// and hands each piece to take. The pieces are of whole records and valid
-// until take returns.
-func readAll(ctx context.Context, it opener, ask question, buf []uint64, take func([]byte) error) error {
-	return onNamedThread(ask.name(), func() error {
-		fd, err := it.open()
+// readAll reads a run to the end on a thread named after the question, and
+// hands each piece to take. The pieces are of whole records and valid until
+// take returns.
+func readAll(ctx context.Context, r run, buf []uint64) error {
+	return onNamedThread(r.ask.name(), func() error {
+		fd, err := r.it.open()
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
-		return drain(ctx, fd, buf, take)
+		return drain(ctx, fd, r, buf)
 	})
 }
 
-// drain reads fd to the end.
-func drain(ctx context.Context, fd int, buf []uint64, take func([]byte) error) error {
+// drain reads fd, an iterator of r, to the end.
+func drain(ctx context.Context, fd int, r run, buf []uint64) error {
 	room := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(buf))), len(buf)*8)
 	for silent := 0; ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := unix.Read(fd, room)
+		n, err := readPiece(fd, r.enough, room)
 		switch {
+		case err == unix.EAGAIN && r.ask.flags&askResume != 0:
+			return nil // after the one element
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
@@ -60,9 +62,35 @@ func drain(ctx context.Context, fd int, buf []uint64, take func([]byte) error) e
 			return nil
 		}
 		silent = 0
-		if err := take(room[:n]); err != nil {
+		if err := r.take(room[:n]); err != nil {
 			return err
 		}
+	}
+}
+
+// readPiece reads once. An object whose output does not fit what is left of the
+// kernel's buffer is visited again in the next read; where objects are large,
+// enough is how much makes a read end before that happens, 0: no matter. What
+// there is beyond it is read too, since it may end amid a record.
+func readPiece(fd, enough int, room []byte) (int, error) {
+	if enough == 0 {
+		return unix.Read(fd, room)
+	}
+	n, err := unix.Read(fd, room[:enough])
+	if err != nil || n < enough {
+		return n, err
+	}
+	for {
+		rest, err := unix.Read(fd, room[n:])
+		switch err {
+		case nil:
+			return n + rest, nil
+		case unix.EAGAIN:
+			return n, nil
+		case unix.EINTR:
+			continue
+		}
+		return 0, err
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 const (
 	recordMagic   = 0x5753
-	recordVersion = 1
+	recordVersion = 2
 )
 
 // A recordKind is enum record_kind.
@@ -25,7 +25,6 @@ const (
 	recordDevice recordKind = 5
 	recordNetNS  recordKind = 6
 	recordMore   recordKind = 7
-	recordHold   recordKind = 8
 )
 
 // Flags of a socketRecord, enum record_flag.
@@ -65,9 +64,9 @@ type tcpRecord struct {
 }
 
 type idRecord struct {
-	_          structs.HostLayout
-	tag, netns uint32
-	inode      uint64
+	_              structs.HostLayout
+	tag, netns     uint32
+	inode, element uint32
 }
 
 type taskRecord struct {
@@ -94,15 +93,6 @@ type moreRecord struct {
 	done         uint64
 }
 
-type holdRecord struct {
-	_          structs.HostLayout
-	tag, pid   uint32
-	key, start uint64
-	comm       [16]byte
-	fd         int32
-	_          uint32
-}
-
 // sizeOf returns the size of a record by its kind, 0 for a kind that this
 // version does not know.
 func sizeOf(k recordKind) int {
@@ -121,8 +111,6 @@ func sizeOf(k recordKind) int {
 		return int(unsafe.Sizeof(netnsRecord{}))
 	case recordMore:
 		return int(unsafe.Sizeof(moreRecord{}))
-	case recordHold:
-		return int(unsafe.Sizeof(holdRecord{}))
 	}
 	return 0
 }
@@ -145,6 +133,26 @@ func (e *RecordError) Error() string {
 		return fmt.Sprintf("record of version %d: want %d", e.Tag>>8&0xff, recordVersion)
 	}
 	return fmt.Sprintf("foreign record: tag %#08x", e.Tag)
+}
+
+// records goes through what was read, record by record, and ends at the first
+// that is not one; err then says why.
+type records struct {
+	rest []byte
+	kind recordKind
+	body []byte
+	err  error
+}
+
+func (r *records) next() bool {
+	if len(r.rest) == 0 {
+		return false
+	}
+	if r.kind, r.body, r.err = nextRecord(r.rest); r.err != nil {
+		return false
+	}
+	r.rest = r.rest[len(r.body):]
+	return true
 }
 
 // nextRecord returns the kind and the bytes of the record that b begins with.

@@ -13,14 +13,6 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// Options say where the programs come from. The zero value loads them.
-type Options struct {
-	// PinDir is where pinned iterators are looked for first. Empty: nowhere.
-	PinDir string
-	// Threads is how many threads read at once; 0 means two.
-	Threads int
-}
-
 func (o Options) threads() int {
 	if o.Threads <= 0 {
 		return 2
@@ -32,18 +24,16 @@ func (o Options) threads() int {
 // links and buffers between reads, so that a read allocates nothing for a
 // session. It is not safe for concurrent use; whoever opened it closes it.
 type Source struct {
-	files     opener
-	walk      opener // nil where the kernel cannot do it
-	noWalk    error  // why not
-	scan      opener // nil where there is none, or none yet
-	crowded   func() bool
-	scanTried bool      // and there is none
-	loaded    *programs // nil where the iterators are pinned
-	threads   int
-	inner     bool // the caller is in a pid namespace of its own
-	bufs      [][]uint64
-	wanted    wantedSet
-	pass      pass
+	fds     opener    // nil where the kernel cannot do it; files can then
+	files   opener    // nil until it is needed; see needFiles
+	walk    opener    // nil where the kernel cannot do it
+	noWalk  error     // why not
+	loaded  *programs // nil where the iterators are pinned
+	threads int
+	inner   bool // the caller is in a pid namespace of its own
+	bufs    [][]uint64
+	wanted  wantedSet
+	pass    pass
 }
 
 var _ whose.Source = (*Source)(nil)
@@ -79,7 +69,13 @@ func Load(o Options) (*Source, error) {
 		return nil, err
 	}
 	s := newSource(o)
-	s.files, s.loaded = p.fileLink, p
+	s.loaded = p
+	if p.fdLink >= 0 {
+		s.fds = p.fdLink
+	}
+	if p.fileLink >= 0 {
+		s.files = p.fileLink
+	}
 	if p.walkLink >= 0 {
 		s.walk = p.walkLink
 	}
@@ -88,7 +84,7 @@ func Load(o Options) (*Source, error) {
 }
 
 func newSource(o Options) *Source {
-	return &Source{threads: o.threads(), crowded: isCrowded, inner: inInnerPIDNamespace()}
+	return &Source{threads: o.threads(), inner: inInnerPIDNamespace()}
 }
 
 // inInnerPIDNamespace reports whether there are processes that no iterator
@@ -139,17 +135,17 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 // readAll reads what every process holds, and what none does.
 func (s *Source) readAll(ctx context.Context, q *whose.Query) error {
 	ask := newQuestion(q)
-	if s.asksFew(q) {
-		if done, err := s.readFew(ctx, ask); done || err != nil {
-			return err
-		}
-	} else if err := s.walkParts(ctx, ask, s.pass.takeWalk); err != nil {
+	if err := s.walkTables(ctx, ask); err != nil {
 		return err
 	}
-	if err := s.readFiles(ctx, ask); err != nil {
+	s.pass.makeRoom()
+	if err := s.readFiles(ctx, ask, s.pass.takeFiles); err != nil {
 		return err
 	}
-	return s.readUnmet(ctx, ask)
+	if err := s.readUnmet(ctx, ask); err != nil {
+		return err
+	}
+	return s.readCookies(ctx, ask)
 }
 
 // noteGaps says what this source cannot see here.
@@ -169,24 +165,21 @@ type run struct {
 	it   opener
 	ask  question
 	take func([]byte) error
+	// enough is as in readPiece.
+	enough int
 }
 
-// walkParts walks the socket tables. It comes before the descriptors: then
+// walkTables walks the socket tables. It comes before the descriptors: then
 // what has a file and is not met with a descriptor was closed or passed on in
 // between, or nobody holds it, while what is new since does not matter.
-func (s *Source) walkParts(ctx context.Context, ask question, take func([]byte) error) error {
+func (s *Source) walkTables(ctx context.Context, ask question) error {
 	if s.walk == nil {
 		return nil
 	}
-	if err := s.readRuns(ctx, s.parts(run{s.walk, ask, take})); err != nil {
+	if err := s.readRuns(ctx, s.parts(run{it: s.walk, ask: ask, take: s.pass.takeWalk})); err != nil {
 		return err
 	}
-	return s.resume(ctx, ask, take)
-}
-
-// readFiles reads the descriptors of all processes.
-func (s *Source) readFiles(ctx context.Context, ask question) error {
-	return s.readRuns(ctx, s.parts(run{s.files, ask, s.pass.takeFiles}))
+	return s.resume(ctx, ask, s.pass.takeWalk)
 }
 
 // readUnmet looks once more for the sockets that have a file and that no
@@ -203,31 +196,31 @@ func (s *Source) readUnmet(ctx context.Context, ask question) error {
 	s.wanted.set(s.pass.unmet)
 	full := ask
 	full.flags |= askFull
-	before := len(s.pass.snap.Sockets)
-	if err := s.walkParts(ctx, s.wanted.ask(full), s.pass.takeWanted); err != nil {
+	if err := s.walkAgain(ctx, full); err != nil {
 		return err
 	}
 	if !s.pass.confirmed {
 		return nil
 	}
-	if s.scanner() == nil || len(s.pass.few.keys) > maxFew {
-		return s.readRuns(ctx, s.parts(run{s.files, s.wanted.ask(ask), s.pass.takeFilesAgain}))
-	}
-	return s.scanUnmet(ctx, full, before)
+	return s.readFiles(ctx, s.wanted.ask(ask), s.pass.takeFilesAgain)
 }
 
-// scanUnmet looks for the holders of the sockets from before on by a scan.
-func (s *Source) scanUnmet(ctx context.Context, full question, before int) error {
-	s.pass.few.again = true
-	if err := s.scanTables(ctx); err != nil || len(s.pass.few.holds) == 0 {
-		return err
+// maxPlaces bounds how many elements are walked again one by one. Each takes a
+// run of its own; of more the whole is walked.
+const maxPlaces = 32
+
+// walkAgain looks where the unmet sockets were met.
+func (s *Source) walkAgain(ctx context.Context, full question) error {
+	places, few := s.pass.placesOfUnmet(maxPlaces)
+	if few {
+		s.pass.more = append(s.pass.more[:0], places...)
+	} else {
+		r := run{it: s.walk, ask: s.wanted.ask(full), take: s.pass.takeWanted}
+		if err := s.readRuns(ctx, s.parts(r)); err != nil {
+			return err
+		}
 	}
-	if err := s.walkAlive(ctx, full); err != nil {
-		return err
-	}
-	s.pass.dropDead(before)
-	s.pass.settleHolds()
-	return nil
+	return s.resume(ctx, full, s.pass.takeWanted)
 }
 
 // maxResumptions bounds how often the walk goes on: a table of a million
@@ -246,7 +239,7 @@ func (s *Source) resume(ctx context.Context, ask question, take func([]byte) err
 		last := len(s.pass.more) - 1
 		m := s.pass.more[last]
 		s.pass.more = s.pass.more[:last]
-		if err := s.readRuns(ctx, []run{{s.walk, ask.resumed(m), take}}); err != nil {
+		if err := s.readRuns(ctx, []run{{it: s.walk, ask: ask.resumed(m), take: take}}); err != nil {
 			return err
 		}
 	}
@@ -269,7 +262,7 @@ func (s *Source) readRuns(ctx context.Context, runs []run) error {
 	var wg sync.WaitGroup
 	for i, r := range runs {
 		buf := s.buffer(i)
-		wg.Go(func() { errs[i] = readAll(ctx, r.it, r.ask, buf, r.take) })
+		wg.Go(func() { errs[i] = readAll(ctx, r, buf) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)

@@ -13,32 +13,27 @@ import (
 func (p *pass) takeWalk(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fresh := false
-	for len(b) > 0 {
-		kind, rec, err := nextRecord(b)
-		if err != nil {
-			return err
-		}
-		b = b[len(rec):]
-		switch kind {
+	r := records{rest: b}
+	for fresh := false; r.next(); {
+		switch r.kind {
 		case recordID:
-			if r := as[idRecord](rec); p.wantsNetNS(r.netns) && !p.held.has(r.inode) {
-				p.unmet = append(p.unmet, r.inode)
+			if id := as[idRecord](r.body); p.wantsNetNS(id.netns) && !p.held.has(uint64(id.inode)) {
+				p.unmet = append(p.unmet, place{id.inode, id.element})
 			}
 		case recordSocket:
-			r := as[socketRecord](rec)
-			if fresh = p.wantsNetNS(r.netns); fresh {
-				p.loose = append(p.loose, socketOf(r))
+			s := as[socketRecord](r.body)
+			if fresh = p.wantsNetNS(s.netns); fresh {
+				p.loose = append(p.loose, socketOf(s))
 			}
 		case recordTCP:
 			if fresh {
-				p.appendTCP(p.loose, as[tcpRecord](rec))
+				p.appendTCP(p.loose, as[tcpRecord](r.body))
 			}
 		default:
-			p.takeRest(kind, rec)
+			p.takeRest(r.kind, r.body)
 		}
 	}
-	return nil
+	return r.err
 }
 
 // takeRest takes the records that are not of a socket.
@@ -70,76 +65,82 @@ func (p *pass) noteNetNS(r *netnsRecord) {
 func (p *pass) takeWanted(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fresh := false
-	for len(b) > 0 {
-		kind, rec, err := nextRecord(b)
-		if err != nil {
-			return err
-		}
-		b = b[len(rec):]
-		switch kind {
+	r := records{rest: b}
+	for fresh := false; r.next(); {
+		switch r.kind {
 		case recordSocket:
-			r := as[socketRecord](rec)
-			fresh = r.flags&flagFile != 0 && p.wanted.has(r.inode) && p.held.add(r.inode)
+			s := as[socketRecord](r.body)
+			fresh = s.flags&flagFile != 0 && p.wanted.has(s.inode) && p.held.add(s.inode)
 			if fresh {
-				p.appendSocket(r)
-				p.few.look(r)
+				p.appendSocket(s)
 				p.confirmed = true
 			}
 		case recordTCP:
 			if fresh {
-				p.appendTCP(p.snap.Sockets, as[tcpRecord](rec))
+				p.appendTCP(p.snap.Sockets, as[tcpRecord](r.body))
 			}
 		case recordMore:
-			p.takeRest(kind, rec)
+			p.takeRest(r.kind, r.body)
 		}
 	}
-	return nil
+	return r.err
 }
 
-// takeFilesAgain takes records of a second run of task_file, and keeps what it
-// tells of the wanted sockets. It is safe for concurrent use.
+// takeFilesAgain takes records of a second run over the descriptors, and keeps
+// what it tells of the wanted sockets. It is safe for concurrent use.
 func (p *pass) takeFilesAgain(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fresh := false
-	for len(b) > 0 {
-		kind, rec, err := nextRecord(b)
-		if err != nil {
-			return err
-		}
-		b = b[len(rec):]
-		switch kind {
+	r := records{rest: b}
+	for fresh := false; r.next(); {
+		switch r.kind {
 		case recordSocket:
-			r := as[socketRecord](rec)
-			fresh = false
-			if !p.wanted.has(r.inode) {
+			s := as[socketRecord](r.body)
+			if fresh = false; s.fd < p.from || !p.wanted.has(s.inode) {
 				continue
 			}
-			if fresh = p.held.add(r.inode); fresh {
-				p.appendSocket(r)
+			if fresh = p.held.add(s.inode); fresh {
+				p.appendSocket(s)
 			}
-			p.appendHolding(r)
-			p.appendTask(r)
+			p.appendHolding(s)
+			p.appendTask(s)
 		case recordTCP:
 			if fresh {
-				p.appendTCP(p.snap.Sockets, as[tcpRecord](rec))
+				p.appendTCP(p.snap.Sockets, as[tcpRecord](r.body))
 			}
+		case recordMore:
+			p.takeRest(r.kind, r.body)
 		}
 	}
-	return nil
+	return r.err
 }
 
-// settleUnmet keeps of the unmet inodes those that no descriptor was met for,
+// settleUnmet keeps of the unmet sockets those that no descriptor was met for,
 // and makes them the wanted ones.
 func (p *pass) settleUnmet() {
 	left := p.unmet[:0]
-	for _, ino := range p.unmet {
-		if !p.held.has(ino) && p.wanted.add(ino) {
-			left = append(left, ino)
+	for _, at := range p.unmet {
+		if ino := uint64(at.inode); !p.held.has(ino) && p.wanted.add(ino) {
+			left = append(left, at)
 		}
 	}
 	p.unmet = left
+}
+
+// placesOfUnmet returns the elements in which the unmet sockets were met, each
+// once, or false if they are more than most.
+func (p *pass) placesOfUnmet(most int) ([]resumption, bool) {
+	var places []resumption
+	for _, at := range p.unmet {
+		if slices.ContainsFunc(places, func(r resumption) bool { return r.element == at.element }) {
+			continue
+		}
+		if len(places) == most {
+			return nil, false
+		}
+		places = append(places, resumption{element: at.element})
+	}
+	return places, true
 }
 
 // A tuple identifies a connection of TCP; the kernel has each once.

@@ -25,9 +25,8 @@ type wantedSet struct {
 
 // A wantedPlace is struct wanted.
 type wantedPlace struct {
-	_        structs.HostLayout
-	bits     [1 << wantedBits / 64]uint64
-	task, fd uint32
+	_    structs.HostLayout
+	bits [1 << wantedBits / 64]uint64
 }
 
 // open reserves address space, of which two pages are ever used.
@@ -49,30 +48,14 @@ func (w *wantedSet) open() error {
 	return nil
 }
 
-// set makes the set that of the inodes.
-func (w *wantedSet) set(inodes []uint64) {
+// set makes the set that of the sockets.
+func (w *wantedSet) set(sockets []place) {
 	clear(w.bits[:])
-	for _, ino := range inodes {
-		w.add(ino)
+	for _, at := range sockets {
+		n := at.inode & (1<<wantedBits - 1)
+		w.bits[n/64] |= 1 << (n % 64)
 	}
 }
-
-// setKeys makes the set that of the files with these keys: two bits for each.
-func (w *wantedSet) setKeys(keys []uint64) {
-	clear(w.bits[:])
-	for _, key := range keys {
-		w.add(key)
-		w.add(key >> 32)
-	}
-}
-
-func (w *wantedSet) add(n uint64) {
-	n &= 1<<wantedBits - 1
-	w.bits[n/64] |= 1 << (n % 64)
-}
-
-// goOn tells fd_scan where to go on.
-func (w *wantedSet) goOn(r resumption) { w.task, w.fd = r.element, uint32(r.done) }
 
 // ask returns the question for the sockets of the set alone.
 func (w *wantedSet) ask(q question) question {

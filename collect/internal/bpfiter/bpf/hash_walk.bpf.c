@@ -9,8 +9,8 @@
  *
  * The iterator visits the elements of an array that holds nothing; an element
  * stands for a few buckets. No lock is taken and no reference: memory is read
- * with bpf_probe_read_kernel, which survives any pointer, and a socket counts
- * only if it was the same before and after it was read. Sockets of TCP are
+ * in ways that survive any pointer, and a socket counts only if it was the same
+ * before and after it was read. Sockets of TCP are
  * reused without a grace period, so a chain may lead into another one: its end
  * tells by its nulls value, and the bucket is begun anew.
  */
@@ -36,6 +36,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define MAX_RESTARTS 4
 
+/* The kernel's buffer is eight pages, and what is written at once must fit it. */
+#define OUTPUT_LIMIT (28 << 10)
+
 #define LISTEN_NULLS_BASE (1U << 29)
 
 struct {
@@ -60,7 +63,6 @@ struct walk {
 	u64 restart; /* passed, at the start of the bucket */
 	u32 stride;  /* buckets from group to group */
 	u32 written;
-	u32 element;
 	u32 restarts;
 	struct view v;
 	struct group g;
@@ -83,12 +85,10 @@ static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 	if (verdict < TELL_ID)
 		return verdict;
 	if (verdict == TELL_ID) {
-		r.id = (struct id_record){TAG(RECORD_ID), r.socket.netns, r.socket.inode};
+		r.id = (struct id_record){TAG(RECORD_ID), r.socket.netns, r.socket.inode, w->v.element};
 		w->written += sizeof(r.id);
 		return bpf_seq_write(w->seq, &r.id, sizeof(r.id)) ? -1 : PASS;
 	}
-	if (!asks_ends(&r.socket))
-		return PASS;
 	w->written += sizeof(r.socket);
 	if (bpf_seq_write(w->seq, &r.socket, sizeof(r.socket)))
 		return -1;
@@ -102,7 +102,7 @@ static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 /* Looks at what the chain leads to, and writes what is to be told of it. */
 static always_inline int visit(struct walk *w, u64 address)
 {
-	struct id_record r = {.tag = TAG(RECORD_ID)};
+	struct id_record r = {.tag = TAG(RECORD_ID), .element = w->v.element};
 	int verdict = view_id(&w->v, &r, address);
 
 	if (verdict >= LOOK)
@@ -127,22 +127,52 @@ static always_inline const void *address_of(const struct view *v)
 	return (const void *)(v->t.buckets + (u64)v->bucket * v->t.stride);
 }
 
+/*
+ * Reads of the first sockets of the chains what is read later. Reads of one
+ * wait for each other, those of several do not, and no cache has any of it.
+ */
+static always_inline void warm(const struct group *g)
+{
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < GROUP_BYTES / 8; i++) {
+		const struct sock *sk = (const void *)g->heads[i] -
+					field_offset(struct sock_common, skc_nulls_node);
+		u64 word = 0;
+
+		if (!(g->todo >> i & 1))
+			continue;
+		probe(&word, (const u64 *)sk);
+		probe(&word, (const u64 *)&sk->__sk_common.skc_nulls_node);
+		if (field_exists(sk->sk_ino))
+			probe(&word, (const u64 *)&sk->sk_ino);
+		probe(&word, (const u64 *)&sk->sk_protocol);
+	}
+}
+
 /* Copies the group's heads, and notes those of chains with something in them. */
 noinline int read_group(const struct view *v, struct group *g)
 {
+	const u64 *from;
 	u32 todo = 0;
 
-	if (!v || !g || g->first > v->t.mask ||
-	    bpf_probe_read_kernel(g->heads, sizeof(g->heads),
-				  (const void *)(v->t.buckets + (u64)g->first * v->t.stride)))
+	if (!v || !g || g->first > v->t.mask)
+		return 1;
+	from = (const void *)(v->t.buckets + (u64)g->first * v->t.stride);
+	if (!CASTS && bpf_probe_read_kernel(g->heads, sizeof(g->heads), from))
 		return 1;
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < GROUP_BYTES / 8; i++) {
 		u64 head = g->heads[i];
 
+		if (CASTS) {
+			probe(&head, &from[i]);
+			g->heads[i] = head;
+		}
 		todo |= (u32)((head | -head) >> 63 & ~head & 1) << i;
 	}
 	g->todo = todo & v->t.words;
+	if (CASTS && todo)
+		warm(g);
 	return 0;
 }
 
@@ -175,7 +205,7 @@ static noinline int begin_anew(struct walk *w)
 		return next_bucket(w);
 	w->passed = w->restart;
 	w->node = nought;
-	bpf_probe_read_kernel(&w->node, sizeof(w->node), address_of(&w->v) + w->v.t.head);
+	probe(&w->node, (const u64 *)(address_of(&w->v) + w->v.t.head));
 	return 0;
 }
 
@@ -194,8 +224,10 @@ static long step(u32 i, struct walk *w)
 		w->written = ~0;
 		return 1;
 	}
-	if (verdict == MOVED ||
-	    bpf_probe_read_kernel(&w->node, sizeof(w->node), (const void *)w->node))
+	if (verdict == MOVED || probe(&w->node, (const u64 *)w->node))
+		return begin_anew(w);
+	/* A chain of TCP never ends so: the load failed. */
+	if (!w->node && w->v.t.kind < TABLE_UDP)
 		return begin_anew(w);
 	return w->written > OUTPUT_LIMIT;
 }
@@ -203,7 +235,7 @@ static long step(u32 i, struct walk *w)
 /* Walks the index-th of so many parts of the table. */
 static always_inline int walk_table(struct walk *w, u32 index, u32 parts)
 {
-	struct more_record more = {.tag = TAG(RECORD_MORE), .element = w->element};
+	struct more_record more = {.tag = TAG(RECORD_MORE), .element = w->v.element};
 
 	w->written = w->restarts = nought;
 	w->passed = w->restart = w->node = nought;
@@ -248,14 +280,14 @@ int hash_walk(struct bpf_iter__bpf_map_elem *ctx)
 	read_question(&q);
 	if (q.flags & ASK_RESUME) {
 		if (element)
-			return 0;
+			return 1; /* ends the read, and with EAGAIN the next */
 		element = resume_point(&q) & 0x7fff;
 		w.skip = resume_point(&q) >> 15 << 6;
 	} else if (q.parts && element % q.parts != q.part) {
 		return 0;
 	}
 	w.seq = ctx->meta->seq;
-	w.element = element;
+	w.v.element = element;
 	w.v.states = q.states;
 	w.v.protos = q.protos;
 	w.v.flags = q.flags;

@@ -76,6 +76,18 @@ static long (*const bpf_loop)(u32 times, void *fn, void *ctx, u64 flags) = (void
 /* Reads a field of a kernel object of which nothing is proven. */
 #define probe(dst, src) bpf_probe_read_kernel(dst, sizeof(*(dst)), src)
 
+/*
+ * A field of an object that the verifier knows, read as if it did not: for a
+ * plain load of a pointer it searches the kernel's types from end to end, which
+ * takes it longer than a program does to run.
+ */
+#define load(object, field)                                                                        \
+	({                                                                                         \
+		typeof((object)->field) value_ = 0;                                                \
+		bpf_probe_read_kernel(&value_, sizeof(value_), &(object)->field);                  \
+		value_;                                                                            \
+	})
+
 #define AF_INET         2
 #define AF_INET6        10
 #define SOCK_STREAM     1
@@ -270,6 +282,7 @@ struct inode {
 } kernel_type;
 
 struct file {
+	const void *f_op;
 	struct inode *f_inode;
 	void *private_data;
 } kernel_type;

@@ -14,6 +14,9 @@
  *	11-14 process; with ASK_WANTED, where its struct wanted is in the memory of
  *	      the reader, in units of 16 MiB
  *
+ * A walk of descriptors has the first of its window in 11-14 or, with
+ * ASK_WANTED, in 6-9.
+ *
  * One that goes on with an element of the walk (ASK_RESUME) has the element in
  * the lower 15 bits of 4, 5, 11-14, and above them a 64th of the sockets passed.
  */
@@ -55,8 +58,11 @@ volatile u32 nought;
 static always_inline void read_question(struct question *q)
 {
 	struct task_struct *me = bpf_get_current_task_btf();
-	u64 low = *(u64 *)&me->comm[0];
-	u64 high = *(u64 *)&me->comm[8];
+	u64 name[2] = {}, low, high;
+
+	bpf_probe_read_kernel(name, sizeof(name), &me->comm);
+	low = name[0];
+	high = name[1];
 
 	if (likely((u32)low != ASK_MAGIC)) {
 		q->part = q->parts = q->number = nought;
@@ -73,16 +79,13 @@ static always_inline void read_question(struct question *q)
 }
 
 /*
- * The sockets that a reader looks for: a bit for each inode, or two for the key
- * of each file, by their lower bits. Those of others with the same bits come
- * along.
+ * The sockets that a reader looks for once more: a bit for each inode, by its
+ * lower bits. Those of others with the same bits come along.
  */
 #define WANTED_BITS 15
 
 struct wanted {
 	u64 bits[(1 << WANTED_BITS) / 64];
-	u32 task; /* fd_scan goes on with this thread, */
-	u32 fd;	  /* from this descriptor on */
 };
 
 static always_inline bool is_wanted(u32 number, u64 inode)
@@ -98,6 +101,11 @@ static always_inline bool is_wanted(u32 number, u64 inode)
 static always_inline u64 resume_point(const struct question *q)
 {
 	return q->part | q->parts << 6 | (u64)q->number << 12;
+}
+
+static always_inline u32 window_start(const struct question *q)
+{
+	return q->flags & ASK_WANTED ? q->states | q->protos << 18 : q->number;
 }
 
 static always_inline bool asks_kind(const struct question *q, u32 proto, u32 family, u32 state)

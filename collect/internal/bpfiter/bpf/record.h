@@ -8,13 +8,8 @@
 #pragma once
 
 #define RECORD_MAGIC   0x5753
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 #define TAG(kind)      ((u32)RECORD_MAGIC << 16 | RECORD_VERSION << 8 | (kind))
-
-/* The kernel's buffer is eight pages, and what is written at once must fit it. */
-#define OUTPUT_LIMIT (28 << 10)
-/* More rounds than a loop has. */
-#define MAX_STEPS (1 << 22)
 
 enum record_kind {
 	RECORD_SOCKET = 1, /* struct socket_record */
@@ -24,7 +19,6 @@ enum record_kind {
 	RECORD_DEVICE = 5, /* struct device_record */
 	RECORD_NETNS = 6,  /* struct netns_record */
 	RECORD_MORE = 7,   /* struct more_record */
-	RECORD_HOLD = 8,   /* struct hold_record */
 };
 
 enum record_flag {
@@ -66,7 +60,7 @@ struct socket_record {
 	u32 pid; /* 0: not from a descriptor */
 	s32 fd;
 	u32 pad;
-	u64 start;     /* of the group leader, nanoseconds since boot; from hash_walk, key of the file */
+	u64 start;     /* of the group leader, nanoseconds since boot */
 	char comm[16]; /* of the group leader */
 	u64 cgroup;    /* id of the socket's cgroup v2, 0: not read */
 };
@@ -86,7 +80,8 @@ struct tcp_record {
 struct id_record {
 	u32 tag;
 	u32 netns;
-	u64 inode;
+	u32 inode;   /* the kernel numbers sockets with 32 bits */
+	u32 element; /* of the walk, in which it was met */
 };
 
 /* A process that was looked into. */
@@ -112,22 +107,14 @@ struct netns_record {
 	u32 udp_element; /* the same of UDP */
 };
 
-/* The element holds more than fits a read: ask for it from there on. */
+/*
+ * Of the walk: the element holds more than fits a read; ask for it from there
+ * on. Of the descriptors: the table of the process goes on, up to done.
+ */
 struct more_record {
 	u32 tag;
-	u32 element;
-	u64 done; /* sockets of the element that were passed */
-};
-
-/* A descriptor that leads to a wanted file, as fd_scan finds it. */
-struct hold_record {
-	u32 tag;
-	u32 pid;
-	u64 key;       /* of the file */
-	u64 start;     /* as in socket_record */
-	char comm[16]; /* the same */
-	s32 fd;
-	u32 pad;
+	u32 element; /* or process */
+	u64 done;    /* sockets of the element that were passed; room of the table */
 };
 
 /* Keeps all records in what the object tells of its types; a test compares them. */
@@ -139,7 +126,6 @@ union any_record {
 	struct device_record device;
 	struct netns_record netns;
 	struct more_record more;
-	struct hold_record hold;
 };
 
 const union any_record *any_record __attribute__((unused));

@@ -7,7 +7,7 @@
 /* The process id in the pid namespace of that level, 0 where it has none. */
 static noinline u32 inner_pid(struct task_struct *task, u32 level)
 {
-	struct signal_struct *signal = task->signal;
+	struct signal_struct *signal = load(task, signal);
 	struct pid *pid = NULL;
 	s32 nr = 0;
 
@@ -25,8 +25,8 @@ static noinline u32 inner_pid(struct task_struct *task, u32 level)
  */
 static always_inline u32 pid_of(struct task_struct *task)
 {
-	struct pid *mine = bpf_get_current_task_btf()->thread_pid;
-	u32 level = mine ? mine->level : 0;
+	struct pid *mine = load(bpf_get_current_task_btf(), thread_pid);
+	u32 level = mine ? load(mine, level) : 0;
 
-	return hide(level ? inner_pid(task, level) : (u32)task->tgid);
+	return hide(level ? inner_pid(task, level) : (u32)load(task, tgid));
 }

@@ -1,110 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
  * Looking at one socket that a chain leads to. Nothing of it is proven to the
- * verifier, and it may be another one by now: all is read with
- * bpf_probe_read_kernel, and counts only if the front is the same afterwards.
+ * verifier, and it may be another one by now: what is read counts only if the
+ * front is the same afterwards.
  */
 #pragma once
 
-#include "key.h"
 #include "tables.h"
 
 /* What the functions that look at a socket have to know. */
 struct view {
 	struct table t;
 	u32 bucket; /* the one that is walked */
+	u32 element;
 	u32 states, protos, flags, number; /* of the question */
 };
-
-static always_inline void map_v4(u8 *dst, u32 addr)
-{
-	u32 *words = (u32 *)dst;
-
-	words[0] = 0;
-	words[1] = 0;
-	words[2] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0xffff0000 : 0x0000ffff;
-	words[3] = addr;
-}
-
-
-#define probe_bit(value, object, field)                                                            \
-	({                                                                                         \
-		u64 word = 0;                                                                      \
-		bpf_probe_read_kernel(&word, __builtin_preserve_field_info((object)->field, 1),    \
-				      (const void *)(object) +                                     \
-					      __builtin_preserve_field_info((object)->field, 0));  \
-		word <<= __builtin_preserve_field_info((object)->field, 4);                        \
-		*(value) = word >> __builtin_preserve_field_info((object)->field, 5);              \
-	})
-
-/*
- * The beginning of every kind of socket, copied at once: addresses, hash,
- * ports, family, state. It tells a socket from another in the same memory.
- */
-struct front {
-	u64 words[3];
-};
-
-#define FRONT(f, type, field)                                                                      \
-	(*(type *)((u8 *)(f)->words + field_offset(struct sock_common, field)))
-
-static always_inline bool is_same(const struct front *f, const struct sock_common *c)
-{
-	struct front now;
-
-	if (bpf_probe_read_kernel(&now, 16, c))
-		return false;
-	return now.words[0] == f->words[0] && now.words[1] == f->words[1];
-}
-
-static always_inline bool is_udp(u8 proto)
-{
-	return proto == PROTO_UDP || proto == PROTO_UDPLITE;
-}
-
-static always_inline void put_ends(struct socket_record *r, const struct front *f,
-				   const struct sock_common *c)
-{
-	r->lport = FRONT(f, u16, skc_num);
-	r->rport = __builtin_bswap16(FRONT(f, u16, skc_dport));
-	if (r->family == FAMILY_V4) {
-		map_v4(r->local, FRONT(f, u32, skc_rcv_saddr));
-		map_v4(r->remote, FRONT(f, u32, skc_daddr));
-		return;
-	}
-	bpf_probe_read_kernel(r->local, 16, &c->skc_v6_rcv_saddr);
-	bpf_probe_read_kernel(r->remote, 16, &c->skc_v6_daddr);
-}
-
-/* As inet_diag counts them. */
-static always_inline void put_queues(struct socket_record *r, const struct sock *sk)
-{
-	const struct tcp_sock *tcp = (const void *)sk;
-	const struct sock *listener = sk;
-	u32 a = 0, b = 0;
-	s32 deficit = 0;
-
-	if (r->state == TCP_LISTEN) {
-		if (r->proto == PROTO_MPTCP)
-			probe(&listener, &((const struct mptcp_sock *)sk)->first);
-		probe(&r->recvq, &listener->sk_ack_backlog);
-		probe(&r->sendq, &listener->sk_max_ack_backlog);
-	} else if (r->proto == PROTO_TCP) {
-		probe(&a, &tcp->rcv_nxt);
-		probe(&b, &tcp->copied_seq);
-		r->recvq = (s32)(a - b) > 0 ? a - b : 0;
-		probe(&a, &tcp->write_seq);
-		probe(&b, &tcp->snd_una);
-		r->sendq = a - b;
-	} else {
-		if (r->proto != PROTO_MPTCP)
-			probe(&deficit, &((const struct udp_sock *)sk)->forward_deficit);
-		probe(&a, &sk->sk_backlog.rmem_alloc.counter);
-		probe(&b, &sk->sk_wmem_alloc.refs.counter);
-		r->recvq = a - deficit;
-		r->sendq = b - 1;
-	}
-}
 
 static always_inline u64 cgroup_of(const struct sock *sk)
 {
@@ -136,40 +46,6 @@ static always_inline void put_whole(struct socket_record *r, const struct sock *
 	probe(&r->mark, &sk->sk_mark);
 	r->cgroup = cgroup_of(sk);
 	put_queues(r, sk);
-}
-
-static always_inline u64 inode_of(const struct sock *sk, const struct socket *socket)
-{
-	unsigned long inode = 0;
-
-	if (field_exists(sk->sk_ino))
-		probe(&inode, &sk->sk_ino);
-	else if (socket)
-		probe(&inode, &((const struct socket_alloc *)socket)->vfs_inode.i_ino);
-	return inode;
-}
-
-/* A function of its own to the verifier, so that it looks at it once. */
-noinline int put_tcp(struct tcp_record *r, u64 address)
-{
-	const struct tcp_sock *tcp = (const void *)address;
-	const struct tcp_congestion_ops *ops = NULL;
-	u64 again = 0;
-
-	if (!r)
-		return 0;
-	*r = (struct tcp_record){.tag = TAG(RECORD_TCP)};
-	probe(&r->srtt, &tcp->srtt_us);
-	r->srtt >>= 3;
-	probe(&r->retrans, &tcp->total_retrans);
-	probe(&r->cwnd, &tcp->snd_cwnd);
-	probe(&r->bytes_sent, &tcp->bytes_sent);
-	probe(&again, &tcp->bytes_retrans);
-	r->bytes_sent -= again;
-	probe(&r->bytes_received, &tcp->bytes_received);
-	probe(&ops, &tcp->inet_conn.icsk_ca_ops);
-	bpf_probe_read_kernel(r->cong, sizeof(r->cong), ops->name);
-	return 0;
 }
 
 /*
@@ -227,7 +103,7 @@ noinline int view_minor(const struct view *v, struct socket_record *r, u64 addre
 	struct front f = {};
 	u32 bit = 0;
 
-	if (!v || !r || probe(&f, (const struct front *)c))
+	if (!v || !r || read_front(&f, c))
 		return MOVED;
 	*r = (struct socket_record){.tag = TAG(RECORD_SOCKET), .proto = PROTO_TCP};
 	r->flags = FLAG_NOFILE;
@@ -244,7 +120,7 @@ noinline int view_minor(const struct view *v, struct socket_record *r, u64 addre
 	put_ends(r, &f, c);
 	probe(&net, &c->skc_net.net);
 	probe(&r->netns, &net->ns.inum);
-	if (!asks_netns(r->netns))
+	if (!asks_netns(r->netns) || !asks_ends(r))
 		return PASS;
 	probe(&r->cookie, &c->skc_cookie.counter);
 	probe(&r->device, &c->skc_bound_dev_if);
@@ -280,7 +156,7 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 		probe(&socket, &sk->sk_socket);
 	}
 	r->proto = hide(r->proto);
-	if (probe(&f, (const struct front *)sk))
+	if (read_front(&f, sk))
 		return MOVED;
 	r->state = FRONT(&f, u8, skc_state);
 	if (v->t.kind >= TABLE_UDP && r->state == TCP_CLOSE)
@@ -299,12 +175,12 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 	probe(&r->netns, &net->ns.inum);
 	if (!asks_netns(r->netns))
 		return PASS;
+	put_ends(r, &f, &sk->__sk_common);
+	if (!asks_ends(r))
+		return PASS;
 	if (file && !(v->flags & ASK_FULL))
 		return is_same(&f, &sk->__sk_common) ? TELL_ID : MOVED;
 
-	put_ends(r, &f, &sk->__sk_common);
-	if (file)
-		r->start = file_key((u64)file);
 	probe(&r->cookie, &sk->__sk_common.skc_cookie.counter);
 	probe(&r->device, &sk->__sk_common.skc_bound_dev_if);
 	probe_bit(&bit, &sk->__sk_common, skc_ipv6only);
@@ -327,9 +203,10 @@ noinline int view_id(const struct view *v, struct id_record *r, u64 address)
 	const struct net *net = NULL;
 	struct socket_record kind;
 	struct front f = {};
+	unsigned long inode = 0;
 	u32 kernel = 0;
 
-	if (!v || !r || probe(&f, (const struct front *)sk))
+	if (!v || !r || read_front(&f, sk))
 		return MOVED;
 	if (v->t.kind == TABLE_TCP && (FRONT(&f, u32, skc_hash) & v->t.mask) != v->bucket)
 		return MOVED;
@@ -340,8 +217,9 @@ noinline int view_id(const struct view *v, struct id_record *r, u64 address)
 	if (!field_exists(sk->sk_ino))
 		return LOOK;
 	probe_bit(&kernel, sk, sk_kern_sock);
-	probe(&r->inode, (u64 *)&sk->sk_ino);
-	if (kernel || !r->inode)
+	probe(&inode, &sk->sk_ino);
+	r->inode = inode;
+	if (kernel || !r->inode || unlikely(narrow.n_ends))
 		return LOOK;
 	if (v->flags & (ASK_FULL | ASK_WANTED))
 		return v->flags & ASK_WANTED && !is_wanted(v->number, r->inode) ? PASS : LOOK;

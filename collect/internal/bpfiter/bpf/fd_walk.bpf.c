@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * The same pass over descriptors as task_file, by reading the tables of the
+ * processes themselves: no reference is taken on any file, and of one that is
+ * no socket no more is touched than where its operations stand.
+ *
+ * Nothing here holds what it reads, so a socket counts only if, after it was
+ * read, the process still has that table, the table that file, the file that
+ * socket and the socket that sock. The program runs in one read-side section
+ * of RCU: a struct socket met in it is not freed, so that it is not another
+ * one, before the program ends. What fails the test twice is left out; if it
+ * is still there the walk of the socket tables finds that it was not met.
+ *
+ * What a process has must fit the kernel's buffer, so a run shows a window of
+ * descriptors of each table, and tells which tables go on beyond it.
+ */
+#include "look.h"
+#include "task.h"
+
+/* The kernel gives GPL-only helpers to a known few names of licences only. */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/*
+ * Descriptors in a window. As many sockets, with the figures of TCP and a
+ * device each, fit 32 KiB.
+ */
+#define WINDOW	   160
+#define WINDOW_TCP 128
+
+/*
+ * Descriptors that are looked at together. What a socket is made of lies in
+ * memory that no cache has; the reads of one wait for each other, those of
+ * several do not.
+ */
+#define AT_ONCE 8
+
+/* Set before loading: a descriptor of this process that is a socket. */
+const volatile s32 socket_fd = -1;
+/* Set before loading: loads may pass each other on this kind of processor. */
+const volatile bool weak_order = false;
+
+/* Where the operations of sockets stand, found by find_socket_ops. */
+volatile u64 socket_ops;
+
+/* What goes into the records of a process, and what is asked for. */
+struct owner {
+	u32 pid;
+	u32 thread; /* FLAG_THREAD or nought */
+	u64 start, comm[2];
+	struct question q;
+};
+
+/* What the functions that look have to know. */
+struct fds {
+	u64 task, files, table, slots; /* addresses */
+	u32 fd, end;		       /* the next descriptor, and that after the last */
+	u32 met; /* a file was met */
+	u32 fence;
+	u32 first, todo; /* of the next few, a bit for each socket */
+	u32 again;	 /* the socket changed while it was read */
+	u64 sk;		 /* the socket that was looked at */
+	struct owner o;
+};
+
+struct walk {
+	void *seq;
+	u32 failed;
+	struct fds f;
+};
+
+static always_inline u64 peek(const void *at)
+{
+	u64 word = 0;
+
+	probe(&word, (const u64 *)at);
+	return word;
+}
+
+#define PEEK(type, address, field) peek(&((const type *)(address))->field)
+
+static always_inline u64 slot_of(const struct fds *w, u32 fd)
+{
+	return peek((const void *)(w->slots + (u64)fd * 8));
+}
+
+/* Does the process have the socket at this descriptor. */
+static always_inline bool still_has(struct fds *w, u32 fd, u64 file, u64 socket, u64 sk)
+{
+	if (weak_order)
+		__sync_fetch_and_add(&w->fence, 1);
+	return PEEK(struct task_struct, w->task, files) == w->files &&
+	       PEEK(struct files_struct, w->files, fdt) == w->table && slot_of(w, fd) == file &&
+	       PEEK(struct file, file, private_data) == socket &&
+	       PEEK(struct socket, socket, sk) == sk;
+}
+
+static always_inline bool has_conditions(struct socket_record *r, const struct sock *sk,
+					 const struct question *q)
+{
+	const struct net *net = NULL;
+	struct front f = {};
+	u16 type = 0, protocol = 0, family;
+
+	read_front(&f, sk);
+	family = FRONT(&f, u16, skc_family);
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	r->family = hide(family == AF_INET ? FAMILY_V4 : FAMILY_V6);
+	probe(&type, &sk->sk_type);
+	probe(&protocol, &sk->sk_protocol);
+	r->proto = hide(proto_by(type, protocol));
+	if (!r->proto)
+		return false;
+	r->state = hide(state_of(r->proto, FRONT(&f, u8, skc_state)));
+	if (q->flags & ASK_WANTED ? !(q->flags & (r->family == FAMILY_V6 ? ASK_V6 : ASK_V4))
+				  : !asks_kind(q, r->proto, r->family, r->state))
+		return false;
+	put_ends(r, &f, &sk->__sk_common);
+	if (is_idle(r->state, r->lport) || !asks_ends(r))
+		return false;
+	probe(&net, &sk->__sk_common.skc_net.net);
+	probe(&r->netns, &net->ns.inum);
+	return asks_netns(r->netns);
+}
+
+/*
+ * Reads the socket of the descriptor. A function of its own to the verifier,
+ * so that it looks at it once. Returns 0 for none that is asked for.
+ */
+noinline int view_fd(const struct owner *o, struct socket_record *r, u64 address)
+{
+	const struct sock *sk = (const void *)address;
+	u32 bit = 0;
+
+	if (!o || !r)
+		return 0;
+	*r = (struct socket_record){.tag = TAG(RECORD_SOCKET)};
+	if (!has_conditions(r, sk, &o->q))
+		return 0;
+	probe(&r->cookie, (u64 *)&sk->__sk_common.skc_cookie.counter);
+	probe_bit(&bit, &sk->__sk_common, skc_ipv6only);
+	r->flags = FLAG_FILE | o->thread | (bit && r->family == FAMILY_V6 ? FLAG_V6ONLY : 0);
+	probe(&r->uid, &sk->sk_uid.val);
+	probe(&r->mark, &sk->sk_mark);
+	probe(&r->device, (u32 *)&sk->__sk_common.skc_bound_dev_if);
+	put_queues(r, sk);
+	r->pid = o->pid;
+	r->start = o->start;
+	*(u64 *)&r->comm[0] = o->comm[0];
+	*(u64 *)&r->comm[8] = o->comm[1];
+	return 1;
+}
+
+static always_inline u64 inode_behind(u64 file, u64 sk)
+{
+	unsigned long inode = 0;
+	const struct sock *s = (const void *)sk;
+
+	if (field_exists(s->sk_ino))
+		probe(&inode, &s->sk_ino);
+	else
+		probe(&inode, &((const struct inode *)PEEK(struct file, file, f_inode))->i_ino);
+	return inode;
+}
+
+enum outcome { NEXT, AGAIN, TELL };
+
+/* Looks at the file of a descriptor and puts what is to be told of it into r. */
+noinline int look_fd(struct fds *w, struct socket_record *r, u32 fd)
+{
+	u64 file, socket, sk, inode;
+
+	if (!w || !r)
+		return NEXT;
+	file = slot_of(w, fd);
+	if (!file || PEEK(struct file, file, f_op) != socket_ops)
+		return NEXT;
+	socket = PEEK(struct file, file, private_data);
+	sk = socket ? PEEK(struct socket, socket, sk) : 0;
+	if (!sk)
+		return NEXT;
+	inode = inode_behind(file, sk);
+	if (w->o.q.flags & ASK_WANTED && !is_wanted(w->o.q.number, inode))
+		return NEXT;
+	if (!view_fd(&w->o, r, sk))
+		return NEXT;
+	if (!still_has(w, fd, file, socket, sk)) {
+		w->table = PEEK(struct files_struct, w->files, fdt);
+		w->slots = PEEK(struct fdtable, w->table, fd);
+		return AGAIN;
+	}
+	r->inode = inode;
+	r->fd = fd;
+	w->sk = sk;
+	return TELL;
+}
+
+static noinline int write_fd(struct walk *w, struct socket_record *r)
+{
+	struct tcp_record tcp;
+	const struct net *net;
+
+	if (unlikely(r->device)) {
+		net = (const void *)PEEK(struct sock, w->f.sk, __sk_common.skc_net.net);
+		if (net && put_device(w->seq, (struct net *)net, r->netns, r->device))
+			return 1;
+	}
+	if (bpf_seq_write(w->seq, r, sizeof(*r)))
+		return 1;
+	if (!(w->f.o.q.flags & ASK_TCPINFO) || r->proto != PROTO_TCP)
+		return 0;
+	put_tcp(&tcp, w->f.sk);
+	return bpf_seq_write(w->seq, &tcp, sizeof(tcp)) ? 1 : 0;
+}
+
+static always_inline void warm_inode(u64 address)
+{
+	const struct sock *sk = (const void *)address;
+
+	if (field_exists(sk->sk_ino))
+		peek(&sk->sk_ino);
+}
+
+/* Reads of the socket what is read later, so that it is there then. */
+static always_inline void warm(u64 address)
+{
+	const struct tcp_sock *t = (const void *)address;
+	const struct sock *sk = (const void *)address;
+
+	peek(sk);
+	peek(&sk->__sk_common.skc_cookie);
+	peek(&sk->sk_uid);
+	warm_inode(address);
+	peek(&t->rcv_nxt);
+	peek(&t->copied_seq);
+	peek(&t->write_seq);
+}
+
+/* 1 for nought, else 0, with no branch for the verifier to follow. */
+static always_inline u64 is_nought(u64 n)
+{
+	u64 minus = -n;
+
+	barrier_var(minus);
+	n |= minus;
+	barrier_var(n);
+	n >>= 63;
+	barrier_var(n);
+	return n ^ 1;
+}
+
+/* The address or, for none, another that can be read. */
+static always_inline u64 or_else(u64 address, u64 other)
+{
+	u64 mask = -is_nought(address);
+
+	barrier_var(mask);
+	return address | (other & mask);
+}
+
+/*
+ * Finds out which of the next descriptors are sockets. Tables are multiples of
+ * 64 descriptors long, so all of these are in the table.
+ */
+noinline int next_few(struct fds *w)
+{
+	u64 ops = socket_ops, at[AT_ONCE];
+	u32 todo = 0, first;
+
+	if (!w)
+		return 1;
+	first = w->fd;
+	if (first >= w->end)
+		return 1;
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < AT_ONCE; i++) {
+		at[i] = slot_of(w, first + i);
+		todo |= (u32)(is_nought(at[i]) ^ 1) << i;
+	}
+	w->first = hide(first);
+	w->fd = hide(first + AT_ONCE);
+	todo = hide(todo);
+	w->met = hide(w->met | todo);
+	if (!todo)
+		return 0;
+	todo = 0;
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < AT_ONCE; i++) {
+		u64 file = or_else(at[i], w->files), sockets;
+
+		sockets = is_nought(PEEK(struct file, file, f_op) ^ ops);
+		sockets = -sockets;
+		barrier_var(sockets);
+		at[i] = PEEK(struct file, file, private_data) & sockets;
+		todo |= (u32)sockets & 1 << i;
+	}
+	todo = hide(todo);
+	w->todo = hide(todo);
+	if (!todo)
+		return 0;
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < AT_ONCE; i++)
+		at[i] = PEEK(struct socket, or_else(at[i], w->files), sk);
+	if (w->o.q.flags & ASK_WANTED) {
+#pragma clang loop unroll(full)
+		for (u32 i = 0; i < AT_ONCE; i++)
+			warm_inode(or_else(at[i], w->files));
+		return 0;
+	}
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < AT_ONCE; i++)
+		warm(or_else(at[i], w->files));
+	return 0;
+}
+
+/* One step: a socket, or the way to the next few descriptors. */
+static long step(u32 i, struct walk *w)
+{
+	struct socket_record r;
+	u32 todo = w->f.todo;
+	int outcome;
+
+	if (!todo) {
+		outcome = next_few(&w->f);
+		barrier_var(outcome); /* the compiler knows that it is 0 or 1, not the verifier */
+		return outcome ? 1 : 0;
+	}
+	outcome = look_fd(&w->f, &r, w->f.first + __builtin_ctz(todo));
+	if (outcome == AGAIN && !w->f.again) {
+		w->f.again = hide(1);
+		return 0;
+	}
+	w->f.again = nought;
+	w->f.todo = hide(todo & (todo - 1));
+	if (outcome != TELL || !write_fd(w, &r))
+		return 0;
+	w->failed = 1;
+	return 1;
+}
+
+/* The table of the task, unless it is that of its leader; 0: none. */
+static always_inline u64 files_of(const struct fds *w, u64 leader)
+{
+	u64 files = PEEK(struct task_struct, w->task, files);
+
+	if (leader == w->task || !leader)
+		return files;
+	return files == PEEK(struct task_struct, leader, files) ? 0 : files;
+}
+
+static noinline int write_task(void *seq, u32 pid)
+{
+	struct task_record r = {.tag = TAG(RECORD_TASK), .pid = pid};
+
+	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
+}
+
+static noinline int write_more(void *seq, u32 pid, u32 room)
+{
+	struct more_record r = {.tag = TAG(RECORD_MORE), .element = pid, .done = room};
+
+	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
+}
+
+static always_inline int walk_fds(struct walk *w, u64 leader, u32 room)
+{
+	u32 window = w->f.o.q.flags & ASK_TCPINFO ? WINDOW_TCP : WINDOW;
+	u32 n = room - w->f.fd;
+	bool first = !w->f.fd;
+
+	w->f.slots = PEEK(struct fdtable, w->f.table, fd);
+	w->f.o.start = leader ? PEEK(struct task_struct, leader, start_boottime) : 0;
+	w->f.o.comm[0] = leader ? PEEK(struct task_struct, leader, comm[0]) : 0;
+	w->f.o.comm[1] = leader ? PEEK(struct task_struct, leader, comm[8]) : 0;
+	w->f.o.thread = hide(leader == w->f.task ? 0 : FLAG_THREAD);
+	w->f.met = w->failed = w->f.fence = w->f.again = w->f.first = w->f.todo = nought;
+	n = n < window ? n : window;
+	w->f.end = hide(w->f.fd + n);
+	w->f.fd = hide(w->f.fd);
+	bpf_loop(3 * WINDOW, step, w, 0);
+	if (w->failed)
+		return 1;
+	return first && w->f.met && !w->f.o.thread ? write_task(w->seq, w->f.o.pid) : 0;
+}
+
+/* In how many words of 64 open descriptors are looked for beyond the window. */
+#define BEYOND 1024
+
+struct beyond {
+	u64 word; /* address of the next */
+	u64 met;
+	u32 shift;
+};
+
+static long next_word(u32 i, struct beyond *b)
+{
+	b->met = peek((const void *)b->word) >> (b->shift & 63);
+	b->word += 8;
+	b->shift = nought;
+	return b->met ? 1 : 0;
+}
+
+/* Is a descriptor open from end on. Of a long table it is taken for granted. */
+static noinline int goes_on(u64 table, u32 room, u32 end)
+{
+	struct beyond b = {.shift = hide(end & 63)};
+	u32 words;
+
+	if (room <= end)
+		return 0;
+	words = (room - end / 64 * 64) / 64;
+	if (words > BEYOND)
+		return 1;
+	b.word = PEEK(struct fdtable, table, open_fds) + end / 64 * 8;
+	bpf_loop(words, next_word, &b, 0);
+	return b.met ? 1 : 0;
+}
+
+SEC("iter/task")
+int fd_walk(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct walk w = {};
+	u32 room = 0, window, turn, tgid;
+	u64 leader;
+
+	if (!task || !socket_ops)
+		return 0;
+	w.seq = ctx->meta->seq;
+	read_question(&w.f.o.q);
+	w.f.fd = window_start(&w.f.o.q);
+	window = w.f.o.q.flags & ASK_TCPINFO ? WINDOW_TCP : WINDOW;
+	tgid = load(task, tgid);
+	turn = tgid + w.f.fd / window;
+	if (w.f.o.q.parts && !w.f.fd && turn % w.f.o.q.parts != w.f.o.q.part)
+		return 0;
+	/* As a number: the verifier is not to follow it through the loop. */
+	bpf_probe_read_kernel(&w.f.task, sizeof(w.f.task), &ctx->task);
+	leader = PEEK(struct task_struct, w.f.task, group_leader);
+	w.f.files = files_of(&w.f, leader);
+	if (!w.f.files)
+		return 0;
+	w.f.table = PEEK(struct files_struct, w.f.files, fdt);
+	probe(&room, &((const struct fdtable *)w.f.table)->max_fds);
+	if (room <= w.f.fd)
+		return 0;
+	if (goes_on(w.f.table, room, w.f.fd + window) && write_more(w.seq, tgid, room))
+		return 1;
+	if (w.f.o.q.parts && turn % w.f.o.q.parts != w.f.o.q.part)
+		return 0;
+	w.f.o.pid = pid_of(task);
+	return walk_fds(&w, leader, room);
+}
+
+/* Runs once, in the loading process. */
+SEC("iter/task")
+int find_socket_ops(struct bpf_iter__task *ctx)
+{
+	struct task_struct *me = bpf_get_current_task_btf();
+	const void *files = load(me, files);
+	u64 table, file;
+
+	if (!ctx->task || socket_ops || !files || socket_fd < 0)
+		return 0;
+	table = PEEK(struct files_struct, files, fdt);
+	file = peek((const void *)(PEEK(struct fdtable, table, fd) + (u64)socket_fd * 8));
+	if (file)
+		socket_ops = PEEK(struct file, file, f_op);
+	return socket_ops ? write_found(ctx->meta->seq) : 0;
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/* What is told of a socket, however it was read. */
+#pragma once
+
+#include "question.h"
+
+/* 0 for what is neither TCP nor UDP. */
+static always_inline u8 proto_by(u16 type, u16 protocol)
+{
+	if (type == SOCK_STREAM)
+		return protocol == IPPROTO_TCP ? PROTO_TCP
+		       : protocol == IPPROTO_MPTCP ? PROTO_MPTCP
+						   : 0;
+	if (type == SOCK_DGRAM)
+		return protocol == IPPROTO_UDP ? PROTO_UDP
+		       : protocol == IPPROTO_UDPLITE ? PROTO_UDPLITE
+						     : 0;
+	return 0;
+}
+
+static always_inline void map_v4(u8 *dst, u32 addr)
+{
+	u32 *words = (u32 *)dst;
+
+	words[0] = 0;
+	words[1] = 0;
+	words[2] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0xffff0000 : 0x0000ffff;
+	words[3] = addr;
+}
+
+static always_inline bool is_udp(u8 proto)
+{
+	return proto == PROTO_UDP || proto == PROTO_UDPLITE;
+}
+
+static always_inline u8 state_of(u8 proto, u8 state)
+{
+	return is_udp(proto) && state == TCP_CLOSE ? STATE_UNCONN : state;
+}
+
+/* Neither bound nor connected: no session. */
+static always_inline bool is_idle(u8 state, u16 lport)
+{
+	return !lport && (state == TCP_CLOSE || state == STATE_UNCONN);
+}
+
+/* Names are found by a chain of the namespace's 256; a chain is short. */
+#define MAX_DEVICES 16
+
+static noinline long put_device(void *seq, struct net *net, u32 netns, u32 device)
+{
+	struct device_record r = {.tag = TAG(RECORD_DEVICE), .netns = netns, .device = device};
+	void *head = NULL, *node = NULL;
+	u32 index = 0;
+
+	if (probe(&head, &net->dev_index_head) || !head)
+		return 0;
+	if (probe(&node, (void **)head + (device & 255)))
+		return 0;
+	for (u32 i = nought; i < MAX_DEVICES && node; i++) {
+		struct net_device *dev = node - field_offset(struct net_device, index_hlist);
+
+		if (probe(&index, &dev->ifindex))
+			return 0;
+		if (index == device) {
+			if (bpf_probe_read_kernel(r.name, sizeof(r.name), dev->name))
+				return 0;
+			return bpf_seq_write(seq, &r, sizeof(r));
+		}
+		if (probe(&node, (void **)node))
+			return 0;
+	}
+	return 0;
+}

@@ -1,0 +1,49 @@
+package bpfiter
+
+import (
+	"cmp"
+	"slices"
+)
+
+// The kernel makes a socket's cookie when it is asked for the first time.
+// fd_walk only reads, so what it met without a cookie is shown to task_file,
+// which asks. A socket takes this way once in its life.
+
+// maxBareProcesses bounds how many processes are looked into one by one.
+const maxBareProcesses = 16
+
+// prepareBare sorts the bare sockets by inode and returns who has them.
+func (p *pass) prepareBare() []uint32 {
+	slices.SortFunc(p.bare, func(a, b bareSocket) int { return cmp.Compare(a.inode, b.inode) })
+	var pids []uint32
+	for _, b := range p.bare {
+		if len(pids) > maxBareProcesses {
+			break
+		}
+		if !slices.Contains(pids, b.pid) {
+			pids = append(pids, b.pid)
+		}
+	}
+	return pids
+}
+
+// takeCookies takes records of task_file, and of them the cookies. It is safe
+// for concurrent use.
+func (p *pass) takeCookies(b []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := records{rest: b}
+	for r.next() {
+		if r.kind != recordSocket {
+			continue
+		}
+		s := as[socketRecord](r.body)
+		at, ok := slices.BinarySearchFunc(p.bare, s.inode, func(b bareSocket, inode uint64) int {
+			return cmp.Compare(b.inode, inode)
+		})
+		if ok {
+			p.snap.Sockets[p.bare[at].at].Cookie = s.cookie
+		}
+	}
+	return r.err
+}
