@@ -109,11 +109,13 @@ func (c *counting) fields() ([]*whose.Field, error) {
 // count collects the sessions and counts them.
 func (c *counting) count(ctx context.Context, opts *collect.Options, fields []*whose.Field) (*tally, error) {
 	t := newTally(fields)
+	one := new(whose.Session) // in one place: the loop's variable would be allocated each time
 	for s, err := range collect.Sessions(ctx, opts) {
 		if err != nil {
 			return nil, collectError(err)
 		}
-		t.add(&s)
+		*one = s
+		t.add(one)
 	}
 	return t, nil
 }

@@ -141,14 +141,18 @@ func (l *list) sessions(ctx context.Context, c *collect.Collector, opts *collect
 	}
 }
 
-// feed gives all sessions to a renderer and counts them.
+// feed gives all sessions to a renderer and counts them. The renderer gets
+// each in the same place: the loop's own variable would be allocated anew every
+// time.
 func feed(r render.Renderer, sessions iter.Seq2[whose.Session, error]) (int, error) {
 	n := 0
+	one := new(whose.Session)
 	for s, err := range sessions {
 		if err != nil {
 			return n, collectError(err)
 		}
-		if err := r.Session(&s); err != nil {
+		*one = s
+		if err := r.Session(one); err != nil {
 			return n, err
 		}
 		n++

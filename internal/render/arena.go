@@ -1,18 +1,22 @@
 package render
 
-import "iter"
+import (
+	"bytes"
+	"iter"
+)
 
 // chunkSize is the size of an arena's chunks: large enough that few are
 // needed, and never copied as one growing slice would be.
 const chunkSize = 256 << 10
 
-// An arena keeps rows of bytes one after the other.
+// An arena keeps rows of bytes one after the other. Every row begins with its
+// length; no row is parted between two chunks.
 type arena struct {
 	chunks [][]byte
 	count  int
 }
 
-// add copies a row into the arena.
+// add copies a row into the arena; the caller counts it.
 func (a *arena) add(row []byte) {
 	const room = 10 // for the length
 	last := len(a.chunks) - 1
@@ -20,22 +24,39 @@ func (a *arena) add(row []byte) {
 		a.chunks = append(a.chunks, make([]byte, 0, max(chunkSize, len(row)+room)))
 		last++
 	}
-	chunk := appendUvarint(a.chunks[last], uint64(len(row)))
-	a.chunks[last] = append(chunk, row...)
-	a.count++
+	a.chunks[last] = appendRow(a.chunks[last], row)
 }
 
-// all returns the rows in order. They are the arena's memory.
-func (a *arena) all() iter.Seq[[]byte] {
+// take removes the first row and returns it; there has to be one.
+func (a *arena) take() []byte {
+	n, rest := takeUvarint(a.chunks[0])
+	if a.chunks[0] = rest[n:]; len(rest) == int(n) {
+		a.chunks = a.chunks[1:]
+	}
+	return rest[:n]
+}
+
+// addChunk copies rows that appendRow has put together.
+func (a *arena) addChunk(rows []byte) {
+	if len(rows) > 0 {
+		a.chunks = append(a.chunks, bytes.Clone(rows))
+	}
+}
+
+// appendRow appends a row as it stands in a chunk.
+func appendRow(dst, row []byte) []byte {
+	return append(appendUvarint(dst, uint64(len(row))), row...)
+}
+
+// rowsOf returns the rows of a chunk in order. They are the chunk's memory.
+func rowsOf(chunk []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for _, chunk := range a.chunks {
-			for len(chunk) > 0 {
-				n, rest := takeUvarint(chunk)
-				if !yield(rest[:n]) {
-					return
-				}
-				chunk = rest[n:]
+		for len(chunk) > 0 {
+			n, rest := takeUvarint(chunk)
+			if !yield(rest[:n]) {
+				return
 			}
+			chunk = rest[n:]
 		}
 	}
 }

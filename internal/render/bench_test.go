@@ -73,9 +73,11 @@ func BenchmarkRender(b *testing.B) {
 	}
 	for _, format := range []string{Table, Wide} {
 		for _, width := range []int{0, 80} {
-			b.Run(fmt.Sprintf("%s/width=%d", format, width), func(b *testing.B) {
-				benchmark(b, format, Options{Width: width, Color: width > 0})
-			})
+			for _, workers := range []int{0, 1} {
+				b.Run(fmt.Sprintf("%s/width=%d/workers=%d", format, width, workers), func(b *testing.B) {
+					benchmark(b, format, Options{Width: width, Color: width > 0, Workers: workers})
+				})
+			}
 		}
 	}
 	b.Run("template", func(b *testing.B) {

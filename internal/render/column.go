@@ -53,6 +53,13 @@ func (col *column) measure(c *cell) {
 	}
 }
 
+// merge takes over what the same column of another table has measured.
+func (col *column) merge(o *column) {
+	col.used = col.used || o.used
+	col.natural = max(col.natural, o.natural)
+	col.briefNatural = max(col.briefNatural, o.briefNatural)
+}
+
 // standardColumns are those of the table and of the wide table.
 func (t *table) standardColumns(wide bool) []*column {
 	proto := &column{title: "PROTO", gap: 2, rank: 8, append: func(c *cell, s *whose.Session) { c.ascii(s.Proto.String()) }}

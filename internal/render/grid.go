@@ -1,6 +1,9 @@
 package render
 
-import "io"
+import (
+	"io"
+	"sync"
+)
 
 // A grid is a table in the making: columns, and rows kept as the packed text
 // of their cells until the last has come and every width is known, about 80
@@ -28,6 +31,7 @@ func (g *grid) add(c *cell) {
 	g.row = packCell(g.row, c)
 	if g.at++; g.at == len(g.columns) {
 		g.rows.add(g.row)
+		g.rows.count++
 		g.row, g.at = g.row[:0], 0
 	}
 }
@@ -60,17 +64,16 @@ func (g *grid) write(w io.Writer, opts *Options, gap int) error {
 	if !opts.NoHeader {
 		p.header()
 	}
-	i := 0
-	for row := range g.rows.all() {
-		if i == gap && i > 0 && opts.Width > 0 {
-			p.buf = append(p.buf, '\n')
+	if gap > 0 && gap < g.rows.count && opts.Width > 0 {
+		for range gap {
+			p.line(g.rows.take())
 		}
-		i++
-		if err := p.line(row); err != nil {
-			return err
-		}
+		p.buf = append(p.buf, '\n')
 	}
-	return p.flush()
+	if err := p.flush(); err != nil {
+		return err
+	}
+	return p.lines(g.rows.chunks, opts.Workers)
 }
 
 // A printer writes the lines of a grid whose columns are fitted.
@@ -93,22 +96,75 @@ func (p *printer) header() {
 	p.end()
 }
 
-// line writes one row.
-func (p *printer) line(row []byte) error {
+// lot is how many bytes of rows a goroutine prints at once.
+const lot = 256 << 10
+
+// cutLot parts the next lot from the rest: whole chunks, one at the least.
+func cutLot(chunks [][]byte) (first, rest [][]byte) {
+	size, n := 0, 0
+	for n < len(chunks) && (n == 0 || size+len(chunks[n]) <= lot) {
+		size += len(chunks[n])
+		n++
+	}
+	return chunks[:n], chunks[n:]
+}
+
+// lines writes all rows, lots of them at a time on several goroutines where
+// there are many.
+func (p *printer) lines(chunks [][]byte, workers int) error {
+	if _, rest := cutLot(chunks); len(rest) == 0 {
+		workers = 0
+	}
+	printers := make([]printer, 1+workers)
+	for i := range printers {
+		printers[i] = *p
+		printers[i].buf, printers[i].short = nil, nil
+	}
+	for len(chunks) > 0 {
+		var lots sync.WaitGroup
+		for i := range printers {
+			var mine [][]byte
+			mine, chunks = cutLot(chunks)
+			if i == len(printers)-1 {
+				printers[i].chunks(mine)
+				break
+			}
+			lots.Go(func() { printers[i].chunks(mine) })
+		}
+		lots.Wait()
+		for i := range printers {
+			if err := printers[i].flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// chunks prints the rows of some chunks.
+func (p *printer) chunks(chunks [][]byte) {
+	for _, chunk := range chunks {
+		for row := range rowsOf(chunk) {
+			p.line(row)
+		}
+	}
+}
+
+// line prints one row.
+func (p *printer) line(row []byte) {
 	at := 0
 	for _, col := range p.all {
+		if at == len(p.shown) {
+			break
+		}
 		var c cell
 		c, row = unpackCell(row)
-		if at < len(p.shown) && col == p.shown[at] {
+		if col == p.shown[at] {
 			p.put(at, col, &c)
 			at++
 		}
 	}
 	p.end()
-	if len(p.buf) < flushSize {
-		return nil
-	}
-	return p.flush()
 }
 
 var dash = []byte("-")
@@ -149,6 +205,9 @@ func (p *printer) end() {
 }
 
 func (p *printer) flush() error {
+	if len(p.buf) == 0 {
+		return nil
+	}
 	_, err := p.w.Write(p.buf)
 	p.buf = p.buf[:0]
 	return err

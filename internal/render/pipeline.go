@@ -18,7 +18,8 @@ type batch struct {
 	done     chan struct{}
 }
 
-// A pipeline encodes batches on several goroutines and writes them in order.
+// A pipeline encodes batches on several goroutines and hands what they become
+// on in order.
 type pipeline struct {
 	current     *batch
 	free        chan *batch
@@ -27,7 +28,9 @@ type pipeline struct {
 	failed      atomic.Pointer[error]
 }
 
-func startPipeline(out *frameWriter, newEncoder func() encoder, workers int) *pipeline {
+// startPipeline starts the workers, each with an encoder of its own. take gets
+// the encoded batches in order, on one goroutine; the memory is the batch's.
+func startPipeline(take func([]byte) error, newEncoder func() encoder, workers int) *pipeline {
 	batches := 2*workers + 2
 	p := &pipeline{
 		free:  make(chan *batch, batches),
@@ -39,9 +42,10 @@ func startPipeline(out *frameWriter, newEncoder func() encoder, workers int) *pi
 	}
 	p.current = <-p.free
 	for range workers {
-		p.ended.Go(func() { p.encode(newEncoder()) })
+		enc := newEncoder()
+		p.ended.Go(func() { p.encode(enc) })
 	}
-	p.ended.Go(func() { p.write(out) })
+	p.ended.Go(func() { p.write(take) })
 	return p
 }
 
@@ -84,13 +88,15 @@ func (p *pipeline) encode(enc encoder) {
 	}
 }
 
-// write writes the batches in order. After an error it goes on without
-// writing, so that nobody waits for a batch for ever.
-func (p *pipeline) write(out *frameWriter) {
+// write hands the batches to take in order. After an error it goes on without
+// that, so that nobody waits for a batch for ever.
+func (p *pipeline) write(take func([]byte) error) {
 	for b := range p.order {
 		<-b.done
-		if err := out.sessions(b.out); err != nil && p.failed.Load() == nil {
-			p.failed.Store(&err)
+		if p.failed.Load() == nil {
+			if err := take(b.out); err != nil {
+				p.failed.Store(&err)
+			}
 		}
 		clear(b.sessions)
 		b.sessions = b.sessions[:0]

@@ -69,8 +69,9 @@ type Options struct {
 	NoHeader bool
 	// Template is the text/template of the format Template.
 	Template string
-	// Workers is the number of goroutines that encode json, jsonl, csv, tsv and
-	// pytcpprocess beside the caller's once there are many sessions. Zero: none.
+	// Workers is the number of goroutines that encode beside the caller's once
+	// there are many sessions; not for Template, nor for tables with HostName
+	// or ServiceName. Zero: none.
 	Workers int
 	// HostName names a remote address in tables; "" or nil shows the address.
 	// It is called for every row, so it remembers what it has looked up.
@@ -100,11 +101,13 @@ func New(format string, w io.Writer, opts Options) (Renderer, error) {
 // All feeds every session of seq to r and stops at the first error, whichever
 // side it comes from. It does not close r.
 func All(r Renderer, seq iter.Seq2[whose.Session, error]) error {
+	one := new(whose.Session) // in one place: the loop's variable would be allocated each time
 	for s, err := range seq {
 		if err != nil {
 			return err
 		}
-		if err := r.Session(&s); err != nil {
+		*one = s
+		if err := r.Session(one); err != nil {
 			return err
 		}
 	}

@@ -81,7 +81,7 @@ func (r *stream) Session(s *whose.Session) error {
 		if err := r.flush(); err != nil {
 			return err
 		}
-		r.pipe = startPipeline(&r.out, r.framing.newEncoder, r.workers)
+		r.pipe = startPipeline(r.out.sessions, r.framing.newEncoder, r.workers)
 		return nil
 	}
 	if len(r.buf) >= flushSize {

@@ -12,12 +12,14 @@ import (
 // Workers change nothing but the time.
 func TestStream_Workers(t *testing.T) {
 	sessions := randomSessions(alone+10*batchSize+1, 7)
-	for _, format := range []string{JSON, JSONL, CSV, TSV, PyTCPProcess} {
+	for _, format := range []string{Table, Wide, JSON, JSONL, CSV, TSV, PyTCPProcess} {
 		for _, n := range []int{0, 1, alone - 1, alone, alone + 1, alone + batchSize, len(sessions)} {
-			want := rendered(t, format, Options{}, sessions[:n])
-			for _, workers := range []int{1, 3} {
-				if rendered(t, format, Options{Workers: workers}, sessions[:n]) != want {
-					t.Errorf("%s of %d sessions with %d workers differs from that without", format, n, workers)
+			for _, width := range []int{0, 80} {
+				want := rendered(t, format, Options{Width: width}, sessions[:n])
+				for _, workers := range []int{1, 3} {
+					if rendered(t, format, Options{Width: width, Workers: workers}, sessions[:n]) != want {
+						t.Errorf("%s of %d sessions with %d workers differs from that without, width %d", format, n, workers, width)
+					}
 				}
 			}
 		}

@@ -7,10 +7,17 @@ import (
 )
 
 // A table renders sessions as rows of aligned cells.
+//
+// Of many sessions the cells are made on other goroutines, each with a table
+// of its own that makes cells and measures them, and nothing else.
 type table struct {
 	grid
-	w    io.Writer
-	opts Options
+	w      io.Writer
+	format string
+	opts   Options
+	// pipe makes the cells once there are many; makers are its tables.
+	pipe   *pipeline
+	makers []*table
 	// maxNames and maxPIDs are how many names of owners, and how many numbers
 	// of each, are shown. Zero: all.
 	maxNames, maxPIDs int
@@ -31,7 +38,7 @@ type table struct {
 }
 
 func newTable(w io.Writer, format string, opts *Options) *table {
-	t := &table{w: w, opts: *opts}
+	t := &table{w: w, format: format, opts: *opts}
 	switch {
 	case opts.Width == 0:
 	case format == Wide:
@@ -56,6 +63,20 @@ func newTable(w io.Writer, format string, opts *Options) *table {
 
 // Session keeps the cells of one session.
 func (t *table) Session(s *whose.Session) error {
+	t.note(s)
+	t.rows.count++
+	if t.pipe != nil {
+		return t.pipe.session(s)
+	}
+	t.rows.add(t.pack(s))
+	if t.rows.count == alone && t.parallel() {
+		t.startMakers()
+	}
+	return nil
+}
+
+// note keeps what the table as a whole has to know of a session.
+func (t *table) note(s *whose.Session) {
 	if t.rows.count == 0 {
 		t.netns = s.NetNS
 	}
@@ -67,18 +88,59 @@ func (t *table) Session(s *whose.Session) error {
 			t.mixed = true
 		}
 	}
+}
+
+// pack makes the cells of a session and returns them as a packed row, which is
+// valid until the next.
+func (t *table) pack(s *whose.Session) []byte {
+	t.row = t.row[:0]
 	for _, col := range t.columns {
 		c := t.cell()
 		col.append(c, s)
-		t.add(c)
+		col.measure(c)
+		t.row = packCell(t.row, c)
 	}
-	return nil
+	return t.row
+}
+
+// parallel reports whether cells may be made on other goroutines. The caller's
+// own functions need not bear that.
+func (t *table) parallel() bool {
+	return t.opts.Workers > 0 && t.opts.HostName == nil && t.opts.ServiceName == nil
+}
+
+// startMakers lets other goroutines make the cells from here on.
+func (t *table) startMakers() {
+	keep := func(rows []byte) error {
+		t.rows.addChunk(rows)
+		return nil
+	}
+	t.pipe = startPipeline(keep, func() encoder {
+		maker := newTable(nil, t.format, &t.opts)
+		t.makers = append(t.makers, maker)
+		return func(dst []byte, s *whose.Session) []byte { return appendRow(dst, maker.pack(s)) }
+	}, t.opts.Workers)
+}
+
+// endMakers waits for the cells and takes over what the makers measured.
+func (t *table) endMakers() {
+	if t.pipe == nil {
+		return
+	}
+	t.pipe.close()
+	for _, maker := range t.makers {
+		for i, col := range t.columns {
+			col.merge(maker.columns[i])
+		}
+	}
+	t.pipe, t.makers = nil, nil
 }
 
 // Close fits the columns and writes the table. Nothing is written, and no
 // titles either, where there is no row. Listeners that come first are parted
 // from the other sessions.
 func (t *table) Close(*whose.Coverage) error {
+	t.endMakers()
 	if t.arrow != nil && !t.arrow.used && t.opts.Width > 0 {
 		// Listeners only: nothing stands between the two ends.
 		t.arrow.wanted = func() bool { return false }
