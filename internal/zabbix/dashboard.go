@@ -1,0 +1,213 @@
+package zabbix
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// A dashboard's grid is 24 columns wide in 6.0 and 72 in 7.0; widgets are laid
+// out on 24, and widened.
+const gridFactor = 3
+
+// A widget is one widget of a page.
+type widget struct {
+	// kind is the type as 6.0 and 7.0 name it; a widget without a name in a
+	// version is left out there.
+	six, seven string
+	name       string
+	x, y, w, h int
+	headless   bool
+	fields     yamlList
+}
+
+// A tile shows one number.
+type tile struct {
+	key, title string
+	// warn colours the tile from that value on, where the version can; empty for never.
+	warn string
+	// good colours the tile from that value on.
+	good string
+}
+
+func tiles() []tile {
+	return []tile{
+		{key: "whose.sessions", title: "Sessions"},
+		{key: "whose.tcp[established]", title: "Established"},
+		{key: "whose.listeners", title: "Listeners"},
+		{key: "whose.processes", title: "Processes"},
+		{key: "whose.remote_hosts", title: "Remote hosts"},
+		{key: "whose.hidden", title: "Hidden owners", warn: "1"},
+		{key: "whose.collection.complete", title: "Collection", warn: "0", good: "1"},
+		{key: "whose.collection.duration", title: "Duration"},
+	}
+}
+
+// dashboards returns the dashboard of the template: an overview for a wall,
+// and a page each of all listeners and all processes.
+func (t *template) dashboards() yamlList {
+	overview := t.tileRow()
+	if t.seven() {
+		overview = append(overview, t.overviewSeven()...)
+	} else {
+		overview = append(overview, t.overviewSix()...)
+	}
+	page := func(name string, widgets []widget) yamlMap {
+		return yamlMap{{"name", name}, {"widgets", t.widgets(name, widgets)}}
+	}
+	prototypes := func(graph string) []widget {
+		return []widget{{six: "GRAPH_PROTOTYPE", seven: "graphprototype", w: 24, h: 15, fields: yamlList{
+			integer("columns", 3), integer("rows", 3), t.reference("GRAPH_PROTOTYPE", "graphid", "name", graph),
+		}}}
+	}
+	return yamlList{yamlMap{
+		{"uuid", t.uuid("dashboard", "sessions")},
+		{"name", "Sessions and their processes"},
+		{"display_period", "60"},
+		{"pages", yamlList{
+			page("Overview", overview),
+			page("Listeners", prototypes(graphListener)),
+			page("Processes", prototypes(graphProcess)),
+		}},
+	}}
+}
+
+func (t *template) tileRow() []widget {
+	var row []widget
+	for n, tile := range tiles() {
+		fields := yamlList{t.reference("ITEM", "itemid", "key", tile.key)}
+		for i, show := range []int{1, 2, 4} { // description, value, change
+			fields = append(fields, integer(t.indexed("show", i), show))
+		}
+		fields = append(fields, text("description", tile.title),
+			integer("desc_v_pos", 0), integer("value_v_pos", 1), integer("desc_size", 18), integer("value_size", 38),
+			integer("decimal_size", 30), integer("units_size", 24))
+		if t.seven() {
+			fields = append(fields, thresholds(tile)...)
+		} else {
+			fields = append(fields, integer("adv_conf", 1))
+		}
+		row = append(row, widget{six: "ITEM", seven: "item", name: tile.title, x: n * 3, w: 3, h: 2, headless: true, fields: fields})
+	}
+	return row
+}
+
+func thresholds(t tile) yamlList {
+	var fields yamlList
+	for _, level := range [][2]string{{t.warn, "FFCDD2"}, {t.good, "C8E6C9"}} {
+		if level[0] == "" {
+			continue
+		}
+		n := len(fields) / 2
+		fields = append(fields,
+			text(fmt.Sprintf("thresholds.%d.color", n), level[1]), text(fmt.Sprintf("thresholds.%d.threshold", n), level[0]))
+	}
+	return fields
+}
+
+// overviewSix fills the overview with what 6.0 can show: classic graphs.
+func (t *template) overviewSix() []widget {
+	classic := func(x, y, w int, graph string) widget {
+		return widget{six: "GRAPH_CLASSIC", x: x, y: y, w: w, h: 5, fields: yamlList{t.reference("GRAPH", "graphid", "name", graph)}}
+	}
+	return []widget{
+		classic(0, 2, 12, graphStates), classic(12, 2, 12, graphDirections),
+		classic(0, 7, 12, graphOwners), classic(12, 7, 12, graphCollection),
+	}
+}
+
+// overviewSeven fills it with 7.0's own: all listeners at a glance, and the
+// processes in one graph.
+func (t *template) overviewSeven() []widget {
+	return []widget{
+		{seven: "svggraph", name: "TCP sessions by state", y: 2, w: 12, h: 5, fields: t.stateSets()},
+		{seven: "svggraph", name: "Sessions by process", x: 12, y: 2, w: 12, h: 5, fields: patternSet("Process *: Sessions")},
+		{seven: "honeycomb", name: "Established connections by listener", y: 7, w: 12, h: 5, fields: honeycomb("Listener *: Established", "Listener")},
+		{seven: "honeycomb", name: "Sessions by process", x: 12, y: 7, w: 6, h: 5, fields: honeycomb("Process *: Sessions", "Process")},
+		{seven: "problems", name: "Problems", x: 18, y: 7, w: 6, h: 5, fields: yamlList{integer("show", 3), integer("show_tags", 0)}},
+	}
+}
+
+// stateSets are the sets of a stacked graph of all TCP states.
+func (t *template) stateSets() yamlList {
+	fields := yamlList{text("reference", "WHOSA")}
+	for n, l := range graphs()[0].lines {
+		set := "ds." + strconv.Itoa(n) + "."
+		fields = append(fields,
+			integer(set+"dataset_type", 0),
+			t.reference("ITEM", set+"itemids", "key", l.key),
+			text(set+"color.0", l.color),
+			integer(set+"stacked", 1), integer(set+"fill", 6), integer(set+"width", 1), integer(set+"transparency", 6),
+		)
+	}
+	return append(fields, integer("lefty_units", 0), text("lefty_min", "0"), integer("legend_columns", 4), integer("legend_lines_mode", 1))
+}
+
+// patternSet is one set of all items whose name matches, each in its shade.
+func patternSet(pattern string) yamlList {
+	return yamlList{
+		text("reference", "WHOSB"),
+		text("ds.0.items.0", pattern), text("ds.0.color", green),
+		integer("ds.0.fill", 2), integer("ds.0.width", 2),
+		text("lefty_min", "0"), integer("legend_columns", 4), integer("legend_lines_mode", 1),
+	}
+}
+
+// honeycomb shows a cell for each item whose name matches, called by what
+// stands behind the word that leads it.
+func honeycomb(pattern, word string) yamlList {
+	return yamlList{
+		text("items.0", pattern),
+		text("primary_label", `{{ITEM.NAME}.regsub("^`+word+` (.*): [A-Za-z ]+$","\1")}`),
+		integer("primary_label_size_type", 0),
+		integer("secondary_label_decimal_places", 0),
+		text("bg_color", "E3F2FD"),
+	}
+}
+
+// widgets lays widgets out as the version has it. 7.0 wants a reference of
+// five letters where widgets may speak to each other.
+func (t *template) widgets(page string, widgets []widget) yamlList {
+	var list yamlList
+	for _, w := range widgets {
+		kind, factor := w.six, 1
+		if t.seven() {
+			kind, factor = w.seven, gridFactor
+		}
+		m := yamlMap{{"type", kind}, {"name", w.name}, {"x", number(w.x * factor)}, {"y", number(w.y)},
+			{"width", strconv.Itoa(w.w * factor)}, {"height", strconv.Itoa(w.h)}}
+		if w.headless {
+			m = append(m, yamlPair{"hide_header", "YES"})
+		}
+		list = append(list, append(m, yamlPair{"fields", w.fields}))
+	}
+	return list
+}
+
+// number returns a number, empty for the default 0.
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// indexed names the nth value of a field that has many: 7.0 numbers them.
+func (t *template) indexed(name string, n int) string {
+	if t.seven() {
+		return name + "." + strconv.Itoa(n)
+	}
+	return name
+}
+
+// reference is a field that refers to an item or graph of the template.
+func (t *template) reference(kind, field, by, name string) yamlMap {
+	return yamlMap{{"type", kind}, {"name", t.indexed(field, 0)}, {"value", yamlMap{{"host", t.name}, {by, name}}}}
+}
+
+func integer(name string, value int) yamlMap {
+	return yamlMap{{"type", "INTEGER"}, {"name", name}, {"value", strconv.Itoa(value)}}
+}
+
+func text(name, value string) yamlMap {
+	return yamlMap{{"type", "STRING"}, {"name", name}, {"value", value}}
+}

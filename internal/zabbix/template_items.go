@@ -1,0 +1,170 @@
+package zabbix
+
+import "strings"
+
+// What leads the names of what belongs to a discovered row.
+const (
+	listenerName = "Listener {#WHOSE.PROTO} {#WHOSE.ADDR} {#WHOSE.PORT} [{#WHOSE.PROCESS}]: "
+	processName  = "Process {#WHOSE.PROCESS} [{#WHOSE.USER}]: "
+	hostName     = "Sessions: "
+)
+
+// rowID is what follows the key of an item of a discovered row.
+const rowID = `["{#WHOSE.ID}"]`
+
+// keyOf returns the full key of an item.
+func keyOf(i *Item) string {
+	if i.Of == OfHost {
+		return i.Key
+	}
+	return i.Key + rowID
+}
+
+// nameOf returns the full name of an item.
+func nameOf(i *Item) string { return rowName(i.Of) + i.Name }
+
+// rowName returns what leads names in a scope; items of the host have nothing.
+func rowName(of Scope) string {
+	switch of {
+	case OfListener:
+		return listenerName
+	case OfProcess:
+		return processName
+	}
+	return ""
+}
+
+// JSONPath returns the path of the item's value in the document.
+func (i *Item) JSONPath() string {
+	path := "$"
+	switch i.Of {
+	case OfListener:
+		path = `$.listeners["{#WHOSE.ID}"]`
+	case OfProcess:
+		path = `$.processes["{#WHOSE.ID}"]`
+	}
+	return path + "." + strings.Join(i.Path, ".")
+}
+
+// items returns the items of the host: the two raw ones and the table's.
+func (t *template) items() yamlList {
+	list := yamlList{t.masterItem(), t.rowsItem()}
+	for _, i := range Items() {
+		if i.Of == OfHost {
+			list = append(list, t.item(&i))
+		}
+	}
+	return list
+}
+
+// schemaPattern is what every document begins with; an error message of a
+// shell, and the document of a whose that is too new, do not.
+const schemaPattern = `^\{"schema":"` + Schema + `"`
+
+func (t *template) masterItem() yamlMap {
+	m := yamlMap{{"uuid", t.uuid("item", masterKey)}, {"name", "Get sessions"}}
+	if t.opts.Trapper {
+		m = append(m, yamlPair{"type", "TRAP"}, yamlPair{"key", masterKey}, yamlPair{"delay", "0"})
+	} else {
+		m = append(m, yamlPair{"key", masterKey}, yamlPair{"delay", intervalMacro})
+	}
+	m = append(m,
+		yamlPair{"history", "0"}, yamlPair{"trends", "0"}, yamlPair{"value_type", "TEXT"},
+		yamlPair{"description", "The collection: one JSON document of aggregates, of which all other items are made. It is not stored. Unsupported: the agent runs no whose, or one that speaks another schema than " + Schema + "."},
+		yamlPair{"preprocessing", yamlList{yamlMap{
+			{"type", "MATCHES_REGEX"},
+			{"parameters", yamlList{schemaPattern}},
+			{"error_handler", "CUSTOM_ERROR"},
+			{"error_handler_params", "This is no document of whose: is it installed where the UserParameter says, and of this template's version?"},
+		}}},
+		yamlPair{"tags", tags("component", "raw")},
+	)
+	if t.seven() && !t.opts.Trapper {
+		m = append(m, yamlPair{"timeout", "5s"})
+	}
+	return m
+}
+
+// rowsItem lets only documents pass that tell of listeners and processes: one
+// whose time ran out does not, and then what is missing in it may be there.
+func (t *template) rowsItem() yamlMap {
+	return yamlMap{
+		{"uuid", t.uuid("item", rowsKey)},
+		{"name", "Get listeners and processes"},
+		{"type", "DEPENDENT"},
+		{"key", rowsKey},
+		{"delay", "0"},
+		{"history", "0"},
+		{"trends", "0"},
+		{"value_type", "TEXT"},
+		{"description", "The document again, where it is whole enough to say that a listener or process is not there. Others are dropped, and items of listeners and processes keep their last values."},
+		{"preprocessing", yamlList{yamlMap{
+			{"type", "MATCHES_REGEX"},
+			{"parameters", yamlList{`"discovery":\{`}},
+			{"error_handler", "DISCARD_VALUE"},
+		}}},
+		{"master_item", yamlMap{{"key", masterKey}}},
+		{"tags", tags("component", "raw")},
+	}
+}
+
+// item returns an item of the table, or its prototype.
+func (t *template) item(i *Item) yamlMap {
+	m := yamlMap{
+		{"uuid", t.uuid("item", i.Key)},
+		{"name", nameOf(i)},
+		{"type", "DEPENDENT"},
+		{"key", keyOf(i)},
+		{"delay", "0"},
+		{"history", "7d"},
+	}
+	if i.Type == Char || i.Type == Text {
+		m = append(m, yamlPair{"trends", "0"})
+	}
+	m = append(m, yamlPair{"value_type", string(i.Type)}, yamlPair{"units", i.Units}, yamlPair{"description", i.About})
+	if i.ValueMap != "" {
+		m = append(m, yamlPair{"valuemap", yamlMap{{"name", i.ValueMap}}})
+	}
+	master, about := masterKey, tags("component", i.Component)
+	switch i.Of {
+	case OfListener:
+		master = rowsKey
+		about = append(about, tags("port", "{#WHOSE.PORT}", "process", "{#WHOSE.PROCESS}", "unit", "{#WHOSE.UNIT}")...)
+	case OfProcess:
+		master = rowsKey
+		about = append(about, tags("process", "{#WHOSE.PROCESS}", "unit", "{#WHOSE.UNIT}", "user", "{#WHOSE.USER}")...)
+	}
+	return append(m,
+		yamlPair{"preprocessing", steps(i)},
+		yamlPair{"master_item", yamlMap{{"key", master}}},
+		yamlPair{"tags", about},
+	)
+}
+
+// steps returns the preprocessing of an item. A row that is not in a document
+// that tells of rows is gone, and its numbers are 0; what else is not in a
+// document is not known, and nothing is stored.
+func steps(i *Item) yamlList {
+	path := yamlMap{{"type", "JSONPATH"}, {"parameters", yamlList{i.JSONPath()}}}
+	if i.Of != OfHost && i.Type != Char && i.Type != Text {
+		path = append(path, yamlPair{"error_handler", "CUSTOM_VALUE"}, yamlPair{"error_handler_params", "0"})
+	} else {
+		path = append(path, yamlPair{"error_handler", "DISCARD_VALUE"})
+	}
+	list := yamlList{path}
+	for _, s := range i.Steps {
+		var params yamlList
+		for _, p := range s.Params {
+			params = append(params, p)
+		}
+		list = append(list, yamlMap{{"type", s.Type}, {"parameters", params}})
+	}
+	if i.Heartbeat != "" {
+		list = append(list, throttle(i.Heartbeat))
+	}
+	return list
+}
+
+func throttle(heartbeat string) yamlMap {
+	return yamlMap{{"type", "DISCARD_UNCHANGED_HEARTBEAT"}, {"parameters", yamlList{heartbeat}}}
+}

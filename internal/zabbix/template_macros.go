@@ -1,0 +1,77 @@
+package zabbix
+
+// A Macro is one row of the table of macros.
+type Macro struct {
+	Name, Value string
+	// About says what it is for.
+	About string
+}
+
+// intervalMacro is the macro of the master item's interval.
+const intervalMacro = "{$WHOSE.INTERVAL}"
+
+// Macros is the table of macros of the template.
+func Macros() []Macro {
+	var all []Macro
+	for _, part := range [][]Macro{collectionMacros(), filterMacros(), triggerMacros()} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+func collectionMacros() []Macro {
+	return []Macro{
+		{intervalMacro, "1m", "How often to collect."},
+		{"{$WHOSE.LISTEN.KEEP}", "7d", "How long a listener that is gone keeps its items and history."},
+		{"{$WHOSE.PROC.KEEP}", "1d", "How long a process without sessions keeps its items and history."},
+	}
+}
+
+// nothing matches no name that a host will have.
+const nothing = "CHANGE_IF_NEEDED"
+
+func filterMacros() []Macro {
+	pair := func(what, matches, not, about string) []Macro {
+		return []Macro{
+			{"{$WHOSE." + what + ".MATCHES}", matches, "Discover only " + about + " that match. A regular expression."},
+			{"{$WHOSE." + what + ".NOT_MATCHES}", not, "Leave out " + about + " that match."},
+		}
+	}
+	var all []Macro
+	for _, part := range [][]Macro{
+		pair("LISTEN.PROTO", ".*", nothing, "listeners of protocols (tcp, udp, udplite)"),
+		pair("LISTEN.ADDR", ".*", nothing, "listeners on addresses (^127|^::1$ is what only this host reaches)"),
+		pair("LISTEN.PORT", ".*", nothing, "listeners on ports"),
+		pair("LISTEN.PROCESS", ".*", nothing, "listeners of processes"),
+		pair("LISTEN.USER", ".*", nothing, "listeners of users"),
+		pair("LISTEN.NETNS", ".*", nothing, "listeners in network namespaces (empty is the host's own)"),
+		pair("LISTEN.EPHEMERAL", ".*", "^1$", "listeners by whether they are UDP sockets on an ephemeral port (1) or not (0)"),
+		pair("PROC.PROCESS", ".*", nothing, "processes by name"),
+		pair("PROC.USER", ".*", nothing, "processes by user"),
+		pair("PROC.UNIT", ".*", nothing, "processes by systemd unit"),
+		pair("PROC.CONTAINER", ".*", nothing, "processes by container (empty is none)"),
+	} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+func triggerMacros() []Macro {
+	return []Macro{
+		{"{$WHOSE.NODATA}", "5m", "Without data for so long, the trigger 'No data' fires."},
+		{"{$WHOSE.DURATION.MAX}", "1.5", "Seconds that a collection may take."},
+		{"{$WHOSE.HIDDEN.MAX}", "0", "Sessions whose owner may be hidden."},
+		{"{$WHOSE.PERIOD}", "10m", "How long something has to last before triggers on sessions, CLOSE_WAIT and remote hosts fire."},
+		{"{$WHOSE.LISTEN.WATCH}", "0", `1: a listener that is gone is a problem. Context: the port, as in {$WHOSE.LISTEN.WATCH:"443"} or {$WHOSE.LISTEN.WATCH:regex:"^(22|443)$"}.`},
+		{"{$WHOSE.LISTEN.NEW}", "1", "1: a listener that was not there before is told. Context: the port."},
+		{"{$WHOSE.LISTEN.NEW.PERIOD}", "1h", "How long a listener is called new."},
+		{"{$WHOSE.QUEUE.MAX.WARN}", "50", "Percent of the accept queue in use that is a warning. Context: the port."},
+		{"{$WHOSE.QUEUE.MAX.HIGH}", "95", "Percent of the accept queue in use at which it is called full. Context: the port."},
+		{"{$WHOSE.SESSIONS.MAX}", "10000", "Established connections that a listener may have. Context: the port."},
+		{"{$WHOSE.PROC.SESSIONS.MAX}", "20000", "Sessions that the processes of a row may have. Context: the process."},
+		{"{$WHOSE.CLOSE_WAIT.MAX}", "20", "Connections in CLOSE_WAIT that a process may have, growing or not. Context: the process."},
+		{"{$WHOSE.HOSTS.MIN}", "100", "Remote hosts that are never unusual. Context: the process."},
+		{"{$WHOSE.HOSTS.FACTOR}", "3", "How many times the usual number is unusual. Context: the process."},
+		{"{$WHOSE.HOSTS.BASE}", "4h", "The time whose average is usual."},
+	}
+}

@@ -1,0 +1,115 @@
+package zabbix
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+)
+
+// A yamlMap is a mapping that keeps its order. Values are a string, a yamlMap
+// or a yamlList; pairs whose value is empty are left out when it is written.
+type yamlMap []yamlPair
+
+type yamlPair struct {
+	key   string
+	value any
+}
+
+// A yamlList is a sequence of values as in a yamlMap.
+type yamlList []any
+
+// yamlPlain matches what needs no quotes: no text that a reader of YAML takes
+// for a number, a date, null or a boolean (y and n among them), and no indicator.
+var yamlPlain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./-]+$`)
+
+// yamlWords are what some readers take for booleans or null.
+const yamlWords = " yes no true false on off null "
+
+// writeYAML writes a document.
+func writeYAML(doc yamlMap) []byte {
+	var b bytes.Buffer
+	yamlValue(&b, doc, 0)
+	return b.Bytes()
+}
+
+// yamlValue writes a mapping or a list, its lines led by depth steps; the first
+// line of a mapping in a list stands behind the dash.
+func yamlValue(b *bytes.Buffer, value any, depth int) {
+	switch v := value.(type) {
+	case yamlMap:
+		for _, pair := range v {
+			if yamlEmpty(pair.value) {
+				continue
+			}
+			yamlIndent(b, depth)
+			b.WriteString(yamlScalar(pair.key, depth) + ":")
+			yamlAfter(b, pair.value, depth)
+		}
+	case yamlList:
+		for _, entry := range v {
+			yamlIndent(b, depth)
+			b.WriteString("-")
+			if m, ok := entry.(yamlMap); ok {
+				yamlInline(b, m, depth)
+				continue
+			}
+			yamlAfter(b, entry, depth)
+		}
+	}
+}
+
+// yamlAfter writes what follows a key or a dash.
+func yamlAfter(b *bytes.Buffer, value any, depth int) {
+	if text, ok := value.(string); ok {
+		b.WriteString(" " + yamlScalar(text, depth+1) + "\n")
+		return
+	}
+	b.WriteString("\n")
+	yamlValue(b, value, depth+1)
+}
+
+// yamlInline writes a mapping behind the dash of its list.
+func yamlInline(b *bytes.Buffer, m yamlMap, depth int) {
+	var nested bytes.Buffer
+	yamlValue(&nested, m, depth+1)
+	b.WriteString(" ")
+	b.WriteString(strings.TrimLeft(nested.String(), " "))
+}
+
+func yamlIndent(b *bytes.Buffer, depth int) {
+	for range depth {
+		b.WriteString("  ")
+	}
+}
+
+// yamlEmpty tells what is left out.
+func yamlEmpty(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return v == ""
+	case yamlMap:
+		return len(v) == 0
+	case yamlList:
+		return len(v) == 0
+	}
+	return value == nil
+}
+
+// yamlScalar writes text plain where that is safe, as a literal block where it
+// has lines, and in single quotes else.
+func yamlScalar(text string, depth int) string {
+	if strings.Contains(text, "\n") {
+		block := "|"
+		for line := range strings.Lines(text) {
+			if line = strings.TrimRight(line, "\n"); line != "" {
+				line = strings.Repeat("  ", depth) + line
+			}
+			block += "\n" + line
+		}
+		return block
+	}
+	if yamlPlain.MatchString(text) && !strings.Contains(yamlWords, " "+strings.ToLower(text)+" ") {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+}
