@@ -153,20 +153,21 @@ type jsonOwners struct {
 	before, after []jsonField
 	fds           *jsonField
 	memo          map[*whose.Process]processText
+	limit         int // how many processes are remembered at once
 	last          *whose.Process
 	lastText      processText
 }
 
 type processText struct{ before, after string }
 
-// memoLimit is how many processes are remembered at once.
+// memoLimit is how many processes a listing remembers at once.
 const memoLimit = 1 << 16
 
 func newJSONOwners(fields []*whose.Field) *jsonOwners {
 	if len(fields) == 0 {
 		return nil
 	}
-	o := &jsonOwners{before: jsonFields(fields), memo: make(map[*whose.Process]processText)}
+	o := &jsonOwners{before: jsonFields(fields), memo: make(map[*whose.Process]processText), limit: memoLimit}
 	for i := range o.before {
 		if o.before[i].Kind == whose.KindNumbers {
 			o.fds, o.after, o.before = &o.before[i], o.before[i+1:], o.before[:i]
@@ -207,7 +208,7 @@ func (o *jsonOwners) turnTo(owner *whose.Owner) {
 	text, ok := o.memo[owner.Process]
 	if !ok {
 		text = processText{ownerText(o.before, owner), ownerText(o.after, owner)}
-		if len(o.memo) >= memoLimit {
+		if len(o.memo) >= o.limit {
 			clear(o.memo)
 		}
 		o.memo[owner.Process] = text

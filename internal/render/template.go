@@ -45,17 +45,17 @@ func newTemplate(w io.Writer, text string) (*templated, error) {
 		return nil, templateError("parse", err)
 	}
 	data := dataFor(namesIn(tmpl))
-	if err := try(tmpl, &data); err != nil {
+	if err := try(tmpl, data.of(sampleSession())); err != nil {
 		return nil, whose.WithHint(templateError("try", err), "`whose fields` lists the names")
 	}
 	return &templated{w: w, tmpl: tmpl, data: data}, nil
 }
 
-// try executes the template for a session that has a value for every field, so
-// that a name that does not exist is found before the first row. How many
-// owners there are depends on the session, and so whether an index is in range.
-func try(tmpl *template.Template, data *templateData) error {
-	err := tmpl.Execute(io.Discard, data.of(sampleSession()))
+// try executes the template for data that have a value for every field, so that
+// a name that does not exist is found before the first row. How many owners
+// there are depends on the session, and so whether an index is in range.
+func try(tmpl *template.Template, data map[string]any) error {
+	err := tmpl.Execute(io.Discard, data)
 	if err == nil || strings.Contains(err.Error(), "error calling index") || strings.Contains(err.Error(), "error calling slice") {
 		return nil
 	}

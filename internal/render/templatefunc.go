@@ -104,7 +104,11 @@ func templateJSON(v any) (string, error) {
 func withoutEmpty(data map[string]any) map[string]any {
 	kept := make(map[string]any, len(data))
 	for k, v := range data {
-		if list, ok := v.([]map[string]any); ok {
+		if inner, ok := v.(map[string]any); ok {
+			if inner = withoutEmpty(inner); len(inner) > 0 {
+				kept[k] = inner
+			}
+		} else if list, ok := v.([]map[string]any); ok {
 			if len(list) == 0 && k == "peer" {
 				continue
 			}

@@ -14,7 +14,11 @@ func templateFields(text string) []*whose.Field {
 	if err != nil {
 		return nil
 	}
-	names := namesIn(tmpl)
+	return fieldsMentioned(namesIn(tmpl))
+}
+
+// fieldsMentioned returns the fields that a template with these names uses.
+func fieldsMentioned(names map[string]bool) []*whose.Field {
 	var fields []*whose.Field
 	for _, f := range whose.Fields() {
 		whole := (names["."] || names["$"]) && whose.NeedDefault.Has(f.Needs)
@@ -90,5 +94,8 @@ func collectBranch(b *parse.BranchNode, names map[string]bool) {
 func noteNames(names map[string]bool, list ...string) {
 	for _, name := range list {
 		names[name] = true
+	}
+	if len(list) > 0 && list[len(list)-1] == eventSession {
+		names["."] = true // the session of an event as a whole
 	}
 }

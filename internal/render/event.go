@@ -1,0 +1,108 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// Text is the format of events that is made for a person: a line for each.
+const Text = "text"
+
+// EventFormats returns the names of the formats that events have.
+func EventFormats() []string { return []string{Text, JSONL, CSV, TSV, Template} }
+
+// An EventRenderer makes lines of events. It appends to the caller's memory,
+// so that the caller decides when they are written. It is not safe for
+// concurrent use.
+type EventRenderer interface {
+	// Head appends what comes before the first event.
+	Head(dst []byte) []byte
+	// Event appends what stands for one event: one line, or what a template
+	// makes of it. An error is that of the template; nothing is appended then.
+	Event(dst []byte, e *track.Event) ([]byte, error)
+	// Resize tells the width of the terminal, if it has become another. Only
+	// Text has use for it.
+	Resize(width int)
+}
+
+// EventOptions say how to render events. The zero value is right for a file or
+// a pipe.
+type EventOptions struct {
+	// Fields are those of the session, in this order. Nil: those of
+	// [DefaultEventFields]. Text and Template take no fields.
+	Fields []*whose.Field
+	// Width is the width of the terminal, in columns. Zero: the output goes to
+	// no terminal, and nothing is shortened.
+	Width int
+	// Color colours Text with the terminal's own sixteen colours.
+	Color bool
+	// NoHeader leaves out the titles of csv and tsv.
+	NoHeader bool
+	// Template is the text/template of the format Template.
+	Template string
+	// NetNS is the network namespace that goes without saying in Text, by its
+	// inode number. Zero: each is named.
+	NetNS uint32
+	// Zone is the time zone of Text. Nil: the local one.
+	Zone *time.Location
+}
+
+// NewEvents returns a renderer of the format. An unknown format, a bad
+// template, or fields for a format that takes none are errors.
+func NewEvents(format string, opts EventOptions) (EventRenderer, error) {
+	if len(opts.Fields) > 0 && (format == Template || format == Text) {
+		return nil, fmt.Errorf("format %s takes no fields", format)
+	}
+	fields := opts.Fields
+	if len(fields) == 0 {
+		fields = DefaultEventFields(format)
+	}
+	switch format {
+	case Text:
+		return newEventText(&opts), nil
+	case JSONL:
+		return newEventJSON(fields), nil
+	case CSV, TSV:
+		return newEventCells(format, fields, opts.NoHeader), nil
+	case Template:
+		return newEventTemplate(opts.Template)
+	}
+	return nil, whose.WithHint(fmt.Errorf("format %q not possible for events", format),
+		"the formats are %s", strings.Join(EventFormats(), ", "))
+}
+
+// DefaultEventFields returns the fields of the session that a format shows
+// where EventOptions.Fields is nil. For Text they are those that a line is made of.
+func DefaultEventFields(format string) []*whose.Field {
+	switch format {
+	case JSONL:
+		return append(DefaultFields(JSONL), fieldsNamed("cmdline exe rtt retrans")...)
+	case CSV, TSV:
+		return fieldsNamed("proto direction local_addr local_port remote_addr remote_port " +
+			"pid comm user netns netns_name reason peer_pid peer_comm rtt retrans")
+	case Text:
+		return fieldsNamed("proto direction local_addr local_port remote_addr remote_port scope " +
+			"pid comm user netns netns_name reason socket_unit socket_container peer_pid peer_comm rtt retrans")
+	}
+	return nil
+}
+
+// EventNeeds returns what has to be collected for what the format shows.
+func EventNeeds(format string, opts EventOptions) whose.Needs {
+	fields := opts.Fields
+	switch {
+	case format == Template:
+		fields = eventTemplateFields(opts.Template)
+	case len(fields) == 0:
+		fields = DefaultEventFields(format)
+	}
+	var n whose.Needs
+	for _, f := range fields {
+		n |= f.Needs
+	}
+	return n
+}

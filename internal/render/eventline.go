@@ -1,0 +1,277 @@
+package render
+
+import (
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// A detailLevel says how much is told at the end of a line.
+type detailLevel uint8
+
+const (
+	detailFull   detailLevel = iota // closed by remote after 1.2 s, ↑1.2 kB ↓34 kB, rtt 12 ms
+	detailPlain                     // without what TCP measured
+	detailShort                     // closed by remote 1.2s ↑1.2k ↓34k
+	detailBrief                     // remote 1.2s ↑1.2k ↓34k
+	detailLess                      // 1.2s ↑1.2k ↓34k
+	detailLeast                     // 1.2s
+	detailLevels                    // how many there are
+)
+
+const (
+	// easyEnd and easyRemote are what a process and an end are shortened to
+	// before the detail is cut.
+	easyEnd, easyRemote = 14, len("255.255.255.255:65535")
+	// leastDetail is what is worth a cut detail.
+	leastDetail = 6
+)
+
+// A layout is the space that the cells of a line are given.
+type layout struct {
+	processPad, localPad, remotePad int
+	user                            bool
+}
+
+// line appends the cells after the head, of the width that is taken already.
+//
+// Where the terminal is too narrow it gives up, in this order: what TCP
+// measured; whole words; the padding; the user; letters of the process and of
+// the ends; and of what is left as much as there is room for.
+func (r *eventText) line(dst []byte, e *track.Event, head int) []byte {
+	l := layout{user: true}
+	l.processPad = r.processCol.fit(r.process.width + r.user.width)
+	if r.arrow != "" {
+		if r.bothEnds {
+			l.localPad = r.localCol.fit(r.local.width)
+		}
+		l.remotePad = r.remoteCol.fit(r.remoteWidth())
+	} else {
+		l.remotePad = max(0, r.endsWidth()-r.local.width)
+	}
+	r.makeDetail(e, detailFull)
+	if room := r.opts.Width; room > 0 {
+		r.fit(e, &l, room-head)
+	}
+	return r.put(dst, &l)
+}
+
+// endsWidth is what the columns of both ends take with the arrow between them.
+func (r *eventText) endsWidth() int {
+	if r.bothEnds {
+		return r.localCol.width + 3 + r.remoteCol.width
+	}
+	return 2 + r.remoteCol.width
+}
+
+// remoteWidth is the width of the cell that ends before the detail. Where the
+// local end is a port only, it counts with it.
+func (r *eventText) remoteWidth() int {
+	if r.bothEnds || r.local.width == 0 {
+		return r.remote.width
+	}
+	return r.local.width + 1 + r.remote.width
+}
+
+// width is what the cells take.
+func (r *eventText) width(l *layout) int {
+	w := r.process.width + 1 + r.local.width
+	if l.user {
+		w += r.user.width
+	}
+	if r.arrow != "" {
+		w += 2 + r.remote.width
+		if r.local.width > 0 {
+			w++
+		}
+	}
+	w += l.processPad + l.localPad
+	if r.detail.width > 0 {
+		w += l.remotePad + 2 + r.detail.width
+	}
+	return w
+}
+
+// fit makes the cells take no more than the room there is.
+func (r *eventText) fit(e *track.Event, l *layout, room int) {
+	for level := detailPlain; level < detailLevels && r.width(l) > room; level++ {
+		r.makeDetail(e, level)
+	}
+	for _, pad := range [...]*int{&l.remotePad, &l.localPad, &l.processPad} {
+		*pad -= min(*pad, max(0, r.width(l)-room))
+	}
+	if l.user && r.width(l) > room {
+		l.user = false
+	}
+	r.cut(&r.process, shortenProcess, easyEnd, r.width(l)-room)
+	r.cut(&r.local, shortenEndpoint, easyRemote, r.width(l)-room)
+	r.cut(&r.remote, shortenEndpoint, easyRemote, r.width(l)-room)
+	r.cut(&r.detail, shortenLast, leastDetail, r.width(l)-room)
+	if r.width(l) > room {
+		r.detail.reset()
+	}
+	r.cut(&r.process, shortenProcess, leastWidth, r.width(l)-room)
+	r.cut(&r.local, shortenEndpoint, leastWidth, r.width(l)-room)
+	r.cut(&r.remote, shortenEndpoint, leastWidth, r.width(l)-room)
+}
+
+// cut shortens a cell by as much as the line is too long, down to a least width.
+func (r *eventText) cut(c *cell, shorten shortener, least, over int) {
+	if over <= 0 || c.width <= least {
+		return
+	}
+	r.short, c.width = shorten(r.short[:0], c.text, max(least, c.width-over))
+	c.text = append(c.text[:0], r.short...)
+}
+
+// shortenLast keeps the beginning.
+func shortenLast(dst, text []byte, width int) ([]byte, int) {
+	s, start := string(text), len(dst)
+	dst = append(dst, s[:columns(s, width-1)]...)
+	dst = append(dst, ellipsis...)
+	return dst, textWidth(dst[start:])
+}
+
+// put appends the cells.
+func (r *eventText) put(dst []byte, l *layout) []byte {
+	color := r.opts.Color
+	dst = appendStyled(dst, r.process.text, r.process.style, color)
+	if l.user {
+		dst = appendStyled(dst, r.user.text, r.user.style, color)
+	}
+	dst = appendSpaces(dst, l.processPad+1)
+	dst = appendStyled(dst, r.local.text, r.local.style, color)
+	if r.arrow != "" {
+		dst = appendSpaces(dst, l.localPad)
+		if r.local.width > 0 {
+			dst = append(dst, ' ')
+		}
+		dst = append(appendStyled(dst, []byte(r.arrow), faint, color), ' ')
+		dst = appendStyled(dst, r.remote.text, r.remote.style, color)
+	}
+	if r.detail.width > 0 {
+		dst = appendSpaces(dst, l.remotePad+2)
+		dst = appendStyled(dst, r.detail.text, r.detail.style, color)
+	}
+	return append(dst, '\n')
+}
+
+// makeDetail says who is at the other end, how it ended, and in which network
+// namespace it was if that is not the one that goes without saying.
+func (r *eventText) makeDetail(e *track.Event, level detailLevel) {
+	c := &r.detail
+	c.reset()
+	s := &e.Session
+	if len(s.Peer) > 0 && (level < detailShort || level < detailLess && !ends(e.Kind)) {
+		c.ascii("(")
+		r.names.ownersCell(c, s.Peer, r.names.maxPIDs)
+		c.ascii(")")
+	}
+	if ends(e.Kind) {
+		r.endCell(e, level)
+	}
+	if s.NetNS != r.opts.NetNS && (s.NetNS != 0 || s.NetNSName != "") {
+		parted(c, ", ")
+		c.ascii("netns ")
+		netnsCell(c, s)
+	}
+}
+
+// parted appends what parts two things, if there is one already.
+func parted(c *cell, sep string) {
+	if c.width > 0 {
+		c.ascii(sep)
+	}
+}
+
+// endCell says how and when it ended and what went over it.
+func (r *eventText) endCell(e *track.Event, level detailLevel) {
+	c, brief := &r.detail, level >= detailShort
+	parted(c, " ")
+	c.style = endStyle(e)
+	endWord(c, e, level)
+	parted(c, " ")
+	switch {
+	case brief && e.Since:
+		c.ascii(">")
+	case brief:
+	case e.Since:
+		c.ascii("after more than ")
+	default:
+		c.ascii("after ")
+	}
+	c.span(e.Duration, brief)
+	if e.Kind != track.Close || level == detailLeast {
+		return
+	}
+	if !brief {
+		c.ascii(",")
+	}
+	c.ways(e.Sent.Bytes, e.Received.Bytes, true, brief)
+	if isUDP(e) && !brief {
+		c.ascii(", datagrams")
+		c.ways(e.Sent.Datagrams, e.Received.Datagrams, false, brief)
+	}
+	if tcp := e.Session.TCP; tcp != nil && level == detailFull {
+		measuredCell(c, tcp)
+	}
+}
+
+// endWord says how it ended, and who ended it; brief leaves out what is usual.
+func endWord(c *cell, e *track.Event, level detailLevel) {
+	usual := e.End == track.EndOrderly || e.End == track.EndClosed || e.End == track.EndNone
+	if level < detailBrief || !usual {
+		endText(c, e)
+	}
+	if level >= detailLess || e.By == 0 {
+		return
+	}
+	parted(c, " ")
+	switch {
+	case e.By == track.Here:
+		c.ascii("here")
+	case level == detailBrief:
+		c.ascii("remote")
+	default:
+		c.ascii("by remote")
+	}
+}
+
+func endStyle(e *track.Event) style {
+	switch {
+	case e.Kind == track.Fail:
+		return alarm
+	case e.End == track.EndReset || e.End == track.EndTimedOut || e.End == track.EndUnreachable || e.End == track.EndError:
+		return passing
+	}
+	return plain
+}
+
+// ways appends what went each way: bytes or a number.
+func (c *cell) ways(sent, received uint64, bytes, brief bool) {
+	for i, n := range [...]uint64{sent, received} {
+		c.ascii(" ")
+		c.mark([...]string{"↑", "↓"}[i])
+		if bytes {
+			c.size(n, brief)
+		} else {
+			c.uint(n)
+		}
+	}
+}
+
+// measuredCell appends what TCP knows of the way.
+func measuredCell(c *cell, tcp *whose.TCPInfo) {
+	if tcp.RTT > 0 {
+		c.ascii(", rtt ")
+		c.span(tcp.RTT, false)
+	}
+	if tcp.Retrans > 0 {
+		c.ascii(", ")
+		c.uint(uint64(tcp.Retrans))
+		if tcp.Retrans == 1 {
+			c.ascii(" retransmit")
+		} else {
+			c.ascii(" retransmits")
+		}
+	}
+}

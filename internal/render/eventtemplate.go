@@ -1,0 +1,103 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"text/template"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// An eventTemplate executes a text/template for each event and ends it with a
+// newline, where the template does not. The data are the keys of JSON: those
+// of the event, and .session with what a template of the listing is given. A
+// key without a value is "".
+type eventTemplate struct {
+	clock eventClock
+	tmpl  *template.Template
+	data  templateData
+	buf   bytes.Buffer
+	n     int
+}
+
+// eventSession is the key of the session in the data of an event.
+const eventSession = "session"
+
+func newEventTemplate(text string) (*eventTemplate, error) {
+	if text == "" {
+		return nil, fmt.Errorf("parse template: it is empty")
+	}
+	tmpl, err := parseTemplate(text)
+	if err != nil {
+		return nil, templateError("parse", err)
+	}
+	r := &eventTemplate{clock: utcClock(), tmpl: tmpl, data: dataFor(namesIn(tmpl))}
+	sample := track.Event{Kind: track.Close, Session: *sampleSession()}
+	if err := try(tmpl, r.of(&sample)); err != nil {
+		return nil, whose.WithHint(templateError("try", err),
+			"the facts of the session are in .session: {{.event}} {{.session.remote_addr}}")
+	}
+	return r, nil
+}
+
+// eventTemplateFields returns the fields that a template of events mentions.
+func eventTemplateFields(text string) []*whose.Field {
+	tmpl, err := parseTemplate(text)
+	if err != nil {
+		return nil
+	}
+	return fieldsMentioned(namesIn(tmpl))
+}
+
+// Head appends nothing.
+func (r *eventTemplate) Head(dst []byte) []byte { return dst }
+
+// Resize does nothing.
+func (r *eventTemplate) Resize(int) {}
+
+// Event appends what the template makes of one event.
+func (r *eventTemplate) Event(dst []byte, e *track.Event) ([]byte, error) {
+	r.n++
+	r.buf.Reset()
+	if err := r.tmpl.Execute(&r.buf, r.of(e)); err != nil {
+		return dst, templateError(fmt.Sprintf("event %d: execute", r.n), err)
+	}
+	dst = append(dst, r.buf.Bytes()...)
+	if b := r.buf.Bytes(); len(b) == 0 || b[len(b)-1] != '\n' {
+		dst = append(dst, '\n')
+	}
+	return dst, nil
+}
+
+// of returns what the template sees of an event.
+func (r *eventTemplate) of(e *track.Event) map[string]any {
+	data := map[string]any{
+		"time": string(r.clock.append(nil, e.Time)), "event": e.Kind.String(),
+		"end": e.End.String(), "by": e.By.String(), "errno": "", "duration": "", "stood_before": "",
+		"sent": trafficData(e, e.Sent), "received": trafficData(e, e.Received), "lost": "", "why": "",
+		eventSession: r.data.of(&e.Session),
+	}
+	if e.Errno != 0 {
+		data["errno"] = uint64(e.Errno)
+	}
+	if ends(e.Kind) {
+		data["duration"], data["stood_before"] = int64(e.Duration/time.Microsecond), e.Since
+	}
+	if e.Kind == track.Lost {
+		data["lost"], data["why"] = e.Lost, hostileText(e.Why)
+	}
+	return data
+}
+
+func trafficData(e *track.Event, t track.Traffic) map[string]any {
+	data := map[string]any{"bytes": "", "datagrams": ""}
+	if e.Kind == track.Close {
+		data["bytes"] = t.Bytes
+		if isUDP(e) {
+			data["datagrams"] = t.Datagrams
+		}
+	}
+	return data
+}

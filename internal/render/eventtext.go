@@ -1,0 +1,197 @@
+package render
+
+import (
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// An eventText writes a line for each event, made for a person:
+//
+//	14:03:07.123 open   out tcp curl 4711 (sergey)   → 93.184.215.14:443
+//	14:03:08.345 close  out tcp curl 4711 (sergey)   → 93.184.215.14:443   closed by remote after 1.2 s, ↑1.2 kB ↓34 kB
+//
+// Nobody knows what comes next, so columns have a width to begin with and grow
+// with what they hold, up to a bound. A cell that is wider than its column, or
+// a line that is too long for the terminal, is put out of line rather than cut
+// as long as there is room; see fit.
+type eventText struct {
+	opts  EventOptions
+	clock eventClock
+	// day is that of the last event.
+	day int
+	// names writes owners as the table of sessions does.
+	names *table
+	// ends tells that both ends are shown in full.
+	bothEnds bool
+
+	kindCol, protoCol, processCol, localCol, remoteCol growing
+	process, user, local, remote, detail               cell
+	arrow                                              string
+	short                                              []byte
+}
+
+// A growing column has a width that grows with its cells to a bound.
+type growing struct{ width, most int }
+
+// fit takes note of a cell and returns how much space follows it.
+func (g *growing) fit(width int) int {
+	g.width = max(g.width, min(width, g.most))
+	return max(0, g.width-width)
+}
+
+// wideEvents is the width from which on both ends are shown in full.
+const wideEvents = 150
+
+func newEventText(opts *EventOptions) *eventText {
+	r := &eventText{opts: *opts, clock: dayClock(opts.Zone)}
+	r.kindCol = growing{len("listen"), len("standing")}
+	r.protoCol = growing{len("tcp"), len("udplite")}
+	r.Resize(opts.Width)
+	return r
+}
+
+// Head appends nothing: lines that explain themselves need no titles.
+func (r *eventText) Head(dst []byte) []byte { return dst }
+
+// Resize sets the widths to begin with anew.
+func (r *eventText) Resize(width int) {
+	r.opts.Width = width
+	r.names = newTable(nil, Table, &Options{Width: width})
+	r.bothEnds = width == 0 || width >= wideEvents
+	if r.bothEnds {
+		r.processCol, r.localCol, r.remoteCol = growing{22, 36}, growing{15, 27}, growing{18, 30}
+		return
+	}
+	r.processCol = growing{16, max(16, width/4)}
+	r.localCol = growing{}
+	r.remoteCol = growing{21, max(21, width/4)}
+}
+
+// Event appends one line; the first of a new day has one with the date before it.
+func (r *eventText) Event(dst []byte, e *track.Event) ([]byte, error) {
+	dst = r.newDay(dst, e.Time)
+	dst = r.head(dst, e)
+	if e.Kind == track.Lost {
+		return r.lost(dst, e), nil
+	}
+	r.fill(&e.Session)
+	headWidth := len("15:04:05.000") + 1 + r.kindCol.width + len(" out ") + max(r.protoCol.width, len(e.Session.Proto.String())) + 1
+	return r.line(dst, e, headWidth), nil
+}
+
+// newDay appends the date where it has become another.
+func (r *eventText) newDay(dst []byte, t time.Time) []byte {
+	year, month, date := t.In(r.clock.zone).Date()
+	day := (year*12+int(month))*31 + date
+	if r.day != 0 && day > r.day {
+		dst = appendStyled(dst, t.In(r.clock.zone).AppendFormat(nil, time.DateOnly), strong, r.opts.Color)
+		dst = append(dst, '\n')
+	}
+	r.day = max(r.day, day)
+	return dst
+}
+
+// head appends what every line begins with: time, kind, direction, protocol.
+func (r *eventText) head(dst []byte, e *track.Event) []byte {
+	color := r.opts.Color
+	r.short = append(r.clock.append(r.short[:0], e.Time), ' ')
+	dst = appendStyled(dst, r.short, faint, color)
+	kind, direction := e.Kind.String(), e.Session.Direction.String()
+	switch {
+	case e.Kind == track.Lost:
+		dst = appendStyled(dst, []byte("LOST"), alarm, color)
+		return appendSpaces(dst, r.kindCol.width+1-len("LOST"))
+	case direction == "": // there is room for a long name
+		r.short = appendSpaces(append(r.short[:0], kind...), max(0, r.kindCol.width+len(" out")-len(kind)))
+		dst = appendStyled(dst, r.short, kindStyle(e.Kind), color)
+	default:
+		pad := r.kindCol.fit(len(kind))
+		dst = appendStyled(dst, []byte(kind), kindStyle(e.Kind), color)
+		dst = appendSpaces(dst, pad+1)
+		dst = appendSpaces(append(dst, direction...), len("out")-len(direction))
+	}
+	proto := e.Session.Proto.String()
+	dst = append(append(dst, ' '), proto...)
+	return appendSpaces(dst, r.protoCol.fit(len(proto))+1)
+}
+
+func kindStyle(k track.Kind) style {
+	switch k {
+	case track.Open:
+		return open
+	case track.Listen, track.Unlisten, track.Bind:
+		return waiting
+	case track.Fail, track.Lost:
+		return alarm
+	case track.Owned:
+		return passing
+	case track.Standing:
+		return faint
+	}
+	return plain
+}
+
+// lost appends the rest of the line that tells of a loss.
+func (r *eventText) lost(dst []byte, e *track.Event) []byte {
+	c := &r.detail
+	c.reset()
+	c.uint(e.Lost)
+	c.ascii(" event")
+	if e.Lost != 1 {
+		c.ascii("s")
+	}
+	if e.Why != "" {
+		c.ascii(": ")
+		c.safe(e.Why)
+	}
+	if r.opts.Width > 0 {
+		r.cut(c, shortenLast, leastDetail, len("15:04:05.000 ")+r.kindCol.width+1+c.width-r.opts.Width)
+	}
+	return append(appendStyled(dst, c.text, alarm, r.opts.Color), '\n')
+}
+
+// fill makes the cells of a session.
+func (r *eventText) fill(s *whose.Session) {
+	for _, c := range [...]*cell{&r.process, &r.user, &r.local, &r.remote} {
+		c.reset()
+	}
+	r.arrow = ""
+	r.ownerCells(s)
+	noRemote := s.Remote.Port() == 0 && (!s.Remote.IsValid() || s.Remote.Addr().IsUnspecified())
+	switch {
+	case r.bothEnds || noRemote && s.Direction == 0:
+		addrCell(&r.local, s.Local.Addr(), s.Scope)
+		r.names.portCell(&r.local, s.Local.Port(), s.Proto)
+	case s.Direction == whose.In:
+		r.names.portCell(&r.local, s.Local.Port(), s.Proto)
+	}
+	if noRemote && s.Direction == 0 {
+		r.local.style = strong
+		return
+	}
+	r.arrow = arrowOf(s.Direction)
+	if noRemote {
+		r.remote.ascii("*")
+		return
+	}
+	addrCell(&r.remote, s.Remote.Addr(), s.Scope)
+	r.names.portCell(&r.remote, s.Remote.Port(), s.Proto)
+}
+
+// ownerCells names the owners, or says why there are none, and the user.
+func (r *eventText) ownerCells(s *whose.Session) {
+	alone := *s
+	alone.Peer = nil // it stands in the detail
+	r.names.processCell(&r.process, &alone)
+	if len(r.process.text) == 0 {
+		r.process.ascii("?")
+	}
+	if s.User != "" {
+		r.user.ascii(" (")
+		r.user.safe(s.User)
+		r.user.ascii(")")
+		r.user.style = faint
+	}
+}
