@@ -11,8 +11,8 @@ const Schema = "whose-zabbix-v1"
 // What is not known is left out, so that a JSONPath to it fails and the item's
 // preprocessing discards the value; it is never told as 0. Where there was no
 // answer at all, only the first keys are there, down to Truncated. Where the
-// time ran out, Discovery is left out: what would be found missing may still be
-// there.
+// time ran out, the figures are those of what was collected until then, and
+// Discovery is left out: what would be found missing may still be there.
 type Document struct {
 	// Schema is the constant of that name; Version that of whose.
 	Schema  string `json:"schema"`
@@ -133,9 +133,9 @@ type Listener struct {
 	// Holders names who has it open now, in order: "nginx", "sshd, systemd".
 	Holders     string `json:"holders"`
 	Established int    `json:"established"`
-	CloseWait   int `json:"close_wait"`
-	SynRecv     int `json:"syn_recv"`
-	TimeWait    int `json:"time_wait"`
+	CloseWait   int    `json:"close_wait"`
+	SynRecv     int    `json:"syn_recv"`
+	TimeWait    int    `json:"time_wait"`
 	// Queue is how many connections wait to be accepted, QueueLimit how many
 	// may (0: the source procfs does not tell), QueueUsed the part of it in
 	// percent of the fullest socket. 0 for UDP.
@@ -162,8 +162,9 @@ type Process struct {
 	// Other counts TCP sessions in another state.
 	Other int `json:"other"`
 	UDP   int `json:"udp"`
-	In    int `json:"in"`
-	Out   int `json:"out"`
+	// In and Out count the TCP sessions by direction.
+	In  int `json:"in"`
+	Out int `json:"out"`
 	// RemoteHosts counts the distinct remote addresses, loopback left out.
 	RemoteHosts int `json:"remote_hosts"`
 }

@@ -1,0 +1,167 @@
+package zabbix
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
+)
+
+// MaxSize is how long a document may be in bytes: agents before 6.0.22 cut what
+// a UserParameter prints at 512 KiB. Some room is left for what they add.
+const MaxSize = 512<<10 - 8<<10
+
+// Encode returns the document as JSON on one line, or with indent on many, at
+// most limit bytes long (0: no limit). Where it would be longer, listeners and
+// processes are left out of d, each with its row of discovery and its values
+// together, and those that have most sessions stay.
+func (d *Document) Encode(limit int, indent bool) ([]byte, error) {
+	text, err := encode(d, indent)
+	if err != nil || limit <= 0 || len(text) <= limit {
+		return text, err
+	}
+	if err := d.shrink(limit, indent); err != nil {
+		return nil, err
+	}
+	return encode(d, indent)
+}
+
+// EncodeRows returns rows of discovery as a bare array, as Encode does.
+func EncodeRows[R ListenerRow | ProcessRow](rows []R, indent bool) ([]byte, error) {
+	if rows == nil {
+		rows = []R{}
+	}
+	return encode(rows, indent)
+}
+
+// encode writes JSON as text for people: < and & stay as they are.
+func encode(v any, indent bool) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if indent {
+		e.SetIndent("", "  ")
+	}
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("write JSON: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// A candidate is a listener or process that may have to go.
+type candidate struct {
+	id string
+	// weight counts its sessions by power of two, so that what is left out
+	// does not change with every connection.
+	weight int
+	size   int
+}
+
+// shrink leaves out what does not fit.
+func (d *Document) shrink(limit int, indent bool) error {
+	all, err := d.candidates(indent)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(b.weight, a.weight) })
+	bare := *d
+	bare.Listeners, bare.Processes = map[string]Listener{}, map[string]Process{}
+	bare.Discovery.keep(nil)
+	bare.leftOut(len(all))
+	text, err := encode(&bare, indent)
+	if err != nil {
+		return err
+	}
+	size, kept := len(text), 0
+	for kept < len(all) && size+all[kept].size <= limit {
+		size += all[kept].size
+		kept++
+	}
+	stay := make(map[string]bool, kept)
+	for _, c := range all[:kept] {
+		stay[c.id] = true
+	}
+	maps.DeleteFunc(d.Listeners, func(id string, _ Listener) bool { return !stay[id] })
+	maps.DeleteFunc(d.Processes, func(id string, _ Process) bool { return !stay[id] })
+	d.Discovery.keep(stay)
+	d.leftOut(len(all) - kept)
+	return nil
+}
+
+// leftOut notes that n rows were left out for size.
+func (d *Document) leftOut(n int) {
+	d.Complete, d.Truncated = false, d.Truncated+n
+	d.Reasons = slices.Clone(d.Reasons)
+	d.because(fmt.Sprintf("%d listeners and processes were left out, for the size of the document", n))
+}
+
+// keep removes the rows whose ids are not to stay. Arrays that are left out
+// altogether stay so.
+func (d *Discovery) keep(stay map[string]bool) {
+	d.Listeners = kept(d.Listeners, func(r ListenerRow) bool { return stay[r.ID] })
+	d.Processes = kept(d.Processes, func(r ProcessRow) bool { return stay[r.ID] })
+}
+
+func kept[R any](rows []R, stays func(R) bool) []R {
+	if rows == nil {
+		return nil
+	}
+	left := make([]R, 0, len(rows))
+	for _, r := range rows {
+		if stays(r) {
+			left = append(left, r)
+		}
+	}
+	return left
+}
+
+// candidates measures all rows with their values, listeners first, in an order
+// that is the same each time. Where the time ran out there are values only.
+func (d *Document) candidates(indent bool) ([]candidate, error) {
+	rows := make(map[string]any, len(d.Listeners)+len(d.Processes))
+	for i := range d.Discovery.Listeners {
+		rows[d.Discovery.Listeners[i].ID] = &d.Discovery.Listeners[i]
+	}
+	for i := range d.Discovery.Processes {
+		rows[d.Discovery.Processes[i].ID] = &d.Discovery.Processes[i]
+	}
+	var all []candidate
+	for _, id := range slices.Sorted(maps.Keys(d.Listeners)) {
+		v := d.Listeners[id]
+		size, err := sizeOf(rows[id], v, indent)
+		if err != nil {
+			return nil, err
+		}
+		sessions := uint64(v.Established+v.CloseWait+v.SynRecv) + v.Queue
+		all = append(all, candidate{id, bits.Len64(sessions), size})
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.Processes)) {
+		v := d.Processes[id]
+		size, err := sizeOf(rows[id], v, indent)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, candidate{id, bits.Len64(uint64(v.Sessions)), size})
+	}
+	return all, nil
+}
+
+// sizeOf is at most what a row and its values add to a document: their own
+// length, the id as a key, and the commas; with indent the beginnings of lines.
+func sizeOf(row, values any, indent bool) (int, error) {
+	size := len(`"0123456789ab": ,,`)
+	for _, v := range []any{row, values} {
+		text, err := encode(v, indent)
+		if err != nil {
+			return 0, err
+		}
+		size += len(text)
+		if indent {
+			size += (bytes.Count(text, []byte("\n")) + 2) * len("\n      ")
+		}
+	}
+	return size, nil
+}

@@ -1,0 +1,124 @@
+package zabbix
+
+import (
+	"hash/maphash"
+	"net/netip"
+)
+
+// MaxRemoteHosts is how many distinct remote hosts are told apart; more are not
+// counted, so that memory stays bounded.
+const MaxRemoteHosts = 1 << 17
+
+// maxPairs bounds the pairs of a row and a remote host.
+const maxPairs = 4 * MaxRemoteHosts
+
+// hosts numbers remote addresses, each once, from 1. Open addressing over flat
+// arrays: 20 to 30 bytes for an address. The hash has a seed of its own, since
+// the addresses are chosen by others.
+type hosts struct {
+	seed  maphash.Seed
+	slots []uint32
+	addrs [][16]byte
+	// public counts those that are not of the loopback.
+	public int
+}
+
+// number returns the number of an address, 0 for none: the unspecified address,
+// and a new one above the bound.
+func (h *hosts) number(addr netip.Addr) uint32 {
+	if !addr.IsValid() || addr.IsUnspecified() {
+		return 0
+	}
+	if 4*len(h.addrs) >= 3*len(h.slots) {
+		h.grow()
+	}
+	key := addr.As16()
+	at := h.find(&key)
+	if n := h.slots[at]; n != 0 {
+		return n
+	}
+	if len(h.addrs) >= MaxRemoteHosts {
+		return 0
+	}
+	h.addrs = append(h.addrs, key)
+	h.slots[at] = uint32(len(h.addrs))
+	if !addr.Unmap().IsLoopback() {
+		h.public++
+	}
+	return h.slots[at]
+}
+
+// find returns the slot of the address, or the empty one where it belongs.
+func (h *hosts) find(key *[16]byte) int {
+	mask := len(h.slots) - 1
+	at := int(maphash.Bytes(h.seed, key[:])) & mask
+	for h.slots[at] != 0 && h.addrs[h.slots[at]-1] != *key {
+		at = (at + 1) & mask
+	}
+	return at
+}
+
+func (h *hosts) grow() {
+	if h.slots == nil {
+		h.seed = maphash.MakeSeed()
+	}
+	h.slots = make([]uint32, max(64, 2*len(h.slots)))
+	for i := range h.addrs {
+		h.slots[h.find(&h.addrs[i])] = uint32(i + 1)
+	}
+}
+
+// pairs is a set of pairs of a group and a host, 8 to 20 bytes each.
+type pairs struct {
+	slots []uint64
+	n     int
+	last  uint64
+}
+
+// add notes that the group talks to the host and reports whether that is new.
+// Host 0 is none.
+func (p *pairs) add(group int32, host uint32) bool {
+	key := uint64(group)<<32 | uint64(host)
+	if host == 0 || key == p.last || p.n >= maxPairs {
+		return false
+	}
+	if 4*p.n >= 3*len(p.slots) {
+		p.grow()
+	}
+	at := p.find(key)
+	p.last = key
+	if p.slots[at] == key {
+		return false
+	}
+	p.slots[at] = key
+	p.n++
+	return true
+}
+
+func (p *pairs) find(key uint64) int {
+	mask := uint64(len(p.slots) - 1)
+	at := (key * 0x9e3779b97f4a7c15) >> 20 & mask
+	for p.slots[at] != 0 && p.slots[at] != key {
+		at = (at + 1) & mask
+	}
+	return int(at)
+}
+
+func (p *pairs) grow() {
+	old := p.slots
+	p.slots = make([]uint64, max(64, 2*len(old)))
+	for _, key := range old {
+		if key != 0 {
+			p.slots[p.find(key)] = key
+		}
+	}
+}
+
+// each calls do with every pair.
+func (p *pairs) each(do func(group int32, host uint32)) {
+	for _, key := range p.slots {
+		if key != 0 {
+			do(int32(key>>32), uint32(key))
+		}
+	}
+}

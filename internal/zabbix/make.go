@@ -1,0 +1,112 @@
+package zabbix
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// maxReasons bounds the reasons that a document gives.
+const maxReasons = 16
+
+// Document makes the document of what was added, with the account of the
+// collection. The aggregate takes no sessions after that.
+func (a *Aggregate) Document(c *whose.Coverage) *Document {
+	a.assign()
+	d := &Document{
+		Schema: Schema, Version: a.opts.Version, Source: c.Source, Pinned: c.Pinned,
+		Duration: c.Duration.Seconds(), Complete: true, Reasons: []string{},
+		Coverage:  coverageOf(c),
+		Truncated: a.droppedListeners + a.droppedProcesses,
+	}
+	listeners, listenerValues := a.listenerRows()
+	processes, processValues := a.processRows()
+	d.Totals = a.totals(len(listeners), len(processes))
+	d.Discovery = Discovery{Listeners: listeners, Processes: processes}
+	d.Listeners = make(map[string]Listener, len(listeners))
+	for i := range listeners {
+		d.Listeners[listeners[i].ID] = listenerValues[i]
+	}
+	d.Processes = make(map[string]Process, len(processes))
+	for i := range processes {
+		d.Processes[processes[i].ID] = processValues[i]
+	}
+	for _, g := range c.Gaps {
+		d.note(g.Kind, g.String())
+	}
+	if d.Truncated > 0 {
+		d.Complete = false
+		d.because(fmt.Sprintf("%d listeners and processes are more than are kept", d.Truncated))
+	}
+	return d
+}
+
+// note tells of a gap.
+func (d *Document) note(kind whose.GapKind, text string) {
+	switch kind {
+	case whose.GapProcesses, whose.GapNamespaces: // told by the coverage
+	case whose.GapDeadline:
+		d.Discovery = Discovery{}
+		d.Complete = false
+	default:
+		d.Complete = false
+	}
+	d.because(text)
+}
+
+// because adds a reason, up to a bound.
+func (d *Document) because(text string) {
+	if len(d.Reasons) < maxReasons {
+		d.Reasons = append(d.Reasons, Safe(text))
+	}
+}
+
+// Failed returns the document of a collection that gave nothing, and why.
+func Failed(version string, reasons ...string) *Document {
+	d := &Document{Schema: Schema, Version: version, Reasons: []string{}}
+	for _, r := range reasons {
+		d.because(r)
+	}
+	return d
+}
+
+// CutShort notes that the document does not tell all that was collected, since
+// the time ran out while it was made.
+func (d *Document) CutShort(reason string) { d.note(whose.GapDeadline, reason) }
+
+func (a *Aggregate) totals(listeners, processes int) Totals {
+	t := Totals{
+		Sessions: a.sessions, In: a.in, Out: a.out, UDPEphemeral: a.ephemeral,
+		Listeners: listeners + a.droppedListeners, Processes: processes + a.droppedProcesses,
+		RemoteHosts: a.hosts.public,
+		TCP:         map[string]int{}, UDP: map[string]int{},
+	}
+	for s := whose.Established; s <= whose.Closing; s++ {
+		t.TCP[stateKey(s)] = a.tcp[s]
+	}
+	t.TCP[stateKey(whose.SynRecv)] += a.tcp[whose.NewSynRecv]
+	t.UDP[stateKey(whose.Established)] = a.udp[whose.Established]
+	t.UDP[stateKey(whose.Unconn)] = a.udp[whose.Unconn] + a.udp[whose.Close]
+	return t
+}
+
+func stateKey(s whose.State) string { return strings.ToLower(s.String()) }
+
+func coverageOf(c *whose.Coverage) Coverage {
+	v := Coverage{
+		Owned: c.Owned, Ownerless: c.Unowned(), Hidden: c.Ownerless[whose.ReasonHidden], Reasons: map[string]int{},
+	}
+	for r := whose.ReasonNone + 1; int(r) < whose.NumReasons; r++ {
+		v.Reasons[strings.ReplaceAll(r.String(), "-", "_")] = c.Ownerless[r]
+	}
+	for _, g := range c.Gaps {
+		switch g.Kind {
+		case whose.GapProcesses:
+			v.ProcessesHidden += max(1, g.Count)
+		case whose.GapNamespaces:
+			v.NamespacesHidden += max(1, g.Count)
+		}
+	}
+	return v
+}

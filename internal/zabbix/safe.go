@@ -1,0 +1,76 @@
+package zabbix
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxText bounds a text of discovery in bytes: Zabbix keeps 255 characters of
+// a CHAR value, and the bound of a name is the same.
+const maxText = 255
+
+// Safe makes text that a process or its user chose fit for Zabbix: it is valid
+// UTF-8 of printable characters that every database of Zabbix can keep (of the
+// basic plane), at most 255 bytes long, without spaces at its ends. So that
+// nothing in it can be expanded as a macro ({#X}, {$X}, {ITEM.VALUE}, $1) or end
+// the quotes that it is put in, braces become parentheses, a backslash becomes
+// a slash but for systemd's own (\x2d), and a dollar sign before a digit
+// becomes "S".
+//
+// The same text gives the same result. Safe text stays as it is.
+func Safe(text string) string {
+	if plain(text) {
+		return text
+	}
+	var b strings.Builder
+	for i, r := range text {
+		r = safeRune(r, text[i:])
+		if b.Len()+utf8.RuneLen(r) > maxText {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// safeRune returns what stands for r, the first rune of rest.
+func safeRune(r rune, rest string) rune {
+	switch {
+	case r == '{':
+		return '('
+	case r == '}':
+		return ')'
+	case r == '\\' && !escapedByte(rest):
+		return '/'
+	case r == '$' && len(rest) > 1 && '0' <= rest[1] && rest[1] <= '9':
+		return 'S'
+	case r == utf8.RuneError || r > 0xffff:
+		return utf8.RuneError
+	case !unicode.IsPrint(r):
+		return '?'
+	}
+	return r
+}
+
+// escapedByte reports whether text begins with a byte as systemd escapes it in
+// the names of units.
+func escapedByte(text string) bool {
+	return len(text) >= 4 && text[1] == 'x' && isHex(text[2:4])
+}
+
+func isHex(text string) bool { return strings.Trim(text, "0123456789abcdef") == "" }
+
+// plain reports whether nothing in the text needs to change, for the names that
+// nearly all processes have.
+func plain(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-' || c == '.' || c == '_' || c == ':' || c == '/' || c == '@' || c == '(' || c == ')':
+		default:
+			return false
+		}
+	}
+	return len(text) <= maxText
+}
