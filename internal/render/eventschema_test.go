@@ -1,0 +1,119 @@
+package render
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// The committed schema is what is made now.
+func TestEventSchema_Fresh(t *testing.T) {
+	want, err := EventSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("..", "..", "docs", "schema", "whose-event-v1.schema.json")
+	if *update {
+		if err := os.WriteFile(path, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = bytes.ReplaceAll(got, []byte("\r\n"), []byte("\n"))
+	if diff := cmp.Diff(string(got), string(want)); diff != "" {
+		t.Errorf("%s is stale, run `go test ./internal/render -update` (-committed +now):\n%s", path, diff)
+	}
+}
+
+// compileEvents returns the schema of a line, so strict that it refuses keys
+// that it does not know.
+func compileEvents(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	raw, err := EventSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forbidOthers(doc)
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("event.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	return c.MustCompile("event.json")
+}
+
+func TestEvents_MeetSchema(t *testing.T) {
+	schema := compileEvents(t)
+	everything := track.Event{Kind: track.Close, Time: noon, Session: *sampleSession()}
+	events := append(append(dayAtWork(), hostileEvents()...), everything)
+	for _, fields := range [][]*whose.Field{nil, whose.Fields(), fieldsNamed("pid rtt")} {
+		for line := range strings.Lines(happened(t, JSONL, EventOptions{Fields: fields}, events)) {
+			validate(t, schema, line)
+		}
+	}
+	for _, s := range []*EventSummary{{}, busyDay()} {
+		validate(t, schema, summarized(t, JSONL, s, Options{}))
+	}
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(`{"version":1,"time":"2026-03-01T14:03:07Z","event":"opne","session":{}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if schema.Validate(doc) == nil {
+		t.Error("the schema takes an event that does not exist")
+	}
+}
+
+func summarized(t testing.TB, format string, s *EventSummary, opts Options) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Summary(&b, format, s, opts); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// busyDay is a summary with something in each list.
+func busyDay() *EventSummary {
+	s := &EventSummary{Took: 30 * time.Second, Lost: 12, Beyond: 3, MoreProcesses: 7, MoreFailures: 1}
+	s.Counts[track.Open], s.Counts[track.Close], s.Counts[track.Fail] = 1234, 1230, 4
+	remote := netip.MustParseAddrPort("[2001:db8::7]:443")
+	s.Processes = []EventTally{{Comm: "curl", Out: 1200, Failed: 4, Sent: 12_345, Received: 987_654_321}, {Comm: "a\nb", In: 30}, {}}
+	s.Remotes = []EventTally{{Remote: remote.Addr(), Out: 1200, Failed: 4, Sent: 1, Received: 2}}
+	s.Failures = []EventFailure{{Comm: "ssh", Proto: whose.TCP, Remote: netip.MustParseAddrPort("10.0.0.9:22"), End: track.EndRefused, Errno: 111, Count: 3}, {Count: 1}}
+	s.Busiest = []EventLoad{
+		{Comm: "curl", PID: 4711, Proto: whose.TCP, Direction: whose.Out, Local: netip.MustParseAddrPort("10.0.0.5:52144"), Remote: remote, Sent: 1 << 40, Received: 7, Took: 12 * time.Second},
+		{},
+	}
+	return s
+}
+
+func TestSummary_Golden(t *testing.T) {
+	var screens []txtar.File
+	for _, width := range []int{0, 120, 60} {
+		screens = append(screens, screen("summary", summarized(t, Text, busyDay(), Options{Width: width})))
+	}
+	screens = append(screens,
+		screen("colour", summarized(t, Text, busyDay(), Options{Width: 100, Color: true})),
+		screen("nothing", summarized(t, Text, &EventSummary{Took: time.Second}, Options{Width: 80})),
+		screen("jsonl", summarized(t, JSONL, busyDay(), Options{})))
+	golden(t, "events_summary", screens)
+}

@@ -1,0 +1,333 @@
+package render
+
+import (
+	"io"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// An EventSummary is what came to pass while a host was watched, the most
+// telling of each list first.
+type EventSummary struct {
+	// Took is how long it was watched.
+	Took time.Duration
+	// Counts holds the events by kind, and Lost those that were lost.
+	Counts [1 + track.Lost]uint64
+	Lost   uint64
+	// Processes and Remotes say who opened how many and what went over those
+	// that ended.
+	Processes, Remotes []EventTally
+	// Failures are the attempts that came to nothing, alike ones counted.
+	Failures []EventFailure
+	// Busiest are the sessions with the most bytes of those that ended.
+	Busiest []EventLoad
+	// MoreProcesses, MoreRemotes and MoreFailures count what the lists leave out.
+	MoreProcesses, MoreRemotes, MoreFailures int
+	// Beyond counts the events that stand in no list, since there was no room
+	// to remember yet another process, remote or failure.
+	Beyond uint64
+}
+
+// An EventTally counts for one process or one remote address.
+type EventTally struct {
+	// Comm is the name of the process, Remote the address; one of them is set.
+	Comm   string
+	Remote netip.Addr
+	// Out, In and Failed count sessions opened either way, and attempts that failed.
+	Out, In, Failed uint64
+	// Sent and Received are the bytes of sessions that ended.
+	Sent, Received uint64
+}
+
+// An EventFailure is attempts that failed alike.
+type EventFailure struct {
+	Comm   string
+	Proto  whose.Proto
+	Remote netip.AddrPort
+	End    track.End
+	Errno  uint32
+	Count  uint64
+}
+
+// An EventLoad is one session that ended.
+type EventLoad struct {
+	Comm           string
+	PID            uint32
+	Proto          whose.Proto
+	Direction      whose.Direction
+	Local, Remote  netip.AddrPort
+	Sent, Received uint64
+	Took           time.Duration
+}
+
+// Summary writes the summary to w: as tables for a person, for JSONL as one
+// object on a line.
+func Summary(w io.Writer, format string, s *EventSummary, opts Options) error {
+	if format == JSONL {
+		_, err := w.Write(appendSummary(nil, s))
+		return err
+	}
+	var head cell
+	summaryHead(&head, s)
+	if _, err := w.Write(append(head.text, '\n')); err != nil {
+		return err
+	}
+	for _, table := range []*grid{
+		tallyGrid("PROCESS", s.Processes, s.MoreProcesses), tallyGrid("REMOTE", s.Remotes, s.MoreRemotes),
+		failureGrid(s), busiestGrid(s.Busiest),
+	} {
+		if table.rows.count == 0 {
+			continue
+		}
+		if _, err := io.WriteString(w, "\n"); err != nil {
+			return err
+		}
+		if err := table.write(w, &opts, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summaryHead says in a line how long and how much.
+func summaryHead(c *cell, s *EventSummary) {
+	c.ascii("In ")
+	c.span(s.Took, false)
+	sep := ": "
+	for _, k := range track.Kinds() {
+		if n := s.Counts[k]; n > 0 && k != track.Lost {
+			c.ascii(sep)
+			c.uint(n)
+			c.ascii(" " + k.String())
+			sep = ", "
+		}
+	}
+	if sep == ": " {
+		c.ascii(": nothing")
+	}
+	if s.Beyond > 0 {
+		c.ascii("; of them in no list below: ")
+		c.uint(s.Beyond)
+	}
+	if s.Lost > 0 {
+		c.ascii("; LOST ")
+		c.uint(s.Lost)
+	}
+}
+
+// summaryGrid is a grid with its titles; a name before a space is aligned to
+// the left, all others to the right.
+func summaryGrid(left []string, right ...string) *grid {
+	g := &grid{}
+	for _, title := range left {
+		g.columns = append(g.columns, &column{title: title, gap: 2, easy: 14, shorten: shortenMiddle})
+	}
+	for _, title := range right {
+		g.columns = append(g.columns, &column{title: title, gap: 2, right: true})
+	}
+	g.start(false)
+	return g
+}
+
+func tallyGrid(title string, list []EventTally, more int) *grid {
+	g := summaryGrid([]string{title}, "OUT", "IN", "FAILED", "SENT", "RECEIVED")
+	for i := range list {
+		t := &list[i]
+		if t.Remote.IsValid() {
+			g.text(t.Remote.String(), plain)
+		} else {
+			g.process(t.Comm, 0)
+		}
+		g.number(t.Out, plain)
+		g.number(t.In, plain)
+		g.failures(t.Failed)
+		g.bytes(t.Sent)
+		g.bytes(t.Received)
+	}
+	g.more(more)
+	return g
+}
+
+func failureGrid(s *EventSummary) *grid {
+	g := summaryGrid([]string{"FAILED", "PROCESS", "PROTO", "WHY"}, "TIMES")
+	for i := range s.Failures {
+		f := &s.Failures[i]
+		c := g.cell()
+		endpointCell(c, f.Remote)
+		g.add(c)
+		g.process(f.Comm, 0)
+		g.text(f.Proto.String(), plain)
+		c = g.cell()
+		endText(c, &track.Event{Kind: track.Fail, End: f.End, Errno: f.Errno})
+		g.add(c)
+		g.number(f.Count, plain)
+	}
+	g.more(s.MoreFailures)
+	return g
+}
+
+func busiestGrid(list []EventLoad) *grid {
+	g := summaryGrid([]string{"BUSIEST", "PROTO", "ENDS"}, "SENT", "RECEIVED", "TOOK")
+	for i := range list {
+		l := &list[i]
+		g.process(l.Comm, l.PID)
+		g.text(l.Proto.String(), plain)
+		c := g.cell()
+		endpointCell(c, l.Local)
+		c.ascii(" ")
+		c.mark(arrowOf(l.Direction))
+		c.ascii(" ")
+		endpointCell(c, l.Remote)
+		g.add(c)
+		g.bytes(l.Sent)
+		g.bytes(l.Received)
+		c = g.cell()
+		c.span(l.Took, false)
+		g.add(c)
+	}
+	return g
+}
+
+// process adds the name of a process, and its number where one is given.
+func (g *grid) process(comm string, pid uint32) {
+	c := g.cell()
+	nameCell(c, comm)
+	if pid > 0 {
+		c.ascii(" ")
+		c.uint(uint64(pid))
+	}
+	g.add(c)
+}
+
+func (g *grid) bytes(n uint64) {
+	c := g.cell()
+	c.size(n, false)
+	g.add(c)
+}
+
+// failures adds a number that is none too many if it is 0.
+func (g *grid) failures(n uint64) {
+	if n > 0 {
+		g.number(n, alarm)
+		return
+	}
+	g.number(0, plain)
+}
+
+// more adds a row that says how many are left out.
+func (g *grid) more(n int) {
+	if n <= 0 {
+		return
+	}
+	g.text("… "+strconv.Itoa(n)+" more", faint)
+	for g.at > 0 {
+		g.text(" ", plain) // nothing is missing here
+	}
+}
+
+func endpointCell(c *cell, end netip.AddrPort) {
+	if !end.IsValid() {
+		c.ascii("*")
+		return
+	}
+	addrCell(c, end.Addr(), "")
+	c.ascii(":")
+	c.uint(uint64(end.Port()))
+}
+
+// appendSummary appends the object that JSONL ends with.
+func appendSummary(dst []byte, s *EventSummary) []byte {
+	dst = append(strconv.AppendInt(append(dst, `{"version":`...), EventSchemaVersion, 10), `,"summary":{`...)
+	dst = strconv.AppendInt(append(dst, `"duration":`...), int64(s.Took/time.Microsecond), 10)
+	dst = append(dst, `,"events":{`...)
+	for _, k := range track.Kinds() {
+		if k != track.Lost {
+			dst = append(appendJSONString(dst, k.String()), ':')
+			dst = append(strconv.AppendUint(dst, s.Counts[k], 10), ',')
+		}
+	}
+	dst = append(dst[:len(dst)-1], '}')
+	dst = strconv.AppendUint(append(dst, `,"lost":`...), s.Lost, 10)
+	dst = strconv.AppendUint(append(dst, `,"beyond":`...), s.Beyond, 10)
+	dst = appendTallies(append(dst, `,"by_process":[`...), s.Processes)
+	dst = appendTallies(append(dst, `,"by_remote":[`...), s.Remotes)
+	dst = append(dst, `,"failed":[`...)
+	for i := range s.Failures {
+		dst = appendFailure(dst, &s.Failures[i])
+	}
+	dst = append(unlist(dst), `,"busiest":[`...)
+	for i := range s.Busiest {
+		dst = appendLoad(dst, &s.Busiest[i])
+	}
+	dst = unlist(dst)
+	dst = strconv.AppendInt(append(dst, `,"more_processes":`...), int64(s.MoreProcesses), 10)
+	dst = strconv.AppendInt(append(dst, `,"more_remotes":`...), int64(s.MoreRemotes), 10)
+	dst = strconv.AppendInt(append(dst, `,"more_failed":`...), int64(s.MoreFailures), 10)
+	return append(dst, "}}\n"...)
+}
+
+// unlist takes the last comma away and closes the list.
+func unlist(dst []byte) []byte {
+	if dst[len(dst)-1] == ',' {
+		dst = dst[:len(dst)-1]
+	}
+	return append(dst, ']')
+}
+
+func appendTallies(dst []byte, list []EventTally) []byte {
+	for i := range list {
+		t := &list[i]
+		if t.Remote.IsValid() {
+			dst = append(t.Remote.AppendTo(append(dst, `{"remote_addr":"`...)), '"')
+		} else {
+			dst = appendJSONString(append(dst, `{"comm":`...), t.Comm)
+		}
+		for j, n := range [...]uint64{t.Out, t.In, t.Failed, t.Sent, t.Received} {
+			dst = append(dst, [...]string{`,"out":`, `,"in":`, `,"failed":`, `,"sent":`, `,"received":`}[j]...)
+			dst = strconv.AppendUint(dst, n, 10)
+		}
+		dst = append(dst, "},"...)
+	}
+	return unlist(dst)
+}
+
+func appendFailure(dst []byte, f *EventFailure) []byte {
+	dst = appendJSONString(append(dst, `{"comm":`...), f.Comm)
+	dst = appendEventName(dst, `,"proto":"`, f.Proto.String())
+	dst = appendEnd(dst, "remote", f.Remote)
+	dst = appendEventName(dst, `,"end":"`, f.End.String())
+	if f.Errno != 0 {
+		dst = strconv.AppendUint(append(dst, `,"errno":`...), uint64(f.Errno), 10)
+	}
+	dst = strconv.AppendUint(append(dst, `,"count":`...), f.Count, 10)
+	return append(dst, "},"...)
+}
+
+func appendLoad(dst []byte, l *EventLoad) []byte {
+	dst = appendJSONString(append(dst, `{"comm":`...), l.Comm)
+	if l.PID > 0 {
+		dst = strconv.AppendUint(append(dst, `,"pid":`...), uint64(l.PID), 10)
+	}
+	dst = appendEventName(dst, `,"proto":"`, l.Proto.String())
+	dst = appendEventName(dst, `,"direction":"`, l.Direction.String())
+	dst = appendEnd(appendEnd(dst, "local", l.Local), "remote", l.Remote)
+	dst = strconv.AppendUint(append(dst, `,"sent":`...), l.Sent, 10)
+	dst = strconv.AppendUint(append(dst, `,"received":`...), l.Received, 10)
+	dst = strconv.AppendInt(append(dst, `,"duration":`...), int64(l.Took/time.Microsecond), 10)
+	return append(dst, "},"...)
+}
+
+// appendEnd appends address and port of one end, if it is known.
+func appendEnd(dst []byte, side string, end netip.AddrPort) []byte {
+	if !end.IsValid() {
+		return dst
+	}
+	dst = append(append(append(dst, `,"`...), side...), `_addr":"`...)
+	dst = append(end.Addr().AppendTo(dst), '"')
+	dst = append(append(append(dst, `,"`...), side...), `_port":`...)
+	return strconv.AppendUint(dst, uint64(end.Port()), 10)
+}
