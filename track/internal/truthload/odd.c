@@ -219,7 +219,7 @@ static void unaccepted(int count)
 			close_end(&client, "orderly", "here");
 		}
 		server.how = "reset";
-		server.by = gone ? "any" : "here";
+		server.by = "here"; // who resets, whoever has closed before
 		server.end = now();
 		say_end(&server);
 		close_end(&l, "-", "-");
@@ -394,7 +394,7 @@ static void silenced(int count)
 			die("poll");
 		if (pending_error(pairs[i].client.fd) != ETIMEDOUT)
 			give_up("a connection that is silent did not time out");
-		close_end(&pairs[i].client, "timed-out", "any");
+		close_end(&pairs[i].client, "timed-out", "nobody");
 		hear(pairs[i].server.fd);
 		linger0(pairs[i].server.fd);
 		close_end(&pairs[i].server, "reset", "here");

@@ -94,7 +94,7 @@ void ask(struct end *e, enum how how, u32 request, u32 response)
 		break;
 	case HALF_RESET:
 		until_reset(e);
-		close_end(e, "reset", "any");
+		close_end(e, "reset", "there");
 		break;
 	case BOTH:
 		close_end(e, "orderly", "any");
@@ -144,7 +144,7 @@ enum how answer(struct end *e)
 	case HALF_RESET:
 		until_acknowledged(e->fd);
 		linger0(e->fd);
-		close_end(e, "reset", "any");
+		close_end(e, "reset", "here");
 		break;
 	case BOTH:
 		close_end(e, "orderly", "any");

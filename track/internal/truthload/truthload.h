@@ -61,7 +61,7 @@ extern const struct way ways[WAYS];
 struct end {
 	const char *kind; // session, fail, listen
 	const char *how;  // orderly, reset, timed-out, refused, unreachable, aborted
-	const char *by;	  // here, there, any
+	const char *by;	  // here, there, nobody, any
 	int out;
 	int fd;
 	u64 cookie;
