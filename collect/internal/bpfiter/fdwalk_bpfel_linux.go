@@ -21,6 +21,7 @@ const (
 	fdWalkVarAnyRecord      = "any_record"
 	fdWalkVarNarrow         = "narrow"
 	fdWalkVarNought         = "nought"
+	fdWalkVarSecret         = "secret"
 	fdWalkVarSocketFd       = "socket_fd"
 	fdWalkVarSocketOps      = "socket_ops"
 	fdWalkVarWeakOrder      = "weak_order"
@@ -85,6 +86,7 @@ type fdWalkVariableSpecs struct {
 	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
 	Narrow    *ebpf.VariableSpec `ebpf:"narrow"`
 	Nought    *ebpf.VariableSpec `ebpf:"nought"`
+	Secret    *ebpf.VariableSpec `ebpf:"secret"`
 	SocketFd  *ebpf.VariableSpec `ebpf:"socket_fd"`
 	SocketOps *ebpf.VariableSpec `ebpf:"socket_ops"`
 	WeakOrder *ebpf.VariableSpec `ebpf:"weak_order"`
@@ -123,6 +125,7 @@ type fdWalkVariables struct {
 	AnyRecord *ebpf.Variable `ebpf:"any_record"`
 	Narrow    *ebpf.Variable `ebpf:"narrow"`
 	Nought    *ebpf.Variable `ebpf:"nought"`
+	Secret    *ebpf.Variable `ebpf:"secret"`
 	SocketFd  *ebpf.Variable `ebpf:"socket_fd"`
 	SocketOps *ebpf.Variable `ebpf:"socket_ops"`
 	WeakOrder *ebpf.Variable `ebpf:"weak_order"`

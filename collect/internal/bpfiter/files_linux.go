@@ -3,6 +3,7 @@ package bpfiter
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // How the descriptors of all processes are read: by fd_walk, window by window,
@@ -23,35 +24,50 @@ func (s *Source) needFiles() error {
 
 // readFiles reads the descriptors of all processes.
 func (s *Source) readFiles(ctx context.Context, ask question, take func([]byte) error) error {
+	again := ask.flags&askWanted != 0
+	if again {
+		s.wanted.setKeys(s.pass.keys)
+	}
+	start, all, err := s.readWindows(ctx, ask, take)
+	if err != nil || all {
+		return err
+	}
+	if again {
+		s.wanted.set(s.pass.unmet)
+	}
+	s.pass.more = s.pass.more[:0]
+	s.pass.from = int32(start)
+	err = s.readEvery(ctx, ask, take)
+	s.pass.from = 0
+	return err
+}
+
+// readWindows reads the descriptors of all processes by fd_walk: all of them,
+// or those before start.
+func (s *Source) readWindows(ctx context.Context, ask question, take func([]byte) error) (start uint32, all bool, err error) {
 	byPID := ask.number != 0 && ask.flags&askWanted == 0
 	if s.fds == nil || byPID {
-		return s.readEvery(ctx, ask, take)
+		return 0, false, nil
 	}
 	// A window of sockets is 23 KiB, the kernel's buffer 32.
 	const enough = 8 << 10
-	for start := uint32(0); ; {
+	for {
 		s.pass.more = s.pass.more[:0]
 		r := run{it: s.fds, ask: ask.from(start), take: take, enough: enough}
 		if err := s.readRuns(ctx, s.parts(r)); err != nil {
-			return err
+			return start, false, err
 		}
 		if len(s.pass.more) == 0 {
-			return nil
+			return start, true, nil
+		}
+		if slices.ContainsFunc(s.pass.more, func(r resumption) bool { return r.done == tooMany }) {
+			return start, false, nil
 		}
 		start += ask.window()
 		if start > maxStart-ask.window() || s.pass.isFar(start, ask.window()) {
-			return s.readBeyond(ctx, ask, start, take)
+			return start, false, nil
 		}
 	}
-}
-
-// readBeyond reads the descriptors from start on, without windows.
-func (s *Source) readBeyond(ctx context.Context, ask question, start uint32, take func([]byte) error) error {
-	s.pass.more = s.pass.more[:0]
-	s.pass.from = int32(start)
-	err := s.readEvery(ctx, ask, take)
-	s.pass.from = 0
-	return err
 }
 
 // readEvery reads the descriptors of all processes by task_file.

@@ -23,6 +23,7 @@ const (
 	hashProbeVarNarrow      = "narrow"
 	hashProbeVarNought      = "nought"
 	hashProbeVarPlaces      = "places"
+	hashProbeVarSecret      = "secret"
 	hashProbeVarUdpFd       = "udp_fd"
 	hashProbeVarUdpliteFd   = "udplite_fd"
 )
@@ -88,6 +89,7 @@ type hashProbeVariableSpecs struct {
 	Narrow    *ebpf.VariableSpec `ebpf:"narrow"`
 	Nought    *ebpf.VariableSpec `ebpf:"nought"`
 	Places    *ebpf.VariableSpec `ebpf:"places"`
+	Secret    *ebpf.VariableSpec `ebpf:"secret"`
 	UdpFd     *ebpf.VariableSpec `ebpf:"udp_fd"`
 	UdpliteFd *ebpf.VariableSpec `ebpf:"udplite_fd"`
 }
@@ -129,6 +131,7 @@ type hashProbeVariables struct {
 	Narrow    *ebpf.Variable `ebpf:"narrow"`
 	Nought    *ebpf.Variable `ebpf:"nought"`
 	Places    *ebpf.Variable `ebpf:"places"`
+	Secret    *ebpf.Variable `ebpf:"secret"`
 	UdpFd     *ebpf.Variable `ebpf:"udp_fd"`
 	UdpliteFd *ebpf.Variable `ebpf:"udplite_fd"`
 }

@@ -2,6 +2,8 @@ package bpfiter
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +21,8 @@ import (
 type programs struct {
 	files, walk, fds           *object // nil: not loaded, or not to be had
 	fileLink, walkLink, fdLink linkedIter
+	// secret goes into the keys of files.
+	secret [3]uint64
 	// noWalk says why there is no walk, on a kernel that cannot do it.
 	noWalk error
 	// narrowed is what the programs were told last.
@@ -36,6 +40,9 @@ func load() (*programs, error) {
 }
 
 func (p *programs) load() error {
+	if err := binary.Read(rand.Reader, binary.NativeEndian, &p.secret); err != nil {
+		return fmt.Errorf("make secret: %w", err)
+	}
 	walk, err := loadHashWalk()
 	if err != nil {
 		return fmt.Errorf("read hash_walk object: %w", err)
@@ -131,6 +138,9 @@ func (p *programs) tryWalk(spec *ebpf.CollectionSpec, k *kernelTypes, load loade
 			return fmt.Errorf("set %s: %w", v.name, err)
 		}
 	}
+	if err := spec.Variables[hashWalkVarSecret].Set(p.secret); err != nil {
+		return fmt.Errorf("set %s: %w", hashWalkVarSecret, err)
+	}
 	walk, err := load(spec, k)
 	if err != nil {
 		return fmt.Errorf("load hash_walk iterator: %w", err)
@@ -156,7 +166,9 @@ func (p *programs) loadFDs(spec *ebpf.CollectionSpec, k *kernelTypes) error {
 		return fmt.Errorf("open socket: %w", err)
 	}
 	defer unix.Close(fd)
-	for name, value := range map[string]any{fdWalkVarSocketFd: int32(fd), fdWalkVarWeakOrder: !strongOrder()} {
+	for name, value := range map[string]any{
+		fdWalkVarSocketFd: int32(fd), fdWalkVarWeakOrder: !strongOrder(), fdWalkVarSecret: p.secret,
+	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}

@@ -28,6 +28,8 @@ type pass struct {
 	unmet     []place
 	wanted    inodeSet
 	confirmed bool
+	// keys are those of the files of the confirmed.
+	keys []uint64
 	// loose are the sockets without a file.
 	loose []whose.Socket
 	// more are the elements of the walk that have not been read to their end,
@@ -64,6 +66,7 @@ func (p *pass) reset(q *whose.Query, snap *whose.Snapshot) {
 	p.doubtful, p.unmet = p.doubtful[:0], p.unmet[:0]
 	p.loose, p.more, p.bare = p.loose[:0], p.more[:0], p.bare[:0]
 	p.processes, p.confirmed, p.from = 0, false, 0
+	p.keys = p.keys[:0]
 }
 
 // wantsNetNS reports whether sockets of the namespace are wanted.

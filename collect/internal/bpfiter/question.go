@@ -64,14 +64,20 @@ func (q question) resumed(r resumption) question {
 // Descriptors that a run of fd_walk shows of each table, as in bpf/fd_walk.bpf.c,
 // and how many a question can name.
 const (
-	window    = 160
-	windowTCP = 128
-	maxStart  = 1 << 24
+	window       = 160
+	windowTCP    = 128
+	windowWanted = 2048
+	maxStart     = 1 << 24
+	// tooMany stands for the end of a table of which not all was told.
+	tooMany = 1<<64 - 1
 )
 
 // window returns how many descriptors of each table the question shows.
 func (q question) window() uint32 {
-	if q.flags&askTCPInfo != 0 {
+	switch {
+	case q.flags&askWanted != 0:
+		return windowWanted
+	case q.flags&askTCPInfo != 0:
 		return windowTCP
 	}
 	return window

@@ -74,6 +74,7 @@ func (p *pass) takeWanted(b []byte) error {
 			if fresh {
 				p.appendSocket(s)
 				p.confirmed = true
+				p.keys = append(p.keys, s.start)
 			}
 		case recordTCP:
 			if fresh {
@@ -102,7 +103,7 @@ func (p *pass) takeFilesAgain(b []byte) error {
 			if fresh = p.held.add(s.inode); fresh {
 				p.appendSocket(s)
 			}
-			p.appendHolding(s)
+			p.doubtful = append(p.doubtful, whose.Holding{Inode: s.inode, PID: s.pid, FD: s.fd})
 			p.appendTask(s)
 		case recordTCP:
 			if fresh {

@@ -52,9 +52,22 @@ func (w *wantedSet) open() error {
 func (w *wantedSet) set(sockets []place) {
 	clear(w.bits[:])
 	for _, at := range sockets {
-		n := at.inode & (1<<wantedBits - 1)
-		w.bits[n/64] |= 1 << (n % 64)
+		w.add(uint64(at.inode))
 	}
+}
+
+// setKeys makes the set that of the files with these keys: two bits for each.
+func (w *wantedSet) setKeys(keys []uint64) {
+	clear(w.bits[:])
+	for _, key := range keys {
+		w.add(key)
+		w.add(key >> 32)
+	}
+}
+
+func (w *wantedSet) add(n uint64) {
+	n &= 1<<wantedBits - 1
+	w.bits[n/64] |= 1 << (n % 64)
 }
 
 // ask returns the question for the sockets of the set alone.

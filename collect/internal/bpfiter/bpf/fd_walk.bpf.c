@@ -13,7 +13,13 @@
  *
  * What a process has must fit the kernel's buffer, so a run shows a window of
  * descriptors of each table, and tells which tables go on beyond it.
+ *
+ * Where sockets are looked for once more, the pointers in the tables are
+ * compared with those to their files, and no other file is touched. A socket
+ * has one file for as long as it has one at all, and what is met is proven like
+ * any other.
  */
+#include "key.h"
 #include "look.h"
 #include "task.h"
 
@@ -26,6 +32,15 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  */
 #define WINDOW	   160
 #define WINDOW_TCP 128
+
+/* The same where sockets are looked for, and how many of them are told. */
+#define WINDOW_WANTED 2048
+#define MOST_WANTED   128
+/* A table of which not all was told, for more_record. */
+#define TOO_MANY      (~0ULL)
+
+/* A step for the next few descriptors, two at most for each socket. */
+#define STEPS (WINDOW_WANTED / AT_ONCE + 2 * WINDOW + 1)
 
 /*
  * Descriptors that are looked at together. What a socket is made of lies in
@@ -58,6 +73,7 @@ struct fds {
 	u32 fence;
 	u32 first, todo; /* of the next few, a bit for each socket */
 	u32 again;	 /* the socket changed while it was read */
+	u32 told;
 	u64 sk;		 /* the socket that was looked at */
 	struct owner o;
 };
@@ -180,8 +196,6 @@ noinline int look_fd(struct fds *w, struct socket_record *r, u32 fd)
 	if (!sk)
 		return NEXT;
 	inode = inode_behind(file, sk);
-	if (w->o.q.flags & ASK_WANTED && !is_wanted(w->o.q.number, inode))
-		return NEXT;
 	if (!view_fd(&w->o, r, sk))
 		return NEXT;
 	if (!still_has(w, fd, file, socket, sk)) {
@@ -213,14 +227,6 @@ static noinline int write_fd(struct walk *w, struct socket_record *r)
 	return bpf_seq_write(w->seq, &tcp, sizeof(tcp)) ? 1 : 0;
 }
 
-static always_inline void warm_inode(u64 address)
-{
-	const struct sock *sk = (const void *)address;
-
-	if (field_exists(sk->sk_ino))
-		peek(&sk->sk_ino);
-}
-
 /* Reads of the socket what is read later, so that it is there then. */
 static always_inline void warm(u64 address)
 {
@@ -230,7 +236,8 @@ static always_inline void warm(u64 address)
 	peek(sk);
 	peek(&sk->__sk_common.skc_cookie);
 	peek(&sk->sk_uid);
-	warm_inode(address);
+	if (field_exists(sk->sk_ino))
+		peek(&sk->sk_ino);
 	peek(&t->rcv_nxt);
 	peek(&t->copied_seq);
 	peek(&t->write_seq);
@@ -258,6 +265,21 @@ static always_inline u64 or_else(u64 address, u64 other)
 	return address | (other & mask);
 }
 
+/* Keeps of the files that stand there those that are looked for. */
+static always_inline u32 wanted_of(u64 *at, u32 number)
+{
+	u32 todo = 0;
+
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < AT_ONCE; i++) {
+		u64 key = file_key(at[i]);
+
+		if (at[i] && is_wanted(number, key) && is_wanted(number, key >> 32))
+			todo |= 1 << i;
+	}
+	return todo;
+}
+
 /*
  * Finds out which of the next descriptors are sockets. Tables are multiples of
  * 64 descriptors long, so all of these are in the table.
@@ -283,6 +305,10 @@ noinline int next_few(struct fds *w)
 	w->met = hide(w->met | todo);
 	if (!todo)
 		return 0;
+	if (w->o.q.flags & ASK_WANTED) {
+		w->todo = wanted_of(at, w->o.q.number);
+		return 0;
+	}
 	todo = 0;
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < AT_ONCE; i++) {
@@ -301,12 +327,6 @@ noinline int next_few(struct fds *w)
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < AT_ONCE; i++)
 		at[i] = PEEK(struct socket, or_else(at[i], w->files), sk);
-	if (w->o.q.flags & ASK_WANTED) {
-#pragma clang loop unroll(full)
-		for (u32 i = 0; i < AT_ONCE; i++)
-			warm_inode(or_else(at[i], w->files));
-		return 0;
-	}
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < AT_ONCE; i++)
 		warm(or_else(at[i], w->files));
@@ -332,6 +352,8 @@ static long step(u32 i, struct walk *w)
 	}
 	w->f.again = nought;
 	w->f.todo = hide(todo & (todo - 1));
+	if (outcome == TELL && w->f.o.q.flags & ASK_WANTED && w->f.told++ == MOST_WANTED)
+		return 1;
 	if (outcome != TELL || !write_fd(w, &r))
 		return 0;
 	w->failed = 1;
@@ -355,16 +377,21 @@ static noinline int write_task(void *seq, u32 pid)
 	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
 }
 
-static noinline int write_more(void *seq, u32 pid, u32 room)
+static noinline int write_more(void *seq, u32 pid, u64 room)
 {
 	struct more_record r = {.tag = TAG(RECORD_MORE), .element = pid, .done = room};
 
 	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
 }
 
+static always_inline u32 window_of(const struct question *q)
+{
+	return q->flags & ASK_WANTED ? WINDOW_WANTED : q->flags & ASK_TCPINFO ? WINDOW_TCP : WINDOW;
+}
+
 static always_inline int walk_fds(struct walk *w, u64 leader, u32 room)
 {
-	u32 window = w->f.o.q.flags & ASK_TCPINFO ? WINDOW_TCP : WINDOW;
+	u32 window = window_of(&w->f.o.q);
 	u32 n = room - w->f.fd;
 	bool first = !w->f.fd;
 
@@ -374,12 +401,15 @@ static always_inline int walk_fds(struct walk *w, u64 leader, u32 room)
 	w->f.o.comm[1] = leader ? PEEK(struct task_struct, leader, comm[8]) : 0;
 	w->f.o.thread = hide(leader == w->f.task ? 0 : FLAG_THREAD);
 	w->f.met = w->failed = w->f.fence = w->f.again = w->f.first = w->f.todo = nought;
+	w->f.told = nought;
 	n = n < window ? n : window;
 	w->f.end = hide(w->f.fd + n);
 	w->f.fd = hide(w->f.fd);
-	bpf_loop(3 * WINDOW, step, w, 0);
+	bpf_loop(STEPS, step, w, 0);
 	if (w->failed)
 		return 1;
+	if (w->f.told > MOST_WANTED)
+		return write_more(w->seq, w->f.o.pid, TOO_MANY);
 	return first && w->f.met && !w->f.o.thread ? write_task(w->seq, w->f.o.pid) : 0;
 }
 
@@ -429,7 +459,7 @@ int fd_walk(struct bpf_iter__task *ctx)
 	w.seq = ctx->meta->seq;
 	read_question(&w.f.o.q);
 	w.f.fd = window_start(&w.f.o.q);
-	window = w.f.o.q.flags & ASK_TCPINFO ? WINDOW_TCP : WINDOW;
+	window = window_of(&w.f.o.q);
 	tgid = load(task, tgid);
 	turn = tgid + w.f.fd / window;
 	if (w.f.o.q.parts && !w.f.fd && turn % w.f.o.q.parts != w.f.o.q.part)

@@ -14,8 +14,8 @@
  *	11-14 process; with ASK_WANTED, where its struct wanted is in the memory of
  *	      the reader, in units of 16 MiB
  *
- * A walk of descriptors has the first of its window in 11-14 or, with
- * ASK_WANTED, in 6-9.
+ * fd_walk has the first descriptor of its window in 11-14 or, with ASK_WANTED,
+ * in 6-9.
  *
  * One that goes on with an element of the walk (ASK_RESUME) has the element in
  * the lower 15 bits of 4, 5, 11-14, and above them a 64th of the sockets passed.
@@ -79,8 +79,9 @@ static always_inline void read_question(struct question *q)
 }
 
 /*
- * The sockets that a reader looks for once more: a bit for each inode, by its
- * lower bits. Those of others with the same bits come along.
+ * The sockets that a reader looks for once more: a bit for each inode or, where
+ * fd_walk is asked, two for the key of each file, by their lower bits. Those of
+ * others with the same bits come along.
  */
 #define WANTED_BITS 15
 

@@ -15,8 +15,12 @@
 
 #define NETNS_ELEMENTS	  64
 #define NETNS_PER_ELEMENT 64
-/* Elements from here on are none of the array's; they are asked for by number. */
-#define OWN_ELEMENTS	  16384
+/*
+ * Elements from here on are none of the array's; they are asked for by number.
+ * Two are for each namespace, by the lower bits of its inode number.
+ */
+#define OWN_ELEMENTS 16384
+#define OWN_MASK     8191
 
 enum table_kind { TABLE_TCP, TABLE_LISTEN, TABLE_UDP, TABLE_UDPLITE, TABLES };
 
@@ -134,12 +138,12 @@ static long next_netns(u32 i, struct netns_walk *w)
 
 	if (!w->node || (u64)w->node == w->end || w->index > w->last)
 		return 1;
-	if (w->index >= w->first && w->seq) {
+	if (w->index >= w->first) {
 		probe(&r.netns, &net->ns.inum);
 		if (own_hashinfo(net))
-			r.element = OWN_ELEMENTS + 2 * w->index;
+			r.element = OWN_ELEMENTS + 2 * (r.netns & OWN_MASK);
 		if (own_udp_table(net))
-			r.udp_element = OWN_ELEMENTS + 2 * w->index + 1;
+			r.udp_element = OWN_ELEMENTS + 2 * (r.netns & OWN_MASK) + 1;
 		if (bpf_seq_write(w->seq, &r, sizeof(r))) {
 			w->failed = 1;
 			return 1;
@@ -152,41 +156,64 @@ static long next_netns(u32 i, struct netns_walk *w)
 	return 0;
 }
 
-/* Goes to the namespaces from first to last; node is then the last of them. */
-static always_inline void walk_netns(struct netns_walk *w, u32 first, u32 last)
-{
-	const struct net *init = (const void *)places.init_net;
-
-	w->node = init ? (const void *)init + field_offset(struct net, list) : NULL;
-	w->end = places.net_end;
-	w->first = first;
-	w->last = last;
-	w->index = w->failed = nought;
-	bpf_loop(last + 1, next_netns, w, 0);
-}
-
 /* Writes the namespaces that the index-th element stands for. */
 static noinline int write_netns(void *seq, u32 index)
 {
-	struct netns_walk n = {.seq = seq};
+	const struct net *init = (const void *)places.init_net;
+	struct netns_walk w = {.seq = seq, .end = places.net_end};
 
-	walk_netns(&n, index * NETNS_PER_ELEMENT, (index + 1) * NETNS_PER_ELEMENT - 1);
-	return n.failed ? 1 : 0;
+	if (!init)
+		return 0;
+	w.node = (const void *)init + field_offset(struct net, list);
+	w.first = index * NETNS_PER_ELEMENT;
+	w.last = w.first + NETNS_PER_ELEMENT - 1;
+	w.index = w.failed = nought;
+	bpf_loop(w.last + 1, next_netns, &w, 0);
+	return w.failed ? 1 : 0;
 }
 
-/* The table that the namespace has for itself. */
-static noinline void own_table(struct table *t, u32 number)
+struct netns_search {
+	const struct list_head *node;
+	u64 end;
+	u32 number;
+};
+
+static long find_netns(u32 i, struct netns_search *s)
 {
-	struct netns_walk n = {};
-	const struct net *net;
+	const struct net *net = (const void *)s->node - field_offset(struct net, list);
+	u32 inum = 0;
+
+	if (!s->node || (u64)s->node == s->end) {
+		s->node = NULL;
+		return 1;
+	}
+	probe(&inum, &net->ns.inum);
+	if ((inum & OWN_MASK) == s->number)
+		return 1;
+	if (probe(&s->node, (const struct list_head **)&s->node->next))
+		s->node = NULL;
+	return 0;
+}
+
+/*
+ * The table that the namespace has for itself. It is found by its number and
+ * not by its place in the list, since others come and go.
+ */
+static noinline void own_table(struct table *t, u32 element)
+{
+	const struct net *net = (const void *)places.init_net;
+	struct netns_search s = {.end = places.net_end, .number = element / 2};
 	const struct inet_hashinfo *h;
 	const struct udp_table *u;
 
-	walk_netns(&n, number / 2, number / 2);
-	if (!n.node || (u64)n.node == n.end)
+	if (!net)
 		return;
-	net = (const void *)n.node - field_offset(struct net, list);
-	if (number & 1) {
+	s.node = (const void *)net + field_offset(struct net, list);
+	bpf_loop(MAX_STEPS, find_netns, &s, 0);
+	if (!s.node)
+		return;
+	net = (const void *)s.node - field_offset(struct net, list);
+	if (element & 1) {
 		u = own_udp_table(net);
 		if (u)
 			*t = udp_table(u, TABLE_UDP, PROTO_UDP);

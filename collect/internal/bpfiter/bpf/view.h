@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "key.h"
 #include "tables.h"
 
 /* What the functions that look at a socket have to know. */
@@ -180,6 +181,8 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 		return PASS;
 	if (file && !(v->flags & ASK_FULL))
 		return is_same(&f, &sk->__sk_common) ? TELL_ID : MOVED;
+	if (file)
+		r->start = file_key((u64)file);
 
 	probe(&r->cookie, &sk->__sk_common.skc_cookie.counter);
 	probe(&r->device, &sk->__sk_common.skc_bound_dev_if);
