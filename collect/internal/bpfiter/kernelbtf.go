@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // The kernel's BTF holds some hundred thousand types, and sorting them out
@@ -65,15 +66,8 @@ func btfTail(info uint32) int {
 	return -1
 }
 
-// A btfOrder reads and appends numbers.
-type btfOrder interface {
-	binary.ByteOrder
-	binary.AppendByteOrder
-}
-
 // A btfCutter makes the small BTF.
 type btfCutter struct {
-	order   btfOrder
 	types   []byte
 	strs    []byte
 	offsets []uint32 // of each type in types, by id less one
@@ -112,15 +106,10 @@ func (c *btfCutter) open(raw []byte) error {
 	if len(raw) < btfHeaderSize {
 		return errBTF
 	}
-	switch {
-	case binary.LittleEndian.Uint16(raw) == btfMagic:
-		c.order = binary.LittleEndian
-	case binary.BigEndian.Uint16(raw) == btfMagic:
-		c.order = binary.BigEndian
-	default:
+	if binary.LittleEndian.Uint16(raw) != btfMagic {
 		return errBTF
 	}
-	u := func(at int) uint64 { return uint64(c.order.Uint32(raw[at:])) }
+	u := func(at int) uint64 { return uint64(binary.LittleEndian.Uint32(raw[at:])) }
 	header, size := u(4), uint64(len(raw))
 	typeOff, typeLen, strOff, strLen := header+u(8), u(12), header+u(16), u(20)
 	if typeOff+typeLen > size || strOff+strLen > size {
@@ -130,15 +119,48 @@ func (c *btfCutter) open(raw []byte) error {
 	return nil
 }
 
+// A prefixFilter tells most names that are not in a set by their first three
+// bytes, without looking for their ends.
+type prefixFilter [1 << 12 / 64]uint64
+
+func (f *prefixFilter) place(s []byte) (*uint64, uint64) {
+	h := (uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16) * 0x9e3779b1 >> 20
+	return &f[h>>6], 1 << (h & 63)
+}
+
+// add adds names. One that is too short lets every name pass.
+func (f *prefixFilter) add(names map[string]bool) {
+	for name := range names {
+		if len(name) < 3 {
+			*f = prefixFilter(slices.Repeat([]uint64{^uint64(0)}, len(f)))
+			return
+		}
+		word, bit := f.place([]byte(name))
+		*word |= bit
+	}
+}
+
+// has reports whether what begins at that offset of strs may be one of the names.
+func (f *prefixFilter) has(strs []byte, off uint32) bool {
+	if uint64(off)+3 > uint64(len(strs)) {
+		return false
+	}
+	word, bit := f.place(strs[off : off+3])
+	return *word&bit != 0
+}
+
 // scan notes where each type is, and finds those that are wanted by name.
 func (c *btfCutter) scan(types, funcs map[string]bool) (wanted []uint32, ids map[string]uint32, err error) {
 	ids = make(map[string]uint32)
 	c.offsets = make([]uint32, 0, len(c.types)/24)
+	var typeNames, funcNames prefixFilter
+	typeNames.add(types)
+	funcNames.add(funcs)
 	for at := 0; at < len(c.types); {
 		if len(c.types)-at < btfTypeSize {
 			return nil, nil, errBTF
 		}
-		info := c.order.Uint32(c.types[at+4:])
+		info := binary.LittleEndian.Uint32(c.types[at+4:])
 		tail := btfTail(info)
 		if tail < 0 || len(c.types)-at-btfTypeSize < tail {
 			return nil, nil, fmt.Errorf("%w: type of kind %d", errBTF, info>>24&0x1f)
@@ -147,14 +169,22 @@ func (c *btfCutter) scan(types, funcs map[string]bool) (wanted []uint32, ids map
 		id := uint32(len(c.offsets))
 		switch info >> 24 & 0x1f {
 		case btfStruct, btfUnion, btfTypedef:
-			if name := c.name(c.order.Uint32(c.types[at:])); types[string(name)] {
+			off := binary.LittleEndian.Uint32(c.types[at:])
+			if !typeNames.has(c.strs, off) {
+				break
+			}
+			if name := c.name(off); types[string(name)] {
 				wanted = append(wanted, id)
 				if info>>24&0x1f == btfStruct && ids[string(name)] == 0 && funcs[string(name)] {
 					ids[string(name)] = id
 				}
 			}
 		case btfFunc:
-			if name := c.name(c.order.Uint32(c.types[at:])); funcs[string(name)] {
+			off := binary.LittleEndian.Uint32(c.types[at:])
+			if !funcNames.has(c.strs, off) {
+				break
+			}
+			if name := c.name(off); funcs[string(name)] {
 				ids[string(name)] = id
 			}
 		}
@@ -190,13 +220,13 @@ func (c *btfCutter) emit(id uint32, depth int) (uint32, error) {
 		return 0, errBTF
 	}
 	at := c.offsets[id-1]
-	info := c.order.Uint32(c.types[at+4:])
+	info := binary.LittleEndian.Uint32(c.types[at+4:])
 	body := c.types[at : int(at)+btfTypeSize+btfTail(info)]
 	switch info >> 24 & 0x1f {
 	case btfPtr:
 		return c.emitPointer(), nil
 	case btfTypeTag, btfVolatile, btfConst, btfRestrict:
-		return c.emit(c.order.Uint32(body[8:]), depth+1)
+		return c.emit(binary.LittleEndian.Uint32(body[8:]), depth+1)
 	}
 	c.out = append(c.out, nil)
 	fresh := uint32(len(c.out))
@@ -216,12 +246,12 @@ func (c *btfCutter) emitPointer() uint32 {
 }
 
 func (c *btfCutter) header(name, info, size uint32) []byte {
-	b := c.order.AppendUint32(make([]byte, 0, btfTypeSize), name)
-	return c.order.AppendUint32(c.order.AppendUint32(b, info), size)
+	b := binary.LittleEndian.AppendUint32(make([]byte, 0, btfTypeSize), name)
+	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, info), size)
 }
 
 func (c *btfCutter) copyType(body []byte, info uint32, depth int) ([]byte, error) {
-	name, size := c.addString(c.name(c.order.Uint32(body))), c.order.Uint32(body[8:])
+	name, size := c.addString(c.name(binary.LittleEndian.Uint32(body))), binary.LittleEndian.Uint32(body[8:])
 	switch kind := info >> 24 & 0x1f; kind {
 	case btfInt, btfFwd, btfFloat:
 		return append(c.header(name, info, size), body[btfTypeSize:]...), nil
@@ -240,36 +270,36 @@ func (c *btfCutter) copyType(body []byte, info uint32, depth int) ([]byte, error
 }
 
 func (c *btfCutter) copyArray(name, info uint32, body []byte, depth int) ([]byte, error) {
-	elem, err := c.emit(c.order.Uint32(body[12:]), depth+1)
+	elem, err := c.emit(binary.LittleEndian.Uint32(body[12:]), depth+1)
 	if err != nil {
 		return nil, err
 	}
-	index, err := c.emit(c.order.Uint32(body[16:]), depth+1)
-	b := c.order.AppendUint32(c.header(name, info, 0), elem)
-	b = c.order.AppendUint32(b, index)
-	return c.order.AppendUint32(b, c.order.Uint32(body[20:])), err
+	index, err := c.emit(binary.LittleEndian.Uint32(body[16:]), depth+1)
+	b := binary.LittleEndian.AppendUint32(c.header(name, info, 0), elem)
+	b = binary.LittleEndian.AppendUint32(b, index)
+	return binary.LittleEndian.AppendUint32(b, binary.LittleEndian.Uint32(body[20:])), err
 }
 
 // copyMembers copies the members that are wanted, and those without a name,
 // which may hold some.
 func (c *btfCutter) copyMembers(name, info uint32, body []byte, depth int) ([]byte, error) {
-	b := c.header(name, 0, c.order.Uint32(body[8:]))
+	b := c.header(name, 0, binary.LittleEndian.Uint32(body[8:]))
 	n := uint32(0)
 	for m := body[btfTypeSize:]; len(m) >= btfMemberSize; m = m[btfMemberSize:] {
-		field := c.name(c.order.Uint32(m))
+		field := c.name(binary.LittleEndian.Uint32(m))
 		if len(field) > 0 && !c.members[string(field)] {
 			continue
 		}
-		ref, err := c.emit(c.order.Uint32(m[4:]), depth+1)
+		ref, err := c.emit(binary.LittleEndian.Uint32(m[4:]), depth+1)
 		if err != nil {
 			return nil, err
 		}
-		b = c.order.AppendUint32(b, c.addString(field))
-		b = c.order.AppendUint32(b, ref)
-		b = c.order.AppendUint32(b, c.order.Uint32(m[8:]))
+		b = binary.LittleEndian.AppendUint32(b, c.addString(field))
+		b = binary.LittleEndian.AppendUint32(b, ref)
+		b = binary.LittleEndian.AppendUint32(b, binary.LittleEndian.Uint32(m[8:]))
 		n++
 	}
-	c.order.PutUint32(b[4:], info&^0xffff|n)
+	binary.LittleEndian.PutUint32(b[4:], info&^0xffff|n)
 	return b, nil
 }
 
@@ -286,10 +316,10 @@ func (c *btfCutter) addString(s []byte) uint32 {
 // bytes returns the small BTF.
 func (c *btfCutter) bytes() []byte {
 	types := bytes.Join(c.out, nil)
-	b := c.order.AppendUint16(nil, btfMagic)
+	b := binary.LittleEndian.AppendUint16(nil, btfMagic)
 	b = append(b, 1, 0)
 	for _, n := range []int{btfHeaderSize, 0, len(types), len(types), len(c.outStrs)} {
-		b = c.order.AppendUint32(b, uint32(n))
+		b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	}
 	return append(append(b, types...), c.outStrs...)
 }
