@@ -3,7 +3,6 @@ package collect
 import (
 	"bytes"
 	"os"
-	"slices"
 	"strconv"
 )
 
@@ -20,10 +19,22 @@ func (p *pass) makeRoom() {
 	}
 	n := min(allocatedSockets(), maxEstimate)
 	n += n/16 + 64
-	p.snap.Sockets = slices.Grow(p.snap.Sockets, n)
-	if p.plan.needs.Owners() {
-		p.snap.Holdings = slices.Grow(p.snap.Holdings, n)
+	p.snap.Sockets = reserve(p.snap.Sockets, n)
+	if p.plan.needs.Owners() { // whichever finds them: what is not touched costs nothing
+		p.snap.Holdings = reserve(p.snap.Holdings, n)
+		p.walk.Holdings = reserve(p.walk.Holdings, n)
 	}
+}
+
+// reserve returns the empty slice s with room for n elements. New memory is not
+// touched, which slices.Grow would do.
+func reserve[T any](s []T, n int) []T {
+	if cap(s) >= n {
+		return s
+	}
+	s = make([]T, 0, n)
+	adviseLarge(s)
+	return s
 }
 
 // allocatedSockets returns how many TCP sockets the kernel has, in all

@@ -19,12 +19,7 @@ func (x *inodeIndex) reset(n int) {
 	for size < 2*n {
 		size *= 2
 	}
-	if cap(x.slots) < size {
-		x.slots = make([]uint64, size)
-	} else {
-		x.slots = x.slots[:size]
-		clear(x.slots)
-	}
+	x.slots = zeroed(x.slots, size)
 	x.mask = uint32(size - 1)
 	x.wide = false
 }

@@ -147,15 +147,15 @@ func (j *joined) holdersOf(i int) []holder { return j.holders[j.first[i]:j.first
 
 // sized returns a slice of n elements in s's memory where it suffices.
 func sized[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
+	return reserve(s, n)[:n]
 }
 
 // zeroed is sized, with all elements zero.
 func zeroed[T any](s []T, n int) []T {
-	s = sized(s, n)
+	if cap(s) < n {
+		return sized(s, n) // new memory is zero
+	}
+	s = s[:n]
 	clear(s)
 	return s
 }

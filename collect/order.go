@@ -23,10 +23,7 @@ type orderer struct {
 
 // reset makes room for n places.
 func (o *orderer) reset(n int) {
-	if cap(o.places) < n {
-		o.places = make([]place, 0, n)
-	}
-	o.places = o.places[:0]
+	o.places = reserve(o.places, n)[:0]
 }
 
 // byDefault puts listeners first, then orders by process name and PID (those

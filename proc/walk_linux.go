@@ -61,7 +61,12 @@ func (f *FS) Walk(ctx context.Context, opt WalkOptions, w *Walk) error {
 	defer stopOn(ctx, func() { p.stop.Store(true) })()
 
 	workers = append(workers, f.takeWorkers(p.workers()-1)...)
+	// The first appends to w at once: that need not be copied.
+	first := workers[0]
+	kept := first.holdings
+	first.holdings = w.Holdings
 	each(workers, func(wk *worker) { wk.walk(p) })
+	w.Holdings, first.holdings = first.holdings, kept
 	for _, wk := range workers {
 		wk.addTo(w)
 	}
