@@ -88,8 +88,10 @@ func (p helpPrinter) command(cmd *cobra.Command) {
 	if !cmd.HasParent() {
 		p.head("Filter words")
 		p.rows(filterWords)
+	}
+	if rows := commands(cmd); len(rows) > 0 {
 		p.head("Commands")
-		p.rows(commands(cmd))
+		p.rows(rows)
 	}
 	for _, g := range flagGroups(cmd) {
 		p.head(g.name)
@@ -209,6 +211,18 @@ func commands(cmd *cobra.Command) []row {
 		}
 	}
 	return rows
+}
+
+// allCommands returns the commands below cmd that are not hidden, each before
+// its own.
+func allCommands(cmd *cobra.Command) []*cobra.Command {
+	var all []*cobra.Command
+	for _, c := range cmd.Commands() {
+		if !c.Hidden && c.Name() != "help" {
+			all = append(append(all, c), allCommands(c)...)
+		}
+	}
+	return all
 }
 
 // A helpGroup is a group of flags ready to be shown.

@@ -99,8 +99,8 @@ func (m *manPage) section(title string) { m.line(".SH " + quote(title)) }
 
 func (m *manPage) synopsis(root *cobra.Command) {
 	lines := synopsis(root)
-	for _, c := range root.Commands() {
-		if !c.Hidden && c.Name() != "help" {
+	for _, c := range allCommands(root) {
+		if !c.HasSubCommands() {
 			lines = append(lines, c.UseLine())
 		}
 	}
@@ -134,10 +134,7 @@ func (m *manPage) rows(rows []row) {
 
 func (m *manPage) commands(root *cobra.Command) {
 	m.section("COMMANDS")
-	for _, c := range root.Commands() {
-		if c.Hidden || c.Name() == "help" {
-			continue
-		}
+	for _, c := range allCommands(root) {
 		m.line(".SS " + quote(c.UseLine()))
 		m.text(about(c))
 		m.rows(ownFlags(c, root))
@@ -228,10 +225,7 @@ func newMarkdownPage(root *cobra.Command) string {
 	fmt.Fprintf(&b, "### Files\n\n")
 	markdownRows(&b, "file", files)
 	fmt.Fprintf(&b, "### Privilege\n\n%s\n\n", reflow(privileges))
-	for _, c := range root.Commands() {
-		if c.Hidden || c.Name() == "help" {
-			continue
-		}
+	for _, c := range allCommands(root) {
 		fmt.Fprintf(&b, "## %s\n\n%s\n\n```\n%s\n```\n\n", c.CommandPath(), reflow(about(c)), c.UseLine())
 		markdownRows(&b, "flag", ownFlags(c, root))
 		markdownRows(&b, "type", examples(c))
@@ -265,10 +259,8 @@ func TestPages_Complete(t *testing.T) {
 	root := newRoot(&shell{out: &bytes.Buffer{}, err: &bytes.Buffer{}, getenv: func(string) string { return "" }})
 	page := newManPage(root).String()
 	var want []string
-	for _, c := range root.Commands() {
-		if c.Name() != "help" {
-			want = append(want, ".SS "+quote(c.UseLine()))
-		}
+	for _, c := range allCommands(root) {
+		want = append(want, ".SS "+quote(c.UseLine()))
 		for _, g := range flagGroups(c) {
 			for _, r := range g.rows {
 				want = append(want, escape(strings.TrimSpace(r.thing)))

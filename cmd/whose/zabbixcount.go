@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// newZabbixCount prints one number.
+func newZabbixCount(sh *shell) *cobra.Command {
+	q := new(zabbixQuestion)
+	cmd := &cobra.Command{
+		Use:   "count [flags] [filter…]",
+		Short: "print how many sessions match, as one number",
+		Long: `Print a number and nothing else, for a flexible UserParameter: how many sessions match
+the filter. Only what the filter needs is collected. Each such item is a collection of its own,
+so this is for a question or two; for many, take the document.
+
+A number that would be wrong is an error, which makes the item not supported and says why:
+sessions could not be collected, the time ran out, or the filter asks for processes and you may
+not look into them (--partial counts what is seen all the same).
+
+By itself it counts LISTEN, ESTABLISHED and UNCONN, as whose shows them, or every state if the
+filter names one or with --all. An agent refuses quotes, brackets and $ in what it puts in for $1.`,
+		Example: "UserParameter=whose.count[*],/usr/bin/whose zabbix count $1\tin the agent's configuration\n" +
+			"whose zabbix count local_port 443 established\tas the item whose.count[local_port 443 established]",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeFilter,
+	}
+	var partial bool
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		n, err := q.count(cmd, words, partial)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(sh.out, n)
+		return writeError(err)
+	}
+	q.addFlags(cmd)
+	flags := flagGroup{cmd.Flags(), groupWhich}
+	flags.boolean(&q.all, "all", "a", "every state")
+	flags.boolean(&partial, "partial", "", "count what is seen, though processes are hidden")
+	return cmd
+}
+
+// count counts the sessions that match.
+func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool) (int, error) {
+	began := time.Now()
+	opts, err := q.options(cmd, words)
+	if err != nil {
+		return 0, err
+	}
+	want(opts, filter.Needs(opts.Filter))
+	opts.Timeout = q.timeout * 4 / 5
+	n, err := within(q.timeout-q.timeout/40, began, func() (int, error) { return countSessions(cmd.Context(), opts) })
+	if err != nil {
+		return 0, err
+	}
+	for _, g := range opts.Coverage.Gaps {
+		switch {
+		case g.Kind == whose.GapDeadline:
+			return 0, fmt.Errorf("count sessions: the time allowed ran out")
+		case !partial && isRefusal(g) && filter.Needs(opts.Filter).Owners() && os.Geteuid() > 0:
+			return 0, whose.WithHint(errors.New("count sessions: "+gapsText(opts.Coverage)), "%s", hintOf(opts.Coverage, os.Geteuid()))
+		}
+	}
+	return n, nil
+}
+
+func countSessions(ctx context.Context, opts *collect.Options) (int, error) {
+	n := 0
+	for _, err := range collect.Sessions(ctx, opts) {
+		if err != nil {
+			return 0, collectError(err)
+		}
+		n++
+	}
+	return n, nil
+}
+
+// within returns what do returns, or an error when the time since began is
+// over; 0 is no bound.
+func within[T any](allowed time.Duration, began time.Time, do func() (T, error)) (T, error) {
+	if allowed <= 0 {
+		return do()
+	}
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1) // the one who is late finds nobody waiting
+	go func() {
+		v, err := do()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-time.After(time.Until(began.Add(allowed))):
+		var none T
+		return none, fmt.Errorf("collect sessions: no answer from the kernel within %s", brief(time.Since(began)))
+	}
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/zabbix"
+	"github.com/seed-44df2ae6/whose/proc"
+)
+
+// zabbixNeeds are the facts that the document is made of.
+const zabbixNeeds = whose.NeedOwners | whose.NeedDirection | whose.NeedUser | whose.NeedNetNSName |
+	whose.NeedCgroup | whose.NeedCreds
+
+// A zabbixJob makes one document within a time. The time is cut in three: the
+// collector gets most of it and then gives what it has, sessions are added up
+// until shortly before the end, and at the end there is a document even if the
+// kernel does not answer at all.
+type zabbixJob struct {
+	opts  *collect.Options
+	about zabbix.Options
+	// timeout is the whole time, 0 for no bound; began is when it began.
+	timeout time.Duration
+	began   time.Time
+	// late tells that the time ran out.
+	late bool
+	// sessions is collect.Sessions; tests have others.
+	sessions func(context.Context, *collect.Options) iter.Seq2[whose.Session, error]
+}
+
+// newZabbixJob turns flags and filter words into a job. Its time begins now.
+func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbixJob, error) {
+	j := &zabbixJob{began: time.Now(), timeout: q.timeout, sessions: collect.Sessions}
+	opts, err := q.options(cmd, words)
+	if err != nil {
+		return nil, err
+	}
+	opts.Needs, opts.States = zabbixNeeds, whose.AllStates
+	opts.Timeout = j.timeout * 4 / 5
+	j.opts = opts
+	j.about = zabbix.Options{
+		Version:        buildVersion().Version,
+		HostNetNS:      hostNetNS(opts.Proc),
+		EphemeralPorts: ephemeralPorts(opts.Proc),
+		Ephemeral:      q.ephemeral,
+	}
+	if opts.Proc == "" {
+		j.about.NetNSNames = mountedNetNS("/run/netns")
+	}
+	return j, nil
+}
+
+// An answer is a document or why there is none.
+type answer struct {
+	document *zabbix.Document
+	late     bool
+	err      error
+}
+
+// document makes the document in the time that there is.
+func (j *zabbixJob) document(ctx context.Context) (*zabbix.Document, error) {
+	done := make(chan answer, 1) // the one who is late finds nobody waiting
+	go func() { done <- j.collected(ctx) }()
+	var end <-chan time.Time
+	if j.timeout > 0 {
+		end = time.After(time.Until(j.by(j.timeout / 40)))
+	}
+	select {
+	case a := <-done:
+		j.late = a.late
+		return a.document, a.err
+	case <-end:
+		j.late = true
+		return nil, fmt.Errorf("collect sessions: no answer from the kernel within %s", brief(time.Since(j.began)))
+	}
+}
+
+// by is the end of the time, with some of it to spare.
+func (j *zabbixJob) by(spare time.Duration) time.Time { return j.began.Add(j.timeout - spare) }
+
+// collected collects and adds up. A fault of ours is an answer as well: there
+// is nobody else who would say it.
+func (j *zabbixJob) collected(ctx context.Context) (a answer) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			a = answer{err: fmt.Errorf("collect sessions: internal error: %v", fault)}
+		}
+	}()
+	sum := zabbix.New(j.about)
+	const often = 1 << 12
+	n, late := 0, false
+	for s, err := range j.sessions(ctx, j.opts) {
+		if err != nil {
+			return answer{err: collectError(err)}
+		}
+		sum.Add(&s)
+		if n++; n%often == 0 && j.timeout > 0 && time.Now().After(j.by(j.timeout/10)) {
+			late = true
+			break
+		}
+	}
+	d := sum.Document(j.opts.Coverage)
+	for _, g := range j.opts.Coverage.Gaps {
+		late = late || g.Kind == whose.GapDeadline
+	}
+	if late && d.Discovery.Listeners != nil {
+		d.CutShort("the time allowed ran out while sessions were counted")
+	}
+	return answer{document: d, late: late}
+}
+
+// hostNetNS is the host's own network namespace: that of the first process,
+// where it may be looked at, and of this one otherwise. 0: not known.
+func hostNetNS(root string) uint32 {
+	for _, process := range []string{"1", "self"} {
+		link, err := os.Readlink(filepath.Join(procRoot(root), process, "ns/net"))
+		if err != nil {
+			continue
+		}
+		if inode, ok := proc.ParseNetNSLink([]byte(link)); ok {
+			return inode
+		}
+	}
+	return 0
+}
+
+func procRoot(root string) string {
+	if root == "" {
+		return "/proc"
+	}
+	return root
+}
+
+// ephemeralPorts is the range of ports that the kernel gives to sockets that
+// ask for none; the usual one where that cannot be read.
+func ephemeralPorts(root string) whose.PortRange {
+	r, err := readPortRange(filepath.Join(procRoot(root), "sys/net/ipv4/ip_local_port_range"))
+	if err != nil {
+		return zabbix.DefaultEphemeralPorts
+	}
+	return r
+}
+
+func readPortRange(path string) (whose.PortRange, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return whose.PortRange{}, err
+	}
+	words := strings.Fields(string(text))
+	if len(words) != 2 {
+		return whose.PortRange{}, errors.New("read port range: want two numbers")
+	}
+	var ports [2]uint16
+	for i, w := range words {
+		n, err := strconv.ParseUint(w, 10, 16)
+		if err != nil {
+			return whose.PortRange{}, fmt.Errorf("read port range: %w", err)
+		}
+		ports[i] = uint16(n)
+	}
+	return whose.PortRange{First: ports[0], Last: ports[1]}, nil
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/zabbix"
+)
+
+// jobOf is a job whose collector is played by sessions.
+func jobOf(timeout time.Duration, sessions func(context.Context, *collect.Options) iter.Seq2[whose.Session, error]) *zabbixJob {
+	return &zabbixJob{
+		opts: &collect.Options{Timeout: timeout * 4 / 5, Coverage: new(whose.Coverage)}, timeout: timeout, began: time.Now(),
+		sessions: sessions,
+	}
+}
+
+func listener(port uint16) whose.Session {
+	return whose.Session{
+		Proto: whose.TCP, Family: whose.IPv4, State: whose.Listen, Local: netip.AddrPortFrom(netip.IPv4Unspecified(), port),
+		Remote: netip.AddrPortFrom(netip.IPv4Unspecified(), 0),
+	}
+}
+
+// TestZabbixJob_Hangs shows that a kernel that never answers delays nothing.
+func TestZabbixJob_Hangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		job := jobOf(zabbixTimeout, func(context.Context, *collect.Options) iter.Seq2[whose.Session, error] {
+			return func(func(whose.Session, error) bool) { <-release }
+		})
+		_, err := job.document(t.Context())
+		if took := time.Since(job.began); err == nil || took >= zabbixTimeout || !job.late {
+			t.Errorf("after %v: %v, late %v", took, err, job.late)
+		}
+		close(release)
+	})
+}
+
+// TestZabbixJob_Slow shows that sessions which come too slowly are told as far
+// as they came, before the time is over, and that nothing is called gone.
+func TestZabbixJob_Slow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		job := jobOf(zabbixTimeout, func(context.Context, *collect.Options) iter.Seq2[whose.Session, error] {
+			return func(yield func(whose.Session, error) bool) {
+				for i := 0; ; i++ {
+					if i%1000 == 0 {
+						time.Sleep(10 * time.Millisecond)
+					}
+					if !yield(listener(uint16(i)), nil) {
+						return
+					}
+				}
+			}
+		})
+		d, err := job.document(t.Context())
+		took := time.Since(job.began)
+		if err != nil || took >= zabbixTimeout || d.Complete || !job.late || d.Totals.Sessions < 100_000 || d.Discovery.Listeners != nil {
+			t.Errorf("after %v: %v, late %v, %+v", took, err, job.late, d)
+		}
+		if _, err := job.wholeDocument(t.Context()); err == nil {
+			t.Error("a discovery rule gets what is not all")
+		}
+	})
+}
+
+// TestZabbixJob_Deadline shows that the collector's own deadline is told.
+func TestZabbixJob_Deadline(t *testing.T) {
+	job := jobOf(time.Minute, func(_ context.Context, o *collect.Options) iter.Seq2[whose.Session, error] {
+		return func(yield func(whose.Session, error) bool) {
+			o.Coverage.Add(whose.Gap{Kind: whose.GapDeadline, Why: "the time allowed ran out"})
+			yield(listener(1), nil)
+		}
+	})
+	d, err := job.document(t.Context())
+	if err != nil || d.Complete || !job.late || d.Discovery.Listeners != nil || len(d.Reasons) != 1 {
+		t.Errorf("%v, late %v, %+v", err, job.late, d)
+	}
+}
+
+// TestZabbixJob_Fails shows that neither an error nor a fault of ours leaves an
+// agent without a document.
+func TestZabbixJob_Fails(t *testing.T) {
+	for name, sessions := range map[string]iter.Seq2[whose.Session, error]{
+		"error": func(yield func(whose.Session, error) bool) { yield(whose.Session{}, errors.New("boom {#X}")) },
+		"fault": func(func(whose.Session, error) bool) { panic("boom {#X}") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := jobOf(0, func(context.Context, *collect.Options) iter.Seq2[whose.Session, error] { return sessions })
+			_, err := job.document(t.Context())
+			if err == nil {
+				t.Fatal("no error")
+			}
+			var out bytes.Buffer
+			g := zabbixGet{sh: &shell{out: &out, err: &out, getenv: func(string) string { return "" }}}
+			if err := g.print(failedDocument(err)); err != nil {
+				t.Fatal(err)
+			}
+			var d zabbix.Document
+			if err := json.Unmarshal(out.Bytes(), &d); err != nil || d.Complete || len(d.Reasons) != 1 || bytes.Contains(out.Bytes(), []byte("{#X}")) {
+				t.Errorf("%v: %s", err, out.Bytes())
+			}
+		})
+	}
+}
+
+func TestReadPortRange(t *testing.T) {
+	for text, want := range map[string]whose.PortRange{
+		"32768\t60999\n": {First: 32768, Last: 60999}, "1024 1025": {First: 1024, Last: 1025},
+		"": {}, "1 2 3": {}, "1 70000": {}, "a b": {},
+	} {
+		path := filepath.Join(t.TempDir(), "range")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readPortRange(path)
+		if got != want || (err == nil) != (want != whose.PortRange{}) {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+}
