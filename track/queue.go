@@ -173,3 +173,10 @@ func (q *queue) dropChunk() {
 	q.chunks = q.chunks[1:]
 	q.spare = c
 }
+
+// lostTotal returns how many events were dropped.
+func (q *queue) lostTotal() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.total
+}

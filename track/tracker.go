@@ -2,21 +2,56 @@ package track
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
 // A Tracker follows sessions from the moment it was started until it is closed.
 // It is safe for concurrent use, but has one stream of events for one reader.
 // Whoever started it closes it.
 type Tracker struct {
-	mu    sync.RWMutex
-	queue *queue
+	plan      *plan
+	clock     Clock
+	fs        *proc.FS
+	kernel    kernelSource // nil where snapshots are all there is
+	collector *collect.Collector
+	snapshot  func(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error)
+	queue     *queue
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+	// kick wakes the goroutine that keeps time.
+	kick chan struct{}
+
+	mu     sync.RWMutex
+	engine *engine
+	source Source
+	stats  Stats
+	// meanwhile holds the records that come while the first snapshot is taken.
+	meanwhile []bpfevent.Record
+	live      bool
+	// toldLosses are those that Lost events have told of.
+	toldLosses Losses
+	closed     bool
+
+	standingMu sync.Mutex
+	// standing is what is still to be told of the first snapshot.
+	standing []whose.Session
+	began    time.Time
 }
+
+// maxMeanwhile bounds the records that are kept while the first snapshot is
+// taken.
+const maxMeanwhile = 1 << 18
 
 // Start begins to follow sessions: it attaches to the kernel first and takes a
 // snapshot after, so that there is no gap between the two and nothing is told
@@ -26,7 +61,141 @@ type Tracker struct {
 // Without the privilege or the kernel for the source "bpf" the source "auto"
 // takes the next best; Source says which, and why not better.
 func Start(ctx context.Context, opts *Options) (*Tracker, error) {
-	return nil, &whose.UnsupportedError{What: "following sessions on this host"}
+	root := ""
+	if opts != nil {
+		root = opts.Proc
+	}
+	fs, err := proc.Open(root)
+	if err != nil {
+		return nil, fmt.Errorf("follow sessions: %w", err)
+	}
+	p, err := newPlan(opts, fs)
+	if err != nil {
+		return nil, errors.Join(err, fs.Close())
+	}
+	kernel, source, err := p.openSource(ctx)
+	if err != nil {
+		return nil, errors.Join(err, fs.Close())
+	}
+	t := newTracker(p, kernel, source)
+	if err := t.start(ctx); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// newTracker returns a tracker that has not begun.
+func newTracker(p *plan, kernel kernelSource, source Source) *Tracker {
+	t := &Tracker{
+		plan: p, clock: p.clock, fs: p.fs, kernel: kernel, source: source,
+		collector: p.opts.Collector, kick: make(chan struct{}, 1),
+	}
+	if t.collector == nil {
+		t.collector = collect.Open()
+	}
+	t.snapshot = t.collect
+	t.queue = newQueue(p.opts.MaxEvents, func(n uint64) Event {
+		return Event{Time: t.clock.Now(), Kind: Lost, Lost: n, Why: whyReader}
+	})
+	t.engine = newEngine(p.opts.MaxSessions, newNames(p.fs, p.needs), p.want, t.emit)
+	return t
+}
+
+// emit puts an event into the queue. The engine's lock is held.
+func (t *Tracker) emit(e *Event) {
+	t.stats.Events++
+	t.queue.put(e)
+}
+
+// start attaches, takes the snapshot, and merges.
+func (t *Tracker) start(ctx context.Context) error {
+	began := t.clock.Now()
+	run, cancel := context.WithCancel(context.Background())
+	t.cancel = cancel
+	t.setBase()
+	t.engine.began = bootNanos(t.clock.Boot())
+	t.began = t.clock.Now()
+	if t.kernel != nil {
+		t.running.Go(func() { t.read(run) })
+	}
+	took := t.clock.Now()
+	snapshot, cov, err := t.snapshot(ctx, true)
+	if err != nil {
+		return fmt.Errorf("follow sessions: take snapshot: %w", err)
+	}
+	t.stats.Snapshot = t.clock.Now().Sub(took)
+	t.goLive(snapshot, cov)
+	t.stats.Start = t.clock.Now().Sub(began)
+	t.running.Go(func() { t.keepTime(run) })
+	t.running.Go(func() { t.keepReconciling(run) })
+	return nil
+}
+
+// goLive merges the first snapshot with what the kernel told meanwhile.
+func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	standing := t.engine.begin(snapshot, t.meanwhile)
+	t.meanwhile, t.live = nil, true
+	t.source.Gaps = append(t.source.Gaps, cov.Gaps...)
+	if !t.plan.opts.NoInitial && t.plan.opts.Events.Allows(uint8(Standing)) {
+		t.standing = standing
+	}
+}
+
+// collect takes a snapshot.
+func (t *Tracker) collect(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error) {
+	var cov whose.Coverage
+	sessions, err := t.collector.Append(ctx, nil, t.plan.snapshotOptions(first, &cov))
+	return sessions, cov, err
+}
+
+// setBase relates the boot clock to the wall clock.
+func (t *Tracker) setBase() {
+	base := t.clock.Now().Add(-t.clock.Boot())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.engine.base = base
+}
+
+// read reads what the kernel tells until the tracker is closed.
+func (t *Tracker) read(ctx context.Context) {
+	err := t.kernel.Read(ctx, t.record)
+	if ctx.Err() != nil {
+		return // Close ends the queue
+	}
+	if err == nil {
+		err = errors.New("the source ended")
+	}
+	t.queue.end(fmt.Errorf("follow sessions: %w", err))
+}
+
+// record takes one record.
+func (t *Tracker) record(r *bpfevent.Record) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.live:
+		waited := len(t.engine.waits.byCookie)
+		t.engine.apply(r)
+		if waited == 0 && len(t.engine.waits.byCookie) > 0 {
+			t.wake()
+		}
+	case len(t.meanwhile) < maxMeanwhile:
+		kept := *r
+		kept.Text, kept.Exe = slices.Clone(r.Text), slices.Clone(r.Exe)
+		t.meanwhile = append(t.meanwhile, kept)
+	default:
+		t.engine.losses.Start++
+	}
+	return nil
+}
+
+func (t *Tracker) wake() {
+	select {
+	case t.kick <- struct{}{}:
+	default:
+	}
 }
 
 // Events returns the stream of events, for one reader at a time. It begins
@@ -39,96 +208,129 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 // that is slow loses nothing until Options.MaxEvents wait for it; what happens
 // beyond that is counted and told as Lost.
 func (t *Tracker) Events(ctx context.Context) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) { t.queue.each(ctx, yield) }
+	return func(yield func(Event, error) bool) {
+		for ctx.Err() == nil {
+			e, ok := t.nextStanding()
+			if !ok {
+				break
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+		t.queue.each(ctx, yield)
+	}
 }
+
+// nextStanding returns the next session that stood when following began.
+func (t *Tracker) nextStanding() (Event, bool) {
+	t.standingMu.Lock()
+	defer t.standingMu.Unlock()
+	if len(t.standing) == 0 {
+		t.standing = nil
+		return Event{}, false
+	}
+	s := t.standing[0]
+	t.standing = t.standing[1:]
+	return Event{Time: t.began, Kind: Standing, Since: true, Session: s}, true
+}
+
+// sessionsAtOnce is how many places of the table Sessions looks at under the lock.
+const sessionsAtOnce = slabSize
 
 // Sessions returns the sessions of the live table that meet the expression,
 // nil for all, in no order. It does not touch the kernel. Each is as it is at
 // the moment it is handed out, and may be kept. Owners have no descriptors.
 func (t *Tracker) Sessions(where filter.Expr) iter.Seq[whose.Session] {
-	return func(yield func(whose.Session) bool) {}
+	return func(yield func(whose.Session) bool) {
+		var some []whose.Session
+		for first := place(0); ; first += sessionsAtOnce {
+			t.mu.RLock()
+			more := first < t.engine.table.used
+			some = t.engine.ask(where, t.env()).append(some[:0], first, first+sessionsAtOnce)
+			t.mu.RUnlock()
+			for i := range some {
+				if !yield(some[i]) {
+					return
+				}
+			}
+			if !more {
+				return
+			}
+		}
+	}
 }
 
 // Append appends to dst the sessions of the live table that meet the
 // expression, nil for all, all as they are at one moment, in no order.
 func (t *Tracker) Append(dst []whose.Session, where filter.Expr) []whose.Session {
-	return dst
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.engine.ask(where, t.env()).append(dst, 0, t.engine.table.used)
 }
 
 // Count returns how many sessions of the live table meet the expression, nil
 // for all. It does not touch the kernel and builds no sessions but those that
 // the expression needs to see.
-func (t *Tracker) Count(where filter.Expr) int { return 0 }
+func (t *Tracker) Count(where filter.Expr) int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.engine.ask(where, t.env()).count()
+}
+
+// env is what filters need to know of this host and moment.
+func (t *Tracker) env() filter.Env {
+	return filter.Env{SelfNetNS: t.plan.env.SelfNetNS, Now: t.clock.Now()}
+}
 
 // Source says where the tracker's knowledge comes from.
-func (t *Tracker) Source() Source { return Source{} }
+func (t *Tracker) Source() Source {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	s := t.source
+	s.Gaps = slices.Clone(s.Gaps)
+	return s
+}
 
 // Stats returns the account of the tracker until now.
-func (t *Tracker) Stats() Stats { return Stats{} }
+func (t *Tracker) Stats() Stats {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	s, g := t.stats, t.engine
+	s.Records = g.records
+	s.Sessions, s.Flows, s.Processes = g.table.wanted, len(g.table.flows), len(g.people.byID)
+	s.Lost = g.losses
+	s.Lost.Reader = t.queue.lostTotal()
+	return s
+}
 
 // Close ends the following and gives back programs, descriptors and threads.
 // What happened until then can still be read from Events, the losses that were
-// counted last among it; the live table stays as it was.
-func (t *Tracker) Close() error { return nil }
-
-// A Source says which way a tracker follows sessions, why not by a better one,
-// and what that way cannot see.
-type Source struct {
-	// Name is "bpf", "netlink" or "snapshot".
-	Name string
-	// Why says in one line why no better source is used, empty for the best or
-	// where one was asked for: "source bpf: load programs: permission denied".
-	Why string
-	// Hint says what the user can do about it, empty where nothing helps.
-	Hint string
-	// Interval is the time between two snapshots of a source that finds opens
-	// by them; 0 for "bpf".
-	Interval time.Duration
-	// Gaps say what is not seen: sessions shorter than Interval, namespaces
-	// that may not be entered, processes that may not be looked into.
-	Gaps []whose.Gap
-}
-
-// Stats is the account of a tracker since it was started.
-type Stats struct {
-	// Records counts what the kernel told, Events what was made of it and
-	// given out or waits to be.
-	Records, Events uint64
-	// Sessions in the live table; Flows of UDP and Processes among what is kept.
-	Sessions, Flows, Processes int
-	// Lost counts by place what did not come through.
-	Lost Losses
-	// Start is how long it took until the live table held what stood, and
-	// Snapshot the part of it that the snapshot took.
-	Start, Snapshot time.Duration
-	// Reconciled counts the snapshots taken since, to correct owners and to
-	// find what was lost.
-	Reconciled uint64
-}
-
-// Losses count what did not come through, by place. The zero value is that of
-// a tracker that lost nothing.
-type Losses struct {
-	// Ring: records that found the kernel's ring buffer full.
-	Ring uint64
-	// Recursion: runs of a program that the kernel left out because one was
-	// under way on the same CPU.
-	Recursion uint64
-	// Flows: UDP flows that found no place among those that the kernel counts.
-	Flows uint64
-	// Sockets: sockets of which the programs could keep no note.
-	Sockets uint64
-	// Table: sessions that found no place in the live table (Options.MaxSessions).
-	Table uint64
-	// Start: records beyond what is kept while the first snapshot is taken.
-	Start uint64
-	// Reader: events that the reader of Events was too slow for.
-	Reader uint64
-	// Netlink: messages that the kernel dropped because they were read too slowly.
-	Netlink uint64
-}
-
-// Total is the sum of all places.
-func (l Losses) Total() uint64 {
-	return l.Ring + l.Recursion + l.Flows + l.Sockets + l.Table + l.Start + l.Reader + l.Netlink
+// counted last among it; the live table stays as it was. It may be called more
+// than once.
+func (t *Tracker) Close() error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil
+	}
+	t.closed = true
+	t.mu.Unlock()
+	if t.cancel != nil {
+		t.cancel()
+	}
+	t.running.Wait()
+	t.mu.Lock()
+	t.engine.expire(^uint64(0))
+	t.mu.Unlock()
+	t.tellLosses()
+	t.queue.end(nil)
+	var errs []error
+	if t.kernel != nil {
+		errs = append(errs, t.kernel.Close())
+	}
+	if t.plan.opts.Collector == nil {
+		errs = append(errs, t.collector.Close())
+	}
+	return errors.Join(append(errs, t.fs.Close())...)
 }

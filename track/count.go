@@ -1,0 +1,137 @@
+package track
+
+import (
+	"net/netip"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// A question is a filter expression made ready for the live table. What the
+// numbers of an entry can tell is asked of these; a session is built only to
+// ask the rest of it.
+type question struct {
+	g *engine
+	// query is what can be asked of an entry, without allocation.
+	query whose.Query
+	// rest is what is left, nil for nothing.
+	rest *filter.Matcher
+	// process is asked of the owners, once for each set: the answer is kept.
+	process func(pid uint32, comm string) bool
+	sets    map[setID]bool
+	// nothing: no session can meet it.
+	nothing bool
+}
+
+// ask makes a question of an expression. The engine must not change before it
+// is answered.
+func (g *engine) ask(where filter.Expr, env filter.Env) *question {
+	split := filter.Split(where, env)
+	q := &question{g: g, query: split.Query, nothing: split.Nothing}
+	if split.Rest != nil {
+		q.rest = filter.Compile(split.Rest, env)
+	}
+	if split.Process != nil {
+		q.process, q.sets = split.Process, make(map[setID]bool)
+	}
+	return q
+}
+
+// bySets reports whether the table's counters answer the question.
+func (q *question) bySets() bool { return q.rest == nil && len(q.query.Any) == 0 }
+
+// admits reports whether an entry may meet the question; what it refuses does
+// not meet it.
+func (q *question) admits(e *entry) bool {
+	if !e.is(wanted) || !q.query.Protos.Allows(uint8(e.proto)) ||
+		!q.query.Families.Allows(uint8(e.family)) || !q.query.States.Allows(uint8(e.state)) {
+		return false
+	}
+	if len(q.query.Any) > 0 && !q.endsMeet(e) {
+		return false
+	}
+	return q.process == nil || q.setMeets(e)
+}
+
+func (q *question) endsMeet(e *entry) bool {
+	for i := range q.query.Any {
+		c := &q.query.Any[i]
+		if c.LocalPorts.Holds(e.localPort) && c.RemotePorts.Holds(e.remotePort) &&
+			prefixHolds(c.Local, &e.local) && prefixHolds(c.Remote, &e.remote) {
+			return true
+		}
+	}
+	return false
+}
+
+func prefixHolds(p netip.Prefix, a *[16]byte) bool {
+	return !p.IsValid() || p.Contains(netip.AddrFrom16(*a).Unmap())
+}
+
+// setMeets asks the owners of an entry.
+func (q *question) setMeets(e *entry) bool {
+	set := e.owners
+	if set == 0 && e.reason == whose.ReasonAcceptQueue {
+		set = q.g.listenerOwners(e)
+	}
+	answer, known := q.sets[set]
+	if !known {
+		for _, o := range q.g.people.owners(set) {
+			answer = answer || q.process(o.PID, o.Comm)
+		}
+		q.sets[set] = answer
+	}
+	return answer
+}
+
+// meets reports whether an entry meets the whole question. s is overwritten.
+func (q *question) meets(e *entry, s *whose.Session) bool {
+	if !q.admits(e) {
+		return false
+	}
+	if q.rest == nil {
+		return true
+	}
+	q.g.session(e, s)
+	return q.rest.Match(s)
+}
+
+// count counts the sessions that meet the question.
+func (q *question) count() int {
+	t := q.g.table
+	switch {
+	case q.nothing:
+		return 0
+	case q.bySets():
+		return t.sumOf(q.query.Protos, q.query.Families, q.query.States)
+	}
+	n := 0
+	var s whose.Session
+	for p := range t.used {
+		if q.meets(t.at(p), &s) {
+			n++
+		}
+	}
+	return n
+}
+
+// append appends the sessions of the places from first to before end that meet
+// the question.
+func (q *question) append(dst []whose.Session, first, end place) []whose.Session {
+	t := q.g.table
+	if q.nothing {
+		return dst
+	}
+	var s whose.Session
+	for p := first; p < min(end, t.used); p++ {
+		e := t.at(p)
+		if !q.meets(e, &s) {
+			continue
+		}
+		if q.rest == nil {
+			q.g.session(e, &s)
+		}
+		dst = append(dst, s)
+	}
+	return dst
+}

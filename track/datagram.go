@@ -1,0 +1,178 @@
+package track
+
+import (
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// udpBind: a process bound a UDP socket.
+func (g *engine) udpBind(r *bpfevent.Record) {
+	e := g.entryOf(r, whose.Unconn)
+	if p, ok := g.lookup(&e); ok {
+		if old := g.table.at(p); !old.is(told) {
+			old.flags |= told
+			g.give(old, r)
+			g.tell(Bind, old, r.Time)
+		}
+		return // told twice, or by the snapshot
+	}
+	if g.ended.has(r.Cookie, e.opened) {
+		return
+	}
+	g.give(&e, r)
+	e.flags |= told
+	g.insert(&e)
+	g.tell(Bind, &e, r.Time)
+}
+
+// udpOpen: the first datagram of a flow went.
+func (g *engine) udpOpen(r *bpfevent.Record) {
+	e := g.flowOf(r)
+	p, ok := g.lookup(&e)
+	if !ok {
+		if g.ended.has(e.endedID(), e.opened) {
+			return // told twice
+		}
+		g.give(&e, r)
+		g.open(&e, e.opened)
+		return
+	}
+	known := g.table.at(p)
+	known.flags |= counted
+	if known.owners == 0 {
+		g.give(known, r)
+	}
+	if !known.is(told) {
+		known.flags |= told
+		known.opened, known.direction = e.opened, e.direction
+		g.tell(Open, known, e.opened)
+	}
+}
+
+// flowOf returns the flow of a record, which the kernel counts.
+func (g *engine) flowOf(r *bpfevent.Record) entry {
+	e := g.entryOf(r, whose.Established)
+	e.flags |= isFlow | counted
+	return e
+}
+
+// udpClose: the socket of a flow was closed, or the flow had to give way to
+// another; or, where the record names no remote end, a bound socket was closed.
+func (g *engine) udpClose(r *bpfevent.Record) {
+	if r.RemotePort == 0 && isUnspecified(&r.Remote) && !r.RemoteUnknown {
+		g.udpUnbind(r)
+		return
+	}
+	e := g.flowOf(r)
+	if p, ok := g.lookup(&e); ok {
+		known := g.table.at(p)
+		if known.owners == 0 {
+			g.ownAtEnd(known, r)
+		}
+		g.tellFlowEnd(known, r, EndClosed)
+		g.drop(p)
+		return
+	}
+	if g.ended.has(e.endedID(), e.opened) {
+		return // told twice, or idle before
+	}
+	g.ended.add(e.endedID(), e.opened)
+	e.flags |= told
+	g.give(&e, r)
+	g.names.meet(&e)
+	g.rematch(&e)
+	switch {
+	case r.Opened == 0 || r.Opened < g.began:
+		e.flags |= since
+	case !g.ended.has(e.endedID(), ^r.Opened):
+		g.tell(Open, &e, e.opened)
+	}
+	g.tellFlowEnd(&e, r, EndClosed)
+	g.people.release(e.owners)
+}
+
+// udpUnbind: a socket that was bound and not connected was closed.
+func (g *engine) udpUnbind(r *bpfevent.Record) {
+	e := g.entryOf(r, whose.Unconn)
+	p, ok := g.lookup(&e)
+	if !ok {
+		return // told twice, or never told: nobody bound it on purpose
+	}
+	known := g.table.at(p)
+	if known.state != whose.Unconn {
+		return
+	}
+	g.tellGone(Close, known, r.Time, EndClosed)
+	g.drop(p)
+	g.ended.add(r.Cookie, openedAt(r))
+}
+
+// tellFlowEnd tells of the end of a flow with what its record counts.
+func (g *engine) tellFlowEnd(e *entry, r *bpfevent.Record, end End) {
+	if !e.is(told) {
+		return
+	}
+	ev := g.prepare(Close, e, r.Time)
+	ev.End, ev.Duration = end, g.lasted(e, r.Time)
+	ev.Sent = Traffic{r.BytesSent, r.DatagramsSent}
+	ev.Received = Traffic{r.BytesReceived, r.DatagramsReceived}
+	g.send(e)
+}
+
+// A flowScan is one look at all flows that the kernel counts.
+type flowScan struct {
+	number uint32
+	// began is when it began: a flow that is newer need not be in it.
+	began uint64
+	// after is the time without a datagram after which a flow is over.
+	after uint64
+}
+
+// scanFlows begins a scan.
+func (g *engine) scanFlows(now, after uint64) flowScan {
+	g.now = max(g.now, now)
+	g.flowScans++
+	return flowScan{g.flowScans, now, after}
+}
+
+// idle notes that the kernel counts a flow, and reports whether it had no
+// datagram for so long that it is over.
+func (g *engine) idle(s flowScan, f *kernelFlow) bool {
+	if p, ok := g.table.flows[f.key]; ok {
+		e := g.table.at(p)
+		e.scan, e.missed = s.number, 0
+	}
+	return f.last+s.after <= s.began
+}
+
+// idleEnded: the kernel counts a flow no longer, since it was idle. A datagram
+// after this begins a new one.
+func (g *engine) idleEnded(f *kernelFlow) {
+	p, ok := g.table.flows[f.key]
+	if !ok {
+		return
+	}
+	e := g.table.at(p)
+	if e.is(told) {
+		ev := g.prepare(Close, e, g.now)
+		ev.End, ev.Duration = EndIdle, g.lasted(e, f.last)
+		ev.Sent, ev.Received = f.sent, f.received
+		g.send(e)
+	}
+	g.drop(p)
+}
+
+// endScan ends the flows that the kernel counted once and does no longer,
+// without having told: their record was lost. Twice in a row, since the record
+// may still be under way.
+func (g *engine) endScan(s flowScan) {
+	for _, p := range g.table.flows {
+		e := g.table.at(p)
+		if !e.is(counted) || e.scan == s.number || e.opened >= s.began {
+			continue
+		}
+		if e.missed++; e.missed > 1 {
+			g.vanish(p)
+		}
+	}
+}

@@ -1,0 +1,447 @@
+package track
+
+import (
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// An engine turns records and snapshots into events and keeps the live table.
+// It knows no goroutine, no clock but what it is told, and no kernel: whoever
+// uses it serialises the calls.
+//
+// engine.go: records of TCP; accept.go: connections that nobody accepted yet;
+// datagram.go: UDP; merge.go: the first snapshot and later ones; tell.go: how
+// an event is made.
+type engine struct {
+	// base is the wall clock at boot, began the boot clock when following began.
+	base  time.Time
+	began uint64
+	// now is the boot clock as of the record or snapshot at hand.
+	now uint64
+
+	table  *table
+	people *people
+	names  *names
+	ended  recent
+	waits  waits
+	// connecting are the owners of connects that were under way when following
+	// began, which no record names.
+	connecting map[uint64]setID
+
+	want want
+	emit func(*Event)
+	// event is used again for each.
+	event Event
+
+	records uint64
+	losses  Losses
+	passes  passes
+	// flowScans counts the looks at the kernel's flows.
+	flowScans uint32
+}
+
+// want is what the caller wants to be told.
+type want struct {
+	match            *filter.Matcher
+	protos, families whose.Set
+	netns            func(inode uint32, name string) bool
+	kinds            whose.Set
+	needs            whose.Needs
+	// late tells that the filter names what is only known when a session ends,
+	// so that it is asked of each event and not of the session.
+	late bool
+}
+
+// everything reports whether every session is wanted.
+func (w *want) everything() bool {
+	return (w.match == nil || w.late) && w.protos == 0 && w.families == 0 && w.netns == nil
+}
+
+func newEngine(limit int, n *names, w want, emit func(*Event)) *engine {
+	g := &engine{table: newTable(limit), names: n, want: w, emit: emit, connecting: make(map[uint64]setID)}
+	g.people = newPeople(g.names.describe)
+	g.waits.byCookie = make(map[uint64]*wait)
+	g.passes = newPasses()
+	return g
+}
+
+// apply does what a record says.
+func (g *engine) apply(r *bpfevent.Record) {
+	g.records++
+	g.now = max(g.now, r.Time)
+	switch r.Kind {
+	case bpfevent.TCPOpen:
+		g.tcpOpen(r)
+	case bpfevent.TCPAccept:
+		g.tcpAccept(r)
+	case bpfevent.TCPClose:
+		g.tcpClose(r)
+	case bpfevent.TCPFail:
+		g.tcpFail(r)
+	case bpfevent.TCPListen:
+		g.tcpListen(r)
+	case bpfevent.TCPUnlisten:
+		g.tcpUnlisten(r)
+	case bpfevent.UDPBind:
+		g.udpBind(r)
+	case bpfevent.UDPOpen:
+		g.udpOpen(r)
+	case bpfevent.UDPClose:
+		g.udpClose(r)
+	case bpfevent.ProcessSeen, bpfevent.ProcessExec:
+		g.people.told(&r.Task, g.names.startTime(r.Task.Start), r.Text, r.Exe)
+	}
+}
+
+// entryOf returns the session of a record, without owners.
+func (g *engine) entryOf(r *bpfevent.Record, state whose.State) entry {
+	e := entry{
+		local: r.Local, remote: r.Remote, localPort: r.LocalPort, remotePort: r.RemotePort,
+		cookie: r.Cookie, inode: r.Inode, cgroup: r.Cgroup, opened: openedAt(r),
+		netns: r.NetNS, uid: r.UID, mark: r.Mark, device: g.names.device(r.NetNS, r.Device),
+		proto: whose.Proto(r.Proto), family: whose.Family(r.Family), state: state,
+	}
+	if r.V6Only {
+		e.flags |= v6only
+	}
+	if state != whose.Listen && state != whose.Unconn {
+		e.direction = whose.In
+		if r.Out {
+			e.direction = whose.Out
+		}
+	}
+	return e
+}
+
+// openedAt is when the session of a record began.
+func openedAt(r *bpfevent.Record) uint64 {
+	if r.Opened != 0 {
+		return r.Opened
+	}
+	return r.Time
+}
+
+// ownersOf returns the owners that a record names.
+func (g *engine) ownersOf(r *bpfevent.Record) setID {
+	if r.Task.PID == 0 {
+		return 0
+	}
+	return g.people.ofTask(&r.Task, g.names.startTime(r.Task.Start))
+}
+
+// give makes the process of a record the owner of a session that has none.
+func (g *engine) give(e *entry, r *bpfevent.Record) {
+	if e.owners != 0 {
+		return
+	}
+	if set := g.ownersOf(r); set != 0 {
+		g.names.meetBy(e.netns, r.Task.PID)
+		g.setOwners(e, set)
+		return
+	}
+	if set := g.connecting[r.Cookie]; set != 0 {
+		g.setOwners(e, set)
+		g.people.release(set)
+		delete(g.connecting, r.Cookie)
+		return
+	}
+	e.reason = whose.ReasonUnheld
+	if r.Task.Start != 0 || r.Task.Comm[0] != 0 {
+		e.reason = whose.ReasonHidden // a process of a pid namespace that is not below ours
+	}
+}
+
+// setOwners changes the owners of a session, in the table or not yet in it.
+func (g *engine) setOwners(e *entry, set setID) {
+	g.people.hold(set)
+	g.people.release(e.owners)
+	e.owners = set
+	if set != 0 {
+		e.reason = whose.ReasonNone
+	}
+	g.rematch(e)
+}
+
+// rematch finds anew whether a session meets the filter, after its facts have
+// changed.
+func (g *engine) rematch(e *entry) {
+	if g.want.everything() {
+		if !e.is(inUse) {
+			e.flags |= wanted
+		}
+		return
+	}
+	meets := g.meets(e)
+	if e.is(inUse) {
+		g.table.change(e, func(e *entry) { e.setFlag(wanted, meets) })
+	} else {
+		e.setFlag(wanted, meets)
+	}
+}
+
+func (e *entry) setFlag(f entryFlags, on bool) {
+	if on {
+		e.flags |= f
+	} else {
+		e.flags &^= f
+	}
+}
+
+// insert puts a session into the table. Where there is no room it is told all
+// the same, and remembered as told for as long as can be.
+func (g *engine) insert(e *entry) place {
+	g.names.meet(e)
+	g.rematch(e)
+	p, ok := g.table.add(e)
+	if !ok {
+		g.losses.Table++
+		g.ended.add(e.endedID(), ^e.opened)
+	}
+	return p
+}
+
+// drop takes a session out of the table and remembers that it ended.
+func (g *engine) drop(p place) {
+	e := g.table.at(p)
+	g.ended.add(e.endedID(), e.opened)
+	g.people.release(e.owners)
+	g.table.remove(p)
+}
+
+// endedID is the cookie, or for a flow the cookie with the remote end.
+func (e *entry) endedID() uint64 {
+	if e.is(isFlow) {
+		return e.flowKey().hash()
+	}
+	return e.cookie
+}
+
+// lookup finds the session of a record by its cookie or, where a snapshot did
+// not know the cookie, by its ends.
+func (g *engine) lookup(e *entry) (place, bool) {
+	if p, ok := g.table.find(e); ok {
+		return p, true
+	}
+	if len(g.table.ends) == 0 {
+		return noPlace, false
+	}
+	nameless := *e
+	nameless.cookie = 0
+	return g.table.find(&nameless)
+}
+
+// tcpOpen: a connection was established. One that came in is told when it is
+// known who accepted it.
+func (g *engine) tcpOpen(r *bpfevent.Record) {
+	e := g.entryOf(r, whose.Established)
+	if g.ended.has(e.cookie, e.opened) || g.waits.byCookie[r.Cookie] != nil {
+		return // told twice
+	}
+	if p, ok := g.lookup(&e); ok {
+		old := g.table.at(p)
+		if old.sameEnds(&e) {
+			return // told twice, or by the snapshot
+		}
+		g.vanish(p) // its end was lost, and the socket connected anew
+	}
+	if !r.Out && r.Task.PID == 0 {
+		g.await(&e, r.Time)
+		return
+	}
+	g.give(&e, r)
+	g.open(&e, e.opened)
+}
+
+func (e *entry) sameEnds(o *entry) bool {
+	return e.localPort == o.localPort && e.remotePort == o.remotePort && e.local == o.local && e.remote == o.remote
+}
+
+// open puts a session into the table and tells of it.
+func (g *engine) open(e *entry, at uint64) place {
+	e.flags |= told
+	p := g.insert(e)
+	g.tell(Open, e, at)
+	return p
+}
+
+// tcpAccept: a process accepted a connection.
+func (g *engine) tcpAccept(r *bpfevent.Record) {
+	if g.ended.has(r.Cookie, openedAt(r)) && g.waits.byCookie[r.Cookie] == nil {
+		return
+	}
+	if w := g.waits.byCookie[r.Cookie]; w != nil {
+		g.acceptWaiting(w, r)
+		return
+	}
+	e := g.entryOf(r, whose.Established)
+	p, ok := g.lookup(&e)
+	if !ok { // the record of its opening was lost
+		if g.ended.has(r.Cookie, ^e.opened) {
+			return
+		}
+		e.direction = whose.In
+		e.flags |= accepted
+		g.give(&e, r)
+		g.open(&e, e.opened)
+		return
+	}
+	g.acceptKnown(g.table.at(p), r)
+}
+
+// acceptKnown: a connection that was told without the process that accepts it,
+// or that stood in the accept queue when following began, has its owner.
+func (g *engine) acceptKnown(e *entry, r *bpfevent.Record) {
+	if e.is(accepted | handedOver) {
+		return // told twice
+	}
+	e.flags |= accepted
+	if e.inode == 0 && e.cookie != 0 {
+		e.inode = r.Inode
+	}
+	set := g.ownersOf(r)
+	if set == 0 || set == e.owners && e.reason == whose.ReasonNone {
+		return
+	}
+	if e.owners != 0 && e.reason == whose.ReasonNone {
+		return // the snapshot saw who holds it now, which is more
+	}
+	g.setOwners(e, set)
+	g.tellIf(e.is(told), Owned, e, r.Time)
+}
+
+// tcpClose: a connection ended. What the record knows and the session does
+// not, its owner and its very opening, is told first.
+func (g *engine) tcpClose(r *bpfevent.Record) {
+	e := g.entryOf(r, whose.Established)
+	if w := g.waits.byCookie[r.Cookie]; w != nil {
+		g.closeWaiting(w, r)
+		return
+	}
+	if p, ok := g.lookup(&e); ok {
+		known := g.table.at(p)
+		if known.owners == 0 || known.reason == whose.ReasonAcceptQueue {
+			g.ownAtEnd(known, r)
+		}
+		g.tellEnd(known, r)
+		g.drop(p)
+		g.ended.add(r.Cookie, r.Opened)
+		return
+	}
+	if g.ended.has(r.Cookie, r.Opened) {
+		return // told twice
+	}
+	g.closeUnknown(&e, r)
+	g.ended.add(r.Cookie, r.Opened)
+}
+
+// ownAtEnd gives a session its owner by the record of its end.
+func (g *engine) ownAtEnd(e *entry, r *bpfevent.Record) {
+	if set := g.ownersOf(r); set != 0 {
+		g.setOwners(e, set)
+	}
+}
+
+// closeUnknown: the end of a connection that is not in the table. Its opening
+// was lost or never told apart, or it stood before and no snapshot has it, or
+// the table had no room.
+func (g *engine) closeUnknown(e *entry, r *bpfevent.Record) {
+	switch {
+	case r.Opened == 0 || r.Opened < g.began:
+		e.flags |= since
+	case g.ended.has(r.Cookie, ^r.Opened): // told, and no room in the table
+	case !r.Out && !r.Accepted && r.Task.PID == 0:
+		g.await(e, r.Time)
+		if w := g.waits.byCookie[r.Cookie]; w != nil {
+			g.closeWaiting(w, r)
+		}
+		return
+	default:
+		g.give(e, r)
+		g.names.meet(e)
+		g.rematch(e)
+		g.tell(Open, e, e.opened)
+	}
+	g.give(e, r)
+	g.names.meet(e)
+	g.rematch(e)
+	g.tellEnd(e, r)
+	g.people.release(e.owners)
+}
+
+// tcpFail: a connect did not come about.
+func (g *engine) tcpFail(r *bpfevent.Record) {
+	e := g.entryOf(r, whose.SynSent)
+	if g.ended.has(r.Cookie, e.opened) {
+		return
+	}
+	g.ended.add(r.Cookie, e.opened)
+	e.direction = whose.Out
+	g.give(&e, r)
+	g.names.meet(&e)
+	g.rematch(&e)
+	ev := g.prepare(Fail, &e, r.Time)
+	ev.End, ev.Errno = endOfConnect(r.Err), r.Err
+	ev.Duration = elapsed(e.opened, r.Time)
+	g.send(&e)
+	g.people.release(e.owners)
+}
+
+// listening is the second half of the identity of a socket that ceased to
+// listen, among those that ended.
+const listening = 1
+
+// tcpListen: a socket began to listen.
+func (g *engine) tcpListen(r *bpfevent.Record) {
+	e := g.entryOf(r, whose.Listen)
+	e.sendQueue = r.Backlog
+	if p, ok := g.lookup(&e); ok {
+		old := g.table.at(p)
+		old.sendQueue = r.Backlog // listen may be called again, for another backlog
+		return
+	}
+	e.opened = r.Time
+	g.ended.drop(r.Cookie, listening)
+	g.give(&e, r)
+	e.flags |= told
+	g.insert(&e)
+	g.tell(Listen, &e, r.Time)
+}
+
+// tcpUnlisten: a socket ceased to listen.
+func (g *engine) tcpUnlisten(r *bpfevent.Record) {
+	e := g.entryOf(r, whose.Listen)
+	if p, ok := g.lookup(&e); ok {
+		known := g.table.at(p)
+		if known.owners == 0 {
+			g.ownAtEnd(known, r)
+		}
+		g.tellGone(Unlisten, known, r.Time, EndNone)
+		g.drop(p)
+		g.ended.add(r.Cookie, listening)
+		return
+	}
+	if g.ended.has(r.Cookie, listening) {
+		return
+	}
+	g.ended.add(r.Cookie, listening)
+	e.flags |= since | told
+	g.give(&e, r)
+	g.names.meet(&e)
+	g.rematch(&e)
+	g.tellGone(Unlisten, &e, r.Time, EndNone)
+	g.people.release(e.owners)
+}
+
+// vanish removes a session whose end nobody told.
+func (g *engine) vanish(p place) {
+	e := g.table.at(p)
+	kind := Close
+	if e.state == whose.Listen {
+		kind = Unlisten
+	}
+	g.tellGone(kind, e, g.now, EndNone)
+	g.drop(p)
+}

@@ -1,0 +1,215 @@
+package track
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// This file is what a tracker does from time to time: tell of losses and of
+// connections that nobody accepts, end idle flows, and take snapshots.
+
+const (
+	// lossesEvery is how often losses are looked for.
+	lossesEvery = time.Second
+	// baseEvery is how often the clocks are related.
+	baseEvery = time.Minute
+	// confirmAfter is how soon a snapshot follows one that has to be confirmed.
+	confirmAfter = time.Second
+)
+
+// keepTime does what is due until ctx ends.
+func (t *Tracker) keepTime(ctx context.Context) {
+	flowsEvery := min(max(t.plan.opts.UDPIdle/3, time.Second/10), 10*time.Second)
+	losses, base, flows := t.due(lossesEvery), t.due(baseEvery), t.due(flowsEvery)
+	for {
+		now := t.clock.Boot()
+		if now >= base {
+			t.setBase()
+			base = t.due(baseEvery)
+		}
+		if now >= losses {
+			t.tellLosses()
+			t.readGroups(ctx)
+			losses = t.due(lossesEvery)
+		}
+		if now >= flows {
+			t.endIdle()
+			flows = t.due(flowsEvery)
+		}
+		next := min(losses, flows, t.expire())
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.kick:
+		case <-t.clock.After(max(next-t.clock.Boot(), time.Millisecond)):
+		}
+	}
+}
+
+func (t *Tracker) due(after time.Duration) time.Duration { return t.clock.Boot() + after }
+
+// expire tells of connections that nobody accepts, and returns when it has to
+// be called again.
+func (t *Tracker) expire() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := t.engine.expire(bootNanos(t.clock.Boot()))
+	if next == 0 {
+		return t.due(time.Hour)
+	}
+	return time.Duration(next)
+}
+
+// tellLosses tells of what was lost since it was told last.
+func (t *Tracker) tellLosses() {
+	var lost Losses
+	if t.kernel != nil {
+		var err error
+		if lost, err = t.kernel.Losses(); err != nil {
+			// Counting is part of the promise: without it silence would mean nothing.
+			t.queue.end(err)
+			return
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g := t.engine
+	lost.Table, lost.Start = g.losses.Table, g.losses.Start
+	g.losses = lost
+	news := lost.since(t.toldLosses)
+	t.toldLosses = lost
+	for _, why := range slices.Sorted(maps.Keys(news)) {
+		if n := news[why]; n > 0 {
+			t.emit(&Event{Time: t.clock.Now(), Kind: Lost, Lost: n, Why: why})
+		}
+	}
+}
+
+// readGroups reads the tree of control groups, where it is needed.
+func (t *Tracker) readGroups(ctx context.Context) {
+	if !t.plan.needs.Has(whose.NeedCgroup) {
+		return
+	}
+	groups, err := t.fs.Cgroups(ctx)
+	if err != nil {
+		return // /proc tells of each process
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.engine.names.groups = groups
+}
+
+// endIdle ends the flows without a datagram for Options.UDPIdle.
+func (t *Tracker) endIdle() {
+	if t.kernel == nil {
+		return
+	}
+	t.mu.Lock()
+	scan := t.engine.scanFlows(bootNanos(t.clock.Boot()), bootNanos(t.plan.opts.UDPIdle))
+	t.mu.Unlock()
+	err := t.kernel.Flows(
+		func(f *kernelFlow) bool {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			return t.engine.idle(scan, f)
+		},
+		func(f *kernelFlow) {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.engine.idleEnded(f)
+		})
+	if err != nil {
+		t.queue.end(err)
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.engine.endScan(scan)
+}
+
+// keepReconciling takes snapshots until ctx ends. They take a bounded share of
+// one processor, however many sessions there are: a twentieth where they only
+// correct, a fifth where they are all there is.
+func (t *Tracker) keepReconciling(ctx context.Context) {
+	interval, share := t.plan.interval(t.source.Name), time.Duration(20)
+	if t.source.Name != SourceBPF {
+		share = 5
+	}
+	wait := interval
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.clock.After(wait):
+		}
+		took, unsure, err := t.reconcile(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			t.noteGap(err)
+		}
+		wait = interval
+		if unsure {
+			wait = min(wait, confirmAfter)
+		}
+		wait = max(wait, took*share-took)
+	}
+}
+
+// reconcile takes a snapshot and brings the table in line with it.
+func (t *Tracker) reconcile(ctx context.Context) (took time.Duration, unsure bool, err error) {
+	began := t.clock.Boot()
+	if f, ok := t.kernel.(follower); ok {
+		if err := f.Follow(ctx); err != nil {
+			return t.clock.Boot() - began, false, err
+		}
+	}
+	sessions, cov, err := t.snapshot(ctx, false)
+	took = t.clock.Boot() - began
+	if err != nil {
+		return took, false, err
+	}
+	whole := !slices.ContainsFunc(cov.Gaps, func(g whose.Gap) bool {
+		return g.Kind == whose.GapDeadline || g.Kind == whose.GapInterrupted
+	})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Reconciled++
+	unsure = t.engine.reconcile(&later{
+		sessions: sessions, began: bootNanos(began), whole: whole, alone: t.source.Name != SourceBPF,
+	}, bootNanos(t.clock.Boot()))
+	return took, unsure, nil
+}
+
+// A follower is a source that has to look for network namespaces that are new.
+type follower interface {
+	Follow(ctx context.Context) error
+}
+
+// noteGap notes that a snapshot could not be taken. The next one is tried all
+// the same.
+func (t *Tracker) noteGap(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	gap := whose.Gap{Kind: whose.GapSockets, Why: "take snapshot: " + err.Error(), Hint: whose.Hint(err)}
+	for _, g := range t.source.Gaps {
+		if g.Why == gap.Why {
+			return
+		}
+	}
+	if len(t.source.Gaps) < maxGaps {
+		t.source.Gaps = append(t.source.Gaps, gap)
+	}
+}
+
+// maxGaps bounds the gaps that a tracker tells of.
+const maxGaps = 64

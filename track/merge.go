@@ -1,0 +1,341 @@
+package track
+
+import (
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// This file brings snapshots and records together: the first snapshot, so that
+// nothing is missed or told twice between it and the records; later ones, to
+// correct owners and to find what was lost; and, where no records tell of
+// opens, to find these.
+
+// livingStates are those of sessions that the table holds. What is being set
+// up is told when it is; TIME_WAIT is what the kernel keeps of a connection
+// that has ended.
+var livingStates = whose.SetOf(whose.Established, whose.FinWait1, whose.FinWait2, whose.CloseWait,
+	whose.LastAck, whose.Closing, whose.Listen, whose.Unconn)
+
+// lives reports whether a session of a snapshot is one that the table holds.
+// Of a connection in FIN_WAIT2 that no file refers to, the kernel may keep no
+// more than of one in TIME_WAIT.
+func lives(s *whose.Session) bool {
+	return livingStates.Has(uint8(s.State)) && (s.State != whose.FinWait2 || s.Inode != 0)
+}
+
+// opening is what the records that came during the first snapshot open: the
+// snapshot may have it too, and is then not believed.
+type opening struct {
+	sockets map[uint64]bool
+	flows   map[flowKey]bool
+}
+
+// openingOf finds what the records open.
+func openingOf(records []bpfevent.Record) opening {
+	o := opening{sockets: make(map[uint64]bool), flows: make(map[flowKey]bool)}
+	for i := range records {
+		r := &records[i]
+		switch r.Kind {
+		case bpfevent.TCPOpen, bpfevent.TCPListen, bpfevent.UDPBind:
+			o.sockets[r.Cookie] = true
+		case bpfevent.UDPOpen:
+			o.flows[flowKey{r.Cookie, r.Remote, r.RemotePort}] = true
+		}
+	}
+	return o
+}
+
+func (o *opening) has(e *entry) bool {
+	if e.is(isFlow) {
+		return o.flows[e.flowKey()]
+	}
+	return e.cookie != 0 && o.sockets[e.cookie]
+}
+
+// begin fills the table with what stood when following began, and then applies
+// the records that came meanwhile. It returns the sessions that are to be told
+// as standing, in the memory of the snapshot.
+func (g *engine) begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []whose.Session {
+	news := openingOf(meanwhile)
+	standing := snapshot[:0]
+	for i := range snapshot {
+		s := &snapshot[i]
+		if s.State == whose.SynSent && s.Cookie != 0 {
+			if set := g.people.setOf(s.Owners); set != 0 {
+				g.people.hold(set)
+				g.connecting[s.Cookie] = set
+			}
+		}
+		if !lives(s) {
+			continue
+		}
+		e := g.entryFrom(s, g.began)
+		if news.has(&e) {
+			continue
+		}
+		if _, met := g.lookup(&e); met {
+			continue
+		}
+		e.flags |= since | told
+		e.pass = g.passes.number
+		g.take(&e, s)
+		g.insert(&e)
+		if e.is(wanted) {
+			standing = append(standing, *s)
+		}
+	}
+	for i := range meanwhile {
+		g.apply(&meanwhile[i])
+	}
+	return standing
+}
+
+// entryFrom makes an entry of a session of a snapshot, without owners.
+func (g *engine) entryFrom(s *whose.Session, opened uint64) entry {
+	e := entry{
+		local: mapped(s.Local.Addr(), s.Family), remote: mapped(s.Remote.Addr(), s.Family),
+		localPort: s.Local.Port(), remotePort: s.Remote.Port(),
+		cookie: s.Cookie, inode: s.Inode, opened: opened,
+		netns: s.NetNS, uid: s.UID, mark: s.Mark, device: g.names.deviceNamed(s.BoundDev),
+		recvQueue: s.RecvQueue, sendQueue: s.SendQueue,
+		proto: s.Proto, family: s.Family, state: s.State, direction: s.Direction,
+	}
+	if s.V6Only {
+		e.flags |= v6only
+	}
+	if isDatagram(s.Proto) && e.remotePort != 0 && e.cookie != 0 {
+		e.flags |= isFlow
+	}
+	if s.NetNSName != "" {
+		g.names.learn(s.NetNS, s.NetNSName)
+	}
+	return e
+}
+
+// take gives an entry the owners that a snapshot knows, or the reason for none.
+func (g *engine) take(e *entry, s *whose.Session) {
+	set := g.people.setOf(s.Owners)
+	g.people.hold(set)
+	g.people.release(e.owners)
+	e.owners, e.reason = set, s.Reason
+	g.rematch(e)
+}
+
+// passes is what is kept from one snapshot to the next.
+type passes struct {
+	number uint32
+	// suspects are sessions whose owners were others in the last snapshot: if
+	// the next one agrees, they are. A process that forks to execute a program
+	// has all its sessions twice for a moment.
+	suspects map[place]suspect
+	// strangers are sessions that the last snapshot had and the table had not.
+	// Their record may be under way; if the next one has them too, it was lost.
+	strangers map[strangerID]uint32
+	// netns are the namespaces that the snapshot at hand had sessions of.
+	netns map[uint32]bool
+}
+
+type suspect struct {
+	cookie uint64
+	owners setID
+	pass   uint32
+}
+
+type strangerID struct {
+	endsKey
+	cookie uint64
+}
+
+// maxStrangers bounds what is kept of a snapshot that the table knows nothing of.
+const maxStrangers = 1 << 16
+
+func newPasses() passes {
+	return passes{
+		number: 1, suspects: make(map[place]suspect),
+		strangers: make(map[strangerID]uint32), netns: make(map[uint32]bool),
+	}
+}
+
+// A later is a snapshot that was taken after the first.
+type later struct {
+	sessions []whose.Session
+	// began is when it was begun, by the boot clock: what is newer need not be in it.
+	began uint64
+	// whole tells that it may be believed where a session is not in it.
+	whole bool
+	// alone tells that snapshots alone tell of opens: what is new in it opened,
+	// and what is not in it has closed.
+	alone bool
+}
+
+// reconcile brings the table in line with a later snapshot. It reports whether
+// something was seen that the next one has to confirm, so that it had better
+// come soon.
+func (g *engine) reconcile(l *later, now uint64) (unsure bool) {
+	g.now = max(g.now, now)
+	g.passes.number++
+	clear(g.passes.netns)
+	for i := range l.sessions {
+		s := &l.sessions[i]
+		g.passes.netns[s.NetNS] = true
+		if !lives(s) {
+			continue
+		}
+		e := g.entryFrom(s, now)
+		p, ok := g.lookup(&e)
+		if ok && replaced(g.table.at(p), &e) {
+			g.vanish(p)
+			ok = false
+		}
+		if ok {
+			g.refresh(p, &e, s)
+		} else {
+			g.stranger(&e, s, l.alone)
+		}
+	}
+	if l.whole {
+		g.missing(l)
+	}
+	return g.endPass()
+}
+
+// replaced reports whether an entry whose cookie is not known is another
+// session than the one of the snapshot with the same ends.
+func replaced(old, e *entry) bool {
+	return old.cookie == 0 && old.inode != 0 && e.inode != 0 && old.inode != e.inode
+}
+
+// refresh brings a known session up to date.
+func (g *engine) refresh(p place, e *entry, s *whose.Session) {
+	old := g.table.at(p)
+	old.pass, old.missed = g.passes.number, 0
+	old.recvQueue, old.sendQueue = e.recvQueue, e.sendQueue
+	if e.inode != 0 {
+		old.inode = e.inode
+	}
+	if old.device == 0 {
+		old.device = e.device
+	}
+	if old.state != e.state && old.state != whose.Listen && e.state != whose.Listen {
+		g.table.change(old, func(o *entry) { o.state = e.state })
+	}
+	if !old.is(told) && g.waits.byCookie[old.cookie] != nil {
+		return // it waits for the process that accepts it
+	}
+	if s.Reason == whose.ReasonNone && len(s.Owners) > 0 {
+		g.compareOwners(p, old, s)
+	}
+}
+
+// compareOwners corrects the owners of a session, where two snapshots agree.
+// Where none was known the first one will do.
+func (g *engine) compareOwners(p place, old *entry, s *whose.Session) {
+	set := g.people.setOf(s.Owners)
+	if set == old.owners && old.reason == whose.ReasonNone {
+		return
+	}
+	before, met := g.passes.suspects[p]
+	known := old.owners != 0 && old.reason == whose.ReasonNone
+	if known && (!met || before.cookie != old.cookie || before.owners != set) {
+		g.people.hold(set)
+		if met {
+			g.people.release(before.owners)
+		}
+		g.passes.suspects[p] = suspect{old.cookie, set, g.passes.number}
+		return
+	}
+	g.setOwners(old, set)
+	old.reason = whose.ReasonNone
+	old.flags |= handedOver
+	g.tellIf(old.is(told), Owned, old, g.now)
+}
+
+// stranger: a snapshot has a session that the table has not.
+func (g *engine) stranger(e *entry, s *whose.Session, alone bool) {
+	if e.cookie != 0 && g.ended.has(e.endedID(), 0) {
+		return // it ended while the snapshot was taken
+	}
+	if !alone && !g.confirmed(e) {
+		return
+	}
+	e.pass = g.passes.number
+	g.take(e, s)
+	if !e.is(wanted) {
+		g.people.release(e.owners) // it will be looked at again: its owners may become others
+		return
+	}
+	switch {
+	case e.state == whose.Listen:
+		e.flags |= told
+		g.insert(e)
+		g.tell(Listen, e, g.now)
+	case !isDatagram(e.proto):
+		g.open(e, g.now)
+	case !alone:
+		g.insert(e) // it has no datagram yet, or no process bound it on purpose
+	case e.state == whose.Unconn:
+		e.flags |= told
+		g.insert(e)
+		g.tell(Bind, e, g.now)
+	default:
+		g.open(e, g.now)
+	}
+}
+
+// confirmed reports whether the snapshot before had the stranger too, and
+// notes that this one has.
+func (g *engine) confirmed(e *entry) bool {
+	id := strangerID{e.endsKey(), e.cookie}
+	before, met := g.passes.strangers[id]
+	if met && before == g.passes.number-1 {
+		delete(g.passes.strangers, id)
+		return true
+	}
+	if len(g.passes.strangers) < maxStrangers {
+		g.passes.strangers[id] = g.passes.number
+	}
+	return false
+}
+
+// missing ends what the table has and the snapshot has not: at once where
+// snapshots alone tell, else when it is missing for the second time.
+func (g *engine) missing(l *later) {
+	g.table.each(func(p place, e *entry) bool {
+		if e.pass == g.passes.number || e.opened >= l.began || !g.couldSee(e) {
+			return true
+		}
+		if e.missed++; l.alone || e.missed > 1 {
+			if w := g.waits.byCookie[e.cookie]; w != nil && !e.is(told) {
+				return true // its turn comes
+			}
+			g.vanish(p)
+		}
+		return true
+	})
+}
+
+// couldSee reports whether a snapshot would have the session if it were there:
+// not a flow of a socket that is not connected, and nothing in a namespace
+// that snapshots do not reach.
+func (g *engine) couldSee(e *entry) bool {
+	if e.is(counted) {
+		return false
+	}
+	return e.pass != 0 || g.passes.netns[e.netns]
+}
+
+// endPass forgets what was to be confirmed and was not.
+func (g *engine) endPass() (unsure bool) {
+	for p, s := range g.passes.suspects {
+		if s.pass != g.passes.number {
+			g.people.release(s.owners)
+			delete(g.passes.suspects, p)
+		}
+	}
+	for id, pass := range g.passes.strangers {
+		if pass != g.passes.number {
+			delete(g.passes.strangers, id)
+		}
+	}
+	return len(g.passes.suspects) > 0
+}

@@ -1,0 +1,234 @@
+package track
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// A deviceID names a network device among those that were met; 0 is none.
+type deviceID uint32
+
+// maxNames bounds the namespaces and devices whose names are kept.
+const maxNames = 1 << 16
+
+// names knows what numbers are called: users, network namespaces, devices; and
+// what /proc tells of a process. Without a procfs it knows nothing, and what
+// it does not know has no name.
+type names struct {
+	fs    *proc.FS
+	needs whose.Needs
+	self  uint32
+
+	netns map[uint32]string
+	// devices by number, and the numbers; 0 is unused.
+	devices   []string
+	deviceIDs map[whose.Device]deviceID
+	// groups is the tree of control groups, nil until it was read.
+	groups *proc.CgroupIndex
+	// boot is the wall clock at boot, by which start times are counted.
+	boot time.Time
+}
+
+// newNames returns names by a procfs, or without one.
+func newNames(fs *proc.FS, needs whose.Needs) *names {
+	n := &names{
+		fs: fs, needs: needs, netns: make(map[uint32]string),
+		devices: make([]string, 1), deviceIDs: make(map[whose.Device]deviceID),
+	}
+	if fs != nil {
+		n.self = fs.SelfNetNS()
+		n.boot, _ = fs.BootTime() // without it start times are zero, as everywhere
+	}
+	return n
+}
+
+// startTime turns clock ticks since boot into a time.
+func (n *names) startTime(ticks uint64) time.Time {
+	if n.fs != nil {
+		return n.fs.StartTime(ticks)
+	}
+	return time.Unix(0, 0).Add(time.Duration(ticks) * tick)
+}
+
+// tick is the unit of start times in /proc.
+const tick = 10 * time.Millisecond
+
+// ofProcess are the needs that are facts of processes.
+const ofProcess = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup
+
+// describe completes what is known of a process that is met first, as far as
+// it is needed: by its control group, and by /proc while it lives. t is nil
+// where no record names it.
+func (n *names) describe(t *bpfevent.Task, p *whose.Process) {
+	needs := n.needs & ofProcess
+	if n.fs == nil || needs == 0 {
+		return
+	}
+	if needs.Has(whose.NeedCreds) && t != nil {
+		p.User = n.fs.UserName(p.UID)
+		needs &^= whose.NeedCreds
+	}
+	if p.Cmdline != "" {
+		needs &^= whose.NeedCmdline
+	}
+	if p.Exe != "" {
+		needs &^= whose.NeedExe
+	}
+	if needs.Has(whose.NeedCgroup) && t != nil && n.describeGroup(t.Cgroup, p) {
+		needs &^= whose.NeedCgroup
+	}
+	if needs == 0 {
+		return
+	}
+	full, err := n.fs.Process(p.PID, n.ticks(t, p), needs)
+	if err != nil {
+		return // it has exited: what is known by now is all there is
+	}
+	fillIn(p, &full, needs)
+}
+
+// ticks is the start of a process as /proc has it.
+func (n *names) ticks(t *bpfevent.Task, p *whose.Process) uint64 {
+	if t != nil {
+		return t.Start
+	}
+	return uint64(max(p.StartTime.Sub(n.boot)/tick, 0))
+}
+
+// fillIn copies the facts that were asked for.
+func fillIn(p, full *whose.Process, needs whose.Needs) {
+	if needs.Has(whose.NeedCmdline) {
+		p.Cmdline = full.Cmdline
+	}
+	if needs.Has(whose.NeedExe) {
+		p.Exe = full.Exe
+	}
+	if needs.Has(whose.NeedCreds) {
+		p.UID, p.User = full.UID, full.User
+	}
+	if needs.Has(whose.NeedCgroup) {
+		p.Unit, p.Container, p.Pod = full.Unit, full.Container, full.Pod
+	}
+	if p.Parent == 0 {
+		p.Parent = full.Parent
+	}
+}
+
+// describeGroup tells unit, container and pod by the id of a control group.
+func (n *names) describeGroup(id uint64, p *whose.Process) bool {
+	if id == 0 {
+		return false
+	}
+	group, ok := n.groups.Lookup(id)
+	if !ok {
+		return false
+	}
+	p.Unit, p.Container, p.Pod = group.Unit, group.Container, group.Pod
+	return true
+}
+
+// meet learns the names that a session will be shown with.
+func (n *names) meet(e *entry) {
+	if n.fs == nil || !n.needs.Has(whose.NeedNetNSName) {
+		return
+	}
+	if _, known := n.netns[e.netns]; known {
+		return
+	}
+	n.learn(e.netns, "")
+	if e.netns == n.self {
+		n.nameNetNS(whose.NetNSRef{Inode: e.netns})
+	}
+}
+
+// meetBy names the namespace of a session by a process that is in it.
+func (n *names) meetBy(netns, pid uint32) {
+	if n.fs == nil || !n.needs.Has(whose.NeedNetNSName) || pid == 0 {
+		return
+	}
+	if name, known := n.netns[netns]; known && (name != "" || netns == n.self) {
+		return
+	}
+	link, err := os.Readlink(fmt.Sprintf("%s/%d/ns/net", n.fs.Root(), pid))
+	if inode, ok := proc.ParseNetNSLink([]byte(link)); err != nil || !ok || inode != netns {
+		return // exited, or its socket is of another namespace than it
+	}
+	n.nameNetNS(whose.NetNSRef{Inode: netns, TID: pid})
+}
+
+func (n *names) nameNetNS(ref whose.NetNSRef) {
+	found := n.fs.NetNSNames(context.Background(), []whose.NetNSRef{ref})
+	n.learn(ref.Inode, found[ref.Inode])
+}
+
+// learn notes the name of a namespace.
+func (n *names) learn(netns uint32, name string) {
+	if len(n.netns) >= maxNames {
+		clear(n.netns)
+	}
+	n.netns[netns] = name
+}
+
+func (n *names) netnsName(netns uint32) string { return n.netns[netns] }
+
+// device returns the number of a device of a namespace. Those of the caller's
+// own have names; of others snapshots tell them.
+func (n *names) device(netns, index uint32) deviceID {
+	if index == 0 {
+		return 0
+	}
+	key := whose.Device{NetNS: netns, Index: index}
+	if id, ok := n.deviceIDs[key]; ok {
+		return id
+	}
+	name := ""
+	if n.fs != nil && netns == n.self {
+		if device, err := net.InterfaceByIndex(int(index)); err == nil {
+			name = device.Name
+		}
+	}
+	id := n.deviceNamed(name)
+	n.deviceIDs[key] = id
+	return id
+}
+
+// deviceNamed returns the number of a device's name.
+func (n *names) deviceNamed(name string) deviceID {
+	if name == "" {
+		return 0
+	}
+	for id := 1; id < len(n.devices); id++ {
+		if n.devices[id] == name {
+			return deviceID(id)
+		}
+	}
+	if len(n.devices) >= maxNames || len(n.deviceIDs) >= maxNames {
+		return 0
+	}
+	n.devices = append(n.devices, name)
+	return deviceID(len(n.devices) - 1)
+}
+
+// name gives a session the names that it is shown with.
+func (n *names) name(e *entry, s *whose.Session) {
+	if n.needs.Has(whose.NeedUser) && n.fs != nil {
+		s.User = n.fs.UserName(e.uid)
+	}
+	if n.needs.Has(whose.NeedNetNSName) {
+		s.NetNSName = n.netns[e.netns]
+	}
+	if e.device == 0 {
+		return
+	}
+	s.BoundDev = n.devices[e.device]
+	if e.family == whose.IPv6 && (s.Local.Addr().IsLinkLocalUnicast() || s.Remote.Addr().IsLinkLocalUnicast()) {
+		s.Scope = s.BoundDev
+	}
+}

@@ -1,0 +1,13 @@
+package track
+
+import "context"
+
+// openers returns the ways to follow sessions, the best first.
+func openers() []opener {
+	return []opener{
+		{SourceSnapshot, openSnapshot},
+	}
+}
+
+// openSnapshot opens nothing: snapshots are all there is.
+func openSnapshot(context.Context, *plan) (kernelSource, error) { return nil, nil }

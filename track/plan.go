@@ -1,0 +1,232 @@
+package track
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/proc"
+)
+
+// The sources, as Options.Source and Source.Name have them.
+const (
+	// SourceAuto takes the best that works.
+	SourceAuto = "auto"
+	// SourceBPF: BPF programs tell of everything at once.
+	SourceBPF = "bpf"
+	// SourceNetlink: the kernel tells of closed sockets; snapshots find the rest.
+	SourceNetlink = "netlink"
+	// SourceSnapshot: the differences between snapshots.
+	SourceSnapshot = "snapshot"
+)
+
+// SourceNames returns what Options.Source may be.
+func SourceNames() []string { return []string{SourceAuto, SourceBPF, SourceNetlink, SourceSnapshot} }
+
+// What is used where Options say nothing.
+const (
+	defaultUDPIdle     = 30 * time.Second
+	defaultInterval    = time.Second
+	defaultReconcile   = 10 * time.Second
+	defaultMaxSessions = 1_000_000
+	defaultMaxFlows    = 1 << 16
+	defaultMaxEvents   = 1 << 16
+	defaultBufferSize  = 8 << 20
+)
+
+// defaultNeeds is what events show where nothing else is asked for.
+const defaultNeeds = whose.NeedOwners | whose.NeedCmdline | whose.NeedExe | whose.NeedUser |
+	whose.NeedNetNSName | whose.NeedDirection
+
+// A plan is what Options come to.
+type plan struct {
+	opts  Options
+	needs whose.Needs
+	env   filter.Env
+	want  want
+	// query is the part of the filter that a source may apply.
+	query whose.Query
+	fs    *proc.FS
+	clock Clock
+}
+
+// newPlan completes the options. Its errors are the caller's mistakes.
+func newPlan(opts *Options, fs *proc.FS) (*plan, error) {
+	p := &plan{fs: fs}
+	if opts != nil {
+		p.opts = *opts
+	}
+	p.setDefaults()
+	p.needs = p.opts.Needs
+	if p.needs == 0 {
+		p.needs = defaultNeeds
+	}
+	p.needs |= filter.Needs(p.opts.Filter) | whose.NeedDirection
+	if filter.Needs(p.opts.Filter).Has(whose.NeedPeer) {
+		return nil, whose.WithHint(
+			&whose.UnsupportedError{What: "a filter on the peer of sessions that are followed"},
+			"the other end of a session on this host is a session of its own: filter on its owner")
+	}
+	p.needs &^= whose.NeedPeer
+	p.env = filter.Env{SelfNetNS: fs.SelfNetNS(), Now: p.clock.Now()}
+	p.setWant()
+	return p, nil
+}
+
+func (p *plan) setDefaults() {
+	o := &p.opts
+	p.clock = o.Clock
+	if p.clock == nil {
+		p.clock = hostClock{}
+	}
+	setDefault(&o.UDPIdle, defaultUDPIdle)
+	setDefault(&o.MaxSessions, defaultMaxSessions)
+	setDefault(&o.MaxFlows, defaultMaxFlows)
+	setDefault(&o.MaxEvents, defaultMaxEvents)
+	setDefault(&o.BufferSize, defaultBufferSize)
+}
+
+func setDefault[T int | time.Duration](v *T, to T) {
+	if *v <= 0 {
+		*v = to
+	}
+}
+
+// setWant turns filter, protocols, families and namespaces into what the
+// engine asks of each session, and what a source can apply.
+func (p *plan) setWant() {
+	split := filter.Split(p.opts.Filter, p.env)
+	p.want = want{
+		protos: p.opts.Protos, families: p.opts.Families, kinds: p.opts.Events, needs: p.needs,
+		netns: netnsChoice(p.opts.NetNS, p.env.SelfNetNS),
+	}
+	if p.opts.Filter != nil {
+		p.want.match = filter.Compile(p.opts.Filter, p.env)
+		p.want.late = filter.Needs(p.opts.Filter).Has(whose.NeedTCPInfo)
+	}
+	if p.opts.NetNS != "" && p.opts.NetNS != "all" && p.opts.NetNS != "self" {
+		p.needs |= whose.NeedNetNSName
+		p.want.needs = p.needs
+	}
+	// A process may get a session later than it was opened, and states change:
+	// the kernel must not leave out for either.
+	p.query = split.Query
+	p.query.States, p.query.PIDs = 0, nil
+	p.query.Protos = narrower(p.opts.Protos, split.Query.Protos)
+	p.query.Families = narrower(p.opts.Families, split.Query.Families)
+	p.query.Needs = p.needs
+	if p.opts.NetNS == "self" {
+		p.query.NetNS = []uint32{p.env.SelfNetNS}
+	}
+}
+
+// narrower returns what both sets have in common; an empty one means all, and
+// so does what two have that have nothing in common: the engine leaves that out.
+func narrower(a, b whose.Set) whose.Set {
+	switch {
+	case a == 0:
+		return b
+	case b == 0:
+		return a
+	}
+	return a & b
+}
+
+func netnsChoice(choice string, self uint32) func(uint32, string) bool {
+	switch choice {
+	case "", "all":
+		return nil
+	case "self":
+		return func(inode uint32, _ string) bool { return inode == self }
+	}
+	number, err := strconv.ParseUint(choice, 10, 32)
+	return func(inode uint32, name string) bool {
+		return name == choice || err == nil && inode == uint32(number)
+	}
+}
+
+// snapshotOptions are the options of the collector. States, owners and ends
+// are not asked of it: a session's owners may become those that the filter
+// names, and what the table holds must not seem to be missing.
+func (p *plan) snapshotOptions(first bool, cov *whose.Coverage) *collect.Options {
+	o := &collect.Options{
+		Protos: p.opts.Protos, Families: p.opts.Families, NetNS: p.opts.NetNS,
+		States: livingStates, Needs: whose.NeedOwners | whose.NeedDirection,
+		Proc: p.opts.Proc, PinDir: p.opts.PinDir, Coverage: cov,
+	}
+	o.Needs |= p.needs & whose.NeedNetNSName
+	if first {
+		o.States |= whose.SetOf(whose.SynSent)
+		o.Needs |= p.needs &^ (whose.NeedPeer | whose.NeedTCPInfo)
+	}
+	return o
+}
+
+// An opener is one way to follow sessions. Its source is nil where snapshots
+// are all there is.
+type opener struct {
+	name string
+	open func(context.Context, *plan) (kernelSource, error)
+}
+
+// openSource opens the source that is asked for or the best that works, and
+// says why not a better one.
+func (p *plan) openSource(ctx context.Context) (kernelSource, Source, error) {
+	name := p.opts.Source
+	auto := name == "" || name == SourceAuto
+	var refused []error
+	for _, o := range openers() {
+		if !auto && o.name != name {
+			continue
+		}
+		kernel, err := o.open(ctx, p)
+		if err == nil {
+			return kernel, p.describeSource(o.name, refused), nil
+		}
+		if ctx.Err() != nil {
+			return nil, Source{}, ctx.Err()
+		}
+		refused = append(refused, fmt.Errorf("source %s: %w", o.name, err))
+	}
+	if len(refused) == 0 {
+		return nil, Source{}, fmt.Errorf("source %q: %w", name, collect.ErrNoSource)
+	}
+	return nil, Source{}, errors.Join(refused...)
+}
+
+// describeSource says which source it is and why not a better one.
+func (p *plan) describeSource(name string, refused []error) Source {
+	s := Source{Name: name}
+	if len(refused) > 0 {
+		s.Why, s.Hint = refused[0].Error(), whose.Hint(refused[0])
+		if s.Hint == "" {
+			s.Hint = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
+		}
+	}
+	if name == SourceBPF {
+		return s
+	}
+	s.Interval = p.interval(name)
+	s.Gaps = append(s.Gaps, whose.Gap{
+		Kind: whose.GapSockets,
+		Why:  fmt.Sprintf("sessions that open and close within %v are missed", s.Interval),
+		Hint: s.Hint,
+	})
+	return s
+}
+
+// interval is the time between two snapshots.
+func (p *plan) interval(name string) time.Duration {
+	switch {
+	case p.opts.Interval > 0:
+		return p.opts.Interval
+	case name == SourceBPF:
+		return defaultReconcile
+	}
+	return defaultInterval
+}

@@ -1,0 +1,63 @@
+package track
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// A kernelSource tells what happens to sessions, at once. What it tells may
+// come twice; what got lost is counted.
+type kernelSource interface {
+	// Read calls fn for each record until ctx ends or fn returns an error. The
+	// record is valid until fn returns.
+	Read(ctx context.Context, fn func(*bpfevent.Record) error) error
+	// Losses counts what was lost since the source was opened.
+	Losses() (Losses, error)
+	// Flows calls fn for each UDP flow that the kernel counts, and no longer
+	// counts those for which fn returns true, of which it returns the final
+	// counts by calling ended.
+	Flows(fn func(*kernelFlow) (drop bool), ended func(*kernelFlow)) error
+	// Close detaches everything.
+	Close() error
+}
+
+// A kernelFlow is a UDP flow that the kernel counts.
+type kernelFlow struct {
+	key flowKey
+	// last is when the last datagram went, by the boot clock in nanoseconds.
+	last           uint64
+	sent, received Traffic
+}
+
+// mapped returns an address as 16 bytes, IPv4 as IPv4-mapped. An address that
+// is none becomes the unspecified one of the family.
+func mapped(a netip.Addr, f whose.Family) [16]byte {
+	switch {
+	case a.IsValid():
+		return a.As16()
+	case f == whose.IPv4:
+		return anyIPv4
+	}
+	return [16]byte{}
+}
+
+// unmapped is the other way round.
+func unmapped(a [16]byte, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(a).Unmap(), port)
+}
+
+var (
+	anyIPv6 [16]byte
+	anyIPv4 = [16]byte{10: 0xff, 11: 0xff}
+)
+
+func isUnspecified(a *[16]byte) bool { return *a == anyIPv6 || *a == anyIPv4 }
+
+func isMapped(a *[16]byte) bool { return [12]byte(a[:12]) == [12]byte(anyIPv4[:12]) }
+
+// bootNanos is a time of the boot clock as records have it.
+func bootNanos(d time.Duration) uint64 { return uint64(max(d, 0)) }

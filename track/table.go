@@ -1,0 +1,316 @@
+package track
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// An entry is a session of the live table. It has no pointers, so that a
+// million of them cost the garbage collector nothing. 120 bytes.
+type entry struct {
+	// local and remote are 16-byte addresses, IPv4 as IPv4-mapped.
+	local, remote         [16]byte
+	cookie, inode, cgroup uint64
+	// opened is when it began by the boot clock, in nanoseconds.
+	opened                uint64
+	netns, uid, mark      uint32
+	device                deviceID
+	recvQueue, sendQueue  uint32
+	owners                setID
+	pass                  uint32 // the last snapshot that it was in; 0: none yet
+	scan                  uint32 // the last look at the kernel's flows that it was in
+	localPort, remotePort uint16
+	proto                 whose.Proto
+	family                whose.Family
+	state                 whose.State
+	direction             whose.Direction
+	reason                whose.Reason
+	missed                uint8 // snapshots in a row that it should have been in
+	flags                 entryFlags
+}
+
+// entryFlags tell what became of a session so far.
+type entryFlags uint16
+
+const (
+	// inUse: the place holds a session.
+	inUse entryFlags = 1 << iota
+	// wanted: it meets the filter of the tracker.
+	wanted
+	// told: an event has told that it is there.
+	told
+	// since: it stood before the tracker began.
+	since
+	// accepted: the process that accepted it is known.
+	accepted
+	// counted: a UDP flow that the kernel counts.
+	counted
+	// isFlow: its identity is the cookie and the remote end.
+	isFlow
+	// v6only is whose.Session.V6Only.
+	v6only
+	// handedOver: its owners were corrected; what is accepted or sent later is
+	// no news.
+	handedOver
+)
+
+func (e *entry) is(f entryFlags) bool { return e.flags&f != 0 }
+
+// A flowKey is the identity of a UDP flow: the socket and the remote end.
+type flowKey struct {
+	cookie uint64
+	remote [16]byte
+	port   uint16
+}
+
+// An endsKey is the identity of a session of which the cookie is not known. Of
+// TCP connections there is only one between two ends at a time; listeners and
+// UDP sockets may share an address, and are told apart by their inode.
+type endsKey struct {
+	local, remote         [16]byte
+	inode                 uint64
+	netns                 uint32
+	localPort, remotePort uint16
+	proto                 whose.Proto
+}
+
+func (e *entry) flowKey() flowKey { return flowKey{e.cookie, e.remote, e.remotePort} }
+
+func (e *entry) endsKey() endsKey {
+	k := endsKey{
+		local: e.local, remote: e.remote, netns: e.netns,
+		localPort: e.localPort, remotePort: e.remotePort, proto: e.proto,
+	}
+	if e.remotePort == 0 || isDatagram(e.proto) {
+		k.inode = e.inode
+	}
+	return k
+}
+
+func isDatagram(p whose.Proto) bool { return p == whose.UDP || p == whose.UDPLite }
+
+// A place is where an entry stands in the table; noPlace is none.
+type place uint32
+
+const noPlace = ^place(0)
+
+// slabSize is how many entries are allocated at once.
+const slabSize = 1024
+
+// A table holds the sessions by their identities, in slabs whose places are used
+// again.
+type table struct {
+	slabs []*[slabSize]entry
+	free  []place
+	used  place // places that were ever used
+	limit int
+
+	sockets map[uint64]place
+	flows   map[flowKey]place
+	ends    map[endsKey]place
+	// listeners are the TCP listeners by what those that may accept the same
+	// connection share.
+	listeners map[listenKey][]place
+	// byKind counts the wanted sessions, so that a question about nothing but
+	// protocol, family and state is answered without looking at any.
+	byKind [numProtos][2][numStates]int32
+	wanted int
+}
+
+const (
+	numProtos = int(whose.MPTCP) + 1
+	numStates = 16
+)
+
+func newTable(limit int) *table {
+	return &table{
+		limit: limit, sockets: make(map[uint64]place),
+		flows: make(map[flowKey]place), ends: make(map[endsKey]place),
+		listeners: make(map[listenKey][]place),
+	}
+}
+
+func (t *table) len() int { return int(t.used) - len(t.free) }
+
+func (t *table) at(p place) *entry { return &t.slabs[p/slabSize][p%slabSize] }
+
+// find returns the place of the session that e is, by cookie, by cookie and
+// remote end for a flow, or by its ends where the cookie is not known.
+func (t *table) find(e *entry) (place, bool) {
+	var p place
+	var ok bool
+	switch {
+	case e.cookie == 0:
+		p, ok = t.ends[e.endsKey()]
+	case e.is(isFlow):
+		p, ok = t.flows[e.flowKey()]
+	default:
+		p, ok = t.sockets[e.cookie]
+	}
+	return p, ok
+}
+
+// add puts an entry into the table, false where there is no room. The caller
+// knows that it is not in it.
+func (t *table) add(e *entry) (place, bool) {
+	if t.len() >= t.limit {
+		return noPlace, false
+	}
+	var p place
+	if n := len(t.free); n > 0 {
+		p, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		p = t.used
+		t.used++
+		if int(p/slabSize) == len(t.slabs) {
+			t.slabs = append(t.slabs, new([slabSize]entry))
+		}
+	}
+	e.flags |= inUse
+	*t.at(p) = *e
+	switch {
+	case e.cookie == 0:
+		t.ends[e.endsKey()] = p
+	case e.is(isFlow):
+		t.flows[e.flowKey()] = p
+	default:
+		t.sockets[e.cookie] = p
+	}
+	if e.state == whose.Listen {
+		k := listenKey{e.netns, e.localPort}
+		t.listeners[k] = append(t.listeners[k], p)
+	}
+	t.count(e, 1)
+	return p, true
+}
+
+// remove takes the entry at p out of the table.
+func (t *table) remove(p place) {
+	e := t.at(p)
+	switch {
+	case e.cookie == 0:
+		delete(t.ends, e.endsKey())
+	case e.is(isFlow):
+		delete(t.flows, e.flowKey())
+	default:
+		delete(t.sockets, e.cookie)
+	}
+	if e.state == whose.Listen {
+		t.forgetListener(listenKey{e.netns, e.localPort}, p)
+	}
+	t.count(e, -1)
+	*e = entry{}
+	t.free = append(t.free, p)
+}
+
+func (t *table) forgetListener(k listenKey, p place) {
+	left := slices.DeleteFunc(t.listeners[k], func(l place) bool { return l == p })
+	if len(left) == 0 {
+		delete(t.listeners, k)
+		return
+	}
+	t.listeners[k] = left
+}
+
+// A listenKey is what listeners share that may accept the same connection.
+type listenKey struct {
+	netns uint32
+	port  uint16
+}
+
+// change lets f change what is counted of an entry, its state and whether it
+// is wanted. Its identity stays.
+func (t *table) change(e *entry, f func(*entry)) {
+	t.count(e, -1)
+	f(e)
+	t.count(e, 1)
+}
+
+func (t *table) count(e *entry, n int32) {
+	if !e.is(wanted) {
+		return
+	}
+	t.wanted += int(n)
+	t.byKind[int(e.proto)%numProtos][familyIndex(e.family)][e.state%numStates] += n
+}
+
+func familyIndex(f whose.Family) int {
+	if f == whose.IPv6 {
+		return 1
+	}
+	return 0
+}
+
+// sumOf returns how many wanted sessions are of the given kinds; an empty set
+// means all.
+func (t *table) sumOf(protos, families, states whose.Set) int {
+	sum := 0
+	for p := range t.byKind {
+		if !protos.Allows(uint8(p)) {
+			continue
+		}
+		for i, family := range [...]whose.Family{whose.IPv4, whose.IPv6} {
+			if !families.Allows(uint8(family)) {
+				continue
+			}
+			for s, n := range t.byKind[p][i] {
+				if states.Allows(uint8(s)) {
+					sum += int(n)
+				}
+			}
+		}
+	}
+	return sum
+}
+
+// each calls f for each entry that is in use, in no order, until f returns
+// false. f may remove the entry that it was given.
+func (t *table) each(f func(p place, e *entry) bool) {
+	for p := range t.used {
+		if e := t.at(p); e.is(inUse) && !f(p, e) {
+			return
+		}
+	}
+}
+
+// A recent set remembers the sessions that ended last, so that an end that is
+// told twice is not told again. It forgets by chance when it is full, which
+// for what comes twice within moments does not matter. 512 KiB.
+type recent struct{ places [1 << 15]endedID }
+
+// An endedID is the identity of a session that ended. A socket can live
+// again (connect after a failed connect), hence the time.
+type endedID struct{ cookie, opened uint64 }
+
+func (r *recent) slot(id endedID) *endedID {
+	h := (id.cookie ^ id.opened*0x9e3779b97f4a7c15) * 0xd6e8feb86659fd93
+	return &r.places[h>>49]
+}
+
+func (r *recent) add(cookie, opened uint64) {
+	id := endedID{cookie, opened}
+	*r.slot(id) = id
+}
+
+func (r *recent) has(cookie, opened uint64) bool {
+	id := endedID{cookie, opened}
+	return cookie != 0 && *r.slot(id) == id
+}
+
+func (r *recent) drop(cookie, opened uint64) {
+	if id := (endedID{cookie, opened}); *r.slot(id) == id {
+		*r.slot(id) = endedID{}
+	}
+}
+
+// hash makes one number of a flow's identity.
+func (k flowKey) hash() uint64 {
+	h := k.cookie
+	for i := 0; i < 16; i += 8 {
+		h = (h ^ binary.LittleEndian.Uint64(k.remote[i:])) * 0x9e3779b97f4a7c15
+		h ^= h >> 29
+	}
+	return (h ^ uint64(k.port)) * 0xd6e8feb86659fd93
+}
