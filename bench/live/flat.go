@@ -1,0 +1,94 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// A flatness is the resident memory of whose over a long time under load.
+type flatness struct {
+	span time.Duration
+	made uint64
+	// kib holds a reading every ten seconds.
+	kib   []int64
+	lines uint64
+}
+
+// counting counts lines and keeps nothing, so that no disk fills.
+type counting struct{ lines uint64 }
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.lines += uint64(bytes.Count(p, []byte("\n")))
+	return len(p), nil
+}
+
+// flat runs whose for a long time and reads its memory.
+func (b *bench) flat(ctx context.Context, w *watcher) (flatness, error) {
+	f := flatness{span: b.opts.flat}
+	var out counting
+	cmd := exec.Command(w.args[0], w.args[1:]...)
+	cmd.Stdout, cmd.Stderr = &out, io.Discard
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return f, err
+	}
+	time.Sleep(warming)
+	before, err := b.server.accepted(ctx)
+	fired := make(chan error, 1)
+	if err == nil {
+		go func() { _, err := fire(ctx, b.wrk, b.opts.flat); fired <- err }()
+		err = f.sample(cmd.Process.Pid, fired)
+	}
+	if err == nil {
+		f.made, err = b.server.accepted(ctx)
+		f.made -= before
+	}
+	time.Sleep(draining)
+	err = errors.Join(err, cmd.Process.Signal(syscall.SIGINT))
+	cmd.Wait() // by the signal
+	f.lines = out.lines
+	return f, err
+}
+
+// sample reads the memory until wrk has ended.
+func (f *flatness) sample(pid int, fired <-chan error) error {
+	every := time.NewTicker(10 * time.Second)
+	defer every.Stop()
+	for {
+		select {
+		case err := <-fired:
+			return err
+		case <-every.C:
+			kib, err := memoryOf(pid, "VmRSS:")
+			if err != nil {
+				return err
+			}
+			f.kib = append(f.kib, kib)
+		}
+	}
+}
+
+// write prints what came of it.
+func (f *flatness) write(w io.Writer) {
+	if len(f.kib) == 0 {
+		fmt.Fprintf(w, "\nMemory: no reading in %v.\n", f.span)
+		return
+	}
+	mib := func(i int) float64 { return float64(f.kib[i]) / 1024 }
+	n := len(f.kib)
+	least, most := f.kib[n/2], f.kib[n/2]
+	for _, kib := range f.kib[n/2:] {
+		least, most = min(least, kib), max(most, kib)
+	}
+	fmt.Fprintf(w, "\nMemory over %v of it: %d connections, %d events; resident %.1f MiB after 10 s, %.1f in the middle, %.1f at the end; "+
+		"second half between %.1f and %.1f.\n", f.span, f.made, f.lines, mib(0), mib(n/2), mib(n-1),
+		float64(least)/1024, float64(most)/1024)
+}

@@ -1,0 +1,280 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// warming is how long a watcher may take until it watches.
+	warming = 2 * time.Second
+	// draining is how long it may go on after wrk has ended, before it is
+	// asked to end, and patience how long that may take.
+	draining = time.Second
+	patience = 30 * time.Second
+)
+
+// A sample is one turn of one watcher.
+type sample struct {
+	rate float64
+	// made is how many connections there were, seen how many of them were told.
+	made, seen uint64
+	// lines counts the output.
+	lines uint64
+	// user and system are the CPU time from the first connection to the end.
+	user, system time.Duration
+	peakKiB      int64
+	faults       string
+}
+
+// A bench holds what every turn needs.
+type bench struct {
+	opts   options
+	room   room
+	server *server
+	wrk    string
+}
+
+// run makes all rounds, each of which begins with another watcher.
+func (b *bench) run(ctx context.Context, ws []watcher) (map[string][]sample, error) {
+	samples := make(map[string][]sample)
+	for round := 0; round <= b.opts.rounds; round++ {
+		for i := range ws {
+			w := &ws[(i+round)%len(ws)]
+			if w.fault != "" {
+				continue
+			}
+			s, err := b.turn(ctx, w)
+			if err != nil {
+				return samples, fmt.Errorf("measure %s: %w", w.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "live: round %d: %-32s %8.0f requests/s, %d connections, %d seen, %d lines\n",
+				round, w.name, s.rate, s.made, s.seen, s.lines)
+			if round > 0 { // the first warms up
+				samples[w.name] = append(samples[w.name], s)
+			}
+		}
+	}
+	return samples, nil
+}
+
+// turn runs wrk beside a watcher.
+func (b *bench) turn(ctx context.Context, w *watcher) (s sample, err error) {
+	if err := apply(ctx, w.before); err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, apply(context.WithoutCancel(ctx), w.after)) }()
+	watching, err := b.start(ctx, w)
+	if err != nil {
+		return s, err
+	}
+	before, err := b.server.accepted(ctx)
+	if err != nil {
+		return s, errors.Join(err, watching.end(nil))
+	}
+	v, err := fire(ctx, b.wrk, b.opts.span)
+	if err != nil {
+		return s, errors.Join(err, watching.end(nil))
+	}
+	after, err := b.server.accepted(ctx)
+	if err != nil {
+		return s, errors.Join(err, watching.end(nil))
+	}
+	s.rate, s.faults, s.made = v.rate, v.faults, after-before
+	return s, watching.end(&s)
+}
+
+// A watching is a watcher that runs, with its output in a file.
+type watching struct {
+	watcher *watcher
+	cmd     *exec.Cmd
+	out     *os.File
+	stderr  *bytes.Buffer
+	// ended tells how it ended, if it did by itself.
+	ended chan error
+	// user and system are what it had used when it stood.
+	user, system time.Duration
+}
+
+// start starts a watcher and waits until it watches. For nobody it returns a
+// watching that does nothing.
+func (b *bench) start(ctx context.Context, w *watcher) (*watching, error) {
+	g := &watching{watcher: w, stderr: new(bytes.Buffer), ended: make(chan error, 1)}
+	if w.args == nil {
+		return g, nil
+	}
+	var err error
+	if g.out, err = os.Create(b.room.path("out")); err != nil {
+		return nil, fmt.Errorf("make file for output: %w", err)
+	}
+	g.cmd = exec.Command(w.args[0], w.args[1:]...)
+	g.cmd.Stdout, g.cmd.Stderr = g.out, g.stderr
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := g.cmd.Start(); err != nil {
+		g.out.Close()
+		return nil, err
+	}
+	go func() { g.ended <- g.cmd.Wait() }()
+	select {
+	case err := <-g.ended:
+		g.out.Close()
+		return nil, fmt.Errorf("it ended at once: %v: %s", err, outline(g.stderr.String()))
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), g.kill())
+	case <-time.After(warming):
+	}
+	g.user, g.system, err = usedBy(g.cmd.Process.Pid)
+	if err != nil {
+		return nil, errors.Join(err, g.kill())
+	}
+	return g, nil
+}
+
+func (g *watching) kill() error {
+	err := g.cmd.Process.Kill()
+	<-g.ended
+	return errors.Join(err, g.out.Close())
+}
+
+// end lets the watcher say what it still has to say, ends it, and counts.
+// Without a sample it only ends it.
+func (g *watching) end(s *sample) error {
+	if g.cmd == nil {
+		return nil
+	}
+	if s == nil {
+		return g.kill()
+	}
+	time.Sleep(draining)
+	var err error
+	if s.peakKiB, err = peakOf(g.cmd.Process.Pid); err != nil {
+		return errors.Join(err, g.kill())
+	}
+	if err := g.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		return errors.Join(err, g.kill())
+	}
+	select {
+	case <-g.ended: // many end by the signal, and some of them say that they failed
+	case <-time.After(patience):
+		return errors.Join(fmt.Errorf("%s does not end", g.watcher.name), g.kill())
+	}
+	s.user, s.system = g.cmd.ProcessState.UserTime()-g.user, g.cmd.ProcessState.SystemTime()-g.system
+	if text := firstLine(g.stderr.String()); text != "" {
+		s.faults = strings.TrimSpace(s.faults + " " + text)
+	}
+	defer g.out.Close()
+	if _, err := g.out.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	s.lines, s.seen, err = countLines(g.out, g.watcher.server)
+	return errors.Join(err, os.Remove(g.out.Name()))
+}
+
+// countLines counts the lines, and those of the server's ends.
+func countLines(r io.Reader, server func([]byte) bool) (lines, seen uint64, err error) {
+	in := bufio.NewReaderSize(r, 1<<20)
+	for rest := false; ; {
+		line, err := in.ReadSlice('\n')
+		if len(line) > 0 && !rest {
+			lines++
+			if server(line) {
+				seen++
+			}
+		}
+		rest = errors.Is(err, bufio.ErrBufferFull) // of a line that is counted
+		switch {
+		case errors.Is(err, io.EOF):
+			return lines, seen, nil
+		case err != nil && !rest:
+			return lines, seen, err
+		}
+	}
+}
+
+// tick is the unit of times in /proc/PID/stat.
+const tick = 10 * time.Millisecond
+
+// usedBy returns the CPU time of a process (utime and stime of /proc/PID/stat).
+func usedBy(pid int) (user, system time.Duration, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(f) < 13 {
+		return 0, 0, fmt.Errorf("/proc/%d/stat: want 15 fields, got %d", pid, len(f)+2)
+	}
+	u, uerr := strconv.ParseInt(f[11], 10, 64)
+	s, serr := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(u) * tick, time.Duration(s) * tick, errors.Join(uerr, serr)
+}
+
+// peakOf returns the peak of a process's resident memory.
+func peakOf(pid int) (kib int64, err error) { return memoryOf(pid, "VmHWM:") }
+
+// memoryOf returns a line of /proc/PID/status in KiB.
+func memoryOf(pid int, name string) (kib int64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			f := strings.Fields(rest)
+			if len(f) > 0 {
+				return strconv.ParseInt(f[0], 10, 64)
+			}
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/status: no %s", pid, name)
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
+
+// outline returns the first line and the last.
+func outline(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) == 1 {
+		return lines[0]
+	}
+	return lines[0] + " … " + lines[len(lines)-1]
+}
+
+// probe finds the watchers that cannot run, and notes why.
+func (b *bench) probe(ctx context.Context, ws []watcher) {
+	for i := range ws {
+		w := &ws[i]
+		for _, c := range append(slices.Clone(w.before), w.args) {
+			if len(c) == 0 {
+				continue
+			}
+			if _, err := exec.LookPath(c[0]); err != nil && w.fault == "" {
+				w.fault = err.Error()
+			}
+		}
+		if w.fault != "" || w.args == nil {
+			continue
+		}
+		if g, err := b.start(ctx, w); err != nil {
+			w.fault = err.Error()
+		} else if err := g.kill(); err != nil {
+			w.fault = err.Error()
+		}
+	}
+}
