@@ -10,7 +10,7 @@ PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-t
 FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench matrix deps
+.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ generate-check: ## rebuild the BPF objects and compare them with the committed o
 
 bench: build ## time whose beside other tools; long, and best on a quiet machine
 	cd bench && $(GO) run ./compare -whose ../whose
+
+bench-live: deps build ## what watching costs a busy web server, beside other tools
+	@./scripts/deps nginx-light wrk conntrack nftables libbpf-tools bpfcc-tools
+	cd bench && $(GO) run ./live -whose ../whose $(LIVEFLAGS)
 
 matrix: ## run the conformance suite under other kernels in QEMU
 	$(GO) run ./internal/matrix -accel tcg -timeout 40m -record docs/kernel-support.md \
