@@ -19,6 +19,7 @@ type doctor struct {
 	sh           *shell
 	format, proc string
 	strict       bool
+	zabbix       bool
 }
 
 func newDoctor(sh *shell) *cobra.Command {
@@ -30,10 +31,13 @@ func newDoctor(sh *shell) *cobra.Command {
 what it cannot see and what can be done about it. Says also which source is taken by itself and
 why, what is pinned and who may read it, and which privileges are missing.
 
+With --zabbix it tells what a Zabbix agent gets that runs as you: what whose zabbix get sees, in
+which time, whether the pin is for you, and the next step as a command.
+
 The exit status is 0 if sessions can be listed and 3 if they cannot; with --strict it is 4 if
 something cannot be seen.`,
 		Example: "whose doctor\tfor yourself\n" +
-			"sudo -u zabbix whose doctor\tfor the agent\n" +
+			"sudo -u zabbix whose doctor --zabbix\tfor the agent\n" +
 			"whose doctor --strict -o json\tfor a program",
 		Args: noArgs,
 		RunE: d.run,
@@ -42,6 +46,7 @@ something cannot be seen.`,
 	how := flagGroup{cmd.Flags(), groupHow}
 	how.text(&d.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
 	how.boolean(&d.strict, "strict", "", "exit with 4 if something could not be seen")
+	how.boolean(&d.zabbix, "zabbix", "", "say what the Zabbix item gives that runs as you")
 	complete(cmd, "output", completeWords("text", "json"))
 	completeDir(cmd, "proc")
 	return cmd
@@ -54,6 +59,9 @@ func (d *doctor) run(cmd *cobra.Command, _ []string) error {
 	dir, err := cmd.Flags().GetString("pin-dir")
 	if err != nil {
 		return err
+	}
+	if d.zabbix {
+		return d.runZabbix(cmd, dir)
 	}
 	diagnosis := collect.Diagnose(cmd.Context(), &collect.Options{PinDir: dir, Proc: d.proc})
 	if d.format == "json" {

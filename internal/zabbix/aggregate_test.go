@@ -338,13 +338,14 @@ func TestGaps(t *testing.T) {
 		discovery bool
 		processes int
 		spaces    int
+		reason    string
 	}{
-		"processes":   {whose.Gap{Kind: whose.GapProcesses, Count: 12, Why: "permission denied"}, true, true, 12, 0},
-		"unknown":     {whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace"}, true, true, 1, 0},
-		"namespaces":  {whose.Gap{Kind: whose.GapNamespaces, Count: 2, Why: "permission denied"}, true, true, 0, 2},
-		"interrupted": {whose.Gap{Kind: whose.GapInterrupted, Count: 1, Why: "x"}, false, true, 0, 0},
-		"sockets":     {whose.Gap{Kind: whose.GapSockets, Count: 1, Why: "x"}, false, true, 0, 0},
-		"deadline":    {whose.Gap{Kind: whose.GapDeadline, Why: "x"}, false, false, 0, 0},
+		"processes":   {whose.Gap{Kind: whose.GapProcesses, Count: 12, Why: "x"}, true, true, 12, 0, "12 processes not looked into: x"},
+		"unknown":     {whose.Gap{Kind: whose.GapProcesses, Why: "x"}, true, true, 1, 0, "some processes not looked into: x"},
+		"namespaces":  {whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: "x"}, true, true, 0, 1, "1 network namespace not looked into: x"},
+		"interrupted": {whose.Gap{Kind: whose.GapInterrupted, Count: 1, Why: "x"}, false, true, 0, 0, "1 table changed while being read: x"},
+		"sockets":     {whose.Gap{Kind: whose.GapSockets, Count: 3, Why: "x"}, false, true, 0, 0, "3 sockets not read: x"},
+		"deadline":    {whose.Gap{Kind: whose.GapDeadline, Why: "x"}, false, false, 0, 0, "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := New(options())
@@ -353,7 +354,7 @@ func TestGaps(t *testing.T) {
 				a.Add(&sessions[i])
 			}
 			d := a.Document(&whose.Coverage{Gaps: []whose.Gap{c.gap}})
-			if d.Complete != c.complete || len(d.Reasons) != 1 || (len(d.Discovery.Listeners) > 0) != c.discovery ||
+			if d.Complete != c.complete || !slices.Equal(d.Reasons, []string{c.reason}) || (len(d.Discovery.Listeners) > 0) != c.discovery ||
 				d.Coverage.ProcessesHidden != c.processes || d.Coverage.NamespacesHidden != c.spaces {
 				t.Errorf("%+v: complete %v, reasons %q, %d rows, coverage %+v", c.gap, d.Complete, d.Reasons, len(d.Discovery.Listeners), d.Coverage)
 			}

@@ -33,13 +33,40 @@ func (a *Aggregate) Document(c *whose.Coverage) *Document {
 		d.Processes[processes[i].ID] = processValues[i]
 	}
 	for _, g := range c.Gaps {
-		d.note(g.Kind, g.String())
+		d.note(g.Kind, gapText(g))
 	}
 	if d.Truncated > 0 {
 		d.Complete = false
 		d.because(fmt.Sprintf("%d listeners and processes are more than are kept", d.Truncated))
 	}
 	return d
+}
+
+// gapText says a gap in a line: "12 processes not looked into: permission denied".
+func gapText(g whose.Gap) string {
+	var one, more, what string
+	switch g.Kind {
+	case whose.GapProcesses:
+		one, more, what = "process", "processes", "not looked into"
+	case whose.GapNamespaces:
+		one, more, what = "network namespace", "network namespaces", "not looked into"
+	case whose.GapInterrupted:
+		one, more, what = "table", "tables", "changed while being read"
+	case whose.GapSockets:
+		one, more, what = "socket", "sockets", "not read"
+	case whose.GapDeadline:
+		return g.Why
+	default:
+		return g.String()
+	}
+	count := fmt.Sprint(g.Count)
+	switch g.Count {
+	case 0:
+		count = "some"
+	case 1:
+		more = one
+	}
+	return count + " " + more + " " + what + ": " + g.Why
 }
 
 // note tells of a gap.
