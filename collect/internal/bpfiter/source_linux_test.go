@@ -377,13 +377,50 @@ func TestRead_InFlight(t *testing.T) {
 	}
 }
 
+// TestRead_WalkVariants walks the tables with hash_walk as it was built with
+// casts and with probes.
+func TestRead_WalkVariants(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	l, addr := listen(t, ns)
+	for range 5 {
+		c := socket(t, ns, unix.AF_INET, unix.SOCK_STREAM, 0)
+		must(t, unix.Connect(c, addr))
+	}
+	q := inNetNS(ns, whose.Query{})
+	variants := map[string]func() (*ebpf.CollectionSpec, error){"probes": loadHashProbe}
+	if major, minor := testenv.Kernel(t); major > 6 || major == 6 && minor >= 2 {
+		variants["casts"] = loadHashWalk
+	}
+	for name, spec := range variants {
+		hash, err := spec()
+		must(t, err)
+		k, err := readKernelTypes(hash)
+		must(t, err)
+		p := &programs{fileLink: -1, walkLink: -1, fdLink: -1}
+		must(t, p.tryWalk(hash, k, loadQuickly))
+		t.Cleanup(func() { must(t, p.close()) })
+		s.walk = p.walkLink
+		snap := read(t, s, q)
+		if n := len(find(snap, 0)); n != 5 {
+			t.Errorf("by %s %d connections wait to be accepted, want 5", name, n)
+		}
+		s.pass.reset(q, new(whose.Snapshot))
+		must(t, s.walkTables(context.Background(), newQuestion(q)))
+		if !isUnmet(s, inodeOf(t, l)) {
+			t.Errorf("by %s the walk did not meet the listener", name)
+		}
+	}
+}
+
 // TestRead_Windows compares what fd_walk finds, window by window, with what
 // task_file does. A table of this process goes on beyond several windows.
 func TestRead_Windows(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	s := open(t, Options{})
+	testenv.NeedKernel(t, 6, 2, "bpf_rdonly_cast")
 	if s.fds == nil {
-		testenv.NeedKernel(t, 6, 2, "bpf_rdonly_cast")
+		t.Fatal("no fd_walk")
 	}
 	var fds []int
 	for range 20 {

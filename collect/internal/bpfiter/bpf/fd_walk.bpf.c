@@ -74,6 +74,7 @@ struct fds {
 	u32 first, todo; /* of the next few, a bit for each socket */
 	u32 again;	 /* the socket changed while it was read */
 	u32 told;
+	u32 start, room; /* of the window, and of the table */
 	u64 sk;		 /* the socket that was looked at */
 	struct owner o;
 };
@@ -159,7 +160,7 @@ noinline int view_fd(const struct owner *o, struct socket_record *r, u64 address
 	probe(&r->uid, &sk->sk_uid.val);
 	probe(&r->mark, &sk->sk_mark);
 	probe(&r->device, (u32 *)&sk->__sk_common.skc_bound_dev_if);
-	put_queues(r, sk);
+	put_queues(r, address);
 	r->pid = o->pid;
 	r->start = o->start;
 	*(u64 *)&r->comm[0] = o->comm[0];
@@ -216,7 +217,7 @@ static noinline int write_fd(struct walk *w, struct socket_record *r)
 
 	if (unlikely(r->device)) {
 		net = (const void *)PEEK(struct sock, w->f.sk, __sk_common.skc_net.net);
-		if (net && put_device(w->seq, (struct net *)net, r->netns, r->device))
+		if (net && put_device(w->seq, net, r->netns, r->device))
 			return 1;
 	}
 	if (bpf_seq_write(w->seq, r, sizeof(*r)))
@@ -272,10 +273,11 @@ static always_inline u32 wanted_of(u64 *at, u32 number)
 
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < AT_ONCE; i++) {
-		u64 key = file_key(at[i]);
+		u64 key = file_key(at[i]), wanted;
 
-		if (at[i] && is_wanted(number, key) && is_wanted(number, key >> 32))
-			todo |= 1 << i;
+		wanted = wanted_bit(number, key) & wanted_bit(number, key >> 32);
+		barrier_var(wanted);
+		todo |= (u32)(wanted & (is_nought(at[i]) ^ 1)) << i;
 	}
 	return todo;
 }
@@ -389,30 +391,6 @@ static always_inline u32 window_of(const struct question *q)
 	return q->flags & ASK_WANTED ? WINDOW_WANTED : q->flags & ASK_TCPINFO ? WINDOW_TCP : WINDOW;
 }
 
-static always_inline int walk_fds(struct walk *w, u64 leader, u32 room)
-{
-	u32 window = window_of(&w->f.o.q);
-	u32 n = room - w->f.fd;
-	bool first = !w->f.fd;
-
-	w->f.slots = PEEK(struct fdtable, w->f.table, fd);
-	w->f.o.start = leader ? PEEK(struct task_struct, leader, start_boottime) : 0;
-	w->f.o.comm[0] = leader ? PEEK(struct task_struct, leader, comm[0]) : 0;
-	w->f.o.comm[1] = leader ? PEEK(struct task_struct, leader, comm[8]) : 0;
-	w->f.o.thread = hide(leader == w->f.task ? 0 : FLAG_THREAD);
-	w->f.met = w->failed = w->f.fence = w->f.again = w->f.first = w->f.todo = nought;
-	w->f.told = nought;
-	n = n < window ? n : window;
-	w->f.end = hide(w->f.fd + n);
-	w->f.fd = hide(w->f.fd);
-	bpf_loop(STEPS, step, w, 0);
-	if (w->failed)
-		return 1;
-	if (w->f.told > MOST_WANTED)
-		return write_more(w->seq, w->f.o.pid, TOO_MANY);
-	return first && w->f.met && !w->f.o.thread ? write_task(w->seq, w->f.o.pid) : 0;
-}
-
 /* In how many words of 64 open descriptors are looked for beyond the window. */
 #define BEYOND 1024
 
@@ -446,40 +424,83 @@ static noinline int goes_on(u64 table, u32 room, u32 end)
 	return b.met ? 1 : 0;
 }
 
+static always_inline void put_owner(struct fds *w, u64 leader)
+{
+	w->o.pid = pid_of((struct task_struct *)w->task);
+	w->o.start = leader ? PEEK(struct task_struct, leader, start_boottime) : 0;
+	w->o.comm[0] = leader ? PEEK(struct task_struct, leader, comm[0]) : 0;
+	w->o.comm[1] = leader ? PEEK(struct task_struct, leader, comm[8]) : 0;
+	w->o.thread = leader == w->task ? 0 : FLAG_THREAD;
+}
+
+#define GOES_ON 1 /* the table does, beyond the window */
+#define IN_TURN 2 /* it is this thread's to walk */
+
+/*
+ * Finds the table of the task and the window in it. A function of its own to
+ * the verifier: what it finds is nothing that is known, and all ways become one.
+ */
+noinline int set_out(struct fds *w)
+{
+	u32 room = 0, window, turn, end;
+	int todo = 0;
+	u64 leader;
+
+	if (!w)
+		return 0;
+	read_question(&w->o.q);
+	w->start = w->fd = window_start(&w->o.q);
+	window = window_of(&w->o.q);
+	turn = PEEK(struct task_struct, w->task, tgid);
+	turn += w->fd / window;
+	if (!w->o.q.parts || turn % w->o.q.parts == w->o.q.part)
+		todo = IN_TURN;
+	else if (!w->fd)
+		return 0;
+	leader = PEEK(struct task_struct, w->task, group_leader);
+	w->files = files_of(w, leader);
+	if (!w->files)
+		return 0;
+	w->table = PEEK(struct files_struct, w->files, fdt);
+	probe(&room, &((const struct fdtable *)w->table)->max_fds);
+	if (room <= w->fd)
+		return 0;
+	w->room = room;
+	end = w->fd + window;
+	if (goes_on(w->table, room, end))
+		todo |= GOES_ON;
+	w->end = room < end ? room : end;
+	w->slots = PEEK(struct fdtable, w->table, fd);
+	w->met = w->fence = w->again = w->first = w->todo = w->told = 0;
+	put_owner(w, leader);
+	return todo;
+}
+
 SEC("iter/task")
 int fd_walk(struct bpf_iter__task *ctx)
 {
-	struct task_struct *task = ctx->task;
 	struct walk w = {};
-	u32 room = 0, window, turn, tgid;
-	u64 leader;
+	int todo;
 
-	if (!task || !socket_ops)
+	if (!ctx->task || !socket_ops)
 		return 0;
 	w.seq = ctx->meta->seq;
-	read_question(&w.f.o.q);
-	w.f.fd = window_start(&w.f.o.q);
-	window = window_of(&w.f.o.q);
-	tgid = load(task, tgid);
-	turn = tgid + w.f.fd / window;
-	if (w.f.o.q.parts && !w.f.fd && turn % w.f.o.q.parts != w.f.o.q.part)
-		return 0;
+	w.failed = nought;
 	/* As a number: the verifier is not to follow it through the loop. */
 	bpf_probe_read_kernel(&w.f.task, sizeof(w.f.task), &ctx->task);
-	leader = PEEK(struct task_struct, w.f.task, group_leader);
-	w.f.files = files_of(&w.f, leader);
-	if (!w.f.files)
-		return 0;
-	w.f.table = PEEK(struct files_struct, w.f.files, fdt);
-	probe(&room, &((const struct fdtable *)w.f.table)->max_fds);
-	if (room <= w.f.fd)
-		return 0;
-	if (goes_on(w.f.table, room, w.f.fd + window) && write_more(w.seq, tgid, room))
+	todo = set_out(&w.f);
+	if (todo & GOES_ON && write_more(w.seq, w.f.o.pid, w.f.room))
 		return 1;
-	if (w.f.o.q.parts && turn % w.f.o.q.parts != w.f.o.q.part)
+	if (!(todo & IN_TURN))
 		return 0;
-	w.f.o.pid = pid_of(task);
-	return walk_fds(&w, leader, room);
+	bpf_loop(STEPS, step, &w, 0);
+	if (w.failed)
+		return 1;
+	if (w.f.told > MOST_WANTED)
+		return write_more(w.seq, w.f.o.pid, TOO_MANY);
+	if (w.f.start || !w.f.met || w.f.o.thread)
+		return 0;
+	return write_task(w.seq, w.f.o.pid);
 }
 
 /* Runs once, in the loading process. */

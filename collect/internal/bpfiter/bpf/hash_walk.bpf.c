@@ -55,8 +55,8 @@ struct group {
 	u32 todo;  /* a bit for each word that heads a chain to be walked */
 };
 
-struct walk {
-	void *seq;
+/* How far the walk is. */
+struct chain {
 	u64 node;    /* address of the next in the chain */
 	u64 passed;  /* sockets of the element that were passed */
 	u64 skip;    /* as many are passed over */
@@ -66,6 +66,11 @@ struct walk {
 	u32 restarts;
 	struct view v;
 	struct group g;
+};
+
+struct walk {
+	void *seq;
+	struct chain c;
 };
 
 /* Writes what a closer look at the socket shows. */
@@ -79,47 +84,47 @@ static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 	int verdict;
 
 	if (minor)
-		verdict = view_minor(&w->v, &r.socket, address);
+		verdict = view_minor(&w->c.v, &r.socket, address);
 	else
-		verdict = view_socket(&w->v, &r.socket, address);
+		verdict = view_socket(&w->c.v, &r.socket, address);
 	if (verdict < TELL_ID)
 		return verdict;
 	if (verdict == TELL_ID) {
-		r.id = (struct id_record){TAG(RECORD_ID), r.socket.netns, r.socket.inode, w->v.element};
-		w->written += sizeof(r.id);
+		r.id = (struct id_record){TAG(RECORD_ID), r.socket.netns, r.socket.inode, w->c.v.element};
+		w->c.written += sizeof(r.id);
 		return bpf_seq_write(w->seq, &r.id, sizeof(r.id)) ? -1 : PASS;
 	}
-	w->written += sizeof(r.socket);
+	w->c.written += sizeof(r.socket);
 	if (bpf_seq_write(w->seq, &r.socket, sizeof(r.socket)))
 		return -1;
-	if (verdict != TELL_TCP || !(w->v.flags & ASK_TCPINFO))
+	if (verdict != TELL_TCP || !(w->c.v.flags & ASK_TCPINFO))
 		return PASS;
 	put_tcp(&r.tcp, address);
-	w->written += sizeof(r.tcp);
+	w->c.written += sizeof(r.tcp);
 	return bpf_seq_write(w->seq, &r.tcp, sizeof(r.tcp)) ? -1 : PASS;
 }
 
 /* Looks at what the chain leads to, and writes what is to be told of it. */
 static always_inline int visit(struct walk *w, u64 address)
 {
-	struct id_record r = {.tag = TAG(RECORD_ID), .element = w->v.element};
-	int verdict = view_id(&w->v, &r, address);
+	struct id_record r = {.tag = TAG(RECORD_ID), .element = w->c.v.element};
+	int verdict = view_id(&w->c.v, &r, address);
 
 	if (verdict >= LOOK)
 		return visit_closely(w, address, verdict == LOOK_MINOR);
 	if (verdict != TELL_ID)
 		return verdict;
-	w->written += sizeof(r);
+	w->c.written += sizeof(r);
 	return bpf_seq_write(w->seq, &r, sizeof(r)) ? -1 : PASS;
 }
 
 /* Did the chain end where it began. */
-static always_inline bool ends_right(const struct walk *w)
+static always_inline bool ends_right(const struct chain *c)
 {
-	u32 value = w->node >> 1;
+	u32 value = c->node >> 1;
 
-	return w->v.t.kind >= TABLE_UDP || value == w->v.bucket ||
-	       value - LISTEN_NULLS_BASE == w->v.bucket;
+	return c->v.t.kind >= TABLE_UDP || value == c->v.bucket ||
+	       value - LISTEN_NULLS_BASE == c->v.bucket;
 }
 
 static always_inline const void *address_of(const struct view *v)
@@ -177,78 +182,88 @@ noinline int read_group(const struct view *v, struct group *g)
 }
 
 /* Sets out on the next chain of the group, or on the next group. */
-static noinline int next_bucket(struct walk *w)
+noinline int next_bucket(struct chain *c)
 {
 	u32 word;
-	int over;
 
-	if (!w->g.todo) {
-		w->g.first += w->stride;
-		w->node = nought;
-		over = read_group(&w->v, &w->g);
-		barrier_var(over); /* the compiler knows that it is 0 or 1, not the verifier */
-		return over ? 1 : 0;
+	if (!c)
+		return 1;
+	if (!c->g.todo) {
+		c->g.first += c->stride;
+		c->node = nought;
+		return read_group(&c->v, &c->g);
 	}
-	word = __builtin_ctz(w->g.todo) & (GROUP_BYTES / 8 - 1);
-	w->g.todo &= w->g.todo - 1;
-	w->node = w->g.heads[word];
-	w->v.bucket = w->g.first + word * 8 / w->v.t.stride;
-	w->restart = w->passed;
-	w->restarts = nought;
+	word = __builtin_ctz(c->g.todo) & (GROUP_BYTES / 8 - 1);
+	c->g.todo &= c->g.todo - 1;
+	c->node = c->g.heads[word];
+	c->v.bucket = c->g.first + word * 8 / c->v.t.stride;
+	c->restart = c->passed;
+	c->restarts = nought;
 	return 0;
 }
 
 /* Begins the bucket anew, for a chain led elsewhere; not for ever. */
-static noinline int begin_anew(struct walk *w)
+noinline int begin_anew(struct chain *c)
 {
-	if (++w->restarts > MAX_RESTARTS)
-		return next_bucket(w);
-	w->passed = w->restart;
-	w->node = nought;
-	probe(&w->node, (const u64 *)(address_of(&w->v) + w->v.t.head));
+	if (!c)
+		return 1;
+	if (++c->restarts > MAX_RESTARTS)
+		return next_bucket(c);
+	c->passed = c->restart;
+	c->node = nought;
+	probe(&c->node, (const u64 *)(address_of(&c->v) + c->v.t.head));
 	return 0;
+}
+
+/* The compiler knows what a function returns, the verifier does not. */
+static always_inline long as_bool(int result)
+{
+	barrier_var(result);
+	return result ? 1 : 0;
 }
 
 /* One step of the walk: a socket, or the way to the next bucket. */
 static long step(u32 i, struct walk *w)
 {
+	struct chain *c = &w->c;
 	int verdict = PASS;
 
-	if (!w->node)
-		return next_bucket(w);
-	if (w->node & 1)
-		return ends_right(w) ? next_bucket(w) : begin_anew(w);
-	if (w->passed++ >= w->skip)
-		verdict = visit(w, w->node - field_offset(struct sock_common, skc_nulls_node));
+	if (!c->node)
+		return as_bool(next_bucket(c));
+	if (c->node & 1)
+		return as_bool(ends_right(c) ? next_bucket(c) : begin_anew(c));
+	if (c->passed++ >= c->skip)
+		verdict = visit(w, c->node - field_offset(struct sock_common, skc_nulls_node));
 	if (verdict < 0) {
-		w->written = ~0;
+		c->written = ~0;
 		return 1;
 	}
-	if (verdict == MOVED || probe(&w->node, (const u64 *)w->node))
-		return begin_anew(w);
+	if (verdict == MOVED || probe(&c->node, (const u64 *)c->node))
+		return as_bool(begin_anew(c));
 	/* A chain of TCP never ends so: the load failed. */
-	if (!w->node && w->v.t.kind < TABLE_UDP)
-		return begin_anew(w);
-	return w->written > OUTPUT_LIMIT;
+	if (!c->node && c->v.t.kind < TABLE_UDP)
+		return as_bool(begin_anew(c));
+	return c->written > OUTPUT_LIMIT;
 }
 
 /* Walks the index-th of so many parts of the table. */
 static always_inline int walk_table(struct walk *w, u32 index, u32 parts)
 {
-	struct more_record more = {.tag = TAG(RECORD_MORE), .element = w->v.element};
+	struct chain *c = &w->c;
+	struct more_record more = {.tag = TAG(RECORD_MORE), .element = c->v.element};
 
-	w->written = w->restarts = nought;
-	w->passed = w->restart = w->node = nought;
-	w->stride = parts * w->v.t.group;
-	w->g.first = index * w->v.t.group;
-	if (!w->v.t.buckets || read_group(&w->v, &w->g))
+	c->written = c->restarts = nought;
+	c->passed = c->restart = c->node = nought;
+	c->stride = parts * c->v.t.group;
+	c->g.first = index * c->v.t.group;
+	if (!c->v.t.buckets || read_group(&c->v, &c->g))
 		return 0;
 	bpf_loop(MAX_STEPS, step, w, 0);
-	if (w->written == ~0U)
+	if (c->written == ~0U)
 		return 1;
-	if (w->written <= OUTPUT_LIMIT)
+	if (c->written <= OUTPUT_LIMIT)
 		return 0;
-	more.done = w->passed;
+	more.done = c->passed;
 	return bpf_seq_write(w->seq, &more, sizeof(more)) ? 1 : 0;
 }
 
@@ -282,19 +297,19 @@ int hash_walk(struct bpf_iter__bpf_map_elem *ctx)
 		if (element)
 			return 1; /* ends the read, and with EAGAIN the next */
 		element = resume_point(&q) & 0x7fff;
-		w.skip = resume_point(&q) >> 15 << 6;
+		w.c.skip = resume_point(&q) >> 15 << 6;
 	} else if (q.parts && element % q.parts != q.part) {
 		return 0;
 	}
 	w.seq = ctx->meta->seq;
-	w.v.element = element;
-	w.v.states = q.states;
-	w.v.protos = q.protos;
-	w.v.flags = q.flags;
-	w.v.number = q.number;
+	w.c.v.element = element;
+	w.c.v.states = q.states;
+	w.c.v.protos = q.protos;
+	w.c.v.flags = q.flags;
+	w.c.v.number = q.number;
 
 	if (element >= OWN_ELEMENTS) {
-		own_table(&w.v.t, element - OWN_ELEMENTS);
+		own_table(&w.c.v.t, element - OWN_ELEMENTS);
 		index = 0;
 		parts = 1;
 	} else if (element >= NETNS_BASE) {
@@ -316,7 +331,7 @@ int hash_walk(struct bpf_iter__bpf_map_elem *ctx)
 			index -= LISTEN_BASE;
 			parts = LISTEN_ELEMENTS;
 		}
-		w.v.t = *(struct table *)&places.table[table];
+		w.c.v.t = *(struct table *)&places.table[table];
 	}
-	return asks_table(&w.v) ? walk_table(&w, index, parts) : 0;
+	return asks_table(&w.c.v) ? walk_table(&w, index, parts) : 0;
 }

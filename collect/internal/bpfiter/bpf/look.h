@@ -124,14 +124,16 @@ static always_inline void put_ends(struct socket_record *r, const struct front *
 	probe16(r->remote, &c->skc_v6_daddr);
 }
 
-/* As inet_diag counts them. */
-static always_inline void put_queues(struct socket_record *r, const struct sock *sk)
+/* As inet_diag counts them. A function of its own, like put_tcp. */
+noinline int put_queues(struct socket_record *r, u64 address)
 {
+	const struct sock *sk = (const void *)address, *listener = sk;
 	const struct tcp_sock *tcp = (const void *)sk;
-	const struct sock *listener = sk;
 	u32 a = 0, b = 0;
 	s32 deficit = 0;
 
+	if (!r)
+		return 0;
 	if (r->state == TCP_LISTEN) {
 		if (r->proto == PROTO_MPTCP)
 			probe(&listener, &((const struct mptcp_sock *)sk)->first);
@@ -152,6 +154,7 @@ static always_inline void put_queues(struct socket_record *r, const struct sock 
 		r->recvq = a - deficit;
 		r->sendq = b - 1;
 	}
+	return 0;
 }
 
 static always_inline u64 inode_of(const struct sock *sk, const struct socket *socket)

@@ -89,7 +89,8 @@ struct wanted {
 	u64 bits[(1 << WANTED_BITS) / 64];
 };
 
-static always_inline bool is_wanted(u32 number, u64 inode)
+/* 1 for what is wanted, else 0. */
+static always_inline u64 wanted_bit(u32 number, u64 inode)
 {
 	const struct wanted *w = (const void *)((u64)number << 24);
 	u64 word = ~0ULL;

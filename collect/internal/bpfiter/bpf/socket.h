@@ -47,28 +47,38 @@ static always_inline bool is_idle(u8 state, u16 lport)
 /* Names are found by a chain of the namespace's 256; a chain is short. */
 #define MAX_DEVICES 16
 
-static noinline long put_device(void *seq, struct net *net, u32 netns, u32 device)
+/*
+ * Looks the device up in the chain that begins there. A function of its own to
+ * the verifier, so that it looks at it once. Returns 0 where there is none.
+ */
+noinline int name_device(struct device_record *r, u64 node)
 {
-	struct device_record r = {.tag = TAG(RECORD_DEVICE), .netns = netns, .device = device};
-	void *head = NULL, *node = NULL;
 	u32 index = 0;
 
-	if (probe(&head, &net->dev_index_head) || !head)
-		return 0;
-	if (probe(&node, (void **)head + (device & 255)))
+	if (!r)
 		return 0;
 	for (u32 i = nought; i < MAX_DEVICES && node; i++) {
-		struct net_device *dev = node - field_offset(struct net_device, index_hlist);
+		const struct net_device *dev =
+			(const void *)node - field_offset(struct net_device, index_hlist);
 
 		if (probe(&index, &dev->ifindex))
 			return 0;
-		if (index == device) {
-			if (bpf_probe_read_kernel(r.name, sizeof(r.name), dev->name))
-				return 0;
-			return bpf_seq_write(seq, &r, sizeof(r));
-		}
-		if (probe(&node, (void **)node))
+		if (index == r->device)
+			return !bpf_probe_read_kernel(r->name, sizeof(r->name), dev->name);
+		if (probe(&node, (const u64 *)node))
 			return 0;
 	}
 	return 0;
+}
+
+static noinline int put_device(void *seq, const struct net *net, u32 netns, u32 device)
+{
+	struct device_record r = {.tag = TAG(RECORD_DEVICE), .netns = netns, .device = device};
+	u64 head = 0, node = 0;
+
+	if (probe(&head, (const u64 *)&net->dev_index_head) || !head)
+		return 0;
+	if (probe(&node, (const u64 *)head + (device & 255)) || !name_device(&r, node))
+		return 0;
+	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
 }

@@ -131,26 +131,33 @@ static always_inline const struct udp_table *own_udp_table(const struct net *net
 	return (u64)u == places.udp_table ? NULL : u;
 }
 
+/* A function of its own to the verifier, so that it looks at it once. */
+noinline int put_netns(struct netns_record *r, u64 address)
+{
+	const struct net *net = (const void *)address;
+
+	if (!r)
+		return 0;
+	probe(&r->netns, &net->ns.inum);
+	if (own_hashinfo(net))
+		r->element = OWN_ELEMENTS + 2 * (r->netns & OWN_MASK);
+	if (own_udp_table(net))
+		r->udp_element = OWN_ELEMENTS + 2 * (r->netns & OWN_MASK) + 1;
+	return 0;
+}
+
 static long next_netns(u32 i, struct netns_walk *w)
 {
-	const struct net *net = (const void *)w->node - field_offset(struct net, list);
 	struct netns_record r = {.tag = TAG(RECORD_NETNS)};
 
 	if (!w->node || (u64)w->node == w->end || w->index > w->last)
 		return 1;
-	if (w->index >= w->first) {
-		probe(&r.netns, &net->ns.inum);
-		if (own_hashinfo(net))
-			r.element = OWN_ELEMENTS + 2 * (r.netns & OWN_MASK);
-		if (own_udp_table(net))
-			r.udp_element = OWN_ELEMENTS + 2 * (r.netns & OWN_MASK) + 1;
-		if (bpf_seq_write(w->seq, &r, sizeof(r))) {
-			w->failed = 1;
+	if (w->index++ >= w->first) {
+		put_netns(&r, (u64)w->node - field_offset(struct net, list));
+		w->failed = bpf_seq_write(w->seq, &r, sizeof(r)) ? 1 : 0;
+		if (w->failed)
 			return 1;
-		}
 	}
-	if (w->index++ == w->last)
-		return 1;
 	if (probe(&w->node, (const struct list_head **)&w->node->next))
 		w->node = NULL;
 	return 0;
@@ -197,21 +204,22 @@ static long find_netns(u32 i, struct netns_search *s)
 
 /*
  * The table that the namespace has for itself. It is found by its number and
- * not by its place in the list, since others come and go.
+ * not by its place in the list, since others come and go. A function of its
+ * own to the verifier, so that it looks at it once.
  */
-static noinline void own_table(struct table *t, u32 element)
+noinline int own_table(struct table *t, u32 element)
 {
 	const struct net *net = (const void *)places.init_net;
 	struct netns_search s = {.end = places.net_end, .number = element / 2};
 	const struct inet_hashinfo *h;
 	const struct udp_table *u;
 
-	if (!net)
-		return;
+	if (!t || !net)
+		return 0;
 	s.node = (const void *)net + field_offset(struct net, list);
 	bpf_loop(MAX_STEPS, find_netns, &s, 0);
 	if (!s.node)
-		return;
+		return 0;
 	net = (const void *)s.node - field_offset(struct net, list);
 	if (element & 1) {
 		u = own_udp_table(net);
@@ -222,6 +230,7 @@ static noinline void own_table(struct table *t, u32 element)
 		if (h)
 			*t = tcp_table(h);
 	}
+	return 0;
 }
 
 /*

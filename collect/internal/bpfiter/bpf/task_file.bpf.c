@@ -182,7 +182,7 @@ int task_file(struct bpf_iter__task_file *ctx)
 	pid = pid_of(task);
 	if (q.number && q.number != pid && !(q.flags & ASK_WANTED))
 		return 0;
-	if (q.flags & ASK_WANTED && !is_wanted(q.number, file->f_inode->i_ino))
+	if (q.flags & ASK_WANTED && !wanted_bit(q.number, file->f_inode->i_ino))
 		return 0;
 	if (ctx->fd <= 2 && count_task(seq, task, ctx->fd, pid))
 		return 1;

@@ -46,7 +46,7 @@ static always_inline void put_whole(struct socket_record *r, const struct sock *
 		probe(&r->uid, &sk->sk_uid.val);
 	probe(&r->mark, &sk->sk_mark);
 	r->cgroup = cgroup_of(sk);
-	put_queues(r, sk);
+	put_queues(r, (u64)sk);
 }
 
 /*
@@ -170,7 +170,7 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
 		probe(&file, &socket->file);
 	r->flags = hide(file ? FLAG_FILE : FLAG_NOFILE);
 	r->inode = inode_of(sk, socket);
-	if (v->flags & ASK_WANTED && (!file || !is_wanted(v->number, r->inode)))
+	if (v->flags & ASK_WANTED && (!file || !wanted_bit(v->number, r->inode)))
 		return PASS;
 	probe(&net, &sk->__sk_common.skc_net.net);
 	probe(&r->netns, &net->ns.inum);
@@ -225,7 +225,7 @@ noinline int view_id(const struct view *v, struct id_record *r, u64 address)
 	if (kernel || !r->inode || unlikely(narrow.n_ends))
 		return LOOK;
 	if (v->flags & (ASK_FULL | ASK_WANTED))
-		return v->flags & ASK_WANTED && !is_wanted(v->number, r->inode) ? PASS : LOOK;
+		return v->flags & ASK_WANTED && !wanted_bit(v->number, r->inode) ? PASS : LOOK;
 	if (v->t.kind >= TABLE_UDP && kind.state == TCP_CLOSE)
 		kind.state = STATE_UNCONN;
 	kind.proto = v->t.proto;
