@@ -91,7 +91,8 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 	g.people.release(e.owners)
 }
 
-// udpUnbind: a socket that was bound and not connected was closed.
+// udpUnbind: a socket that was bound and not connected was closed, which no
+// kind of event tells.
 func (g *engine) udpUnbind(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Unconn)
 	p, ok := g.lookup(&e)
@@ -102,7 +103,6 @@ func (g *engine) udpUnbind(r *bpfevent.Record) {
 	if known.state != whose.Unconn {
 		return
 	}
-	g.tellGone(Close, known, r.Time, EndClosed)
 	g.drop(p)
 	g.ended.add(r.Cookie, openedAt(r))
 }

@@ -438,10 +438,12 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 // vanish removes a session whose end nobody told.
 func (g *engine) vanish(p place) {
 	e := g.table.at(p)
-	kind := Close
-	if e.state == whose.Listen {
-		kind = Unlisten
+	switch e.state {
+	case whose.Listen:
+		g.tellGone(Unlisten, e, g.now, EndNone)
+	case whose.Unconn: // no kind of event tells of it
+	default:
+		g.tellGone(Close, e, g.now, EndNone)
 	}
-	g.tellGone(kind, e, g.now, EndNone)
 	g.drop(p)
 }

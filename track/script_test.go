@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
@@ -185,6 +186,9 @@ func stood(cookie uint64, state whose.State, owners ...whose.Owner) whose.Sessio
 func owner(comm string, pid uint32) whose.Owner {
 	return whose.Owner{Process: &whose.Process{Comm: comm, PID: pid, StartTime: time.Unix(0, 0).Add(time.Duration(pid) * 10 * tick)}}
 }
+
+// sorted compares lines without their order.
+var sorted = cmpopts.SortSlices(func(a, b string) bool { return a < b })
 
 func expr(t testing.TB, text string) filter.Expr {
 	t.Helper()

@@ -1,0 +1,126 @@
+package track
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+func lostEvent(n uint64) Event { return Event{Kind: Lost, Lost: n, Why: whyReader} }
+
+// numbered is an event that can be told from others.
+func numbered(n int) *Event { return &Event{Kind: Open, Duration: time.Duration(n)} }
+
+// drain reads what waits, without waiting for more.
+func (q *queue) drain() (all []Event) {
+	var e Event
+	for {
+		got, _, _ := q.take(&e)
+		if !got {
+			return all
+		}
+		all = append(all, e)
+	}
+}
+
+func TestQueue_BoundThenTold(t *testing.T) {
+	q := newQueue(1000, lostEvent)
+	for i := range 1500 {
+		q.put(numbered(i))
+	}
+	q.put(&Event{Kind: Lost, Why: whyRing}) // has room always
+	all := q.drain()
+	if len(all) != 1002 {
+		t.Fatalf("%d events, want 1000, a loss, and the loss of 500", len(all))
+	}
+	for i := range 1000 {
+		if all[i].Duration != time.Duration(i) {
+			t.Fatalf("event %d is number %d", i, all[i].Duration)
+		}
+	}
+	if last := all[1001]; last.Kind != Lost || last.Lost != 500 {
+		t.Errorf("at last %v %d, want that 500 were lost", last.Kind, last.Lost)
+	}
+	if n := q.lostTotal(); n != 500 {
+		t.Errorf("%d lost in total, want 500", n)
+	}
+}
+
+// TestQueue_TellsLossInPlace: the loss stands between what came before it and
+// what came after.
+func TestQueue_TellsLossInPlace(t *testing.T) {
+	q := newQueue(2, lostEvent)
+	for i := range 5 {
+		q.put(numbered(i))
+	}
+	var e Event
+	q.take(&e)
+	q.put(numbered(5))
+	all := q.drain()
+	if len(all) != 3 || all[0].Duration != 1 || all[1].Lost != 3 || all[2].Duration != 5 {
+		t.Errorf("got %v", all)
+	}
+}
+
+func TestQueue_Memory(t *testing.T) {
+	q := newQueue(1<<20, lostEvent)
+	for i := range 10_000 {
+		q.put(numbered(i))
+	}
+	q.drain()
+	for i := range 10_000 {
+		q.put(numbered(i))
+		q.drain()
+	}
+	if len(q.chunks) > 1 {
+		t.Errorf("%d chunks are kept for an empty queue", len(q.chunks))
+	}
+}
+
+func TestQueue_Ends(t *testing.T) {
+	broke := errors.New("broke")
+	for _, want := range []error{nil, broke} {
+		q := newQueue(10, lostEvent)
+		q.put(numbered(1))
+		q.end(want)
+		q.put(numbered(2)) // too late
+		for range 2 {      // whoever reads next does not hang either
+			n := 0
+			var err error
+			q.each(context.Background(), func(_ Event, e error) bool {
+				n++
+				err = e
+				return true
+			})
+			if errors.Is(err, broke) != (want != nil && n > 0) {
+				t.Errorf("%d events, error %v, want %v", n, err, want)
+			}
+		}
+	}
+}
+
+func TestQueue_ReaderIsWoken(t *testing.T) {
+	q := newQueue(10_000, lostEvent)
+	got := make(chan int)
+	go func() {
+		n := 0
+		q.each(context.Background(), func(Event, error) bool { n++; return true })
+		got <- n
+	}()
+	for i := range 10_000 {
+		q.put(numbered(i))
+	}
+	q.end(nil)
+	if n := <-got; n != 10_000 {
+		t.Errorf("%d events came through, want all", n)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	q = newQueue(10, lostEvent)
+	go func() {
+		q.each(ctx, func(Event, error) bool { return true })
+		got <- 0
+	}()
+	cancel()
+	<-got
+}
