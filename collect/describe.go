@@ -3,6 +3,7 @@ package collect
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
@@ -106,9 +107,11 @@ func (p *pass) netnsNames(ctx context.Context) map[uint32]string {
 			foreign = foreign || inode != own
 		}
 	}
-	if foreign && len(p.refs) == 0 {
-		// Names only: what may not be looked into has none.
-		p.refs, _, _ = p.fs.Namespaces(ctx)
+	if len(p.refs) == 0 {
+		if !foreign {
+			present = nil
+		}
+		return p.fs.NetNSNamesOf(ctx, slices.Collect(maps.Keys(present)))
 	}
 	var refs []whose.NetNSRef
 	for inode := range present {

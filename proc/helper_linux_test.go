@@ -53,6 +53,7 @@ var helpers = map[string]func() report{
 	"deadmain":   deadMainHelper,
 	"shared":     sharedTableHelper,
 	"netns":      netnsHelper,
+	"netnsmain":  netnsMainHelper,
 	"socketns":   socketNSHelper,
 	"heldns":     heldNSHelper,
 	"named":      namedHelper,
@@ -299,6 +300,14 @@ func netnsHelper() report {
 		r.NetNS = threadNetNS()
 	})
 	return r
+}
+
+// netnsMainHelper is in a namespace with its main thread.
+func netnsMainHelper() report {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return report{Err: err.Error()}
+	}
+	return report{NetNS: threadNetNS()}
 }
 
 // inNewNetNS runs f on a thread in a network namespace of its own, returns the

@@ -79,6 +79,26 @@ func TestNamespaces_Thread(t *testing.T) {
 	if names[r.NetNS] == "" || names[f.SelfNetNS()] != "" {
 		t.Errorf("names %v, want one of the thread's namespace and none of our own", names)
 	}
+	found := f.NetNSNamesOf(context.Background(), []uint32{r.NetNS, f.SelfNetNS(), 1})
+	if found[r.NetNS] != names[r.NetNS] || found[f.SelfNetNS()] != "" || found[1] != "" {
+		t.Errorf("names %v found by inode, want those found by thread: %v", found, names)
+	}
+}
+
+// Names are the same whether it was known who is in a namespace or not.
+func TestNetNSNamesOf(t *testing.T) {
+	testenv.NeedCap(t, unix.CAP_SYS_ADMIN)
+	r := start(t, "netnsmain", nil)
+	f := open(t)
+	refs := namespaces(t, f)
+	ref, ok := refOf(refs, r.NetNS)
+	if !ok || ref.TID != uint32(r.PID) {
+		t.Fatalf("namespace %d of process %d: got %v", r.NetNS, r.PID, ref)
+	}
+	want := f.NetNSNames(context.Background(), []whose.NetNSRef{ref})[r.NetNS]
+	if got := f.NetNSNamesOf(context.Background(), []uint32{r.NetNS})[r.NetNS]; got != want || got == "" {
+		t.Errorf("name %q, want %q", got, want)
+	}
 }
 
 // A namespace that nothing but a descriptor or a socket holds is none of a
@@ -260,8 +280,13 @@ func TestNamespaces_Capture(t *testing.T) {
 	if self := f.SelfNetNS(); self != 0 {
 		t.Errorf("own namespace %d, want 0: the root does not show us", self)
 	}
-	if names := f.NetNSNames(context.Background(), want); names[4026531840] != "a b):\x1b[31m) (" {
-		t.Errorf("names %v", names)
+	for _, names := range []map[uint32]string{
+		f.NetNSNames(context.Background(), want),
+		f.NetNSNamesOf(context.Background(), []uint32{4026531840}),
+	} {
+		if names[4026531840] != "a b):\x1b[31m) (" {
+			t.Errorf("names %v", names)
+		}
 	}
 }
 

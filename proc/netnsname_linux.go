@@ -2,6 +2,7 @@ package proc
 
 import (
 	"context"
+	"slices"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -14,14 +15,7 @@ import (
 //
 // Names of containers and processes are theirs to choose: any bytes.
 func (f *FS) NetNSNames(ctx context.Context, refs []whose.NetNSRef) map[uint32]string {
-	names := make(map[uint32]string, len(refs))
-	for _, process := range []string{"self", "1"} { // under another root, 1 is the host's
-		for _, m := range f.netNSMounts(process) {
-			if name := ipNetNSName(m.point); name != "" && names[m.inode] == "" {
-				names[m.inode] = name
-			}
-		}
-	}
+	names := f.mountedNames(len(refs))
 	self := f.SelfNetNS()
 	for _, ref := range refs {
 		if ctx.Err() != nil {
@@ -37,4 +31,93 @@ func (f *FS) NetNSNames(ctx context.Context, refs []whose.NetNSRef) map[uint32]s
 		}
 	}
 	return names
+}
+
+// NetNSNamesOf names the namespaces of the given inodes as NetNSNames does, and
+// finds by itself who is in them. It reads one link of each process, and no
+// more processes than it needs to have met all of them.
+func (f *FS) NetNSNamesOf(ctx context.Context, inodes []uint32) map[uint32]string {
+	names := f.mountedNames(len(inodes))
+	self := f.SelfNetNS()
+	wanted := make(map[uint32]bool)
+	for _, inode := range inodes {
+		if inode != self && inode != 0 && names[inode] == "" {
+			wanted[inode] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return names
+	}
+	in := f.lowestIn(ctx, wanted)
+	refs := make([]whose.NetNSRef, 0, len(in))
+	for inode, ns := range in {
+		refs = append(refs, whose.NetNSRef{Inode: inode, TID: ns.tid})
+	}
+	return f.NetNSNames(ctx, refs)
+}
+
+// mountedNames returns the names that `ip netns` gave.
+func (f *FS) mountedNames(room int) map[uint32]string {
+	names := make(map[uint32]string, room)
+	for _, process := range []string{"self", "1"} { // under another root, 1 is the host's
+		for _, m := range f.netNSMounts(process) {
+			if name := ipNetNSName(m.point); name != "" && names[m.inode] == "" {
+				names[m.inode] = name
+			}
+		}
+	}
+	return names
+}
+
+// nameLot is how many processes are looked at before it is asked whether that
+// was enough.
+const nameLot = 512
+
+// lowestIn returns who is in the wanted namespaces: the lowest process by its
+// main thread or, where there is none, by another. Without permission, or once
+// ctx has ended, some are missing.
+func (f *FS) lowestIn(ctx context.Context, wanted map[uint32]bool) map[uint32]netNS {
+	in := make(map[uint32]netNS, len(wanted))
+	p := &pass{fs: f, opt: &WalkOptions{}}
+	workers := f.takeWorkers(1)
+	defer func() { f.giveWorkers(workers) }()
+	if p.list(workers[0]) != nil {
+		return in // nobody can be looked at
+	}
+	workers = append(workers, f.takeWorkers(p.workers()-1)...)
+	slices.Sort(p.pids) // the first that is met is the lowest
+	look := func(do func(wk *worker, at int)) {
+		for from := 0; from < len(p.pids) && len(in) < len(wanted) && ctx.Err() == nil; from += nameLot {
+			p.next.Store(int64(from))
+			to := int64(min(from+nameLot, len(p.pids)))
+			each(workers, func(wk *worker) {
+				for i := p.next.Add(1) - 1; i < to; i = p.next.Add(1) - 1 {
+					do(wk, int(i))
+				}
+			})
+			takeWanted(in, workers, wanted)
+		}
+	}
+	readable := make([]bool, len(p.pids))
+	look(func(wk *worker, at int) {
+		pid := p.pids[at]
+		readable[at] = wk.netNSAt(f.dir, wk.name.set("", int64(pid), "/ns/net"), pid, pid) == 0
+	})
+	look(func(wk *worker, at int) { // a thread may be where no main thread is
+		if wk.pass = p; readable[at] {
+			wk.processNetNS(p.pids[at])
+		}
+	})
+	return in
+}
+
+// takeWanted adds to in what the workers know of the wanted namespaces.
+func takeWanted(in map[uint32]netNS, workers []*worker, wanted map[uint32]bool) {
+	for _, wk := range workers {
+		for inode, ns := range wk.known {
+			if old, met := in[inode]; wanted[inode] && (!met || better(ns, old)) {
+				in[inode] = ns
+			}
+		}
+	}
 }

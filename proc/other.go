@@ -50,6 +50,9 @@ func (*FS) Namespaces(context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
 // NetNSNames returns nil.
 func (*FS) NetNSNames(context.Context, []whose.NetNSRef) map[uint32]string { return nil }
 
+// NetNSNamesOf returns nil.
+func (*FS) NetNSNamesOf(context.Context, []uint32) map[uint32]string { return nil }
+
 // SocketNetNS returns an error that is whose.ErrUnsupported.
 func (*FS) SocketNetNS(whose.Holding) (*NetNSFile, error) { return nil, unsupported() }
 
