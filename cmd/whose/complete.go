@@ -58,6 +58,18 @@ func completeFields(sign string) completer {
 	}
 }
 
+// completeList completes a list of some words, parted by commas.
+func completeList(all []string) completer {
+	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		at := strings.LastIndexByte(typed, ',') + 1
+		words := startingWith(strings.ToLower(typed[at:]), all)
+		for i := range words {
+			words[i] = typed[:at] + words[i]
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
 // completeNetNS completes --netns.
 func completeNetNS(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	words := append([]string{"all", "self"}, namespaceNames()...)

@@ -30,16 +30,13 @@ type question struct {
 // addFlags defines the flags of the question.
 func (q *question) addFlags(cmd *cobra.Command) {
 	which := flagGroup{cmd.Flags(), groupWhich}
-	which.boolean(&q.tcp, "tcp", "t", "TCP and MPTCP")
-	which.boolean(&q.udp, "udp", "u", "UDP and UDP-Lite")
-	which.boolean(&q.ipv4, "ipv4", "4", "IPv4 sockets")
-	which.boolean(&q.ipv6, "ipv6", "6", "IPv6 sockets, those that carry IPv4 too")
+	q.addProtocols(which)
 	which.boolean(&q.listening, "listening", "l", "listeners: LISTEN and, for UDP, UNCONN")
 	which.boolean(&q.established, "established", "e", "ESTABLISHED; with -l both")
 	which.boolean(&q.all, "all", "a", "every state")
 	which.boolean(&q.numeric, "numeric", "n", "accepted and needless: numbers are the default")
 	which.boolean(&q.processes, "processes", "p", "accepted and needless: owners are shown anyway")
-	which.text(&q.netns, "netns", "N", "all", "NETNS", "one network namespace: self, a name or an inode")
+	q.addNetNS(cmd, which)
 
 	how := flagGroup{cmd.Flags(), groupHow}
 	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
@@ -48,9 +45,22 @@ func (q *question) addFlags(cmd *cobra.Command) {
 	how.duration(&q.timeout, "timeout", "", 0, "give what there is after this time")
 	how.boolean(&q.strict, "strict", "", "exit with 4 if something could not be seen")
 
-	complete(cmd, "netns", completeNetNS)
 	complete(cmd, "source", completeWords("auto", "bpf", "netlink", "procfs"))
 	completeDir(cmd, "proc")
+}
+
+// addProtocols defines the flags of protocols and families.
+func (q *question) addProtocols(which flagGroup) {
+	which.boolean(&q.tcp, "tcp", "t", "TCP and MPTCP")
+	which.boolean(&q.udp, "udp", "u", "UDP and UDP-Lite")
+	which.boolean(&q.ipv4, "ipv4", "4", "IPv4 sockets")
+	which.boolean(&q.ipv6, "ipv6", "6", "IPv6 sockets, those that carry IPv4 too")
+}
+
+// addNetNS defines the flag of the network namespace.
+func (q *question) addNetNS(cmd *cobra.Command, which flagGroup) {
+	which.text(&q.netns, "netns", "N", "all", "NETNS", "one network namespace: self, a name or an inode")
+	complete(cmd, "netns", completeNetNS)
 }
 
 // options turns flags and filter words into what the collector is asked.

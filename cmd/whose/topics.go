@@ -23,13 +23,13 @@ const exitShort = "0 found, 1 nothing matched, 2 usage, 3 could not collect, " +
 
 // exitStatuses say it at length.
 var exitStatuses = []row{
-	{"0", "At least one session matched; any other command did its work."},
-	{"1", "No session matched."},
+	{"0", "At least one session matched, or one event came; any other command did its work."},
+	{"1", "No session matched, or no event came until --for was over."},
 	{"2", "The command line is wrong: a flag, the filter, a field, a format or a template. " +
 		"The place is shown, with the nearest name that is right."},
 	{"3", "The sessions could not be collected, or the output could not be written."},
 	{"4", "With --strict: something could not be seen or attributed. What was seen has been written."},
-	{"130", "Stopped by Ctrl-C, as the shell counts it; 141 if the reader of the output went away."},
+	{"130", "Stopped by Ctrl-C, as the shell counts it, with what whose watch --summary has to say; 141 if the reader of the output went away."},
 }
 
 // environment says which variables matter.

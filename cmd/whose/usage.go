@@ -45,7 +45,7 @@ func fromElsewhere(short string) string {
 	case "P":
 		return "ports are always numbers, unless --resolve is given"
 	case "c":
-		return "to see it change: --watch 2s"
+		return "to see it change: whose watch, or --watch 2s"
 	case "r":
 		return "for names of remote hosts: --resolve"
 	}

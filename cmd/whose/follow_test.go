@@ -1,0 +1,429 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/render"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// A fakeStream gives out events and then waits until it is closed, as a tracker.
+type fakeStream struct {
+	events []track.Event
+	err    error
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newFakeStream(events ...track.Event) *fakeStream {
+	return &fakeStream{events: events, closed: make(chan struct{})}
+}
+
+func (s *fakeStream) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return nil
+}
+
+func (s *fakeStream) Events(ctx context.Context) iter.Seq2[track.Event, error] {
+	return func(yield func(track.Event, error) bool) {
+		for len(s.events) > 0 && ctx.Err() == nil {
+			e := s.events[0]
+			s.events = s.events[1:]
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if s.err != nil {
+			yield(track.Event{}, s.err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.closed:
+		}
+	}
+}
+
+// someEvents are n connections of one process, opened and closed.
+func someEvents(n int) []track.Event {
+	curl := &whose.Process{PID: 4711, Comm: "curl"}
+	var all []track.Event
+	for i := range n {
+		s := whose.Session{
+			Proto: whose.TCP, Family: whose.IPv4, Direction: whose.Out, User: "sergey",
+			Local:  netip.AddrPortFrom(netip.MustParseAddr("10.0.0.5"), uint16(40000+i)),
+			Remote: netip.MustParseAddrPort("93.184.215.14:443"), Owners: []whose.Owner{{Process: curl}},
+		}
+		at := time.Date(2026, 3, 1, 14, 3, 7, i*1_000_000, time.UTC)
+		all = append(all, track.Event{Kind: track.Open, Time: at, Session: s})
+		closed := track.Event{Kind: track.Close, Time: at, Session: s, End: track.EndOrderly, By: track.There, Duration: time.Second}
+		closed.Sent.Bytes, closed.Received.Bytes = uint64(i), 10
+		all = append(all, closed)
+	}
+	return all
+}
+
+// following is a follow with these arguments that writes to out.
+func following(t *testing.T, out io.Writer, args ...string) *follow {
+	t.Helper()
+	f := &follow{sh: &shell{out: out, err: io.Discard, getenv: func(string) string { return "" }}}
+	cmd := newFollow(f.sh)
+	cmd.ResetFlags()
+	f.addFlags(cmd)
+	cmd.Flags().String("pin-dir", "", "")
+	cmd.Flags().String("color", colorAuto, "")
+	if err := cmd.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.settle(cmd, cmd.Flags().Args()); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// run shows what a stream gives until --for is over.
+func showAll(t *testing.T, stream *fakeStream, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	f := following(t, &out, append([]string{"--for", "50ms"}, args...)...)
+	err := f.show(t.Context(), func() {}, stream)
+	return out.String(), err
+}
+
+func TestFollow_Lines(t *testing.T) {
+	out, err := showAll(t, newFakeStream(someEvents(2)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if len(lines) != 4 || !strings.Contains(lines[0], "open   out tcp curl 4711 (sergey)") ||
+		!strings.HasSuffix(lines[3], "closed by remote after 1 s, ↑1 B ↓10 B") {
+		t.Errorf("wrote %q", out)
+	}
+}
+
+func TestFollow_Formats(t *testing.T) {
+	for _, test := range []struct {
+		args, first string
+		lines       int
+	}{
+		{"-o jsonl", `{"version":1,"time":"2026-03-01T14:03:07.000000Z","event":"open",`, 4},
+		{"-o csv", "time,event,", 5},
+		{"-o tsv -H --fields pid", "2026-03-01T14:03:07.000000Z\topen\t", 4},
+		{"--template {{.event}}:{{.session.local_port}}", "open:40000", 4},
+	} {
+		out, err := showAll(t, newFakeStream(someEvents(2)...), strings.Fields(test.args)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(out, "\n"); n != test.lines || !strings.HasPrefix(out, test.first) {
+			t.Errorf("%s: %d lines %q, want %d that begin with %q", test.args, n, out, test.lines, test.first)
+		}
+	}
+}
+
+func TestFollow_Status(t *testing.T) {
+	lost := track.Event{Kind: track.Lost, Lost: 3, Why: "ring buffer full"}
+	broken := newFakeStream(someEvents(1)...)
+	broken.err = errors.New("read ring buffer: it broke")
+	for _, test := range []struct {
+		name   string
+		stream *fakeStream
+		args   []string
+		code   int
+	}{
+		{"something", newFakeStream(someEvents(1)...), nil, exitFound},
+		{"nothing", newFakeStream(), nil, exitNothing},
+		{"a loss alone", newFakeStream(lost), nil, exitNothing},
+		{"a loss, strictly", newFakeStream(append(someEvents(1), lost)...), []string{"--strict"}, exitPartial},
+		{"broken", broken, nil, exitFailed},
+		{"a template that fails", newFakeStream(someEvents(1)...), []string{"--template", `{{index .session.owners 7}}`}, exitUsage},
+	} {
+		_, err := showAll(t, test.stream, test.args...)
+		sh := &shell{err: io.Discard}
+		if code := sh.report(err); code != test.code {
+			t.Errorf("%s: exit status %d (%v), want %d", test.name, code, err, test.code)
+		}
+	}
+}
+
+// A loss is told whatever is asked for.
+func TestFollow_LossAlwaysTold(t *testing.T) {
+	lost := track.Event{Kind: track.Lost, Lost: 1234, Why: "ring buffer full"}
+	for _, format := range []string{render.Text, render.JSONL, render.CSV} {
+		out, err := showAll(t, newFakeStream(lost), "-o", format, "--events", "listen")
+		var status statusError
+		if !errors.As(err, &status) {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out, "1234") || !strings.Contains(out, "ring buffer full") {
+			t.Errorf("%s: wrote %q", format, out)
+		}
+	}
+}
+
+// Ctrl-C ends it at once, with what was shown until then and the summary.
+func TestFollow_Interrupted(t *testing.T) {
+	for _, args := range [][]string{nil, {"--summary"}} {
+		stream := newFakeStream(someEvents(3)...)
+		var out syncBuffer
+		f := following(t, &out, args...)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		stopped := false
+		go func() { ended <- f.show(ctx, func() { stopped = true }, stream) }()
+		out.waitFor(t, "↑2 B")
+		cancel()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.Canceled) || !stopped {
+				t.Errorf("%v: ended with %v, signals given back: %v", args, err, stopped)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("it does not end")
+		}
+		if got := strings.Contains(out.String(), "3 open, 3 close"); got != (args != nil) {
+			t.Errorf("%v: wrote %q", args, out.String())
+		}
+	}
+}
+
+// A reader that takes nothing does not keep Ctrl-C from ending it.
+func TestFollow_InterruptedWhileBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		f := following(t, blockedWriter(free))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		stream := newFakeStream(someEvents(20_000)...) // more than the spool holds
+		began := time.Now()
+		go func() { ended <- f.show(ctx, func() {}, stream) }()
+		synctest.Wait()
+		if len(stream.events) == 0 {
+			t.Error("all events were taken though nobody reads")
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v to end", took)
+		}
+		close(free)
+		synctest.Wait()
+	})
+}
+
+type blockedWriter chan struct{}
+
+func (b blockedWriter) Write(p []byte) (int, error) {
+	<-b
+	return len(p), nil
+}
+
+// A writer that fails ends it.
+func TestFollow_WriteFails(t *testing.T) {
+	full := errors.New("no space left on device")
+	f := following(t, failingWriter{full})
+	err := f.show(t.Context(), func() {}, newFakeStream(someEvents(1)...))
+	if !errors.Is(err, full) || !strings.HasPrefix(err.Error(), "write output: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
+
+func TestFollow_Quiet(t *testing.T) {
+	var out bytes.Buffer
+	f := following(t, &out, "-q")
+	stream := newFakeStream(append([]track.Event{{Kind: track.Lost, Lost: 1}}, someEvents(5)...)...)
+	if err := f.show(t.Context(), func() {}, stream); err != nil || out.Len() > 0 {
+		t.Errorf("error %v, wrote %q", err, out.String())
+	}
+	if len(stream.events) != 9 {
+		t.Errorf("%d events left, want 9: the first event ends it", len(stream.events))
+	}
+	text, err := showAll(t, newFakeStream(someEvents(5)...), "-q", "--summary")
+	if err != nil || !strings.HasPrefix(text, "In ") || strings.Contains(text, "14:03:07") {
+		t.Errorf("error %v, wrote %q", err, text)
+	}
+}
+
+func TestFollow_SummaryJSON(t *testing.T) {
+	fail := someEvents(1)[0]
+	fail.Kind, fail.End, fail.Errno = track.Fail, track.EndRefused, 111
+	text, err := showAll(t, newFakeStream(append(someEvents(5), fail, fail)...), "-o", "jsonl", "--summary", "--top", "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	var last struct {
+		Summary struct {
+			Events    map[string]int
+			ByProcess []map[string]any `json:"by_process"`
+			ByRemote  []map[string]any `json:"by_remote"`
+			Failed    []map[string]any
+			Busiest   []map[string]any
+		}
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
+		t.Fatal(err)
+	}
+	s := &last.Summary
+	tally := map[string]any{"comm": "curl", "out": 5., "in": 0., "failed": 2., "sent": 10., "received": 50.}
+	if diff := cmp.Diff([]map[string]any{tally}, s.ByProcess); diff != "" {
+		t.Errorf("by process (-want +got):\n%s", diff)
+	}
+	delete(tally, "comm")
+	tally["remote_addr"] = "93.184.215.14"
+	if diff := cmp.Diff([]map[string]any{tally}, s.ByRemote); diff != "" {
+		t.Errorf("by remote (-want +got):\n%s", diff)
+	}
+	if len(lines) != 13 || s.Events["close"] != 5 || len(s.Failed) != 1 || s.Failed[0]["count"] != 2. || len(s.Busiest) != 2 || s.Busiest[0]["sent"] != 4. {
+		t.Errorf("%d lines, the last: %s", len(lines), lines[len(lines)-1])
+	}
+}
+
+// The memory of a summary is bounded, and says so.
+func TestSumming_Bounded(t *testing.T) {
+	s := newSumming(5)
+	e := someEvents(1)[0]
+	const more = 100
+	for i := range maxSummed + more {
+		e.Kind = track.Fail
+		e.Session.Owners = []whose.Owner{{Process: &whose.Process{Comm: fmt.Sprint("p", i)}}}
+		e.Session.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80)
+		s.add(&e)
+	}
+	got := s.summary()
+	if len(got.Processes) != 5 || got.MoreProcesses != maxSummed-5 || got.MoreRemotes != maxSummed-5 ||
+		got.MoreFailures != maxSummed-5 || got.Beyond != more || got.Counts[track.Fail] != maxSummed+more {
+		t.Errorf("%d processes and %d more, %d remotes more, %d failures more, %d beyond",
+			len(got.Processes), got.MoreProcesses, got.MoreRemotes, got.MoreFailures, got.Beyond)
+	}
+}
+
+// A line in a pipe is written soon though no other follows, and many are
+// written at once.
+func TestSpool_Delay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w writes
+		s := newSpool(&w, 50*time.Millisecond)
+		go s.writeAll(func(error) {})
+		line := func(dst []byte) []byte { return append(dst, "line\n"...) }
+		for range 1000 {
+			if _, err := s.add(line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := w.count(); n != 0 {
+			t.Errorf("%d writes before the time was over", n)
+		}
+		time.Sleep(51 * time.Millisecond)
+		synctest.Wait()
+		if n := w.count(); n != 1 {
+			t.Errorf("%d writes of 1000 lines, want 1", n)
+		}
+		for range spoolHurry/len("line\n") + 1 {
+			if _, err := s.add(line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := w.count(); n != 2 {
+			t.Errorf("%d writes, want 2: there was enough to write at once", n)
+		}
+		if err := s.close(0); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+type writes struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n++
+	return len(p), nil
+}
+
+func (w *writes) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.n
+}
+
+// A syncBuffer is a buffer that others may look into.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func (b *syncBuffer) waitFor(t *testing.T, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if strings.Contains(b.String(), want) {
+			return
+		}
+	}
+	t.Fatalf("no %q in %q", want, b.String())
+}
+
+// BenchmarkFollow is the whole way of an event from the tracker to a file.
+func BenchmarkFollow(b *testing.B) {
+	const n = 20_000
+	events := someEvents(n / 2)
+	for _, format := range []string{render.JSONL, render.Text} {
+		b.Run(format, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				f := &follow{sh: &shell{out: io.Discard, err: io.Discard, getenv: func(string) string { return "" }}}
+				r, err := render.NewEvents(format, render.EventOptions{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				f.renderer = r
+				stream := newFakeStream(events...)
+				_ = stream.Close()
+				if err := f.show(b.Context(), func() {}, stream); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/event")
+		})
+	}
+}

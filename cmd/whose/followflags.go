@@ -1,0 +1,288 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/render"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// followFlags are the flags of whose watch, and what they say.
+type followFlags struct {
+	question
+	events                         string
+	format, template, fields       string
+	noInitial, noHeader            bool
+	summary, quiet                 bool
+	top, buffer, backlog           int
+	length, udpIdle, interval      time.Duration
+	wantListening, wantEstablished bool // of the listing; refused
+	wantAll                        bool
+	kinds                          whose.Set
+}
+
+// topDefault is how many lines each list of the summary has.
+const topDefault = 10
+
+// largestBuffer is the most MiB that the kernel's buffer may have.
+const largestBuffer = 1024
+
+func (f *followFlags) addFlags(cmd *cobra.Command) {
+	which := flagGroup{cmd.Flags(), groupWhich}
+	which.text(&f.events, "events", "", "", "KIND,…", "only these: "+strings.Join(eventNames(), ", "))
+	f.addProtocols(which)
+	f.addNetNS(cmd, which)
+	which.boolean(&f.noInitial, "no-initial", "", "not those that stand when it begins")
+	which.boolean(&f.numeric, "numeric", "n", "accepted and needless: numbers are the default")
+	which.boolean(&f.processes, "processes", "p", "accepted and needless: owners are shown anyway")
+	which.boolean(&f.wantListening, "listening", "l", "refused: an event has no state")
+	which.boolean(&f.wantEstablished, "established", "e", "refused: an event has no state")
+	which.boolean(&f.wantAll, "all", "a", "refused: an event has no state")
+
+	show := flagGroup{cmd.Flags(), groupShow}
+	show.text(&f.format, "output", "o", render.Text, "FORMAT", "format: text, jsonl, csv, tsv")
+	show.text(&f.fields, "fields", "", "", "NAME,…", "show these fields of the session; +NAME,… these too")
+	show.text(&f.template, "template", "", "", "TEXT", "write each event by a Go text/template")
+	show.boolean(&f.noHeader, "no-header", "H", "no titles of columns")
+	show.duration(&f.length, "for", "", 0, "end after this time, 30s for example")
+	show.boolean(&f.summary, "summary", "", "at the end: by process, by remote, what failed, the busiest")
+	show.number(&f.top, "top", "", "N", "lines in each list of the summary (default "+strconv.Itoa(topDefault)+")")
+	show.boolean(&f.quiet, "quiet", "q", "no events: with --summary only that, else end with the first")
+
+	how := flagGroup{cmd.Flags(), groupHow}
+	how.text(&f.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
+	how.duration(&f.udpIdle, "udp-idle", "", 0, "a UDP flow ends after this time without a datagram (default 30s)")
+	how.duration(&f.interval, "interval", "", 0, "time between two snapshots (default 1s, with bpf 10s)")
+	how.number(&f.buffer, "buffer", "", "MIB", "size of the kernel's buffer in MiB (default 8)")
+	how.number(&f.backlog, "backlog", "", "N", "events that wait for a slow reader (default 65536)")
+	how.text(&f.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
+	how.boolean(&f.strict, "strict", "", "exit with 4 if something cannot be seen, or was lost")
+
+	for _, name := range []string{"listening", "established", "all"} {
+		cmd.Flags().Lookup(name).Hidden = true
+	}
+	complete(cmd, "events", completeList(eventNames()))
+	complete(cmd, "output", completeWords(watchFormats()...))
+	complete(cmd, "fields", completeFields("+"))
+	complete(cmd, "source", completeWords(watchSources()...))
+	completeDir(cmd, "proc")
+}
+
+// eventNames are the kinds that --events takes.
+func eventNames() []string {
+	var names []string
+	for _, k := range track.Kinds() {
+		if k != track.Lost {
+			names = append(names, k.String())
+		}
+	}
+	return names
+}
+
+// watchFormats are the values of -o. A template has a flag of its own.
+func watchFormats() []string {
+	return slices.DeleteFunc(render.EventFormats(), func(f string) bool { return f == render.Template })
+}
+
+func watchSources() []string { return []string{"auto", "bpf", "netlink", "snapshot"} }
+
+// options turns flags and filter words into what the tracker is asked, but for
+// the facts that are needed.
+func (f *followFlags) options(cmd *cobra.Command, words []string) (*track.Options, error) {
+	if err := f.refuseStates(); err != nil {
+		return nil, err
+	}
+	where, typed, err := parseFilter(words)
+	if err != nil {
+		return nil, err
+	}
+	if namesState(where) {
+		return nil, whose.WithHint(usagef("filter: an event has no state"),
+			"what becomes of a session is told by --events %s", strings.Join(eventNames(), ", "))
+	}
+	f.where, f.typed = where, typed
+	if f.kinds, err = eventKinds(f.events); err != nil {
+		return nil, err
+	}
+	if err := f.checkNumbers(cmd); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(watchSources(), f.source) {
+		err := usagef("--source: unknown source %q", f.source)
+		if f.source == "procfs" {
+			return nil, whose.WithHint(err, "procfs can only be read again and again: --source snapshot")
+		}
+		return nil, whose.WithHint(err, "the sources are %s", strings.Join(watchSources(), ", "))
+	}
+	pinDir, err := cmd.Flags().GetString("pin-dir")
+	if err != nil {
+		return nil, err
+	}
+	return &track.Options{
+		Filter: where, Protos: f.protos(), Families: f.families(), NetNS: f.netns,
+		Events: f.kinds, NoInitial: f.noInitial || f.initialCounted(),
+		UDPIdle: f.udpIdle, Source: f.source, Interval: f.interval,
+		BufferSize: f.buffer << 20, MaxEvents: f.backlog, Proc: f.proc, PinDir: pinDir,
+	}, nil
+}
+
+// initialCounted reports whether the sessions that stand are counted in place
+// of being shown: to a person who did not ask for them.
+func (f *followFlags) initialCounted() bool {
+	return (f.format == render.Text || f.quiet) && !f.kinds.Has(uint8(track.Standing))
+}
+
+func (f *followFlags) refuseStates() error {
+	for flag, given := range map[string]bool{"listening": f.wantListening, "established": f.wantEstablished, "all": f.wantAll} {
+		if !given {
+			continue
+		}
+		hint := "whose watch --events " + strings.Join(eventNames(), ",")
+		if flag == "listening" {
+			hint = "listeners that come and go: whose watch --events listen,unlisten,bind"
+		}
+		return whose.WithHint(usagef("--%s: an event has no state", flag), "%s", hint)
+	}
+	return nil
+}
+
+// namesState reports whether the filter asks for a state.
+func namesState(e filter.Expr) bool {
+	switch e := e.(type) {
+	case *filter.And:
+		return slices.ContainsFunc(e.Terms, namesState)
+	case *filter.Or:
+		return slices.ContainsFunc(e.Terms, namesState)
+	case *filter.Not:
+		return namesState(e.X)
+	case *filter.Cond:
+		return e.Field() == "state"
+	}
+	return false
+}
+
+// eventKinds reads --events.
+func eventKinds(list string) (whose.Set, error) {
+	var kinds whose.Set
+	if list == "" {
+		return 0, nil
+	}
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.TrimSpace(name)
+		at := slices.IndexFunc(track.Kinds(), func(k track.Kind) bool { return strings.EqualFold(k.String(), name) })
+		if at < 0 {
+			err := usagef("--events: unknown kind %q", name)
+			if near := nearest(name, eventNames()); near != "" {
+				return 0, whose.WithHint(err, "did you mean %s? The kinds are %s", near, strings.Join(eventNames(), ", "))
+			}
+			return 0, whose.WithHint(err, "the kinds are %s", strings.Join(eventNames(), ", "))
+		}
+		kinds |= whose.SetOf(track.Kinds()[at])
+	}
+	return kinds, nil
+}
+
+func (f *followFlags) checkNumbers(cmd *cobra.Command) error {
+	switch {
+	case f.top < 0 || f.top > maxTop:
+		return usagef("--top: want a number of lines up to %d, got %d", maxTop, f.top)
+	case f.buffer < 0 || f.buffer > largestBuffer:
+		return usagef("--buffer: want up to %d MiB, got %d", largestBuffer, f.buffer)
+	case f.backlog < 0:
+		return usagef("--backlog: want a number of events, got %d", f.backlog)
+	case f.summary && f.format != render.Text && f.format != render.JSONL || f.summary && f.template != "":
+		return whose.WithHint(usagef("--summary: only text and jsonl have a place for it"), "with -q the summary stands alone")
+	case cmd.Flags().Changed("top") && !f.summary:
+		return usagef("--top: there are lists with --summary only")
+	}
+	if f.top == 0 {
+		f.top = topDefault
+	}
+	return nil
+}
+
+// filterNeeds is what has to be known of a session to tell whether it is meant.
+func (f *followFlags) filterNeeds() whose.Needs { return filter.Needs(f.where) }
+
+// shaped checks how events are to be shown.
+func (f *followFlags) shaped(cmd *cobra.Command, sh *shell) (render.EventOptions, error) {
+	none := render.EventOptions{}
+	if cmd.Flags().Changed("template") {
+		if cmd.Flags().Changed("output") {
+			return none, usagef("--template and --output exclude each other")
+		}
+		f.format = render.Template
+	} else if !slices.Contains(watchFormats(), f.format) {
+		return none, unknownFormat(f.format, watchFormats()...)
+	}
+	mode, err := colorMode(cmd)
+	if err != nil {
+		return none, err
+	}
+	fields, err := f.namedFields()
+	if err != nil {
+		return none, err
+	}
+	return render.EventOptions{
+		Fields: fields, Width: sh.width(), Color: sh.colored(mode, sh.out),
+		NoHeader: f.noHeader, Template: f.template, NetNS: ownNetNS(),
+	}, nil
+}
+
+// namedFields reads --fields.
+func (f *followFlags) namedFields() ([]*whose.Field, error) {
+	if f.fields == "" {
+		return nil, nil
+	}
+	if f.format == render.Text || f.format == render.Template {
+		return nil, whose.WithHint(usagef("--fields: %s takes no fields", f.format), "jsonl, csv and tsv do")
+	}
+	var fields []*whose.Field
+	if strings.HasPrefix(strings.TrimSpace(f.fields), "+") {
+		fields = render.DefaultEventFields(f.format)
+	}
+	for name := range strings.SplitSeq(f.fields, ",") {
+		field, err := fieldByName("fields", strings.TrimPrefix(strings.TrimSpace(name), "+"))
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(fields, field) {
+			fields = append(fields, field)
+		}
+	}
+	return fields, nil
+}
+
+// ownNetNS is the network namespace that we are in, 0 if that cannot be told.
+func ownNetNS() uint32 {
+	link, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return 0 // then every namespace is named
+	}
+	digits := strings.TrimSuffix(strings.TrimPrefix(link, "net:["), "]")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}
+
+// followError is the error of a tracker; a mistake on the command line in it is
+// one of usage.
+func followError(err error) error {
+	err = collectError(err)
+	var failure collectFailure
+	if errors.As(err, &failure) {
+		return failure.error
+	}
+	return err
+}
