@@ -47,6 +47,18 @@ func NeedProgram(t testing.TB, names ...string) string {
 	return first
 }
 
+// WantProgram skips the test unless the program is found, and returns its path.
+// It never fails: for a program that machines are rightly without, such as that
+// of an agent whose package starts it.
+func WantProgram(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("skip: needs the program %s: %v", name, err)
+	}
+	return path
+}
+
 // Lacks skips the test because this kernel was built, or its administrator
 // chose, to go without what. It never fails: no machine can be made to have it.
 func Lacks(t testing.TB, what, why string) {
