@@ -51,6 +51,7 @@ fuzz: ## each fuzz target for a short while
 
 generate: ## rebuild the BPF objects and the generated pages
 	cd collect/internal/bpfiter && $(GO) generate ./...
+	cd track/internal/bpfevent && $(GO) generate ./...
 	$(GO) test ./filter ./internal/render ./cmd/whose ./collect/collecttest -run 'Fresh|Stale|Reference|Generated' -update
 
 generate-check: ## rebuild the BPF objects and compare them with the committed ones
@@ -63,6 +64,12 @@ bench-live: deps build ## what watching costs a busy web server, beside other to
 	@./scripts/deps nginx-light wrk conntrack nftables libbpf-tools bpfcc-tools
 	cd bench && $(GO) run ./live -whose ../whose $(LIVEFLAGS)
 
-matrix: ## run the conformance suite under other kernels in QEMU
+# There is no compiler in the machines, and everything is slow in them: they get
+# the load of the truth tests ready made, and a fiftieth of it.
+matrix: deps ## run the conformance suite and the truth tests under other kernels in QEMU
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	$(CC) -O2 -pthread -static -o "$$dir/truthload" track/internal/truthload/*.c && \
 	$(GO) run ./internal/matrix -accel tcg -timeout 40m -record docs/kernel-support.md \
-		./proc ./collect ./collect/internal/bpfiter ./collect/internal/sockdiag ./collect/internal/procnet ./internal/testenv
+		-with "$$dir/truthload:usr/bin/truthload" -env WHOSE_TRUTH_LOAD=/usr/bin/truthload -env WHOSE_TRUTH_SCALE=50 \
+		./proc ./collect ./collect/internal/bpfiter ./collect/internal/sockdiag ./collect/internal/procnet \
+		./track ./track/internal/bpfevent ./internal/testenv
