@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * The processes that are named by records. Each is told in full before the
+ * first record that names it, by a program that runs in its context, so that
+ * one that is gone the next moment still has its name. After that a record
+ * holds its number and its start only.
+ */
+#pragma once
+
+#include "ring.h"
+
+/* What a process was when it was told of; when it is that no more, it is told of again. */
+struct known {
+	u64 start;
+	u64 mm;
+	u64 cred;
+	u64 cgroups;
+	u64 comm[2];
+	u32 pid; /* in the reader's pid namespace */
+	u32 exited;
+};
+
+struct {
+	uint(type, BPF_MAP_TYPE_LRU_HASH);
+	uint(max_entries, 16384);
+	type(key, u32);
+	type(value, struct known);
+} known SEC(".maps");
+
+/* By their credentials, which a process has for itself: a fork copies them. */
+struct {
+	uint(type, BPF_MAP_TYPE_LRU_HASH);
+	uint(max_entries, 16384);
+	type(key, u64);
+	type(value, u32);
+} by_cred SEC(".maps");
+
+/* The reader's pid namespace, and how many it lies in. */
+struct reader {
+	u64 ns;
+	u32 level;
+};
+
+struct reader reader;
+
+/* A process as records name it. */
+struct who {
+	u64 start;
+	u32 tgid;
+	u32 pid;
+};
+
+/* The number of a process at that level of pid namespaces, and in which it is there. */
+static always_inline u32 pid_at(struct task_struct *task, u32 level, u64 *ns)
+{
+	struct signal_struct *signal = task->signal;
+	struct pid *pid = NULL;
+	u32 depth = 0;
+	s32 nr = 0;
+	void *at;
+
+	*ns = 0;
+	if (!signal || probe(&pid, &signal->pids[PIDTYPE_TGID]) || !pid)
+		return 0;
+	if (probe(&depth, &pid->level) || level > depth || level > 32)
+		return 0;
+	at = (void *)pid->numbers + level * TYPE_SIZE(struct upid);
+	bpf_probe_read_kernel(&nr, sizeof(nr), at + field_offset(struct upid, nr));
+	bpf_probe_read_kernel(ns, sizeof(*ns), at + field_offset(struct upid, ns));
+	return nr;
+}
+
+/* The number that the reader knows it by, 0 for none. */
+static noinline u32 pid_of(struct task_struct *task)
+{
+	u64 ns = 0;
+	u32 nr;
+
+	if (!reader.level)
+		return task->tgid;
+	nr = pid_at(task, reader.level, &ns);
+	return ns == reader.ns ? nr : 0;
+}
+
+/* Reads the command line of the process that runs. */
+static always_inline void put_args(struct process_record *r, struct mm_struct *mm)
+{
+	u64 start = mm->arg_start, size = mm->arg_end - start;
+
+	if (size > ARGS_SIZE)
+		size = ARGS_SIZE;
+	if (bpf_probe_read_user(r->args, size, (void *)start)) {
+		/* Pages of it may not be there: take the first. */
+		u64 page = 4096 - (start & 4095);
+
+		if (size > page)
+			size = page;
+		if (size > ARGS_SIZE || bpf_probe_read_user(r->args, size, (void *)start))
+			size = 0;
+	}
+	r->args_size = size;
+}
+
+#define MAX_NAMES 40
+#define NAME_SIZE 256
+
+/*
+ * Writes the names of a path from the last to the first. A path that does not
+ * fit is none.
+ */
+static always_inline void put_path(struct process_record *r, struct file *file)
+{
+	struct dentry *dentry = NULL, *up = NULL, *root = NULL;
+	struct vfsmount *mnt = NULL;
+	const void *name = NULL;
+	struct mount *m, *parent;
+	u64 at = 0;
+	long n;
+
+	if (probe(&dentry, &file->f_path.dentry) || probe(&mnt, &file->f_path.mnt))
+		return;
+	for (u32 i = 0; i < MAX_NAMES; i++) {
+		if (probe(&root, &mnt->mnt_root))
+			return;
+		if (dentry == root) {
+			m = (void *)mnt - field_offset(struct mount, mnt);
+			parent = NULL;
+			if (probe(&parent, &m->mnt_parent))
+				return;
+			if (parent == m || !parent) {
+				r->path_size = at;
+				return;
+			}
+			if (probe(&dentry, &m->mnt_mountpoint))
+				return;
+			mnt = (void *)parent + field_offset(struct mount, mnt);
+			continue;
+		}
+		if (probe(&up, &dentry->d_parent) || probe(&name, &dentry->d_name.name))
+			return;
+		if (up == dentry) { /* a file system that is mounted nowhere: memfd */
+			r->path_size = at;
+			return;
+		}
+		if (at > PATH_SIZE - NAME_SIZE)
+			return;
+		n = bpf_probe_read_kernel_str(r->path + at, NAME_SIZE, name);
+		if (n <= 0)
+			return;
+		at += n & (2 * NAME_SIZE - 1);
+		dentry = up;
+	}
+}
+
+/* Tells of a process. Its memory can be read only if it is the one that runs. */
+static noinline int tell_process(struct task_struct *task, struct task_struct *leader, u32 what,
+				 u32 pid)
+{
+	struct process_record *r = reserve(sizeof(*r), 1);
+	struct task_struct *parent;
+	struct mm_struct *mm;
+
+	if (!r)
+		return 0;
+	r->kind = RECORD_PROCESS;
+	r->what = what;
+	r->args_size = 0;
+	r->path_size = 0;
+	r->time = bpf_ktime_get_boot_ns();
+	r->start = leader->start_boottime;
+	r->cgroup = leader->cgroups->dfl_cgrp->kn->id;
+	r->tgid = task->tgid;
+	r->pid = pid;
+	parent = leader->real_parent;
+	r->parent = parent ? pid_of(parent) : 0;
+	r->uid = leader->cred->euid.val;
+	*(u64 *)&r->comm[0] = *(u64 *)&leader->comm[0];
+	*(u64 *)&r->comm[8] = *(u64 *)&leader->comm[8];
+	mm = task->mm;
+	if (text && mm) {
+		struct file *exe = mm->exe_file;
+
+		if (task == bpf_get_current_task_btf())
+			put_args(r, mm);
+		if (exe)
+			put_path(r, exe);
+	}
+	submit(r);
+	return 1;
+}
+
+static always_inline bool is_known(const struct known *k, struct task_struct *task,
+				   struct task_struct *leader)
+{
+	u64 mm = (u64)task->mm;
+
+	return k->start == leader->start_boottime && k->cred == (u64)leader->cred &&
+	       k->cgroups == (u64)leader->cgroups && (k->mm == mm || !mm) &&
+	       k->comm[0] == *(u64 *)&leader->comm[0] && k->comm[1] == *(u64 *)&leader->comm[8];
+}
+
+/* Tells of a process that is not known, or not as it is now. */
+static noinline u32 introduce(struct task_struct *task, struct task_struct *leader, u32 what)
+{
+	u64 cred = (u64)leader->cred;
+	u32 tgid = task->tgid;
+	struct known k = {
+		.start = leader->start_boottime,
+		.mm = (u64)task->mm,
+		.cred = cred,
+		.cgroups = (u64)leader->cgroups,
+		.comm = {*(u64 *)&leader->comm[0], *(u64 *)&leader->comm[8]},
+		.pid = pid_of(task),
+	};
+
+	if (!tell_process(task, leader, what, k.pid))
+		return k.pid; /* the next record that names it tries again */
+	bpf_map_update_elem(&known, &tgid, &k, 0);
+	bpf_map_update_elem(&by_cred, &cred, &tgid, 0);
+	return k.pid;
+}
+
+/* Names a process, having told of it before. */
+static always_inline bool name(struct task_struct *task, struct who *w)
+{
+	struct task_struct *leader = task->group_leader;
+	struct known *k;
+
+	if (!leader || task->flags & PF_KTHREAD)
+		return false;
+	w->tgid = task->tgid;
+	w->start = leader->start_boottime;
+	k = bpf_map_lookup_elem(&known, &w->tgid);
+	w->pid = k && is_known(k, task, leader) ? k->pid : introduce(task, leader, WHAT_SEEN);
+	return true;
+}
+
+/*
+ * The process that made the file of a socket, by the credentials that the file
+ * keeps: it alone has them. Only where no such process is known it is the one
+ * that runs, `task`, if that has the socket in hand.
+ */
+static always_inline bool maker_of(u64 cred, struct who *w, struct task_struct *task, bool in_hand)
+{
+	struct task_struct *parent;
+	struct known *k;
+	u32 *tgid;
+
+	if (task && (u64)task->cred == cred)
+		return name(task, w);
+	tgid = bpf_map_lookup_elem(&by_cred, &cred);
+	k = tgid ? bpf_map_lookup_elem(&known, tgid) : NULL;
+	if (k && k->cred == cred) {
+		w->tgid = *tgid;
+		w->start = k->start;
+		w->pid = k->pid;
+		return true;
+	}
+	if (!task)
+		return false;
+	parent = task->real_parent;
+	if (parent && (u64)parent->cred == cred)
+		return name(parent, w);
+	return in_hand && name(task, w);
+}
+
+SEC("tp_btf/sched_process_exec")
+int process_exec(u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	struct task_struct *leader = task->group_leader;
+	u32 tgid = task->tgid;
+	struct known *k = bpf_map_lookup_elem(&known, &tgid);
+
+	if (k && leader && k->start == leader->start_boottime)
+		introduce(task, leader, WHAT_EXEC);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int process_exit(u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	struct task_struct *leader = task->group_leader;
+	struct signal_struct *signal = task->signal;
+	u32 tgid = task->tgid;
+	struct exit_record *r;
+	struct known *k;
+
+	if (!leader || !signal || signal->live.counter)
+		return 0;
+	k = bpf_map_lookup_elem(&known, &tgid);
+	if (!k || k->start != leader->start_boottime || __sync_fetch_and_add(&k->exited, 1))
+		return 0;
+	r = reserve(sizeof(*r), 1);
+	if (!r)
+		return 0;
+	*(u64 *)r = RECORD_EXIT;
+	r->kind = RECORD_EXIT;
+	r->time = bpf_ktime_get_boot_ns();
+	r->start = k->start;
+	r->tgid = tgid;
+	r->pid = k->pid;
+	submit(r);
+	return 0;
+}
+
+/* Run once by the reader, in its own context. */
+SEC("syscall")
+int find_reader(void *ctx)
+{
+	struct task_struct *me = bpf_get_current_task_btf();
+	struct pid *pid = me->thread_pid;
+	u64 ns = 0;
+
+	if (!pid)
+		return 1;
+	pid_at(me, pid->level, &ns);
+	reader.ns = ns;
+	reader.level = pid->level;
+	return 0;
+}

@@ -1,0 +1,100 @@
+package bpfevent
+
+import (
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A Config says what to tell of. The zero value tells of everything but
+// command lines, with the default sizes.
+type Config struct {
+	// BufferSize is the size of the ring buffer in bytes, rounded up to a power
+	// of two of at least 4 KiB. Zero means 8 MiB.
+	BufferSize int
+	// MaxFlows bounds the UDP flows that are counted at a time; the oldest gives
+	// way to a new one beyond. The kernel keeps about 250 bytes for each. Zero
+	// means 65,536.
+	MaxFlows int
+	// Query is what is asked for. Of it Protos, Families, NetNS, Any and
+	// Listeners are applied in the kernel, as far as they fit there: what is
+	// told is never less. Nil asks for all.
+	Query *whose.Query
+	// FlushEvery is how long an event may wait for others before it is read,
+	// and a connection before it is told apart from its end. Zero means 100 ms.
+	FlushEvery time.Duration
+	// Text has command lines and paths of executables read.
+	Text bool
+	// Kinds are the kinds of records that are wanted (SetOf(TCPOpen, …)); what
+	// no kind needs is not attached. Empty means all. ProcessSeen comes in any case.
+	Kinds whose.Set
+}
+
+const (
+	defaultBuffer = 8 << 20
+	defaultFlows  = 65536
+	defaultFlush  = 100 * time.Millisecond
+	minBuffer     = 4096
+	maxBuffer     = 1 << 30
+)
+
+// withDefaults returns the configuration with every size stated.
+func (c Config) withDefaults() Config {
+	if c.BufferSize <= 0 {
+		c.BufferSize = defaultBuffer
+	}
+	size := minBuffer
+	for size < c.BufferSize && size < maxBuffer {
+		size *= 2
+	}
+	c.BufferSize = size
+	if c.MaxFlows <= 0 {
+		c.MaxFlows = defaultFlows
+	}
+	if c.FlushEvery <= 0 {
+		c.FlushEvery = defaultFlush
+	}
+	if c.Query == nil {
+		c.Query = &whose.Query{}
+	}
+	return c
+}
+
+// wants reports whether one of the kinds is wanted.
+func (c *Config) wants(kinds ...Kind) bool {
+	for _, k := range kinds {
+		if c.Kinds.Allows(uint8(k)) {
+			return true
+		}
+	}
+	return false
+}
+
+// wantsTCP and wantsUDP report whether anything of the protocol is wanted.
+func (c *Config) wantsTCP() bool {
+	p := c.Query.Protos
+	return (p.Allows(uint8(whose.TCP)) || p.Has(uint8(whose.MPTCP))) &&
+		c.wants(TCPOpen, TCPAccept, TCPClose, TCPFail, TCPListen, TCPUnlisten)
+}
+
+func (c *Config) wantsUDP() bool {
+	p := c.Query.Protos
+	return (p.Allows(uint8(whose.UDP)) || p.Has(uint8(whose.UDPLite))) && c.wants(UDPBind, UDPOpen, UDPClose)
+}
+
+// what returns the wanted kinds as enum what of bpf/record.h.
+func (c *Config) what() uint32 {
+	var w uint32
+	for _, k := range []struct {
+		kind Kind
+		what uint16
+	}{
+		{TCPOpen, whatOpen}, {UDPOpen, whatOpen}, {TCPAccept, whatAccept}, {TCPClose, whatClose}, {UDPClose, whatClose},
+		{TCPFail, whatFail}, {TCPListen, whatListen}, {TCPUnlisten, whatUnlisten}, {UDPBind, whatBind},
+	} {
+		if c.wants(k.kind) {
+			w |= uint32(k.what)
+		}
+	}
+	return w
+}

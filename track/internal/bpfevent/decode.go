@@ -1,0 +1,248 @@
+package bpfevent
+
+import (
+	"bytes"
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// clockTick is the unit of Task.Start in nanoseconds (USER_HZ is 100 everywhere
+// that matters here).
+const clockTick = 10_000_000
+
+// keepExited is how long the name of a process is kept after its exit, in
+// nanoseconds: what it did last comes late.
+const keepExited = 10_000_000_000
+
+// A decoder turns raw records into records. It names the processes, of which
+// raw records hold numbers only, and expands those that tell of several things.
+type decoder struct {
+	tasks  map[uint32]namedTask
+	gone   []goneTask
+	recent [1024]event
+	rec    Record
+	path   [pathSize]byte
+}
+
+// A namedTask is a process that was told of. start is in nanoseconds.
+type namedTask struct {
+	start uint64
+	task  Task
+}
+
+type goneTask struct {
+	tgid        uint32
+	start, time uint64
+}
+
+// An event is one of a socket that happens once.
+type event struct {
+	cookie uint64
+	what   uint16
+}
+
+func newDecoder() *decoder { return &decoder{tasks: make(map[uint32]namedTask)} }
+
+// errRecord says that what came out of the ring is none of the programs' records.
+type errRecord struct{ kind, size int }
+
+func (e errRecord) Error() string { return fmt.Sprintf("record of kind %d: %d bytes", e.kind, e.size) }
+
+// decode calls fn for each record that the raw one stands for. b is aligned to 8.
+func (d *decoder) decode(b []byte, fn func(*Record) error) error {
+	if len(b) == 0 {
+		return errRecord{}
+	}
+	switch b[0] {
+	case rawTCP:
+		if r, ok := view[tcpRecord](b); ok {
+			return d.tcp(r, fn)
+		}
+	case rawUDP:
+		if r, ok := view[udpRecord](b); ok {
+			return d.udp(r, fn)
+		}
+	case rawProcess:
+		if r, ok := view[processRecord](b); ok && r.argsSize <= argsSize && r.pathSize <= pathSize {
+			return d.process(r, fn)
+		}
+	case rawExit:
+		if r, ok := view[exitRecord](b); ok {
+			return d.exit(r, fn)
+		}
+	}
+	return errRecord{int(b[0]), len(b)}
+}
+
+// view returns the bytes as the struct that they hold.
+func view[T any](b []byte) (*T, bool) {
+	p := (*T)(unsafe.Pointer(unsafe.SliceData(b)))
+	return p, uintptr(len(b)) >= unsafe.Sizeof(*p)
+}
+
+// task names the process of a record. One that nobody told of, because the
+// ring was full, has its numbers alone.
+func (d *decoder) task(tgid, pid uint32, start uint64) Task {
+	if tgid == 0 {
+		return Task{}
+	}
+	if t, ok := d.tasks[tgid]; ok && t.start == start {
+		return t.task
+	}
+	return Task{PID: pid, Start: start / clockTick}
+}
+
+// told reports whether the same was told before: at most twice, where two
+// copies of a program ran for one event.
+func (d *decoder) told(cookie uint64, what uint16) bool {
+	e := event{cookie, what}
+	slot := &d.recent[(cookie*31+uint64(what))%uint64(len(d.recent))]
+	if *slot == e {
+		return true
+	}
+	*slot = e
+	return false
+}
+
+// orderly are the states from which a connection closes when both ends did.
+const orderly = whose.Set(1<<whose.FinWait2 | 1<<whose.LastAck | 1<<whose.Closing | 1<<whose.TimeWait)
+
+func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
+	rec := &d.rec
+	*rec = Record{
+		Time: r.time, Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup,
+		NetNS: r.netns, UID: r.uid, Mark: r.mark, Device: r.device,
+		Local: r.local, Remote: r.remote, LocalPort: r.lport, RemotePort: r.rport,
+		Proto: r.proto, Family: r.family, Out: r.flags&flagOut != 0, V6Only: r.flags&flagV6Only != 0,
+	}
+	task := d.task(r.tgid, r.pid, r.start)
+	if r.what&whatOpen != 0 {
+		rec.Kind, rec.Time, rec.Opened = TCPOpen, r.opened, r.opened
+		if rec.Out {
+			rec.Task = task
+		}
+		if err := fn(rec); err != nil {
+			return err
+		}
+	}
+	rec.Task = task
+	if r.what&whatAccept != 0 {
+		rec.Kind, rec.Time, rec.Opened, rec.Accepted = TCPAccept, r.accepted, r.opened, true
+		if err := fn(rec); err != nil {
+			return err
+		}
+	}
+	if r.what&whatListen != 0 {
+		rec.Kind, rec.Time, rec.Backlog = TCPListen, r.began, r.backlog
+		if err := fn(rec); err != nil {
+			return err
+		}
+	}
+	rec.Time = r.time
+	return d.tcpEnd(r, rec, fn)
+}
+
+// tcpEnd tells of what ends a session, of which there is at most one.
+func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) error {
+	end := r.what & (whatUnlisten | whatFail | whatClose)
+	if end == 0 || end == whatClose && d.told(r.cookie, end) {
+		return nil
+	}
+	rec.OldState, rec.Err = r.oldState, r.err
+	switch end {
+	case whatUnlisten:
+		rec.Kind, rec.Opened = TCPUnlisten, r.began
+	case whatFail:
+		rec.Kind, rec.Opened = TCPFail, r.began
+		if r.err == 0 && r.flags&flagUnsent != 0 && r.oldState == uint8(whose.SynSent) {
+			// Nothing else keeps a connect that has its route from sending.
+			rec.Err = uint32(syscall.EADDRNOTAVAIL)
+		}
+	case whatClose:
+		rec.Kind, rec.Opened = TCPClose, r.opened
+		rec.BytesSent, rec.BytesReceived = r.sent, r.received
+		rec.RTT, rec.Retrans = r.rtt, r.retrans
+		rec.Accepted = r.flags&flagAccepted != 0 && !rec.Out
+		rec.ResetHere = r.err == 0 && !orderly.Has(r.oldState)
+	}
+	return fn(rec)
+}
+
+func (d *decoder) udp(r *udpRecord, fn func(*Record) error) error {
+	rec := &d.rec
+	*rec = Record{
+		Time: r.time, Opened: r.opened, Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup,
+		NetNS: r.netns, UID: r.uid, Mark: r.mark, Device: r.device,
+		BytesSent: r.sent, BytesReceived: r.received,
+		DatagramsSent: r.sentDatagrams, DatagramsReceived: r.receivedDatagrams,
+		Local: r.local, Remote: r.remote, LocalPort: r.lport, RemotePort: r.rport,
+		Proto: r.proto, Family: r.family, Out: r.flags&flagOut != 0, V6Only: r.flags&flagV6Only != 0,
+		RemoteUnknown: r.flags&flagUnknown != 0, Evicted: r.flags&flagEvicted != 0,
+		Task: d.task(r.tgid, r.pid, r.start),
+	}
+	switch r.what {
+	case whatBind:
+		rec.Kind = UDPBind
+	case whatOpen:
+		rec.Kind = UDPOpen
+	case whatClose:
+		rec.Kind = UDPClose
+	default:
+		return errRecord{rawUDP, int(r.what)}
+	}
+	return fn(rec)
+}
+
+func (d *decoder) process(r *processRecord, fn func(*Record) error) error {
+	rec := &d.rec
+	*rec = Record{Time: r.time, Kind: ProcessSeen, Task: Task{
+		PID: r.pid, Parent: r.parent, UID: r.uid, Start: r.start / clockTick, Cgroup: r.cgroup, Comm: r.comm,
+	}}
+	if r.what&whatExec != 0 {
+		rec.Kind = ProcessExec
+	}
+	d.tasks[r.tgid] = namedTask{r.start, rec.Task}
+	rec.Text, rec.Exe = r.args[:r.argsSize], d.joinPath(r.path[:r.pathSize])
+	return fn(rec)
+}
+
+// joinPath makes a path of its names, which come from the last to the first.
+func (d *decoder) joinPath(names []byte) []byte {
+	at := len(d.path)
+	for len(names) > 0 {
+		name, rest, whole := bytes.Cut(names, []byte{0})
+		if !whole || len(name) >= at {
+			return nil
+		}
+		names = rest
+		at -= len(name) + 1
+		d.path[at] = '/'
+		copy(d.path[at+1:], name)
+	}
+	return d.path[at:]
+}
+
+func (d *decoder) exit(r *exitRecord, fn func(*Record) error) error {
+	rec := &d.rec
+	*rec = Record{Time: r.time, Kind: ProcessExit, Task: d.task(r.tgid, r.pid, r.start)}
+	d.forget(r.time)
+	d.gone = append(d.gone, goneTask{r.tgid, r.start, r.time})
+	return fn(rec)
+}
+
+// forget drops processes that exited long ago.
+func (d *decoder) forget(now uint64) {
+	n := 0
+	for n < len(d.gone) && now-d.gone[n].time > keepExited && now > d.gone[n].time {
+		if t := d.tasks[d.gone[n].tgid]; t.start == d.gone[n].start {
+			delete(d.tasks, d.gone[n].tgid)
+		}
+		n++
+	}
+	if n > 0 {
+		d.gone = append(d.gone[:0], d.gone[n:]...)
+	}
+}

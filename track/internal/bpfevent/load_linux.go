@@ -1,0 +1,137 @@
+package bpfevent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A program is one of those in the object.
+type program struct {
+	name   string
+	attach ebpf.AttachType
+	// wanted tells whether a configuration needs it.
+	wanted func(*Config) bool
+	// what a kernel without it cannot tell of, and since when kernels have it.
+	// Empty for one that nothing works without.
+	what, since string
+	// again tells that there are two of it, of which one takes what the kernel
+	// leaves the other out of, so that neither's misses are losses.
+	again bool
+}
+
+// Places where programs attach that package ebpf has no such number for.
+const (
+	tracepoint = ebpf.AttachTraceRawTp
+	runOnly    = ebpf.AttachNone
+)
+
+func always(*Config) bool { return true }
+
+func wantsConnects(c *Config) bool { return c.wantsTCP() && c.wants(TCPOpen, TCPClose, TCPFail) }
+func wantsAccepts(c *Config) bool  { return c.wantsTCP() && c.wants(TCPAccept, TCPClose) }
+func wantsExits(c *Config) bool    { return c.wants(ProcessExit) }
+func wantsExecs(c *Config) bool    { return c.wants(ProcessExec) }
+
+// programs are all there are. Those that only note come first, so that what
+// the others tell of was noted.
+var programs = []program{
+	{name: eventsProgFindReader, attach: runOnly, wanted: always},
+	{name: eventsProgFlush, attach: runOnly, wanted: (*Config).wantsTCP},
+	{name: eventsProgProcessExec, attach: tracepoint, wanted: wantsExecs},
+	{name: eventsProgProcessExit, attach: tracepoint, wanted: wantsExits},
+	{name: eventsProgTcpConnect4, attach: ebpf.AttachCGroupInet4Connect, wanted: wantsConnects},
+	{name: eventsProgTcpConnect6, attach: ebpf.AttachCGroupInet6Connect, wanted: wantsConnects},
+	{name: eventsProgTcpPeer4, attach: ebpf.AttachCgroupInet4GetPeername, wanted: wantsAccepts},
+	{name: eventsProgTcpPeer6, attach: ebpf.AttachCgroupInet6GetPeername, wanted: wantsAccepts},
+	{name: eventsProgTcpState, attach: tracepoint, wanted: (*Config).wantsTCP, again: true},
+	{name: eventsProgTcpStateAgain, attach: tracepoint, wanted: (*Config).wantsTCP, again: true},
+}
+
+// configure sets what the programs are to know, and drops those that nobody
+// needs.
+func (s *Source) configure(spec *ebpf.CollectionSpec) error {
+	c := &s.config
+	for _, p := range programs {
+		if !p.wanted(c) {
+			delete(spec.Programs, p.name)
+		}
+	}
+	spec.Maps[eventsMapRing].MaxEntries = uint32(c.BufferSize)
+	for name, value := range map[string]any{
+		eventsVarWakeAt:       uint64(c.BufferSize / 4),
+		eventsVarWanted:       c.what(),
+		eventsVarProtos:       orAll(c.Query.Protos),
+		eventsVarFamilies:     orAll(c.Query.Families),
+		eventsVarListeners:    c.Query.Listeners,
+		eventsVarText:         c.Text,
+		eventsVarConnectHooks: wantsConnects(c),
+		eventsVarNarrow:       newNarrow(c.Query),
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func orAll(s whose.Set) uint32 {
+	if s == 0 {
+		return ^uint32(0)
+	}
+	return uint32(s)
+}
+
+// load loads the programs. Where the kernel refuses, those that can be done
+// without are tried one by one and left out if they are what it refuses.
+func load(spec *ebpf.CollectionSpec) (*ebpf.Collection, []error, error) {
+	coll, err := ebpf.NewCollection(spec)
+	if err == nil || errors.Is(err, unix.EPERM) {
+		return coll, nil, err
+	}
+	var missing []error
+	for _, p := range programs {
+		if spec.Programs[p.name] == nil || p.what == "" {
+			continue
+		}
+		alone := spec.Copy()
+		for name := range alone.Programs {
+			if name != p.name {
+				delete(alone.Programs, name)
+			}
+		}
+		one, err := ebpf.NewCollection(alone)
+		if err != nil {
+			missing = append(missing, &whose.UnsupportedError{What: p.what, Since: p.since, Err: err})
+			delete(spec.Programs, p.name)
+			continue
+		}
+		one.Close()
+	}
+	if len(missing) == 0 {
+		return nil, nil, err
+	}
+	coll, err = ebpf.NewCollection(spec)
+	return coll, missing, err
+}
+
+// explain turns the error of Open into one that says what is missing.
+func explain(err error) error {
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return whose.WithHint(err, "raise the limit of open files (ulimit -n)")
+	case errors.As(err, &verifier), errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
+		return &whose.UnsupportedError{What: "bpf events", Since: "6.1", Err: err}
+	case errors.Is(err, fs.ErrNotExist):
+		return &whose.UnsupportedError{What: "bpf events without kernel BTF", Err: err}
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return whose.WithHint(err, "run as root, or grant CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN")
+	}
+	return err
+}

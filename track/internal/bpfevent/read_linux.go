@@ -1,0 +1,97 @@
+package bpfevent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Read calls fn for each record until ctx ends, the source is closed, or fn
+// returns an error, and returns ctx's error, fs.ErrClosed or that. What was told
+// when ctx ended is read before it returns. The record, and the slices in it,
+// are the source's: they are valid until fn returns.
+//
+// Records of one socket come in order; those of several may be up to
+// Config.FlushEvery apart from the order of their times.
+func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.released {
+			_ = s.interrupt() // an eventfd takes all that is ever written to it
+		}
+	})
+	defer stop()
+	for {
+		if err := s.wait(s.config.FlushEvery); err != nil {
+			return err
+		}
+		over := ctx.Err()
+		if err := s.pass(fn); err != nil {
+			return err
+		}
+		if over != nil {
+			return over
+		}
+		if s.isClosed() {
+			return fmt.Errorf("read events: %w", fs.ErrClosed)
+		}
+	}
+}
+
+// pass has all told that is due, and reads it.
+func (s *Source) pass(fn func(*Record) error) error {
+	if s.coll.Programs[eventsProgFlush] != nil {
+		if err := s.run(eventsProgFlush); err != nil {
+			return err
+		}
+	}
+	return s.ring.drain(func(b []byte) error { return s.decoder.decode(b, fn) })
+}
+
+// wait returns after that time, when much is in the ring, or when interrupted.
+func (s *Source) wait(d time.Duration) error {
+	var events [2]unix.EpollEvent
+	_, err := unix.EpollWait(s.epoll, events[:], int(max(d.Milliseconds(), 1)))
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("wait for events: %w", err)
+	}
+	return nil
+}
+
+func (s *Source) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return fmt.Errorf("read events: %w", fs.ErrClosed)
+	case s.reading:
+		return errors.New("read events: another read is under way")
+	}
+	s.reading = true
+	return nil
+}
+
+// leave ends a read, and releases a source that was closed meanwhile.
+func (s *Source) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading = false
+	if s.closed {
+		_ = s.release() // of what Close has already detached
+	}
+}
+
+func (s *Source) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}

@@ -1,0 +1,213 @@
+package bpfevent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// A Source is the programs in the kernel, from Open to Close. They are gone
+// with the process too, however it ends: nothing is pinned. Read is for one
+// goroutine; all else may be called by any, at any time.
+type Source struct {
+	config  Config
+	coll    *ebpf.Collection
+	links   []link.Link
+	ring    *ring
+	decoder *decoder
+	// missing is what this kernel cannot do.
+	missing []error
+	// wake is an eventfd that ends a wait of the reader, which is in epoll.
+	wake, epoll int
+
+	// mu guards what follows, and what a released source no longer has.
+	mu               sync.Mutex
+	closed, released bool
+	// reading tells that Read is under way, which then releases the source.
+	reading bool
+}
+
+// Open loads the programs that the configuration asks for and attaches them.
+// It takes CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN for the root cgroup's programs
+// and CAP_SYS_ADMIN to find it where the host has not mounted it; and Linux 6.1.
+// What a kernel lacks beyond that is left out; Missing tells.
+func Open(c Config) (*Source, error) {
+	s := &Source{config: c.withDefaults(), decoder: newDecoder(), wake: -1, epoll: -1}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(explain(err), s.release())
+	}
+	return s, nil
+}
+
+func (s *Source) open() error {
+	spec, err := loadEvents()
+	if err != nil {
+		return fmt.Errorf("read events object: %w", err)
+	}
+	if err := s.configure(spec); err != nil {
+		return err
+	}
+	if s.coll, s.missing, err = load(spec); err != nil {
+		return fmt.Errorf("load programs: %w", err)
+	}
+	if s.ring, err = openRing(s.coll.Maps[eventsMapRing]); err != nil {
+		return err
+	}
+	if err := s.openWait(); err != nil {
+		return err
+	}
+	if err := s.run(eventsProgFindReader); err != nil {
+		return err
+	}
+	return s.attach()
+}
+
+// openWait opens what the reader waits by. It is told of wake-ups only
+// (EPOLLET): that something is in the ring is no reason to read it now.
+func (s *Source) openWait() error {
+	var err error
+	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("make eventfd: %w", err)
+	}
+	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("make epoll: %w", err)
+	}
+	for _, fd := range []int{s.wake, s.ring.fd} {
+		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(fd)}
+		if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+			return fmt.Errorf("add to epoll: %w", err)
+		}
+	}
+	return nil
+}
+
+// run has the kernel run a program in the context of the caller.
+func (s *Source) run(name string) error {
+	if _, err := s.coll.Programs[name].Run(&ebpf.RunOptions{}); err != nil {
+		return fmt.Errorf("run %s: %w", name, err)
+	}
+	return nil
+}
+
+// attach attaches all that is loaded. Those that note something come before
+// those that tell of it.
+func (s *Source) attach() error {
+	root, err := openRootCgroup()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	path := fmt.Sprintf("/proc/self/fd/%d", root.Fd())
+	for _, p := range programs {
+		prog := s.coll.Programs[p.name]
+		if prog == nil || p.attach == runOnly {
+			continue
+		}
+		var l link.Link
+		if p.attach == tracepoint {
+			l, err = link.AttachTracing(link.TracingOptions{Program: prog})
+		} else {
+			l, err = link.AttachCgroup(link.CgroupOptions{Path: path, Attach: ebpf.AttachType(p.attach), Program: prog})
+		}
+		if err != nil {
+			return fmt.Errorf("attach %s: %w", p.name, err)
+		}
+		s.links = append(s.links, l)
+	}
+	return nil
+}
+
+// Missing returns what this kernel cannot tell of, each a
+// whose.UnsupportedError; nil where it can do everything.
+func (s *Source) Missing() []error { return s.missing }
+
+// Close detaches the programs at once and ends a Read under way, which returns
+// fs.ErrClosed when the function that it calls has returned; Close waits for
+// neither. It may be called more than once.
+func (s *Source) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	err := s.detach()
+	if s.reading {
+		return errors.Join(err, s.interrupt())
+	}
+	return errors.Join(err, s.release())
+}
+
+func (s *Source) detach() error {
+	var errs []error
+	for _, l := range s.links {
+		errs = append(errs, l.Close())
+	}
+	s.links = nil
+	return errors.Join(errs...)
+}
+
+// interrupt ends a wait of the reader.
+func (s *Source) interrupt() error {
+	if _, err := unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil && !errors.Is(err, unix.EAGAIN) {
+		return fmt.Errorf("wake reader: %w", err)
+	}
+	return nil
+}
+
+// release gives everything back.
+func (s *Source) release() error {
+	if s.released {
+		return nil
+	}
+	s.released = true
+	err := s.detach()
+	if s.ring != nil {
+		err = errors.Join(err, s.ring.close())
+	}
+	for _, fd := range []int{s.epoll, s.wake} {
+		if fd >= 0 {
+			err = errors.Join(err, unix.Close(fd))
+		}
+	}
+	if s.coll != nil {
+		s.coll.Close()
+	}
+	return err
+}
+
+// Losses returns what was lost since Open. After Close it is fs.ErrClosed.
+func (s *Source) Losses() (Losses, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.released {
+		return Losses{}, fmt.Errorf("count losses: %w", fs.ErrClosed)
+	}
+	var all Losses
+	var each [][3]uint64 // of each CPU, struct losses of bpf/ring.h
+	if err := s.coll.Maps[eventsMapLost].Lookup(uint32(0), &each); err != nil {
+		return Losses{}, fmt.Errorf("count losses: %w", err)
+	}
+	for _, l := range each {
+		all.Ring += l[0]
+		all.Flows += l[1]
+		all.Sockets += l[2]
+	}
+	for _, p := range programs {
+		prog := s.coll.Programs[p.name]
+		if prog == nil || p.attach != tracepoint || p.again {
+			continue
+		}
+		stats, err := prog.Stats()
+		if err != nil {
+			return Losses{}, fmt.Errorf("count losses of %s: %w", p.name, err)
+		}
+		all.Recursion += stats.RecursionMisses
+	}
+	return all, nil
+}
