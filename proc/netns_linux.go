@@ -105,28 +105,47 @@ func (wk *worker) findNetNS(p *pass) {
 // processNetNS notes the network namespaces of a process and its threads, and
 // its mount namespace.
 func (wk *worker) processNetNS(pid uint32) {
-	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
+	root := wk.fs.dir
+	errno := wk.netNSAt(root, wk.name.set("", int64(pid), "/ns/net"), pid, pid)
 	switch {
-	case errno == 0:
-		defer closeFD(dir)
 	case denied(errno):
-		wk.closed = append(wk.closed, closedNetNS{pid: pid})
+		wk.closedAt(pid)
 		return
-	default:
-		wk.because(errno)
-		return
-	}
-	errno = wk.netNSAt(dir, wk.name.set("../ns/net", -1, ""), pid, pid)
-	if denied(errno) {
-		wk.closedAt(dir, pid)
+	case errno != 0 && !wk.mainIsGone(pid, errno):
 		return
 	}
-	n, errno := readlinkat(dir, wk.name.set("../ns/mnt", -1, ""), wk.link[:])
+	n, errno := readlinkat(root, wk.name.set("", int64(pid), "/ns/mnt"), wk.link[:])
 	if inode, ok := numberIn(wk.link[:max(n, 0)], "mnt:["); errno == 0 && ok {
 		if old, met := wk.mnts[uint32(inode)]; !met || pid < old {
 			wk.mnts[uint32(inode)] = pid
 		}
 	}
+	if wk.fs.live {
+		if errno := statx(root, wk.name.set("", int64(pid), "/task"), unix.STATX_NLINK, &wk.sx); errno == 0 && int(wk.sx.Nlink)-taskLinks <= 1 {
+			return
+		}
+	}
+	wk.threadsNetNS(pid)
+}
+
+// mainIsGone reports whether a process whose main thread is in no namespace may
+// have others that are: it is there, and only its main thread has exited.
+func (wk *worker) mainIsGone(pid uint32, errno unix.Errno) bool {
+	if !gone(errno) {
+		wk.because(errno)
+		return false
+	}
+	return statx(wk.fs.dir, wk.name.set("", int64(pid), "/task"), unix.STATX_TYPE, &wk.sx) == 0
+}
+
+// threadsNetNS notes the namespaces of a process's other threads. The directory
+// stays open the while: all that is read is of this very process.
+func (wk *worker) threadsNetNS(pid uint32) {
+	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
+	if errno != 0 {
+		return // it has exited meanwhile
+	}
+	defer closeFD(dir)
 	if wk.threads(dir) <= 1 || wk.listThreads(dir) != 0 {
 		return
 	}
@@ -164,8 +183,8 @@ func better(a, b netNS) bool {
 // closedAt notes a process whose namespace may not be read. Files under
 // /proc/PID/net can be seen by anyone and are numbered anew in each namespace.
 // A kernel thread is in the first one and cannot be in another.
-func (wk *worker) closedAt(dir int, pid uint32) {
-	errno := statx(dir, wk.name.set("../net/dev", -1, ""), unix.STATX_INO, &wk.sx)
+func (wk *worker) closedAt(pid uint32) {
+	errno := statx(wk.fs.dir, wk.name.set("", int64(pid), "/net/dev"), unix.STATX_INO, &wk.sx)
 	switch {
 	case errno == 0:
 		wk.closed = append(wk.closed, closedNetNS{dev: wk.sx.Ino, pid: pid})
