@@ -87,6 +87,9 @@ func compare(o options) error {
 	}
 	page := page{host: describeHost(ctx, p), when: time.Now(), took: map[string]stats{}}
 	page.note("Load average when it began: %s.", loadAverage())
+	if p.found["python3"] == "" {
+		page.note("python3 is missing: the scripts that people use for Zabbix were left out.")
+	}
 	bench := bench{opts: o, programs: p, room: room, tools: toolsOf(p, room.pins())}
 	bench.pin(ctx, &page)
 	for _, l := range chosen {

@@ -60,7 +60,7 @@ func (b *bench) pin(ctx context.Context, p *page) {
 		return
 	}
 	p.note("whose pin: %v: %s", err, bytes.TrimSpace(out))
-	b.tools = slices.DeleteFunc(b.tools, func(t tool) bool { return t.name == pinned })
+	b.tools = slices.DeleteFunc(b.tools, func(t tool) bool { return t.name == pinned || t.name == zabbixPinned })
 }
 
 // measure builds a load, times every tool on it, and takes it away.

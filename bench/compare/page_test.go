@@ -104,7 +104,7 @@ func TestTargets(t *testing.T) {
 // TestTargets_Names shows that each target finds its commands among those that run.
 func TestTargets_Names(t *testing.T) {
 	p := page{took: map[string]stats{}}
-	all := programs{whose: "w", found: map[string]string{"ss": "s", "lsof": "l", "netstat": "n"}}
+	all := programs{whose: "w", found: map[string]string{"ss": "s", "lsof": "l", "netstat": "n", "python3": "p"}}
 	for _, l := range loads() {
 		for _, tool := range toolsOf(all, "p") {
 			if tool.runsOn(l) {

@@ -17,6 +17,8 @@ type programs struct {
 	load, timed, gopsutil string
 	// whose and base are empty where they are left out.
 	whose, base string
+	// scripts is the folder of the scripts in other languages.
+	scripts string
 	// found holds the path of each other tool that is installed.
 	found map[string]string
 }
@@ -33,6 +35,10 @@ func buildPrograms(ctx context.Context, o options, r room) (programs, error) {
 	if err != nil {
 		return p, err
 	}
+	if python := findPython(ctx); python != "" {
+		p.found["python3"] = python
+	}
+	p.scripts = filepath.Join(dir, "scripts")
 	p.load, p.timed, p.gopsutil = r.path("load"), r.path("timed"), r.path("gopsutil")
 	err = build(ctx, dir, "cc", "-O2", "-static", "-o", p.load, "load/load.c")
 	if err == nil {
@@ -85,6 +91,7 @@ func describeHost(ctx context.Context, p programs) []string {
 	lines := []string{"Kernel " + firstLine(ctx, "uname", "-r") + ", " + processor()}
 	for _, v := range []struct{ name, path, flag string }{
 		{"ss", p.found["ss"], "-V"}, {"lsof", p.found["lsof"], "-v"}, {"netstat", p.found["netstat"], "--version"},
+		{"python", p.found["python3"], "--version"},
 		{"whose", p.whose, "version"}, {"base", p.base, "version"},
 	} {
 		if v.path == "" {

@@ -71,7 +71,7 @@ func targets() []target {
 	within := func(text string, times float64, value func(*page) (float64, bool)) target {
 		return target{text: text, limit: times, unit: " ×", value: value}
 	}
-	return []target{
+	return append([]target{
 		faster("100,000 sockets: `ss -tunap` over `bpf`, cold", "100k", ssAll, bpf, 50),
 		faster("100,000 sockets: `ss -tuna` over `bpf`, cold", "100k", ssBare, bpf, 1),
 		faster("100,000 sockets: `ss -tunap` over `netlink`", "100k", ssAll, netlink, 15),
@@ -90,7 +90,7 @@ func targets() []target {
 		within("5,000 processes: `pid N` with 50 other descriptors each over 5 each, `netlink`", 1.2,
 			quotient("procs5k", pidNet, "procs5k-lean", pidNet)),
 		within("100,000 sessions as JSON lines: rendering over collecting, `bpf`", 1, renderOverCollect),
-	}
+	}, zabbixTargets()...)
 }
 
 // writeTargets writes which of them were reached. What was not measured is left

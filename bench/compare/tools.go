@@ -116,6 +116,7 @@ func toolsOf(p programs, pins string) []tool {
 	if p.whose != "" {
 		all = append(all, whoseTools(p.whose, pins)...)
 	}
+	all = append(all, zabbixTools(p, pins)...)
 	if p.base != "" {
 		for _, source := range []string{"bpf", "netlink"} {
 			all = append(all, tool{
