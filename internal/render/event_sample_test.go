@@ -97,6 +97,7 @@ func dayAtWork() []track.Event {
 		event(20, track.Close, v6, ended(track.EndTimedOut, 0, 52*time.Hour), carried(1000, 999)),
 		event(21, track.Open, web),
 		event(22, track.Close, queued, ended(track.EndError, 0, time.Second), carried(1, 2), errno(71)),
+		event(23, track.Close, app, ended(track.EndNone, 0, 2*time.Second)),
 		event(23, track.Lost, whose.Session{}, func(e *track.Event) { e.Lost, e.Why = 1234, "ring buffer full" }),
 		event(24, track.Lost, whose.Session{}, func(e *track.Event) { e.Lost = 1 }),
 		event(100_000, track.Open, curl),

@@ -62,8 +62,8 @@ func (r *eventCells) Event(dst []byte, e *track.Event) ([]byte, error) {
 	}
 	dst = append(dst, r.comma)
 	for _, way := range [...]*track.Traffic{&e.Sent, &e.Received} {
-		dst = r.number(dst, way.Bytes, e.Kind == track.Close)
-		dst = r.number(dst, way.Datagrams, e.Kind == track.Close && isUDP(e))
+		dst = r.number(dst, way.Bytes, trafficKnown(e))
+		dst = r.number(dst, way.Datagrams, trafficKnown(e) && isUDP(e))
 	}
 	dst = r.number(dst, e.Lost, e.Kind == track.Lost)
 	start := len(dst)

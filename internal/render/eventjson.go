@@ -71,7 +71,7 @@ func appendEventEnd(dst []byte, e *track.Event) []byte {
 	if e.Since {
 		dst = append(dst, `,"stood_before":true`...)
 	}
-	if e.Kind == track.Close {
+	if trafficKnown(e) {
 		dst = appendEventTraffic(append(dst, `,"sent":`...), e, e.Sent)
 		dst = appendEventTraffic(append(dst, `,"received":`...), e, e.Received)
 	}
@@ -80,6 +80,12 @@ func appendEventEnd(dst []byte, e *track.Event) []byte {
 
 // ends reports whether events of the kind have a duration.
 func ends(k track.Kind) bool { return k == track.Close || k == track.Fail }
+
+// trafficKnown reports whether the event tells what went over the session. A
+// source that only saw it gone knows neither that nor how it ended.
+func trafficKnown(e *track.Event) bool {
+	return e.Kind == track.Close && (e.End != track.EndNone || e.Sent != track.Traffic{} || e.Received != track.Traffic{})
+}
 
 // isUDP reports whether the event is one of a protocol of datagrams.
 func isUDP(e *track.Event) bool {

@@ -200,7 +200,7 @@ func (r *eventText) endCell(e *track.Event, level detailLevel) {
 		c.ascii("after ")
 	}
 	c.span(e.Duration, brief)
-	if e.Kind != track.Close || level == detailLeast {
+	if !trafficKnown(e) || level == detailLeast {
 		return
 	}
 	if !brief {

@@ -93,7 +93,7 @@ func (r *eventTemplate) of(e *track.Event) map[string]any {
 
 func trafficData(e *track.Event, t track.Traffic) map[string]any {
 	data := map[string]any{"bytes": "", "datagrams": ""}
-	if e.Kind == track.Close {
+	if trafficKnown(e) {
 		data["bytes"] = t.Bytes
 		if isUDP(e) {
 			data["datagrams"] = t.Datagrams

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestFollow_Terminal: a line comes to a terminal at once, and Ctrl-C ends it at
+// once, with the terminal as it was: no code is left open, the cursor on a line
+// of its own.
+func TestFollow_Terminal(t *testing.T) {
+	master, terminal := openPTY(t, 160, 24)
+	cmd := runAt(t, terminal, nil, "watch", "--events", "listen,unlisten", "pid", fmt.Sprint(os.Getpid()))
+	readUntil(t, master, "until Ctrl-C")
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	seen := readUntil(t, master, l.Addr().String())
+	if !strings.Contains(seen, "listen") || !strings.Contains(seen, "\x1b[") {
+		t.Errorf("no coloured line of a listener: %q", seen)
+	}
+	if _, err := master.Write([]byte{3}); err != nil { // Ctrl-C
+		t.Fatal(err)
+	}
+	pressed := time.Now()
+	terminal.Close()
+	rest, err := io.ReadAll(master) // EIO when the last writer has gone
+	if err != nil && !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // how it ended is looked at below
+	if took := time.Since(pressed); took > 20*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("ended with %v, want exit status %d", cmd.ProcessState, exitInterrupted)
+	}
+	if all := seen + string(rest); strings.Count(all, "\x1b[0m") != strings.Count(all, "\x1b[")-strings.Count(all, "\x1b[0m") || !strings.HasSuffix(all, "\n") {
+		t.Errorf("the terminal is left with %q", all)
+	}
+}
+
+// TestFollow_ReaderGone: whose watch | head ends with head, not with the event
+// after it.
+func TestFollow_ReaderGone(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "watch", "-o", "csv", "port", "1") // its titles come at once, and then nothing
+	cmd.Args[0] = "whose"
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = w, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if _, err := r.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is looked at below
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		_ = cmd.Process.Kill() // the test has failed
+		<-ended
+		t.Fatal("it goes on though nobody reads")
+	}
+	code, signal := cmd.ProcessState.ExitCode(), cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()
+	if code != exitPipe && signal != syscall.SIGPIPE || strings.Contains(said.String(), "error") {
+		t.Errorf("ended with %v and said %q", cmd.ProcessState, said.String())
+	}
+}
