@@ -6,10 +6,12 @@
 // remote. What the kernel was seen to do is judged by these lines.
 //
 //	truthload DIR TCP UDP
+//	truthload DIR hold CONNECTIONS
 //
 // TCP is the number of connections beside some more that serve a purpose, UDP
 // that of exchanges; 0 leaves the kind out. DIR/log is appended to. The folder
-// gets further names of the program, by which it executes itself.
+// gets further names of the program, by which it executes itself. With hold it
+// opens connections, prints "ready", and lets them stand until its input ends.
 //
 // It is C because a process must be able to fork, and to end without a close,
 // at any point, and because what it costs is taken from what it measures.
@@ -167,6 +169,8 @@ int main(int argc, char **argv)
 		give_up("want DIR TCP UDP");
 	snprintf(log, sizeof(log), "%s/log", argv[1]);
 	log_to(log);
+	if (strcmp(argv[2], "hold") == 0)
+		hold(atoi(argv[3]));
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (board == MAP_FAILED)
 		die("map memory");

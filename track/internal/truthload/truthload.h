@@ -154,6 +154,10 @@ void quit_servers(void);
 void odd(int scale);
 void slow(int scale);
 
+// hold.c
+
+void hold(int count);
+
 // udp.c
 
 void serve_udp(int family, int ready);
