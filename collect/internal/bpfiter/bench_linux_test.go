@@ -1,8 +1,10 @@
 package bpfiter
 
 import (
+	"context"
 	"testing"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -36,4 +38,18 @@ func BenchmarkObjects(b *testing.B) {
 		_, err = loadFdWalk()
 		must(b, err)
 	}
+}
+
+// BenchmarkRead is what a collector kept open pays for what the host has.
+func BenchmarkRead(b *testing.B) {
+	testenv.NeedRoot(b)
+	s, err := Load(Options{})
+	must(b, err)
+	defer s.Close()
+	var snap whose.Snapshot
+	for b.Loop() {
+		snap.Reset()
+		must(b, s.Read(context.Background(), &whose.Query{States: whose.DefaultStates}, &snap))
+	}
+	b.ReportMetric(float64(len(snap.Sockets)), "sockets")
 }

@@ -60,7 +60,7 @@ func (p *programs) load() error {
 	noFDs := p.loadFDs(fds, k)
 	wg.Wait()
 	for _, err := range []error{noFDs, p.noWalk} {
-		if errors.Is(err, fs.ErrPermission) && !isVerifier(err) {
+		if errors.Is(err, unix.EPERM) { // EACCES is the verifier's
 			return err
 		}
 	}

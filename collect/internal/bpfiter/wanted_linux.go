@@ -56,12 +56,11 @@ func (w *wantedSet) set(sockets []place) {
 	}
 }
 
-// setKeys makes the set that of the files with these keys: two bits for each.
+// setKeys makes the set that of the files with these keys.
 func (w *wantedSet) setKeys(keys []uint64) {
 	clear(w.bits[:])
 	for _, key := range keys {
 		w.add(key)
-		w.add(key >> 32)
 	}
 }
 

@@ -273,9 +273,8 @@ static always_inline u32 wanted_of(u64 *at, u32 number)
 
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < AT_ONCE; i++) {
-		u64 key = file_key(at[i]), wanted;
+		u64 wanted = wanted_bit(number, file_key(at[i]));
 
-		wanted = wanted_bit(number, key) & wanted_bit(number, key >> 32);
 		barrier_var(wanted);
 		todo |= (u32)(wanted & (is_nought(at[i]) ^ 1)) << i;
 	}

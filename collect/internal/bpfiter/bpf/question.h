@@ -80,8 +80,8 @@ static always_inline void read_question(struct question *q)
 
 /*
  * The sockets that a reader looks for once more: a bit for each inode or, where
- * fd_walk is asked, two for the key of each file, by their lower bits. Those of
- * others with the same bits come along.
+ * fd_walk is asked, for the key of each file, by its lower bits. Those of others
+ * with the same bits come along.
  */
 #define WANTED_BITS 15
 
