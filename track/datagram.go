@@ -71,12 +71,16 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 		}
 		g.tellFlowEnd(known, r, EndClosed)
 		g.drop(p)
+		g.ended.add(e.endedID(), r.Opened)
 		return
 	}
 	if g.ended.has(e.endedID(), e.opened) {
 		return // told twice, or idle before
 	}
 	g.ended.add(e.endedID(), e.opened)
+	if g.knownOnly {
+		return
+	}
 	e.flags |= told
 	g.give(&e, r)
 	g.names.meet(&e)
@@ -104,7 +108,7 @@ func (g *engine) udpUnbind(r *bpfevent.Record) {
 		return
 	}
 	g.drop(p)
-	g.ended.add(r.Cookie, openedAt(r))
+	g.ended.add(r.Cookie, r.Opened)
 }
 
 // tellFlowEnd tells of the end of a flow with what its record counts.

@@ -36,6 +36,10 @@ type engine struct {
 	// event is used again for each.
 	event Event
 
+	// knownOnly tells that the end of a session that is not known is not told:
+	// the source tells of every socket that is closed, connected or not.
+	knownOnly bool
+
 	records uint64
 	losses  Losses
 	passes  passes
@@ -322,6 +326,11 @@ func (g *engine) tcpClose(r *bpfevent.Record) {
 	}
 	if p, ok := g.lookup(&e); ok {
 		known := g.table.at(p)
+		if known.state == whose.Listen { // a source that does not tell what it was
+			g.tellGone(Unlisten, known, r.Time, EndNone)
+			g.drop(p)
+			return
+		}
 		if known.owners == 0 || known.reason == whose.ReasonAcceptQueue {
 			g.ownAtEnd(known, r)
 		}
@@ -333,8 +342,10 @@ func (g *engine) tcpClose(r *bpfevent.Record) {
 	if g.ended.has(r.Cookie, r.Opened) {
 		return // told twice
 	}
-	g.closeUnknown(&e, r)
 	g.ended.add(r.Cookie, r.Opened)
+	if !g.knownOnly {
+		g.closeUnknown(&e, r)
+	}
 }
 
 // ownAtEnd gives a session its owner by the record of its end.

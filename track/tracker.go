@@ -98,6 +98,7 @@ func newTracker(p *plan, kernel kernelSource, source Source) *Tracker {
 		return Event{Time: t.clock.Now(), Kind: Lost, Lost: n, Why: whyReader}
 	})
 	t.engine = newEngine(p.opts.MaxSessions, newNames(p.fs, p.needs), p.want, t.emit)
+	t.engine.knownOnly = source.Name == SourceNetlink
 	return t
 }
 

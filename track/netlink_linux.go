@@ -1,0 +1,304 @@
+package track
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// destroyGroups are the multicast groups of NETLINK_SOCK_DIAG that tell of
+// destroyed sockets (SKNLGRP_INET_TCP_DESTROY, …UDP…, INET6…), since Linux 4.4.
+const destroyGroups = 1<<0 | 1<<1 | 1<<2 | 1<<3
+
+const (
+	// netlinkBuffer is what may wait in the kernel for each namespace, in bytes.
+	netlinkBuffer = 4 << 20
+	// maxNetlinks bounds the namespaces that are listened in; each takes a
+	// descriptor. Closed sessions of others are found by snapshots.
+	maxNetlinks = 1024
+)
+
+// A netlinkSource is told of closed sockets by the kernel, in each network
+// namespace that can be entered.
+type netlinkSource struct {
+	fs    *proc.FS
+	clock Clock
+	epoll int
+	wake  int // an eventfd that ends a wait
+
+	mu     sync.Mutex
+	conns  map[uint32]int // socket by the inode of its namespace
+	netns  map[int]uint32 // the other way round
+	lost   uint64
+	closed bool
+}
+
+// openNetlink listens in every namespace that can be entered; one is enough.
+func openNetlink(ctx context.Context, p *plan) (kernelSource, error) {
+	s := &netlinkSource{
+		fs: p.fs, clock: p.clock, epoll: -1, wake: -1,
+		conns: make(map[uint32]int), netns: make(map[int]uint32),
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *netlinkSource) open(ctx context.Context) error {
+	var err error
+	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("make eventfd: %w", err)
+	}
+	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("make epoll: %w", err)
+	}
+	if err := s.watch(s.wake); err != nil {
+		return err
+	}
+	own, err := listenDestroyed()
+	if errors.Is(err, fs.ErrPermission) {
+		return whose.WithHint(err, "run as root, or with CAP_NET_ADMIN")
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.add(s.fs.SelfNetNS(), own); err != nil {
+		return err
+	}
+	return s.Follow(ctx)
+}
+
+func (s *netlinkSource) watch(fd int) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		return fmt.Errorf("add to epoll: %w", err)
+	}
+	return nil
+}
+
+// listenDestroyed opens a socket that is told of destroyed sockets of the
+// namespace of the calling thread.
+func listenDestroyed() (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return -1, fmt.Errorf("open sock_diag socket: %w", err)
+	}
+	// What the limit allows has to do where FORCE is not permitted.
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, netlinkBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, netlinkBuffer)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: destroyGroups}); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("join group of destroyed sockets: %w", err)
+	}
+	return fd, nil
+}
+
+// add takes a socket over, which it closes where it cannot.
+func (s *netlinkSource) add(netns uint32, fd int) error {
+	if err := s.watch(fd); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[netns], s.netns[fd] = fd, netns
+	return nil
+}
+
+// Follow listens in the namespaces that are new, and leaves those that nobody
+// else is in: the socket would keep them. A namespace that cannot be entered
+// is a gap of the snapshots too, which tell of it.
+func (s *netlinkSource) Follow(ctx context.Context) error {
+	refs, _, err := s.fs.Namespaces(ctx)
+	if err != nil {
+		return err
+	}
+	here := make(map[uint32]bool, len(refs))
+	var fresh []whose.NetNSRef
+	s.mu.Lock()
+	for _, r := range refs {
+		here[r.Inode] = true
+		if _, listening := s.conns[r.Inode]; !listening && len(s.conns)+len(fresh) < maxNetlinks {
+			fresh = append(fresh, r)
+		}
+	}
+	for netns, fd := range s.conns {
+		if !here[netns] && netns != s.fs.SelfNetNS() {
+			delete(s.conns, netns)
+			delete(s.netns, fd)
+			unix.Close(fd) // which takes it out of epoll too
+		}
+	}
+	s.mu.Unlock()
+	return s.enter(fresh)
+}
+
+// enter opens a socket in each of the namespaces, on one thread that is thrown
+// away afterwards.
+func (s *netlinkSource) enter(refs []whose.NetNSRef) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	done := make(chan error, 1)
+	go func() {
+		// No UnlockOSThread: the thread ends with the goroutine.
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread cannot be thrown away, and another goroutine is on
+			// another thread while this one sits here.
+			done <- s.enter(refs)
+			runtime.UnlockOSThread()
+			return
+		}
+		var errs []error
+		for _, r := range refs {
+			fd, err := enterOne(r)
+			if err == nil {
+				err = s.add(r.Inode, fd)
+				errs = append(errs, err)
+			}
+		}
+		done <- errors.Join(errs...)
+	}()
+	return <-done
+}
+
+// enterOne moves the calling thread into a namespace and opens a socket there.
+// A descriptor or a process may be another's by now, and to open a device does
+// something: so it is looked at first.
+func enterOne(ref whose.NetNSRef) (int, error) {
+	look, err := unix.Open(ref.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(look)
+	var st unix.Stat_t
+	var in unix.Statfs_t
+	if err := errors.Join(unix.Fstat(look, &st), unix.Fstatfs(look, &in)); err != nil {
+		return -1, err
+	}
+	if int64(in.Type) != nsfsMagic || uint32(st.Ino) != ref.Inode {
+		return -1, fs.ErrNotExist
+	}
+	ns, err := unix.Open("/proc/thread-self/fd/"+strconv.Itoa(look), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(ns)
+	if err := unix.Setns(ns, unix.CLONE_NEWNET); err != nil {
+		return -1, err
+	}
+	return listenDestroyed()
+}
+
+// nsfsMagic is the type of the file system that namespaces are files of.
+const nsfsMagic = 0x6e736673
+
+// Read calls fn for each socket that the kernel tells of, until ctx ends. What
+// waits then is read before it returns.
+func (s *netlinkSource) Read(ctx context.Context, fn func(*bpfevent.Record) error) error {
+	stop := context.AfterFunc(ctx, func() {
+		_, _ = unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // an eventfd takes all that is ever written to it
+	})
+	defer stop()
+	buf := make([]byte, 64<<10)
+	var events [64]unix.EpollEvent
+	for {
+		over := ctx.Err()
+		timeout := -1
+		if over != nil {
+			timeout = 0
+		}
+		n, err := unix.EpollWait(s.epoll, events[:], timeout)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("wait for netlink: %w", err)
+		}
+		for i := range max(n, 0) {
+			if err := s.drain(int(events[i].Fd), buf, fn); err != nil {
+				return err
+			}
+		}
+		if over != nil {
+			return over
+		}
+	}
+}
+
+// drain reads what waits at one socket.
+func (s *netlinkSource) drain(fd int, buf []byte, fn func(*bpfevent.Record) error) error {
+	for {
+		n, netns, err := s.receive(fd, buf)
+		switch {
+		case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.EINTR):
+			continue // something was dropped, which is counted, or is not for us; the rest follows
+		case err != nil || n == 0:
+			return nil // nothing more, or the namespace was left meanwhile
+		}
+		at := bootNanos(s.clock.Boot())
+		if err := parseDestroyed(buf[:n], netns, at, fn); err != nil {
+			return err
+		}
+	}
+}
+
+// receive reads a datagram, if the socket is still one of ours.
+func (s *netlinkSource) receive(fd int, buf []byte) (n int, netns uint32, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	netns, ok := s.netns[fd]
+	if !ok {
+		return 0, 0, fs.ErrClosed
+	}
+	n, from, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
+	if errors.Is(err, unix.ENOBUFS) {
+		s.lost++
+	}
+	if sa, ok := from.(*unix.SockaddrNetlink); ok && sa.Pid != 0 && err == nil {
+		return 0, netns, unix.EINTR // not from the kernel: the next one
+	}
+	return n, netns, err
+}
+
+// Losses counts how often the kernel dropped messages.
+func (s *netlinkSource) Losses() (Losses, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Losses{Netlink: s.lost}, nil
+}
+
+// Flows calls nothing: no flows are counted.
+func (s *netlinkSource) Flows(func(*kernelFlow) bool, func(*kernelFlow)) error { return nil }
+
+// Close gives the sockets back. No Read may be under way.
+func (s *netlinkSource) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var errs []error
+	for _, fd := range s.conns {
+		errs = append(errs, unix.Close(fd))
+	}
+	clear(s.conns)
+	clear(s.netns)
+	for _, fd := range []int{s.epoll, s.wake} {
+		if fd >= 0 {
+			errs = append(errs, unix.Close(fd))
+		}
+	}
+	return errors.Join(errs...)
+}
