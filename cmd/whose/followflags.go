@@ -93,7 +93,7 @@ func watchFormats() []string {
 	return slices.DeleteFunc(render.EventFormats(), func(f string) bool { return f == render.Template })
 }
 
-func watchSources() []string { return []string{"auto", "bpf", "netlink", "snapshot"} }
+func watchSources() []string { return track.SourceNames() }
 
 // options turns flags and filter words into what the tracker is asked, but for
 // the facts that are needed.
@@ -108,6 +108,10 @@ func (f *followFlags) options(cmd *cobra.Command, words []string) (*track.Option
 	if namesState(where) {
 		return nil, whose.WithHint(usagef("filter: an event has no state"),
 			"what becomes of a session is told by --events %s", strings.Join(eventNames(), ", "))
+	}
+	if filter.Needs(where).Has(whose.NeedPeer) {
+		return nil, whose.WithHint(usagef("filter: the owner of the other end is not known to an event"),
+			"what happens at the other end on this host is an event of its own: process nginx")
 	}
 	f.where, f.typed = where, typed
 	if f.kinds, err = eventKinds(f.events); err != nil {

@@ -70,6 +70,7 @@ func TestFollow_Refuses(t *testing.T) {
 		{"--events opne", `--events: unknown kind "opne"`, "did you mean open?"},
 		{"--events open,", `--events: unknown kind ""`, "the kinds are"},
 		{"--events lost,zzzzzz", `--events: unknown kind "zzzzzz"`, "the kinds are"},
+		{"peer nginx", "filter: the owner of the other end is not known", "process nginx"},
 		{"-o json", `--output: unknown format "json"`, "did you mean jsonl?"},
 		{"-o table", `--output: unknown format "table"`, "text, jsonl, csv, tsv"},
 		{"--source procfs", `--source: unknown source "procfs"`, "--source snapshot"},
@@ -99,7 +100,7 @@ func TestFollow_Refuses(t *testing.T) {
 // the best there is.
 func TestFollow_Announce(t *testing.T) {
 	lesser := track.Source{Name: "netlink", Why: "source bpf: load programs: operation not permitted", Hint: "try sudo", Interval: time.Second,
-		Gaps: []whose.Gap{{Kind: whose.GapProcesses, Count: 12, Why: "permission denied"}}}
+		Gaps: []whose.Gap{{Kind: whose.GapSockets, Why: "what opens and closes within 1s is missed"}, {Kind: whose.GapProcesses, Count: 12, Why: "permission denied"}}}
 	for _, test := range []struct {
 		source track.Source
 		strict bool

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/track"
@@ -49,11 +48,12 @@ func (f *follow) missed(s *track.Source) string {
 		}
 		text += more
 	}
-	if s.Interval > 0 {
-		add(fmt.Sprintf("what opens and closes within %v is missed", s.Interval.Round(time.Millisecond)))
-	}
-	if len(s.Gaps) > 0 {
-		add(gapsText(&whose.Coverage{Gaps: s.Gaps}))
+	for _, g := range s.Gaps {
+		if g.Kind == whose.GapSockets || g.Kind == "" {
+			add(g.Why) // it says what is not seen, and how much that is nobody can know
+			continue
+		}
+		add(gapsText(&whose.Coverage{Gaps: []whose.Gap{g}}))
 	}
 	return text
 }

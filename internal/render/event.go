@@ -83,7 +83,7 @@ func DefaultEventFields(format string) []*whose.Field {
 		return append(DefaultFields(JSONL), fieldsNamed("cmdline exe rtt retrans")...)
 	case CSV, TSV:
 		return fieldsNamed("proto direction local_addr local_port remote_addr remote_port " +
-			"pid comm user netns netns_name reason peer_pid peer_comm rtt retrans")
+			"pid comm user netns netns_name reason rtt retrans")
 	case Text:
 		return fieldsNamed("proto direction local_addr local_port remote_addr remote_port scope " +
 			"pid comm user netns netns_name reason socket_unit socket_container peer_pid peer_comm rtt retrans")
