@@ -274,7 +274,8 @@ void close_end(struct end *e, const char *how, const char *by)
 {
 	e->how = how;
 	e->by = by;
-	e->end = now();
+	if (e->end == 0) // or it was shut before
+		e->end = now();
 	say_end(e);
 	if (close(e->fd) < 0)
 		die("close");

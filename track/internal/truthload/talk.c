@@ -71,8 +71,11 @@ void ask(struct end *e, enum how how, u32 request, u32 response)
 		close_end(e, "reset", "there");
 		return;
 	}
-	if ((how == HALF || how == HALF_RESET) && shutdown(e->fd, SHUT_WR) < 0)
-		die("shut half of a connection");
+	if (how == HALF || how == HALF_RESET) {
+		e->end = now(); // the other end may close at any time now
+		if (shutdown(e->fd, SHUT_WR) < 0)
+			die("shut half of a connection");
+	}
 	read_all(e, response);
 	switch (how) {
 	case SERVER_FIRST:

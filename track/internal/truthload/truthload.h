@@ -68,7 +68,7 @@ struct end {
 	struct sockaddr_storage local, remote;
 	u64 begin;	   // before the call that opened it; 0: not known
 	u64 open;	   // after that call
-	u64 end;	   // before the call that closed it
+	u64 end;	   // before the call that closed it, or shut its half
 	u64 sent, received;
 	int err;
 	struct self owner; // who called connect, accept or listen
