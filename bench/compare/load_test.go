@@ -19,12 +19,8 @@ import (
 // buildLoad compiles the load generator.
 func buildLoad(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("root is missing: the load makes network namespaces")
-	}
-	if _, err := exec.LookPath("cc"); err != nil {
-		t.Skip("a C compiler is missing")
-	}
+	needRoot(t)
+	needCompiler(t)
 	program := filepath.Join(t.TempDir(), "load")
 	if err := build(t.Context(), "..", "cc", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-o", program, "load/load.c"); err != nil {
 		t.Fatal(err)
@@ -87,7 +83,7 @@ func childrenOf(t *testing.T, parent int) []string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(parent) + "/task/" + strconv.Itoa(parent) + "/children")
 	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("/proc/PID/task/TID/children is missing: the kernel is built without CONFIG_PROC_CHILDREN")
+		t.Skip("skip: needs a kernel with CONFIG_PROC_CHILDREN: no machine can be made to have it")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -196,12 +192,8 @@ func TestTimed(t *testing.T) {
 
 func buildTimed(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("root is missing: a network namespace is entered")
-	}
-	if _, err := exec.LookPath("cc"); err != nil {
-		t.Skip("a C compiler is missing")
-	}
+	needRoot(t)
+	needCompiler(t)
 	program := filepath.Join(t.TempDir(), "timed")
 	if err := build(t.Context(), "..", "cc", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-o", program, "timed/timed.c"); err != nil {
 		t.Fatal(err)

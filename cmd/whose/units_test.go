@@ -22,10 +22,7 @@ func TestSystemdUnits(t *testing.T) {
 	if len(rest) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, strings.Join(rest, ""))
 	}
-	users, err := exec.LookPath("systemd-sysusers")
-	if err != nil {
-		t.Skip("systemd-sysusers is missing, to read whose.sysusers.conf")
-	}
+	users := testenv.NeedProgram(t, "systemd-sysusers")
 	conf, err := filepath.Abs(filepath.Join(dir, "whose.sysusers.conf"))
 	if err != nil {
 		t.Fatal(err)

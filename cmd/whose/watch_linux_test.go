@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // openPTY returns both ends of a pseudo-terminal of that size.
@@ -19,7 +21,7 @@ func openPTY(t *testing.T, columns, lines uint16) (master, terminal *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudo-terminal, to draw on: %v", err)
+		testenv.Missing(t, "a pseudo-terminal", err.Error())
 	}
 	t.Cleanup(func() { master.Close() })
 	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {

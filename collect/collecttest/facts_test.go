@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files and pages")
@@ -16,7 +17,7 @@ var update = flag.Bool("update", false, "rewrite golden files and pages")
 func TestFactsPage(t *testing.T) {
 	const page = "../../docs/sources.md"
 	if _, err := os.Stat("../../go.mod"); err != nil {
-		t.Skip("skip: needs the source tree")
+		testenv.Missing(t, "the source tree", err.Error())
 	}
 	want := FactsPage()
 	if *update {

@@ -109,7 +109,7 @@ func Run(t *testing.T, source string, open func(t *testing.T) Subject) {
 				t.Fatalf("collect: %v", err)
 			}
 			if gave := gapOf(&got.coverage, whose.GapNamespaces); c.bySocket && gave != "" {
-				t.Skipf("skip: needs a host without so many sockets: %s", gave)
+				testenv.Missing(t, "a host without so many sockets", gave)
 			}
 			got.judge(t, c.Rule)
 			if c.check != nil {

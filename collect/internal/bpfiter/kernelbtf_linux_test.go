@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 func kernelBTF(t testing.TB) []byte {
 	raw, err := os.ReadFile("/sys/kernel/btf/vmlinux")
 	if err != nil {
-		t.Skipf("skip: needs the kernel's BTF: %v", err)
+		testenv.Missing(t, "the kernel's BTF", err.Error())
 	}
 	return raw
 }
