@@ -22,7 +22,7 @@ import (
 type Tracker struct {
 	plan      *plan
 	clock     Clock
-	fs        *proc.FS
+	fs        *proc.FS     // nil: nothing is known of processes
 	kernel    kernelSource // nil where snapshots are all there is
 	collector *collect.Collector
 	snapshot  func(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error)
@@ -333,5 +333,8 @@ func (t *Tracker) Close() error {
 	if t.plan.opts.Collector == nil {
 		errs = append(errs, t.collector.Close())
 	}
-	return errors.Join(append(errs, t.fs.Close())...)
+	if t.fs != nil {
+		errs = append(errs, t.fs.Close())
+	}
+	return errors.Join(errs...)
 }

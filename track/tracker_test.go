@@ -1,0 +1,626 @@
+package track
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// A fakeKernel is a source whose records the test gives.
+type fakeKernel struct {
+	records chan bpfevent.Record
+	broken  chan error
+	mu      sync.Mutex
+	losses  Losses
+	flows   []kernelFlow
+	closed  bool
+}
+
+func newFakeKernel() *fakeKernel {
+	return &fakeKernel{records: make(chan bpfevent.Record), broken: make(chan error)}
+}
+
+func (k *fakeKernel) Read(ctx context.Context, fn func(*bpfevent.Record) error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-k.broken:
+			return err
+		case r := <-k.records:
+			if err := fn(&r); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (k *fakeKernel) Losses() (Losses, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.losses, nil
+}
+
+func (k *fakeKernel) Flows(fn func(*kernelFlow) bool, ended func(*kernelFlow)) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range k.flows {
+		if fn(&k.flows[i]) {
+			ended(&k.flows[i])
+		}
+	}
+	return nil
+}
+
+func (k *fakeKernel) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+	return nil
+}
+
+// fakeClock is the clock of a synctest bubble.
+type fakeClock struct{ start time.Time }
+
+func (c fakeClock) Now() time.Time                         { return time.Now() }
+func (c fakeClock) Boot() time.Duration                    { return time.Since(c.start) + began*time.Millisecond }
+func (c fakeClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// fakeTracker starts a tracker over a fake kernel. snapshot is called for each
+// snapshot; nil: there is nothing.
+func fakeTracker(t *testing.T, opts Options, kernel kernelSource, source string, snapshot func(first bool) ([]whose.Session, error)) *Tracker {
+	t.Helper()
+	opts.Clock = fakeClock{time.Now()}
+	opts.Collector = collect.Open()
+	p := &plan{opts: opts}
+	p.setDefaults()
+	p.env.Now = time.Now()
+	p.needs = whose.NeedOwners
+	p.setWant()
+	tr := newTracker(p, kernel, Source{Name: source})
+	tr.snapshot = func(_ context.Context, first bool) ([]whose.Session, whose.Coverage, error) {
+		if snapshot == nil {
+			return nil, whose.Coverage{}, nil
+		}
+		s, err := snapshot(first)
+		return s, whose.Coverage{}, err
+	}
+	if err := tr.start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+// all closes the tracker and returns what it told, as lines without times.
+func all(t *testing.T, tr *Tracker) []string {
+	t.Helper()
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	return next(t, tr, 1<<30)
+}
+
+// next returns the next n events as lines without times.
+func next(t *testing.T, tr *Tracker, n int) (lines []string) {
+	t.Helper()
+	for e, err := range tr.Events(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := lineOf(&e)
+		if e.Kind != Standing {
+			_, line, _ = strings.Cut(line, " ")
+		}
+		if lines = append(lines, line); len(lines) == n {
+			break
+		}
+	}
+	return lines
+}
+
+func TestTracker_SnapshotAndRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kernel := newFakeKernel()
+		tr := fakeTracker(t, Options{}, kernel, SourceBPF, func(first bool) ([]whose.Session, error) {
+			if first { // programs are attached before the snapshot is taken
+				kernel.records <- record(tcpOpen, 0, 2, out, by("curl", 7))
+				return []whose.Session{stood(1, whose.Established, owner("a", 1)), stood(2, whose.Established, owner("curl", 7))}, nil
+			}
+			return nil, errors.New("not now")
+		})
+		if n := tr.Count(nil); n != 2 {
+			t.Errorf("%d sessions, want 2", n)
+		}
+		kernel.records <- record(tcpOpen, 1, 3)
+		time.Sleep(2 * time.Second) // nobody accepts it
+		got := next(t, tr, 3)
+		want := []string{
+			"standing out tcp 10.0.0.1:1001>10.0.0.2:80 a/1 since",
+			"open out tcp 10.0.0.1:1002>10.0.0.2:80 curl/7",
+			"open in tcp 10.0.0.1:1003>10.0.0.2:80 accept-queue",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		time.Sleep(time.Minute)
+		if s := tr.Source(); len(s.Gaps) != 1 || !strings.Contains(s.Gaps[0].String(), "not now") {
+			t.Errorf("gaps %v, want that a snapshot could not be taken, once", s.Gaps)
+		}
+		kernel.records <- record(tcpOpen, 70_000, 4)
+		if diff := cmp.Diff([]string{"open in tcp 10.0.0.1:1004>10.0.0.2:80 accept-queue"}, all(t, tr)); diff != "" {
+			t.Error(diff)
+		}
+		if !kernel.closed {
+			t.Error("the source was not closed")
+		}
+		if err := tr.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTracker_Losses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kernel := newFakeKernel()
+		tr := fakeTracker(t, Options{MaxEvents: 2, MaxSessions: 3}, kernel, SourceBPF, nil)
+		for i := range 4 {
+			kernel.records <- record(tcpOpen, i, uint64(i+1), out, by("curl", 7))
+		}
+		kernel.mu.Lock()
+		kernel.losses.Ring, kernel.losses.Recursion = 5, 6
+		kernel.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		kernel.mu.Lock()
+		kernel.losses.Ring = 7 // after the last look
+		kernel.mu.Unlock()
+		want := []string{
+			"open out tcp 10.0.0.1:1001>10.0.0.2:80 curl/7",
+			"open out tcp 10.0.0.1:1002>10.0.0.2:80 curl/7",
+			"lost 1 " + whyTable, "lost 6 " + whyRecursion, "lost 5 " + whyRing,
+			"lost 2 " + whyRing,
+			"lost 2 " + whyReader,
+		}
+		if diff := cmp.Diff(want, all(t, tr), sorted); diff != "" {
+			t.Error(diff)
+		}
+		s := tr.Stats()
+		if want := (Losses{Ring: 7, Recursion: 6, Table: 1, Reader: 2}); s.Lost != want || want.Total() != 16 {
+			t.Errorf("losses %+v, want %+v", s.Lost, want)
+		}
+	})
+}
+
+func TestTracker_IdleFlows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kernel := newFakeKernel()
+		tr := fakeTracker(t, Options{UDPIdle: 3 * time.Second}, kernel, SourceBPF, nil)
+		kernel.records <- record(udpOpen, 0, 1, udp, out, by("ntp", 3))
+		kernel.mu.Lock()
+		kernel.flows = []kernelFlow{{key: flowKey{1, addr("10.0.0.2"), 80}, last: began * 1e6, sent: Traffic{1, 1}}}
+		kernel.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		want := []string{
+			"open out udp 10.0.0.1:1001>10.0.0.2:80 ntp/3",
+			"close out udp 10.0.0.1:1001>10.0.0.2:80 ntp/3 idle 1/1 0/0",
+		}
+		if diff := cmp.Diff(want, all(t, tr)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestTracker_Interval: later snapshots come at their interval, and soon where
+// one has to be confirmed.
+func TestTracker_Interval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var taken []time.Duration
+		start := time.Now()
+		tr := fakeTracker(t, Options{}, newFakeKernel(), SourceBPF, func(first bool) ([]whose.Session, error) {
+			taken = append(taken, time.Since(start))
+			who := owner("a", 1)
+			if len(taken) > 2 {
+				who = owner("b", 2)
+			}
+			return []whose.Session{stood(1, whose.Established, who)}, nil
+		})
+		time.Sleep(33 * time.Second)
+		tr.Close()
+		s := time.Second
+		if diff := cmp.Diff([]time.Duration{0, 10 * s, 20 * s, 21 * s, 31 * s}, taken); diff != "" {
+			t.Errorf("snapshots were taken at:\n%s", diff)
+		}
+	})
+}
+
+// TestTracker_SlowSnapshots take a bounded share of the time.
+func TestTracker_SlowSnapshots(t *testing.T) {
+	for source, share := range map[string]int{SourceBPF: 20, SourceSnapshot: 5} {
+		synctest.Test(t, func(t *testing.T) {
+			var busy time.Duration
+			tr := fakeTracker(t, Options{}, newFakeKernel(), source, func(bool) ([]whose.Session, error) {
+				time.Sleep(2 * time.Second)
+				busy += 2 * time.Second
+				return nil, nil
+			})
+			time.Sleep(10 * time.Minute)
+			tr.Close()
+			if most := 10 * time.Minute / time.Duration(share) * 11 / 10; busy > most || busy < most/2 {
+				t.Errorf("source %s: snapshots took %v of 10 minutes, want about a %dth", source, busy, share)
+			}
+		})
+	}
+}
+
+func TestTracker_SourceBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kernel := newFakeKernel()
+		tr := fakeTracker(t, Options{}, kernel, SourceBPF, nil)
+		kernel.records <- record(tcpOpen, 0, 1, out, by("curl", 7))
+		kernel.broken <- errors.New("ring gone")
+		n := 0
+		var last error
+		for _, err := range tr.Events(context.Background()) {
+			n++
+			last = err
+		}
+		if n != 2 || last == nil || last.Error() != "follow sessions: ring gone" {
+			t.Errorf("%d events, error %v", n, last)
+		}
+		tr.Close()
+	})
+}
+
+func TestTracker_SnapshotFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kernel := newFakeKernel()
+		p := &plan{opts: Options{Clock: fakeClock{time.Now()}, Collector: collect.Open()}}
+		p.setDefaults()
+		tr := newTracker(p, kernel, Source{Name: SourceBPF})
+		tr.snapshot = func(context.Context, bool) ([]whose.Session, whose.Coverage, error) {
+			return nil, whose.Coverage{}, errors.New("no")
+		}
+		if err := tr.start(context.Background()); err == nil || err.Error() != "follow sessions: take snapshot: no" {
+			t.Errorf("error %v", err)
+		}
+		tr.Close()
+		if !kernel.closed {
+			t.Error("the source was not closed")
+		}
+	})
+}
+
+// TestTracker_TooMuchMeanwhile: what comes during the first snapshot is kept up
+// to a bound, and the rest is told as lost.
+func TestTracker_TooMuchMeanwhile(t *testing.T) {
+	tr := fakeTracker(t, Options{NoInitial: true, Events: whose.SetOf(Fail)}, nil, SourceBPF, nil)
+	tr.live = false
+	r := record(tcpFail, 1, 1, out, opened(1))
+	for range maxMeanwhile + 3 {
+		tr.record(&r)
+	}
+	tr.goLive(nil, whose.Coverage{})
+	tr.tellLosses()
+	got := all(t, tr)
+	if diff := cmp.Diff([]string{"fail out tcp 10.0.0.1:1001>10.0.0.2:80 unheld aborted", "lost 3 " + whyStart}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestTracker_Concurrent has readers of the live table beside a kernel that
+// tells all the time; it is for the race detector, and every answer is true.
+func TestTracker_Concurrent(t *testing.T) {
+	kernel := newFakeKernel()
+	tr := fakeTracker(t, Options{}, kernel, SourceBPF, func(first bool) ([]whose.Session, error) {
+		return []whose.Session{stood(1_000_000, whose.Listen, owner("sshd", 1))}, nil
+	})
+	const n = 3000
+	var wg sync.WaitGroup
+	port := expr(t, "port 80 and process curl")
+	stop := make(chan struct{})
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if c := tr.Count(port); c > n {
+					t.Errorf("count %d", c)
+				}
+				for s := range tr.Sessions(port) {
+					if len(s.Owners) != 1 || s.Owners[0].Comm != "curl" {
+						t.Errorf("session %v", s)
+					}
+				}
+				tr.Append(nil, nil)
+				tr.Stats()
+				tr.Source()
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 3 {
+			tr.reconcile(context.Background())
+		}
+	})
+	events := make(chan int)
+	go func() {
+		seen := 0
+		for range tr.Events(context.Background()) {
+			seen++
+		}
+		events <- seen
+	}()
+	for i := range n {
+		kernel.records <- record(tcpOpen, i, uint64(i+1), out, opened(i), by("curl", uint32(i%7+10)))
+		if i >= 100 {
+			kernel.records <- record(tcpClose, i, uint64(i-99), out, opened(i-100), from(whose.LastAck))
+		}
+	}
+	close(stop)
+	wg.Wait()
+	if c := tr.Count(port); c != 100 {
+		t.Errorf("at the end %d sessions, want 100", c)
+	}
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	if seen := <-events; seen != 1+n+n-100 {
+		t.Errorf("%d events, want %d", seen, 1+n+n-100)
+	}
+	if c := tr.Count(nil); c != 101 {
+		t.Errorf("after Close %d sessions, want the table as it was", c)
+	}
+}
+
+// TestTracker_MemoryIsFlat: however many sessions came and went, what is kept
+// is what stands.
+func TestTracker_MemoryIsFlat(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skip: a long run")
+	}
+	b := newBenchOf(t, want{}, 1<<20)
+	b.g.emit = func(*Event) {}
+	cookie := uint64(0)
+	churn := func() {
+		for range 200_000 {
+			cookie++
+			at := int(cookie)
+			pid := uint32(cookie%50_000) + 1
+			open := record(tcpOpen, at, cookie, opened(at))
+			accept := record(tcpAccept, at, cookie, opened(at), by("nginx", pid))
+			end := record(tcpClose, at+1, cookie, opened(at), from(whose.FinWait2))
+			b.g.apply(&open)
+			b.g.apply(&accept)
+			b.g.apply(&end)
+			flow := record(udpOpen, at, cookie, udp, opened(at), by("dns", pid))
+			b.g.apply(&flow)
+			flow.Kind = udpClose
+			b.g.apply(&flow)
+		}
+		b.g.expire(b.g.now)
+	}
+	churn()
+	before := heap()
+	for range 4 {
+		churn()
+	}
+	if after := heap(); after > before+1<<20 {
+		t.Errorf("the heap grew from %d to %d bytes over 800,000 sessions", before, after)
+	}
+	if n := b.g.table.len(); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+	runtime.KeepAlive(b)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// TestTracker_AgainstModel: random records, with duplicates and losses among
+// them, leave the table that a plain map of sets says.
+func TestTracker_AgainstModel(t *testing.T) {
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		b := newBenchOf(t, want{}, 1<<20)
+		live := make(map[string]string) // identity: owner
+		generation := make(map[uint64]int)
+		for step := 1; step < 1500; step++ {
+			cookie := uint64(rng.IntN(40)) + 1
+			key := fmt.Sprint("tcp", cookie)
+			since := opened(generation[cookie])
+			who := by(fmt.Sprint("p", cookie%5), uint32(cookie%5)+1)
+			name := fmt.Sprintf("p%d/%d", cookie%5, cookie%5+1)
+			r := record(0, step, cookie, out, since, who)
+			_, alive := live[key]
+			switch rng.IntN(6) {
+			case 0, 1:
+				if !alive {
+					generation[cookie] = step
+					r = record(tcpOpen, step, cookie, out, opened(step), who)
+					live[key] = name
+				} else {
+					r.Kind = tcpOpen // told twice
+				}
+			case 2:
+				r.Kind = tcpClose // also of what is closed
+				delete(live, key)
+			case 3:
+				r = record(udpOpen, step, cookie, udp, out, opened(step), who)
+				live[fmt.Sprint("udp", cookie)] = name
+			case 4:
+				r = record(udpClose, step, cookie, udp, out, opened(step), who)
+				delete(live, fmt.Sprint("udp", cookie))
+			case 5:
+				r = record(tcpFail, step, cookie+100, out, opened(step), who, failed(eCONNREFUSED))
+			}
+			b.g.apply(&r)
+		}
+		got := make(map[string]string)
+		for _, s := range b.g.ask(nil, filter.Env{}).append(nil, 0, b.g.table.used) {
+			got[fmt.Sprint(s.Proto.String(), s.Cookie)] = fmt.Sprintf("%s/%d", s.Owners[0].Comm, s.Owners[0].PID)
+		}
+		if diff := cmp.Diff(live, got); diff != "" {
+			t.Fatalf("seed %d:\n%s", seed, diff)
+		}
+		checkBooks(t, b.g)
+	}
+}
+
+// checkBooks compares everything that is counted with what is there.
+func checkBooks(t *testing.T, g *engine) {
+	t.Helper()
+	refs := make(map[setID]int)
+	n, listeners := 0, 0
+	g.table.each(func(p place, e *entry) bool {
+		n++
+		refs[e.owners]++
+		if e.state == whose.Listen {
+			listeners++
+		}
+		if at, ok := g.table.find(e); !ok || at != p {
+			t.Errorf("place %d is not found by its identity", p)
+		}
+		return true
+	})
+	if n != g.table.len() || n != g.table.sumOf(0, 0, 0) || n != g.table.wanted {
+		t.Errorf("%d sessions, but counted %d, by kinds %d, wanted %d", n, g.table.len(), g.table.sumOf(0, 0, 0), g.table.wanted)
+	}
+	for id := range g.people.sets {
+		if id != 0 && g.people.sets[id].refs != refs[setID(id)] {
+			t.Errorf("set %d has %d references, want %d", id, g.people.sets[id].refs, refs[setID(id)])
+		}
+	}
+}
+
+func TestCount_IsWhatTheFilterSays(t *testing.T) {
+	b := filled(t, 2000)
+	everything := b.g.ask(nil, filter.Env{}).append(nil, 0, b.g.table.used)
+	for _, text := range countFilters {
+		e := expr(t, text)
+		m, want := filter.Compile(e, filter.Env{}), 0
+		for i := range everything {
+			if m.Match(&everything[i]) {
+				want++
+			}
+		}
+		q := b.g.ask(e, filter.Env{})
+		if got := q.count(); got != want {
+			t.Errorf("%s: count %d, want %d", text, got, want)
+		}
+		if got := len(b.g.ask(e, filter.Env{}).append(nil, 0, b.g.table.used)); got != want {
+			t.Errorf("%s: %d sessions, want %d", text, got, want)
+		}
+	}
+}
+
+var countFilters = []string{
+	"proto tcp", "proto udp or state listen", "port 443", "remote_port 443 and process p3", "process p1 or process p2",
+	"not port 443", "remote 10.0.7.0/24", "pid 3 and state established", "direction in", "uid 0 and port 80", "comm ~ p.*7",
+	"state time_wait", "reason unheld", "netns 1",
+}
+
+// filled is a bench with n sessions of many kinds and processes.
+func filled(t testing.TB, n int) *bench {
+	b := newBenchOf(t, want{}, n+1)
+	b.g.emit = func(*Event) {}
+	for i := range n {
+		who := by(fmt.Sprint("p", i%100), uint32(i%100)+1)
+		more := []rec{opened(i), who, to(fmt.Sprintf("10.0.%d.%d:%d", i>>8&255, i&255, []int{443, 80, 53, 5432}[i%4])), out}
+		kind := tcpOpen
+		switch i % 10 {
+		case 3:
+			kind, more = udpOpen, append(more, udp)
+		case 7:
+			kind, more = tcpListen, []rec{bound("0.0.0.0:8080"), who}
+		}
+		r := record(kind, i, uint64(i+1), more...)
+		b.g.apply(&r)
+	}
+	return b
+}
+
+// BenchmarkCount/100k: a question to the live table has a millisecond.
+func BenchmarkCount(b *testing.B) {
+	bench := filled(b, 100_000)
+	for _, text := range append([]string{""}, countFilters...) {
+		var e filter.Expr
+		if text != "" {
+			e = expr(b, text)
+		}
+		b.Run("100k/"+strings.ReplaceAll(text, "/", "_"), func(b *testing.B) {
+			for b.Loop() {
+				bench.g.ask(e, filter.Env{}).count()
+			}
+		})
+	}
+}
+
+// BenchmarkSession is the whole way of an accepted connection from its records
+// to its two events.
+func BenchmarkSession(b *testing.B) {
+	q := newQueue(1<<16, lostEvent)
+	bench := newBenchOf(b, want{}, 1<<20)
+	bench.g.emit = q.put
+	var e Event
+	open := record(tcpOpen, 1, 1)
+	accept := record(tcpAccept, 1, 1, by("nginx", 5))
+	end := record(tcpClose, 2, 1, from(whose.FinWait2))
+	b.ReportAllocs()
+	for b.Loop() {
+		at := open.Time + 1000
+		for _, r := range []*bpfevent.Record{&open, &accept, &end} {
+			r.Cookie++
+			r.Time, r.Opened = at, at
+			bench.g.apply(r)
+		}
+		q.take(&e)
+		q.take(&e)
+	}
+}
+
+// BenchmarkBegin merges a snapshot of 100,000 sessions, and tells the bytes
+// that the table keeps for each.
+func BenchmarkBegin(b *testing.B) {
+	snapshot := make([]whose.Session, 100_000)
+	owners := make([]whose.Owner, 1000)
+	for i := range owners {
+		owners[i] = owner(fmt.Sprint("p", i), uint32(i+1))
+	}
+	var bench *bench
+	for b.Loop() {
+		for i := range snapshot {
+			snapshot[i] = stood(uint64(i+1), whose.Established, owners[i%len(owners)])
+		}
+		b.StopTimer()
+		bench = nil
+		before := heap()
+		bench = newBenchOf(b, want{}, 1<<20)
+		b.StartTimer()
+		bench.g.begin(snapshot, nil)
+		b.StopTimer()
+		b.ReportMetric(float64(heap()-before)/float64(len(snapshot)), "bytes/session")
+		b.StartTimer()
+	}
+	runtime.KeepAlive(bench)
+}
