@@ -30,7 +30,8 @@ With --values each value is a line of its own, under the keys of the template's 
 trapper items of one's own. Lines are sent to any number of items, but items that nobody made
 count as failed in what zabbix_sender prints.
 
-Where nothing could be collected, the line says so all the same, and the exit status is 3.`,
+No agent cuts the document here, so that it may have 4 MiB. Where nothing could be collected,
+the line says so all the same, and the exit status is 3.`,
 		Example: "whose zabbix send | zabbix_sender -c /etc/zabbix/zabbix_agent2.conf -i -\tfrom a timer\n" +
 			"whose zabbix send --host web1 | zabbix_sender -z zabbix.example.org -i -\twithout an agent's configuration",
 		Args:              cobra.ArbitraryArgs,
@@ -75,7 +76,7 @@ func (s *zabbixSend) run(cmd *cobra.Command, words []string) error {
 
 // lines are what zabbix_sender is given.
 func (s *zabbixSend) lines(d *zabbix.Document) ([]byte, error) {
-	text, err := d.Encode(zabbix.MaxSize, false)
+	text, err := d.Encode(zabbix.MaxSenderSize, false)
 	if err != nil {
 		return nil, fmt.Errorf("write document: %w", err)
 	}

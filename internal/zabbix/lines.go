@@ -9,6 +9,10 @@ import (
 // DocumentKey is the key of the item that takes the whole document.
 const DocumentKey = "whose.get"
 
+// MaxSenderSize is how long a document for zabbix_sender may be in bytes, where
+// no agent cuts it: servers were seen to take 5 MB.
+const MaxSenderSize = 4 << 20
+
 // AppendLine appends one value as a line of the input of zabbix_sender -i. Host
 // "-" stands for the host name that zabbix_sender is told. The value stands in
 // quotes, as zabbix_sender reads them back: a quote and a backslash behind a
