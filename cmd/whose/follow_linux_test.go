@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // TestFollow_Terminal: a line comes to a terminal at once, and Ctrl-C ends it at
@@ -89,4 +93,86 @@ func TestFollow_ReaderGone(t *testing.T) {
 	if code != exitPipe && signal != syscall.SIGPIPE || strings.Contains(said.String(), "error") {
 		t.Errorf("ended with %v and said %q", cmd.ProcessState, said.String())
 	}
+}
+
+// TestFollow_MeetsSchema holds what is really written to the committed schema.
+func TestFollow_MeetsSchema(t *testing.T) {
+	file, err := filepath.Abs("../../docs/schema/whose-event-v1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	schema, err := compiler.Compile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen(t) // something that stands
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "watch", "-o", "jsonl", "--summary", "--fields", "+unit,container,cong,fds,mark", "pid", fmt.Sprint(os.Getpid()))
+	cmd.Args[0] = "whose"
+	var out syncBuffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out.waitFor(t, `"event":"standing"`)
+	l := talk(t)
+	out.waitFor(t, fmt.Sprintf(`"family":"ipv4","local_addr":"127.0.0.1","local_port":%d,`, l.Port))
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // how it ended is the business of another test
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	for _, line := range lines {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(line)))
+		if err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if err := schema.Validate(doc); err != nil {
+			t.Errorf("%v in %s", err, line)
+		}
+	}
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, `{"version":1,"summary":{`) {
+		t.Errorf("the last line is no summary: %s", last)
+	}
+}
+
+// talk opens and closes sessions of several kinds and returns where it goes on
+// to listen for the length of the test.
+func talk(t *testing.T) *net.TCPAddr {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	out, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Write(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	in.Close()
+	u, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.WriteTo([]byte("to itself"), u.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	u.Close()
+	if c, err := net.Dial("tcp4", "127.0.0.1:1"); err == nil { // nobody is expected there
+		c.Close()
+	}
+	return l.Addr().(*net.TCPAddr)
 }
