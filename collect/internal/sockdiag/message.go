@@ -61,6 +61,21 @@ func (r *rows) truncate(p place) {
 	r.sockets, r.info = r.sockets[:p.sockets], r.info[:p.info]
 }
 
+// adopt appends the rows of another and empties that.
+func (r *rows) adopt(o *rows) {
+	shift, at := uint32(len(r.info)), len(r.sockets)
+	r.info = append(r.info, o.info...)
+	r.sockets = append(r.sockets, o.sockets...)
+	if shift > 0 {
+		for i := at; i < len(r.sockets); i++ {
+			if r.sockets[i].TCPInfo > 0 {
+				r.sockets[i].TCPInfo += shift
+			}
+		}
+	}
+	o.sockets, o.info = o.sockets[:0], o.info[:0]
+}
+
 // place is a place in rows.
 type place struct{ sockets, info int }
 

@@ -23,9 +23,9 @@ import (
 // them than Options.Keep.
 type netns struct {
 	inode uint32
-	// conns are for TCP with MPTCP and for UDP with UDP-Lite, which may be read
-	// at the same time.
-	conns [2]*conn
+	// conns are for TCP with MPTCP, for UDP with UDP-Lite, and for the second
+	// half of a split dump, which may all be read at the same time.
+	conns [3]*conn
 	// protocols and sockstat are the files of the census, nil without procfs.
 	protocols, sockstat *os.File
 	// used is the number of the pass that used it last.
@@ -38,6 +38,7 @@ type netns struct {
 const (
 	laneTCP = iota
 	laneUDP
+	laneHalf
 )
 
 // openNetNS opens what is needed in the namespace of the calling thread.

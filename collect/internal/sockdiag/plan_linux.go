@@ -25,7 +25,8 @@ const (
 type kernel struct {
 	// countsMPTCP: it counts MPTCP sockets in /proc/net/protocols (6.3).
 	// listsBound: it lists TCP sockets that are only bound (6.8).
-	countsMPTCP, listsBound bool
+	// dumpsAtOnce: it makes several dumps of one protocol at once (6.9).
+	countsMPTCP, listsBound, dumpsAtOnce bool
 	// oneFamily: the kernel does not list both families at once.
 	oneFamily atomic.Bool
 }
@@ -73,15 +74,19 @@ type worker struct {
 
 func (s *Source) begin(ctx context.Context, q *whose.Query) *pass {
 	for i := range s.workers {
-		w := &s.workers[i]
-		if w.buf == nil {
-			w.buf = make([]byte, datagramSize)
-		}
-		w.gaps, w.dumps = w.gaps[:0], 0
-		w.out.lastDevice = whose.Device{}
-		clear(w.out.devices)
+		s.workers[i].begin()
 	}
 	return &pass{s: s, ctx: ctx, q: q, bytecode: compile(q.Any, q.Listeners)}
+}
+
+// begin makes the worker ready for a pass.
+func (w *worker) begin() {
+	if w.buf == nil {
+		w.buf = make([]byte, datagramSize)
+	}
+	w.gaps, w.dumps = w.gaps[:0], 0
+	w.out.lastDevice = whose.Device{}
+	clear(w.out.devices)
 }
 
 // failed notes that something could not be read.
@@ -161,7 +166,9 @@ func (p *pass) merge(spaces []*netns, snap *whose.Snapshot) {
 			snap.Sockets, snap.TCPInfo = out.sockets, out.info
 			out.sockets, out.info = nil, nil
 		} else {
-			adopt(snap, out)
+			all := rows{sockets: snap.Sockets, info: snap.TCPInfo}
+			all.adopt(out)
+			snap.Sockets, snap.TCPInfo = all.sockets, all.info
 		}
 		for d := range out.devices {
 			if n := p.s.spaces[d.NetNS]; n != nil {
@@ -175,22 +182,6 @@ func (p *pass) merge(spaces []*netns, snap *whose.Snapshot) {
 	for _, n := range spaces {
 		snap.NetNS = append(snap.NetNS, n.inode)
 	}
-}
-
-// adopt appends the rows of another worker.
-func adopt(snap *whose.Snapshot, out *rows) {
-	shift := uint32(len(snap.TCPInfo))
-	snap.TCPInfo = append(snap.TCPInfo, out.info...)
-	at := len(snap.Sockets)
-	snap.Sockets = append(snap.Sockets, out.sockets...)
-	if shift > 0 {
-		for i := at; i < len(snap.Sockets); i++ {
-			if snap.Sockets[i].TCPInfo > 0 {
-				snap.Sockets[i].TCPInfo += shift
-			}
-		}
-	}
-	out.sockets, out.info = out.sockets[:0], out.info[:0]
 }
 
 // do reads one lane of one namespace.

@@ -75,6 +75,43 @@ func TestRead_TwoFormsAgree(t *testing.T) {
 	}
 }
 
+// TestRead_SplitAgrees lists with one walk and with two halves at once, of
+// connections whose ends fall on both sides of every border.
+func TestRead_SplitAgrees(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	in(t, ns, zoo)
+	in(t, ns, func(o *opener) {
+		for i, to := range []uint16{1, 8080, firstClient - 1, firstClient, middle - 1, middle, lastPort} {
+			l := o.socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+			server := o.bind(l, fmt.Sprintf("127.0.1.%d:%d", i, to))
+			o.listen(l, 16)
+			for j, from := range []uint16{2, 9090, firstClient - 1, firstClient, middle - 1, middle, lastPort} {
+				c := o.socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+				o.bind(c, fmt.Sprintf("127.0.%d.%d:%d", 2+i, j, from))
+				o.connect(c, server)
+				o.accept(l)
+			}
+		}
+	})
+	whole, split := open(t, Options{}), open(t, Options{})
+	split.splitFrom, split.kernel.dumpsAtOnce = 1, true
+	if split.threads() < 2 {
+		testenv.Missing(t, "two processors", "GOMAXPROCS is 1")
+	}
+	states := whose.DefaultStates
+	q := whose.Query{States: states, Needs: whose.NeedTCPInfo}
+	for range 3 {
+		a, b := readWith(t, split, ns, q), readWith(t, whole, ns, q)
+		same(t, "split", a, b, func(*whose.Socket) bool { return true })
+		if len(a.Sockets) != len(b.Sockets) || len(a.TCPInfo) != len(b.TCPInfo) || len(a.Sockets) < 100 {
+			t.Errorf("%d and %d sockets, %d and %d tcp infos", len(a.Sockets), len(b.Sockets), len(a.TCPInfo), len(b.TCPInfo))
+		}
+		if asked(split) <= asked(whole) {
+			t.Errorf("%d dumps split, %d not", asked(split), asked(whole))
+		}
+	}
+}
+
 func TestRead_MPTCP(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	var l, c, a sock

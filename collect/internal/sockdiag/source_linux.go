@@ -17,13 +17,13 @@ import (
 // where Options say nothing.
 const DefaultKeep = 64
 
-// batch is how many namespaces are open at once: four descriptors each.
+// batch is how many namespaces are open at once: five descriptors each.
 const batch = 64
 
 // Options say how to ask. The zero value is right for most.
 type Options struct {
 	// Keep is how many network namespaces are kept open between calls, so that
-	// they need not be entered again. Each costs four descriptors and is kept
+	// they need not be entered again. Each costs five descriptors and is kept
 	// alive by them, though no longer than until the first call that does not
 	// visit it. Zero means DefaultKeep; less than zero: none.
 	Keep int
@@ -43,9 +43,16 @@ type Source struct {
 	pass    uint64 // number of calls of Read
 	spaces  map[uint32]*netns
 	workers [2]worker
-	kernel  kernel
-	jobs    []job
-	text    [16 << 10]byte
+	// second reads the second half of a split dump, one at a time.
+	second struct {
+		busy sync.Mutex
+		worker
+	}
+	kernel kernel
+	// splitFrom is the constant, for tests to change.
+	splitFrom int
+	jobs      []job
+	text      [16 << 10]byte
 }
 
 var _ whose.Source = (*Source)(nil)
@@ -54,12 +61,13 @@ var _ whose.Source = (*Source)(nil)
 // caller's own network namespace. An error is ErrUnsupported where the kernel
 // cannot, and carries a hint.
 func Open(opt Options) (*Source, error) {
-	s := &Source{keep: opt.Keep, spaces: make(map[uint32]*netns)}
+	s := &Source{keep: opt.Keep, spaces: make(map[uint32]*netns), splitFrom: splitFrom}
 	if s.keep == 0 {
 		s.keep = DefaultKeep
 	}
 	major, minor := kernelVersion()
 	s.kernel.countsMPTCP = major > 6 || major == 6 && minor >= 3
+	s.kernel.dumpsAtOnce = major > 6 || major == 6 && minor >= 9
 	s.kernel.listsBound = major > 6 || major == 6 && minor >= 8
 	if err := probe(); err != nil {
 		return nil, err

@@ -156,6 +156,11 @@ func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (tally, bool) 
 	both := q.Families.Allows(uint8(whose.IPv4)) && q.Families.Allows(uint8(whose.IPv6))
 	if (both || bytecode == nil && states == 1<<stateListen) && !l.p.s.kernel.oneFamily.Load() {
 		one := d
+		if l.splits(&r) {
+			if sum, ok := l.askSplit(&r, &one, out); ok {
+				return sum, true
+			}
+		}
 		err := l.ask(&r, &one, out)
 		if err == nil || one.errno == 0 {
 			return tally{one.seen, one.cookies}, l.report(err, &one)
