@@ -80,7 +80,10 @@ func NewEvents(format string, opts EventOptions) (EventRenderer, error) {
 func DefaultEventFields(format string) []*whose.Field {
 	switch format {
 	case JSONL:
-		return append(DefaultFields(JSONL), fieldsNamed("cmdline exe rtt retrans")...)
+		// Queues and descriptors are facts of a moment, which no event knows.
+		return fieldsNamed("proto family local_addr local_port remote_addr remote_port state inode cookie " +
+			"uid user netns netns_name direction bound_dev scope mark reason socket_unit socket_container " +
+			"pid start_time comm cmdline exe peer_pid peer_comm rtt retrans")
 	case CSV, TSV:
 		return fieldsNamed("proto direction local_addr local_port remote_addr remote_port " +
 			"pid comm user netns netns_name reason rtt retrans")
