@@ -182,8 +182,12 @@ func (a *Aggregate) addOwners(s *whose.Session, host uint32) int32 {
 	return first
 }
 
-// elder reports whether a began before b.
+// elder reports whether a began before b. One of which nothing is known but its
+// number, because it has ended meanwhile, is younger than all others.
 func elder(a, b *whose.Owner) bool {
+	if known := a.Comm != ""; known != (b.Comm != "") {
+		return known
+	}
 	if !a.StartTime.Equal(b.StartTime) {
 		return a.StartTime.Before(b.StartTime)
 	}
@@ -203,7 +207,7 @@ func (a *Aggregate) rowOf(o *whose.Owner, s *whose.Session) int32 {
 			user = s.User // the process may not be looked into
 		}
 		row = a.row(processFacts{
-			process: Safe(o.Comm), unit: Safe(stableUnit(o.Unit)), container: Safe(o.Container), user: Safe(user),
+			process: commName(o.Comm), unit: Safe(stableUnit(o.Unit)), container: Safe(o.Container), user: Safe(user),
 		})
 		a.byPID[o.PID] = row
 		if row >= 0 {
@@ -212,6 +216,15 @@ func (a *Aggregate) rowOf(o *whose.Owner, s *whose.Session) int32 {
 	}
 	a.lastPID, a.lastRow = o.PID, row
 	return row
+}
+
+// commName is the name of a process that is known. One that has none, or
+// nothing but spaces, is not to look like one that is hidden.
+func commName(comm string) string {
+	if name := Safe(comm); name != "" {
+		return name
+	}
+	return "?"
 }
 
 // row returns the place of the row with the facts, -1 where there are too many.

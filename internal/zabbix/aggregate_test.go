@@ -300,6 +300,21 @@ func TestNetNS(t *testing.T) {
 	}
 }
 
+// TestNameless shows that a process without a name is not taken for a hidden
+// one, and that one which has ended meanwhile does not name a listener.
+func TestNameless(t *testing.T) {
+	gone := &whose.Process{PID: 3}
+	d := documentOf(t, options(), []whose.Session{
+		tcp(whose.Listen, "0.0.0.0:1", "", process(9, " ", "", "u")),
+		tcp(whose.Listen, "0.0.0.0:2", "", process(5, "nginx", "", "u"), gone),
+	})
+	row, _ := rowAt(t, d, "0.0.0.0", "1", "")
+	other, values := rowAt(t, d, "0.0.0.0", "2", "")
+	if row.Process != "?" || other.Process != "nginx" || values.Holders != "?, nginx" {
+		t.Errorf("%q, %q held by %q", row.Process, other.Process, values.Holders)
+	}
+}
+
 func TestEphemeral(t *testing.T) {
 	sessions := hostOf()
 	o := options()

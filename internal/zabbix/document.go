@@ -102,8 +102,8 @@ type ListenerRow struct {
 	// `ip netns` gave, the container's id, or the inode number.
 	NetNS string `json:"{#WHOSE.NETNS}"`
 	// Process is the name of the process that has held it longest, so that
-	// workers may come and go; "[kernel]" for a socket of the kernel; empty
-	// where it is hidden.
+	// workers may come and go; "[kernel]" for a socket of the kernel; "?" for
+	// a process without a name; empty where it is hidden.
 	Process string `json:"{#WHOSE.PROCESS}"`
 	// User is whom that process runs as, or whose the socket is where no
 	// process is known.

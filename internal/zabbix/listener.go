@@ -63,7 +63,7 @@ func (a *Aggregate) addListener(s *whose.Session, row int32) {
 		l.container = least(l.container, a.processes[row].facts.container)
 	}
 	for i := range s.Owners {
-		l.heldBy(Safe(s.Owners[i].Comm))
+		l.heldBy(commName(s.Owners[i].Comm))
 	}
 	if s.State == whose.Listen {
 		l.values.Queue += uint64(s.RecvQueue)
@@ -129,7 +129,7 @@ func least(a, b string) string {
 // heldBy notes the name of one who holds the listener.
 func (l *listenerRow) heldBy(name string) {
 	at, known := slices.BinarySearch(l.holders, name)
-	if !known && name != "" && len(l.holders) < maxHolders {
+	if !known && len(l.holders) < maxHolders {
 		l.holders = slices.Insert(l.holders, at, name)
 	}
 }
