@@ -245,21 +245,30 @@ func (p *pass) finish(ctx context.Context, began time.Time) {
 	p.account(began)
 }
 
+// manySockets is from how many sockets on peers are looked for while listeners
+// and reasons are: neither needs the other.
+const manySockets = 16 << 10
+
 // derive finds directions, peers and reasons, as far as they are needed.
 func (p *pass) derive() {
 	needs := p.plan.needs
 	p.listener, p.peer, p.reason = p.listener[:0], p.peer[:0], p.reason[:0]
 	p.partial = p.late()
+	var peers sync.WaitGroup
+	defer peers.Wait()
+	if needs.Owners() && p.plan.peers {
+		if len(p.sockets) >= manySockets {
+			peers.Go(func() { p.findPeers(p.sockets) })
+		} else {
+			p.findPeers(p.sockets)
+		}
+	}
 	if needs&(whose.NeedDirection|whose.NeedOwners) != 0 {
 		p.findListeners(p.sockets)
 	}
-	if !needs.Owners() {
-		return
-	}
-	hidden := p.partial || p.hasGap(whose.GapProcesses)
-	p.findReasons(&p.joined, hidden, func(inode uint64) bool { return p.gone[inode] })
-	if p.plan.peers {
-		p.findPeers(p.sockets)
+	if needs.Owners() {
+		hidden := p.partial || p.hasGap(whose.GapProcesses)
+		p.findReasons(&p.joined, hidden, func(inode uint64) bool { return p.gone[inode] })
 	}
 }
 
