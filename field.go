@@ -154,7 +154,7 @@ func sessionFields() []*Field {
 		{Name: "inode", Title: "INODE", Kind: KindNumber, Of: OfSession,
 			Doc:     "Inode number of the socket, absent where it belongs to no open file.",
 			session: func(s *Session) Value { return knownValue(s.Inode) }},
-		{Name: "cookie", Title: "COOKIE", Kind: KindNumber, Of: OfSession,
+		{Name: "cookie", Title: "COOKIE", Kind: KindNumber, Of: OfSession, Needs: NeedCookie,
 			Doc:     "Socket cookie: the kernel's identity of the socket, never reused. Absent where the source does not know it.",
 			session: func(s *Session) Value { return knownValue(s.Cookie) }},
 		{Name: "uid", Title: "UID", Kind: KindNumber, Of: OfSession,

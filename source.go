@@ -116,10 +116,13 @@ const (
 	NeedPeer
 	// NeedTCPInfo: round-trip time, retransmits, bytes, congestion control.
 	NeedTCPInfo
+	// NeedCookie: the socket's cookie. The kernel makes it when it is first
+	// asked for, so a source may have to look a second time.
+	NeedCookie
 )
 
 // NeedDefault is what the listing shows where nothing else is asked for.
-const NeedDefault = NeedOwners | NeedUser | NeedNetNSName | NeedDirection | NeedPeer
+const NeedDefault = NeedOwners | NeedUser | NeedNetNSName | NeedDirection | NeedPeer | NeedCookie
 
 // needsOwners are the needs that can only be met with owners.
 const needsOwners = NeedCmdline | NeedExe | NeedCreds | NeedCgroup | NeedPeer

@@ -156,7 +156,7 @@ func netnsChoice(choice string, self uint32) func(uint32, string) bool {
 func (p *plan) snapshotOptions(first bool, cov *whose.Coverage) *collect.Options {
 	o := &collect.Options{
 		Protos: p.opts.Protos, Families: p.opts.Families, NetNS: p.opts.NetNS,
-		States: livingStates, Needs: whose.NeedOwners | whose.NeedDirection,
+		States: livingStates, Needs: whose.NeedOwners | whose.NeedDirection | whose.NeedCookie,
 		Proc: p.opts.Proc, PinDir: p.opts.PinDir, Coverage: cov,
 	}
 	o.Needs |= p.needs & whose.NeedNetNSName
@@ -186,7 +186,7 @@ func (p *plan) openSource(ctx context.Context) (kernelSource, Source, error) {
 		}
 		kernel, err := o.open(ctx, p)
 		if err == nil {
-			return kernel, p.describeSource(o.name, refused), nil
+			return kernel, p.describeSource(o.name, kernel, refused), nil
 		}
 		if ctx.Err() != nil {
 			return nil, Source{}, ctx.Err()
@@ -200,8 +200,13 @@ func (p *plan) openSource(ctx context.Context) (kernelSource, Source, error) {
 }
 
 // describeSource says which source it is and why not a better one.
-func (p *plan) describeSource(name string, refused []error) Source {
+func (p *plan) describeSource(name string, kernel kernelSource, refused []error) Source {
 	s := Source{Name: name}
+	if k, ok := kernel.(interface{ Missing() []error }); ok {
+		for _, err := range k.Missing() {
+			s.Gaps = append(s.Gaps, whose.Gap{Kind: whose.GapSockets, Why: err.Error(), Hint: whose.Hint(err)})
+		}
+	}
 	if len(refused) > 0 {
 		s.Why, s.Hint = refused[0].Error(), whose.Hint(refused[0])
 		if s.Hint == "" {

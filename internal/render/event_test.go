@@ -121,7 +121,7 @@ func TestEventNeeds(t *testing.T) {
 		opts   EventOptions
 		want   whose.Needs
 	}{
-		{Text, EventOptions{}, whose.NeedDefault | whose.NeedTCPInfo},
+		{Text, EventOptions{}, whose.NeedDefault&^whose.NeedCookie | whose.NeedTCPInfo},
 		{JSONL, EventOptions{}, whose.NeedDefault | whose.NeedCmdline | whose.NeedExe | whose.NeedTCPInfo},
 		{JSONL, EventOptions{Fields: fieldsNamed("proto")}, 0},
 		{Template, EventOptions{Template: "{{.event}} {{range .session.owners}}{{.exe}}{{end}}"}, whose.NeedOwners | whose.NeedExe},

@@ -145,6 +145,9 @@ func (s *Source) readAll(ctx context.Context, q *whose.Query) error {
 	if err := s.readUnmet(ctx, ask); err != nil {
 		return err
 	}
+	if !q.Needs.Has(whose.NeedCookie) {
+		return nil
+	}
 	return s.readCookies(ctx, ask)
 }
 

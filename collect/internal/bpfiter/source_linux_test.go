@@ -135,7 +135,7 @@ func TestRead(t *testing.T) {
 	must(t, unix.Connect(c, addr))
 	_, err := unix.Write(c, []byte("hello"))
 	must(t, err)
-	snap := read(t, s, inNetNS(ns, whose.Query{States: whose.DefaultStates, Needs: whose.NeedTCPInfo}))
+	snap := read(t, s, inNetNS(ns, whose.Query{States: whose.DefaultStates, Needs: whose.NeedTCPInfo | whose.NeedCookie}))
 	if len(snap.Sockets) != 3 {
 		t.Fatalf("%d sockets, want listener, client and what waits: %+v", len(snap.Sockets), snap.Sockets)
 	}
@@ -413,6 +413,26 @@ func TestRead_WalkVariants(t *testing.T) {
 	}
 }
 
+// TestRead_Cookie wants the cookie of a socket that nobody asked for it before,
+// and no look at the descriptors for it where it is not shown.
+func TestRead_Cookie(t *testing.T) {
+	testenv.NeedKernel(t, 6, 2, "bpf_rdonly_cast")
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	l, _ := listen(t, ns)
+	inode := inodeOf(t, l)
+	got := find(read(t, s, inNetNS(ns, whose.Query{})), inode)
+	if len(got) != 1 || got[0].Cookie != 0 || s.files != nil {
+		t.Errorf("not asked for: %+v, task_file loaded: %v", got, s.files != nil)
+	}
+	got = find(read(t, s, inNetNS(ns, whose.Query{Needs: whose.NeedCookie})), inode)
+	want, err := unix.GetsockoptUint64(l, unix.SOL_SOCKET, unix.SO_COOKIE)
+	must(t, err)
+	if len(got) != 1 || got[0].Cookie != want {
+		t.Errorf("asked for: %+v, want %d", got, want)
+	}
+}
+
 // TestRead_Windows compares what fd_walk finds, window by window, with what
 // task_file does. A table of this process goes on beyond several windows.
 func TestRead_Windows(t *testing.T) {
@@ -435,7 +455,7 @@ func TestRead_Windows(t *testing.T) {
 		must(t, err)
 		t.Cleanup(func() { unix.Close(dup) })
 	}
-	q := inNetNS(ns, whose.Query{Needs: whose.NeedTCPInfo})
+	q := inNetNS(ns, whose.Query{Needs: whose.NeedTCPInfo | whose.NeedCookie})
 	fast := read(t, s, q)
 	must(t, s.needFiles())
 	s.fds = nil
