@@ -60,6 +60,10 @@ type Item struct {
 	Heartbeat string
 	// TCPOnly tells that a UDP listener has no such value.
 	TCPOnly bool
+	// Off leaves the prototype in the template, to be discovered by those who
+	// want it. What a discovery costs the server rises faster than the number
+	// of items that hang on one master item, so that few are on.
+	Off bool
 	// Component is the value of the tag of that name.
 	Component string
 	// About says what it is, and what a person can make of it.
@@ -203,10 +207,13 @@ func listenerItems() []Item {
 	synRecv := item("syn_recv", "SYN_RECV", "Handshakes that are not complete.")
 	timeWait := item("time_wait", "TIME_WAIT", "Connections that this side closed and the kernel keeps for a minute.")
 	used.Type, used.Units = Float, "%"
-	limit.Heartbeat, closeWait.Heartbeat, hosts.Heartbeat = hourly, hourly, hourly
+	closeWait.Heartbeat, limit.Heartbeat, hosts.Heartbeat = hourly, hourly, hourly
 	queue.Heartbeat, synRecv.Heartbeat, timeWait.Heartbeat = hourly, hourly, hourly
 	for _, i := range []*Item{&established, &closeWait, &hosts, &queue, &limit, &used, &synRecv, &timeWait} {
 		i.TCPOnly = true
+	}
+	for _, i := range []*Item{&holders, &hosts, &queue, &limit, &synRecv, &timeWait} {
+		i.Off = true
 	}
 	return []Item{sockets, holders, established, queue, limit, used, closeWait, synRecv, timeWait, hosts}
 }
@@ -215,17 +222,22 @@ func processItems() []Item {
 	item := func(key, name, heartbeat, about string) Item {
 		return Item{Of: OfProcess, Key: "whose.process." + key, Name: name, Path: []string{key}, Heartbeat: heartbeat, Component: "process", About: about}
 	}
+	off := func(key, name, about string) Item {
+		i := item(key, name, hourly, about)
+		i.Off = true
+		return i
+	}
 	return []Item{
 		item("sessions", "Sessions", "", "All its sockets, TCP and UDP, in every state."),
-		item("processes", "Processes", hourly, "Processes of this name, unit and user that have sessions."),
-		item("established", "Established", hourly, "Connections in use."),
 		item("in", "Incoming", hourly, "TCP sessions that it accepted."),
 		item("out", "Outgoing", hourly, "TCP sessions that it began."),
 		item("close_wait", "CLOSE_WAIT", "", "Connections that the other side closed and it has not. A number that only rises is a leak of descriptors."),
-		item("time_wait", "TIME_WAIT", hourly, "Connections that came in by its listeners, were closed by it and are kept by the kernel for a minute. They are not counted in its sessions."),
-		item("syn_sent", "SYN_SENT", hourly, "Connections that it is trying to make. Many: what it needs does not answer."),
-		item("listening", "Listening", hourly, "Its sockets that wait for others."),
-		item("udp", "UDP", hourly, "Its UDP sockets."),
 		item("remote_hosts", "Remote hosts", "", "Distinct addresses that it talks to, loopback left out."),
+		off("processes", "Processes", "Processes of this name, unit and user that have sessions."),
+		off("established", "Established", "Connections in use."),
+		off("time_wait", "TIME_WAIT", "Connections that came in by its listeners, were closed by it and are kept by the kernel for a minute. They are not counted in its sessions."),
+		off("syn_sent", "SYN_SENT", "Connections that it is trying to make. Many: what it needs does not answer."),
+		off("listening", "Listening", "Its sockets that wait for others."),
+		off("udp", "UDP", "Its UDP sockets."),
 	}
 }

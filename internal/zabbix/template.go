@@ -28,7 +28,7 @@ const (
 // The keys of the two raw items: the document, and the document again where
 // it tells of listeners and processes.
 const (
-	masterKey = "whose.get"
+	masterKey = DocumentKey
 	rowsKey   = "whose.rows"
 )
 
@@ -97,7 +97,7 @@ func (t *template) body() yamlMap {
 		{"description", about + how + "\n"},
 		{"groups", yamlList{yamlMap{{"name", groupName}}}},
 		{"items", t.items()},
-		{"discovery_rules", yamlList{t.listenerRule(), t.processRule()}},
+		{"discovery_rules", yamlList{t.processRule(), t.listenerRule()}}, // the short list first: it is cheaper so
 		{"tags", tags("class", "network", "target", "sessions")},
 		{"macros", t.macros()},
 		{"dashboards", t.dashboards()},

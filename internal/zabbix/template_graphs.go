@@ -67,7 +67,7 @@ func graphs() []graph {
 		}},
 		{of: OfListener, name: graphListener, lines: []line{
 			{key: "whose.listener.established", color: green, filled: true}, {key: "whose.listener.close_wait", color: red},
-			{key: "whose.listener.remote_hosts", color: blue}, {key: "whose.listener.queue_used", color: orange, right: true},
+			{key: "whose.listener.queue_used", color: orange, right: true},
 		}},
 		{of: OfProcess, name: graphProcess, lines: []line{
 			{key: "whose.process.sessions", color: grey, filled: true}, {key: "whose.process.in", color: green},

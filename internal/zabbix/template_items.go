@@ -122,6 +122,9 @@ func (t *template) item(i *Item) yamlMap {
 		m = append(m, yamlPair{"trends", "0"})
 	}
 	m = append(m, yamlPair{"value_type", string(i.Type)}, yamlPair{"units", i.Units}, yamlPair{"description", i.About})
+	if i.Off {
+		m = append(m, yamlPair{"discover", "NO_DISCOVER"})
+	}
 	if i.ValueMap != "" {
 		m = append(m, yamlPair{"valuemap", yamlMap{{"name", i.ValueMap}}})
 	}

@@ -1,0 +1,184 @@
+//go:build zabbix
+
+package zabbixtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-44df2ae6/whose/internal/zabbix"
+)
+
+// How large the document of TestLoad is, and how often it is sent.
+const (
+	loadListeners = 1000
+	loadProcesses = 200
+	loadCycles    = 10
+)
+
+// Budgets of CPU time that the server may spend on one such document, whatever
+// else the machine does.
+const (
+	preprocessingBudget = 150 * time.Millisecond
+	discoveryBudget     = 100 * time.Millisecond
+)
+
+// TestLoad sends the document of a large host by zabbix_sender and measures
+// what the server spends on it.
+func TestLoad(t *testing.T) {
+	r := newRig(t)
+	opts := zabbix.TemplateOptions{Trapper: true}
+	source, err := zabbix.Template(r.version(), opts)
+	must(t, err)
+	must(t, r.api.importTemplate(source))
+	const name = "whose-load"
+	host := r.addHost(t, name, zabbix.TemplateName(opts), nil)
+	t.Cleanup(func() { r.dropHost(t, name) })
+
+	doc := largeDocument(0)
+	eventually(t, "discovered rows", func() error {
+		if err := r.send(name, doc); err != nil {
+			return err
+		}
+		time.Sleep(2 * time.Second)
+		items, err := r.api.items(host)
+		if err != nil {
+			return err
+		}
+		rows := 0
+		for key := range items {
+			if strings.HasPrefix(key, "whose.listener.sockets[") || strings.HasPrefix(key, "whose.process.sessions[") {
+				rows++
+			}
+		}
+		if rows != loadListeners+loadProcesses {
+			return fmt.Errorf("%d rows, want %d", rows, loadListeners+loadProcesses)
+		}
+		return nil
+	})
+	last, err := r.api.items(host)
+	must(t, err)
+	t.Logf("%d items", len(last))
+
+	before := r.spent(t)
+	for cycle := range loadCycles {
+		doc = largeDocument(cycle + 1)
+		must(t, r.send(name, doc))
+		r.awaitValue(t, host, "whose.sessions", strconv.Itoa(doc.Totals.Sessions))
+		r.awaitValue(t, host, lastListener(doc), strconv.Itoa(cycle+1))
+	}
+	after := r.spent(t)
+	preprocessing := (after["preprocessing"] - before["preprocessing"]) / loadCycles
+	discovery := (after["lld"] - before["lld"]) / loadCycles
+	t.Logf("a document of %d listeners and %d processes: %v preprocessing and %v discovery of the server's CPU time", loadListeners, loadProcesses, preprocessing, discovery)
+	if preprocessing > preprocessingBudget {
+		t.Errorf("preprocessing took %v a cycle, want at most %v", preprocessing, preprocessingBudget)
+	}
+	if discovery > discoveryBudget {
+		t.Errorf("discovery took %v a cycle, want at most %v", discovery, discoveryBudget)
+	}
+}
+
+// largeDocument makes a document whose rows stay and whose counts follow cycle.
+func largeDocument(cycle int) *zabbix.Document {
+	d := &zabbix.Document{
+		Schema: zabbix.Schema, Version: "load", Source: "bpf", Pinned: true, Duration: 0.1, Complete: true, Reasons: []string{},
+		Totals:    zabbix.Totals{Sessions: 100000 + cycle, TCP: map[string]int{}, UDP: map[string]int{}, Listeners: loadListeners, Processes: loadProcesses},
+		Coverage:  zabbix.Coverage{Owned: 100000, Reasons: map[string]int{}},
+		Listeners: map[string]zabbix.Listener{}, Processes: map[string]zabbix.Process{},
+	}
+	for n := range loadListeners {
+		id := fmt.Sprintf("%012x", n)
+		d.Discovery.Listeners = append(d.Discovery.Listeners, zabbix.ListenerRow{
+			ID: id, Proto: "tcp", Addr: "192.0.2.1", Port: strconv.Itoa(1000 + n), Process: "service-" + strconv.Itoa(n%loadProcesses),
+			User: "service", Unit: fmt.Sprintf("service-%d.service", n%loadProcesses), Ephemeral: "0",
+		})
+		d.Listeners[id] = zabbix.Listener{Sockets: 1, Holders: "service", Established: cycle, QueueLimit: 4096, QueueUsed: float64(cycle), RemoteHosts: cycle}
+	}
+	for n := range loadProcesses {
+		id := fmt.Sprintf("%012x", loadListeners+n)
+		d.Discovery.Processes = append(d.Discovery.Processes, zabbix.ProcessRow{
+			ID: id, Process: "service-" + strconv.Itoa(n), User: "service", Unit: fmt.Sprintf("service-%d.service", n),
+		})
+		d.Processes[id] = zabbix.Process{Processes: 1, Sessions: 500 + cycle, Established: 400 + cycle, In: 400 + cycle, RemoteHosts: 100 + cycle}
+	}
+	return d
+}
+
+// lastListener is the key of a value that follows the cycle.
+func lastListener(d *zabbix.Document) string {
+	return fmt.Sprintf("whose.listener.established[%q]", d.Discovery.Listeners[loadListeners-1].ID)
+}
+
+// send gives the server a document as whose zabbix send writes it.
+func (r *rig) send(host string, doc *zabbix.Document) error {
+	text, err := doc.Encode(0, false)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(r.state, "lines")
+	if err := os.WriteFile(path, zabbix.AppendLine(nil, host, zabbix.DocumentKey, string(text)), 0o644); err != nil {
+		return err
+	}
+	out, err := exec.Command("zabbix_sender", "-z", "127.0.0.1", "-p", r.env["ZBX_SERVER_PORT"], "-i", path).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("zabbix_sender: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// awaitValue waits until an item has a value.
+func (r *rig) awaitValue(t *testing.T, host, key, want string) {
+	t.Helper()
+	eventually(t, key, func() error {
+		var found []item
+		err := r.api.call("item.get", object{"hostids": host, "filter": object{"key_": key}, "output": []string{"lastvalue"}}, &found)
+		if err != nil {
+			return err
+		}
+		if len(found) != 1 || found[0].Value != want {
+			return fmt.Errorf("%+v, want %s", found, want)
+		}
+		return nil
+	})
+}
+
+// spent returns the CPU time that the server's processes have spent, by the
+// first word of what they are.
+func (r *rig) spent(t *testing.T) map[string]time.Duration {
+	t.Helper()
+	server := strconv.Itoa(r.pid(t, "server"))
+	sum := map[string]time.Duration{}
+	tasks, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*")
+	must(t, err)
+	for _, task := range tasks {
+		stat := strings.Join(readLines(filepath.Join(task, "stat")), " ")
+		rest := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+		if len(rest) < 2 || rest[1] != server {
+			continue
+		}
+		title, err := os.ReadFile(filepath.Join(task, "cmdline"))
+		if err != nil {
+			continue
+		}
+		_, what, _ := strings.Cut(string(title), ": ")
+		kind, _, _ := strings.Cut(what, " ")
+		usage := readLines(filepath.Join(task, "schedstat"))
+		if len(usage) == 0 {
+			continue
+		}
+		ns, err := strconv.ParseInt(strings.Fields(usage[0])[0], 10, 64)
+		must(t, err)
+		sum[kind] += time.Duration(ns)
+	}
+	if sum["preprocessing"] == 0 || sum["lld"] == 0 {
+		t.Fatalf("no CPU time of the server's processes is known: %v", sum)
+	}
+	return sum
+}
