@@ -26,7 +26,8 @@ so this is for a question or two; for many, take the document.
 
 A number that would be wrong is an error, which makes the item not supported and says why:
 sessions could not be collected, the time ran out, or the filter asks for processes and you may
-not look into them (--partial counts what is seen all the same).
+not look into them (--partial counts what is seen all the same). Network namespaces that you may
+not enter are not counted; whose zabbix get tells how many there are.
 
 By itself it counts LISTEN, ESTABLISHED and UNCONN, as whose shows them, or every state if the
 filter names one or with --all. An agent refuses quotes, brackets and $ in what it puts in for $1.`,
@@ -68,7 +69,7 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool)
 		switch {
 		case g.Kind == whose.GapDeadline:
 			return 0, fmt.Errorf("count sessions: the time allowed ran out")
-		case !partial && isRefusal(g) && filter.Needs(opts.Filter).Owners() && os.Geteuid() > 0:
+		case !partial && g.Kind == whose.GapProcesses && isRefusal(g) && filter.Needs(opts.Filter).Owners() && os.Geteuid() > 0:
 			return 0, whose.WithHint(errors.New("count sessions: "+gapsText(opts.Coverage)), "%s", hintOf(opts.Coverage, os.Geteuid()))
 		}
 	}
