@@ -12,9 +12,9 @@ type Config struct {
 	// BufferSize is the size of the ring buffer in bytes, rounded up to a power
 	// of two of at least 4 KiB. Zero means 8 MiB.
 	BufferSize int
-	// MaxFlows bounds the UDP flows that are counted at a time; the oldest gives
-	// way to a new one beyond. The kernel keeps about 250 bytes for each. Zero
-	// means 65,536.
+	// MaxFlows bounds the UDP flows that are counted at a time, rounded up to a
+	// power of two; beyond, the oldest that is not in use gives way to a new one.
+	// The kernel keeps about 350 bytes for each. Zero means 65,536.
 	MaxFlows int
 	// Query is what is asked for. Of it Protos, Families, NetNS, Any and
 	// Listeners are applied in the kernel, as far as they fit there: what is
@@ -36,21 +36,30 @@ const (
 	defaultFlush  = 100 * time.Millisecond
 	minBuffer     = 4096
 	maxBuffer     = 1 << 30
+	minFlows      = 8
+	maxFlows      = 1 << 22
 )
+
+// powerOfTwo returns the smallest power of two that is not less than n, within
+// the bounds, which are such themselves.
+func powerOfTwo(n, smallest, largest int) int {
+	p := smallest
+	for p < n && p < largest {
+		p *= 2
+	}
+	return p
+}
 
 // withDefaults returns the configuration with every size stated.
 func (c Config) withDefaults() Config {
 	if c.BufferSize <= 0 {
 		c.BufferSize = defaultBuffer
 	}
-	size := minBuffer
-	for size < c.BufferSize && size < maxBuffer {
-		size *= 2
-	}
-	c.BufferSize = size
+	c.BufferSize = powerOfTwo(c.BufferSize, minBuffer, maxBuffer)
 	if c.MaxFlows <= 0 {
 		c.MaxFlows = defaultFlows
 	}
+	c.MaxFlows = powerOfTwo(c.MaxFlows, minFlows, maxFlows)
 	if c.FlushEvery <= 0 {
 		c.FlushEvery = defaultFlush
 	}

@@ -17,9 +17,13 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	eventsMapByCred         = "by_cred"
+	eventsMapFlows          = "flows"
 	eventsMapKnown          = "known"
 	eventsMapLost           = "lost"
+	eventsMapNewest         = "newest"
 	eventsMapNotes          = "notes"
+	eventsMapPlaces         = "places"
+	eventsMapRemotes        = "remotes"
 	eventsMapRing           = "ring"
 	eventsMapTaken          = "taken"
 	eventsProgFindReader    = "find_reader"
@@ -32,9 +36,20 @@ const (
 	eventsProgTcpPeer6      = "tcp_peer6"
 	eventsProgTcpState      = "tcp_state"
 	eventsProgTcpStateAgain = "tcp_state_again"
+	eventsProgUdpBind4      = "udp_bind4"
+	eventsProgUdpBind6      = "udp_bind6"
+	eventsProgUdpReceived   = "udp_received"
+	eventsProgUdpRecvmsg4   = "udp_recvmsg4"
+	eventsProgUdpRecvmsg6   = "udp_recvmsg6"
+	eventsProgUdpRelease    = "udp_release"
+	eventsProgUdpSendmsg4   = "udp_sendmsg4"
+	eventsProgUdpSendmsg6   = "udp_sendmsg6"
+	eventsProgUdpSent       = "udp_sent"
 	eventsVarConnectHooks   = "connect_hooks"
 	eventsVarFamilies       = "families"
+	eventsVarHand           = "hand"
 	eventsVarListeners      = "listeners"
+	eventsVarMaxFlows       = "max_flows"
 	eventsVarNarrow         = "narrow"
 	eventsVarProtos         = "protos"
 	eventsVarReader         = "reader"
@@ -95,18 +110,31 @@ type eventsProgramSpecs struct {
 	TcpPeer6      *ebpf.ProgramSpec `ebpf:"tcp_peer6"`
 	TcpState      *ebpf.ProgramSpec `ebpf:"tcp_state"`
 	TcpStateAgain *ebpf.ProgramSpec `ebpf:"tcp_state_again"`
+	UdpBind4      *ebpf.ProgramSpec `ebpf:"udp_bind4"`
+	UdpBind6      *ebpf.ProgramSpec `ebpf:"udp_bind6"`
+	UdpReceived   *ebpf.ProgramSpec `ebpf:"udp_received"`
+	UdpRecvmsg4   *ebpf.ProgramSpec `ebpf:"udp_recvmsg4"`
+	UdpRecvmsg6   *ebpf.ProgramSpec `ebpf:"udp_recvmsg6"`
+	UdpRelease    *ebpf.ProgramSpec `ebpf:"udp_release"`
+	UdpSendmsg4   *ebpf.ProgramSpec `ebpf:"udp_sendmsg4"`
+	UdpSendmsg6   *ebpf.ProgramSpec `ebpf:"udp_sendmsg6"`
+	UdpSent       *ebpf.ProgramSpec `ebpf:"udp_sent"`
 }
 
 // eventsMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type eventsMapSpecs struct {
-	ByCred *ebpf.MapSpec `ebpf:"by_cred"`
-	Known  *ebpf.MapSpec `ebpf:"known"`
-	Lost   *ebpf.MapSpec `ebpf:"lost"`
-	Notes  *ebpf.MapSpec `ebpf:"notes"`
-	Ring   *ebpf.MapSpec `ebpf:"ring"`
-	Taken  *ebpf.MapSpec `ebpf:"taken"`
+	ByCred  *ebpf.MapSpec `ebpf:"by_cred"`
+	Flows   *ebpf.MapSpec `ebpf:"flows"`
+	Known   *ebpf.MapSpec `ebpf:"known"`
+	Lost    *ebpf.MapSpec `ebpf:"lost"`
+	Newest  *ebpf.MapSpec `ebpf:"newest"`
+	Notes   *ebpf.MapSpec `ebpf:"notes"`
+	Places  *ebpf.MapSpec `ebpf:"places"`
+	Remotes *ebpf.MapSpec `ebpf:"remotes"`
+	Ring    *ebpf.MapSpec `ebpf:"ring"`
+	Taken   *ebpf.MapSpec `ebpf:"taken"`
 }
 
 // eventsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -115,7 +143,9 @@ type eventsMapSpecs struct {
 type eventsVariableSpecs struct {
 	ConnectHooks *ebpf.VariableSpec `ebpf:"connect_hooks"`
 	Families     *ebpf.VariableSpec `ebpf:"families"`
+	Hand         *ebpf.VariableSpec `ebpf:"hand"`
 	Listeners    *ebpf.VariableSpec `ebpf:"listeners"`
+	MaxFlows     *ebpf.VariableSpec `ebpf:"max_flows"`
 	Narrow       *ebpf.VariableSpec `ebpf:"narrow"`
 	Protos       *ebpf.VariableSpec `ebpf:"protos"`
 	Reader       *ebpf.VariableSpec `ebpf:"reader"`
@@ -144,20 +174,28 @@ func (o *eventsObjects) Close() error {
 //
 // It can be passed to loadEventsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type eventsMaps struct {
-	ByCred *ebpf.Map `ebpf:"by_cred"`
-	Known  *ebpf.Map `ebpf:"known"`
-	Lost   *ebpf.Map `ebpf:"lost"`
-	Notes  *ebpf.Map `ebpf:"notes"`
-	Ring   *ebpf.Map `ebpf:"ring"`
-	Taken  *ebpf.Map `ebpf:"taken"`
+	ByCred  *ebpf.Map `ebpf:"by_cred"`
+	Flows   *ebpf.Map `ebpf:"flows"`
+	Known   *ebpf.Map `ebpf:"known"`
+	Lost    *ebpf.Map `ebpf:"lost"`
+	Newest  *ebpf.Map `ebpf:"newest"`
+	Notes   *ebpf.Map `ebpf:"notes"`
+	Places  *ebpf.Map `ebpf:"places"`
+	Remotes *ebpf.Map `ebpf:"remotes"`
+	Ring    *ebpf.Map `ebpf:"ring"`
+	Taken   *ebpf.Map `ebpf:"taken"`
 }
 
 func (m *eventsMaps) Close() error {
 	return _EventsClose(
 		m.ByCred,
+		m.Flows,
 		m.Known,
 		m.Lost,
+		m.Newest,
 		m.Notes,
+		m.Places,
+		m.Remotes,
 		m.Ring,
 		m.Taken,
 	)
@@ -169,7 +207,9 @@ func (m *eventsMaps) Close() error {
 type eventsVariables struct {
 	ConnectHooks *ebpf.Variable `ebpf:"connect_hooks"`
 	Families     *ebpf.Variable `ebpf:"families"`
+	Hand         *ebpf.Variable `ebpf:"hand"`
 	Listeners    *ebpf.Variable `ebpf:"listeners"`
+	MaxFlows     *ebpf.Variable `ebpf:"max_flows"`
 	Narrow       *ebpf.Variable `ebpf:"narrow"`
 	Protos       *ebpf.Variable `ebpf:"protos"`
 	Reader       *ebpf.Variable `ebpf:"reader"`
@@ -192,6 +232,15 @@ type eventsPrograms struct {
 	TcpPeer6      *ebpf.Program `ebpf:"tcp_peer6"`
 	TcpState      *ebpf.Program `ebpf:"tcp_state"`
 	TcpStateAgain *ebpf.Program `ebpf:"tcp_state_again"`
+	UdpBind4      *ebpf.Program `ebpf:"udp_bind4"`
+	UdpBind6      *ebpf.Program `ebpf:"udp_bind6"`
+	UdpReceived   *ebpf.Program `ebpf:"udp_received"`
+	UdpRecvmsg4   *ebpf.Program `ebpf:"udp_recvmsg4"`
+	UdpRecvmsg6   *ebpf.Program `ebpf:"udp_recvmsg6"`
+	UdpRelease    *ebpf.Program `ebpf:"udp_release"`
+	UdpSendmsg4   *ebpf.Program `ebpf:"udp_sendmsg4"`
+	UdpSendmsg6   *ebpf.Program `ebpf:"udp_sendmsg6"`
+	UdpSent       *ebpf.Program `ebpf:"udp_sent"`
 }
 
 func (p *eventsPrograms) Close() error {
@@ -206,6 +255,15 @@ func (p *eventsPrograms) Close() error {
 		p.TcpPeer6,
 		p.TcpState,
 		p.TcpStateAgain,
+		p.UdpBind4,
+		p.UdpBind6,
+		p.UdpReceived,
+		p.UdpRecvmsg4,
+		p.UdpRecvmsg6,
+		p.UdpRelease,
+		p.UdpSendmsg4,
+		p.UdpSendmsg6,
+		p.UdpSent,
 	)
 }
 

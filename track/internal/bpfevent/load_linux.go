@@ -35,6 +35,8 @@ func always(*Config) bool { return true }
 
 func wantsConnects(c *Config) bool { return c.wantsTCP() && c.wants(TCPOpen, TCPClose, TCPFail) }
 func wantsAccepts(c *Config) bool  { return c.wantsTCP() && c.wants(TCPAccept, TCPClose) }
+func wantsFlows(c *Config) bool    { return c.wantsUDP() && c.wants(UDPOpen, UDPClose) }
+func wantsBinds(c *Config) bool    { return c.wantsUDP() && c.wants(UDPBind) }
 func wantsExits(c *Config) bool    { return c.wants(ProcessExit) }
 func wantsExecs(c *Config) bool    { return c.wants(ProcessExec) }
 
@@ -51,6 +53,15 @@ var programs = []program{
 	{name: eventsProgTcpPeer6, attach: ebpf.AttachCgroupInet6GetPeername, wanted: wantsAccepts},
 	{name: eventsProgTcpState, attach: tracepoint, wanted: (*Config).wantsTCP, again: true},
 	{name: eventsProgTcpStateAgain, attach: tracepoint, wanted: (*Config).wantsTCP, again: true},
+	{name: eventsProgUdpSendmsg4, attach: ebpf.AttachCGroupUDP4Sendmsg, wanted: wantsFlows},
+	{name: eventsProgUdpSendmsg6, attach: ebpf.AttachCGroupUDP6Sendmsg, wanted: wantsFlows},
+	{name: eventsProgUdpRecvmsg4, attach: ebpf.AttachCGroupUDP4Recvmsg, wanted: wantsFlows},
+	{name: eventsProgUdpRecvmsg6, attach: ebpf.AttachCGroupUDP6Recvmsg, wanted: wantsFlows},
+	{name: eventsProgUdpSent, attach: tracepoint, wanted: wantsFlows, what: "UDP flows by BPF: what is sent", since: "6.3"},
+	{name: eventsProgUdpReceived, attach: tracepoint, wanted: wantsFlows, what: "UDP flows by BPF: what is received", since: "6.3"},
+	{name: eventsProgUdpRelease, attach: ebpf.AttachCgroupInetSockRelease, wanted: wantsFlows},
+	{name: eventsProgUdpBind4, attach: ebpf.AttachCGroupInet4PostBind, wanted: wantsBinds},
+	{name: eventsProgUdpBind6, attach: ebpf.AttachCGroupInet6PostBind, wanted: wantsBinds},
 }
 
 // configure sets what the programs are to know, and drops those that nobody
@@ -63,12 +74,20 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 		}
 	}
 	spec.Maps[eventsMapRing].MaxEntries = uint32(c.BufferSize)
+	flows := uint32(c.MaxFlows)
+	if !wantsFlows(c) {
+		flows = 1 // the maps have to be there
+	}
+	spec.Maps[eventsMapFlows].MaxEntries = flows + flows/8 + 16 // beside those on the dial, some on their way
+	spec.Maps[eventsMapPlaces].MaxEntries = flows
+	spec.Maps[eventsMapNewest].MaxEntries = flows + flows/8 + 16
 	for name, value := range map[string]any{
 		eventsVarWakeAt:       uint64(c.BufferSize / 4),
 		eventsVarWanted:       c.what(),
 		eventsVarProtos:       orAll(c.Query.Protos),
 		eventsVarFamilies:     orAll(c.Query.Families),
 		eventsVarListeners:    c.Query.Listeners,
+		eventsVarMaxFlows:     flows,
 		eventsVarText:         c.Text,
 		eventsVarConnectHooks: wantsConnects(c),
 		eventsVarNarrow:       newNarrow(c.Query),

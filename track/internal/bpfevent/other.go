@@ -27,3 +27,9 @@ func (*Source) Missing() []error { return nil }
 
 // Close does nothing.
 func (*Source) Close() error { return nil }
+
+// Flows returns a whose.UnsupportedError.
+func (*Source) Flows(func(*Flow) bool) error { return errOther }
+
+// CloseFlow returns a whose.UnsupportedError.
+func (*Source) CloseFlow(FlowKey) (Flow, bool, error) { return Flow{}, false, errOther }

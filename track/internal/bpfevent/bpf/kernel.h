@@ -78,6 +78,7 @@ static long (*const bpf_map_update_elem)(void *map, const void *key, const void 
 static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
+static u64 (*const bpf_get_netns_cookie)(void *ctx) = (void *)122;
 static long (*const bpf_probe_read_user)(void *dst, u32 size, const void *src) = (void *)112;
 static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;
 static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size,
@@ -152,6 +153,7 @@ struct ns_common {
 } kernel_type;
 
 struct net {
+	u64 net_cookie;
 	struct ns_common ns;
 } kernel_type;
 

@@ -101,8 +101,57 @@ static always_inline void put_args(struct process_record *r, struct mm_struct *m
 	r->args_size = size;
 }
 
-#define MAX_NAMES 40
+#define MAX_STEPS 64 /* up a path: names and mounts */
 #define NAME_SIZE 256
+
+struct walk {
+	struct process_record *r;
+	struct dentry *dentry;
+	struct vfsmount *mnt;
+	u64 at;
+};
+
+/* Steps from a mount's root to where it is mounted. Nonzero at the end. */
+static always_inline long leave_mount(struct walk *w)
+{
+	struct mount *m = (void *)w->mnt - field_offset(struct mount, mnt), *parent = NULL;
+
+	if (probe(&parent, &m->mnt_parent))
+		return 1;
+	if (parent == m || !parent) {
+		w->r->path_size = w->at;
+		return 1;
+	}
+	w->mnt = (void *)parent + field_offset(struct mount, mnt);
+	return probe(&w->dentry, &m->mnt_mountpoint) ? 1 : 0;
+}
+
+static long step_up(u32 i, struct walk *w)
+{
+	struct dentry *up = NULL, *root = NULL;
+	const void *name = NULL;
+	u64 at = w->at;
+	long n;
+
+	if (probe(&root, &w->mnt->mnt_root))
+		return 1;
+	if (w->dentry == root)
+		return leave_mount(w);
+	if (probe(&up, &w->dentry->d_parent) || probe(&name, &w->dentry->d_name.name))
+		return 1;
+	if (up == w->dentry) { /* a file system that is mounted nowhere: memfd */
+		w->r->path_size = at;
+		return 1;
+	}
+	if (at > PATH_SIZE - NAME_SIZE)
+		return 1;
+	n = bpf_probe_read_kernel_str(w->r->path + at, NAME_SIZE, name);
+	if (n <= 0)
+		return 1;
+	w->at = at + n;
+	w->dentry = up;
+	return 0;
+}
 
 /*
  * Writes the names of a path from the last to the first. A path that does not
@@ -110,46 +159,10 @@ static always_inline void put_args(struct process_record *r, struct mm_struct *m
  */
 static always_inline void put_path(struct process_record *r, struct file *file)
 {
-	struct dentry *dentry = NULL, *up = NULL, *root = NULL;
-	struct vfsmount *mnt = NULL;
-	const void *name = NULL;
-	struct mount *m, *parent;
-	u64 at = 0;
-	long n;
+	struct walk w = {.r = r};
 
-	if (probe(&dentry, &file->f_path.dentry) || probe(&mnt, &file->f_path.mnt))
-		return;
-	for (u32 i = 0; i < MAX_NAMES; i++) {
-		if (probe(&root, &mnt->mnt_root))
-			return;
-		if (dentry == root) {
-			m = (void *)mnt - field_offset(struct mount, mnt);
-			parent = NULL;
-			if (probe(&parent, &m->mnt_parent))
-				return;
-			if (parent == m || !parent) {
-				r->path_size = at;
-				return;
-			}
-			if (probe(&dentry, &m->mnt_mountpoint))
-				return;
-			mnt = (void *)parent + field_offset(struct mount, mnt);
-			continue;
-		}
-		if (probe(&up, &dentry->d_parent) || probe(&name, &dentry->d_name.name))
-			return;
-		if (up == dentry) { /* a file system that is mounted nowhere: memfd */
-			r->path_size = at;
-			return;
-		}
-		if (at > PATH_SIZE - NAME_SIZE)
-			return;
-		n = bpf_probe_read_kernel_str(r->path + at, NAME_SIZE, name);
-		if (n <= 0)
-			return;
-		at += n & (2 * NAME_SIZE - 1);
-		dentry = up;
-	}
+	if (!probe(&w.dentry, &file->f_path.dentry) && !probe(&w.mnt, &file->f_path.mnt))
+		bpf_loop(MAX_STEPS, step_up, &w, 0);
 }
 
 /* Tells of a process. Its memory can be read only if it is the one that runs. */
