@@ -32,8 +32,11 @@ func (f *follow) announce(s *track.Source, standing int) error {
 		return nil
 	}
 	if f.initialCounted() && !f.noInitial {
-		f.sh.remark("%s; what comes now is shown until Ctrl-C (%s)",
-			plural(standing, "session stands", "sessions stand"), s.Name)
+		there := "no session stands yet"
+		if standing > 0 {
+			there = plural(standing, "session stands", "sessions stand") + " already"
+		}
+		f.sh.remark("%s; what comes now is shown until Ctrl-C (%s)", there, s.Name)
 	}
 	return nil
 }

@@ -15,7 +15,6 @@ const (
 	detailBrief                     // remote 1.2s ↑1.2k ↓34k
 	detailLess                      // 1.2s ↑1.2k ↓34k
 	detailLeast                     // 1.2s
-	detailLevels                    // how many there are
 )
 
 const (
@@ -35,8 +34,9 @@ type layout struct {
 // line appends the cells after the head, of the width that is taken already.
 //
 // Where the terminal is too narrow it gives up, in this order: what TCP
-// measured; whole words; the padding; the user; letters of the process and of
-// the ends; and of what is left as much as there is room for.
+// measured; whole words; who ended it; the padding; the user; the traffic;
+// letters of the process and of the ends; and of what is left as much as there
+// is room for.
 func (r *eventText) line(dst []byte, e *track.Event, head int) []byte {
 	l := layout{user: true}
 	l.processPad = r.processCol.fit(r.process.width + r.user.width)
@@ -93,14 +93,17 @@ func (r *eventText) width(l *layout) int {
 
 // fit makes the cells take no more than the room there is.
 func (r *eventText) fit(e *track.Event, l *layout, room int) {
-	for level := detailPlain; level < detailLevels && r.width(l) > room; level++ {
+	for level := detailPlain; level <= detailLess && r.width(l) > room; level++ {
 		r.makeDetail(e, level)
 	}
 	for _, pad := range [...]*int{&l.remotePad, &l.localPad, &l.processPad} {
 		*pad -= min(*pad, max(0, r.width(l)-room))
 	}
-	if l.user && r.width(l) > room {
+	if r.width(l) > room {
 		l.user = false
+	}
+	if r.width(l) > room {
+		r.makeDetail(e, detailLeast)
 	}
 	r.cut(&r.process, shortenProcess, easyEnd, r.width(l)-room)
 	r.cut(&r.local, shortenEndpoint, easyRemote, r.width(l)-room)
