@@ -5,6 +5,7 @@ import "context"
 // openers returns the ways to follow sessions, the best first.
 func openers() []opener {
 	return []opener{
+		{SourceBPF, openBPF},
 		{SourceNetlink, openNetlink},
 		{SourceSnapshot, openSnapshot},
 	}

@@ -1,0 +1,68 @@
+package track
+
+import (
+	"context"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// A bpfSource is the BPF programs as a kernelSource.
+type bpfSource struct{ *bpfevent.Source }
+
+// openBPF loads and attaches the programs.
+func openBPF(_ context.Context, p *plan) (kernelSource, error) {
+	c := bpfevent.Config{
+		BufferSize: p.opts.BufferSize, MaxFlows: p.opts.MaxFlows, Query: &p.query,
+		Text: p.needs&(whose.NeedCmdline|whose.NeedExe) != 0,
+	}
+	if !p.opts.Events.Allows(uint8(Fail)) {
+		// All others make the live table.
+		c.Kinds = whose.SetOf(bpfevent.TCPOpen, bpfevent.TCPAccept, bpfevent.TCPClose, bpfevent.TCPListen,
+			bpfevent.TCPUnlisten, bpfevent.UDPBind, bpfevent.UDPOpen, bpfevent.UDPClose)
+	}
+	s, err := bpfevent.Open(c)
+	if err != nil {
+		return nil, err
+	}
+	return bpfSource{s}, nil
+}
+
+// Losses counts what was lost since the source was opened.
+func (s bpfSource) Losses() (Losses, error) {
+	l, err := s.Source.Losses()
+	return Losses{Ring: l.Ring, Recursion: l.Recursion, Flows: l.Flows, Sockets: l.Sockets}, err
+}
+
+// Flows calls drop for each flow that the kernel counts, and ended with the
+// final counts of those for which it returns true.
+func (s bpfSource) Flows(drop func(*kernelFlow) bool, ended func(*kernelFlow)) error {
+	var failed error
+	err := s.Source.Flows(func(f *bpfevent.Flow) bool {
+		k := kernelFlowOf(f)
+		if !drop(&k) {
+			return true
+		}
+		last, ok, err := s.CloseFlow(f.FlowKey)
+		if failed = err; err != nil {
+			return false
+		}
+		if ok {
+			k = kernelFlowOf(&last)
+			ended(&k)
+		}
+		return true
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+func kernelFlowOf(f *bpfevent.Flow) kernelFlow {
+	return kernelFlow{
+		key: flowKey{f.Cookie, f.Remote, f.RemotePort}, last: f.Last,
+		sent:     Traffic{f.BytesSent, f.DatagramsSent},
+		received: Traffic{f.BytesReceived, f.DatagramsReceived},
+	}
+}
