@@ -163,6 +163,9 @@ func (h *host) wantSome(t *testing.T, text string, plan *filter.Plan, got, whole
 func bareRow(s *whose.Session) string {
 	bare := *s
 	bare.Owners, bare.Peer = nil, nil
+	if s.Inode == 0 || len(s.Owners) == 0 {
+		bare.Cookie = 0 // of these bpf knows it once anybody on the host has asked
+	}
 	return rowOf(&bare)
 }
 
