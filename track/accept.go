@@ -156,6 +156,16 @@ func (g *engine) listenerOwners(e *entry) setID {
 	return best
 }
 
+// listenedOn reports whether a listener takes connections to the local end of e.
+func (g *engine) listenedOn(e *entry) bool {
+	for _, p := range g.table.listeners[listenKey{e.netns, e.localPort}] {
+		if l := g.table.at(p); l.local == e.local || l.takes(e) {
+			return true
+		}
+	}
+	return false
+}
+
 // takes reports whether a listener on the unspecified address accepts what
 // comes to the local address of e.
 func (l *entry) takes(e *entry) bool {

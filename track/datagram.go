@@ -88,6 +88,9 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 	switch {
 	case r.Opened == 0 || r.Opened < g.began:
 		e.flags |= since
+		if e.owners == 0 && e.reason == whose.ReasonUnheld {
+			e.reason = whose.ReasonRaced
+		}
 	case !g.ended.has(e.endedID(), ^r.Opened):
 		g.tell(Open, &e, e.opened)
 	}

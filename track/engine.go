@@ -361,7 +361,7 @@ func (g *engine) ownAtEnd(e *entry, r *bpfevent.Record) {
 func (g *engine) closeUnknown(e *entry, r *bpfevent.Record) {
 	switch {
 	case r.Opened == 0 || r.Opened < g.began:
-		e.flags |= since
+		g.stoodBefore(e, r)
 	case g.ended.has(r.Cookie, ^r.Opened): // told, and no room in the table
 	case !r.Out && !r.Accepted && r.Task.PID == 0:
 		g.await(e, r.Time)
@@ -375,11 +375,27 @@ func (g *engine) closeUnknown(e *entry, r *bpfevent.Record) {
 		g.rematch(e)
 		g.tell(Open, e, e.opened)
 	}
-	g.give(e, r)
+	if !e.is(since) {
+		g.give(e, r)
+	}
 	g.names.meet(e)
 	g.rematch(e)
 	g.tellEnd(e, r)
 	g.people.release(e.owners)
+}
+
+// stoodBefore: a session is met first by its end. It stood before following
+// began and was gone before the snapshot came to it, so that nobody knows whose
+// it was; the direction is then told from who listens, as in a snapshot.
+func (g *engine) stoodBefore(e *entry, r *bpfevent.Record) {
+	e.flags |= since
+	g.give(e, r)
+	if e.owners == 0 && e.reason == whose.ReasonUnheld {
+		e.reason = whose.ReasonRaced
+	}
+	if !r.Out && r.Opened == 0 && !r.Accepted && !g.listenedOn(e) {
+		e.direction = whose.Out
+	}
 }
 
 // tcpFail: a connect did not come about.

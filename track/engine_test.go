@@ -167,9 +167,14 @@ func TestTCP_OnlyItsEndIsTold(t *testing.T) {
 		"35 close out tcp 10.0.0.1:1001>10.0.0.2:80 curl/7 orderly here 1ms",
 	)
 	b.apply(record(tcpClose, 36, 2, from(whose.FinWait2)), record(tcpClose, 36, 2, from(whose.FinWait2)))
-	b.want("36 close in tcp 10.0.0.1:1002>10.0.0.2:80 unheld orderly here 36ms since")
+	b.want("36 close out tcp 10.0.0.1:1002>10.0.0.2:80 raced orderly here 36ms since")
+	b.apply(record(tcpListen, 36, 9, bound("0.0.0.0:1005"), by("sshd", 2)), record(tcpClose, 36, 5, from(whose.LastAck)))
+	b.want(
+		"36 listen tcp 0.0.0.0:1005>0.0.0.0:0 sshd/2",
+		"36 close in tcp 10.0.0.1:1005>10.0.0.2:80 raced orderly there 36ms since",
+	)
 	b.apply(record(tcpClose, 37, 3, opened(-5), out, from(whose.FinWait2)))
-	b.want("37 close out tcp 10.0.0.1:1003>10.0.0.2:80 unheld orderly here 37ms since")
+	b.want("37 close out tcp 10.0.0.1:1003>10.0.0.2:80 raced orderly here 37ms since")
 	b.apply(record(tcpAccept, 38, 4, opened(38), by("nginx", 5)))
 	b.want("38 open in tcp 10.0.0.1:1004>10.0.0.2:80 nginx/5")
 }

@@ -48,7 +48,7 @@ func TestBegin(t *testing.T) {
 		"5 fail out tcp 10.0.0.1:1006>10.0.0.2:80 curl/7 timed-out errno=110 105ms",
 		"6 open out tcp 10.0.0.1:1010>10.0.0.2:80 curl/7",
 		"7 close out tcp 10.0.0.1:1010>10.0.0.2:80 curl/7 orderly there 1ms",
-		"8 close out tcp 10.0.0.1:1009>10.0.0.2:80 unheld orderly here 8ms since",
+		"8 close out tcp 10.0.0.1:1009>10.0.0.2:80 raced orderly here 8ms since",
 		"standing out tcp 10.0.0.1:1001>10.0.0.2:80 curl/7",
 		"standing out tcp 10.0.0.1:1003>10.0.0.2:80 curl/7",
 		"standing in tcp 10.0.0.1:1004>10.0.0.2:80 nginx/5 accept-queue",
