@@ -79,12 +79,26 @@ func (f *follow) run(cmd *cobra.Command, words []string) error {
 	if err != nil {
 		return followError(err)
 	}
-	defer t.Close()
+	defer closeSoon(t)
 	source := t.Source()
 	if err := f.announce(&source, t.Count(opts.Filter)); err != nil {
 		return err
 	}
 	return f.show(ctx, stop, t)
+}
+
+// closeSoon closes the tracker, but waits no longer than a person who has
+// pressed Ctrl-C: what it holds in the kernel goes with the process.
+func closeSoon(t eventStream) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = t.Close() // all that was to be told has been
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+	}
 }
 
 // settle checks the command line and makes of it what the tracker is asked.
@@ -227,11 +241,9 @@ func (f *follow) event(out *spool, write func(dst []byte) []byte) error {
 
 // rest takes what happened before Ctrl-C and was not read yet, for the summary.
 func (f *follow) rest(t eventStream, out *spool) error {
-	if err := t.Close(); err != nil {
-		return followError(err)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	go func() { _ = t.Close() }() // which ends the stream; run closes it too
 	return f.feed(ctx, t, out)
 }
 

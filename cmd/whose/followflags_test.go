@@ -109,8 +109,8 @@ func TestFollow_Announce(t *testing.T) {
 	}{
 		{track.Source{Name: "bpf"}, false, "", exitFound},
 		{track.Source{Name: "bpf"}, true, "", exitFound},
-		{lesser, false, "whose: watching by netlink: source bpf: load programs: operation not permitted; " +
-			"what opens and closes within 1s is missed; 12 processes could not be looked into (permission denied); try sudo\n", exitFound},
+		{lesser, false, "whose: watching by netlink: what opens and closes within 1s is missed; 12 processes could not be looked into " +
+			"(permission denied); source bpf: load programs: operation not permitted; try sudo\n", exitFound},
 		{lesser, true, "", exitPartial},
 	} {
 		var said bytes.Buffer

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/track"
@@ -11,22 +12,22 @@ import (
 // person it also says how many sessions stand; a lesser source than the best
 // is told wherever stderr goes, once: it is a fact about all that follows.
 func (f *follow) announce(s *track.Source, standing int) error {
-	missed := f.missed(s)
+	lacks := missed(s)
 	switch {
-	case f.strict && missed != "":
+	case f.strict && lacks != "":
 		gaps := s.Gaps
 		if len(gaps) == 0 {
-			gaps = []whose.Gap{{Kind: "events", Why: missed}}
+			gaps = []whose.Gap{{Kind: "events", Why: lacks}}
 		}
-		return whose.WithHint(&partialError{missed, &whose.PartialError{Gaps: gaps}}, "%s", s.Hint)
+		return whose.WithHint(&partialError{lacks, &whose.PartialError{Gaps: gaps}}, "%s", s.Hint)
 	case s.Why != "":
-		text := fmt.Sprintf("watching by %s: %s", s.Name, missed)
+		text := fmt.Sprintf("watching by %s: %s", s.Name, lacks)
 		if s.Hint != "" {
 			text += "; " + s.Hint
 		}
 		fmt.Fprintf(f.sh.err, "whose: %s\n", printable(text))
-	case missed != "":
-		f.sh.remark("watching by %s: %s", s.Name, missed)
+	case lacks != "":
+		f.sh.remark("watching by %s: %s", s.Name, lacks)
 	}
 	if f.quiet {
 		return nil
@@ -43,20 +44,21 @@ func (f *follow) announce(s *track.Source, standing int) error {
 
 // missed says what a source does not see, and why there is no better, "" if
 // nothing is missed.
-func (f *follow) missed(s *track.Source) string {
-	text := s.Why
-	add := func(more string) {
-		if text != "" && more != "" {
-			text += "; "
-		}
-		text += more
-	}
+func missed(s *track.Source) string {
+	var parts []string
+	var refused []whose.Gap
 	for _, g := range s.Gaps {
-		if g.Kind == whose.GapSockets || g.Kind == "" {
-			add(g.Why) // it says what is not seen, and how much that is nobody can know
-			continue
+		if g.Kind == whose.GapSockets {
+			parts = append(parts, g.Why) // which they are; how many, nobody can know
+		} else {
+			refused = append(refused, g)
 		}
-		add(gapsText(&whose.Coverage{Gaps: []whose.Gap{g}}))
 	}
-	return text
+	if len(refused) > 0 {
+		parts = append(parts, gapsText(&whose.Coverage{Gaps: refused}))
+	}
+	if s.Why != "" {
+		parts = append(parts, s.Why)
+	}
+	return strings.Join(parts, "; ")
 }

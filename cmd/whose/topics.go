@@ -103,7 +103,11 @@ const privileges = `Without privilege, whose shows every session of the network 
 reach and the owners of your own processes, and says how many processes it could not look into.
 With a pinned iterator that you may read (see whose pin) it shows every session of every
 namespace with all its owners. As root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and
-CAP_SYS_ADMIN, it needs no pin for that. whose doctor says what works here and what is missing.`
+CAP_SYS_ADMIN, it needs no pin for that. whose doctor says what works here and what is missing.
+
+A pin is of no use to whose watch: root, or CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN
+let it follow by BPF. Without them it follows by netlink and by snapshots, and says in a line on
+stderr what is missed.`
 
 // seeAlso names the neighbours.
 const seeAlso = "ss(8), lsof(8), proc_net(5), sock_diag(7), bpf(2), ip-netns(8)"

@@ -9,12 +9,12 @@ import (
 type detailLevel uint8
 
 const (
-	detailFull   detailLevel = iota // closed by remote after 1.2 s, ↑1.2 kB ↓34 kB, rtt 12 ms
-	detailPlain                     // without what TCP measured
-	detailShort                     // closed by remote 1.2s ↑1.2k ↓34k
-	detailBrief                     // remote 1.2s ↑1.2k ↓34k
-	detailLess                      // 1.2s ↑1.2k ↓34k
-	detailLeast                     // 1.2s
+	detailFull  detailLevel = iota // closed by remote after 1.2 s, ↑1.2 kB ↓34 kB, rtt 12 ms
+	detailPlain                    // without what TCP measured, and without datagrams
+	detailShort                    // closed by remote 1.2s ↑1.2k ↓34k
+	detailBrief                    // remote 1.2s ↑1.2k ↓34k
+	detailLess                     // 1.2s ↑1.2k ↓34k
+	detailLeast                    // 1.2s
 )
 
 const (
@@ -210,7 +210,7 @@ func (r *eventText) endCell(e *track.Event, level detailLevel) {
 		c.ascii(",")
 	}
 	c.ways(e.Sent.Bytes, e.Received.Bytes, true, brief)
-	if isUDP(e) && !brief {
+	if isUDP(e) && level == detailFull {
 		c.ascii(", datagrams")
 		c.ways(e.Sent.Datagrams, e.Received.Datagrams, false, brief)
 	}
