@@ -270,7 +270,7 @@ func (p *pass) readHeld(ctx context.Context, s *openSource) error {
 	if err := p.readMore(ctx, s, held); err != nil {
 		return err
 	}
-	sockets, done := p.heldBySockets(ctx)
+	sockets, done := p.heldBySockets(ctx, s)
 	defer done()
 	return p.readMore(ctx, s, sockets)
 }

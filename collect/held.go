@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/proc"
@@ -18,8 +19,17 @@ const maxForeign = 4096
 // a descriptor and not in any namespace that was read is asked; most of them
 // are UNIX sockets of namespaces that are known. The caller calls done when it
 // has read the namespaces.
-func (p *pass) heldBySockets(ctx context.Context) (refs []whose.NetNSRef, done func()) {
-	open, _ := p.fs.NetNSOfSockets(ctx, p.foreign(), p.visited)
+func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []whose.NetNSRef, done func()) {
+	unknown := p.withoutUnix(ctx, s, p.foreign())
+	if len(unknown) > maxForeign {
+		unknown = unknown[:maxForeign]
+		p.coverage.Add(whose.Gap{
+			Kind: whose.GapNamespaces,
+			Why:  fmt.Sprintf("more than %d other sockets: not looked for namespaces that only a socket holds", maxForeign),
+			Hint: "use --source bpf, which sees them",
+		})
+	}
+	open, _ := p.fs.NetNSOfSockets(ctx, unknown, p.visited)
 	for _, f := range open {
 		refs = append(refs, whose.NetNSRef{Inode: f.Inode, Path: f.Path()})
 	}
@@ -28,6 +38,33 @@ func (p *pass) heldBySockets(ctx context.Context) (refs []whose.NetNSRef, done f
 			f.Close()
 		}
 	}
+}
+
+// A unixLister is a source that can list the UNIX sockets of the namespaces
+// that it has read.
+type unixLister interface {
+	UnixInodes(ctx context.Context, set interface{ Add(inode uint64) }) error
+}
+
+// fewForeign is up to how many sockets it costs less to ask each.
+const fewForeign = 64
+
+// withoutUnix leaves out the UNIX sockets of the namespaces that were read:
+// most of what is met with a descriptor and is no session. One list of them
+// costs less than asking each of a few dozen.
+func (p *pass) withoutUnix(ctx context.Context, s *openSource, foreign []whose.Holding) []whose.Holding {
+	lister, can := s.source.(unixLister)
+	if !can || len(foreign) <= fewForeign {
+		return foreign
+	}
+	known := proc.NewInodes(len(foreign))
+	s.mu.Lock()
+	err := lister.UnixInodes(ctx, known)
+	s.mu.Unlock()
+	if err != nil {
+		return foreign // what is not listed is asked
+	}
+	return slices.DeleteFunc(foreign, func(h whose.Holding) bool { return known.Has(h.Inode) })
 }
 
 // foreign returns a holding of each socket that was met with a descriptor and
@@ -43,14 +80,6 @@ func (p *pass) foreign() []whose.Holding {
 		h := p.walk.Holdings[i]
 		if h.PID == own || p.index.find(p.sockets, h.Inode) >= 0 || met.Has(h.Inode) {
 			continue
-		}
-		if met.Len() == maxForeign {
-			p.coverage.Add(whose.Gap{
-				Kind: whose.GapNamespaces,
-				Why:  fmt.Sprintf("more than %d other sockets: not looked for namespaces that only a socket holds", maxForeign),
-				Hint: "use --source bpf, which sees them",
-			})
-			break
 		}
 		met.Add(h.Inode)
 		all = append(all, h)

@@ -1,6 +1,8 @@
 package sockdiag
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -13,6 +15,7 @@ import (
 const (
 	headerLen = 16
 	diagLen   = 72
+	unixLen   = 16 // struct unix_diag_msg: the inode is its second word
 
 	attrInfo     = 2
 	attrCong     = 4
@@ -112,6 +115,10 @@ type dump struct {
 	families, states whose.Set
 	wantInfo         bool
 
+	// other, where it is not nil, gets the inodes of the sockets, which are not
+	// of the internet, and nothing else is read of them.
+	other interface{ Add(inode uint64) }
+
 	// done tells that the answer is complete or has failed with errno.
 	done  bool
 	errno int
@@ -163,7 +170,11 @@ func (d *dump) message(m []byte, out *rows) {
 	body := m[headerLen:]
 	switch typ {
 	case typeTCP, typeByFamily:
-		d.socket(body, out)
+		if d.other == nil {
+			d.socket(body, out)
+		} else if len(body) >= unixLen {
+			d.other.Add(uint64(ne.Uint32(body[4:])))
+		}
 	case typeDone, typeError:
 		d.done = true
 		if len(body) >= 4 {
@@ -348,7 +359,7 @@ func dropRepeated(out *rows, before, first int) {
 	repeated := 0
 	for i := range head {
 		for j := range tail {
-			if head[i].Cookie == tail[j].Cookie && head[i].Cookie != 0 {
+			if sameSocket(&head[i], &tail[j]) {
 				repeated++
 				break
 			}
@@ -360,6 +371,30 @@ func dropRepeated(out *rows, before, first int) {
 	if repeated > 0 {
 		out.sockets = append(out.sockets[:first], out.sockets[first+repeated:]...)
 	}
+}
+
+// sameSocket reports whether two rows are of one socket. A cookie is not enough:
+// where something asked a listening MPTCP socket for its cookie, the kernel
+// gives the same one to each connection that it accepts.
+func sameSocket(a, b *whose.Socket) bool {
+	return a.Cookie == b.Cookie && a.Cookie != 0 && endsOf(a) == endsOf(b)
+}
+
+// ends are the addresses and ports of a socket.
+type ends struct {
+	local, remote         [16]byte
+	localPort, remotePort uint16
+}
+
+func endsOf(s *whose.Socket) ends {
+	return ends{s.Local, s.Remote, s.LocalPort, s.RemotePort}
+}
+
+func (e ends) compare(o ends) int {
+	return cmp.Or(
+		bytes.Compare(e.local[:], o.local[:]), bytes.Compare(e.remote[:], o.remote[:]),
+		cmp.Compare(e.localPort, o.localPort), cmp.Compare(e.remotePort, o.remotePort),
+	)
 }
 
 // String says what a dump was of, for errors.

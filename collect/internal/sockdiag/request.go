@@ -56,7 +56,12 @@ type request struct {
 	ext    uint8
 	// bytecode is the condition on the ends, empty for none.
 	bytecode []byte
+	// unix asks for the UNIX sockets instead, of which only states is used.
+	unix bool
 }
+
+// familyUnix is AF_UNIX.
+const familyUnix = 1
 
 // appendTo appends the netlink message of the request to b.
 //
@@ -68,7 +73,7 @@ type request struct {
 func (r *request) appendTo(b []byte, seq uint32) []byte {
 	start := len(b)
 	typ := uint16(typeByFamily)
-	if r.family == familyUnspec {
+	if r.family == familyUnspec && !r.unix {
 		typ = typeTCP
 	}
 	ne := binary.NativeEndian
@@ -78,7 +83,11 @@ func (r *request) appendTo(b []byte, seq uint32) []byte {
 	b = ne.AppendUint32(b, seq)
 	b = ne.AppendUint32(b, 0)
 	var anySocket [48]byte // struct inet_diag_sockid, zero: no condition
-	if typ == typeTCP {
+	if r.unix {            // struct unix_diag_req
+		b = append(b, familyUnix, 0, 0, 0)
+		b = ne.AppendUint32(b, r.states)
+		b = append(b, make([]byte, 16)...) // any inode, nothing to show, any cookie
+	} else if typ == typeTCP {
 		b = append(b, familyUnspec, 0, 0, r.ext)
 		b = append(b, anySocket[:]...)
 		b = ne.AppendUint32(b, r.states)

@@ -201,3 +201,40 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// TestRead_MPTCPSharedCookie: a listener that somebody asked for its cookie
+// hands it on to what it accepts. All of them are sessions, each once.
+func TestRead_MPTCPSharedCookie(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	var opened []sock
+	missing := false
+	in(t, ns, func(o *opener) {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protoMPTCP)
+		if missing = err != nil; missing {
+			return
+		}
+		l := o.keep(fd)
+		o.bind(l, "127.0.0.1:80")
+		o.listen(l, 5)
+		_, err = unix.GetsockoptUint64(l.fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+		o.check("ask for cookie", err)
+		opened = append(opened, l)
+		for range 3 {
+			c := o.socket(unix.AF_INET, unix.SOCK_STREAM, protoMPTCP)
+			o.connect(c, netip.MustParseAddrPort("127.0.0.1:80"))
+			opened = append(opened, c, o.accept(l))
+		}
+	})
+	if missing {
+		testenv.Lacks(t, "MPTCP", "no socket of it can be made")
+	}
+	snap := read(t, ns, whose.Query{States: whose.DefaultStates})
+	for _, s := range opened {
+		if got := byInode(t, snap, s); got.Proto != whose.MPTCP {
+			t.Errorf("socket %d is %v, want mptcp", s.inode, got.Proto)
+		}
+	}
+	if len(snap.Sockets) != len(opened) {
+		t.Errorf("%d sockets, want %d", len(snap.Sockets), len(opened))
+	}
+}

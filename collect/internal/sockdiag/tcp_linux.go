@@ -62,20 +62,13 @@ func (l *lane) takeMPTCP(sockets []whose.Socket) {
 	}
 }
 
-// once sorts sockets by their cookies and keeps each once, as it was first read.
+// once sorts sockets by their cookies and ends and keeps each once, as it was
+// first read.
 func once(sockets []whose.Socket) []whose.Socket {
-	slices.SortStableFunc(sockets, func(a, b whose.Socket) int { return cmp.Compare(a.Cookie, b.Cookie) })
-	return slices.CompactFunc(sockets, func(a, b whose.Socket) bool { return a.Cookie == b.Cookie && a.Cookie != 0 })
-}
-
-// ends are the addresses and ports of a socket.
-type ends struct {
-	local, remote         [16]byte
-	localPort, remotePort uint16
-}
-
-func endsOf(s *whose.Socket) ends {
-	return ends{s.Local, s.Remote, s.LocalPort, s.RemotePort}
+	slices.SortStableFunc(sockets, func(a, b whose.Socket) int {
+		return cmp.Or(cmp.Compare(a.Cookie, b.Cookie), endsOf(&a).compare(endsOf(&b)))
+	})
+	return slices.CompactFunc(sockets, func(a, b whose.Socket) bool { return sameSocket(&a, &b) })
 }
 
 // dropSubflows removes from tcp the subflows of the MPTCP sockets. Of those
