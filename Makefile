@@ -10,10 +10,10 @@ PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-t
 FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps
+.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps test-zabbix test-zabbix7
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ./whose, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o whose ./cmd/whose
@@ -24,7 +24,7 @@ install: build ## install the binary, the man page and the units below $(DESTDIR
 	install -Dm644 integrations/systemd/whose-pin.service $(DESTDIR)/usr/lib/systemd/system/whose-pin.service
 	install -Dm644 integrations/systemd/whose.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/whose.conf
 
-test: deps check generate-check cross unit fuzz ## install what the tests need and run them all
+test: deps check generate-check cross unit fuzz test-zabbix ## install what the tests need and run them all
 
 deps:
 	@./scripts/deps $(PACKAGES)
@@ -33,6 +33,7 @@ check: ## formatting, vet and linters
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above are not formatted"; exit 1; }
 	$(GO) vet ./...
 	cd bench && $(GO) vet ./...
+	$(GO) vet -tags zabbix ./integrations/zabbix/test
 	$(GO) tool $(TOOLS) staticcheck ./...
 
 cross: ## what builds elsewhere: the model, filter and render are tested there by their users
