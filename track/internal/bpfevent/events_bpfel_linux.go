@@ -16,6 +16,7 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	eventsMapAttempt        = "attempt"
 	eventsMapByCred         = "by_cred"
 	eventsMapFlows          = "flows"
 	eventsMapKnown          = "known"
@@ -30,6 +31,8 @@ const (
 	eventsProgFlush         = "flush"
 	eventsProgProcessExec   = "process_exec"
 	eventsProgProcessExit   = "process_exit"
+	eventsProgRoute4        = "route4"
+	eventsProgRoute6        = "route6"
 	eventsProgTcpConnect4   = "tcp_connect4"
 	eventsProgTcpConnect6   = "tcp_connect6"
 	eventsProgTcpPeer4      = "tcp_peer4"
@@ -104,6 +107,8 @@ type eventsProgramSpecs struct {
 	Flush         *ebpf.ProgramSpec `ebpf:"flush"`
 	ProcessExec   *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit   *ebpf.ProgramSpec `ebpf:"process_exit"`
+	Route4        *ebpf.ProgramSpec `ebpf:"route4"`
+	Route6        *ebpf.ProgramSpec `ebpf:"route6"`
 	TcpConnect4   *ebpf.ProgramSpec `ebpf:"tcp_connect4"`
 	TcpConnect6   *ebpf.ProgramSpec `ebpf:"tcp_connect6"`
 	TcpPeer4      *ebpf.ProgramSpec `ebpf:"tcp_peer4"`
@@ -125,6 +130,7 @@ type eventsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type eventsMapSpecs struct {
+	Attempt *ebpf.MapSpec `ebpf:"attempt"`
 	ByCred  *ebpf.MapSpec `ebpf:"by_cred"`
 	Flows   *ebpf.MapSpec `ebpf:"flows"`
 	Known   *ebpf.MapSpec `ebpf:"known"`
@@ -174,6 +180,7 @@ func (o *eventsObjects) Close() error {
 //
 // It can be passed to loadEventsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type eventsMaps struct {
+	Attempt *ebpf.Map `ebpf:"attempt"`
 	ByCred  *ebpf.Map `ebpf:"by_cred"`
 	Flows   *ebpf.Map `ebpf:"flows"`
 	Known   *ebpf.Map `ebpf:"known"`
@@ -188,6 +195,7 @@ type eventsMaps struct {
 
 func (m *eventsMaps) Close() error {
 	return _EventsClose(
+		m.Attempt,
 		m.ByCred,
 		m.Flows,
 		m.Known,
@@ -226,6 +234,8 @@ type eventsPrograms struct {
 	Flush         *ebpf.Program `ebpf:"flush"`
 	ProcessExec   *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit   *ebpf.Program `ebpf:"process_exit"`
+	Route4        *ebpf.Program `ebpf:"route4"`
+	Route6        *ebpf.Program `ebpf:"route6"`
 	TcpConnect4   *ebpf.Program `ebpf:"tcp_connect4"`
 	TcpConnect6   *ebpf.Program `ebpf:"tcp_connect6"`
 	TcpPeer4      *ebpf.Program `ebpf:"tcp_peer4"`
@@ -249,6 +259,8 @@ func (p *eventsPrograms) Close() error {
 		p.Flush,
 		p.ProcessExec,
 		p.ProcessExit,
+		p.Route4,
+		p.Route6,
 		p.TcpConnect4,
 		p.TcpConnect6,
 		p.TcpPeer4,

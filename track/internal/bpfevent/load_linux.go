@@ -34,6 +34,7 @@ const (
 func always(*Config) bool { return true }
 
 func wantsConnects(c *Config) bool { return c.wantsTCP() && c.wants(TCPOpen, TCPClose, TCPFail) }
+func wantsFails(c *Config) bool    { return c.wantsTCP() && c.wants(TCPFail) }
 func wantsAccepts(c *Config) bool  { return c.wantsTCP() && c.wants(TCPAccept, TCPClose) }
 func wantsFlows(c *Config) bool    { return c.wantsUDP() && c.wants(UDPOpen, UDPClose) }
 func wantsBinds(c *Config) bool    { return c.wantsUDP() && c.wants(UDPBind) }
@@ -49,6 +50,8 @@ var programs = []program{
 	{name: eventsProgProcessExit, attach: tracepoint, wanted: wantsExits},
 	{name: eventsProgTcpConnect4, attach: ebpf.AttachCGroupInet4Connect, wanted: wantsConnects},
 	{name: eventsProgTcpConnect6, attach: ebpf.AttachCGroupInet6Connect, wanted: wantsConnects},
+	{name: eventsProgRoute4, attach: tracepoint, wanted: wantsFails, what: "errors of connects without a route by IPv4"},
+	{name: eventsProgRoute6, attach: tracepoint, wanted: wantsFails, what: "errors of connects without a route by IPv6"},
 	{name: eventsProgTcpPeer4, attach: ebpf.AttachCgroupInet4GetPeername, wanted: wantsAccepts},
 	{name: eventsProgTcpPeer6, attach: ebpf.AttachCgroupInet6GetPeername, wanted: wantsAccepts},
 	{name: eventsProgTcpState, attach: tracepoint, wanted: (*Config).wantsTCP, again: true},

@@ -25,6 +25,7 @@ typedef _Bool bool;
 #define kernel_type   __attribute__((preserve_access_index))
 #define likely(x)     __builtin_expect(!!(x), 1)
 #define unlikely(x)   __builtin_expect(!!(x), 0)
+#define barrier_var(v) asm volatile("" : "+r"(v))
 
 /* Definitions of maps, as the loader reads them from the types of members. */
 #define uint(name, value)  int(*name)[value]
@@ -110,6 +111,16 @@ enum {
 #define BPF_RB_FORCE_WAKEUP	2
 #define BPF_RB_AVAIL_DATA	0
 
+#define EAGAIN	     11
+#define EACCES	     13
+#define EINVAL	     22
+#define ENETUNREACH  101
+#define EHOSTUNREACH 113
+
+#define RTN_BLACKHOLE	6
+#define RTN_UNREACHABLE 7
+#define RTN_PROHIBIT	8
+
 #define AF_INET		2
 #define AF_INET6	10
 #define SOCK_STREAM	1
@@ -152,7 +163,19 @@ struct ns_common {
 	u32 inum;
 } kernel_type;
 
+struct fib6_info;
+
+struct netns_ipv6 {
+	struct fib6_info *fib6_null_entry;
+} kernel_type;
+
+struct fib6_result {
+	struct fib6_info *f6i;
+	u8 fib6_type;
+} kernel_type;
+
 struct net {
+	struct netns_ipv6 ipv6;
 	u64 net_cookie;
 	struct ns_common ns;
 } kernel_type;

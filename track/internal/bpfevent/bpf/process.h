@@ -82,23 +82,23 @@ static noinline u32 pid_of(struct task_struct *task)
 	return ns == reader.ns ? nr : 0;
 }
 
-/* Reads the command line of the process that runs. */
-static always_inline void put_args(struct process_record *r, struct mm_struct *mm)
+/* Reads so much of the memory of the process that runs, as far as there is room. */
+static always_inline u64 read_args(struct process_record *r, u64 start, u64 size)
 {
-	u64 start = mm->arg_start, size = mm->arg_end - start;
-
+	barrier_var(size); /* what the compiler knows of it is news to the verifier */
 	if (size > ARGS_SIZE)
 		size = ARGS_SIZE;
-	if (bpf_probe_read_user(r->args, size, (void *)start)) {
-		/* Pages of it may not be there: take the first. */
-		u64 page = 4096 - (start & 4095);
+	return bpf_probe_read_user(r->args, size, (void *)start) ? 0 : size;
+}
 
-		if (size > page)
-			size = page;
-		if (size > ARGS_SIZE || bpf_probe_read_user(r->args, size, (void *)start))
-			size = 0;
-	}
-	r->args_size = size;
+/* The command line; where pages of it are not there, its first. */
+static always_inline void put_args(struct process_record *r, struct mm_struct *mm)
+{
+	u64 start = mm->arg_start, size = mm->arg_end - start, page = 4096 - (start & 4095);
+
+	r->args_size = read_args(r, start, size);
+	if (!r->args_size && size)
+		r->args_size = read_args(r, start, size < page ? size : page);
 }
 
 #define MAX_STEPS 64 /* up a path: names and mounts */

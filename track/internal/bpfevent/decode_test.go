@@ -1,0 +1,129 @@
+package bpfevent
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// raw returns the bytes of a record.
+func raw[T any](r *T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(r)), unsafe.Sizeof(*r))
+}
+
+func kindsOf(t *testing.T, d *decoder, b []byte) []Kind {
+	t.Helper()
+	var kinds []Kind
+	if err := d.decode(b, func(r *Record) error { kinds = append(kinds, r.Kind); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return kinds
+}
+
+// TestDecode_Short expands the record of a connection that was over at once.
+func TestDecode_Short(t *testing.T) {
+	d := newDecoder()
+	p := processRecord{kind: rawProcess, what: whatSeen, tgid: 7, pid: 3, start: 5e9, comm: [16]byte{'c'}, argsSize: 2, pathSize: 7}
+	copy(p.args[:], "a\x00")
+	copy(p.path[:], "sh\x00usr\x00")
+	if err := d.decode(raw(&p), func(r *Record) error {
+		if r.Kind != ProcessSeen || r.Task.PID != 3 || r.Task.Start != 500 || string(r.Text) != "a\x00" || string(r.Exe) != "/usr/sh" {
+			t.Errorf("process: %+v, text %q, exe %q", r.Task, r.Text, r.Exe)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, time: 30, opened: 10, accepted: 20,
+		flags: flagAccepted, oldState: 9, cookie: 1, tgid: 7, pid: 3, start: 5e9, sent: 4}
+	want := []struct {
+		kind Kind
+		time uint64
+		pid  uint32
+	}{{TCPOpen, 10, 0}, {TCPAccept, 20, 3}, {TCPClose, 30, 3}}
+	i := 0
+	if err := d.decode(raw(&c), func(r *Record) error {
+		if r.Kind != want[i].kind || r.Time != want[i].time || r.Task.PID != want[i].pid || r.Opened != 10 {
+			t.Errorf("record %d: %+v", i, r)
+		}
+		i++
+		return nil
+	}); err != nil || i != len(want) {
+		t.Fatalf("%d records: %v", i, err)
+	}
+	if kinds := kindsOf(t, d, raw(&c)); len(kinds) != 2 {
+		t.Errorf("told again: %v, want no close", kinds)
+	}
+}
+
+// TestDecode_Forget drops the names of processes a while after they are gone.
+func TestDecode_Forget(t *testing.T) {
+	d := newDecoder()
+	for i := range uint32(100) {
+		p := processRecord{kind: rawProcess, what: whatSeen, tgid: i + 1, start: 1}
+		kindsOf(t, d, raw(&p))
+		e := exitRecord{kind: rawExit, tgid: i + 1, start: 1, time: uint64(i) * keepExited / 10}
+		kindsOf(t, d, raw(&e))
+	}
+	if len(d.tasks) > 12 || len(d.gone) != len(d.tasks) {
+		t.Errorf("%d processes are kept, %d gone", len(d.tasks), len(d.gone))
+	}
+}
+
+// TestDecode_NoAllocs decodes what a busy host has without allocating.
+func TestDecode_NoAllocs(t *testing.T) {
+	d := newDecoder()
+	p := processRecord{kind: rawProcess, what: whatSeen, tgid: 7, start: 5}
+	kindsOf(t, d, raw(&p))
+	c := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, tgid: 7, start: 5}
+	u := udpRecord{kind: rawUDP, what: whatOpen}
+	fn := func(*Record) error { return nil }
+	if n := testing.AllocsPerRun(100, func() {
+		c.cookie++
+		for _, b := range [][]byte{raw(&c), raw(&u), raw(&p)} {
+			if err := d.decode(b, fn); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzDecode has the decoder take any bytes without a panic, and call with
+// nothing but known kinds.
+func FuzzDecode(f *testing.F) {
+	f.Add(raw(&tcpRecord{kind: rawTCP, what: 0x7f, flags: 0xff, tgid: 1}))
+	f.Add(raw(&udpRecord{kind: rawUDP, what: whatClose}))
+	f.Add(raw(&processRecord{kind: rawProcess, argsSize: argsSize, pathSize: pathSize}))
+	f.Add(raw(&exitRecord{kind: rawExit}))
+	f.Add([]byte{rawProcess, 0, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		aligned := make([]uint64, len(b)/8+1)
+		place := unsafe.Slice((*byte)(unsafe.Pointer(&aligned[0])), len(b))
+		copy(place, b)
+		d := newDecoder()
+		for range 2 {
+			_ = d.decode(place, func(r *Record) error {
+				if r.Kind < TCPOpen || r.Kind > ProcessExit {
+					t.Errorf("kind %d", r.Kind)
+				}
+				if len(r.Text) > argsSize || len(r.Exe) > pathSize {
+					t.Errorf("text of %d bytes, path of %d", len(r.Text), len(r.Exe))
+				}
+				return nil
+			})
+		}
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	d := newDecoder()
+	c := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, tgid: 7, start: 5}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.cookie++
+		if err := d.decode(raw(&c), func(*Record) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
