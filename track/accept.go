@@ -21,6 +21,8 @@ const (
 type waits struct {
 	byCookie map[uint64]*wait
 	queue    []*wait
+	// spare are those that are done, to be used again.
+	spare []*wait
 }
 
 // A wait is a connection whose opening was not told yet, since its process is
@@ -32,15 +34,16 @@ type wait struct {
 	entry    entry
 	place    place
 	deadline uint64
-	closed   bool
-	end      bpfevent.Record
 	done     bool
+	// end is the record of its end, nil before that.
+	end *bpfevent.Record
 }
 
 // await keeps a connection until it is accepted or acceptPatience has passed.
 func (g *engine) await(e *entry, at uint64) {
 	e.reason = whose.ReasonAcceptQueue
-	w := &wait{deadline: at + uint64(acceptPatience)}
+	w := g.waits.new()
+	*w = wait{deadline: at + uint64(acceptPatience)}
 	w.place = g.insert(e)
 	w.entry = *e
 	g.waits.byCookie[e.cookie] = w
@@ -51,15 +54,33 @@ func (g *engine) await(e *entry, at uint64) {
 	g.waits.shrink()
 }
 
+// maxSpareWaits bounds those that are kept to be used again.
+const maxSpareWaits = 1024
+
+func (w *waits) new() *wait {
+	if n := len(w.spare); n > 0 {
+		one := w.spare[n-1]
+		w.spare = w.spare[:n-1]
+		return one
+	}
+	return &wait{}
+}
+
 // shrink drops what is done from the head of the queue.
 func (w *waits) shrink() {
 	for len(w.queue) > 0 && w.queue[0].done {
+		if len(w.spare) < maxSpareWaits {
+			w.spare = append(w.spare, w.queue[0])
+		}
 		w.queue[0] = nil
 		w.queue = w.queue[1:]
 	}
+	if len(w.queue) == 0 {
+		w.queue = w.queue[:0]
+	}
 }
 
-// session returns the entry of a waiting connection.
+// waiting returns the entry of a waiting connection.
 func (g *engine) waiting(w *wait) *entry {
 	if w.place != noPlace {
 		return g.table.at(w.place)
@@ -88,7 +109,7 @@ func (g *engine) acceptWaiting(w *wait, r *bpfevent.Record) {
 // closeWaiting: a connection that waits ended. Its record may know who
 // accepted it; else that may still be told.
 func (g *engine) closeWaiting(w *wait, r *bpfevent.Record) {
-	if w.closed {
+	if w.end != nil {
 		return // told twice
 	}
 	if w.place != noPlace {
@@ -98,8 +119,9 @@ func (g *engine) closeWaiting(w *wait, r *bpfevent.Record) {
 		w.place = noPlace
 		w.entry.flags &^= inUse
 	}
-	w.closed, w.end = true, *r
-	w.end.Text, w.end.Exe = nil, nil
+	end := *r
+	end.Text, end.Exe = nil, nil
+	w.end = &end
 	g.ended.add(r.Cookie, r.Opened)
 	if set := g.ownersOf(r); set != 0 || r.Accepted {
 		if set != 0 {
@@ -117,8 +139,8 @@ func (g *engine) tellWaiting(w *wait) {
 	delete(g.waits.byCookie, e.cookie)
 	e.flags |= told
 	g.tell(Open, e, e.opened)
-	if w.closed {
-		g.tellEnd(e, &w.end)
+	if w.end != nil {
+		g.tellEnd(e, w.end)
 		g.people.release(e.owners)
 	}
 }

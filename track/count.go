@@ -16,6 +16,8 @@ type question struct {
 	query whose.Query
 	// rest is what is left, nil for nothing.
 	rest *filter.Matcher
+	// names tells that the rest asks for names of numbers.
+	names bool
 	// process is asked of the owners, once for each set: the answer is kept.
 	process func(pid uint32, comm string) bool
 	sets    map[setID]bool
@@ -30,6 +32,7 @@ func (g *engine) ask(where filter.Expr, env filter.Env) *question {
 	q := &question{g: g, query: split.Query, nothing: split.Nothing}
 	if split.Rest != nil {
 		q.rest = filter.Compile(split.Rest, env)
+		q.names = filter.Needs(split.Rest)&(whose.NeedUser|whose.NeedNetNSName|whose.NeedCgroup) != 0
 	}
 	if split.Process != nil {
 		q.process, q.sets = split.Process, make(map[setID]bool)
@@ -84,15 +87,13 @@ func (q *question) setMeets(e *entry) bool {
 	return answer
 }
 
-// meets reports whether an entry meets the whole question. s is overwritten.
-func (q *question) meets(e *entry, s *whose.Session) bool {
-	if !q.admits(e) {
-		return false
+// restMeets asks an entry what its numbers cannot tell. s is overwritten.
+func (q *question) restMeets(e *entry, s *whose.Session) bool {
+	q.g.facts(e, s)
+	q.names = q.names || e.device != 0 // then the next one has to be cleared
+	if q.names {
+		q.g.names.name(e, s)
 	}
-	if q.rest == nil {
-		return true
-	}
-	q.g.session(e, s)
 	return q.rest.Match(s)
 }
 
@@ -107,31 +108,39 @@ func (q *question) count() int {
 	}
 	n := 0
 	var s whose.Session
-	for p := range t.used {
-		if q.meets(t.at(p), &s) {
-			n++
+	for i := range t.slabs {
+		entries := t.slab(i)
+		for k := range entries {
+			if e := &entries[k]; q.admits(e) && (q.rest == nil || q.restMeets(e, &s)) {
+				n++
+			}
 		}
 	}
 	return n
 }
 
-// append appends the sessions of the places from first to before end that meet
-// the question.
-func (q *question) append(dst []whose.Session, first, end place) []whose.Session {
-	t := q.g.table
+// append appends the sessions of slab i that meet the question.
+func (q *question) append(dst []whose.Session, i int) []whose.Session {
 	if q.nothing {
 		return dst
 	}
 	var s whose.Session
-	for p := first; p < min(end, t.used); p++ {
-		e := t.at(p)
-		if !q.meets(e, &s) {
+	entries := q.g.table.slab(i)
+	for k := range entries {
+		e := &entries[k]
+		if !q.admits(e) || q.rest != nil && !q.restMeets(e, &s) {
 			continue
 		}
-		if q.rest == nil {
-			q.g.session(e, &s)
-		}
+		q.g.session(e, &s)
 		dst = append(dst, s)
+	}
+	return dst
+}
+
+// appendAll appends all sessions that meet the question.
+func (q *question) appendAll(dst []whose.Session) []whose.Session {
+	for i := range q.g.table.slabs {
+		dst = q.append(dst, i)
 	}
 	return dst
 }

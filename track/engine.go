@@ -33,8 +33,9 @@ type engine struct {
 
 	want want
 	emit func(*Event)
-	// event is used again for each.
+	// event is used again for each; infos is a block of what it refers to.
 	event Event
+	infos []whose.TCPInfo
 
 	// knownOnly tells that the end of a session that is not known is not told:
 	// the source tells of every socket that is closed, connected or not.

@@ -30,6 +30,7 @@ func (t *Tracker) keepTime(ctx context.Context) {
 		now := t.clock.Boot()
 		if now >= base {
 			t.setBase()
+			t.forgetUsers()
 			base = t.due(baseEvery)
 		}
 		if now >= losses {
@@ -49,6 +50,13 @@ func (t *Tracker) keepTime(ctx context.Context) {
 		case <-t.clock.After(max(next-t.clock.Boot(), time.Millisecond)):
 		}
 	}
+}
+
+// forgetUsers has the names of users looked up again.
+func (t *Tracker) forgetUsers() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.engine.names.users)
 }
 
 func (t *Tracker) due(after time.Duration) time.Duration { return t.clock.Boot() + after }

@@ -27,6 +27,7 @@ type names struct {
 	self  uint32
 
 	netns map[uint32]string
+	users map[uint32]string
 	// devices by number, and the numbers; 0 is unused.
 	devices   []string
 	deviceIDs map[whose.Device]deviceID
@@ -39,7 +40,7 @@ type names struct {
 // newNames returns names by a procfs, or without one.
 func newNames(fs *proc.FS, needs whose.Needs) *names {
 	n := &names{
-		fs: fs, needs: needs, netns: make(map[uint32]string),
+		fs: fs, needs: needs, netns: make(map[uint32]string), users: make(map[uint32]string),
 		devices: make([]string, 1), deviceIDs: make(map[whose.Device]deviceID),
 	}
 	if fs != nil {
@@ -136,7 +137,16 @@ func (n *names) describeGroup(id uint64, p *whose.Process) bool {
 
 // meet learns the names that a session will be shown with.
 func (n *names) meet(e *entry) {
-	if n.fs == nil || !n.needs.Has(whose.NeedNetNSName) {
+	if n.fs == nil {
+		return
+	}
+	if _, known := n.users[e.uid]; !known && n.needs.Has(whose.NeedUser) {
+		if len(n.users) >= maxNames {
+			clear(n.users)
+		}
+		n.users[e.uid] = n.fs.UserName(e.uid)
+	}
+	if !n.needs.Has(whose.NeedNetNSName) {
 		return
 	}
 	if _, known := n.netns[e.netns]; known {
@@ -216,10 +226,21 @@ func (n *names) deviceNamed(name string) deviceID {
 	return deviceID(len(n.devices) - 1)
 }
 
-// name gives a session the names that it is shown with.
+// name gives a session the names that it is shown with, and takes away what
+// was there.
 func (n *names) name(e *entry, s *whose.Session) {
+	s.User, s.NetNSName, s.BoundDev, s.Scope, s.Unit, s.Container = "", "", "", "", "", ""
 	if n.needs.Has(whose.NeedUser) && n.fs != nil {
-		s.User = n.fs.UserName(e.uid)
+		user, known := n.users[e.uid]
+		if !known {
+			user = n.fs.UserName(e.uid)
+		}
+		s.User = user
+	}
+	if e.reason == whose.ReasonHidden {
+		if group, ok := n.groups.Lookup(e.cgroup); ok {
+			s.Unit, s.Container = group.Unit, group.Container
+		}
 	}
 	if n.needs.Has(whose.NeedNetNSName) {
 		s.NetNSName = n.netns[e.netns]

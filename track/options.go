@@ -43,8 +43,9 @@ type Options struct {
 	// BufferSize is the size of the kernel's ring buffer in bytes, rounded up
 	// to a power of two. Zero means 8 MiB.
 	BufferSize int
-	// MaxSessions bounds the live table, and with it the memory: about 600
-	// bytes each. Zero means 1,000,000. What does not fit is told as lost.
+	// MaxSessions bounds the live table, and with it the memory: about 200
+	// bytes each. Zero means 1,000,000. Of what does not fit the events are
+	// told; that the table lacks it is told as lost.
 	MaxSessions int
 	// MaxFlows bounds the UDP flows that the kernel counts. Zero means 65,536.
 	MaxFlows int

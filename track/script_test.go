@@ -60,7 +60,7 @@ func (b *bench) want(lines ...string) {
 // table returns the live table, a line each, in the order of the lines.
 func (b *bench) sessions(where filter.Expr) []string {
 	var all []string
-	for _, s := range b.g.ask(where, filter.Env{}).append(nil, 0, b.g.table.used) {
+	for _, s := range b.g.ask(where, filter.Env{}).appendAll(nil) {
 		all = append(all, sessionLine(&s))
 	}
 	return all

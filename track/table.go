@@ -8,27 +8,31 @@ import (
 )
 
 // An entry is a session of the live table. It has no pointers, so that a
-// million of them cost the garbage collector nothing. 120 bytes.
+// million of them cost the garbage collector nothing. 128 bytes.
 type entry struct {
-	// local and remote are 16-byte addresses, IPv4 as IPv4-mapped.
-	local, remote         [16]byte
-	cookie, inode, cgroup uint64
-	// opened is when it began by the boot clock, in nanoseconds.
-	opened                uint64
-	netns, uid, mark      uint32
-	device                deviceID
-	recvQueue, sendQueue  uint32
-	owners                setID
-	pass                  uint32 // the last snapshot that it was in; 0: none yet
-	scan                  uint32 // the last look at the kernel's flows that it was in
-	localPort, remotePort uint16
+	// What questions are about comes first, within one line of the cache.
+	flags                 entryFlags
 	proto                 whose.Proto
 	family                whose.Family
 	state                 whose.State
 	direction             whose.Direction
 	reason                whose.Reason
 	missed                uint8 // snapshots in a row that it should have been in
-	flags                 entryFlags
+	localPort, remotePort uint16
+	owners                setID
+	netns, uid            uint32
+	// local and remote are 16-byte addresses, IPv4 as IPv4-mapped.
+	local, remote [16]byte
+
+	cookie, inode, cgroup uint64
+	// opened is when it began by the boot clock, in nanoseconds.
+	opened               uint64
+	mark                 uint32
+	device               deviceID
+	recvQueue, sendQueue uint32
+	pass                 uint32 // the last snapshot that it was in; 0: none yet
+	scan                 uint32 // the last look at the kernel's flows that it was in
+	_                    [12]byte
 }
 
 // entryFlags tell what became of a session so far.
@@ -263,6 +267,16 @@ func (t *table) sumOf(protos, families, states whose.Set) int {
 		}
 	}
 	return sum
+}
+
+// slab returns the entries that are in use or were, from the first place of
+// slab i on; none where there is no such slab.
+func (t *table) slab(i int) []entry {
+	first := i * slabSize
+	if first >= int(t.used) {
+		return nil
+	}
+	return t.slabs[i][:min(slabSize, int(t.used)-first)]
 }
 
 // each calls f for each entry that is in use, in no order, until f returns

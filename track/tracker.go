@@ -236,19 +236,16 @@ func (t *Tracker) nextStanding() (Event, bool) {
 	return Event{Time: t.began, Kind: Standing, Since: true, Session: s}, true
 }
 
-// sessionsAtOnce is how many places of the table Sessions looks at under the lock.
-const sessionsAtOnce = slabSize
-
 // Sessions returns the sessions of the live table that meet the expression,
 // nil for all, in no order. It does not touch the kernel. Each is as it is at
 // the moment it is handed out, and may be kept. Owners have no descriptors.
 func (t *Tracker) Sessions(where filter.Expr) iter.Seq[whose.Session] {
 	return func(yield func(whose.Session) bool) {
 		var some []whose.Session
-		for first := place(0); ; first += sessionsAtOnce {
+		for i := 0; ; i++ {
 			t.mu.RLock()
-			more := first < t.engine.table.used
-			some = t.engine.ask(where, t.env()).append(some[:0], first, first+sessionsAtOnce)
+			more := i+1 < len(t.engine.table.slabs)
+			some = t.engine.ask(where, t.env()).append(some[:0], i)
 			t.mu.RUnlock()
 			for i := range some {
 				if !yield(some[i]) {
@@ -267,7 +264,7 @@ func (t *Tracker) Sessions(where filter.Expr) iter.Seq[whose.Session] {
 func (t *Tracker) Append(dst []whose.Session, where filter.Expr) []whose.Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.engine.ask(where, t.env()).append(dst, 0, t.engine.table.used)
+	return t.engine.ask(where, t.env()).appendAll(dst)
 }
 
 // Count returns how many sessions of the live table meet the expression, nil

@@ -477,7 +477,7 @@ func TestTracker_AgainstModel(t *testing.T) {
 			b.g.apply(&r)
 		}
 		got := make(map[string]string)
-		for _, s := range b.g.ask(nil, filter.Env{}).append(nil, 0, b.g.table.used) {
+		for _, s := range b.g.ask(nil, filter.Env{}).appendAll(nil) {
 			got[fmt.Sprint(s.Proto.String(), s.Cookie)] = fmt.Sprintf("%s/%d", s.Owners[0].Comm, s.Owners[0].PID)
 		}
 		if diff := cmp.Diff(live, got); diff != "" {
@@ -515,7 +515,7 @@ func checkBooks(t *testing.T, g *engine) {
 
 func TestCount_IsWhatTheFilterSays(t *testing.T) {
 	b := filled(t, 2000)
-	everything := b.g.ask(nil, filter.Env{}).append(nil, 0, b.g.table.used)
+	everything := b.g.ask(nil, filter.Env{}).appendAll(nil)
 	for _, text := range countFilters {
 		e := expr(t, text)
 		m, want := filter.Compile(e, filter.Env{}), 0
@@ -528,7 +528,7 @@ func TestCount_IsWhatTheFilterSays(t *testing.T) {
 		if got := q.count(); got != want {
 			t.Errorf("%s: count %d, want %d", text, got, want)
 		}
-		if got := len(b.g.ask(e, filter.Env{}).append(nil, 0, b.g.table.used)); got != want {
+		if got := len(b.g.ask(e, filter.Env{}).appendAll(nil)); got != want {
 			t.Errorf("%s: %d sessions, want %d", text, got, want)
 		}
 	}
