@@ -2,10 +2,12 @@
 // sockets and their owners with BPF iterators, in one pass over all network
 // namespaces.
 //
-// Two programs answer together. task_file visits every descriptor of every
-// process and gives socket, process and descriptor at once. hash_walk visits
-// the kernel's socket tables and gives what no descriptor holds: connections
-// in the accept queue, TIME_WAIT, sockets in flight over a UNIX socket.
+// Two programs answer together. fd_walk reads the descriptor tables of every
+// process and gives socket, process and descriptor at once; task_file does the
+// same on kernels before Linux 6.2, and for questions that it is made for.
+// hash_walk visits the kernel's socket tables and gives what no descriptor
+// holds: connections in the accept queue, TIME_WAIT, sockets in flight over a
+// UNIX socket.
 //
 // The programs are loaded by this process, which takes CAP_BPF and
 // CAP_PERFMON, or found pinned in bpffs, which takes no more than permission
