@@ -242,6 +242,7 @@ func (p *pass) finish(ctx context.Context, began time.Time) {
 	}
 	p.choose()
 	p.sort()
+	p.shed()
 	p.account(began)
 }
 

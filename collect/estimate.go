@@ -3,6 +3,7 @@ package collect
 import (
 	"bytes"
 	"os"
+	"runtime"
 	"strconv"
 )
 
@@ -24,6 +25,22 @@ func (p *pass) makeRoom() {
 		p.snap.Holdings = reserve(p.snap.Holdings, n)
 		p.walk.Holdings = reserve(p.walk.Holdings, n)
 	}
+}
+
+// hugeAnswer is from how many sockets on memory is given up that sessions are
+// not made of.
+const hugeAnswer = 256 << 10
+
+// shed gives up what only joining and ordering needed, where that is much: at
+// a million sockets some 90 MB, in which the output then finds its room. Below
+// that it is kept for the next collection.
+func (p *pass) shed() {
+	if len(p.sockets) < hugeAnswer {
+		return
+	}
+	p.snap.Holdings, p.walk.Holdings = nil, nil
+	p.index, p.ends, p.order.spare = inodeIndex{}, nil, nil
+	runtime.GC() // its next turn would come when the heap has grown by another third
 }
 
 // reserve returns the empty slice s with room for n elements. New memory is not

@@ -27,6 +27,38 @@ func plainJoin(sockets []whose.Socket, holdings []whose.Holding) map[uint64]map[
 	return held
 }
 
+// TestShed joins a huge answer twice with one pass's memory: what was given up
+// after the first is not missed, neither by its sessions nor by the second.
+func TestShed(t *testing.T) {
+	p := &pass{plan: &plan{opts: &Options{}}}
+	sockets := make([]whose.Socket, hugeAnswer)
+	holdings := make([]whose.Holding, len(sockets))
+	for i := range sockets {
+		sockets[i] = whose.Socket{Inode: uint64(i + 1), LocalPort: uint16(i), RemotePort: 1, State: whose.Established}
+		holdings[i] = whose.Holding{Inode: uint64(i + 1), PID: uint32(i % 100), FD: int32(i)}
+	}
+	for range 2 {
+		p.unique(slices.Clone(sockets))
+		p.attach(holdings, nil)
+		p.findPeers(p.sockets)
+		p.order.reset(len(p.sockets))
+		for i := range p.sockets {
+			p.order.places = append(p.order.places, place{at: uint32(i)})
+		}
+		p.order.byDefault(&p.joined, func(i uint32) (uint32, bool) { return p.holdersOf(int(i))[0].proc, true })
+		p.shed()
+		if p.index.slots != nil || p.ends != nil || p.order.spare != nil {
+			t.Fatal("nothing was given up")
+		}
+		for _, o := range p.order.places {
+			h := p.holdersOf(int(o.at))
+			if len(h) != 1 || p.procs[h[0].proc].PID != uint32(o.at%100) || h[0].fd != int32(o.at) {
+				t.Fatalf("socket %d is held by %v", o.at, h)
+			}
+		}
+	}
+}
+
 func TestJoin_AgreesWithPlainJoin(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var j joined // kept, so that what an earlier pass left behind would show
