@@ -113,11 +113,12 @@ func (g *engine) closeWaiting(w *wait, r *bpfevent.Record) {
 		return // told twice
 	}
 	if w.place != noPlace {
-		w.entry = *g.table.at(w.place)
-		g.people.hold(w.entry.owners)
-		g.drop(w.place)
-		w.place = noPlace
+		p := w.place
+		w.entry = *g.table.at(p)
 		w.entry.flags &^= inUse
+		g.people.hold(w.entry.owners)
+		w.place = noPlace
+		g.drop(p)
 	}
 	end := *r
 	end.Text, end.Exe = nil, nil

@@ -211,6 +211,10 @@ func (g *engine) insert(e *entry) place {
 // drop takes a session out of the table and remembers that it ended.
 func (g *engine) drop(p place) {
 	e := g.table.at(p)
+	if w := g.waits.byCookie[e.cookie]; w != nil && w.place == p {
+		w.done = true
+		delete(g.waits.byCookie, e.cookie)
+	}
 	g.ended.add(e.endedID(), e.opened)
 	g.people.release(e.owners)
 	g.table.remove(p)
@@ -443,6 +447,9 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Listen)
 	if p, ok := g.lookup(&e); ok {
 		known := g.table.at(p)
+		if known.state != whose.Listen {
+			return // a record of another life of the socket
+		}
 		if known.owners == 0 {
 			g.ownAtEnd(known, r)
 		}
