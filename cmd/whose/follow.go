@@ -289,6 +289,11 @@ func (f *follow) status() error {
 		return whose.WithHint(&whose.PartialError{Gaps: []whose.Gap{{Kind: "events", Count: int(f.lost), Why: "lost"}}},
 			"a narrower filter, or a larger --buffer or --backlog")
 	case f.told == 0:
+		text := "nothing happened"
+		if f.typed != "" {
+			text += " that matches: " + f.typed
+		}
+		f.sh.remark("%s", text)
 		return statusError(exitNothing)
 	}
 	return nil

@@ -201,6 +201,8 @@ func (f *followFlags) checkNumbers(cmd *cobra.Command) error {
 		return usagef("--top: want a number of lines up to %d, got %d", maxTop, f.top)
 	case f.buffer < 0 || f.buffer > largestBuffer:
 		return usagef("--buffer: want up to %d MiB, got %d", largestBuffer, f.buffer)
+	case cmd.Flags().Changed("interval") && f.interval < watchLeast:
+		return usagef("--interval: want at least %v, got %v", watchLeast, f.interval)
 	case f.backlog < 0:
 		return usagef("--backlog: want a number of events, got %d", f.backlog)
 	case f.summary && f.format != render.Text && f.format != render.JSONL || f.summary && f.template != "":

@@ -81,6 +81,7 @@ func TestFollow_Refuses(t *testing.T) {
 		{"--top 3", "--top: there are lists with --summary only", ""},
 		{"--summary --top 5000", "--top: want a number of lines up to 1000", ""},
 		{"--buffer 5000", "--buffer: want up to 1024 MiB", ""},
+		{"--interval 1ms", "--interval: want at least 100ms, got 1ms", ""},
 		{"--backlog -1", "--backlog: want a number of events", ""},
 		{"--template {{.nothing}}", "nothing", ".session"},
 		{"--template x -o csv", "exclude each other", ""},

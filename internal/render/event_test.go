@@ -97,6 +97,29 @@ func TestEvents_TextAligned(t *testing.T) {
 	}
 }
 
+// A terminal that becomes another size gets lines that fit it.
+func TestEvents_Resize(t *testing.T) {
+	r, err := NewEvents(Text, EventOptions{Width: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := dayAtWork()
+	for _, width := range []int{200, 80, 120} {
+		r.Resize(width)
+		widest := 0
+		for i := range events {
+			line, err := r.Event(nil, &events[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			widest = max(widest, textWidth(bytes.TrimSuffix(line, []byte("\n"))))
+		}
+		if widest > width || widest < width-30 {
+			t.Errorf("the widest line takes %d of %d columns", widest, width)
+		}
+	}
+}
+
 func TestEvents_Refuse(t *testing.T) {
 	for _, test := range []struct {
 		format string
