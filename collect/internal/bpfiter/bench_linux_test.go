@@ -18,6 +18,16 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
+// BenchmarkLoadFiles is what a question that takes task_file pays once more.
+func BenchmarkLoadFiles(b *testing.B) {
+	testenv.NeedRoot(b)
+	for b.Loop() {
+		p := &programs{fileLink: -1, walkLink: -1, fdLink: -1}
+		must(b, p.loadFiles())
+		must(b, p.close())
+	}
+}
+
 // BenchmarkKernelTypes is the part of it that finds the kernel's types.
 func BenchmarkKernelTypes(b *testing.B) {
 	walk, err := loadHashWalk()
