@@ -5,9 +5,12 @@ import (
 	"iter"
 )
 
-// chunkSize is the size of an arena's chunks: large enough that few are
-// needed, and never copied as one growing slice would be.
-const chunkSize = 256 << 10
+// An arena's chunks grow from the first size to the last: large enough that few
+// are needed, and never copied as one growing slice would be.
+const (
+	firstChunk = 8 << 10
+	lastChunk  = 256 << 10
+)
 
 // An arena keeps rows of bytes one after the other. Every row begins with its
 // length; no row is parted between two chunks.
@@ -21,7 +24,11 @@ func (a *arena) add(row []byte) {
 	const room = 10 // for the length
 	last := len(a.chunks) - 1
 	if last < 0 || cap(a.chunks[last])-len(a.chunks[last]) < len(row)+room {
-		a.chunks = append(a.chunks, make([]byte, 0, max(chunkSize, len(row)+room)))
+		size := firstChunk
+		if last >= 0 {
+			size = min(2*cap(a.chunks[last]), lastChunk)
+		}
+		a.chunks = append(a.chunks, make([]byte, 0, max(size, len(row)+room)))
 		last++
 	}
 	a.chunks[last] = appendRow(a.chunks[last], row)

@@ -15,12 +15,15 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
+// allWidths are those at which tables are verified.
+var allWidths = []int{0, 28, 40, 61, 80, 120, 200}
+
 // checkTable verifies what holds for every table at every width: a line for
 // each session, no control character, no line wider than the terminal once
 // that has room for three short columns, and every port whole.
-func checkTable(t *testing.T, sessions []whose.Session) {
+func checkTable(t *testing.T, sessions []whose.Session, widths ...int) {
 	t.Helper()
-	for _, width := range []int{0, 28, 40, 61, 80, 120, 200} {
+	for _, width := range widths {
 		text := rendered(t, Table, Options{Width: width}, sessions)
 		var lines []string
 		for line := range strings.Lines(text) {
@@ -65,7 +68,7 @@ func checkPorts(t *testing.T, line string, s *whose.Session) {
 
 func TestTable_Samples(t *testing.T) {
 	for name, sessions := range samples() {
-		t.Run(name, func(t *testing.T) { checkTable(t, sessions) })
+		t.Run(name, func(t *testing.T) { checkTable(t, sessions, allWidths...) })
 	}
 }
 
@@ -122,7 +125,7 @@ func randomSessions(n int, seed uint64) []whose.Session {
 
 func TestTable_Random(t *testing.T) {
 	for seed := range uint64(20) {
-		checkTable(t, randomSessions(40, seed))
+		checkTable(t, randomSessions(40, seed), allWidths...)
 	}
 }
 
