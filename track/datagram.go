@@ -178,7 +178,7 @@ func (g *engine) endScan(s flowScan) {
 		if !e.is(counted) || e.scan == s.number || e.opened >= s.began {
 			continue
 		}
-		if e.missed++; e.missed > 1 {
+		if g.miss(e) {
 			g.vanish(p)
 		}
 	}

@@ -44,6 +44,9 @@ type engine struct {
 	records uint64
 	losses  Losses
 	passes  passes
+	// healAfter is how long something has to be missing, or to be there without
+	// having been told, before it is believed that its record was lost.
+	healAfter uint64
 	// flowScans counts the looks at the kernel's flows.
 	flowScans uint32
 }
@@ -69,7 +72,7 @@ func newEngine(limit int, n *names, w want, emit func(*Event)) *engine {
 	g := &engine{table: newTable(limit), names: n, want: w, emit: emit, connecting: make(map[uint64]setID)}
 	g.people = newPeople(g.names.describe)
 	g.waits.byCookie = make(map[uint64]*wait)
-	g.passes = newPasses()
+	g.passes, g.healAfter = newPasses(), uint64(defaultHealAfter)
 	return g
 }
 
@@ -468,6 +471,20 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 	g.rematch(&e)
 	g.tellGone(Unlisten, &e, r.Time, EndNone)
 	g.people.release(e.owners)
+}
+
+// defaultHealAfter is longer than a record is under way on any machine that
+// still runs: nothing is in a hurry here.
+const defaultHealAfter = 5 * time.Second
+
+// miss notes that a session was not found where it should be, and reports
+// whether that has been so for long enough.
+func (g *engine) miss(e *entry) bool {
+	if e.missed == 0 {
+		e.missedAt = g.now
+	}
+	e.missed = min(e.missed+1, 2)
+	return e.missed > 1 && g.now-e.missedAt >= g.healAfter
 }
 
 // vanish removes a session whose end nobody told.

@@ -129,8 +129,8 @@ type passes struct {
 	// has all its sessions twice for a moment.
 	suspects map[place]suspect
 	// strangers are sessions that the last snapshot had and the table had not.
-	// Their record may be under way; if the next one has them too, it was lost.
-	strangers map[strangerID]uint32
+	// Their record may be under way; if they stay, it was lost.
+	strangers map[strangerID]stranger
 	// netns are the namespaces that the snapshot at hand had sessions of.
 	netns map[uint32]bool
 }
@@ -139,6 +139,12 @@ type suspect struct {
 	cookie uint64
 	owners setID
 	pass   uint32
+}
+
+// A stranger is in the snapshots from first to pass.
+type stranger struct {
+	first uint64 // by the boot clock
+	pass  uint32
 }
 
 type strangerID struct {
@@ -152,7 +158,7 @@ const maxStrangers = 1 << 16
 func newPasses() passes {
 	return passes{
 		number: 1, suspects: make(map[place]suspect),
-		strangers: make(map[strangerID]uint32), netns: make(map[uint32]bool),
+		strangers: make(map[strangerID]stranger), netns: make(map[uint32]bool),
 	}
 }
 
@@ -190,7 +196,7 @@ func (g *engine) reconcile(l *later, now uint64) (unsure bool) {
 		if ok {
 			g.refresh(p, &e, s)
 		} else {
-			g.stranger(&e, s, l.alone)
+			g.meetStranger(&e, s, l.alone)
 		}
 	}
 	if l.whole {
@@ -250,8 +256,8 @@ func (g *engine) compareOwners(p place, old *entry, s *whose.Session) {
 	g.tellIf(old.is(told), Owned, old, g.now)
 }
 
-// stranger: a snapshot has a session that the table has not.
-func (g *engine) stranger(e *entry, s *whose.Session, alone bool) {
+// meetStranger: a snapshot has a session that the table has not.
+func (g *engine) meetStranger(e *entry, s *whose.Session, alone bool) {
 	if e.cookie != 0 && g.ended.has(e.endedID(), 0) {
 		return // it ended while the snapshot was taken
 	}
@@ -282,18 +288,22 @@ func (g *engine) stranger(e *entry, s *whose.Session, alone bool) {
 	}
 }
 
-// confirmed reports whether the snapshot before had the stranger too, and
-// notes that this one has.
+// confirmed reports whether snapshots have had the stranger for long enough,
+// and notes that this one has.
 func (g *engine) confirmed(e *entry) bool {
 	id := strangerID{e.endsKey(), e.cookie}
-	before, met := g.passes.strangers[id]
-	if met && before == g.passes.number-1 {
+	met, again := g.passes.strangers[id]
+	switch {
+	case !again && len(g.passes.strangers) >= maxStrangers:
+		return false
+	case !again:
+		met.first = g.now
+	case g.now-met.first >= g.healAfter:
 		delete(g.passes.strangers, id)
 		return true
 	}
-	if len(g.passes.strangers) < maxStrangers {
-		g.passes.strangers[id] = g.passes.number
-	}
+	met.pass = g.passes.number
+	g.passes.strangers[id] = met
 	return false
 }
 
@@ -304,7 +314,7 @@ func (g *engine) missing(l *later) {
 		if e.pass == g.passes.number || e.opened >= l.began || !g.couldSee(e) {
 			return true
 		}
-		if e.missed++; l.alone || e.missed > 1 {
+		if l.alone || g.miss(e) {
 			if w := g.waits.byCookie[e.cookie]; w != nil && !e.is(told) {
 				return true // its turn comes
 			}
@@ -332,8 +342,8 @@ func (g *engine) endPass() (unsure bool) {
 			delete(g.passes.suspects, p)
 		}
 	}
-	for id, pass := range g.passes.strangers {
-		if pass != g.passes.number {
+	for id, met := range g.passes.strangers {
+		if met.pass != g.passes.number {
 			delete(g.passes.strangers, id)
 		}
 	}

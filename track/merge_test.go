@@ -166,6 +166,31 @@ func TestReconcile_Lost(t *testing.T) {
 	b.want()
 }
 
+// TestReconcile_Patience: records may be slow, so what contradicts them has to
+// last.
+func TestReconcile_Patience(t *testing.T) {
+	b := newBench(t, want{})
+	b.g.healAfter = uint64(defaultHealAfter)
+	b.apply(
+		record(tcpOpen, 1, 1, out, opened(1), by("curl", 7)),
+		record(udpOpen, 1, 3, udp, out, opened(1), by("dig", 8)),
+	)
+	b.lines = nil
+	two := stood(2, whose.Established, owner("curl", 7))
+	for _, at := range []int{100, 1000, 2000, 5000} {
+		b.pass(at, false, two)
+		b.scan(at)
+		b.want()
+	}
+	b.pass(5200, false, two)
+	b.scan(5200)
+	b.want(
+		"5200 open out tcp 10.0.0.1:1002>10.0.0.2:80 curl/7",
+		"5200 close out tcp 10.0.0.1:1001>10.0.0.2:80 curl/7 5.199s",
+		"5200 close out udp 10.0.0.1:1003>10.0.0.2:80 dig/8 5.199s",
+	)
+}
+
 // TestReconcile_OutOfSight: what no snapshot reaches has not ended.
 func TestReconcile_OutOfSight(t *testing.T) {
 	b := newBench(t, want{})

@@ -31,7 +31,7 @@ func newBench(t testing.TB, w want) *bench { return newBenchOf(t, w, 1000) }
 func newBenchOf(t testing.TB, w want, limit int) *bench {
 	b := &bench{t: t}
 	b.g = newEngine(limit, newNames(nil, w.needs), w, func(e *Event) { b.lines = append(b.lines, lineOf(e)) })
-	b.g.began = began * 1e6
+	b.g.began, b.g.healAfter = began*1e6, 0
 	b.g.base = time.Unix(0, 0).Add(-began * time.Millisecond)
 	return b
 }

@@ -32,7 +32,8 @@ type entry struct {
 	recvQueue, sendQueue uint32
 	pass                 uint32 // the last snapshot that it was in; 0: none yet
 	scan                 uint32 // the last look at the kernel's flows that it was in
-	_                    [12]byte
+	_                    [4]byte
+	missedAt             uint64 // when it was missed first, by the boot clock
 }
 
 // entryFlags tell what became of a session so far.
