@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/proc"
@@ -20,9 +19,13 @@ const maxForeign = 4096
 // are UNIX sockets of namespaces that are known. The caller calls done when it
 // has read the namespaces.
 func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []whose.NetNSRef, done func()) {
-	unknown := p.withoutUnix(ctx, s, p.foreign())
-	if len(unknown) > maxForeign {
-		unknown = unknown[:maxForeign]
+	unknown, more := p.foreign(nil)
+	if len(unknown) > fewForeign {
+		if known := unixSockets(ctx, s); known != nil {
+			unknown, more = p.foreign(known)
+		}
+	}
+	if more {
 		p.coverage.Add(whose.Gap{
 			Kind: whose.GapNamespaces,
 			Why:  fmt.Sprintf("more than %d other sockets: not looked for namespaces that only a socket holds", maxForeign),
@@ -49,40 +52,43 @@ type unixLister interface {
 // fewForeign is up to how many sockets it costs less to ask each.
 const fewForeign = 64
 
-// withoutUnix leaves out the UNIX sockets of the namespaces that were read:
-// most of what is met with a descriptor and is no session. One list of them
-// costs less than asking each of a few dozen.
-func (p *pass) withoutUnix(ctx context.Context, s *openSource, foreign []whose.Holding) []whose.Holding {
+// unixSockets returns the UNIX sockets of the namespaces that were read: most of
+// what is met with a descriptor and is no session. One list of them costs less
+// than asking each of a few dozen. Nil: the source does not list them, and each
+// is asked.
+func unixSockets(ctx context.Context, s *openSource) *proc.Inodes {
 	lister, can := s.source.(unixLister)
-	if !can || len(foreign) <= fewForeign {
-		return foreign
+	if !can {
+		return nil
 	}
-	known := proc.NewInodes(len(foreign))
+	known := proc.NewInodes(0)
 	s.mu.Lock()
-	err := lister.UnixInodes(ctx, known)
-	s.mu.Unlock()
-	if err != nil {
-		return foreign // what is not listed is asked
+	defer s.mu.Unlock()
+	if lister.UnixInodes(ctx, known) != nil {
+		return nil
 	}
-	return slices.DeleteFunc(foreign, func(h whose.Holding) bool { return known.Has(h.Inode) })
+	return known
 }
 
 // foreign returns a holding of each socket that was met with a descriptor and
-// not in any namespace that was read.
-func (p *pass) foreign() []whose.Holding {
+// not in any namespace that was read, without the known ones; more than
+// maxForeign are not returned but told of.
+func (p *pass) foreign(known *proc.Inodes) (all []whose.Holding, more bool) {
 	if !p.fs.Own() {
-		return nil // sockets can be asked of live processes only
+		return nil, false // sockets can be asked of live processes only
 	}
 	own := uint32(os.Getpid()) // a source's own sockets keep namespaces that it has read
 	met := proc.NewInodes(0)
-	var all []whose.Holding
 	for i := range p.walk.Holdings {
 		h := p.walk.Holdings[i]
-		if h.PID == own || p.index.find(p.sockets, h.Inode) >= 0 || met.Has(h.Inode) {
+		if h.PID == own || p.index.find(p.sockets, h.Inode) >= 0 || met.Has(h.Inode) || known != nil && known.Has(h.Inode) {
 			continue
+		}
+		if len(all) == maxForeign {
+			return all, true
 		}
 		met.Add(h.Inode)
 		all = append(all, h)
 	}
-	return all
+	return all, false
 }
