@@ -22,7 +22,7 @@ const keepExited = 10_000_000_000
 type decoder struct {
 	tasks  map[uint32]namedTask
 	gone   []goneTask
-	recent [1024]event
+	recent [1024]closing
 	rec    Record
 	path   [pathSize]byte
 }
@@ -38,10 +38,10 @@ type goneTask struct {
 	start, time uint64
 }
 
-// An event is one of a socket that happens once.
-type event struct {
-	cookie uint64
-	what   uint16
+// A closing is the end of a session that was told, by its socket and when it
+// was opened.
+type closing struct {
+	cookie, opened uint64
 }
 
 func newDecoder() *decoder { return &decoder{tasks: make(map[uint32]namedTask)} }
@@ -95,16 +95,29 @@ func (d *decoder) task(tgid, pid uint32, start uint64) Task {
 	return Task{PID: pid, Start: start / clockTick}
 }
 
-// told reports whether the same was told before: at most twice, where two
-// copies of a program ran for one event.
-func (d *decoder) told(cookie uint64, what uint16) bool {
-	e := event{cookie, what}
-	slot := &d.recent[(cookie*31+uint64(what))%uint64(len(d.recent))]
-	if *slot == e {
+// told reports whether the close of a session was told before: at most twice,
+// where two copies of a program ran for one event. A socket that is connected
+// anew has another session, which was opened at another time; the copy that
+// came second knows no time.
+func (d *decoder) told(cookie, opened uint64) bool {
+	slot := d.recently(cookie)
+	if slot.cookie == cookie && (opened == 0 || opened == slot.opened) {
 		return true
 	}
-	*slot = e
+	*slot = closing{cookie, opened}
 	return false
+}
+
+// anew notes that a socket was connected, so that its close is one that was
+// not told yet.
+func (d *decoder) anew(cookie uint64) {
+	if slot := d.recently(cookie); slot.cookie == cookie {
+		*slot = closing{}
+	}
+}
+
+func (d *decoder) recently(cookie uint64) *closing {
+	return &d.recent[cookie*31%uint64(len(d.recent))]
 }
 
 // orderly are the states from which a connection closes when both ends did.
@@ -120,6 +133,9 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 	}
 	task := d.task(r.tgid, r.pid, r.start)
 	if r.what&whatOpen != 0 {
+		if r.what&whatClose == 0 {
+			d.anew(r.cookie)
+		}
 		rec.Kind, rec.Time, rec.Opened = TCPOpen, r.opened, r.opened
 		if rec.Out {
 			rec.Task = task
@@ -148,7 +164,7 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 // tcpEnd tells of what ends a session, of which there is at most one.
 func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) error {
 	end := r.what & (whatUnlisten | whatFail | whatClose)
-	if end == 0 || end == whatClose && d.told(r.cookie, end) {
+	if end == 0 || end == whatClose && d.told(r.cookie, r.opened) {
 		return nil
 	}
 	rec.OldState, rec.Err = r.oldState, r.err

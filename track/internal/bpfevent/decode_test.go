@@ -1,6 +1,7 @@
 package bpfevent
 
 import (
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -52,6 +53,30 @@ func TestDecode_Short(t *testing.T) {
 	}
 	if kinds := kindsOf(t, d, raw(&c)); len(kinds) != 2 {
 		t.Errorf("told again: %v, want no close", kinds)
+	}
+}
+
+// TestDecode_Anew tells each close of a socket that is used twice, and each once.
+func TestDecode_Anew(t *testing.T) {
+	d := newDecoder()
+	opened := func(what uint16, at uint64) *tcpRecord {
+		return &tcpRecord{kind: rawTCP, what: what, cookie: 1, opened: at, flags: flagOut}
+	}
+	for i, test := range []struct {
+		record *tcpRecord
+		want   []Kind
+	}{
+		{opened(whatOpen|whatClose, 10), []Kind{TCPOpen, TCPClose}},
+		{opened(whatClose, 0), nil}, // by the second copy
+		{opened(whatOpen|whatClose, 20), []Kind{TCPOpen, TCPClose}},
+		{opened(whatClose, 0), nil},
+		{opened(whatOpen, 30), []Kind{TCPOpen}},
+		{opened(whatClose, 0), []Kind{TCPClose}}, // its note is gone since it was told
+		{opened(whatClose, 0), nil},
+	} {
+		if got := kindsOf(t, d, raw(test.record)); !slices.Equal(got, test.want) {
+			t.Errorf("record %d: %v, want %v", i, got, test.want)
+		}
 	}
 }
 
