@@ -48,12 +48,14 @@ const (
 	eventsProgUdpSendmsg4   = "udp_sendmsg4"
 	eventsProgUdpSendmsg6   = "udp_sendmsg6"
 	eventsProgUdpSent       = "udp_sent"
+	eventsVarAttached       = "attached"
 	eventsVarConnectHooks   = "connect_hooks"
 	eventsVarFamilies       = "families"
 	eventsVarHand           = "hand"
 	eventsVarListeners      = "listeners"
 	eventsVarMaxFlows       = "max_flows"
 	eventsVarNarrow         = "narrow"
+	eventsVarNought         = "nought"
 	eventsVarProtos         = "protos"
 	eventsVarReader         = "reader"
 	eventsVarText           = "text"
@@ -147,12 +149,14 @@ type eventsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type eventsVariableSpecs struct {
+	Attached     *ebpf.VariableSpec `ebpf:"attached"`
 	ConnectHooks *ebpf.VariableSpec `ebpf:"connect_hooks"`
 	Families     *ebpf.VariableSpec `ebpf:"families"`
 	Hand         *ebpf.VariableSpec `ebpf:"hand"`
 	Listeners    *ebpf.VariableSpec `ebpf:"listeners"`
 	MaxFlows     *ebpf.VariableSpec `ebpf:"max_flows"`
 	Narrow       *ebpf.VariableSpec `ebpf:"narrow"`
+	Nought       *ebpf.VariableSpec `ebpf:"nought"`
 	Protos       *ebpf.VariableSpec `ebpf:"protos"`
 	Reader       *ebpf.VariableSpec `ebpf:"reader"`
 	Text         *ebpf.VariableSpec `ebpf:"text"`
@@ -213,12 +217,14 @@ func (m *eventsMaps) Close() error {
 //
 // It can be passed to loadEventsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type eventsVariables struct {
+	Attached     *ebpf.Variable `ebpf:"attached"`
 	ConnectHooks *ebpf.Variable `ebpf:"connect_hooks"`
 	Families     *ebpf.Variable `ebpf:"families"`
 	Hand         *ebpf.Variable `ebpf:"hand"`
 	Listeners    *ebpf.Variable `ebpf:"listeners"`
 	MaxFlows     *ebpf.Variable `ebpf:"max_flows"`
 	Narrow       *ebpf.Variable `ebpf:"narrow"`
+	Nought       *ebpf.Variable `ebpf:"nought"`
 	Protos       *ebpf.Variable `ebpf:"protos"`
 	Reader       *ebpf.Variable `ebpf:"reader"`
 	Text         *ebpf.Variable `ebpf:"text"`

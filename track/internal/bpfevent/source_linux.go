@@ -119,6 +119,18 @@ func (s *Source) attach() error {
 		}
 		s.links = append(s.links, l)
 	}
+	return s.noteAttached()
+}
+
+// noteAttached tells the programs that all of them are attached from now on.
+func (s *Source) noteAttached() error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return fmt.Errorf("read boot clock: %w", err)
+	}
+	if err := s.coll.Variables[eventsVarAttached].Set(uint64(now.Nano())); err != nil {
+		return fmt.Errorf("tell programs that they are attached: %w", err)
+	}
 	return nil
 }
 

@@ -234,18 +234,18 @@ static noinline u32 introduce(struct task_struct *task, struct task_struct *lead
 }
 
 /* Names a process, having told of it before. */
-static always_inline bool name(struct task_struct *task, struct who *w)
+static noinline u32 name(struct task_struct *task, struct who *w)
 {
 	struct task_struct *leader = task->group_leader;
 	struct known *k;
 
 	if (!leader || task->flags & PF_KTHREAD)
-		return false;
+		return 0;
 	w->tgid = task->tgid;
 	w->start = leader->start_boottime;
 	k = bpf_map_lookup_elem(&known, &w->tgid);
 	w->pid = k && is_known(k, task, leader) ? k->pid : introduce(task, leader, WHAT_SEEN);
-	return true;
+	return 1;
 }
 
 /*
@@ -253,7 +253,7 @@ static always_inline bool name(struct task_struct *task, struct who *w)
  * keeps: it alone has them. Only where no such process is known it is the one
  * that runs, `task`, if that has the socket in hand.
  */
-static always_inline bool maker_of(u64 cred, struct who *w, struct task_struct *task, bool in_hand)
+static noinline u32 maker_of(u64 cred, struct who *w, struct task_struct *task, u32 in_hand)
 {
 	struct task_struct *parent;
 	struct known *k;
@@ -267,14 +267,14 @@ static always_inline bool maker_of(u64 cred, struct who *w, struct task_struct *
 		w->tgid = *tgid;
 		w->start = k->start;
 		w->pid = k->pid;
-		return true;
+		return 1;
 	}
 	if (!task)
-		return false;
+		return 0;
 	parent = task->real_parent;
 	if (parent && (u64)parent->cred == cred)
 		return name(parent, w);
-	return in_hand && name(task, w);
+	return in_hand ? name(task, w) : 0;
 }
 
 SEC("tp_btf/sched_process_exec")

@@ -120,14 +120,20 @@ static always_inline void submit(void *r)
 	bpf_ringbuf_submit(r, waiting < wake_at / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
-static always_inline u32 count_bits(u32 bits)
+/* How many things a TCP record tells of. */
+static always_inline u32 count_events(u32 what)
 {
-	u32 n = 0;
-
-	for (; bits; bits &= bits - 1)
-		n++;
-	return n;
+	return (what & 1) + (what >> 1 & 1) + (what >> 2 & 1) + (what >> 3 & 1) + (what >> 4 & 1) +
+	       (what >> 5 & 1);
 }
+
+/*
+ * A nought that the verifier knows nothing of. What it is added to may be any
+ * number then, so that ways that part over a constant become one again.
+ */
+volatile u32 nought;
+
+#define hide(value) ((value) + nought)
 
 /* An IPv4 address as IPv4-mapped. */
 static always_inline void map_v4(u8 *dst, u32 addr)

@@ -18,6 +18,7 @@ enum note_bit {
 	NOTE_ACCEPTED = 1 << 2, /* and accepted */
 	NOTE_TOLD = 1 << 3,	/* in a record */
 	NOTE_LISTEN = 1 << 4,	/* a listener */
+	NOTE_CLOSED = 1 << 5,	/* closed, and being told of */
 };
 
 struct note {
@@ -40,7 +41,7 @@ struct note {
 
 struct {
 	uint(type, BPF_MAP_TYPE_HASH);
-	uint(max_entries, 65536);
+	uint(max_entries, 32768);
 	type(key, u64);
 	type(value, struct note);
 } notes SEC(".maps");
@@ -101,7 +102,7 @@ static always_inline bool is_taken(u64 event)
 /* Sets bits of a note. False where the note has become another socket's. */
 static always_inline bool turn(struct note *n, u64 cookie, u32 bits, u32 *before)
 {
-	for (u32 i = 0; i < 3; i++) {
+	for (u32 i = 0; i < 2; i++) {
 		u64 word = n->word;
 
 		if (word >> 8 != cookie)
@@ -173,6 +174,21 @@ static always_inline u8 tcp_proto_of(u16 protocol)
 	return protocol == IPPROTO_TCP ? PROTO_TCP : protocol == IPPROTO_MPTCP ? PROTO_MPTCP : 0;
 }
 
+static always_inline u32 netns_of(struct sock *sk, bool direct)
+{
+	struct net *net = get(sk, __sk_common.skc_net.net);
+
+	return net ? get(net, ns.inum) : 0;
+}
+
+static always_inline u64 cgroup_of(struct sock *sk, bool direct)
+{
+	struct cgroup *cgroup = get(sk, sk_cgrp_data.cgroup);
+	struct kernfs_node *kn = cgroup ? get(cgroup, kn) : NULL;
+
+	return kn ? get(kn, id) : 0;
+}
+
 /*
  * Fills in what a socket says of itself. With `direct` it is a tcp_sock that the
  * verifier knows, else an address. False where nobody asked for it.
@@ -181,15 +197,10 @@ static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, bool
 {
 	struct inet_sock *inet = (void *)sk;
 	u16 family = get(sk, __sk_common.skc_family);
-	struct net *net = get(sk, __sk_common.skc_net.net);
-	struct cgroup *cgroup = get(sk, sk_cgrp_data.cgroup);
-	struct kernfs_node *kn = NULL;
 
-	r->proto = tcp_proto_of(get(sk, sk_protocol));
-	r->family = family_of(family);
-	r->netns = 0;
-	if (net)
-		probe(&r->netns, &net->ns.inum);
+	r->proto = hide(tcp_proto_of(get(sk, sk_protocol)));
+	r->family = hide(family_of(family));
+	r->netns = netns_of(sk, direct);
 	if (!r->proto || !r->family || !asks_kind(r->proto, r->family) || !asks_netns(r->netns))
 		return false;
 	put_addrs(r->local, r->remote, sk, family, direct);
@@ -198,14 +209,12 @@ static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, bool
 	if (!(listeners && r->what & (WHAT_LISTEN | WHAT_UNLISTEN)) &&
 	    !asks_ends(r->local, r->remote, r->lport, r->rport))
 		return false;
-	r->flags = v6only_of(sk, direct);
+	r->flags = hide(v6only_of(sk, direct));
 	r->inode = inode_of(sk, direct);
 	r->uid = get(sk, sk_uid.val);
 	r->mark = get(sk, sk_mark);
 	r->device = get(sk, __sk_common.skc_bound_dev_if);
-	r->cgroup = 0;
-	if (cgroup && !probe(&kn, &cgroup->kn) && kn)
-		probe(&r->cgroup, &kn->id);
+	r->cgroup = cgroup_of(sk, direct);
 	r->err = get(sk, sk_err);
 	r->backlog = r->what & (WHAT_LISTEN | WHAT_UNLISTEN) ? get(sk, sk_max_ack_backlog) : 0;
 	r->sent = r->received = 0;
@@ -269,34 +278,47 @@ static always_inline bool keep(u64 cookie, const struct note *n)
 	return false;
 }
 
-/* A record of one socket, by a program that has it. */
-static always_inline void tell(struct sock *sk, struct tcp_sock *tcp, const struct note *n,
-			       u64 cookie, u32 what, u32 flags, u32 old, u64 now)
+/* What is told of a socket beside what it says itself. */
+struct telling {
+	u64 cookie;
+	u64 now;
+	u32 what;
+	u32 flags;
+	u32 old; /* state */
+};
+
+/*
+ * A record of one socket, by a program that has it. Functions of their own, as
+ * here, keep the ways through them from multiplying with those behind.
+ */
+static noinline int tell(struct sock *sk, struct tcp_sock *tcp, const struct note *n,
+			 const struct telling *about)
 {
+	u32 what = about->what & wanted;
 	struct tcp_record *r;
 	bool asked;
 
-	what &= wanted;
 	if (!what)
-		return;
-	r = reserve(sizeof(*r), count_bits(what));
+		return 0;
+	r = reserve(sizeof(*r), count_events(what));
 	if (!r)
-		return;
+		return 0;
 	r->what = what;
 	asked = tcp ? put_socket(r, (void *)tcp, true) : put_socket(r, sk, false);
 	if (!asked) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
-		return;
+		return 0;
 	}
-	put_note(r, n, cookie);
-	r->old_state = old;
-	r->time = now;
-	r->flags |= flags;
+	put_note(r, n, about->cookie);
+	r->old_state = about->old;
+	r->time = about->now;
+	r->flags |= about->flags;
 	if (tcp)
 		put_counts(r, tcp);
 	else
 		put_mptcp_counts(r, (void *)sk);
 	submit(r);
+	return 0;
 }
 
 static always_inline bool is_subflow(struct tcp_sock *tcp)
@@ -312,16 +334,12 @@ static always_inline void name_current(struct sock *sk, struct who *w)
 }
 
 /* The credentials that the file of a socket was made with, 0 where it has none. */
-static always_inline u64 file_cred(struct sock *sk)
+static always_inline u64 file_cred(struct sock *sk, bool direct)
 {
-	struct socket *socket = NULL;
-	struct file *file = NULL;
-	u64 cred = 0;
+	struct socket *socket = get(sk, sk_socket);
+	struct file *file = socket ? get(socket, file) : NULL;
 
-	if (probe(&socket, &sk->sk_socket) || !socket || probe(&file, &socket->file) || !file)
-		return 0;
-	probe(&cred, &file->f_cred);
-	return cred;
+	return file ? (u64)get(file, f_cred) : 0;
 }
 
 /* Is it a connection that came in, and of which no process is known yet. */
@@ -331,34 +349,37 @@ static always_inline bool is_unclaimed(u64 word)
 }
 
 /* A connection was accepted, by the process that runs or by another before. */
-static always_inline void claim(struct sock *sk, struct tcp_sock *tcp, struct note *n, u64 cookie,
-				bool in_hand)
+static noinline int claim(struct sock *sk, struct tcp_sock *tcp, struct note *n, u64 cookie,
+			  u32 in_hand)
 {
-	u64 cred = file_cred(sk), now;
+	u64 cred = tcp ? file_cred((void *)tcp, true) : file_cred(sk, false);
+	struct telling about = {.cookie = cookie, .what = WHAT_ACCEPT, .flags = FLAG_ACCEPTED};
 	u32 before;
 
 	if (!cred || !maker_of(cred, &n->who, bpf_get_current_task_btf(), in_hand))
-		return;
-	n->accepted = now = bpf_ktime_get_boot_ns();
+		return 0;
+	n->accepted = about.now = bpf_ktime_get_boot_ns();
 	if (tcp)
 		n->inode = inode_of((void *)tcp, true);
 	if (!turn(n, cookie, NOTE_ACCEPTED, &before) || !(before & NOTE_TOLD))
-		return;
-	tell(sk, tcp, n, cookie, WHAT_ACCEPT, FLAG_ACCEPTED, 0, now);
+		return 0;
+	tell(sk, tcp, n, &about);
 	bpf_map_delete_elem(&notes, &cookie);
+	return 0;
 }
 
 /* connect or listen, in the process that called it. */
-static always_inline void begin(struct sock *sk, u64 cookie, u32 bits)
+static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 {
 	struct note n = {.word = cookie << 8 | bits, .sk = (u64)sk};
 
 	if (!asks_kind(tcp_proto_of(sk->sk_protocol), family_of(sk->__sk_common.skc_family)))
-		return;
+		return 0;
 	n.began = bpf_ktime_get_boot_ns();
 	n.inode = inode_of(sk, true);
 	name_current(sk, &n.who);
 	keep(cookie, &n);
+	return 0;
 }
 
 static always_inline void opened(struct sock *sk, u64 cookie, u32 old)
@@ -401,26 +422,29 @@ static always_inline u32 what_closed(struct sock *sk, u32 old, u32 bits)
 	return what;
 }
 
-static always_inline void closed(struct sock *sk, u64 cookie, u32 old)
+static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	struct note *n = bpf_map_lookup_elem(&notes, &cookie);
-	u32 bits = 0, what, flags;
+	struct telling about = {.cookie = cookie, .old = old};
+	u32 bits = 0;
 
 	if (n && is_unclaimed(n->word)) {
 		claim(sk, tcp, n, cookie, false);
 		n = bpf_map_lookup_elem(&notes, &cookie);
 	}
-	if (n && !turn(n, cookie, 0, &bits))
+	if (n && !turn(n, cookie, NOTE_CLOSED, &bits))
 		n = NULL;
-	what = what_closed(sk, old, bits);
-	flags = bits & NOTE_OUT || old == TCP_SYN_SENT ? FLAG_OUT : 0;
+	about.now = bpf_ktime_get_boot_ns();
+	about.what = what_closed(sk, old, bits);
+	about.flags = bits & NOTE_OUT || old == TCP_SYN_SENT ? FLAG_OUT : 0;
 	if (!n || bits & NOTE_ACCEPTED)
-		flags |= FLAG_ACCEPTED;
-	if (what && !is_subflow(tcp))
-		tell(sk, tcp, n, cookie, what, flags, old, bpf_ktime_get_boot_ns());
+		about.flags |= FLAG_ACCEPTED;
+	if (about.what && !is_subflow(tcp))
+		tell(sk, tcp, n, &about);
 	if (n)
 		bpf_map_delete_elem(&notes, &cookie);
+	return 0;
 }
 
 #define BEGIN_STATES (1 << TCP_SYN_SENT | 1 << TCP_ESTABLISHED | 1 << TCP_CLOSE | 1 << TCP_LISTEN)
@@ -446,16 +470,16 @@ static always_inline int on_state(u64 *ctx, bool second)
 		leaving(sk);
 	if (!(1 << (new & 31) & BEGIN_STATES) || old == new)
 		return 0;
+	if (!tcp_proto_of(sk->sk_protocol))
+		return 0;
+	if (new == TCP_SYN_SENT && connect_hooks && sk->sk_protocol == IPPROTO_TCP)
+		return 0;
 	if (second) {
 		if (is_taken((u64)sk + new))
 			return 0;
 	} else {
 		take((u64)sk + new);
 	}
-	if (!tcp_proto_of(sk->sk_protocol))
-		return 0;
-	if (new == TCP_SYN_SENT && connect_hooks && sk->sk_protocol == IPPROTO_TCP)
-		return 0;
 	cookie = bpf_get_socket_cookie(sk);
 	switch (new) {
 	case TCP_SYN_SENT:
@@ -718,7 +742,7 @@ static always_inline bool tell_aside(struct note *n, u64 word, struct sock *sk, 
 	if (what & WHAT_ACCEPT)
 		told |= NOTE_ACCEPTED;
 	what &= wanted;
-	r = reserve(sizeof(*r), count_bits(what));
+	r = reserve(sizeof(*r), count_events(what));
 	if (!r)
 		return __sync_val_compare_and_swap(&n->word, word, told) == word;
 	r->what = what;
@@ -754,7 +778,7 @@ static always_inline void flush_open(struct note *n, u64 word, struct sock *sk, 
 	u64 cookie, cred;
 
 	if (is_unclaimed(word)) {
-		cred = file_cred(sk);
+		cred = file_cred(sk, false);
 		if (cred && maker_of(cred, &who, NULL, false))
 			what |= WHAT_ACCEPT;
 	} else if (word & NOTE_ACCEPTED) {
@@ -771,14 +795,24 @@ struct flush {
 	u64 now;
 };
 
+/*
+ * When the last program was attached, by the boot clock; 0: not yet. Of a
+ * connect that began before, its way to the socket may not have been seen.
+ */
+volatile u64 attached;
+
 static long flush_note(void *map, const u64 *key, struct note *n, struct flush *f)
 {
-	u64 word = n->word, cookie = word >> 8, still = 0, age = f->now - n->began;
+	/* A note may be younger than the flush. */
+	u64 age = f->now > n->began ? f->now - n->began : 0;
+	u64 word = n->word, cookie = word >> 8, still = 0;
 	struct sock *sk = (void *)n->sk;
 	struct who nobody = {};
 	u32 before;
 	u8 state = 0;
 
+	if (word & NOTE_CLOSED)
+		return 0;
 	probe(&still, &sk->__sk_common.skc_cookie.counter);
 	bpf_probe_read_kernel(&state, 1, (void *)&sk->__sk_common.skc_state);
 	if (word & NOTE_OPEN) {
@@ -794,7 +828,7 @@ static long flush_note(void *map, const u64 *key, struct note *n, struct flush *
 	}
 	if (!turn(n, cookie, NOTE_TOLD, &before) || before & NOTE_OPEN)
 		return 0;
-	if (before & NOTE_OUT)
+	if (before & NOTE_OUT && attached && n->began >= attached)
 		tell_refused(n, cookie);
 	bpf_map_delete_elem(&notes, &cookie);
 	return 0;
