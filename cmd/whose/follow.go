@@ -84,6 +84,9 @@ func (f *follow) run(cmd *cobra.Command, words []string) error {
 	if err := f.announce(&source, t.Count(opts.Filter)); err != nil {
 		return err
 	}
+	if f.sums != nil {
+		f.sums.sum.Source = source.Name
+	}
 	return f.show(ctx, stop, t)
 }
 

@@ -174,6 +174,7 @@ func summarySchema() object {
 				{"required", []string{"duration", "events", "lost", "by_process", "by_remote", "failed", "busiest"}},
 				{"properties", object{
 					{"duration", counted("Microseconds that were watched.")},
+					{"source", described("The source by which it was followed: bpf, netlink or snapshot.", member{"type", "string"})},
 					{"events", object{{"type", "object"}, {"properties", kinds}}},
 					{"lost", counted("Events that were lost.")},
 					{"beyond", counted("Events that stand in no list, since there was no room to remember yet another process, remote or failure.")},

@@ -93,7 +93,7 @@ func summarized(t testing.TB, format string, s *EventSummary, opts Options) stri
 
 // busyDay is a summary with something in each list.
 func busyDay() *EventSummary {
-	s := &EventSummary{Took: 30 * time.Second, Lost: 12, Beyond: 3, MoreProcesses: 7, MoreFailures: 1}
+	s := &EventSummary{Took: 30 * time.Second, Source: "bpf", Lost: 12, Beyond: 3, MoreProcesses: 7, MoreFailures: 1}
 	s.Counts[track.Open], s.Counts[track.Close], s.Counts[track.Fail] = 1234, 1230, 4
 	remote := netip.MustParseAddrPort("[2001:db8::7]:443")
 	s.Processes = []EventTally{{Comm: "curl", Out: 1200, Failed: 4, Sent: 12_345, Received: 987_654_321}, {Comm: "a\nb", In: 30}, {}}

@@ -15,6 +15,8 @@ import (
 type EventSummary struct {
 	// Took is how long it was watched.
 	Took time.Duration
+	// Source is the source by which it was followed, empty if that is not told.
+	Source string
 	// Counts holds the events by kind, and Lost those that were lost.
 	Counts [1 + track.Lost]uint64
 	Lost   uint64
@@ -97,6 +99,9 @@ func Summary(w io.Writer, format string, s *EventSummary, opts Options) error {
 func summaryHead(c *cell, s *EventSummary) {
 	c.ascii("In ")
 	c.span(s.Took, false)
+	if s.Source != "" {
+		c.ascii(", by " + s.Source)
+	}
 	sep := ": "
 	for _, k := range track.Kinds() {
 		if n := s.Counts[k]; n > 0 && k != track.Lost {
@@ -243,6 +248,7 @@ func endpointCell(c *cell, end netip.AddrPort) {
 func appendSummary(dst []byte, s *EventSummary) []byte {
 	dst = append(strconv.AppendInt(append(dst, `{"version":`...), EventSchemaVersion, 10), `,"summary":{`...)
 	dst = strconv.AppendInt(append(dst, `"duration":`...), int64(s.Took/time.Microsecond), 10)
+	dst = appendEventName(dst, `,"source":"`, s.Source)
 	dst = append(dst, `,"events":{`...)
 	for _, k := range track.Kinds() {
 		if k != track.Lost {
