@@ -73,6 +73,7 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	if err != nil {
 		return nil, errors.Join(err, fs.Close())
 	}
+	asked := p.clock.Now()
 	kernel, source, err := p.openSource(ctx)
 	if err != nil {
 		return nil, errors.Join(err, fs.Close())
@@ -81,6 +82,9 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	if err := t.start(ctx); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
+	t.mu.Lock()
+	t.stats.Start = p.clock.Now().Sub(asked)
+	t.mu.Unlock()
 	return t, nil
 }
 
@@ -110,7 +114,6 @@ func (t *Tracker) emit(e *Event) {
 
 // start attaches, takes the snapshot, and merges.
 func (t *Tracker) start(ctx context.Context) error {
-	began := t.clock.Now()
 	run, cancel := context.WithCancel(context.Background())
 	t.cancel = cancel
 	t.setBase()
@@ -126,7 +129,6 @@ func (t *Tracker) start(ctx context.Context) error {
 	}
 	t.stats.Snapshot = t.clock.Now().Sub(took)
 	t.goLive(snapshot, cov)
-	t.stats.Start = t.clock.Now().Sub(began)
 	t.running.Go(func() { t.keepTime(run) })
 	t.running.Go(func() { t.keepReconciling(run) })
 	return nil
