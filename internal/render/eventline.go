@@ -192,17 +192,7 @@ func (r *eventText) endCell(e *track.Event, level detailLevel) {
 	parted(c, " ")
 	c.style = endStyle(e)
 	endWord(c, e, level)
-	parted(c, " ")
-	switch {
-	case brief && e.Since:
-		c.ascii(">")
-	case brief:
-	case e.Since:
-		c.ascii("after more than ")
-	default:
-		c.ascii("after ")
-	}
-	c.span(e.Duration, brief)
+	lastedCell(c, e, brief)
 	if !trafficKnown(e) || level == detailLeast {
 		return
 	}
@@ -217,6 +207,26 @@ func (r *eventText) endCell(e *track.Event, level detailLevel) {
 	if tcp := e.Session.TCP; tcp != nil && level == detailFull {
 		measuredCell(c, tcp)
 	}
+}
+
+// lastedCell says how long it lasted. What went idle lasted until its last datagram.
+func lastedCell(c *cell, e *track.Event, brief bool) {
+	switch {
+	case brief:
+		parted(c, " ")
+	case e.End == track.EndIdle:
+		c.ascii(", active for ")
+	default:
+		parted(c, " ")
+		c.ascii("after ")
+	}
+	switch {
+	case e.Since && brief:
+		c.ascii(">")
+	case e.Since:
+		c.ascii("more than ")
+	}
+	c.span(e.Duration, brief)
 }
 
 // endWord says how it ended, and who ended it; brief leaves out what is usual.
