@@ -82,6 +82,20 @@ func TestEvents_MeetSchema(t *testing.T) {
 	}
 }
 
+// The example in docs/watch.md is an event.
+func TestEventSchema_Example(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "watch.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(page), "```json")
+	example, _, _ := strings.Cut(after, "```")
+	if !found {
+		t.Fatal("docs/watch.md has no example")
+	}
+	validate(t, compileEvents(t), example)
+}
+
 func summarized(t testing.TB, format string, s *EventSummary, opts Options) string {
 	t.Helper()
 	var b bytes.Buffer
