@@ -27,6 +27,9 @@ type tile struct {
 	warn string
 	// good colours the tile from that value on.
 	good string
+	// word tells that the value is long, a word or with units, and needs
+	// smaller letters.
+	word bool
 }
 
 func tiles() []tile {
@@ -37,8 +40,8 @@ func tiles() []tile {
 		{key: "whose.processes", title: "Processes"},
 		{key: "whose.remote_hosts", title: "Remote hosts"},
 		{key: "whose.hidden", title: "Hidden owners", warn: "1"},
-		{key: "whose.collection.complete", title: "Collection", warn: "0", good: "1"},
-		{key: "whose.collection.duration", title: "Duration"},
+		{key: "whose.collection.complete", title: "Collection", warn: "0", good: "1", word: true},
+		{key: "whose.collection.duration", title: "Duration", word: true},
 	}
 }
 
@@ -52,12 +55,14 @@ func (t *template) dashboards() yamlList {
 		overview = append(overview, t.overviewSix()...)
 	}
 	page := func(name string, widgets []widget) yamlMap {
-		return yamlMap{{"name", name}, {"widgets", t.widgets(name, widgets)}}
+		return yamlMap{{"name", name}, {"widgets", t.widgets(widgets)}}
 	}
-	prototypes := func(graph string) []widget {
-		return []widget{{six: "GRAPH_PROTOTYPE", seven: "graphprototype", w: 24, h: 15, fields: yamlList{
-			integer("columns", 3), integer("rows", 3), t.reference("GRAPH_PROTOTYPE", "graphid", "name", graph),
-		}}}
+	prototypes := func(graph, reference string) []widget {
+		fields := yamlList{integer("columns", 3), integer("rows", 3), t.reference("GRAPH_PROTOTYPE", "graphid", "name", graph)}
+		if t.seven() {
+			fields = append(fields, text("reference", reference))
+		}
+		return []widget{{six: "GRAPH_PROTOTYPE", seven: "graphprototype", w: 24, h: 15, fields: fields}}
 	}
 	return yamlList{yamlMap{
 		{"uuid", t.uuid("dashboard", "sessions")},
@@ -65,8 +70,8 @@ func (t *template) dashboards() yamlList {
 		{"display_period", "60"},
 		{"pages", yamlList{
 			page("Overview", overview),
-			page("Listeners", prototypes(graphListener)),
-			page("Processes", prototypes(graphProcess)),
+			page("Listeners", prototypes(graphListener, "WHOSC")),
+			page("Processes", prototypes(graphProcess, "WHOSD")),
 		}},
 	}}
 }
@@ -78,9 +83,13 @@ func (t *template) tileRow() []widget {
 		for i, show := range []int{1, 2, 4} { // description, value, change
 			fields = append(fields, integer(t.indexed("show", i), show))
 		}
+		size := 38
+		if tile.word {
+			size = 22
+		}
 		fields = append(fields, text("description", tile.title),
-			integer("desc_v_pos", 0), integer("value_v_pos", 1), integer("desc_size", 18), integer("value_size", 38),
-			integer("decimal_size", 30), integer("units_size", 24))
+			integer("desc_v_pos", 0), integer("value_v_pos", 1), integer("desc_size", 18), integer("value_size", size),
+			integer("decimal_places", 0), integer("units_size", 24))
 		if t.seven() {
 			fields = append(fields, thresholds(tile)...)
 		} else {
@@ -107,11 +116,11 @@ func thresholds(t tile) yamlList {
 // overviewSix fills the overview with what 6.0 can show: classic graphs.
 func (t *template) overviewSix() []widget {
 	classic := func(x, y, w int, graph string) widget {
-		return widget{six: "GRAPH_CLASSIC", x: x, y: y, w: w, h: 5, fields: yamlList{t.reference("GRAPH", "graphid", "name", graph)}}
+		return widget{six: "GRAPH_CLASSIC", x: x, y: y, w: w, h: 6, fields: yamlList{t.reference("GRAPH", "graphid", "name", graph)}}
 	}
 	return []widget{
 		classic(0, 2, 12, graphStates), classic(12, 2, 12, graphDirections),
-		classic(0, 7, 12, graphOwners), classic(12, 7, 12, graphCollection),
+		classic(0, 8, 12, graphOwners), classic(12, 8, 12, graphCollection),
 	}
 }
 
@@ -119,11 +128,13 @@ func (t *template) overviewSix() []widget {
 // processes in one graph.
 func (t *template) overviewSeven() []widget {
 	return []widget{
-		{seven: "svggraph", name: "TCP sessions by state", y: 2, w: 12, h: 5, fields: t.stateSets()},
-		{seven: "svggraph", name: "Sessions by process", x: 12, y: 2, w: 12, h: 5, fields: patternSet("Process *: Sessions")},
-		{seven: "honeycomb", name: "Established connections by listener", y: 7, w: 12, h: 5, fields: honeycomb("Listener *: Established", "Listener")},
-		{seven: "honeycomb", name: "Sessions by process", x: 12, y: 7, w: 6, h: 5, fields: honeycomb("Process *: Sessions", "Process")},
-		{seven: "problems", name: "Problems", x: 18, y: 7, w: 6, h: 5, fields: yamlList{integer("show", 3), integer("show_tags", 0)}},
+		{seven: "svggraph", name: "TCP sessions by state", y: 2, w: 12, h: 6, fields: t.stateSets()},
+		{seven: "svggraph", name: "Sessions by process", x: 12, y: 2, w: 12, h: 6, fields: patternSet("Process *: Sessions")},
+		{seven: "honeycomb", name: "Established connections by listener", y: 8, w: 9, h: 6,
+			fields: honeycomb("Listener *: Established", `^Listener \S+ \S+ (\S+) \[(.*)\]: \w+$`, `\1 \2`)},
+		{seven: "honeycomb", name: "Sessions by process", x: 9, y: 8, w: 7, h: 6,
+			fields: honeycomb("Process *: Sessions", `^Process (.*) \[.*\]: \w+$`, `\1`)},
+		{seven: "problems", name: "Problems", x: 16, y: 8, w: 8, h: 6, fields: yamlList{integer("show", 3), integer("show_tags", 0)}},
 	}
 }
 
@@ -139,7 +150,7 @@ func (t *template) stateSets() yamlList {
 			integer(set+"stacked", 1), integer(set+"fill", 6), integer(set+"width", 1), integer(set+"transparency", 6),
 		)
 	}
-	return append(fields, integer("lefty_units", 0), text("lefty_min", "0"), integer("legend_columns", 4), integer("legend_lines_mode", 1))
+	return append(fields, text("lefty_min", "0"), integer("legend_columns", 3), integer("legend_lines", 2))
 }
 
 // patternSet is one set of all items whose name matches, each in its shade.
@@ -147,18 +158,17 @@ func patternSet(pattern string) yamlList {
 	return yamlList{
 		text("reference", "WHOSB"),
 		text("ds.0.items.0", pattern), text("ds.0.color", green),
-		integer("ds.0.fill", 2), integer("ds.0.width", 2),
-		text("lefty_min", "0"), integer("legend_columns", 4), integer("legend_lines_mode", 1),
+		integer("ds.0.fill", 1), integer("ds.0.width", 2),
+		text("lefty_min", "0"), integer("legend_columns", 3), integer("legend_lines", 3),
 	}
 }
 
-// honeycomb shows a cell for each item whose name matches, called by what
-// stands behind the word that leads it.
-func honeycomb(pattern, word string) yamlList {
+// honeycomb shows a cell for each item whose name matches, called by what a
+// regular expression makes of the name: the whole name does not fit.
+func honeycomb(pattern, expression, label string) yamlList {
 	return yamlList{
 		text("items.0", pattern),
-		text("primary_label", `{{ITEM.NAME}.regsub("^`+word+` (.*): [A-Za-z ]+$","\1")}`),
-		integer("primary_label_size_type", 0),
+		text("primary_label", `{{ITEM.NAME}.regsub("`+expression+`","`+label+`")}`),
 		integer("secondary_label_decimal_places", 0),
 		text("bg_color", "E3F2FD"),
 	}
@@ -166,7 +176,7 @@ func honeycomb(pattern, word string) yamlList {
 
 // widgets lays widgets out as the version has it. 7.0 wants a reference of
 // five letters where widgets may speak to each other.
-func (t *template) widgets(page string, widgets []widget) yamlList {
+func (t *template) widgets(widgets []widget) yamlList {
 	var list yamlList
 	for _, w := range widgets {
 		kind, factor := w.six, 1

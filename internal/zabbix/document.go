@@ -37,6 +37,11 @@ type Document struct {
 	Coverage Coverage `json:"coverage,omitzero"`
 	// Discovery holds what low-level discovery reads.
 	Discovery Discovery `json:"discovery,omitzero"`
+	// Absent are the values of a row that is not there, all 0. It is left out
+	// where Discovery is: what is missing then may be there. An item takes the
+	// sum of its row's value and this one, which is the value, or 0 for a row
+	// that is gone, or no value at all.
+	Absent *Absent `json:"absent,omitempty"`
 	// Listeners and Processes by the ids of their discovery rows.
 	Listeners map[string]Listener `json:"listeners,omitzero"`
 	Processes map[string]Process  `json:"processes,omitzero"`
@@ -84,6 +89,12 @@ type Coverage struct {
 type Discovery struct {
 	Listeners []ListenerRow `json:"listeners"`
 	Processes []ProcessRow  `json:"processes"`
+}
+
+// Absent are the values of a listener and of a process that are not there.
+type Absent struct {
+	Listener Listener `json:"listener"`
+	Process  Process  `json:"process"`
 }
 
 // A ListenerRow is one listener: an SO_REUSEPORT group of the same process is one.

@@ -23,7 +23,7 @@ func (a *Aggregate) Document(c *whose.Coverage) *Document {
 	listeners, listenerValues := a.listenerRows()
 	processes, processValues := a.processRows()
 	d.Totals = a.totals(len(listeners), len(processes))
-	d.Discovery = Discovery{Listeners: listeners, Processes: processes}
+	d.Discovery, d.Absent = Discovery{Listeners: listeners, Processes: processes}, new(Absent)
 	d.Listeners = make(map[string]Listener, len(listeners))
 	for i := range listeners {
 		d.Listeners[listeners[i].ID] = listenerValues[i]
@@ -74,7 +74,7 @@ func (d *Document) note(kind whose.GapKind, text string) {
 	switch kind {
 	case whose.GapProcesses, whose.GapNamespaces: // told by the coverage
 	case whose.GapDeadline:
-		d.Discovery = Discovery{}
+		d.Discovery, d.Absent = Discovery{}, nil
 		d.Complete = false
 	default:
 		d.Complete = false

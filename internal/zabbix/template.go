@@ -25,12 +25,8 @@ const (
 	groupUUID = "a571c0d144b14fd4a87a9d9b2aa9fcd6"
 )
 
-// The keys of the two raw items: the document, and the document again where
-// it tells of listeners and processes.
-const (
-	masterKey = DocumentKey
-	rowsKey   = "whose.rows"
-)
+// masterKey is the key of the item that takes the document.
+const masterKey = DocumentKey
 
 // Template returns the template for a version of Zabbix as YAML. It fails for
 // a version that is none of Versions.

@@ -66,9 +66,9 @@ func (t *template) rule(r *rule) yamlMap {
 		yamlPair{"item_prototypes", prototypes},
 		yamlPair{"trigger_prototypes", t.triggers(r.of)},
 		yamlPair{"graph_prototypes", t.graphs(r.of)},
-		yamlPair{"master_item", yamlMap{{"key", rowsKey}}},
+		yamlPair{"master_item", yamlMap{{"key", masterKey}}},
 		yamlPair{"preprocessing", yamlList{
-			yamlMap{{"type", "JSONPATH"}, {"parameters", yamlList{r.path}}},
+			yamlMap{{"type", "JSONPATH"}, {"parameters", yamlList{r.path}}, {"error_handler", "DISCARD_VALUE"}},
 			throttle(hourly),
 		}},
 	)

@@ -25,7 +25,6 @@ const (
 	blue   = "1E88E5"
 	orange = "FB8C00"
 	red    = "E53935"
-	violet = "8E24AA"
 	grey   = "90A4AE"
 	teal   = "00ACC1"
 	yellow = "FDD835"
@@ -49,8 +48,6 @@ func graphs() []graph {
 			{key: "whose.tcp[established]", color: green}, {key: "whose.tcp[listen]", color: blue},
 			{key: "whose.tcp[time_wait]", color: grey}, {key: "whose.tcp[close_wait]", color: red},
 			{key: "whose.tcp[syn_sent]", color: orange}, {key: "whose.tcp[syn_recv]", color: yellow},
-			{key: "whose.tcp[fin_wait1]", color: violet}, {key: "whose.tcp[fin_wait2]", color: teal},
-			{key: "whose.tcp[last_ack]", color: brown},
 		}},
 		{name: graphDirections, lines: []line{
 			{key: "whose.sessions.in", color: green, filled: true}, {key: "whose.sessions.out", color: blue},
@@ -58,9 +55,7 @@ func graphs() []graph {
 		}},
 		{name: graphOwners, stacked: true, lines: []line{
 			{key: "whose.hidden", color: red}, {key: "whose.ownerless[accept_queue]", color: orange},
-			{key: "whose.ownerless[orphan]", color: grey}, {key: "whose.ownerless[kernel]", color: blue},
 			{key: "whose.ownerless[in_flight]", color: teal}, {key: "whose.ownerless[unheld]", color: brown},
-			{key: "whose.ownerless[raced]", color: violet},
 		}},
 		{name: graphCollection, lines: []line{
 			{key: "whose.collection.duration", color: blue, filled: true}, {key: "whose.sessions", color: grey, right: true},
@@ -93,7 +88,7 @@ func (t *template) graph(g *graph) yamlMap {
 	if g.stacked {
 		m = append(m, yamlPair{"type", "STACKED"})
 	}
-	m = append(m, yamlPair{"ymin_type_1", "FIXED"})
+	m = append(m, yamlPair{"show_work_period", "NO"}, yamlPair{"show_triggers", "NO"}, yamlPair{"ymin_type_1", "FIXED"})
 	var lines yamlList
 	for n, l := range g.lines {
 		entry := yamlMap{{"sortorder", strconv.Itoa(n)}}

@@ -34,21 +34,42 @@ func rowName(of Scope) string {
 	return ""
 }
 
-// JSONPath returns the path of the item's value in the document.
+// JSONPath returns the path of the item's value in the document. That of a
+// number of a row is the sum of the row's own and of the one for rows that are
+// not there: the value, or 0 where the document knows that the row is gone, or
+// none where it cannot know.
 func (i *Item) JSONPath() string {
-	path := "$"
-	switch i.Of {
-	case OfListener:
-		path = `$.listeners["{#WHOSE.ID}"]`
-	case OfProcess:
-		path = `$.processes["{#WHOSE.ID}"]`
+	key := strings.Join(i.Path, ".")
+	switch {
+	case i.Of == OfHost:
+		return "$." + key
+	case i.isText():
+		return `$.` + rowsOf(i.Of) + `["{#WHOSE.ID}"].` + key
 	}
-	return path + "." + strings.Join(i.Path, ".")
+	return `$["` + rowsOf(i.Of) + `","absent"]["{#WHOSE.ID}","` + absentOf(i.Of) + `"].` + key + ".sum()"
 }
 
-// items returns the items of the host: the two raw ones and the table's.
+func (i *Item) isText() bool { return i.Type == Char || i.Type == Text }
+
+// rowsOf and absentOf are the keys in the document of the rows of a scope, and
+// of the values of a row that is not there.
+func rowsOf(of Scope) string {
+	if of == OfListener {
+		return "listeners"
+	}
+	return "processes"
+}
+
+func absentOf(of Scope) string {
+	if of == OfListener {
+		return "listener"
+	}
+	return "process"
+}
+
+// items returns the items of the host: the raw one and the table's.
 func (t *template) items() yamlList {
-	list := yamlList{t.masterItem(), t.rowsItem()}
+	list := yamlList{t.masterItem()}
 	for _, i := range Items() {
 		if i.Of == OfHost {
 			list = append(list, t.item(&i))
@@ -85,29 +106,6 @@ func (t *template) masterItem() yamlMap {
 	return m
 }
 
-// rowsItem lets only documents pass that tell of listeners and processes: one
-// whose time ran out does not, and then what is missing in it may be there.
-func (t *template) rowsItem() yamlMap {
-	return yamlMap{
-		{"uuid", t.uuid("item", rowsKey)},
-		{"name", "Get listeners and processes"},
-		{"type", "DEPENDENT"},
-		{"key", rowsKey},
-		{"delay", "0"},
-		{"history", "0"},
-		{"trends", "0"},
-		{"value_type", "TEXT"},
-		{"description", "The document again, where it is whole enough to say that a listener or process is not there. Others are dropped, and items of listeners and processes keep their last values."},
-		{"preprocessing", yamlList{yamlMap{
-			{"type", "MATCHES_REGEX"},
-			{"parameters", yamlList{`"discovery":\{`}},
-			{"error_handler", "DISCARD_VALUE"},
-		}}},
-		{"master_item", yamlMap{{"key", masterKey}}},
-		{"tags", tags("component", "raw")},
-	}
-}
-
 // item returns an item of the table, or its prototype.
 func (t *template) item(i *Item) yamlMap {
 	m := yamlMap{
@@ -118,7 +116,7 @@ func (t *template) item(i *Item) yamlMap {
 		{"delay", "0"},
 		{"history", "7d"},
 	}
-	if i.Type == Char || i.Type == Text {
+	if i.isText() {
 		m = append(m, yamlPair{"trends", "0"})
 	}
 	m = append(m, yamlPair{"value_type", string(i.Type)}, yamlPair{"units", i.Units}, yamlPair{"description", i.About})
@@ -128,32 +126,24 @@ func (t *template) item(i *Item) yamlMap {
 	if i.ValueMap != "" {
 		m = append(m, yamlPair{"valuemap", yamlMap{{"name", i.ValueMap}}})
 	}
-	master, about := masterKey, tags("component", i.Component)
+	about := tags("component", i.Component)
 	switch i.Of {
 	case OfListener:
-		master = rowsKey
 		about = append(about, tags("port", "{#WHOSE.PORT}", "process", "{#WHOSE.PROCESS}", "unit", "{#WHOSE.UNIT}")...)
 	case OfProcess:
-		master = rowsKey
 		about = append(about, tags("process", "{#WHOSE.PROCESS}", "unit", "{#WHOSE.UNIT}", "user", "{#WHOSE.USER}")...)
 	}
 	return append(m,
 		yamlPair{"preprocessing", steps(i)},
-		yamlPair{"master_item", yamlMap{{"key", master}}},
+		yamlPair{"master_item", yamlMap{{"key", masterKey}}},
 		yamlPair{"tags", about},
 	)
 }
 
-// steps returns the preprocessing of an item. A row that is not in a document
-// that tells of rows is gone, and its numbers are 0; what else is not in a
-// document is not known, and nothing is stored.
+// steps returns the preprocessing of an item. What is not in the document is
+// not known, and nothing is stored.
 func steps(i *Item) yamlList {
-	path := yamlMap{{"type", "JSONPATH"}, {"parameters", yamlList{i.JSONPath()}}}
-	if i.Of != OfHost && i.Type != Char && i.Type != Text {
-		path = append(path, yamlPair{"error_handler", "CUSTOM_VALUE"}, yamlPair{"error_handler_params", "0"})
-	} else {
-		path = append(path, yamlPair{"error_handler", "DISCARD_VALUE"})
-	}
+	path := yamlMap{{"type", "JSONPATH"}, {"parameters", yamlList{i.JSONPath()}}, {"error_handler", "DISCARD_VALUE"}}
 	list := yamlList{path}
 	for _, s := range i.Steps {
 		var params yamlList

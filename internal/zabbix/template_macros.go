@@ -31,25 +31,25 @@ func collectionMacros() []Macro {
 const nothing = "CHANGE_IF_NEEDED"
 
 func filterMacros() []Macro {
-	pair := func(what, matches, not, about string) []Macro {
+	pair := func(what, not, rows, fact string) []Macro {
 		return []Macro{
-			{"{$WHOSE." + what + ".MATCHES}", matches, "Discover only " + about + " that match. A regular expression."},
-			{"{$WHOSE." + what + ".NOT_MATCHES}", not, "Leave out " + about + " that match."},
+			{"{$WHOSE." + what + ".MATCHES}", ".*", "Discover only " + rows + " whose " + fact + " matches this regular expression."},
+			{"{$WHOSE." + what + ".NOT_MATCHES}", not, "Leave out " + rows + " whose " + fact + " matches this regular expression."},
 		}
 	}
 	var all []Macro
 	for _, part := range [][]Macro{
-		pair("LISTEN.PROTO", ".*", nothing, "listeners of protocols (tcp, udp, udplite)"),
-		pair("LISTEN.ADDR", ".*", nothing, "listeners on addresses (^127|^::1$ is what only this host reaches)"),
-		pair("LISTEN.PORT", ".*", nothing, "listeners on ports"),
-		pair("LISTEN.PROCESS", ".*", nothing, "listeners of processes"),
-		pair("LISTEN.USER", ".*", nothing, "listeners of users"),
-		pair("LISTEN.NETNS", ".*", nothing, "listeners in network namespaces (empty is the host's own)"),
-		pair("LISTEN.EPHEMERAL", ".*", "^1$", "listeners by whether they are UDP sockets on an ephemeral port (1) or not (0)"),
-		pair("PROC.PROCESS", ".*", nothing, "processes by name"),
-		pair("PROC.USER", ".*", nothing, "processes by user"),
-		pair("PROC.UNIT", ".*", nothing, "processes by systemd unit"),
-		pair("PROC.CONTAINER", ".*", nothing, "processes by container (empty is none)"),
+		pair("LISTEN.PROTO", nothing, "listeners", "protocol (tcp, udp, udplite)"),
+		pair("LISTEN.ADDR", nothing, "listeners", "address"),
+		pair("LISTEN.PORT", nothing, "listeners", "port"),
+		pair("LISTEN.PROCESS", nothing, "listeners", "process"),
+		pair("LISTEN.USER", nothing, "listeners", "user"),
+		pair("LISTEN.NETNS", nothing, "listeners", "network namespace (empty: the host's own)"),
+		pair("LISTEN.EPHEMERAL", "^1$", "listeners", "mark for ephemeral UDP ports (1 or 0; the UserParameter has to ask for them by --ephemeral)"),
+		pair("PROC.PROCESS", nothing, "processes", "name"),
+		pair("PROC.USER", nothing, "processes", "user"),
+		pair("PROC.UNIT", nothing, "processes", "systemd unit"),
+		pair("PROC.CONTAINER", nothing, "processes", "container (empty: none)"),
 	} {
 		all = append(all, part...)
 	}

@@ -83,6 +83,26 @@ func TestLoad(t *testing.T) {
 	if discovery > discoveryBudget {
 		t.Errorf("discovery took %v a cycle, want at most %v", discovery, discoveryBudget)
 	}
+	r.cutShort(t, name, host)
+}
+
+// cutShort wants that a document whose time ran out changes no row, and that a
+// row that a whole document does not have reads 0.
+func (r *rig) cutShort(t *testing.T, name, host string) {
+	doc := largeDocument(loadCycles)
+	key := lastListener(doc)
+	r.awaitValue(t, host, key, strconv.Itoa(loadCycles))
+	doc.Totals.Sessions = 1
+	doc.Complete, doc.Discovery, doc.Absent = false, zabbix.Discovery{}, nil
+	doc.Listeners, doc.Processes = map[string]zabbix.Listener{}, map[string]zabbix.Process{}
+	must(t, r.send(name, doc))
+	r.awaitValue(t, host, "whose.sessions", "1")
+	r.awaitValue(t, host, key, strconv.Itoa(loadCycles))
+
+	doc = largeDocument(loadCycles)
+	delete(doc.Listeners, doc.Discovery.Listeners[loadListeners-1].ID)
+	must(t, r.send(name, doc))
+	r.awaitValue(t, host, key, "0")
 }
 
 // largeDocument makes a document whose rows stay and whose counts follow cycle.
@@ -91,6 +111,7 @@ func largeDocument(cycle int) *zabbix.Document {
 		Schema: zabbix.Schema, Version: "load", Source: "bpf", Pinned: true, Duration: 0.1, Complete: true, Reasons: []string{},
 		Totals:    zabbix.Totals{Sessions: 100000 + cycle, TCP: map[string]int{}, UDP: map[string]int{}, Listeners: loadListeners, Processes: loadProcesses},
 		Coverage:  zabbix.Coverage{Owned: 100000, Reasons: map[string]int{}},
+		Absent:    new(zabbix.Absent),
 		Listeners: map[string]zabbix.Listener{}, Processes: map[string]zabbix.Process{},
 	}
 	for n := range loadListeners {
