@@ -88,7 +88,11 @@ func (g *engine) apply(r *bpfevent.Record) {
 	case bpfevent.TCPClose:
 		g.tcpClose(r)
 	case bpfevent.TCPFail:
-		g.tcpFail(r)
+		if wasOpen.Has(r.OldState) {
+			g.tcpClose(r) // programs that were attached one after the other missed that it opened
+		} else {
+			g.tcpFail(r)
+		}
 	case bpfevent.TCPListen:
 		g.tcpListen(r)
 	case bpfevent.TCPUnlisten:
@@ -103,6 +107,10 @@ func (g *engine) apply(r *bpfevent.Record) {
 		g.people.told(&r.Task, g.names.startTime(r.Task.Start), r.Text, r.Exe)
 	}
 }
+
+// wasOpen are the states that only a connection that was established can be in.
+const wasOpen = whose.Set(1<<whose.Established | 1<<whose.FinWait1 | 1<<whose.FinWait2 | 1<<whose.CloseWait |
+	1<<whose.LastAck | 1<<whose.Closing | 1<<whose.TimeWait)
 
 // entryOf returns the session of a record, without owners.
 func (g *engine) entryOf(r *bpfevent.Record, state whose.State) entry {
@@ -401,7 +409,9 @@ func (g *engine) stoodBefore(e *entry, r *bpfevent.Record) {
 	if e.owners == 0 && e.reason == whose.ReasonUnheld {
 		e.reason = whose.ReasonRaced
 	}
-	if !r.Out && r.Opened == 0 && !r.Accepted && !g.listenedOn(e) {
+	// Without a time of its opening the record knows neither who connected nor
+	// whether it was accepted.
+	if !r.Out && r.Opened == 0 && !g.listenedOn(e) {
 		e.direction = whose.Out
 	}
 }

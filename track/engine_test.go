@@ -3,6 +3,7 @@ package track
 import (
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -177,6 +178,36 @@ func TestTCP_OnlyItsEndIsTold(t *testing.T) {
 	b.want("37 close out tcp 10.0.0.1:1003>10.0.0.2:80 raced orderly here 37ms since")
 	b.apply(record(tcpAccept, 38, 4, opened(38), by("nginx", 5)))
 	b.want("38 open in tcp 10.0.0.1:1004>10.0.0.2:80 nginx/5")
+}
+
+// TestTCP_FailedAfterItWasOpen: a record that calls a connect failed though the
+// connection had states that only an open one has, tells of its end.
+func TestTCP_FailedAfterItWasOpen(t *testing.T) {
+	b := newBench(t, want{})
+	b.begin([]whose.Session{stood(1, whose.Established, owner("curl", 7))},
+		record(tcpFail, 5, 1, out, opened(-1), by("curl", 7), from(whose.FinWait2)),
+		record(tcpFail, 6, 2, out, opened(-1), by("curl", 7), from(whose.LastAck)),
+		record(tcpFail, 7, 3, out, opened(1), by("curl", 7), from(whose.SynSent), failed(eTIMEDOUT)),
+	)
+	b.want(
+		"5 close out tcp 10.0.0.1:1001>10.0.0.2:80 curl/7 orderly here 5ms since",
+		"6 close out tcp 10.0.0.1:1002>10.0.0.2:80 curl/7 orderly there 6ms since",
+		"7 fail out tcp 10.0.0.1:1003>10.0.0.2:80 curl/7 timed-out errno=110 6ms",
+		"standing out tcp 10.0.0.1:1001>10.0.0.2:80 curl/7",
+	)
+}
+
+// TestSizes holds the sizes that comments and options state.
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(entry{}); n != 128 {
+		t.Errorf("an entry has %d bytes, want 128", n)
+	}
+	if n := unsafe.Sizeof(Event{}); n > 400 {
+		t.Errorf("an event has %d bytes, want about 400", n)
+	}
+	if n := unsafe.Sizeof(recent{}); n != 512<<10 {
+		t.Errorf("the set of what ended last has %d bytes, want 512 KiB", n)
+	}
 }
 
 func TestTCP_ProcessThatIsNotVisible(t *testing.T) {

@@ -31,9 +31,10 @@ type Options struct {
 	// UDPIdle is the time without a datagram after which a UDP flow is closed.
 	// Zero means 30 s.
 	UDPIdle time.Duration
-	// Source is "bpf" (needs CAP_BPF and CAP_PERFMON, and CAP_NET_ADMIN for the
-	// cgroup programs), "netlink" (the kernel tells of closed sockets, opens are
-	// found by snapshots; CAP_NET_ADMIN), or "snapshot" (differences only, no
+	// Source is "bpf" (needs CAP_BPF and CAP_PERFMON, CAP_NET_ADMIN for the
+	// cgroup programs, and Linux 6.1), "netlink" (the kernel tells of closed
+	// sockets, opens are found by snapshots; no privilege for the caller's own
+	// namespace, CAP_SYS_ADMIN for others), or "snapshot" (differences only, no
 	// privilege). "" and "auto" take the best that works.
 	Source string
 	// Interval is the time between two snapshots of a source that needs them,
