@@ -117,6 +117,7 @@ func TestTCP_Abort(t *testing.T) {
 
 // TestTCP_NoPort connects where no port is left.
 func TestTCP_NoPort(t *testing.T) {
+	testenv.NeedKernel(t, 6, 3, "IP_LOCAL_PORT_RANGE")
 	ns := testenv.NewNetNS(t)
 	w := newWatch(t, inNetNS(ns))
 	var l, first, s *sock

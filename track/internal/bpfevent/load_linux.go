@@ -20,6 +20,8 @@ type program struct {
 	// what a kernel without it cannot tell of, and since when kernels have it.
 	// Empty for one that nothing works without.
 	what, since string
+	// with is another that it is of no use without.
+	with string
 	// again tells that there are two of it, of which one takes what the kernel
 	// leaves the other out of, so that neither's misses are losses.
 	again bool
@@ -56,13 +58,13 @@ var programs = []program{
 	{name: eventsProgTcpPeer6, attach: ebpf.AttachCgroupInet6GetPeername, wanted: wantsAccepts},
 	{name: eventsProgTcpState, attach: tracepoint, wanted: (*Config).wantsTCP, again: true},
 	{name: eventsProgTcpStateAgain, attach: tracepoint, wanted: (*Config).wantsTCP, again: true},
-	{name: eventsProgUdpSendmsg4, attach: ebpf.AttachCGroupUDP4Sendmsg, wanted: wantsFlows},
-	{name: eventsProgUdpSendmsg6, attach: ebpf.AttachCGroupUDP6Sendmsg, wanted: wantsFlows},
-	{name: eventsProgUdpRecvmsg4, attach: ebpf.AttachCGroupUDP4Recvmsg, wanted: wantsFlows},
-	{name: eventsProgUdpRecvmsg6, attach: ebpf.AttachCGroupUDP6Recvmsg, wanted: wantsFlows},
-	{name: eventsProgUdpSent, attach: tracepoint, wanted: wantsFlows, what: "UDP flows by BPF: what is sent", since: "6.3"},
-	{name: eventsProgUdpReceived, attach: tracepoint, wanted: wantsFlows, what: "UDP flows by BPF: what is received", since: "6.3"},
-	{name: eventsProgUdpRelease, attach: ebpf.AttachCgroupInetSockRelease, wanted: wantsFlows},
+	{name: eventsProgUdpSendmsg4, attach: ebpf.AttachCGroupUDP4Sendmsg, wanted: wantsFlows, with: eventsProgUdpSent},
+	{name: eventsProgUdpSendmsg6, attach: ebpf.AttachCGroupUDP6Sendmsg, wanted: wantsFlows, with: eventsProgUdpSent},
+	{name: eventsProgUdpRecvmsg4, attach: ebpf.AttachCGroupUDP4Recvmsg, wanted: wantsFlows, with: eventsProgUdpSent},
+	{name: eventsProgUdpRecvmsg6, attach: ebpf.AttachCGroupUDP6Recvmsg, wanted: wantsFlows, with: eventsProgUdpSent},
+	{name: eventsProgUdpSent, attach: tracepoint, wanted: wantsFlows, what: "counts of UDP flows", since: "6.3"},
+	{name: eventsProgUdpReceived, attach: tracepoint, wanted: wantsFlows, with: eventsProgUdpSent},
+	{name: eventsProgUdpRelease, attach: ebpf.AttachCgroupInetSockRelease, wanted: wantsFlows, with: eventsProgUdpSent},
 	{name: eventsProgUdpBind4, attach: ebpf.AttachCGroupInet4PostBind, wanted: wantsBinds},
 	{name: eventsProgUdpBind6, attach: ebpf.AttachCGroupInet6PostBind, wanted: wantsBinds},
 }
@@ -137,6 +139,11 @@ func load(spec *ebpf.CollectionSpec) (*ebpf.Collection, []error, error) {
 	}
 	if len(missing) == 0 {
 		return nil, nil, err
+	}
+	for _, p := range programs {
+		if p.with != "" && spec.Programs[p.with] == nil {
+			delete(spec.Programs, p.name)
+		}
 	}
 	coll, err = ebpf.NewCollection(spec)
 	return coll, missing, err

@@ -22,6 +22,7 @@ import (
 // together what happened.
 func TestLosses(t *testing.T) {
 	const all = 500
+	needFlows(t)
 	ns := testenv.NewNetNS(t)
 	testenv.NeedRoot(t)
 	c := inNetNS(ns)
@@ -206,7 +207,7 @@ func TestKinds(t *testing.T) {
 			[]string{eventsProgTcpState, eventsProgTcpStateAgain, eventsProgTcpConnect4, eventsProgTcpPeer6},
 			[]string{eventsProgUdpSent, eventsProgUdpRelease, eventsProgUdpBind4}},
 		{"UDP alone", Config{Query: &whose.Query{Protos: whose.SetOf(whose.UDP)}},
-			[]string{eventsProgUdpSendmsg4, eventsProgUdpRelease, eventsProgUdpBind4},
+			[]string{eventsProgUdpBind4, eventsProgUdpBind6},
 			[]string{eventsProgTcpState, eventsProgFlush, eventsProgRoute4}},
 		{"listeners", Config{Kinds: whose.SetOf(TCPListen, TCPUnlisten)},
 			[]string{eventsProgTcpState, eventsProgFlush},
@@ -319,4 +320,27 @@ func benchmarkConnections(b *testing.B, watched bool) {
 			unix.Close(s)
 		}
 	})
+}
+
+// TestMissing shows that only what a kernel is too old for is missing.
+func TestMissing(t *testing.T) {
+	testenv.NeedRoot(t)
+	s, err := Open(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	major, minor := testenv.Kernel(t)
+	old := major < 6 || major == 6 && minor < 3
+	if missing := s.Missing(); old != (len(missing) == 1) || !old && len(missing) != 0 {
+		t.Errorf("missing under Linux %d.%d: %v", major, minor, missing)
+	}
+	for _, err := range s.Missing() {
+		if !errors.Is(err, whose.ErrUnsupported) {
+			t.Errorf("missing: %v", err)
+		}
+	}
+	if flows := s.coll.Programs[eventsProgUdpRelease] != nil; flows == old {
+		t.Errorf("programs of flows: %v", flows)
+	}
 }

@@ -9,6 +9,12 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
+// needFlows skips a test of flows on kernels that cannot count them.
+func needFlows(t *testing.T) {
+	t.Helper()
+	testenv.NeedKernel(t, 6, 3, "sock_send_length")
+}
+
 func bound(t testing.TB, addr netip.AddrPort) *sock {
 	t.Helper()
 	s := open(t, unix.SOCK_DGRAM, addr)
@@ -42,6 +48,7 @@ func counts(t *testing.T, r *Record, sent, received, datagramsSent, datagramsRec
 
 // TestUDP exchanges datagrams between a connected and an unconnected socket.
 func TestUDP(t *testing.T) {
+	needFlows(t)
 	ns := testenv.NewNetNS(t)
 	w := newWatch(t, inNetNS(ns))
 	for family, addr := range loopbacks {
@@ -100,6 +107,7 @@ func TestUDP(t *testing.T) {
 // TestUDP_Many has one unconnected socket speak with many, which is one flow each.
 func TestUDP_Many(t *testing.T) {
 	const others = 20
+	needFlows(t)
 	ns := testenv.NewNetNS(t)
 	w := newWatch(t, inNetNS(ns))
 	var s *sock
@@ -137,6 +145,7 @@ func TestUDP_Many(t *testing.T) {
 
 // TestUDP_Unknown receives by calls that do not say from where.
 func TestUDP_Unknown(t *testing.T) {
+	needFlows(t)
 	ns := testenv.NewNetNS(t)
 	w := newWatch(t, inNetNS(ns))
 	var server, client *sock
@@ -164,6 +173,7 @@ func TestUDP_Unknown(t *testing.T) {
 // told of once, and that no byte is lost on the way.
 func TestUDP_Evicted(t *testing.T) {
 	const room, all = 16, 100
+	needFlows(t)
 	ns := testenv.NewNetNS(t)
 	c := inNetNS(ns)
 	c.MaxFlows = room
@@ -195,6 +205,7 @@ func TestUDP_Evicted(t *testing.T) {
 
 // TestCloseFlow ends a flow from outside.
 func TestCloseFlow(t *testing.T) {
+	needFlows(t)
 	ns := testenv.NewNetNS(t)
 	w := newWatch(t, inNetNS(ns))
 	var s *sock

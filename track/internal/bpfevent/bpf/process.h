@@ -166,7 +166,7 @@ static always_inline void put_path(struct process_record *r, struct file *file)
 }
 
 /* Tells of a process. Its memory can be read only if it is the one that runs. */
-static noinline int tell_process(struct task_struct *task, struct task_struct *leader, u32 what,
+static always_inline int tell_process(struct task_struct *task, struct task_struct *leader, u32 what,
 				 u32 pid)
 {
 	struct process_record *r = reserve(sizeof(*r), 1);
@@ -253,7 +253,8 @@ static noinline u32 name(struct task_struct *task, struct who *w)
  * keeps: it alone has them. Only where no such process is known it is the one
  * that runs, `task`, if that has the socket in hand.
  */
-static noinline u32 maker_of(u64 cred, struct who *w, struct task_struct *task, u32 in_hand)
+static always_inline u32 maker_of(u64 cred, struct who *w, struct task_struct *task,
+				  u32 in_hand)
 {
 	struct task_struct *parent;
 	struct known *k;

@@ -32,6 +32,14 @@ const volatile bool listeners;	      /* whatever the ends are */
 const volatile bool text = true;      /* read command lines and executables */
 const volatile bool connect_hooks;    /* connect4 and connect6 note each connect */
 
+/*
+ * A nought that the verifier knows nothing of. What it is added to may be any
+ * number then, so that ways that part over a constant become one again.
+ */
+volatile u32 nought;
+
+#define hide(value) ((value) + nought)
+
 /* Conditions on both ends: one has to hold. Addresses are as in the records. */
 struct ends {
 	u64 local[2], local_mask[2];
@@ -127,21 +135,13 @@ static always_inline u32 count_events(u32 what)
 	       (what >> 5 & 1);
 }
 
-/*
- * A nought that the verifier knows nothing of. What it is added to may be any
- * number then, so that ways that part over a constant become one again.
- */
-volatile u32 nought;
-
-#define hide(value) ((value) + nought)
-
 /* An IPv4 address as IPv4-mapped. */
 static always_inline void map_v4(u8 *dst, u32 addr)
 {
 	u32 *words = (u32 *)dst;
 
-	words[0] = 0;
-	words[1] = 0;
-	words[2] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0xffff0000 : 0x0000ffff;
+	words[0] = hide(0);
+	words[1] = hide(0);
+	words[2] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? hide(0xffff0000) : hide(0x0000ffff);
 	words[3] = addr;
 }

@@ -149,16 +149,16 @@ int udp_recvmsg6(struct bpf_sock_addr *ctx)
 	return note_remote(ctx, FAMILY_V6);
 }
 
-static always_inline void tell_flow(const struct flow_key *key, const struct flow *f, u32 what,
-				    u32 flags, u64 now)
+static noinline int tell_flow(const struct flow_key *key, const struct flow *f, u32 what,
+			      u32 flags, u64 now)
 {
 	struct udp_record *r;
 
 	if (!(wanted & what))
-		return;
+		return 0;
 	r = reserve(sizeof(*r), 1);
 	if (!r)
-		return;
+		return 0;
 	r->kind = RECORD_UDP;
 	r->proto = f->proto;
 	r->family = f->family;
@@ -187,10 +187,11 @@ static always_inline void tell_flow(const struct flow_key *key, const struct flo
 	__builtin_memcpy(r->local, f->local, sizeof(r->local));
 	__builtin_memcpy(r->remote, key->remote, sizeof(r->remote));
 	submit(r);
+	return 0;
 }
 
 /* Links a place to the others of its socket. */
-static noinline void link_place(struct place *p, u32 at)
+static noinline int link_place(struct place *p, u32 at)
 {
 	u64 cookie = p->key.cookie, none = 0, *head;
 
@@ -200,24 +201,25 @@ static noinline void link_place(struct place *p, u32 at)
 		head = bpf_map_lookup_elem(&newest, &cookie);
 		if (!head) {
 			count_loss(sockets, 1);
-			return;
+			return 0;
 		}
 	}
 	p->next = __sync_lock_test_and_set(head, (u64)at + 1);
+	return 0;
 }
 
 /* What was used this lately is moved on once, if there is another to take. */
 #define IN_USE 10000000000ULL
 
 /* Takes a place for a new flow, from the one that has it. */
-static noinline void take_place(const struct flow_key *key, u64 now)
+static noinline int take_place(const struct flow_key *key, u64 now)
 {
 	u32 at = __sync_fetch_and_add(&hand, 1) & (max_flows - 1), to;
 	struct place *p = bpf_map_lookup_elem(&places, &at), *q;
 	struct flow *old;
 
 	if (!p)
-		return;
+		return 0;
 	old = p->key.cookie ? bpf_map_lookup_elem(&flows, &p->key) : NULL;
 	if (old && now - old->last < IN_USE) {
 		to = __sync_fetch_and_add(&hand, 1) & (max_flows - 1);
@@ -239,11 +241,12 @@ static noinline void take_place(const struct flow_key *key, u64 now)
 	}
 	p->key = *key;
 	link_place(p, at);
+	return 0;
 }
 
-/* Begins a flow. False where nobody asked for it, or there is no room. */
-static always_inline bool begin_flow(struct sock *sk, const struct flow_key *key, bool sent,
-				     u64 bytes, u64 now)
+/* Begins a flow, unless nobody asked for it, or there is no room. */
+static noinline int begin_flow(struct sock *sk, const struct flow_key *key, u32 sent, u64 bytes,
+			       u64 now)
 {
 	struct net *net = sk->__sk_common.skc_net.net;
 	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
@@ -260,10 +263,10 @@ static always_inline bool begin_flow(struct sock *sk, const struct flow_key *key
 	u8 peer[16];
 
 	if (!f.family || !asks_kind(f.proto, f.family) || !asks_netns(f.netns))
-		return false;
+		return 0;
 	put_addrs(f.local, peer, sk, family, direct);
 	if (!asks_ends(f.local, key->remote, f.lport, key->rport))
-		return false;
+		return 0;
 	f.flags = v6only_of(sk, direct) | (sent ? FLAG_OUT : 0) | (key->unknown ? FLAG_UNKNOWN : 0);
 	f.inode = inode_of(sk, direct);
 	f.uid = sk->sk_uid.val;
@@ -282,10 +285,29 @@ static always_inline bool begin_flow(struct sock *sk, const struct flow_key *key
 	take_place(key, now);
 	if (bpf_map_update_elem(&flows, key, &f, BPF_NOEXIST)) {
 		count_loss(flows, 1);
-		return false;
+		return 0;
 	}
 	tell_flow(key, &f, WHAT_OPEN, 0, now);
-	return true;
+	return 0;
+}
+
+/* The remote of the call that a thread is in, or of a connected socket. */
+static noinline int put_remote(struct flow_key *key, struct sock *sk)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct remote *r = bpf_map_lookup_elem(&remotes, &tid);
+	u8 local[16];
+
+	if (r && r->cookie == key->cookie) {
+		__builtin_memcpy(key->remote, r->addr, sizeof(key->remote));
+		key->rport = r->port;
+		r->cookie = 0;
+		return 0;
+	}
+	put_addrs(local, key->remote, sk, sk->__sk_common.skc_family, true);
+	key->rport = __builtin_bswap16(sk->__sk_common.skc_dport);
+	key->unknown = hide(!key->rport);
+	return 0;
 }
 
 /* Counts a datagram that the process that runs has sent or received. */
@@ -293,31 +315,16 @@ static always_inline int count_datagram(u64 *ctx, bool sent)
 {
 	struct sock *sk = (void *)ctx[0];
 	s32 bytes = ctx[1], flags = ctx[2];
-	struct flow_key key = {};
-	struct remote *r;
+	struct flow_key key;
 	struct flow *f;
-	u32 tid;
 	u64 now;
 
 	if (!udp_proto_of(sk->sk_protocol) || sk->sk_type != SOCK_DGRAM)
 		return 0;
 	key.cookie = bpf_get_socket_cookie(sk);
-	tid = bpf_get_current_pid_tgid();
-	r = bpf_map_lookup_elem(&remotes, &tid);
-	if (r && r->cookie == key.cookie) {
-		__builtin_memcpy(key.remote, r->addr, sizeof(key.remote));
-		key.rport = r->port;
-		r->cookie = 0;
-	} else if (sk->__sk_common.skc_dport) {
-		u8 local[16];
-
-		put_addrs(local, key.remote, sk, sk->__sk_common.skc_family, true);
-		key.rport = __builtin_bswap16(sk->__sk_common.skc_dport);
-	} else {
-		key.unknown = 1;
-		if (sk->__sk_common.skc_family == AF_INET)
-			map_v4(key.remote, 0);
-	}
+	key.unknown = hide(0);
+	key.pad = hide(0);
+	put_remote(&key, sk);
 	if (bytes < 0 || (!sent && flags & (MSG_PEEK | MSG_ERRQUEUE)))
 		return 0;
 	now = bpf_ktime_get_boot_ns();
