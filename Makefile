@@ -18,11 +18,15 @@ help: ## list the targets
 build: ## build ./whose, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o whose ./cmd/whose
 
-install: build ## install the binary, the man page and the units below $(DESTDIR)/usr
+install: build ## install the binary, the man page, the units and the files for Zabbix below $(DESTDIR)/usr
 	install -Dm755 whose $(DESTDIR)/usr/bin/whose
 	install -Dm644 docs/man/whose.1 $(DESTDIR)/usr/share/man/man1/whose.1
 	install -Dm644 integrations/systemd/whose-pin.service $(DESTDIR)/usr/lib/systemd/system/whose-pin.service
 	install -Dm644 integrations/systemd/whose.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/whose.conf
+	install -Dm644 integrations/systemd/whose-pin.service.d/zabbix.conf $(DESTDIR)/usr/share/whose/zabbix/whose-pin.service.d/zabbix.conf
+	install -m644 integrations/zabbix/whose.conf $(DESTDIR)/usr/share/whose/zabbix/whose.conf
+	install -m644 integrations/zabbix/6.0/template_whose_sessions.yaml $(DESTDIR)/usr/share/whose/zabbix/template_6.0.yaml
+	install -m644 integrations/zabbix/7.0/template_whose_sessions.yaml $(DESTDIR)/usr/share/whose/zabbix/template_7.0.yaml
 
 test: deps check generate-check cross unit fuzz test-zabbix ## install what the tests need and run them all
 

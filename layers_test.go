@@ -46,6 +46,7 @@ var layers = map[string]layer{
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
 	"internal/zabbix":             {inside: []string{"."}},
+	"integrations/zabbix/test":    {}, // tests only
 	"collect/collecttest":         {inside: []string{".", "filter", "collect", "internal/testenv"}, outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"}},
 	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
 	"internal/render":             {inside: []string{".", "track"}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
