@@ -26,9 +26,11 @@ type Tracker struct {
 	kernel    kernelSource // nil where snapshots are all there is
 	collector *collect.Collector
 	snapshot  func(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error)
-	queue     *queue
-	cancel    context.CancelFunc
-	running   sync.WaitGroup
+	// again is the memory of later snapshots, of which nothing is kept.
+	again   []whose.Session
+	queue   *queue
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 	// kick wakes the goroutine that keeps time.
 	kick chan struct{}
 
@@ -149,7 +151,10 @@ func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 // collect takes a snapshot.
 func (t *Tracker) collect(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error) {
 	var cov whose.Coverage
-	sessions, err := t.collector.Append(ctx, nil, t.plan.snapshotOptions(first, &cov))
+	sessions, err := t.collector.Append(ctx, t.again[:0], t.plan.snapshotOptions(first, &cov))
+	if err == nil && !first { // those of the first are given away as events
+		t.again = sessions
+	}
 	return sessions, cov, err
 }
 
