@@ -173,6 +173,10 @@ func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) erro
 		rec.Kind, rec.Opened = TCPUnlisten, r.began
 	case whatFail:
 		rec.Kind, rec.Opened = TCPFail, r.began
+		// Where it was open all the same, which programs that were not yet
+		// attached missed, OldState says so and these count.
+		rec.BytesSent, rec.BytesReceived = r.sent, r.received
+		rec.RTT, rec.Retrans = r.rtt, r.retrans
 		if r.err == 0 && r.flags&flagUnsent != 0 && r.oldState == uint8(whose.SynSent) {
 			// Nothing else keeps a connect that has its route from sending.
 			rec.Err = uint32(syscall.EADDRNOTAVAIL)

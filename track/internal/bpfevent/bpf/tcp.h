@@ -50,7 +50,9 @@ struct {
  * The kernel leaves a program out that would interrupt itself: what comes in on
  * the way of a softirq while a system call's program is under way. A second
  * copy takes what the first did not. The first notes what it took, by CPU, on a
- * stack, since one may interrupt the other.
+ * stack, since one may interrupt the other. What the second was left out of
+ * stays there for a while: so it is noted by cookie, which never comes again,
+ * and not by address, which the next socket has soon.
  */
 #define TAKEN_DEPTH 4
 
@@ -382,23 +384,25 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 	return 0;
 }
 
-static always_inline void opened(struct sock *sk, u64 cookie, u32 old)
+static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 {
-	struct note *n = bpf_map_lookup_elem(&notes, &cookie);
-	struct note fresh = {};
+	struct note fresh = {.sk = (u64)sk, .opened = bpf_ktime_get_boot_ns()}, *n;
 	u32 before;
 
-	if (n) {
-		n->opened = bpf_ktime_get_boot_ns();
-		if (turn(n, cookie, NOTE_OPEN, &before))
-			return;
-	}
 	if (!asks_kind(tcp_proto_of(sk->sk_protocol), family_of(sk->__sk_common.skc_family)))
-		return;
+		return 0;
 	fresh.word = cookie << 8 | NOTE_OPEN | (old == TCP_SYN_SENT ? NOTE_OUT : 0);
-	fresh.sk = (u64)sk;
-	fresh.opened = bpf_ktime_get_boot_ns();
+	/* Of one that comes in there is hardly ever a note yet, of one that goes out always. */
+	if (old == TCP_SYN_RECV && !bpf_map_update_elem(&notes, &cookie, &fresh, BPF_NOEXIST))
+		return 0;
+	n = bpf_map_lookup_elem(&notes, &cookie);
+	if (n) {
+		n->opened = fresh.opened;
+		if (turn(n, cookie, NOTE_OPEN, &before))
+			return 0;
+	}
 	keep(cookie, &fresh);
+	return 0;
 }
 
 /* What a socket that is closed now had been, and has yet to be told. */
@@ -474,13 +478,12 @@ static always_inline int on_state(u64 *ctx, bool second)
 		return 0;
 	if (new == TCP_SYN_SENT && connect_hooks && sk->sk_protocol == IPPROTO_TCP)
 		return 0;
-	if (second) {
-		if (is_taken((u64)sk + new))
-			return 0;
-	} else {
-		take((u64)sk + new);
-	}
+	/* The first copy gives the socket its cookie, if it is not left out. */
+	if (second && is_taken((u64)sk->__sk_common.skc_cookie.counter << 4 | new))
+		return 0;
 	cookie = bpf_get_socket_cookie(sk);
+	if (!second)
+		take(cookie << 4 | new);
 	switch (new) {
 	case TCP_SYN_SENT:
 		begin(sk, cookie, NOTE_OUT);
@@ -658,9 +661,6 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 		return 1;
 	sk = (void *)tcp;
 	cookie = bpf_get_socket_cookie(ctx);
-	before = bpf_map_lookup_elem(&notes, &cookie);
-	if (before && before->word == (cookie << 8 | NOTE_OUT))
-		tell_refused(before, cookie);
 	n.word = cookie << 8 | NOTE_OUT;
 	n.sk = (u64)sk;
 	n.began = bpf_ktime_get_boot_ns();
@@ -679,8 +679,15 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 	if (net)
 		n.netns = net->ns.inum;
 	name_current(sk, &n.who);
-	if (keep(cookie, &n))
-		begin_attempt(cookie);
+	if (bpf_map_update_elem(&notes, &cookie, &n, BPF_NOEXIST)) {
+		/* The socket's connect before this came to nothing. */
+		before = bpf_map_lookup_elem(&notes, &cookie);
+		if (before && before->word == (cookie << 8 | NOTE_OUT))
+			tell_refused(before, cookie);
+		if (!keep(cookie, &n))
+			return 1;
+	}
+	begin_attempt(cookie);
 	return 1;
 }
 
@@ -818,6 +825,8 @@ static long flush_note(void *map, const u64 *key, struct note *n, struct flush *
 	if (word & NOTE_OPEN) {
 		if (still == cookie)
 			flush_open(n, word, sk, f->now);
+		else if (!bpf_map_delete_elem(&notes, &cookie))
+			count_loss(sockets, 1); /* closed without a word */
 		return 0;
 	}
 	if (still == cookie && (state != TCP_CLOSE || age < ON_ITS_WAY)) {
