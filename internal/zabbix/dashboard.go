@@ -89,7 +89,7 @@ func (t *template) tileRow() []widget {
 		}
 		fields = append(fields, text("description", tile.title),
 			integer("desc_v_pos", 0), integer("value_v_pos", 1), integer("desc_size", 18), integer("value_size", size),
-			integer("decimal_places", 0), integer("units_size", 24))
+			integer("decimal_places", 0), integer("decimal_size", size), integer("units_size", size))
 		if t.seven() {
 			fields = append(fields, thresholds(tile)...)
 		} else {
