@@ -13,12 +13,10 @@ const chunkSize = 256
 // One goroutine reads at a time; any may write.
 type queue struct {
 	mu sync.Mutex
-	// chunks in order: the first is being read, the last written.
-	chunks []*chunk
-	spare  *chunk
-	// read is the place in the first chunk.
-	read    int
-	waiting int
+	// chunks in order: the last is being written.
+	chunks  []*chunk
+	spare   []*chunk
+	waiting int // in chunks
 	limit   int
 	// dropped is counted since the last time that it was told.
 	dropped, total uint64
@@ -29,7 +27,16 @@ type queue struct {
 	err   error
 	// ready has room for one token: something has come, or the end.
 	ready chan struct{}
+
+	// current is the chunk that the reader has taken, and read the place in it.
+	// They are the reader's, who needs no lock for them.
+	current *chunk
+	read    int
 }
+
+// maxSpare is how many chunks are kept to be used again, 100 KiB each: about
+// what a burst between two looks at the ring buffer takes.
+const maxSpare = 32
 
 type chunk struct {
 	events [chunkSize]Event
@@ -52,11 +59,11 @@ func (q *queue) put(e *Event) {
 		q.mu.Unlock()
 		return
 	}
+	wake := q.waiting == 0
 	if q.dropped > 0 && e.Kind != Lost {
 		q.append(q.takeDropped())
 	}
 	*q.place() = *e
-	wake := q.waiting == 1
 	q.mu.Unlock()
 	if wake {
 		q.wake()
@@ -76,11 +83,12 @@ func (q *queue) takeDropped() Event {
 func (q *queue) place() *Event {
 	n := len(q.chunks)
 	if n == 0 || q.chunks[n-1].used == chunkSize {
-		c := q.spare
-		if c == nil {
+		var c *chunk
+		if k := len(q.spare); k > 0 {
+			c, q.spare = q.spare[k-1], q.spare[:k-1]
+		} else {
 			c = &chunk{}
 		}
-		q.spare = nil
 		q.chunks = append(q.chunks, c)
 		n++
 	}
@@ -109,16 +117,15 @@ func (q *queue) wake() {
 
 // each gives out events until ctx or the queue ends, or yield says so.
 func (q *queue) each(ctx context.Context, yield func(Event, error) bool) {
-	var e Event
 	for {
 		// The end of ctx counts even while there is always more to read.
 		if ctx.Err() != nil {
 			return
 		}
-		got, ended, err := q.take(&e)
+		e, ended, err := q.take()
 		switch {
-		case got:
-			if !yield(e, nil) {
+		case e != nil:
+			if !yield(*e, nil) {
 				return
 			}
 			continue
@@ -136,42 +143,50 @@ func (q *queue) each(ctx context.Context, yield func(Event, error) bool) {
 	}
 }
 
-// take moves the oldest event to e. The error is told to one reader only.
-func (q *queue) take(e *Event) (got, ended bool, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.waiting == 0 {
-		if q.dropped > 0 {
-			*e = q.takeDropped()
-			return true, false, nil
+// take returns the oldest event, which is valid until the next call, or nil.
+// The error is told once.
+func (q *queue) take() (e *Event, ended bool, err error) {
+	if q.current == nil || q.read == q.current.used {
+		if ended, err = q.nextChunk(); q.current == nil {
+			return nil, ended, err
 		}
-		err, q.err = q.err, nil
-		if q.ended {
-			q.wake() // for whoever reads next
-		}
-		return false, q.ended, err
 	}
-	c := q.chunks[0]
-	*e = c.events[q.read]
-	c.events[q.read] = Event{} // what it refers to may go
 	q.read++
-	q.waiting--
-	if q.read == c.used {
-		q.dropChunk()
-	}
-	return true, false, nil
+	return &q.current.events[q.read-1], false, nil
 }
 
-// dropChunk takes the first chunk away, which has been read.
-func (q *queue) dropChunk() {
-	c := q.chunks[0]
-	c.used, q.read = 0, 0
-	if len(q.chunks) == 1 {
-		return // it is written again from its beginning
+// nextChunk takes the oldest chunk out of the queue, for the reader alone.
+func (q *queue) nextChunk() (ended bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.giveBack()
+	if q.waiting == 0 && q.dropped > 0 {
+		q.append(q.takeDropped())
 	}
-	q.chunks[0] = nil
-	q.chunks = q.chunks[1:]
-	q.spare = c
+	if q.waiting > 0 {
+		q.current = q.chunks[0]
+		q.chunks[0] = nil
+		q.chunks = q.chunks[1:]
+		q.waiting -= q.current.used
+		return false, nil
+	}
+	err, q.err = q.err, nil
+	if q.ended {
+		q.wake() // for whoever reads next
+	}
+	return q.ended, err
+}
+
+// giveBack keeps the chunk that was read to be used again, empty, so that what
+// its events refer to may go.
+func (q *queue) giveBack() {
+	c := q.current
+	if q.current, q.read = nil, 0; c == nil || len(q.spare) >= maxSpare {
+		return
+	}
+	clear(c.events[:c.used])
+	c.used = 0
+	q.spare = append(q.spare, c)
 }
 
 // lostTotal returns how many events were dropped.
