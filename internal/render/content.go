@@ -304,12 +304,29 @@ func nameCell(c *cell, name string) {
 	case name == "":
 		c.ascii("?")
 	case ambiguous(name):
-		c.ascii(`"`)
-		c.safe(name)
-		c.ascii(`"`)
+		quotedCell(c, name)
 	default:
 		c.safe(name)
 	}
+}
+
+// quotedCell appends a name in quotes. Quotes and backslashes of its own get a
+// backslash, so that it ends where it seems to: a process named
+// `a" 1, "b` is no owner called a.
+func quotedCell(c *cell, name string) {
+	c.ascii(`"`)
+	for {
+		i := strings.IndexAny(name, `"\`)
+		if i < 0 {
+			break
+		}
+		c.safe(name[:i])
+		c.ascii(`\`)
+		c.ascii(name[i : i+1])
+		name = name[i+1:]
+	}
+	c.safe(name)
+	c.ascii(`"`)
 }
 
 // ambiguous reports whether a name holds what stands between and around names:

@@ -244,6 +244,25 @@ func TestAmbiguous(t *testing.T) {
 	}
 }
 
+// No name reads as a list of other names.
+func TestOwnersCell_Quotes(t *testing.T) {
+	tab := newTable(nil, Table, &Options{})
+	for name, want := range map[string]string{
+		`a" 1, "b`: `"a\" 1, \"b" 7`,
+		`a, \`:     `"a, \\" 7`,
+		"\"\x1b":    `"\"\x1b" 7`,
+		`"\x1b`:    `"\"\\x1b" 7`,
+		`a b`:      `a b 7`,
+		`a\b`:      `a\b 7`,
+	} {
+		var c cell
+		tab.ownersCell(&c, owners(process(7, name)), 0)
+		if string(c.text) != want || c.width != len(want) {
+			t.Errorf("the process %q is shown as %s in %d columns, want %s", name, c.text, c.width, want)
+		}
+	}
+}
+
 func TestTable_Empty(t *testing.T) {
 	if got := rendered(t, Table, Options{Width: 80}, nil); got != "" {
 		t.Errorf("a table of nothing is %q, want nothing", got)
