@@ -1,7 +1,11 @@
 package track
 
 import (
+	"maps"
 	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
@@ -106,10 +110,34 @@ func (q *question) count() int {
 	case q.bySets():
 		return t.sumOf(q.query.Protos, q.query.Families, q.query.States)
 	}
+	hands := min(runtime.GOMAXPROCS(0), len(t.slabs)/slabsPerHand+1, maxHands)
+	if hands == 1 {
+		return q.countSlabs(0, 1)
+	}
+	var total atomic.Int64
+	var working sync.WaitGroup
+	for first := range hands {
+		own := *q
+		own.sets = maps.Clone(q.sets) // what is kept of one is not shared
+		working.Go(func() { total.Add(int64(own.countSlabs(first, hands))) })
+	}
+	working.Wait()
+	return int(total.Load())
+}
+
+const (
+	// slabsPerHand is how many slabs are worth a goroutine of their own.
+	slabsPerHand = 16
+	// maxHands bounds the processors that a question takes.
+	maxHands = 8
+)
+
+// countSlabs counts in every step-th slab from the first on.
+func (q *question) countSlabs(first, step int) int {
 	n := 0
 	var s whose.Session
-	for i := range t.slabs {
-		entries := t.slab(i)
+	for i := first; i < len(q.g.table.slabs); i += step {
+		entries := q.g.table.slab(i)
 		for k := range entries {
 			if e := &entries[k]; q.admits(e) && (q.rest == nil || q.restMeets(e, &s)) {
 				n++

@@ -511,7 +511,7 @@ func checkBooks(t *testing.T, g *engine) {
 }
 
 func TestCount_IsWhatTheFilterSays(t *testing.T) {
-	b := filled(t, 2000)
+	b := filled(t, 50_000) // more than one goroutine counts
 	everything := b.g.ask(nil, filter.Env{}).appendAll(nil)
 	for _, text := range countFilters {
 		e := expr(t, text)
