@@ -2,6 +2,7 @@ package bpfevent
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,11 +53,13 @@ func play(role, arg string) int {
 		os.Setenv("WHOSE_BPFEVENT_ROLE", "connect")
 		return fail(syscall.Exec("/proc/self/exe", []string{"second", "life"}, os.Environ()))
 	case "watch": // until it is killed
-		if _, err := Open(Config{}); err != nil {
+		source, err := Open(Config{})
+		if err != nil {
 			return fail(err)
 		}
 		fmt.Println("open")
-		select {}
+		err = unix.Pause()
+		return fail(errors.Join(err, source.Close()))
 	}
 	return 0
 }

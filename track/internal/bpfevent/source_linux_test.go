@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"os/exec"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,7 +130,10 @@ func TestKill_Detaches(t *testing.T) {
 		t.Error("no program was loaded")
 	}
 	must(t, "kill", cmd.Process.Signal(os.Kill))
-	_ = cmd.Wait() // it was killed
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("the process ended otherwise: %v", err)
+	}
 	waitGone(t, fresh)
 }
 

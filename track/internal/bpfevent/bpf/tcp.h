@@ -33,7 +33,7 @@ struct note {
 	u8 remote[16];
 	u16 rport;
 	u8 family;
-	u8 pad;
+	u8 doubt; /* flush did not find the socket there */
 	u32 netns;
 	u32 uid;
 	u32 err;
@@ -822,6 +822,10 @@ static long flush_note(void *map, const u64 *key, struct note *n, struct flush *
 		return 0;
 	probe(&still, &sk->__sk_common.skc_cookie.counter);
 	bpf_probe_read_kernel(&state, 1, (void *)&sk->__sk_common.skc_state);
+	if (still != cookie && !n->doubt) {
+		n->doubt = 1; /* another CPU may be about to fill the note in: next time */
+		return 0;
+	}
 	if (word & NOTE_OPEN) {
 		if (still == cookie)
 			flush_open(n, word, sk, f->now);
