@@ -54,17 +54,21 @@ type judge struct {
 	// from and ready are when the tracker was started and when it stood, by
 	// the boot clock: what closed before ready may have been missed.
 	from, ready int64
-	// lossy tells that events were lost, which excuses what is missing.
+	// lossy tells that records were lost, and who called connect or accept with them.
 	lossy bool
 
 	counts   map[charge]int
 	examples map[charge][]string
 	// lacking counts the events that were missing, by socket.
 	lacking map[uint64]int
+	// queued counts the sessions that were told with the owners of their
+	// listener first.
+	queued int
 }
 
 // judge compares the events with the truth, and keeps what is wrong.
 func (j *judge) judge(events []track.Event) {
+	j.queued = 0
 	j.counts, j.examples, j.lacking = make(map[charge]int), make(map[charge][]string), make(map[uint64]int)
 	netns := j.namespaces()
 	tcp, udp := make(map[uint64][]told), make(map[uint64][]told)
@@ -90,6 +94,17 @@ func (j *judge) namespaces() map[uint32]bool {
 		all[f.netns] = true
 	}
 	return all
+}
+
+// foreign counts the events of other namespaces than the load's.
+func (j *judge) foreign(events []track.Event) (n int) {
+	own := j.namespaces()
+	for i := range events {
+		if e := &events[i]; e.Kind != track.Lost && e.Kind != track.Standing && !own[e.Session.NetNS] {
+			n++
+		}
+	}
+	return n
 }
 
 // accuse notes a fault.
@@ -205,8 +220,26 @@ func (j *judge) socket(cookie uint64, truths []*trueEnd, events []told) {
 			j.pair(cookie, &opens[i], &closes[i])
 		}
 	}
+	j.queue(cookie, truths, by[track.Open], events)
 	for i := range by[track.Owned] {
 		j.owners(cookie, &by[track.Owned][i], truths[0], false)
+	}
+}
+
+// queue wants each session that was told while it waited for accept, and was
+// accepted, to be told later with its owner.
+func (j *judge) queue(cookie uint64, truths []*trueEnd, opens, events []told) {
+	for i := range min(len(opens), len(truths)) {
+		e, t := &opens[i], truths[i]
+		if e.Kind != track.Open || t.late || e.Session.Reason != whose.ReasonAcceptQueue {
+			continue
+		}
+		j.queued++
+		if !slices.ContainsFunc(events, func(later told) bool {
+			return later.place > e.place && slices.ContainsFunc(later.Session.Owners, func(o whose.Owner) bool { return j.is(&o, t.owner) })
+		}) {
+			j.accuse(wrongOwner, cookie, "%s: %d, which accepted it, is never named: %s", describe(e), t.owner.pid, t)
+		}
 	}
 }
 
@@ -290,6 +323,9 @@ func (j *judge) direction(cookie uint64, e *told, t *trueEnd) {
 	case t.out:
 		want = whose.Out
 	}
+	if e.Session.Reason == whose.ReasonRaced && (j.lossy || t.begin < j.ready && t.end < j.ready+int64(time.Second)) {
+		return // met first by its end: the direction is told from who listens, if that is known
+	}
 	if e.Session.Direction != want {
 		j.accuse(wrongDir, cookie, "%s, not %v: %s", describe(e), want, t)
 	}
@@ -300,11 +336,14 @@ func (j *judge) direction(cookie uint64, e *told, t *trueEnd) {
 func (j *judge) owners(cookie uint64, e *told, t *trueEnd, strict bool) {
 	named := e.Session.Owners
 	begins := e.Kind == track.Open || e.Kind == track.Fail || e.Kind == track.Listen
-	if t.late && len(named) == 0 {
+	if (t.late || j.lossy) && len(named) == 0 {
 		return
 	}
-	if e.Session.Reason == whose.ReasonAcceptQueue && (t.late || e.Kind == track.Standing) {
-		return // those of its listener are named
+	if e.Kind != track.Fail && len(named) == 0 && t.begin < j.ready && (t.end < j.ready || e.Session.Reason == whose.ReasonOrphan) {
+		return // it was closed, or about to be, when the snapshot met it
+	}
+	if e.Session.Reason == whose.ReasonAcceptQueue && (t.late || e.Kind == track.Standing || e.Kind == track.Open) {
+		return // those of its listener are named; queued looks for who accepted it
 	}
 	right := len(named) > 0 || e.Kind == track.Owned
 	if strict && begins && len(named) != 1 {
@@ -329,7 +368,7 @@ func (j *judge) is(o *whose.Owner, p procID) bool {
 func (j *judge) name(cookie uint64, o *whose.Owner) {
 	for _, id := range j.truthOf(o.PID) {
 		want := j.truth.procs[id]
-		if !j.is(o, id) {
+		if !j.is(o, id) || j.lossy && o.Comm == "" {
 			continue
 		}
 		if o.Comm != want.comm || o.Cmdline != want.cmdline || o.Exe != want.exe {

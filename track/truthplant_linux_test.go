@@ -217,6 +217,19 @@ func TestJudge(t *testing.T) {
 		{"opened by the heir too", changed(3, track.Open, func(j *judge, e *track.Event) {
 			e.Session.Owners = append(j.ownersOf(procID{101, 5001}), j.ownersOf(procID{103, 5011})...)
 		}), wrongOwner},
+		{"queued and then owned", func(j *judge, all []track.Event) []track.Event {
+			e := &all[find(all, 3, track.Open)]
+			e.Session.Owners, e.Session.Reason = j.ownersOf(procID{100, 5000}), whose.ReasonAcceptQueue
+			return all
+		}, ""},
+		{"queued and never owned", func(j *judge, all []track.Event) []track.Event {
+			for i := range all {
+				if e := &all[i]; e.Session.Cookie == 3 {
+					e.Session.Owners, e.Session.Reason = j.ownersOf(procID{103, 5011}), whose.ReasonAcceptQueue
+				}
+			}
+			return all
+		}, wrongOwner},
 		{"pid used again", changed(2, track.Open, func(j *judge, e *track.Event) { e.Session.Owners = j.ownersOf(procID{200, 5011}) }), wrongOwner},
 		{"closed by the heir", changed(3, track.Close, func(j *judge, e *track.Event) { e.Session.Owners = j.ownersOf(procID{103, 5011}) }), ""},
 		{"short process without a name", changed(6, track.Open, func(j *judge, e *track.Event) { e.Session.Owners[0].Cmdline = "" }), wrongName},
