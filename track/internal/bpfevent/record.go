@@ -10,9 +10,12 @@ const (
 	TCPOpen Kind = iota + 1
 	// TCPAccept: the connection was accepted by Task.
 	TCPAccept
-	// TCPClose: a connection that was established is closed.
+	// TCPClose: a connection that was established is closed. Of one that was
+	// told to be open before, and so is known, Opened, Out and Task are not set.
 	TCPClose
-	// TCPFail: a connect did not come about. Err says why.
+	// TCPFail: a connect did not come about. Err says why; 0 from OldState
+	// SYN_SENT is a socket that its process closed meanwhile, and from OldState 0
+	// an error that nothing but the process saw.
 	TCPFail
 	// TCPListen and TCPUnlisten: a socket began or ceased to listen.
 	TCPListen
@@ -73,7 +76,8 @@ type Record struct {
 	Proto, Family uint8
 	// OldState is the TCP state before CLOSE (whose.State).
 	OldState uint8
-	// Out tells that the connection was made from here.
+	// Out tells that the connection was made from here; of a UDP flow, that its
+	// first datagram was sent from here.
 	Out bool
 	// V6Only is IPV6_V6ONLY.
 	V6Only bool
@@ -109,13 +113,17 @@ type Task struct {
 
 // Losses count what did not come through, since the source was opened.
 type Losses struct {
-	// Ring: records that found the ring buffer full.
+	// Ring: records that found the ring buffer full, each counted as often as it
+	// would have been told in Records.
 	Ring uint64
 	// Recursion: runs of the programs that the kernel left out because one of
-	// them was under way on the same CPU (recursion_misses).
+	// them was under way on the same CPU (recursion_misses). Those of the two
+	// programs at inet_sock_set_state are none: one takes what the other misses,
+	// and a third level of TCP on one CPU does not exist.
 	Recursion uint64
 	// Flows: UDP flows that found no place in the map.
 	Flows uint64
-	// Sockets: sockets of which no note could be kept.
+	// Sockets: sockets of which no note could be kept, or whose end went unseen:
+	// the process of one may be missing, or that it opened.
 	Sockets uint64
 }

@@ -3,7 +3,6 @@ package bpfevent
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -152,5 +151,3 @@ func boot(t testing.TB) uint64 {
 	must(t, "read clock", unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts))
 	return uint64(ts.Nano())
 }
-
-const tick = 10 * time.Millisecond

@@ -4,6 +4,7 @@
  * that opened each. Nothing here decides anything about them: programs at
  * tracepoints cannot, and those at the root cgroup let everything through.
  */
+#include "flush.h"
 #include "udp.h"
 
 /* The kernel gives GPL-only helpers to a known few names of licences only. */

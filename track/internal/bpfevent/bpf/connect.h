@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/* connect and accept, in the processes that call them. */
+#pragma once
+
+#include "tcp.h"
+
+/* How long a connect may take to get on its way before it is called refused. */
+#define ON_ITS_WAY 250000000ULL
+/* listen finds its port, or gives up, after the state says LISTEN. */
+#define LISTEN_SETTLED 10000000ULL
+
+/* A connect that came back at once: the socket never left CLOSE, or is gone. */
+static always_inline void tell_refused(struct note *n, u64 cookie)
+{
+	struct tcp_record *r;
+
+	if (!(wanted & WHAT_FAIL) || !asks_netns(n->netns))
+		return;
+	r = reserve(sizeof(*r), 1);
+	if (!r)
+		return;
+	__builtin_memset(r, 0, sizeof(*r));
+	put_note(r, n, cookie);
+	r->what = WHAT_FAIL;
+	r->flags = FLAG_OUT | FLAG_UNSENT;
+	r->proto = PROTO_TCP;
+	r->family = n->family;
+	r->time = n->began;
+	r->netns = n->netns;
+	r->uid = n->uid;
+	r->err = n->err;
+	r->rport = n->rport;
+	if (n->family == FAMILY_V4)
+		map_v4(r->local, 0);
+	__builtin_memcpy(r->remote, n->remote, sizeof(r->remote));
+	if (!asks_ends(r->local, r->remote, r->lport, r->rport)) {
+		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		return;
+	}
+	submit(r);
+}
+
+/*
+ * Why the kernel refuses a connect at once shows only in what it looks up on
+ * the way: the route, right after the program at connect ran.
+ */
+struct attempt {
+	u64 cookie;
+	u32 tid;
+	u32 left; /* lookups that may still be its own */
+};
+
+struct {
+	uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	uint(max_entries, 1);
+	type(key, u32);
+	type(value, struct attempt);
+} attempt SEC(".maps");
+
+#define MAX_LOOKUPS 8 /* as many tables may be asked before one has the route */
+
+static always_inline void begin_attempt(u64 cookie)
+{
+	u32 zero = 0;
+	struct attempt *a = bpf_map_lookup_elem(&attempt, &zero);
+
+	if (!a)
+		return;
+	a->cookie = cookie;
+	a->tid = bpf_get_current_pid_tgid();
+	a->left = MAX_LOOKUPS;
+}
+
+static always_inline struct attempt *own_attempt(void)
+{
+	u32 zero = 0;
+	struct attempt *a = bpf_map_lookup_elem(&attempt, &zero);
+
+	return a && a->left && a->tid == (u32)bpf_get_current_pid_tgid() ? a : NULL;
+}
+
+/* A table was asked. With `last` no other is. */
+static always_inline void note_lookup(struct attempt *a, u32 err, bool last)
+{
+	bool first = a->left == MAX_LOOKUPS;
+	struct note *n;
+
+	a->left = last ? 0 : a->left - 1;
+	if (first && !err)
+		return;
+	n = bpf_map_lookup_elem(&notes, &a->cookie);
+	if (n)
+		n->err = err;
+}
+
+SEC("tp_btf/fib_table_lookup")
+int route4(u64 *ctx)
+{
+	struct attempt *a = own_attempt();
+	s32 err = ctx[3];
+
+	if (a)
+		note_lookup(a, err == -EAGAIN ? ENETUNREACH : -err, err != -EAGAIN);
+	return 0;
+}
+
+SEC("tp_btf/fib6_table_lookup")
+int route6(u64 *ctx)
+{
+	struct net *net = (void *)ctx[0];
+	struct fib6_result *res = (void *)ctx[1];
+	struct attempt *a = own_attempt();
+	u32 err = 0;
+
+	if (!a)
+		return 0;
+	if (res->f6i == net->ipv6.fib6_null_entry) {
+		note_lookup(a, ENETUNREACH, false);
+		return 0;
+	}
+	switch (res->fib6_type) {
+	case RTN_UNREACHABLE:
+		err = EHOSTUNREACH;
+		break;
+	case RTN_BLACKHOLE:
+		err = EINVAL;
+		break;
+	case RTN_PROHIBIT:
+		err = EACCES;
+		break;
+	}
+	note_lookup(a, err, true);
+	return 0;
+}
+
+/*
+ * connect was called. What the kernel refuses at once leaves no other trace, so
+ * the note says where it was to go.
+ */
+static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
+{
+	struct note n = {.family = family}, *before;
+	struct tcp_sock *tcp;
+	struct sock *sk;
+	struct net *net;
+	u64 cookie;
+
+	if (ctx->protocol != IPPROTO_TCP || !asks_kind(PROTO_TCP, family) || !ctx->sk)
+		return 1;
+	tcp = bpf_skc_to_tcp_sock(ctx->sk);
+	if (!tcp)
+		return 1;
+	sk = (void *)tcp;
+	cookie = bpf_get_socket_cookie(ctx);
+	n.word = cookie << 8 | NOTE_OUT;
+	n.sk = (u64)sk;
+	n.began = bpf_ktime_get_boot_ns();
+	if (family == FAMILY_V4) {
+		map_v4(n.remote, ctx->user_ip4);
+	} else {
+		((u32 *)n.remote)[0] = ctx->user_ip6[0];
+		((u32 *)n.remote)[1] = ctx->user_ip6[1];
+		((u32 *)n.remote)[2] = ctx->user_ip6[2];
+		((u32 *)n.remote)[3] = ctx->user_ip6[3];
+	}
+	n.rport = __builtin_bswap16(ctx->user_port);
+	n.uid = sk->sk_uid.val;
+	n.inode = inode_of(sk, true);
+	net = sk->__sk_common.skc_net.net;
+	if (net)
+		n.netns = net->ns.inum;
+	name_current(sk, &n.who);
+	if (bpf_map_update_elem(&notes, &cookie, &n, BPF_NOEXIST)) {
+		/* The socket's connect before this came to nothing. */
+		before = bpf_map_lookup_elem(&notes, &cookie);
+		if (before && before->word == (cookie << 8 | NOTE_OUT))
+			tell_refused(before, cookie);
+		if (!keep(cookie, &n))
+			return 1;
+	}
+	begin_attempt(cookie);
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int tcp_connect4(struct bpf_sock_addr *ctx)
+{
+	return on_connect(ctx, FAMILY_V4);
+}
+
+SEC("cgroup/connect6")
+int tcp_connect6(struct bpf_sock_addr *ctx)
+{
+	return on_connect(ctx, FAMILY_V6);
+}
+
+/* accept asks for the peer's address, by the process that accepts. */
+static always_inline int on_peer(struct bpf_sock_addr *ctx)
+{
+	struct tcp_sock *tcp;
+	struct note *n;
+	u64 cookie;
+
+	if (ctx->protocol != IPPROTO_TCP || !ctx->sk)
+		return 1;
+	cookie = bpf_get_socket_cookie(ctx);
+	n = bpf_map_lookup_elem(&notes, &cookie);
+	if (!n || !is_unclaimed(n->word))
+		return 1;
+	tcp = bpf_skc_to_tcp_sock(ctx->sk);
+	if (tcp)
+		claim((void *)tcp, tcp, n, cookie, true);
+	return 1;
+}
+
+SEC("cgroup/getpeername4")
+int tcp_peer4(struct bpf_sock_addr *ctx)
+{
+	return on_peer(ctx);
+}
+
+SEC("cgroup/getpeername6")
+int tcp_peer6(struct bpf_sock_addr *ctx)
+{
+	return on_peer(ctx);
+}
