@@ -23,7 +23,6 @@ const actorEnv = "WHOSE_ZABBIX_ACTOR"
 // An actor is a process with a name and a user whose sockets are what a test
 // told it to open, and nothing else.
 type actor struct {
-	t     *testing.T
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	reply *bufio.Scanner
@@ -54,7 +53,7 @@ func newActor(t *testing.T, name string, uid uint32, enter func(func())) *actor 
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &actor{t: t, cmd: exec.Command(self)}
+	a := &actor{cmd: exec.Command(self)}
 	a.cmd.Env = []string{actorEnv + "=" + name}
 	a.cmd.Stderr = os.Stderr
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
@@ -74,7 +73,7 @@ func newActor(t *testing.T, name string, uid uint32, enter func(func())) *actor 
 		t.Fatal(err)
 	}
 	t.Cleanup(a.leave)
-	a.do(step{Do: "nothing"}) // it has its name now
+	a.do(t, step{Do: "nothing"}) // it has its name now
 	return a
 }
 
@@ -88,24 +87,24 @@ func (a *actor) leave() {
 }
 
 // do lets the actor do a step and returns the port where it listens.
-func (a *actor) do(s step) int {
-	a.t.Helper()
+func (a *actor) do(t *testing.T, s step) int {
+	t.Helper()
 	text, err := json.Marshal(s)
 	if err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if _, err := a.stdin.Write(append(text, '\n')); err != nil {
-		a.t.Fatalf("actor: %v", err)
+		t.Fatalf("actor: %v", err)
 	}
 	if !a.reply.Scan() {
-		a.t.Fatalf("actor ended at %+v", s)
+		t.Fatalf("actor ended at %+v", s)
 	}
 	var r result
 	if err := json.Unmarshal(a.reply.Bytes(), &r); err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if r.Error != "" {
-		a.t.Fatalf("actor: %+v: %s", s, r.Error)
+		t.Fatalf("actor: %+v: %s", s, r.Error)
 	}
 	return r.Port
 }

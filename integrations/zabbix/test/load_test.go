@@ -84,6 +84,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("discovery took %v a cycle, want at most %v", discovery, discoveryBudget)
 	}
 	r.cutShort(t, name, host)
+	r.oneMore(t, name, host)
 }
 
 // cutShort wants that a document whose time ran out changes no row, and that a
@@ -103,6 +104,28 @@ func (r *rig) cutShort(t *testing.T, name, host string) {
 	delete(doc.Listeners, doc.Discovery.Listeners[loadListeners-1].ID)
 	must(t, r.send(name, doc))
 	r.awaitValue(t, host, key, "0")
+}
+
+// oneMore measures what discovery costs when a listener comes to so many.
+func (r *rig) oneMore(t *testing.T, name, host string) {
+	doc := largeDocument(loadCycles)
+	row, id := doc.Discovery.Listeners[0], "ffffffffffff"
+	row.ID, row.Port = id, "443"
+	doc.Discovery.Listeners = append(doc.Discovery.Listeners, row)
+	doc.Listeners[id] = zabbix.Listener{Sockets: 7}
+	before := r.spent(t)
+	eventually(t, "the value of one more listener", func() error {
+		if err := r.send(name, doc); err != nil {
+			return err
+		}
+		time.Sleep(2 * time.Second)
+		items, err := r.api.items(host)
+		if value := items[fmt.Sprintf("whose.listener.sockets[%q]", id)].Value; err == nil && value != "7" {
+			return fmt.Errorf("%q", value)
+		}
+		return err
+	})
+	t.Logf("one more listener: %v discovery of the server's CPU time", r.spent(t)["lld"]-before["lld"])
 }
 
 // largeDocument makes a document whose rows stay and whose counts follow cycle.
