@@ -73,17 +73,33 @@ C  32      wrk              4  127.0.0.1        127.0.0.1        44073  8080
 	}
 }
 
+func TestLostIn(t *testing.T) {
+	for line, want := range map[string]uint64{
+		`{"version":1,"time":"x","event":"lost","lost":4711,"why":"ring buffer full"}`: 4711,
+		`{"version":1,"event":"close","session":{"comm":"\"lost\":9"}}`:                0,
+	} {
+		if got := lostIn([]byte(line)); got != want {
+			t.Errorf("%s: %d, want %d", line, got, want)
+		}
+	}
+}
+
 func TestWritePage(t *testing.T) {
 	ws := []watcher{{name: nobody}, {name: whoseRow, args: []string{"whose"}}, {name: "other", args: []string{"x"}, fault: "no"}}
 	samples := map[string][]sample{
-		nobody:   {{rate: 1000, made: 10}, {rate: 3000, made: 10}, {rate: 2000, made: 10}},
-		whoseRow: {{rate: 1800, made: 10, seen: 9, lines: 40, user: 20 * time.Microsecond, peakKiB: 2048}},
+		nobody: {{rate: 1000, made: 10}, {rate: 3000, made: 10}, {rate: 2000, made: 10}},
+		whoseRow: {
+			{rate: 1800, without: 2000, made: 10, seen: 9, lines: 40, user: 20 * time.Microsecond, peakKiB: 2048, lost: 4},
+			{rate: 1700, without: 2000, made: 10, seen: 10, lines: 40, user: 20 * time.Microsecond, peakKiB: 1024},
+			{rate: 900, without: 1000, made: 10, seen: 10, lines: 40, user: 20 * time.Microsecond, peakKiB: 1024},
+		},
 	}
 	var page strings.Builder
 	writePage(&page, ws, samples, options{rounds: 3, span: time.Second})
 	for _, want := range []string{
-		"| nobody | 2000 | 100.0 % | 50.0 %..150.0 % ",
-		"| " + whoseRow + " | 1800 | 90.0 % | 90.0 %..90.0 % | 0.50 µs | 0.00 µs | 40 | 10 | 1 (10.000 %) | 2.0 |",
+		"| nobody | 2000 | | | | | | 30 | | |",
+		"| " + whoseRow + " | 1700 | 90.0 % | 85.0..90.0 % | 0.50 µs | 0.00 µs | 120 | 30 | 1 (3.333 %) | 2.0 |",
+		"- " + whoseRow + " told 4 events as lost",
 		"- other does not run here: no",
 	} {
 		if !strings.Contains(page.String(), want) {

@@ -30,6 +30,10 @@ const (
 // A sample is one turn of one watcher.
 type sample struct {
 	rate float64
+	// without is the rate without anybody: the mean of before and after it.
+	without float64
+	// lost is how many events the watcher itself told as lost.
+	lost uint64
 	// made is how many connections there were, seen how many of them were told.
 	made, seen uint64
 	// lines counts the output.
@@ -48,27 +52,49 @@ type bench struct {
 	wrk    string
 }
 
-// run makes all rounds, each of which begins with another watcher.
+// run makes all rounds, each of which begins with another watcher. Before and
+// after each there is a turn with nobody, so that what disturbs the machine for
+// longer disturbs both.
 func (b *bench) run(ctx context.Context, ws []watcher) (map[string][]sample, error) {
 	samples := make(map[string][]sample)
+	before, err := b.count(ctx, &watcher{name: nobody}, samples)
+	if err != nil {
+		return samples, err
+	}
 	for round := 0; round <= b.opts.rounds; round++ {
+		if round == 1 {
+			clear(samples) // the first warms up
+		}
 		for i := range ws {
 			w := &ws[(i+round)%len(ws)]
-			if w.fault != "" {
+			if w.fault != "" || w.name == nobody {
 				continue
 			}
-			s, err := b.turn(ctx, w)
+			s, err := b.count(ctx, w, samples)
 			if err != nil {
-				return samples, fmt.Errorf("measure %s: %w", w.name, err)
+				return samples, err
 			}
-			fmt.Fprintf(os.Stderr, "live: round %d: %-32s %8.0f requests/s, %d connections, %d seen, %d lines\n",
-				round, w.name, s.rate, s.made, s.seen, s.lines)
-			if round > 0 { // the first warms up
-				samples[w.name] = append(samples[w.name], s)
+			after, err := b.count(ctx, &watcher{name: nobody}, samples)
+			if err != nil {
+				return samples, err
 			}
+			s.without = (before.rate + after.rate) / 2
+			before = after
+			fmt.Fprintf(os.Stderr, "live: round %d: %-32s %8.0f requests/s, %5.1f %% of that without, %d connections, %d seen, %d lines\n",
+				round, w.name, s.rate, 100*s.rate/s.without, s.made, s.seen, s.lines)
 		}
 	}
 	return samples, nil
+}
+
+// count makes a turn and keeps it.
+func (b *bench) count(ctx context.Context, w *watcher, samples map[string][]sample) (*sample, error) {
+	s, err := b.turn(ctx, w)
+	if err != nil {
+		return nil, fmt.Errorf("measure %s: %w", w.name, err)
+	}
+	samples[w.name] = append(samples[w.name], s)
+	return &samples[w.name][len(samples[w.name])-1], nil
 }
 
 // turn runs wrk beside a watcher.
@@ -179,7 +205,10 @@ func (g *watching) end(s *sample) error {
 	if _, err := g.out.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	s.lines, s.seen, err = countLines(g.out, g.watcher.server)
+	s.lines, s.seen, err = countLines(g.out, func(line []byte) bool {
+		s.lost += lostIn(line)
+		return g.watcher.server(line)
+	})
 	return errors.Join(err, os.Remove(g.out.Name()))
 }
 

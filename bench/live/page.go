@@ -13,15 +13,14 @@ import (
 
 // writePage prints the table of all turns.
 func writePage(w io.Writer, ws []watcher, samples map[string][]sample, o options) {
-	fmt.Fprintf(w, "%s. nginx with one worker and `wrk -t1 -c32` without keep-alive on loopback, %d rounds of %v in turn, medians. ",
+	fmt.Fprintf(w, "%s. nginx with one worker and `wrk -t1 -c32` without keep-alive on loopback, %d rounds of %v in turn, medians; each turn beside those before and after it, with nobody. ",
 		time.Now().UTC().Format("2006-01-02 15:04 UTC"), o.rounds, o.span)
 	fmt.Fprintf(w, "%s\n\n", host())
 	fmt.Fprintln(w, "| beside it | requests/s | of that without | least..most of it | user CPU an event | system CPU an event | events | connections | missed | peak MiB |")
 	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
-	base := samples[nobody]
 	for i := range ws {
 		if s := samples[ws[i].name]; len(s) > 0 {
-			writeRow(w, &ws[i], s, base)
+			writeRow(w, &ws[i], s)
 		}
 	}
 	fmt.Fprintln(w)
@@ -35,20 +34,24 @@ func writePage(w io.Writer, ws []watcher, samples map[string][]sample, o options
 				said = s.faults
 			}
 		}
+		if lost := total(samples[ws[i].name], func(s sample) uint64 { return s.lost }); lost > 0 {
+			fmt.Fprintf(w, "- %s told %d events as lost\n", ws[i].name, lost)
+		}
 		if said != "" {
 			fmt.Fprintf(w, "- beside %s it was said: %s\n", ws[i].name, said)
 		}
 	}
 }
 
-// writeRow prints one watcher. Shares are of the median without anybody.
-func writeRow(w io.Writer, one *watcher, samples, base []sample) {
-	rate := func(s sample) float64 { return s.rate }
-	without := median(base, rate)
-	share := func(f float64) string { return fmt.Sprintf("%.1f %%", 100*f/without) }
-	rates := values(samples, rate)
-	fmt.Fprintf(w, "| %s | %.0f | %s | %s..%s ", one.name, median(samples, rate), share(median(samples, rate)),
-		share(slices.Min(rates)), share(slices.Max(rates)))
+// writeRow prints one watcher.
+func writeRow(w io.Writer, one *watcher, samples []sample) {
+	fmt.Fprintf(w, "| %s | %.0f ", one.name, median(samples, func(s sample) float64 { return s.rate }))
+	if one.name == nobody {
+		fmt.Fprint(w, "| | ")
+	} else {
+		shares := values(samples, func(s sample) float64 { return 100 * s.rate / max(1, s.without) })
+		fmt.Fprintf(w, "| %.1f %% | %.1f..%.1f %% ", middle(shares), shares[0], shares[len(shares)-1])
+	}
 	made := total(samples, func(s sample) uint64 { return s.made })
 	if one.args == nil {
 		fmt.Fprintf(w, "| | | | %d | | |\n", made)
@@ -76,8 +79,10 @@ func values(samples []sample, of func(sample) float64) []float64 {
 	return all
 }
 
-func median(samples []sample, of func(sample) float64) float64 {
-	all := values(samples, of)
+func median(samples []sample, of func(sample) float64) float64 { return middle(values(samples, of)) }
+
+// middle returns the median of numbers in order.
+func middle(all []float64) float64 {
 	if len(all) == 0 {
 		return 0
 	}

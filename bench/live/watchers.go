@@ -67,6 +67,27 @@ func whoseLine(line []byte) bool {
 	return bytes.Contains(line, whoseClose) && bytes.Contains(line, whosePort)
 }
 
+var (
+	whoseLost = []byte(`"event":"lost"`)
+	lostCount = []byte(`"lost":`)
+)
+
+// lostIn returns how many events a line of whose tells as lost.
+func lostIn(line []byte) (n uint64) {
+	if !bytes.Contains(line, whoseLost) {
+		return 0
+	}
+	// The first is the kind's name, which no colon follows.
+	_, rest, _ := bytes.Cut(line, lostCount)
+	for _, c := range rest {
+		if c < '0' || c > '9' {
+			break
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n
+}
+
 // tcplifeLine finds the server's end: PID COMM LADDR LPORT RADDR RPORT ….
 func tcplifeLine(line []byte) bool { return field(line, 3) == portText }
 
