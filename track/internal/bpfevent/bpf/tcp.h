@@ -47,7 +47,9 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, struct note *n,
 	n->accepted = about.now = bpf_ktime_get_boot_ns();
 	if (tcp)
 		n->inode = inode_of((void *)tcp, true);
-	if (!turn(n, cookie, NOTE_ACCEPTED, &before) || !(before & NOTE_TOLD))
+	/* The flush may have come first, and told of it. */
+	if (!turn(n, cookie, NOTE_ACCEPTED, &before) || before & NOTE_ACCEPTED ||
+	    !(before & NOTE_TOLD))
 		return 0;
 	tell(sk, tcp, n, &about);
 	bpf_map_delete_elem(&notes, &cookie);
