@@ -160,7 +160,8 @@ func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 
 // readLost reads the namespaces that could not be entered by the way that was
 // known first, since the process that was in it has exited, by another way.
-// One that is gone altogether is nothing to tell.
+// One that is gone altogether is nothing to tell, and one to which the way is
+// the same as before was refused, which is told already.
 func (p *pass) readLost(ctx context.Context, s *openSource) error {
 	lost := func(r whose.NetNSRef) bool { return !slices.Contains(p.snap.NetNS, r.Inode) }
 	if p.snap.FindsOwners || !slices.ContainsFunc(p.refs, lost) {
@@ -171,7 +172,9 @@ func (p *pass) readLost(ctx context.Context, s *openSource) error {
 		return err
 	}
 	now = slices.DeleteFunc(now, func(r whose.NetNSRef) bool {
-		return !lost(r) || !slices.ContainsFunc(p.refs, func(asked whose.NetNSRef) bool { return asked.Inode == r.Inode })
+		return !lost(r) || !slices.ContainsFunc(p.refs, func(asked whose.NetNSRef) bool {
+			return asked.Inode == r.Inode && asked.Path != r.Path
+		})
 	})
 	if len(now) == 0 {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
@@ -191,4 +192,62 @@ func TestUserNamespace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUserNamespace_Refused sees mounts of namespaces that belong to others, of
+// which one may be reached: that none may be entered is told, in one gap.
+func TestUserNamespace_Refused(t *testing.T) {
+	testenv.NeedRoot(t)
+	testenv.NeedUserNS(t)
+	reached, closed := mountNetNS(t), mountNetNS(t)
+	reachable(t, reached.point)
+	if err := os.Chmod(filepath.Dir(closed.point), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	attr := &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{NoSetGroups: true},
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
+	}
+	for _, source := range []string{collect.Netlink, collect.Procfs} {
+		said := send(t, nil, attr, errand{Loopback: true, MountProc: true, Asks: []ask{
+			{Source: source}, {Source: source, NetNS: fmt.Sprint(closed.inode)}, {Source: source, NetNS: fmt.Sprint(reached.inode)}}})
+		gaps := said.Answers[0].Coverage.Gaps
+		if len(gaps) != 1 || gaps[0].Kind != whose.GapNamespaces || gaps[0].Why != "permission denied" || gaps[0].Count < 2 {
+			t.Errorf("by %s: gaps %v, want all namespaces in one", source, gaps)
+		}
+		if a := said.Answers[1]; a.Err != "" || len(a.Rows) > 0 || a.gap(whose.GapNamespaces) == "" {
+			t.Errorf("by %s, of the closed one: %d sessions, error %q, gaps %v; want only a gap", source, len(a.Rows), a.Err, a.Coverage.Gaps)
+		}
+		if a := said.Answers[2]; len(a.Rows) > 0 || a.Err == "" && a.gap(whose.GapNamespaces) == "" {
+			t.Errorf("by %s, of the other: %d sessions, error %q, gaps %v; want to know that it is refused", source, len(a.Rows), a.Err, a.Coverage.Gaps)
+		}
+	}
+}
+
+// A mountedNetNS is a network namespace that only a mount holds.
+type mountedNetNS struct {
+	inode uint32
+	point string
+}
+
+func mountNetNS(t *testing.T) mountedNetNS {
+	t.Helper()
+	ns := testenv.NewNetNS(t)
+	held := mountedNetNS{ns.Inode(), filepath.Join(t.TempDir(), "held")}
+	err := os.WriteFile(held.point, nil, 0o644)
+	if err == nil {
+		err = unix.Mount(ns.Path(), held.point, "", unix.MS_BIND, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(held.point, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	ns.Close()
+	return held
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -201,13 +202,15 @@ type netNSSet struct {
 	devs  map[uint64]uint32 // the closed ones, with a process in each
 	blind int               // processes of which nothing could be learned
 	mnts  map[uint32]uint32 // mount namespaces, with a process in each
-	// unreachable are those behind a mount that may hang.
-	unreachable map[uint32]bool
+	// unreachable are those behind a mount that may hang, refused those behind a
+	// directory that may not be passed.
+	unreachable, refused map[uint32]bool
 }
 
 func newNetNSSet(f *FS) *netNSSet {
 	return &netNSSet{fs: f, in: map[uint32]netNS{}, paths: map[uint32]string{},
-		devs: map[uint64]uint32{}, mnts: map[uint32]uint32{}, unreachable: map[uint32]bool{}}
+		devs: map[uint64]uint32{}, mnts: map[uint32]uint32{},
+		unreachable: map[uint32]bool{}, refused: map[uint32]bool{}}
 }
 
 // known reports whether there is a way into the namespace.
@@ -256,7 +259,7 @@ func (s *netNSSet) refs() []whose.NetNSRef {
 	return refs
 }
 
-// gaps counts the closed namespaces that are none of the known ones.
+// gaps counts the namespaces that are none of the known ones.
 func (s *netNSSet) gaps() []whose.Gap {
 	var st unix.Statx_t
 	var name cname
@@ -267,18 +270,17 @@ func (s *netNSSet) gaps() []whose.Gap {
 			}
 		}
 	}
-	for inode := range s.unreachable {
-		if s.known(inode) {
-			delete(s.unreachable, inode)
-		}
-	}
+	known := func(inode uint32, _ bool) bool { return s.known(inode) }
+	maps.DeleteFunc(s.unreachable, known)
+	maps.DeleteFunc(s.refused, known)
 	var gaps []whose.Gap
 	if n := len(s.unreachable); n > 0 {
 		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Count: n,
 			Why: "held by a mount behind a file system that may never answer"})
 	}
-	if len(s.devs) > 0 {
-		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Count: len(s.devs),
+	// A closed one and a refused one may be the same: there are as many at least.
+	if n := max(len(s.devs), len(s.refused)); n > 0 {
+		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Count: n,
 			Why: "permission denied", Hint: ptraceHint()})
 	}
 	if s.blind > 0 {

@@ -40,8 +40,9 @@ func refOf(refs []whose.NetNSRef, inode uint32) (whose.NetNSRef, bool) {
 // checkEnters checks that the path leads to the namespace.
 func checkEnters(t *testing.T, ref whose.NetNSRef) {
 	t.Helper()
-	if !leadsTo(ref.Path, ref.Inode) {
-		t.Errorf("%v: the path does not lead to the namespace", ref)
+	var st unix.Stat_t
+	if err := unix.Stat(ref.Path, &st); err != nil || uint32(st.Ino) != ref.Inode {
+		t.Errorf("%v: the path does not lead to the namespace: %v", ref, err)
 	}
 }
 
@@ -229,23 +230,55 @@ func TestNamespaces_Mounts(t *testing.T) {
 // whether there is one that he cannot enter.
 func TestNamespaces_Unprivileged(t *testing.T) {
 	testenv.NeedRoot(t)
-	before := start(t, "namespaces", nobody())
-	for _, g := range before.Walk.Gaps {
+	before := closedToNobody(t)
+	// The thread's is not counted: that is for the process to show.
+	start(t, "sockets", &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET})
+	if after := closedToNobody(t); after <= before {
+		t.Errorf("%d closed namespaces, and with one more %d", before, after)
+	}
+}
+
+// closedToNobody counts the namespaces that a user without rights is told of as
+// closed.
+func closedToNobody(t *testing.T) int {
+	t.Helper()
+	n := 0
+	for _, g := range start(t, "namespaces", nobody()).Walk.Gaps {
 		if g.Kind != whose.GapNamespaces || g.Count == 0 {
 			t.Errorf("gap %+v, want a number of namespaces", g)
 		}
+		n += g.Count
 	}
-	count := func(r report) (n int) {
-		for _, g := range r.Walk.Gaps {
-			n += g.Count
+	return n
+}
+
+// A user without rights is told of namespaces that only mounts hold, in a
+// directory that he may not pass.
+func TestNamespaces_RefusedMounts(t *testing.T) {
+	testenv.NeedCap(t, unix.CAP_SYS_ADMIN)
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	before := closedToNobody(t)
+	for i := range before + 1 {
+		point := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.WriteFile(point, nil, 0o600); err != nil {
+			t.Fatal(err)
 		}
-		return n
+		if _, err := inNewNetNS(func() error {
+			return unix.Mount("/proc/thread-self/ns/net", point, "", unix.MS_BIND, "")
+		}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(point, unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	// The thread's is not counted: that is for the process to show.
-	start(t, "sockets", &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET})
-	after := start(t, "namespaces", nobody())
-	if count(after) <= count(before) {
-		t.Errorf("%d closed namespaces, and with one more %d", count(before), count(after))
+	if after := closedToNobody(t); after <= before {
+		t.Errorf("%d closed namespaces, and with %d more that are mounted %d", before, before+1, after)
 	}
 }
 

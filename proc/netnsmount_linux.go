@@ -2,6 +2,8 @@ package proc
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,14 +42,24 @@ func (s *netNSSet) addMounts(ctx context.Context) {
 	}
 }
 
-// addMount adds the namespace that a mount at path holds, unless the way there
-// may hang or something else was mounted over it.
+// addMount adds the namespace that a mount at path holds, unless something else
+// was mounted over it. One that may not be reached, or only by a way that may
+// hang, is noted.
 func (s *netNSSet) addMount(m netNSMount, path string) {
-	switch {
-	case m.slow:
+	if m.slow {
 		s.unreachable[m.inode] = true
-	case !s.fs.live || leadsTo(path, m.inode):
+		return
+	}
+	if !s.fs.live {
 		s.paths[m.inode] = path
+		return
+	}
+	var st unix.Stat_t
+	switch err := unix.Stat(path, &st); {
+	case err == nil && uint32(st.Ino) == m.inode:
+		s.paths[m.inode] = path
+	case errors.Is(err, fs.ErrPermission):
+		s.refused[m.inode] = true
 	}
 }
 
@@ -61,10 +73,4 @@ func (f *FS) mountNS(process string) uint32 {
 	}
 	inode, _ := numberIn(link[:n], "mnt:[")
 	return uint32(inode)
-}
-
-// leadsTo reports whether path is the namespace: nothing was mounted over it.
-func leadsTo(path string, inode uint32) bool {
-	var st unix.Stat_t
-	return unix.Stat(path, &st) == nil && uint32(st.Ino) == inode
 }
