@@ -73,6 +73,9 @@ type Item struct {
 // The heartbeats of values that change seldom.
 const (
 	hourly = "1h"
+	// Rows that stay the same are looked at again after that, so that the server
+	// notices what has been gone for long, and mends what it missed.
+	rediscover = "15m"
 	daily  = "1d"
 )
 

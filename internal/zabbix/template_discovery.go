@@ -69,7 +69,7 @@ func (t *template) rule(r *rule) yamlMap {
 		yamlPair{"master_item", yamlMap{{"key", masterKey}}},
 		yamlPair{"preprocessing", yamlList{
 			yamlMap{{"type", "JSONPATH"}, {"parameters", yamlList{r.path}}, {"error_handler", "DISCARD_VALUE"}},
-			throttle(hourly),
+			throttle(rediscover),
 		}},
 	)
 }
