@@ -215,8 +215,10 @@ type pass struct {
 	coverage whose.Coverage
 	// refs are the namespaces that were visited.
 	refs []whose.NetNSRef
-	// refGaps are the namespaces that there is no way into.
+	// refGaps are the namespaces that there is no way into; enters tells that the
+	// source has to enter them.
 	refGaps []whose.Gap
+	enters  bool
 	// gone are the inodes that a second look did not find any more.
 	gone map[uint64]bool
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/collect/collecttest"
+	"github.com/seed-44df2ae6/whose/collect/internal/bpfiter"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -40,6 +41,23 @@ func pin(t *testing.T, o collect.PinOptions) string {
 	return o.Dir
 }
 
+// plain returns a collector whose source bpf reads as on kernels before Linux 5.19.
+func plain(t *testing.T) *collect.Collector {
+	t.Helper()
+	testenv.NeedRoot(t)
+	s, err := bpfiter.Load(bpfiter.Options{Plain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := collect.OpenWith(s)
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
 func TestConformance(t *testing.T) {
 	for _, source := range []string{collect.BPF, collect.Netlink, collect.Procfs} {
 		t.Run(source, func(t *testing.T) {
@@ -47,6 +65,10 @@ func TestConformance(t *testing.T) {
 			collecttest.Run(t, source, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, source) })
 		})
 	}
+	t.Run("plain", func(t *testing.T) {
+		c := plain(t)
+		collecttest.Run(t, collect.BPF, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, collect.BPF) })
+	})
 	t.Run("pinned", func(t *testing.T) {
 		subject := pinned(t, opened(t))
 		collecttest.Run(t, collect.BPF, func(*testing.T) collecttest.Subject { return subject })
@@ -63,6 +85,14 @@ func TestAgreement(t *testing.T) {
 	collecttest.Agree(t, subjects)
 }
 
+// TestAgreement_Plain has the source bpf look with and without the programs
+// that take newer kernels.
+func TestAgreement_Plain(t *testing.T) {
+	collecttest.Agree(t, map[string]collecttest.Subject{
+		collect.BPF: collecttest.Collect(opened(t), collect.BPF), "plain": collecttest.Collect(plain(t), collect.BPF),
+	})
+}
+
 func TestChurn(t *testing.T) {
 	for _, source := range []string{collect.BPF, collect.Netlink, collect.Procfs} {
 		t.Run(source, func(t *testing.T) {
@@ -70,4 +100,8 @@ func TestChurn(t *testing.T) {
 			collecttest.Churn(t, source, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, source) })
 		})
 	}
+	t.Run("plain", func(t *testing.T) {
+		c := plain(t)
+		collecttest.Churn(t, collect.BPF, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, collect.BPF) })
+	})
 }

@@ -6,6 +6,13 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
+// OpenWith returns a collector whose source of that name is s, which it closes.
+// It is found where no pin is.
+func OpenWith(s whose.Source) *Collector {
+	key := sourceKey{name: s.Name(), where: pinDir(&Options{})}
+	return &Collector{sources: map[sourceKey]*openSource{key: {source: s}}}
+}
+
 // A Work counts what a collection did.
 type Work struct {
 	// Sockets by state, as the source gave them.

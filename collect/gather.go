@@ -67,7 +67,7 @@ func (p *pass) noteGaps() {
 		p.coverage.Processes = p.walk.Processes
 	}
 	gaps := p.refGaps
-	if p.snap.FindsOwners {
+	if !p.enters {
 		gaps = nil // a source that sees all namespaces at once needs no way into them
 	}
 	for _, g := range slices.Concat(gaps, p.walk.Gaps, p.snap.Gaps) {
@@ -145,12 +145,19 @@ func (p *pass) wantedNamespaces(ctx context.Context, refs []whose.NetNSRef) []wh
 	})
 }
 
-// readFrom asks one source the plan's query. All but bpf have to enter each
-// namespace.
+// enters reports whether a source has to enter each namespace: all but bpf, and
+// bpf on older kernels.
+func enters(s whose.Source) bool {
+	bpf, ok := s.(interface{ Enters() bool })
+	return s.Name() != BPF || ok && bpf.Enters()
+}
+
+// readFrom asks one source the plan's query.
 func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.source.Name() != BPF || p.plan.netns != nil {
+	p.enters = enters(s.source)
+	if p.enters || p.plan.netns != nil {
 		if err := p.findNamespaces(ctx); err != nil || p.plan.nothing {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 func BenchmarkLoad(b *testing.B) {
 	testenv.NeedRoot(b)
 	for b.Loop() {
-		p, err := load()
+		p, err := load(false)
 		must(b, err)
 		must(b, p.close())
 	}

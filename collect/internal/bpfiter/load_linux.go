@@ -19,8 +19,8 @@ import (
 
 // programs are what this process loaded into the kernel.
 type programs struct {
-	files, walk, fds           *object // nil: not loaded, or not to be had
-	fileLink, walkLink, fdLink linkedIter
+	files, walk, fds, plain                      *object // nil: not loaded, or not to be had
+	fileLink, walkLink, fdLink, tcpLink, udpLink linkedIter
 	// secret goes into the keys of files.
 	secret [3]uint64
 	// noWalk says why there is no walk, on a kernel that cannot do it.
@@ -30,19 +30,35 @@ type programs struct {
 }
 
 // load loads and attaches the programs that most questions take. It takes
-// CAP_BPF and CAP_PERFMON.
-func load() (*programs, error) {
-	p := &programs{fileLink: -1, walkLink: -1, fdLink: -1}
-	if err := p.load(); err != nil {
+// CAP_BPF and CAP_PERFMON. plain leaves out those that take newer kernels.
+func load(plain bool) (*programs, error) {
+	p := noPrograms()
+	if err := p.load(plain); err != nil {
 		return nil, errors.Join(explain(err), p.close())
 	}
 	return p, nil
 }
 
-func (p *programs) load() error {
+// noPrograms are none yet.
+func noPrograms() *programs {
+	return &programs{fileLink: -1, walkLink: -1, fdLink: -1, tcpLink: -1, udpLink: -1}
+}
+
+func (p *programs) load(plain bool) error {
 	if err := binary.Read(rand.Reader, binary.NativeEndian, &p.secret); err != nil {
 		return fmt.Errorf("make secret: %w", err)
 	}
+	if plain {
+		p.noWalk = errPlain
+		return p.loadFiles()
+	}
+	return p.loadWalks()
+}
+
+var errPlain = errors.New("not wanted")
+
+// loadWalks loads fd_walk and hash_walk and, instead of the first, task_file.
+func (p *programs) loadWalks() error {
 	walk, err := loadHashWalk()
 	if err != nil {
 		return fmt.Errorf("read hash_walk object: %w", err)
@@ -86,6 +102,9 @@ func (p *programs) loadFiles() error {
 	k, err := readKernelTypes(spec)
 	if errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if err := spec.Variables[taskFileVarShowWays].Set(p.noWalk != nil); err != nil {
+		return fmt.Errorf("set %s: %w", taskFileVarShowWays, err)
 	}
 	files, err := loadObject(spec, k)
 	if err != nil && !errors.Is(err, unix.EPERM) {
@@ -228,7 +247,7 @@ func (p *programs) narrow(q *whose.Query) error {
 	if n == p.narrowed {
 		return nil
 	}
-	for _, o := range []*object{p.files, p.walk, p.fds} {
+	for _, o := range []*object{p.files, p.walk, p.fds, p.plain} {
 		if err := o.tell(&n); err != nil {
 			return err
 		}
@@ -254,12 +273,12 @@ func (o *object) tell(n *narrow) error {
 // close gives back all that is loaded.
 func (p *programs) close() error {
 	var errs []error
-	for _, link := range []linkedIter{p.fileLink, p.walkLink, p.fdLink} {
+	for _, link := range []linkedIter{p.fileLink, p.walkLink, p.fdLink, p.tcpLink, p.udpLink} {
 		if link >= 0 {
 			errs = append(errs, unix.Close(int(link)))
 		}
 	}
-	for _, o := range []*object{p.files, p.walk, p.fds} {
+	for _, o := range []*object{p.files, p.walk, p.fds, p.plain} {
 		if o != nil {
 			errs = append(errs, o.close())
 		}

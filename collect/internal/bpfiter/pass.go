@@ -40,6 +40,11 @@ type pass struct {
 	bare []bareSocket
 	// from is the first descriptor that counts; what is below was taken before.
 	from int32
+	// ways lead into the namespaces that descriptors were met in, nil where
+	// nobody has to enter them. lite are sockets of UDP-Lite, each with its
+	// namespace.
+	ways map[uint32]way
+	lite []place
 }
 
 // A bareSocket is one that the kernel has not given a cookie: its place in the
@@ -67,6 +72,7 @@ func (p *pass) reset(q *whose.Query, snap *whose.Snapshot) {
 	p.loose, p.more, p.bare = p.loose[:0], p.more[:0], p.bare[:0]
 	p.processes, p.confirmed, p.from = 0, false, 0
 	p.keys = p.keys[:0]
+	p.ways, p.lite = nil, nil
 }
 
 // wantsNetNS reports whether sockets of the namespace are wanted.
@@ -79,10 +85,14 @@ func (p *pass) takeFiles(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := records{rest: b}
-	for last, fresh := uint32(0), false; r.next(); {
+	for last, netns, fresh := uint32(0), uint32(0), false; r.next(); {
 		switch r.kind {
 		case recordSocket:
 			s := as[socketRecord](r.body)
+			if s.netns != netns {
+				netns = s.netns
+				p.noteWay(netns, s.pid, s.fd)
+			}
 			if s.state == uint8(whose.Listen) && s.recvq > 0 {
 				p.waiting = true
 			}

@@ -25,6 +25,7 @@ const (
 	recordDevice recordKind = 5
 	recordNetNS  recordKind = 6
 	recordMore   recordKind = 7
+	recordWay    recordKind = 8
 )
 
 // Flags of a socketRecord, enum record_flag.
@@ -93,6 +94,12 @@ type moreRecord struct {
 	done         uint64
 }
 
+type wayRecord struct {
+	_               structs.HostLayout
+	tag, netns, pid uint32
+	fd              int32
+}
+
 // sizeOf returns the size of a record by its kind, 0 for a kind that this
 // version does not know.
 func sizeOf(k recordKind) int {
@@ -111,6 +118,8 @@ func sizeOf(k recordKind) int {
 		return int(unsafe.Sizeof(netnsRecord{}))
 	case recordMore:
 		return int(unsafe.Sizeof(moreRecord{}))
+	case recordWay:
+		return int(unsafe.Sizeof(wayRecord{}))
 	}
 	return 0
 }

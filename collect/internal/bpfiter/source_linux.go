@@ -28,12 +28,15 @@ type Source struct {
 	files   opener    // nil until it is needed; see needFiles
 	walk    opener    // nil where the kernel cannot do it
 	noWalk  error     // why not
+	noPlain error     // why there is nothing instead of it
 	loaded  *programs // nil where the iterators are pinned
 	threads int
 	inner   bool // the caller is in a pid namespace of its own
 	bufs    [][]uint64
 	wanted  wantedSet
 	pass    pass
+	// visiting are the namespaces that are read one by one, where there is no walk.
+	visiting []visited
 }
 
 var _ whose.Source = (*Source)(nil)
@@ -64,7 +67,7 @@ func Open(o Options) (*Source, error) {
 // CAP_BPF and CAP_PERFMON; without them the error is a permission error with a
 // hint. Where the kernel cannot do it, the error is a whose.UnsupportedError.
 func Load(o Options) (*Source, error) {
-	p, err := load()
+	p, err := load(o.Plain)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +117,9 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 	s.pass.reset(q, snap)
 	snap.FindsOwners = true
 	snap.Pinned = s.loaded == nil
+	if s.walk == nil && s.loaded != nil {
+		s.pass.ways = make(map[uint32]way)
+	}
 	if err := s.loaded.narrow(q); err != nil {
 		return err
 	}
@@ -135,11 +141,14 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 // readAll reads what every process holds, and what none does.
 func (s *Source) readAll(ctx context.Context, q *whose.Query) error {
 	ask := newQuestion(q)
-	if err := s.walkTables(ctx, ask); err != nil {
+	if err := s.readTables(ctx, q, ask); err != nil {
 		return err
 	}
 	s.pass.makeRoom()
 	if err := s.readFiles(ctx, ask, s.pass.takeFiles); err != nil {
+		return err
+	}
+	if err := s.readWays(ctx, ask); err != nil {
 		return err
 	}
 	if err := s.readUnmet(ctx, ask); err != nil {
@@ -157,8 +166,12 @@ func (s *Source) noteGaps(snap *whose.Snapshot) {
 		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
 			Hint: "run in the host's pid namespace"})
 	}
-	if s.walk == nil {
-		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapSockets, Why: "without a descriptor: " + s.noWalk.Error(),
+	if s.walk == nil && !s.Enters() {
+		why := s.noWalk
+		if s.noPlain != nil {
+			why = s.noPlain
+		}
+		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapSockets, Why: "without a descriptor: " + why.Error(),
 			Hint: "use --source netlink"})
 	}
 }
@@ -172,13 +185,18 @@ type run struct {
 	enough int
 }
 
-// walkTables walks the socket tables. It comes before the descriptors: then
+// readTables reads the socket tables. It comes before the descriptors: then
 // what has a file and is not met with a descriptor was closed or passed on in
 // between, or nobody holds it, while what is new since does not matter.
-func (s *Source) walkTables(ctx context.Context, ask question) error {
+func (s *Source) readTables(ctx context.Context, q *whose.Query, ask question) error {
 	if s.walk == nil {
-		return nil
+		return s.readPlain(ctx, q, ask)
 	}
+	return s.walkTables(ctx, ask)
+}
+
+// walkTables walks the socket tables.
+func (s *Source) walkTables(ctx context.Context, ask question) error {
 	if err := s.readRuns(ctx, s.parts(run{it: s.walk, ask: ask, take: s.pass.takeWalk})); err != nil {
 		return err
 	}
@@ -189,6 +207,9 @@ func (s *Source) walkTables(ctx context.Context, ask question) error {
 // descriptor was met for. Those that are still there are in flight or held by
 // io_uring, unless a second look at the descriptors finds to whom they went.
 func (s *Source) readUnmet(ctx context.Context, ask question) error {
+	if err := s.settleLite(ask); err != nil {
+		return err
+	}
 	s.pass.settleUnmet()
 	if len(s.pass.unmet) == 0 {
 		return nil
@@ -214,6 +235,9 @@ const maxPlaces = 32
 
 // walkAgain looks where the unmet sockets were met.
 func (s *Source) walkAgain(ctx context.Context, full question) error {
+	if s.walk == nil {
+		return s.visitAgain(ctx, full)
+	}
 	places, few := s.pass.placesOfUnmet(maxPlaces)
 	if few {
 		s.pass.more = append(s.pass.more[:0], places...)

@@ -397,7 +397,7 @@ func TestRead_WalkVariants(t *testing.T) {
 		must(t, err)
 		k, err := readKernelTypes(hash)
 		must(t, err)
-		p := &programs{fileLink: -1, walkLink: -1, fdLink: -1}
+		p := noPrograms()
 		must(t, p.tryWalk(hash, k, loadQuickly))
 		t.Cleanup(func() { must(t, p.close()) })
 		s.walk = p.walkLink

@@ -21,6 +21,7 @@ const (
 	taskFileVarCookieHelper = "cookie_helper"
 	taskFileVarNarrow       = "narrow"
 	taskFileVarNought       = "nought"
+	taskFileVarShowWays     = "show_ways"
 )
 
 // loadTaskFile returns the embedded CollectionSpec for taskFile.
@@ -82,6 +83,7 @@ type taskFileVariableSpecs struct {
 	CookieHelper *ebpf.VariableSpec `ebpf:"cookie_helper"`
 	Narrow       *ebpf.VariableSpec `ebpf:"narrow"`
 	Nought       *ebpf.VariableSpec `ebpf:"nought"`
+	ShowWays     *ebpf.VariableSpec `ebpf:"show_ways"`
 }
 
 // taskFileObjects contains all objects after they have been loaded into the kernel.
@@ -118,6 +120,7 @@ type taskFileVariables struct {
 	CookieHelper *ebpf.Variable `ebpf:"cookie_helper"`
 	Narrow       *ebpf.Variable `ebpf:"narrow"`
 	Nought       *ebpf.Variable `ebpf:"nought"`
+	ShowWays     *ebpf.Variable `ebpf:"show_ways"`
 }
 
 // taskFilePrograms contains all programs after they have been loaded into the kernel.

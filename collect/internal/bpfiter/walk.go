@@ -9,7 +9,7 @@ import (
 // What the walk over the socket tables gives, and how it is joined with what
 // the descriptors gave.
 
-// takeWalk takes records of hash_walk. It is safe for concurrent use.
+// takeWalk takes records of hash_walk or of what stands for it. It is safe for concurrent use.
 func (p *pass) takeWalk(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -46,6 +46,9 @@ func (p *pass) takeRest(kind recordKind, rec []byte) {
 	case recordMore:
 		r := as[moreRecord](rec)
 		p.more = append(p.more, resumption{r.element, r.done})
+	case recordWay:
+		r := as[wayRecord](rec)
+		p.noteWay(r.netns, r.pid, r.fd)
 	}
 }
 

@@ -155,7 +155,7 @@ static always_inline void warm(const struct group *g)
 }
 
 /* Copies the group's heads, and notes those of chains with something in them. */
-noinline int read_group(const struct view *v, struct group *g)
+verified_once int read_group(const struct view *v, struct group *g)
 {
 	const u64 *from;
 	u32 todo = 0;
@@ -182,7 +182,7 @@ noinline int read_group(const struct view *v, struct group *g)
 }
 
 /* Sets out on the next chain of the group, or on the next group. */
-noinline int next_bucket(struct chain *c)
+verified_once int next_bucket(struct chain *c)
 {
 	u32 word;
 
@@ -203,7 +203,7 @@ noinline int next_bucket(struct chain *c)
 }
 
 /* Begins the bucket anew, for a chain led elsewhere; not for ever. */
-noinline int begin_anew(struct chain *c)
+verified_once int begin_anew(struct chain *c)
 {
 	if (!c)
 		return 1;

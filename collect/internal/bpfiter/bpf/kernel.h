@@ -22,6 +22,15 @@ typedef _Bool bool;
 #define SEC(name)      __attribute__((section(name), used))
 #define always_inline  inline __attribute__((always_inline))
 #define noinline       __attribute__((noinline))
+/*
+ * A function of its own to the verifier, so that it looks at it once (Linux
+ * 5.12). What is built for older kernels too has it looked at with each call.
+ */
+#ifdef PLAIN
+#define verified_once static noinline
+#else
+#define verified_once noinline
+#endif
 #define kernel_type    __attribute__((preserve_access_index))
 #define likely(x)      __builtin_expect(!!(x), 1)
 #define unlikely(x)    __builtin_expect(!!(x), 0)
@@ -64,6 +73,7 @@ typedef _Bool bool;
 	})
 
 /* Helpers, by their number in enum bpf_func_id. */
+static long (*const bpf_get_current_comm)(void *dst, u32 size) = (void *)16;
 static u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
 static long (*const bpf_probe_read_user)(void *dst, u32 size, const void *src) = (void *)112;
 static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;
@@ -277,8 +287,14 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 } kernel_type;
 
+struct super_block {
+	unsigned long s_magic;
+} kernel_type;
+
 struct inode {
 	unsigned long i_ino;
+	struct super_block *i_sb;
+	void *i_private;
 } kernel_type;
 
 struct file {

@@ -124,8 +124,8 @@ static always_inline void put_ends(struct socket_record *r, const struct front *
 	probe16(r->remote, &c->skc_v6_daddr);
 }
 
-/* As inet_diag counts them. A function of its own, like put_tcp. */
-noinline int put_queues(struct socket_record *r, u64 address)
+/* As inet_diag counts them. */
+verified_once int put_queues(struct socket_record *r, u64 address)
 {
 	const struct sock *sk = (const void *)address, *listener = sk;
 	const struct tcp_sock *tcp = (const void *)sk;
@@ -168,8 +168,7 @@ static always_inline u64 inode_of(const struct sock *sk, const struct socket *so
 	return inode;
 }
 
-/* A function of its own to the verifier, so that it looks at it once. */
-noinline int put_tcp(struct tcp_record *r, u64 address)
+verified_once int put_tcp(struct tcp_record *r, u64 address)
 {
 	const struct tcp_sock *tcp = (const void *)address;
 	const struct tcp_congestion_ops *ops = NULL;

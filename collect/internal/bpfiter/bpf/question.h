@@ -57,10 +57,9 @@ volatile u32 nought;
 
 static always_inline void read_question(struct question *q)
 {
-	struct task_struct *me = bpf_get_current_task_btf();
 	u64 name[2] = {}, low, high;
 
-	bpf_probe_read_kernel(name, sizeof(name), &me->comm);
+	bpf_get_current_comm(name, sizeof(name));
 	low = name[0];
 	high = name[1];
 
@@ -160,8 +159,7 @@ static always_inline bool asks_netns(u32 netns)
 	return false;
 }
 
-/* A function of its own to the verifier, so that it looks at it once. */
-noinline int meets_ends(const struct socket_record *r)
+verified_once int meets_ends(const struct socket_record *r)
 {
 	u32 n = narrow.n_ends;
 

@@ -19,6 +19,7 @@ enum record_kind {
 	RECORD_DEVICE = 5, /* struct device_record */
 	RECORD_NETNS = 6,  /* struct netns_record */
 	RECORD_MORE = 7,   /* struct more_record */
+	RECORD_WAY = 8,	   /* struct way_record; none is pinned that writes it */
 };
 
 enum record_flag {
@@ -117,6 +118,14 @@ struct more_record {
 	u64 done;    /* sockets of the element that were passed; room of the table */
 };
 
+/* A descriptor that leads into a network namespace. */
+struct way_record {
+	u32 tag;
+	u32 netns;
+	u32 pid;
+	s32 fd;
+};
+
 /* Keeps all records in what the object tells of its types; a test compares them. */
 union any_record {
 	struct socket_record socket;
@@ -126,6 +135,7 @@ union any_record {
 	struct device_record device;
 	struct netns_record netns;
 	struct more_record more;
+	struct way_record way;
 };
 
 const union any_record *any_record __attribute__((unused));

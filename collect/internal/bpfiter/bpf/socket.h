@@ -47,11 +47,8 @@ static always_inline bool is_idle(u8 state, u16 lport)
 /* Names are found by a chain of the namespace's 256; a chain is short. */
 #define MAX_DEVICES 16
 
-/*
- * Looks the device up in the chain that begins there. A function of its own to
- * the verifier, so that it looks at it once. Returns 0 where there is none.
- */
-noinline int name_device(struct device_record *r, u64 node)
+/* Looks the device up in the chain that begins there. Returns 0 where there is none. */
+verified_once int name_device(struct device_record *r, u64 node)
 {
 	u32 index = 0;
 

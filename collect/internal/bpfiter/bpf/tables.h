@@ -6,6 +6,7 @@
 #pragma once
 
 #include "look.h"
+#include "table.h"
 
 /* More rounds than a loop has. */
 #define MAX_STEPS (1 << 22)
@@ -21,20 +22,6 @@
  */
 #define OWN_ELEMENTS 16384
 #define OWN_MASK     8191
-
-enum table_kind { TABLE_TCP, TABLE_LISTEN, TABLE_UDP, TABLE_UDPLITE, TABLES };
-
-/* A table of the kernel: chains of sockets in buckets. */
-struct table {
-	u64 buckets; /* address of the first */
-	u32 mask;
-	u32 stride;  /* bytes from bucket to bucket */
-	u32 head;    /* offset of the chain's head in the bucket */
-	u16 group;   /* buckets that are copied at once */
-	u16 words;   /* a bit for each word of a group that is a head */
-	u32 kind;
-	u32 proto;
-};
 
 /*
  * Where the walk begins. Written once by find_tables before the first walk, and
@@ -131,8 +118,7 @@ static always_inline const struct udp_table *own_udp_table(const struct net *net
 	return (u64)u == places.udp_table ? NULL : u;
 }
 
-/* A function of its own to the verifier, so that it looks at it once. */
-noinline int put_netns(struct netns_record *r, u64 address)
+verified_once int put_netns(struct netns_record *r, u64 address)
 {
 	const struct net *net = (const void *)address;
 
@@ -204,10 +190,9 @@ static long find_netns(u32 i, struct netns_search *s)
 
 /*
  * The table that the namespace has for itself. It is found by its number and
- * not by its place in the list, since others come and go. A function of its
- * own to the verifier, so that it looks at it once.
+ * not by its place in the list, since others come and go.
  */
-noinline int own_table(struct table *t, u32 element)
+verified_once int own_table(struct table *t, u32 element)
 {
 	const struct net *net = (const void *)places.init_net;
 	struct netns_search s = {.end = places.net_end, .number = element / 2};

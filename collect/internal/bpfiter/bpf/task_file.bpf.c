@@ -17,6 +17,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Set before loading: bpf_get_socket_cookie serves iterators (Linux 5.12). */
 const volatile bool cookie_helper = true;
 
+/*
+ * Set before loading: descriptors by which other network namespaces are to be
+ * reached are told too, for a reader that has to enter them.
+ */
+const volatile bool show_ways = false;
+
 static always_inline void put_ends(struct socket_record *r, struct sock *sk)
 {
 	u64 *local = (u64 *)r->local, *remote = (u64 *)r->remote;
@@ -158,6 +164,45 @@ static always_inline bool put_conditions(struct socket_record *r, struct sock *s
 	return asks_netns(r->netns);
 }
 
+#define NSFS_MAGIC 0x6e736673
+
+/* The network namespace that the file is, NULL for other files. */
+static always_inline const struct ns_common *netns_of_file(struct file *file, const struct net *mine)
+{
+	struct inode *inode = load(file, f_inode);
+	struct super_block *sb = inode ? load(inode, i_sb) : NULL;
+	const struct ns_common *ns;
+	const struct proc_ns_operations *ops = NULL, *network = NULL;
+
+	if (!sb || load(sb, s_magic) != NSFS_MAGIC)
+		return NULL;
+	ns = load(inode, i_private);
+	if (!ns || probe(&ops, &ns->ops) || probe(&network, &mine->ns.ops))
+		return NULL;
+	return ops == network ? ns : NULL;
+}
+
+/* Tells which network namespace the descriptor leads into, if not the reader's own. */
+static noinline int write_way(void *seq, struct file *file, struct sock *sk, u32 pid, u32 fd)
+{
+	struct way_record r = {.tag = TAG(RECORD_WAY), .pid = pid, .fd = fd};
+	struct nsproxy *proxy = load(bpf_get_current_task_btf(), nsproxy);
+	const struct net *mine = proxy ? load(proxy, net_ns) : NULL, *net = NULL;
+	const struct ns_common *ns = NULL;
+
+	if (!mine)
+		return 0;
+	if (sk) {
+		net = load(sk, __sk_common.skc_net.net);
+		ns = net ? &net->ns : NULL;
+	} else {
+		ns = netns_of_file(file, mine);
+	}
+	if (!ns || ns == &mine->ns || probe(&r.netns, &ns->inum))
+		return 0;
+	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
+}
+
 SEC("iter/task_file")
 int task_file(struct bpf_iter__task_file *ctx)
 {
@@ -188,11 +233,9 @@ int task_file(struct bpf_iter__task_file *ctx)
 		return 1;
 
 	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return 0;
-	sk = socket->sk;
+	sk = socket ? socket->sk : NULL;
 	if (!sk || !put_conditions(&r.socket, sk, &q))
-		return 0;
+		return show_ways ? write_way(seq, file, sk, pid, ctx->fd) : 0;
 	r.socket.inode = field_exists(sk->sk_ino) ? sk->sk_ino : file->f_inode->i_ino;
 	if (r.socket.proto == PROTO_TCP)
 		tcp = bpf_skc_to_tcp_sock(sk);

@@ -7,7 +7,8 @@
 #pragma once
 
 #include "key.h"
-#include "tables.h"
+#include "look.h"
+#include "table.h"
 
 /* What the functions that look at a socket have to know. */
 struct view {
@@ -97,7 +98,7 @@ static always_inline bool asked(const struct view *v, const struct socket_record
  * Looks at a socket of TIME_WAIT or at a request socket, of which there is no
  * more than the front.
  */
-noinline int view_minor(const struct view *v, struct socket_record *r, u64 address)
+verified_once int view_minor(const struct view *v, struct socket_record *r, u64 address)
 {
 	const struct sock_common *c = (const void *)address;
 	const struct net *net = NULL;
@@ -132,7 +133,7 @@ noinline int view_minor(const struct view *v, struct socket_record *r, u64 addre
 }
 
 /* Looks at a whole socket and puts what is to be told of it into r. */
-noinline int view_socket(const struct view *v, struct socket_record *r, u64 address)
+verified_once int view_socket(const struct view *v, struct socket_record *r, u64 address)
 {
 	const struct sock *inner = (const void *)address, *sk;
 	const struct socket *socket = NULL;
@@ -200,7 +201,7 @@ noinline int view_socket(const struct view *v, struct socket_record *r, u64 addr
  * inode. Since Linux 6.17 that is in the socket itself: struct socket, which
  * is other memory, is left alone.
  */
-noinline int view_id(const struct view *v, struct id_record *r, u64 address)
+verified_once int view_id(const struct view *v, struct id_record *r, u64 address)
 {
 	const struct sock *sk = (const void *)address;
 	const struct net *net = NULL;
