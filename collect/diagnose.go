@@ -17,6 +17,9 @@ type Diagnosis struct {
 	OS, Kernel string
 	// UID is the caller's effective user id.
 	UID int
+	// UserNS tells that the caller is in a user namespace of its own: whatever it
+	// is or holds counts for nothing outside.
+	UserNS bool
 	// Capabilities are those of the caller that matter here, by name.
 	Capabilities []Capability
 	// OpenFiles is the number of open files of the host, 0 where not known.
@@ -59,7 +62,7 @@ func Diagnose(ctx context.Context, opts *Options) *Diagnosis {
 	}
 	d := &Diagnosis{
 		OS: runtime.GOOS, Kernel: kernelRelease(), UID: os.Geteuid(),
-		Capabilities: capabilities(), OpenFiles: openFiles(),
+		UserNS: inInner("user"), Capabilities: capabilities(), OpenFiles: openFiles(),
 	}
 	d.Pin, _ = InspectPin(pinDir(opts))
 	for _, try := range []struct {

@@ -212,7 +212,7 @@ func (c *Collector) findOwners(ctx context.Context, p *pass, s *openSource) erro
 	if err := c.lookAgain(ctx, p, s); err != nil {
 		return err
 	}
-	if inInnerPIDNamespace() && p.missing().Len() > 0 {
+	if inInner("pid") && p.missing().Len() > 0 { // there may be processes that /proc does not show
 		p.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
 			Hint: "run in the host's pid namespace"})
 	}

@@ -56,10 +56,11 @@ func effectiveCapabilities() uint64 {
 	return 0
 }
 
-// inInnerPIDNamespace reports whether there may be processes that /proc does
-// not show. The host's namespace has the same number in every kernel
-// (PROC_PID_INIT_INO of include/linux/proc_ns.h).
-func inInnerPIDNamespace() bool {
-	link, err := os.Readlink("/proc/self/ns/pid")
-	return err == nil && link != "pid:[4026531836]"
+// inInner reports whether the caller is in another namespace of that kind, "pid"
+// or "user", than the host's, which has the same number in every kernel
+// (PROC_PID_INIT_INO and PROC_USER_INIT_INO of include/linux/proc_ns.h).
+func inInner(kind string) bool {
+	link, err := os.Readlink("/proc/self/ns/" + kind)
+	host := map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]"}
+	return err == nil && link != host[kind]
 }

@@ -56,7 +56,7 @@ func (d *doctor) run(cmd *cobra.Command, _ []string) error {
 	if d.format != "text" && d.format != "json" {
 		return unknownFormat(d.format, "text", "json")
 	}
-	dir, err := cmd.Flags().GetString("pin-dir")
+	dir, err := pinDir(cmd)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (d *doctor) print(g *collect.Diagnosis) error {
 	var text bytes.Buffer
 	p := helpPrinter{w: &text, width: max(width, helpMinWidth)}
 	p.text(0, fmt.Sprintf("%s on %s %s, as %s, %s open files.",
-		buildVersion().short(), systemName(g.OS), printable(g.Kernel), whoami(g.UID), known(g.OpenFiles)))
+		buildVersion().short(), systemName(g.OS), printable(g.Kernel), whoami(g), known(g.OpenFiles)))
 	p.head("Answer")
 	p.text(2, answerText(g))
 	p.head("Sources")
@@ -105,6 +105,9 @@ func (d *doctor) print(g *collect.Diagnosis) error {
 	p.head("Pinned iterators")
 	p.rows(pinRows(&g.Pin))
 	p.head("Privileges")
+	if g.UserNS {
+		p.text(2, "They count in this user namespace and in what was made in it, and load no programs.")
+	}
 	p.rows(capabilityRows(g.Capabilities))
 	_, err := d.sh.out.Write(text.Bytes())
 	return writeError(err)
@@ -190,11 +193,15 @@ func brief(d time.Duration) string {
 	return d.Round(time.Microsecond).String()
 }
 
-func whoami(uid int) string {
-	if uid == 0 {
-		return "root"
+func whoami(g *collect.Diagnosis) string {
+	who := "root"
+	if g.UID != 0 {
+		who = fmt.Sprintf("uid %d", g.UID)
 	}
-	return fmt.Sprintf("uid %d", uid)
+	if g.UserNS {
+		who += " in a user namespace"
+	}
+	return who
 }
 
 func systemName(os string) string {
@@ -217,6 +224,7 @@ type doctorReport struct {
 	OS           string             `json:"os"`
 	Kernel       string             `json:"kernel"`
 	UID          int                `json:"uid"`
+	UserNS       bool               `json:"user_namespace"`
 	OpenFiles    int                `json:"open_files"`
 	Auto         string             `json:"auto"`
 	Why          string             `json:"why"`
@@ -247,7 +255,7 @@ type doctorCapability struct {
 
 func newDoctorReport(g *collect.Diagnosis) doctorReport {
 	r := doctorReport{
-		Version: buildVersion(), OS: g.OS, Kernel: g.Kernel, UID: g.UID, OpenFiles: g.OpenFiles,
+		Version: buildVersion(), OS: g.OS, Kernel: g.Kernel, UID: g.UID, UserNS: g.UserNS, OpenFiles: g.OpenFiles,
 		Auto: g.Auto, Why: g.Why, Partial: gapList(&g.Coverage), Hint: hintOf(&g.Coverage, os.Geteuid()),
 		Sources: []doctorSource{}, Pin: newDoctorPin(&g.Pin), Capabilities: []doctorCapability{},
 	}

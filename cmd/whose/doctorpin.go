@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os/user"
+	"path"
 	"strconv"
 	"strings"
 
@@ -27,9 +28,9 @@ func pinRows(s *collect.PinStatus) []row {
 	}
 	switch {
 	case len(s.Pins) == 0 && !s.BPFFS:
-		rows = append(rows, row{dir, "nothing is pinned, and it is not on a bpffs; whose pin --mount mounts one"})
+		rows = append(rows, row{dir, "nothing is pinned, and it is not on a bpffs; " + howToMount(s.Dir)})
 	case len(s.Pins) == 0:
-		rows = append(rows, row{dir, "nothing is pinned; sudo whose pin --group whose would let a group list everything"})
+		rows = append(rows, row{dir, "nothing is pinned; sudo " + pinCommand(s.Dir) + " would let a group list everything"})
 	case s.Works != nil:
 		rows = append(rows, row{dir, "does not work for you: " + oneLine(s.Works)})
 	default:
@@ -40,6 +41,23 @@ func pinRows(s *collect.PinStatus) []row {
 			"closed for others, whatever the modes of the files; whose pin --traverse opens the way"})
 	}
 	return rows
+}
+
+// howToMount says how a directory comes to be on a bpffs: whose mounts one on the
+// usual place alone.
+func howToMount(dir string) string {
+	if strings.HasPrefix(dir, path.Dir(collect.DefaultPinDir)+"/") {
+		return "whose pin --mount mounts one"
+	}
+	return "mount one with mount -t bpf bpf DIR"
+}
+
+// pinCommand is the command that pins in dir for a group.
+func pinCommand(dir string) string {
+	if dir == collect.DefaultPinDir {
+		return "whose pin --group whose"
+	}
+	return "whose pin --group whose --pin-dir " + printable(dir)
 }
 
 func nameOfUser(uid uint32) string {

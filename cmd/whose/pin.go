@@ -76,7 +76,7 @@ func newPin(sh *shell) *cobra.Command {
 func pinOptions(cmd *cobra.Command, group, mode string) (collect.PinOptions, error) {
 	opts := collect.PinOptions{GID: -1, Mode: modeOwner}
 	var err error
-	if opts.Dir, err = cmd.Flags().GetString("pin-dir"); err != nil {
+	if opts.Dir, err = pinDir(cmd); err != nil {
 		return opts, err
 	}
 	if group != "" {

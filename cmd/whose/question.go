@@ -76,7 +76,7 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 		return nil, whose.WithHint(usagef("--source: unknown source %q", q.source),
 			"the sources are auto, bpf, netlink and procfs; whose doctor shows which work here")
 	}
-	pinDir, err := cmd.Flags().GetString("pin-dir")
+	dir, err := pinDir(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 		NetNS:    q.netns,
 		Source:   q.source,
 		Proc:     q.proc,
-		PinDir:   pinDir,
+		PinDir:   dir,
 		Timeout:  q.timeout,
 
 		FirstOwner: q.oneOwner,

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"path/filepath"
+
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose/collect"
@@ -37,6 +40,19 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usagef("whose %s takes no arguments, but got %q", cmd.Name(), args[0])
 	}
 	return nil
+}
+
+// pinDir returns the value of --pin-dir as a path from the root, empty for the
+// usual directory.
+func pinDir(cmd *cobra.Command) (string, error) {
+	dir, err := cmd.Flags().GetString("pin-dir")
+	if err != nil || dir == "" {
+		return "", err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", fmt.Errorf("--pin-dir: %w", err)
+	}
+	return dir, nil
 }
 
 // colorMode returns the value of --color.

@@ -14,7 +14,7 @@ func newUnpin() *cobra.Command {
 any more; the kernel frees the programs. It is no error if there are none.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := cmd.Flags().GetString("pin-dir")
+			dir, err := pinDir(cmd)
 			if err != nil {
 				return err
 			}
