@@ -76,7 +76,7 @@ const (
 	// Rows that stay the same are looked at again after that, so that the server
 	// notices what has been gone for long, and mends what it missed.
 	rediscover = "15m"
-	daily  = "1d"
+	daily      = "1d"
 )
 
 // Value maps by name.
