@@ -51,7 +51,7 @@ func (b *bench) flat(ctx context.Context, w *watcher) (flatness, error) {
 		f.made, err = b.server.accepted(ctx)
 		f.made -= before
 	}
-	time.Sleep(draining)
+	time.Sleep(quiet)
 	err = errors.Join(err, cmd.Process.Signal(syscall.SIGINT))
 	cmd.Wait() // by the signal
 	f.lines = out.lines

@@ -21,10 +21,10 @@ import (
 const (
 	// warming is how long a watcher may take until it watches.
 	warming = 2 * time.Second
-	// draining is how long it may go on after wrk has ended, before it is
-	// asked to end, and patience how long that may take.
-	draining = time.Second
-	patience = 30 * time.Second
+	// quiet is how long it must have written nothing after wrk has ended,
+	// before it is asked to end, and patience how long that, and its end, may take.
+	quiet    = 600 * time.Millisecond
+	patience = 20 * time.Second
 )
 
 // A sample is one turn of one watcher.
@@ -80,8 +80,8 @@ func (b *bench) run(ctx context.Context, ws []watcher) (map[string][]sample, err
 			}
 			s.without = (before.rate + after.rate) / 2
 			before = after
-			fmt.Fprintf(os.Stderr, "live: round %d: %-32s %8.0f requests/s, %5.1f %% of that without, %d connections, %d seen, %d lines\n",
-				round, w.name, s.rate, 100*s.rate/s.without, s.made, s.seen, s.lines)
+			fmt.Fprintf(os.Stderr, "live: round %d: %-32s %8.0f requests/s, %5.1f %% of that without, %d connections, %d seen, %d lines, %d told as lost\n",
+				round, w.name, s.rate, 100*s.rate/s.without, s.made, s.seen, s.lines, s.lost)
 		}
 	}
 	return samples, nil
@@ -184,7 +184,9 @@ func (g *watching) end(s *sample) error {
 	if s == nil {
 		return g.kill()
 	}
-	time.Sleep(draining)
+	if err := g.drain(); err != nil {
+		return errors.Join(err, g.kill())
+	}
 	var err error
 	if s.peakKiB, err = peakOf(g.cmd.Process.Pid); err != nil {
 		return errors.Join(err, g.kill())
@@ -210,6 +212,22 @@ func (g *watching) end(s *sample) error {
 		return g.watcher.server(line)
 	})
 	return errors.Join(err, os.Remove(g.out.Name()))
+}
+
+// drain waits until the watcher writes no more.
+func (g *watching) drain() error {
+	size, since, began := int64(-1), time.Now(), time.Now()
+	for time.Since(since) < quiet && time.Since(began) < patience {
+		time.Sleep(quiet / 6)
+		file, err := g.out.Stat()
+		if err != nil {
+			return err
+		}
+		if file.Size() != size {
+			size, since = file.Size(), time.Now()
+		}
+	}
+	return nil
 }
 
 // countLines counts the lines, and those of the server's ends.
