@@ -129,14 +129,16 @@ verified_once int put_queues(struct socket_record *r, u64 address)
 {
 	const struct sock *sk = (const void *)address, *listener = sk;
 	const struct tcp_sock *tcp = (const void *)sk;
+	const struct mptcp_sock *msk = (const void *)sk;
 	u32 a = 0, b = 0;
 	s32 deficit = 0;
 
 	if (!r)
 		return 0;
 	if (r->state == TCP_LISTEN) {
-		if (r->proto == PROTO_MPTCP)
-			probe(&listener, &((const struct mptcp_sock *)sk)->first);
+		/* Not every kernel is built with MPTCP. */
+		if (field_exists(msk->first) && r->proto == PROTO_MPTCP)
+			probe(&listener, &msk->first);
 		probe(&r->recvq, &listener->sk_ack_backlog);
 		probe(&r->sendq, &listener->sk_max_ack_backlog);
 	} else if (r->proto == PROTO_TCP) {

@@ -58,7 +58,9 @@ static always_inline void put_queues(struct socket_record *r, struct sock *sk, s
 
 		r->recvq = sk->sk_backlog.rmem_alloc.counter;
 		r->sendq = sk->sk_wmem_alloc.refs.counter - 1;
-		if (r->state != TCP_LISTEN || probe(&first, &msk->first) || !first)
+		/* Not every kernel is built with MPTCP. */
+		if (!field_exists(msk->first) || r->state != TCP_LISTEN ||
+		    probe(&first, &msk->first) || !first)
 			return;
 		probe(&r->recvq, &first->sk_ack_backlog);
 		probe(&r->sendq, &first->sk_max_ack_backlog);
