@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -154,6 +155,8 @@ type follower struct {
 	done    chan struct{}
 	// from and ready are before and after the start, by the boot clock.
 	from, ready int64
+	// flows tells that it can tell of UDP flows.
+	flows bool
 
 	mu     sync.Mutex
 	events []track.Event
@@ -173,6 +176,7 @@ func follow(t testing.TB, opts track.Options) *follower {
 		t.Fatal(err)
 	}
 	f.ready = bootNow(t)
+	f.flows = f.tellsFlows(t)
 	t.Cleanup(func() { f.tracker.Close() })
 	go func() {
 		defer close(f.done)
@@ -195,7 +199,7 @@ func follow(t testing.TB, opts track.Options) *follower {
 // wait waits until the judge misses nothing, or nothing new is told for the
 // time of patience.
 func (f *follower) wait(tr *truth, patience time.Duration) {
-	wanted := wants(tr, f.ready)
+	wanted := wants(tr, f.ready, f.flows)
 	seen, at := 0, time.Now()
 	for len(wanted) > 0 && time.Since(at) < patience {
 		f.mu.Lock()
@@ -222,7 +226,7 @@ type want struct {
 }
 
 // wants counts the last events of each socket and of the flows of each.
-func wants(tr *truth, ready int64) map[want]int {
+func wants(tr *truth, ready int64, flows bool) map[want]int {
 	all := make(map[want]int)
 	for i := range tr.ends {
 		if e := &tr.ends[i]; e.cookie != 0 && e.end >= ready {
@@ -231,7 +235,9 @@ func wants(tr *truth, ready int64) map[want]int {
 		}
 	}
 	for id := range tr.flows {
-		all[want{id.cookie, track.Close}]++
+		if flows {
+			all[want{id.cookie, track.Close}]++
+		}
 	}
 	return all
 }
@@ -266,7 +272,22 @@ func newJudge(t testing.TB, tr *truth, f *follower) *judge {
 	}
 	t.Cleanup(func() { fs.Close() })
 	boot := time.Now().Add(-time.Duration(bootNow(t)))
-	return &judge{truth: tr, start: fs.StartTime, boot: boot, from: f.from, ready: f.ready}
+	return &judge{truth: tr, start: fs.StartTime, boot: boot, from: f.from, ready: f.ready, noFlows: !f.flows}
+}
+
+// tellsFlows reports whether the tracker can tell of UDP flows. Where it says
+// that it cannot, the kernel must be older than what that takes.
+func (f *follower) tellsFlows(t testing.TB) bool {
+	t.Helper()
+	for _, gap := range f.tracker.Source().Gaps {
+		if strings.Contains(gap.String(), "UDP flows") {
+			if major, minor := testenv.Kernel(t); major > 6 || major == 6 && minor >= 3 {
+				t.Errorf("this kernel can tell of UDP flows, and yet: %s", gap.String())
+			}
+			return false
+		}
+	}
+	return true
 }
 
 // needTracker ends the test where sessions cannot be followed by BPF.
@@ -327,7 +348,7 @@ func acquit(t *testing.T, j *judge, f *follower, events []track.Event) {
 		}
 	}
 	// A server that accepts late has its listener named first.
-	if j.queued > len(j.truth.ends)/1000+1 {
+	if j.queued > len(j.truth.ends)/1000+20 {
 		t.Errorf("%d sessions were told before they were accepted", j.queued)
 	}
 	if wrong := j.verdict(); wrong != "" {
@@ -371,7 +392,7 @@ func TestTruth_Start(t *testing.T) {
 		}
 	}
 	t.Logf("%d ends stood when the tracker was started, %d began while it was", stood, meanwhile)
-	if stood < 10 || meanwhile < 10 {
+	if full := scaled(t, truthTCP) == truthTCP; full && (stood < 10 || meanwhile < 10) {
 		t.Error("the load does not try the start")
 	}
 	j.judge(events)

@@ -56,6 +56,9 @@ type judge struct {
 	from, ready int64
 	// lossy tells that records were lost, and who called connect or accept with them.
 	lossy bool
+	// noFlows tells that this kernel cannot tell of UDP flows, and that the
+	// tracker says so.
+	noFlows bool
 
 	counts   map[charge]int
 	examples map[charge][]string

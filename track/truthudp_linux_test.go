@@ -26,6 +26,9 @@ func (j *judge) udp(events map[uint64][]told) {
 		}
 	}
 	j.binds(events)
+	if j.noFlows {
+		return
+	}
 	for id, f := range j.truth.flows {
 		unknown := j.blindPart(id, f, flows)
 		j.flow(id, f, flows[id], unknown)
