@@ -422,7 +422,8 @@ func TestRead_Cookie(t *testing.T) {
 	l, _ := listen(t, ns)
 	inode := inodeOf(t, l)
 	got := find(read(t, s, inNetNS(ns, whose.Query{})), inode)
-	if len(got) != 1 || got[0].Cookie != 0 || s.files != nil {
+	// A tracer of somebody else's may have asked for it.
+	if len(got) != 1 || s.files != nil {
 		t.Errorf("not asked for: %+v, task_file loaded: %v", got, s.files != nil)
 	}
 	got = find(read(t, s, inNetNS(ns, whose.Query{Needs: whose.NeedCookie})), inode)
@@ -456,8 +457,12 @@ func TestRead_Windows(t *testing.T) {
 		t.Cleanup(func() { unix.Close(dup) })
 	}
 	q := inNetNS(ns, whose.Query{Needs: whose.NeedTCPInfo | whose.NeedCookie})
-	fast := read(t, s, q)
 	must(t, s.needFiles())
+	walk := s.fds
+	s.fds = nil
+	before := read(t, s, q)
+	s.fds = walk
+	fast := read(t, s, q)
 	s.fds = nil
 	plain := read(t, s, q)
 	if len(fast.Sockets) != len(plain.Sockets) || len(fast.TCPInfo) != len(plain.TCPInfo) {
@@ -481,8 +486,9 @@ func TestRead_Windows(t *testing.T) {
 			t.Errorf("inode %d: %d holdings, %d by task_file", ino, len(h), len(w))
 		}
 	}
-	if fast.Processes < plain.Processes-5 || fast.Processes > plain.Processes+5 {
-		t.Errorf("%d processes, %d by task_file", fast.Processes, plain.Processes)
+	least, most := min(before.Processes, plain.Processes), max(before.Processes, plain.Processes)
+	if fast.Processes < least-5 || fast.Processes > most+5 {
+		t.Errorf("%d processes, %d to %d by task_file", fast.Processes, least, most)
 	}
 }
 
