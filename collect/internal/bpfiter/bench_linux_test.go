@@ -22,8 +22,18 @@ func BenchmarkLoad(b *testing.B) {
 func BenchmarkLoadFiles(b *testing.B) {
 	testenv.NeedRoot(b)
 	for b.Loop() {
-		p := &programs{fileLink: -1, walkLink: -1, fdLink: -1}
+		p := noPrograms()
 		must(b, p.loadFiles())
+		must(b, p.close())
+	}
+}
+
+// BenchmarkLoadPlain is what kernels without a walk of the tables pay instead.
+func BenchmarkLoadPlain(b *testing.B) {
+	testenv.NeedRoot(b)
+	for b.Loop() {
+		p := noPrograms()
+		must(b, p.loadPlain())
 		must(b, p.close())
 	}
 }
@@ -50,16 +60,21 @@ func BenchmarkObjects(b *testing.B) {
 	}
 }
 
-// BenchmarkRead is what a collector kept open pays for what the host has.
+// BenchmarkRead is what a collector kept open pays for what the host has, with
+// the programs of newer kernels and as older ones have to.
 func BenchmarkRead(b *testing.B) {
 	testenv.NeedRoot(b)
-	s, err := Load(Options{})
-	must(b, err)
-	defer s.Close()
-	var snap whose.Snapshot
-	for b.Loop() {
-		snap.Reset()
-		must(b, s.Read(context.Background(), &whose.Query{States: whose.DefaultStates}, &snap))
+	for name, o := range map[string]Options{"new": {}, "plain": {Plain: true}} {
+		b.Run(name, func(b *testing.B) {
+			s, err := Load(o)
+			must(b, err)
+			defer s.Close()
+			var snap whose.Snapshot
+			for b.Loop() {
+				snap.Reset()
+				must(b, s.Read(context.Background(), &whose.Query{States: whose.DefaultStates}, &snap))
+			}
+			b.ReportMetric(float64(len(snap.Sockets)), "sockets")
+		})
 	}
-	b.ReportMetric(float64(len(snap.Sockets)), "sockets")
 }

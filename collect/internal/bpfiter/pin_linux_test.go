@@ -373,7 +373,7 @@ func TestLoad_Unprivileged(t *testing.T) {
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, nobody, nobody, nobody); errno != 0 {
 			return errno
 		}
-		p := &programs{fileLink: -1, walkLink: -1, fdLink: -1}
+		p := noPrograms()
 		err := explain(p.loadFiles())
 		return errors.Join(err, p.close())
 	})
