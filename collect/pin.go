@@ -14,8 +14,9 @@ type PinOptions struct {
 	GID int
 	// Mode of the files. Zero means 0440 with a group, 0400 without.
 	Mode fs.FileMode
-	// MountBPFFS mounts a bpffs on /sys/fs/bpf where none is. Nothing is
-	// mounted otherwise.
+	// MountBPFFS mounts a bpffs where there is none: on /sys/fs/bpf for a
+	// directory below it, else on the directory itself. Nothing is mounted
+	// otherwise.
 	MountBPFFS bool
 	// Traverse adds search permission to the directories of the bpffs above,
 	// so that those whom Mode lets read can reach the files: systemd mounts

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os/user"
-	"path"
 	"strconv"
 	"strings"
 
@@ -28,9 +27,9 @@ func pinRows(s *collect.PinStatus) []row {
 	}
 	switch {
 	case len(s.Pins) == 0 && !s.BPFFS:
-		rows = append(rows, row{dir, "nothing is pinned, and it is not on a bpffs; " + howToMount(s.Dir)})
+		rows = append(rows, row{dir, "nothing is pinned, and it is not on a bpffs; whose pin --mount" + pinDirFlag(s.Dir) + " mounts one"})
 	case len(s.Pins) == 0:
-		rows = append(rows, row{dir, "nothing is pinned; sudo " + pinCommand(s.Dir) + " would let a group list everything"})
+		rows = append(rows, row{dir, "nothing is pinned; sudo whose pin --group whose" + pinDirFlag(s.Dir) + " would let a group list everything"})
 	case s.Works != nil:
 		rows = append(rows, row{dir, "does not work for you: " + oneLine(s.Works)})
 	default:
@@ -43,21 +42,12 @@ func pinRows(s *collect.PinStatus) []row {
 	return rows
 }
 
-// howToMount says how a directory comes to be on a bpffs: whose mounts one on the
-// usual place alone.
-func howToMount(dir string) string {
-	if strings.HasPrefix(dir, path.Dir(collect.DefaultPinDir)+"/") {
-		return "whose pin --mount mounts one"
-	}
-	return "mount one with mount -t bpf bpf DIR"
-}
-
-// pinCommand is the command that pins in dir for a group.
-func pinCommand(dir string) string {
+// pinDirFlag is what a command needs to mean the directory dir, a space first.
+func pinDirFlag(dir string) string {
 	if dir == collect.DefaultPinDir {
-		return "whose pin --group whose"
+		return ""
 	}
-	return "whose pin --group whose --pin-dir " + printable(dir)
+	return " --pin-dir " + printable(dir)
 }
 
 func nameOfUser(uid uint32) string {

@@ -154,7 +154,7 @@ func ensureBPFFS(dir string, o *PinOptions) error {
 	}
 	if !o.MountBPFFS {
 		return whose.WithHint(fmt.Errorf("pin: %s: %w", dir, errNotBPFFS),
-			"mount one with `mount -t bpf bpf %s`, or let `whose pin` do it", BPFFS)
+			"mount one with `mount -t bpf bpf %s`, or let `whose pin --mount` do it", BPFFS)
 	}
 	at := dir
 	if dir == BPFFS || strings.HasPrefix(dir, BPFFS+"/") {
