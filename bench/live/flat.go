@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -17,9 +19,10 @@ import (
 type flatness struct {
 	span time.Duration
 	made uint64
-	// kib holds a reading every ten seconds.
-	kib   []int64
-	lines uint64
+	// kib holds a reading every ten seconds, sockets how many TCP sockets the
+	// host had then: more than those of the load, where others are at work.
+	kib, sockets []int64
+	lines        uint64
 }
 
 // counting counts lines and keeps nothing, so that no disk fills.
@@ -71,9 +74,27 @@ func (f *flatness) sample(pid int, fired <-chan error) error {
 			if err != nil {
 				return err
 			}
-			f.kib = append(f.kib, kib)
+			sockets, err := hostSockets()
+			if err != nil {
+				return err
+			}
+			f.kib, f.sockets = append(f.kib, kib), append(f.sockets, sockets)
 		}
 	}
+}
+
+// hostSockets returns how many TCP sockets there are in all namespaces ("alloc"
+// of /proc/net/sockstat).
+func hostSockets() (n int64, err error) {
+	text, err := os.ReadFile("/proc/net/sockstat")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), " alloc ")
+	if _, err := fmt.Sscan(rest, &n); err != nil {
+		return 0, fmt.Errorf("/proc/net/sockstat: read alloc: %w", err)
+	}
+	return n, nil
 }
 
 // write prints what came of it.
@@ -91,4 +112,9 @@ func (f *flatness) write(w io.Writer) {
 	fmt.Fprintf(w, "\nMemory over %v of it: %d connections, %d events; resident %.1f MiB after 10 s, %.1f in the middle, %.1f at the end; "+
 		"second half between %.1f and %.1f.\n", f.span, f.made, f.lines, mib(0), mib(n/2), mib(n-1),
 		float64(least)/1024, float64(most)/1024)
+	fmt.Fprintf(w, "By the minute, MiB (TCP sockets on the host):")
+	for i := 0; i < n; i += 6 {
+		fmt.Fprintf(w, " %.0f (%d)", mib(i), f.sockets[i])
+	}
+	fmt.Fprintln(w, ".")
 }

@@ -113,7 +113,7 @@ func TestFlatness(t *testing.T) {
 	if n, err := c.Write([]byte("a\nb\nc")); n != 5 || err != nil || c.lines != 2 {
 		t.Errorf("wrote %d, %v, counted %d lines", n, err, c.lines)
 	}
-	f := flatness{span: time.Minute, kib: []int64{1024, 2048, 4096, 3072}}
+	f := flatness{span: time.Minute, kib: []int64{1024, 2048, 4096, 3072}, sockets: []int64{5, 6, 7, 8}}
 	var text strings.Builder
 	f.write(&text)
 	if want := "resident 1.0 MiB after 10 s, 4.0 in the middle, 3.0 at the end; second half between 3.0 and 4.0"; !strings.Contains(text.String(), want) {
