@@ -24,6 +24,7 @@ type Source struct {
 	missing []error
 	// wake is an eventfd that ends a wait of the reader, which is in epoll.
 	wake, epoll int
+	onPass      func(until uint64)
 
 	// mu guards what follows, and what a released source no longer has.
 	mu               sync.Mutex

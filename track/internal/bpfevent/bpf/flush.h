@@ -56,7 +56,7 @@ static always_inline void flush_open(struct note *n, u64 word, struct sock *sk, 
 
 	if (is_unclaimed(word)) {
 		cred = file_cred(sk, false);
-		if (cred && maker_of(cred, &who, NULL, false))
+		if (cred && maker_of(&cred, &who, 0))
 			what |= WHAT_ACCEPT;
 	} else if (word & NOTE_ACCEPTED) {
 		what |= WHAT_ACCEPT;

@@ -78,6 +78,7 @@ static long (*const bpf_map_update_elem)(void *map, const void *key, const void 
 					 u64 flags) = (void *)2;
 static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
+static u64 (*const bpf_get_current_task)(void) = (void *)35;
 static u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
 static u64 (*const bpf_get_netns_cookie)(void *ctx) = (void *)122;
 static long (*const bpf_probe_read_user)(void *dst, u32 size, const void *src) = (void *)112;

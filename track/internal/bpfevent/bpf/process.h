@@ -50,10 +50,23 @@ struct who {
 	u32 pid;
 };
 
+/*
+ * Tasks here are mostly addresses. Of a pointer that it trusts the verifier
+ * looks up by name, among all types of the kernel, whether what is read through
+ * it may be trusted too: a millisecond for each pointer that is read, each time
+ * that it comes by. What is done once for a process is better probed.
+ */
+#define probed(object, field)                                                                      \
+	({                                                                                         \
+		typeof((object)->field) got = 0;                                                   \
+		probe(&got, &(object)->field);                                                     \
+		got;                                                                               \
+	})
+
 /* The number of a process at that level of pid namespaces, and in which it is there. */
 static always_inline u32 pid_at(struct task_struct *task, u32 level, u64 *ns)
 {
-	struct signal_struct *signal = task->signal;
+	struct signal_struct *signal = probed(task, signal);
 	struct pid *pid = NULL;
 	u32 depth = 0;
 	s32 nr = 0;
@@ -77,7 +90,7 @@ static noinline u32 pid_of(struct task_struct *task)
 	u32 nr;
 
 	if (!reader.level)
-		return task->tgid;
+		return probed(task, tgid);
 	nr = pid_at(task, reader.level, &ns);
 	return ns == reader.ns ? nr : 0;
 }
@@ -94,7 +107,8 @@ static always_inline u64 read_args(struct process_record *r, u64 start, u64 size
 /* The command line; where pages of it are not there, its first. */
 static always_inline void put_args(struct process_record *r, struct mm_struct *mm)
 {
-	u64 start = mm->arg_start, size = mm->arg_end - start, page = 4096 - (start & 4095);
+	u64 start = probed(mm, arg_start), size = probed(mm, arg_end) - start;
+	u64 page = 4096 - (start & 4095);
 
 	r->args_size = read_args(r, start, size);
 	if (!r->args_size && size)
@@ -166,12 +180,14 @@ static always_inline void put_path(struct process_record *r, struct file *file)
 }
 
 /* Tells of a process. Its memory can be read only if it is the one that runs. */
-static always_inline int tell_process(struct task_struct *task, struct task_struct *leader, u32 what,
-				 u32 pid)
+static always_inline int tell_process(struct task_struct *task, const struct known *k, u32 what,
+				      u32 tgid)
 {
 	struct process_record *r = reserve(sizeof(*r), 1);
+	struct cgroup *cgroup;
 	struct task_struct *parent;
-	struct mm_struct *mm;
+	struct kernfs_node *kn;
+	struct file *exe;
 
 	if (!r)
 		return 0;
@@ -180,21 +196,21 @@ static always_inline int tell_process(struct task_struct *task, struct task_stru
 	r->args_size = 0;
 	r->path_size = 0;
 	r->time = bpf_ktime_get_boot_ns();
-	r->start = leader->start_boottime;
-	r->cgroup = leader->cgroups->dfl_cgrp->kn->id;
-	r->tgid = task->tgid;
-	r->pid = pid;
-	parent = leader->real_parent;
+	r->start = k->start;
+	cgroup = probed((struct css_set *)k->cgroups, dfl_cgrp);
+	kn = probed(cgroup, kn);
+	r->cgroup = probed(kn, id);
+	r->tgid = tgid;
+	r->pid = k->pid;
+	parent = probed(task, real_parent);
 	r->parent = parent ? pid_of(parent) : 0;
-	r->uid = leader->cred->euid.val;
-	*(u64 *)&r->comm[0] = *(u64 *)&leader->comm[0];
-	*(u64 *)&r->comm[8] = *(u64 *)&leader->comm[8];
-	mm = task->mm;
-	if (text && mm) {
-		struct file *exe = mm->exe_file;
-
-		if (task == bpf_get_current_task_btf())
-			put_args(r, mm);
+	r->uid = probed((struct cred *)k->cred, euid.val);
+	*(u64 *)&r->comm[0] = k->comm[0];
+	*(u64 *)&r->comm[8] = k->comm[1];
+	if (text && k->mm) {
+		if ((u64)task == bpf_get_current_task())
+			put_args(r, (void *)k->mm);
+		exe = probed((struct mm_struct *)k->mm, exe_file);
 		if (exe)
 			put_path(r, exe);
 	}
@@ -202,66 +218,105 @@ static always_inline int tell_process(struct task_struct *task, struct task_stru
 	return 1;
 }
 
-static always_inline bool is_known(const struct known *k, struct task_struct *task,
-				   struct task_struct *leader)
+/* What a process is now, but for its number. */
+static always_inline void look_at(struct task_struct *task, struct known *k)
 {
-	u64 mm = (u64)task->mm;
+	struct task_struct *leader = probed(task, group_leader);
 
-	return k->start == leader->start_boottime && k->cred == (u64)leader->cred &&
-	       k->cgroups == (u64)leader->cgroups && (k->mm == mm || !mm) &&
-	       k->comm[0] == *(u64 *)&leader->comm[0] && k->comm[1] == *(u64 *)&leader->comm[8];
+	k->start = probed(leader, start_boottime);
+	k->mm = (u64)probed(task, mm);
+	k->cred = (u64)probed(leader, cred);
+	k->cgroups = (u64)probed(leader, cgroups);
+	probe(&k->comm, &leader->comm);
 }
 
-/* Tells of a process that is not known, or not as it is now. */
-static noinline u32 introduce(struct task_struct *task, struct task_struct *leader, u32 what)
+/*
+ * Tells of a process that is not known, or not as it is now. The verifier goes
+ * through a global function, as this is, once for a program, and not for each
+ * way that leads to it; kernel objects cannot be handed to one.
+ */
+noinline u32 introduce(u64 address, u32 what)
 {
-	u64 cred = (u64)leader->cred;
-	u32 tgid = task->tgid;
-	struct known k = {
-		.start = leader->start_boottime,
-		.mm = (u64)task->mm,
-		.cred = cred,
-		.cgroups = (u64)leader->cgroups,
-		.comm = {*(u64 *)&leader->comm[0], *(u64 *)&leader->comm[8]},
-		.pid = pid_of(task),
-	};
+	struct task_struct *task = (void *)address;
+	u32 tgid = probed(task, tgid);
+	struct known k = {};
 
-	if (!tell_process(task, leader, what, k.pid))
+	look_at(task, &k);
+	k.pid = pid_of(task);
+	if (!tell_process(task, &k, what, tgid))
 		return k.pid; /* the next record that names it tries again */
 	bpf_map_update_elem(&known, &tgid, &k, 0);
-	bpf_map_update_elem(&by_cred, &cred, &tgid, 0);
+	bpf_map_update_elem(&by_cred, &k.cred, &tgid, 0);
 	return k.pid;
 }
 
-/* Names a process, having told of it before. */
-static noinline u32 name(struct task_struct *task, struct who *w)
+/* Names the process that runs, having told of it before. */
+noinline u32 name_running(struct who *w)
 {
-	struct task_struct *leader = task->group_leader;
+	struct task_struct *task = bpf_get_current_task_btf(), *leader = task->group_leader;
+	u32 tgid = task->tgid;
 	struct known *k;
+	u64 mm, cred, cgroups;
 
-	if (!leader || task->flags & PF_KTHREAD)
+	if (!w || !leader || task->flags & PF_KTHREAD)
 		return 0;
-	w->tgid = task->tgid;
+	mm = (u64)probed(task, mm);
+	cred = (u64)probed(leader, cred);
+	cgroups = (u64)probed(leader, cgroups);
+	w->tgid = tgid;
 	w->start = leader->start_boottime;
-	k = bpf_map_lookup_elem(&known, &w->tgid);
-	w->pid = k && is_known(k, task, leader) ? k->pid : introduce(task, leader, WHAT_SEEN);
+	k = bpf_map_lookup_elem(&known, &tgid);
+	if (k && k->start == w->start && k->cred == cred && k->cgroups == cgroups &&
+	    (k->mm == mm || !mm) &&
+	    k->comm[0] == *(u64 *)&leader->comm[0] && k->comm[1] == *(u64 *)&leader->comm[8])
+		w->pid = k->pid;
+	else
+		w->pid = introduce(bpf_get_current_task(), WHAT_SEEN);
 	return 1;
 }
+
+/* Names another process in the same way. */
+static always_inline u32 name_other(struct task_struct *task, struct who *w)
+{
+	struct known now = {}, *k;
+	u32 tgid = probed(task, tgid);
+
+	if (probed(task, flags) & PF_KTHREAD)
+		return 0;
+	look_at(task, &now);
+	w->tgid = tgid;
+	w->start = now.start;
+	k = bpf_map_lookup_elem(&known, &tgid);
+	if (k && k->start == now.start && k->cred == now.cred && k->cgroups == now.cgroups &&
+	    (k->mm == now.mm || !now.mm) && k->comm[0] == now.comm[0] && k->comm[1] == now.comm[1])
+		w->pid = k->pid;
+	else
+		w->pid = introduce((u64)task, WHAT_SEEN);
+	return 1;
+}
+
+enum maker {
+	MAKER_RUNS = 1 << 0,	/* it may be the process that runs, or its parent */
+	MAKER_IN_HAND = 1 << 1, /* the process that runs has the socket in hand */
+};
 
 /*
  * The process that made the file of a socket, by the credentials that the file
  * keeps: it alone has them. Only where no such process is known it is the one
- * that runs, `task`, if that has the socket in hand.
+ * that runs, if that has the socket in hand.
  */
-static always_inline u32 maker_of(u64 cred, struct who *w, struct task_struct *task,
-				  u32 in_hand)
+noinline u32 maker_of(const u64 *of, struct who *w, u32 how)
 {
-	struct task_struct *parent;
+	struct task_struct *task = (void *)bpf_get_current_task(), *parent;
 	struct known *k;
 	u32 *tgid;
+	u64 cred;
 
-	if (task && (u64)task->cred == cred)
-		return name(task, w);
+	if (!of || !w)
+		return 0;
+	cred = *of;
+	if (how & MAKER_RUNS && (u64)probed(task, cred) == cred)
+		return name_running(w);
 	tgid = bpf_map_lookup_elem(&by_cred, &cred);
 	k = tgid ? bpf_map_lookup_elem(&known, tgid) : NULL;
 	if (k && k->cred == cred) {
@@ -270,12 +325,12 @@ static always_inline u32 maker_of(u64 cred, struct who *w, struct task_struct *t
 		w->pid = k->pid;
 		return 1;
 	}
-	if (!task)
+	if (!(how & MAKER_RUNS))
 		return 0;
-	parent = task->real_parent;
-	if (parent && (u64)parent->cred == cred)
-		return name(parent, w);
-	return in_hand ? name(task, w) : 0;
+	parent = probed(task, real_parent);
+	if (parent && (u64)probed(parent, cred) == cred)
+		return name_other(parent, w);
+	return how & MAKER_IN_HAND ? name_running(w) : 0;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -287,7 +342,7 @@ int process_exec(u64 *ctx)
 	struct known *k = bpf_map_lookup_elem(&known, &tgid);
 
 	if (k && leader && k->start == leader->start_boottime)
-		introduce(task, leader, WHAT_EXEC);
+		introduce(bpf_get_current_task(), WHAT_EXEC);
 	return 0;
 }
 

@@ -16,7 +16,7 @@ static always_inline bool is_subflow(struct tcp_sock *tcp)
 static always_inline void name_current(struct sock *sk, struct who *w)
 {
 	if (!bit_of(sk, sk_kern_sock))
-		name(bpf_get_current_task_btf(), w);
+		name_running(w);
 }
 
 /* The credentials that the file of a socket was made with, 0 where it has none. */
@@ -42,7 +42,7 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, struct note *n,
 	struct telling about = {.cookie = cookie, .what = WHAT_ACCEPT, .flags = FLAG_ACCEPTED};
 	u32 before;
 
-	if (!cred || !maker_of(cred, &n->who, bpf_get_current_task_btf(), in_hand))
+	if (!cred || !maker_of(&cred, &n->who, MAKER_RUNS | (in_hand ? MAKER_IN_HAND : 0)))
 		return 0;
 	n->accepted = about.now = bpf_ktime_get_boot_ns();
 	if (tcp)

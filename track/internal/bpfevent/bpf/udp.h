@@ -149,12 +149,12 @@ int udp_recvmsg6(struct bpf_sock_addr *ctx)
 	return note_remote(ctx, FAMILY_V6);
 }
 
-static noinline int tell_flow(const struct flow_key *key, const struct flow *f, u32 what,
+noinline int tell_flow(const struct flow_key *key, const struct flow *f, u32 what,
 			      u32 flags, u64 now)
 {
 	struct udp_record *r;
 
-	if (!(wanted & what))
+	if (!key || !f || !(wanted & what))
 		return 0;
 	r = reserve(sizeof(*r), 1);
 	if (!r)
@@ -191,10 +191,13 @@ static noinline int tell_flow(const struct flow_key *key, const struct flow *f, 
 }
 
 /* Links a place to the others of its socket. */
-static noinline int link_place(struct place *p, u32 at)
+noinline int link_place(struct place *p, u32 at)
 {
-	u64 cookie = p->key.cookie, none = 0, *head;
+	u64 cookie, none = 0, *head;
 
+	if (!p)
+		return 0;
+	cookie = p->key.cookie;
 	head = bpf_map_lookup_elem(&newest, &cookie);
 	if (!head) {
 		bpf_map_update_elem(&newest, &cookie, &none, BPF_NOEXIST);
@@ -212,13 +215,13 @@ static noinline int link_place(struct place *p, u32 at)
 #define IN_USE 10000000000ULL
 
 /* Takes a place for a new flow, from the one that has it. */
-static noinline int take_place(const struct flow_key *key, u64 now)
+noinline int take_place(const struct flow_key *key, u64 now)
 {
 	u32 at = __sync_fetch_and_add(&hand, 1) & (max_flows - 1), to;
 	struct place *p = bpf_map_lookup_elem(&places, &at), *q;
 	struct flow *old;
 
-	if (!p)
+	if (!p || !key)
 		return 0;
 	old = p->key.cookie ? bpf_map_lookup_elem(&flows, &p->key) : NULL;
 	if (old && now - old->last < IN_USE) {
@@ -424,7 +427,7 @@ static always_inline int on_bind(struct bpf_sock *ctx, u8 family)
 		netns = net->ns.inum;
 	if (netns && !asks_netns(netns))
 		return 1;
-	name(task, &who);
+	name_running(&who);
 	r = reserve(sizeof(*r), 1);
 	if (!r)
 		return 1;
