@@ -12,7 +12,7 @@ import (
 func BenchmarkLoad(b *testing.B) {
 	testenv.NeedRoot(b)
 	for b.Loop() {
-		p, err := load(false)
+		p, err := load(loading{ways: true})
 		must(b, err)
 		must(b, p.close())
 	}

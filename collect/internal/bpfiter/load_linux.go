@@ -23,17 +23,28 @@ type programs struct {
 	fileLink, walkLink, fdLink, tcpLink, udpLink linkedIter
 	// secret goes into the keys of files.
 	secret [3]uint64
+	how    loading
 	// noWalk says why there is no walk, on a kernel that cannot do it.
 	noWalk error
 	// narrowed is what the programs were told last.
 	narrowed narrow
 }
 
+// A loading says what programs are for. The zero value: for a pin.
+type loading struct {
+	// plain leaves out those that take newer kernels.
+	plain bool
+	// ways has task_file tell the ways into other namespaces, where its reader
+	// will have to enter them.
+	ways bool
+}
+
 // load loads and attaches the programs that most questions take. It takes
-// CAP_BPF and CAP_PERFMON. plain leaves out those that take newer kernels.
-func load(plain bool) (*programs, error) {
+// CAP_BPF and CAP_PERFMON.
+func load(how loading) (*programs, error) {
 	p := noPrograms()
-	if err := p.load(plain); err != nil {
+	p.how = how
+	if err := p.load(); err != nil {
 		return nil, errors.Join(explain(err), p.close())
 	}
 	return p, nil
@@ -44,11 +55,11 @@ func noPrograms() *programs {
 	return &programs{fileLink: -1, walkLink: -1, fdLink: -1, tcpLink: -1, udpLink: -1}
 }
 
-func (p *programs) load(plain bool) error {
+func (p *programs) load() error {
 	if err := binary.Read(rand.Reader, binary.NativeEndian, &p.secret); err != nil {
 		return fmt.Errorf("make secret: %w", err)
 	}
-	if plain {
+	if p.how.plain {
 		p.noWalk = errPlain
 		return p.loadFiles()
 	}
@@ -103,7 +114,7 @@ func (p *programs) loadFiles() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := spec.Variables[taskFileVarShowWays].Set(p.noWalk != nil); err != nil {
+	if err := spec.Variables[taskFileVarShowWays].Set(p.how.ways && p.noWalk != nil); err != nil {
 		return fmt.Errorf("set %s: %w", taskFileVarShowWays, err)
 	}
 	files, err := loadObject(spec, k)

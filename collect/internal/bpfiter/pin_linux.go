@@ -38,7 +38,7 @@ func Pin(dir string, o PinOptions) error {
 	if err := prepareDir(dir, &o); err != nil {
 		return err
 	}
-	p, err := load(false)
+	p, err := load(loading{})
 	if err != nil {
 		return err
 	}

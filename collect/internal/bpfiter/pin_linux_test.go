@@ -234,7 +234,7 @@ func readUntil(dir string, ino uint64, stop chan struct{}) error {
 // pinsHere returns how many iterators this kernel takes.
 func pinsHere(t *testing.T) int {
 	t.Helper()
-	p, err := load(false)
+	p, err := load(loading{ways: true})
 	must(t, err)
 	must(t, p.loadFiles())
 	n := 0

@@ -312,3 +312,39 @@ func TestPlain_Without(t *testing.T) {
 		t.Errorf("gaps %v", snap.Gaps)
 	}
 }
+
+// TestPlain_Pinned reads through a pin as an older kernel has it: no more than
+// what descriptors hold, with a gap, and no records that readers do not know.
+func TestPlain_Pinned(t *testing.T) {
+	dir := testenv.NeedBPFFS(t) + "/whose"
+	testenv.NeedKernel(t, 5, 11, "bpf_sock_from_file")
+	ns := testenv.NewNetNS(t)
+	l, addr := listen(t, ns)
+	must(t, unix.Connect(socket(t, ns, unix.AF_INET, unix.SOCK_STREAM, 0), addr))
+	p, err := load(loading{plain: true})
+	must(t, err)
+	must(t, prepareDir(dir, &PinOptions{}))
+	must(t, errors.Join(p.pin(dir, &PinOptions{}), p.close()))
+	t.Cleanup(func() { must(t, Unpin(dir)) })
+	s, err := OpenPinned(dir, Options{})
+	must(t, err)
+	if s.Enters() {
+		t.Error("a pin wants to enter namespaces")
+	}
+	snap := read(t, s, inNetNS(ns, whose.Query{}))
+	if len(snap.Sockets) != 2 || len(find(snap, inodeOf(t, l))) != 1 {
+		t.Errorf("%d sockets, want listener and client: %+v", len(snap.Sockets), snap.Sockets)
+	}
+	if !slices.ContainsFunc(snap.Gaps, func(g whose.Gap) bool { return g.Kind == whose.GapSockets && g.Hint != "" }) {
+		t.Errorf("gaps %v, want one for what no descriptor holds", snap.Gaps)
+	}
+	none := func(b []byte) error {
+		for r := (records{rest: b}); r.next(); {
+			if r.kind == recordWay {
+				return errors.New("a way is told")
+			}
+		}
+		return nil
+	}
+	must(t, s.readEvery(context.Background(), newQuestion(&whose.Query{}), none))
+}

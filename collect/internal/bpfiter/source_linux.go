@@ -67,7 +67,7 @@ func Open(o Options) (*Source, error) {
 // CAP_BPF and CAP_PERFMON; without them the error is a permission error with a
 // hint. Where the kernel cannot do it, the error is a whose.UnsupportedError.
 func Load(o Options) (*Source, error) {
-	p, err := load(o.Plain)
+	p, err := load(loading{plain: o.Plain, ways: true})
 	if err != nil {
 		return nil, err
 	}
