@@ -45,6 +45,12 @@ func hasFile(s *whose.Session) bool {
 // exactly these before it compares; docs/sources.md is rendered from it.
 func Facts() []Fact {
 	facts := []Fact{{
+		Source: "bpf", Field: "", Which: "UDP-Lite sockets that nobody holds, before Linux 5.19", Instead: "no row, and a gap with their number",
+		holds: func(s *whose.Session) bool {
+			return s.Proto == whose.UDPLite && s.Reason != whose.ReasonNone && kernelBefore(5, 19)
+		},
+		Why: "without a walk of the kernel's tables there are its iterators, of which none shows UDP-Lite",
+	}, {
 		Source: "bpf", Field: "cookie", Which: "sessions that nobody holds", Instead: "nothing, unless it was asked for before",
 		holds: func(s *whose.Session) bool { return s.Reason != whose.ReasonNone },
 		Why:   "the kernel makes a cookie when it is asked for the first time, and a walk of its tables only reads",
