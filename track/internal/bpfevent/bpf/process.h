@@ -230,6 +230,13 @@ static always_inline void look_at(struct task_struct *task, struct known *k)
 	probe(&k->comm, &leader->comm);
 }
 
+static always_inline bool is_known(const struct known *old, const struct known *now)
+{
+	return old->start == now->start && old->cred == now->cred &&
+	       old->cgroups == now->cgroups && (old->mm == now->mm || !now->mm) &&
+	       old->comm[0] == now->comm[0] && old->comm[1] == now->comm[1];
+}
+
 /*
  * Tells of a process that is not known, or not as it is now. The verifier goes
  * through a global function, as this is, once for a program, and not for each
@@ -239,9 +246,12 @@ noinline u32 introduce(u64 address, u32 what)
 {
 	struct task_struct *task = (void *)address;
 	u32 tgid = probed(task, tgid);
-	struct known k = {};
+	struct known k = {}, *old;
 
 	look_at(task, &k);
+	old = what == WHAT_SEEN ? bpf_map_lookup_elem(&known, &tgid) : NULL;
+	if (old && is_known(old, &k))
+		return old->pid;
 	k.pid = pid_of(task);
 	if (!tell_process(task, &k, what, tgid))
 		return k.pid; /* the next record that names it tries again */
@@ -278,20 +288,11 @@ noinline u32 name_running(struct who *w)
 /* Names another process in the same way. */
 static always_inline u32 name_other(struct task_struct *task, struct who *w)
 {
-	struct known now = {}, *k;
-	u32 tgid = probed(task, tgid);
-
 	if (probed(task, flags) & PF_KTHREAD)
 		return 0;
-	look_at(task, &now);
-	w->tgid = tgid;
-	w->start = now.start;
-	k = bpf_map_lookup_elem(&known, &tgid);
-	if (k && k->start == now.start && k->cred == now.cred && k->cgroups == now.cgroups &&
-	    (k->mm == now.mm || !now.mm) && k->comm[0] == now.comm[0] && k->comm[1] == now.comm[1])
-		w->pid = k->pid;
-	else
-		w->pid = introduce((u64)task, WHAT_SEEN);
+	w->tgid = probed(task, tgid);
+	w->start = probed(probed(task, group_leader), start_boottime);
+	w->pid = introduce((u64)task, WHAT_SEEN);
 	return 1;
 }
 
