@@ -44,6 +44,9 @@ func (b *bench) flat(ctx context.Context, w *watcher) (flatness, error) {
 		return f, err
 	}
 	time.Sleep(warming)
+	if _, _, err := settled(cmd.Process.Pid); err != nil {
+		return f, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	}
 	before, err := b.server.accepted(ctx)
 	fired := make(chan error, 1)
 	if err == nil {

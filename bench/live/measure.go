@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	// warming is how long a watcher may take until it watches.
-	warming = 2 * time.Second
+	// warming is how long a watcher gets at least until it watches, and
+	// settling how long at most until it uses hardly any CPU any more.
+	warming  = 2 * time.Second
+	settling = 15 * time.Second
 	// quiet is how long it must have written nothing after wrk has ended,
 	// before it is asked to end, and patience how long that, and its end, may take.
 	quiet    = 600 * time.Millisecond
@@ -162,11 +164,30 @@ func (b *bench) start(ctx context.Context, w *watcher) (*watching, error) {
 		return nil, errors.Join(ctx.Err(), g.kill())
 	case <-time.After(warming):
 	}
-	g.user, g.system, err = usedBy(g.cmd.Process.Pid)
+	g.user, g.system, err = settled(g.cmd.Process.Pid)
 	if err != nil {
 		return nil, errors.Join(err, g.kill())
 	}
 	return g, nil
+}
+
+// settled waits until a process uses hardly any CPU, and returns what it used:
+// what it does to begin, loading its programs above all, is over then.
+func settled(pid int) (user, system time.Duration, err error) {
+	began := time.Now()
+	for {
+		u, s, err := usedBy(pid)
+		if err != nil {
+			return u, s, err
+		}
+		time.Sleep(warming / 4)
+		if user, system, err = usedBy(pid); err != nil {
+			return user, system, err
+		}
+		if user+system-u-s <= 2*tick || time.Since(began) > settling {
+			return user, system, nil
+		}
+	}
 }
 
 func (g *watching) kill() error {
