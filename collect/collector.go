@@ -219,6 +219,9 @@ type pass struct {
 	// source has to enter them.
 	refGaps []whose.Gap
 	enters  bool
+	// narrow tells that only namespaces of the processes that the question is
+	// about were listed.
+	narrow bool
 	// gone are the inodes that a second look did not find any more.
 	gone map[uint64]bool
 }
@@ -227,7 +230,7 @@ type pass struct {
 func (p *pass) reset() {
 	p.snap.Reset()
 	p.walk.Reset()
-	p.plan, p.fs, p.gone, p.refGaps = nil, nil, nil, nil
+	p.plan, p.fs, p.gone, p.refGaps, p.narrow = nil, nil, nil, nil, false
 	p.coverage = whose.Coverage{}
 	p.refs = p.refs[:0]
 	p.sockets, p.procs = nil, nil

@@ -107,7 +107,7 @@ func (p *pass) netnsNames(ctx context.Context) map[uint32]string {
 			foreign = foreign || inode != own
 		}
 	}
-	if len(p.refs) == 0 {
+	if len(p.refs) == 0 || p.narrow {
 		if !foreign {
 			present = nil
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
@@ -120,7 +121,7 @@ func (p *pass) findNamespaces(ctx context.Context) error {
 		p.plan.query.Visit = p.refs
 		return nil
 	}
-	refs, gaps, err := p.fs.Namespaces(ctx)
+	refs, gaps, err := p.someNamespaces(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,6 +136,36 @@ func (p *pass) findNamespaces(ctx context.Context) error {
 	p.plan.query.Visit = p.refs
 	p.refGaps = gaps
 	return nil
+}
+
+// someNamespaces lists the namespaces to read first. For a question about few
+// processes these are the ones that they are in, for which no other process is
+// looked at: into which others their sockets lead is asked of these once their
+// descriptors are known (see readHeld).
+func (p *pass) someNamespaces(ctx context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
+	pids := p.plan.query.PIDs
+	p.narrow = len(pids) > 0 && p.plan.netns == nil && p.fs.Own() &&
+		p.coverage.Source != BPF && // which asks no socket
+		!slices.Contains(pids, uint32(os.Getpid())) // nor are our own
+	if p.narrow {
+		refs, gaps, err := p.fs.NamespacesOf(ctx, pids)
+		if err != nil || len(refs) > 0 && len(gaps) == 0 {
+			return refs, gaps, err
+		}
+		p.narrow = false
+	}
+	return p.fs.Namespaces(ctx)
+}
+
+// readOthers reads all namespaces after all, since some socket of the processes
+// that the question is about could not be asked for its own.
+func (p *pass) readOthers(ctx context.Context, s *openSource) error {
+	refs, gaps, err := p.fs.Namespaces(ctx)
+	if err != nil {
+		return err
+	}
+	p.refGaps = gaps
+	return p.readMore(ctx, s, slices.DeleteFunc(refs, func(r whose.NetNSRef) bool { return p.visited(r.Inode) }))
 }
 
 // wantedNamespaces keeps those that the question names.
@@ -272,16 +303,20 @@ func (p *pass) inodes() *proc.Inodes {
 // visited reports whether the namespace has been read.
 func (p *pass) visited(inode uint32) bool { return slices.Contains(p.snap.NetNS, inode) }
 
-// readHeld reads the namespaces that no process is in: first those that a
-// descriptor keeps alive, then those that only a socket does. A descriptor may
+// readHeld reads the namespaces that were not listed, since no process is in
+// them or none that the question is about: first those that a descriptor keeps
+// alive, then those that a socket does. A descriptor may
 // be gone before its namespace was read by it, and the socket still be there.
 func (p *pass) readHeld(ctx context.Context, s *openSource) error {
 	held := slices.DeleteFunc(slices.Clone(p.walk.NetNS), func(r whose.NetNSRef) bool { return p.visited(r.Inode) })
 	if err := p.readMore(ctx, s, held); err != nil {
 		return err
 	}
-	sockets, done := p.heldBySockets(ctx, s)
+	sockets, done, all := p.heldBySockets(ctx, s)
 	defer done()
+	if p.narrow && !all {
+		return p.readOthers(ctx, s)
+	}
 	return p.readMore(ctx, s, sockets)
 }
 

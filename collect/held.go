@@ -17,8 +17,8 @@ const maxForeign = 4096
 // its process opened it there and went elsewhere. Whatever socket was met with
 // a descriptor and not in any namespace that was read is asked; most of them
 // are UNIX sockets of namespaces that are known. The caller calls done when it
-// has read the namespaces.
-func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []whose.NetNSRef, done func()) {
+// has read the namespaces; all tells that each socket could be asked.
+func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []whose.NetNSRef, done func(), all bool) {
 	unknown, more := p.foreign(nil)
 	if len(unknown) > fewForeign {
 		if known := unixSockets(ctx, s); known != nil {
@@ -32,7 +32,7 @@ func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []whose.N
 			Hint: "use --source bpf, which sees them",
 		})
 	}
-	open, _ := p.fs.NetNSOfSockets(ctx, unknown, p.visited)
+	open, unasked := p.fs.NetNSOfSockets(ctx, unknown, p.visited)
 	for _, f := range open {
 		refs = append(refs, whose.NetNSRef{Inode: f.Inode, Path: f.Path()})
 	}
@@ -40,7 +40,7 @@ func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []whose.N
 		for _, f := range open {
 			f.Close()
 		}
-	}
+	}, unasked == 0 && !more
 }
 
 // A unixLister is a source that can list the UNIX sockets of the namespaces

@@ -1,9 +1,13 @@
 package collect_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
+	"syscall"
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
@@ -91,6 +95,83 @@ func TestWork_OneProcess(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWork_OneProcess_Namespaces asks for processes in namespaces of their own:
+// no other namespace is read, but those that their sockets are in.
+func TestWork_OneProcess_Namespaces(t *testing.T) {
+	in, of, third := testenv.NewNetNS(t), testenv.NewNetNS(t), testenv.NewNetNS(t)
+	send(t, third, nil, errand{Hold: 1})
+	plain := send(t, in, nil, errand{Hold: 20}).PID
+	mixed := withSocketOf(t, of, in, nil)
+	for _, source := range walkers() {
+		t.Run(source, func(t *testing.T) {
+			for _, c := range []struct{ pid, sessions, namespaces int }{{plain, held(20), 1}, {mixed, 1, 2}} {
+				w := workOf(t, collect.Options{Source: source, Filter: mustParse(t, fmt.Sprint("pid ", c.pid))})
+				if w.Sessions != c.sessions || w.Coverage.Owned != c.sessions || w.Coverage.Namespaces != c.namespaces {
+					t.Errorf("%d sessions, %d owned, %d namespaces read, want %d in %d",
+						w.Sessions, w.Coverage.Owned, w.Coverage.Namespaces, c.sessions, c.namespaces)
+				}
+			}
+		})
+	}
+}
+
+// TestOneProcess_SocketsNotAsked has a user without rights ask for a process of
+// his whose socket is in another namespace, which he may not ask the socket: all
+// namespaces are read then.
+func TestOneProcess_SocketsNotAsked(t *testing.T) {
+	in, of := testenv.NewNetNS(t), testenv.NewNetNS(t)
+	send(t, of, asNobody(), errand{}) // by whom the namespace may be read
+	pid := withSocketOf(t, of, in, asNobody())
+	a := send(t, in, asNobody(), errand{Asks: []ask{{Source: collect.Procfs, Filter: fmt.Sprint("pid ", pid)}}}).Answers[0]
+	if a.Err != "" || len(a.within(of.Inode())) != 1 || len(a.Rows) != 1 {
+		t.Errorf("rows %q, error %q, want the one in namespace %d", a.Rows, a.Err, of.Inode())
+	}
+}
+
+// withSocketOf starts a process in one namespace that holds a listener of
+// another and nothing else.
+func withSocketOf(t *testing.T, of, in *testenv.NetNS, attr *syscall.SysProcAttr) (pid int) {
+	t.Helper()
+	var file *os.File
+	var err error
+	of.Do(func() {
+		var l *net.TCPListener
+		if l, err = net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}); err == nil {
+			file, err = l.File()
+			l.Close()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Dir, cmd.SysProcAttr, cmd.ExtraFiles = "/", attr, []*os.File{file}
+	cmd.Env = append(os.Environ(), envHelper+"={}", "GORACE=atexit_sleep_ms=0")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Do(func() { err = cmd.Start() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("helper: %v", err)
+		}
+	})
+	if _, err := bufio.NewReader(stdout).ReadBytes('\n'); err != nil {
+		t.Fatalf("helper says nothing: %v", err)
+	}
+	return cmd.Process.Pid
 }
 
 func TestWork_BareSocketsReadNoDescriptors(t *testing.T) {

@@ -45,10 +45,26 @@ func (f *FS) SelfNetNS() uint32 {
 // one, which shows in the numbers of the files under /proc/PID/net. The
 // namespaces of others need CAP_SYS_PTRACE.
 func (f *FS) Namespaces(ctx context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
+	return f.namespaces(ctx, nil)
+}
+
+// NamespacesOf returns the network namespaces that the processes and their
+// threads are in, each once, and looks at no other process. Sockets of theirs
+// may be in others: see NetNSOfSockets. One that has exited is in none.
+func (f *FS) NamespacesOf(ctx context.Context, pids []uint32) ([]whose.NetNSRef, []whose.Gap, error) {
+	if len(pids) == 0 {
+		return nil, nil, nil
+	}
+	return f.namespaces(ctx, pids)
+}
+
+// namespaces lists the namespaces of the processes; of all, and those that a
+// mount holds, where pids is nil.
+func (f *FS) namespaces(ctx context.Context, pids []uint32) ([]whose.NetNSRef, []whose.Gap, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("list network namespaces: %w", err)
 	}
-	p := &pass{fs: f, opt: &WalkOptions{}}
+	p := &pass{fs: f, opt: &WalkOptions{PIDs: pids}}
 	workers := f.takeWorkers(1)
 	defer func() { f.giveWorkers(workers) }()
 	if err := p.list(workers[0]); err != nil {
@@ -62,9 +78,11 @@ func (f *FS) Namespaces(ctx context.Context) ([]whose.NetNSRef, []whose.Gap, err
 	for _, wk := range workers {
 		s.addWorker(wk)
 	}
-	s.addMounts(ctx)
+	if pids == nil {
+		s.addMounts(ctx)
+	}
 	refs, gaps := s.refs(), s.gaps()
-	if gap, hidden := f.hidden(); hidden {
+	if gap, hidden := f.hidden(); hidden && pids == nil {
 		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Why: gap.Why, Hint: gap.Hint})
 	}
 	for _, wk := range workers {

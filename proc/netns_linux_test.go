@@ -167,7 +167,7 @@ func TestNetNSOfSockets(t *testing.T) {
 	w := walk(t, f, WalkOptions{PIDs: []uint32{uint32(a.PID), uint32(b.PID), uint32(plain.PID)}})
 	w.Holdings = append(w.Holdings, whose.Holding{Inode: 1, PID: 4194304, FD: 3}, w.Holdings[0])
 	self := f.SelfNetNS()
-	found, denied := f.NetNSOfSockets(context.Background(), w.Holdings, func(inode uint32) bool { return inode == self })
+	found, unasked := f.NetNSOfSockets(context.Background(), w.Holdings, func(inode uint32) bool { return inode == self })
 	var inodes []uint32
 	for _, ns := range found {
 		checkEnters(t, whose.NetNSRef{Inode: ns.Inode, Path: ns.Path()})
@@ -179,8 +179,8 @@ func TestNetNSOfSockets(t *testing.T) {
 	want := []uint32{a.NetNS, b.NetNS}
 	slices.Sort(want)
 	slices.Sort(inodes)
-	if !slices.Equal(inodes, want) || denied != 0 {
-		t.Errorf("namespaces %v, %d denied, want %v and 0", inodes, denied, want)
+	if !slices.Equal(inodes, want) || unasked != 0 {
+		t.Errorf("namespaces %v, %d not asked, want %v and 0", inodes, unasked, want)
 	}
 }
 

@@ -47,6 +47,11 @@ func (*FS) Namespaces(context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
 	return nil, nil, unsupported()
 }
 
+// NamespacesOf returns an error that is whose.ErrUnsupported.
+func (*FS) NamespacesOf(context.Context, []uint32) ([]whose.NetNSRef, []whose.Gap, error) {
+	return nil, nil, unsupported()
+}
+
 // NetNSNames returns nil.
 func (*FS) NetNSNames(context.Context, []whose.NetNSRef) map[uint32]string { return nil }
 
@@ -57,7 +62,7 @@ func (*FS) NetNSNamesOf(context.Context, []uint32) map[uint32]string { return ni
 func (*FS) SocketNetNS(whose.Holding) (*NetNSFile, error) { return nil, unsupported() }
 
 // NetNSOfSockets returns none.
-func (*FS) NetNSOfSockets(context.Context, []whose.Holding, func(uint32) bool) (open []*NetNSFile, denied int) {
+func (*FS) NetNSOfSockets(context.Context, []whose.Holding, func(uint32) bool) (open []*NetNSFile, unasked int) {
 	return nil, 0
 }
 

@@ -39,9 +39,10 @@ func (f *FS) SocketNetNS(h whose.Holding) (*NetNSFile, error) {
 // namespace that was met costs three system calls (SO_NETNS_COOKIE, since Linux
 // 5.14). Holdings are best in the order of a walk, process by process.
 //
-// Sockets that are gone, or that may not be asked, are passed over: denied
-// counts the latter. It ends when ctx does.
-func (f *FS) NetNSOfSockets(ctx context.Context, holdings []whose.Holding, known func(inode uint32) bool) (open []*NetNSFile, denied int) {
+// Sockets that are gone are passed over, and so are those that cannot be asked,
+// for want of permission or on an older kernel: unasked counts the latter. It
+// ends when ctx does.
+func (f *FS) NetNSOfSockets(ctx context.Context, holdings []whose.Holding, known func(inode uint32) bool) (open []*NetNSFile, unasked int) {
 	s := socketScan{fs: f, known: known, pidfd: -1, cookies: map[uint64]bool{}, inodes: map[uint32]bool{}}
 	defer s.close()
 	for i, h := range holdings {
@@ -50,7 +51,7 @@ func (f *FS) NetNSOfSockets(ctx context.Context, holdings []whose.Holding, known
 		}
 		s.look(h)
 	}
-	return s.open, s.denied
+	return s.open, s.unasked
 }
 
 // A socketScan is one NetNSOfSockets under way.
@@ -58,11 +59,12 @@ type socketScan struct {
 	fs      *FS
 	known   func(uint32) bool
 	pid     uint32 // the process that is open
-	pidfd   int    // -1: it cannot be opened
+	pidfd   int    // -1: it cannot be opened, since err
+	err     error
 	cookies map[uint64]bool
 	inodes  map[uint32]bool
 	open    []*NetNSFile
-	denied  int
+	unasked int
 }
 
 func (s *socketScan) close() {
@@ -75,18 +77,18 @@ func (s *socketScan) close() {
 func (s *socketScan) look(h whose.Holding) {
 	if s.pid != h.PID {
 		s.close()
-		var err error
-		if s.pidfd, err = s.fs.openProcess(h); err != nil {
+		if s.pidfd, s.err = s.fs.openProcess(h); s.err != nil {
 			s.pidfd = -1
 		}
 		s.pid = h.PID
 	}
 	if s.pidfd < 0 {
+		s.count(s.err)
 		return
 	}
 	socket, err := unix.PidfdGetfd(s.pidfd, int(h.FD), 0)
 	if err != nil {
-		s.count(err)
+		s.count(socketError(h, "copy descriptor", err))
 		return
 	}
 	defer closeFD(socket)
@@ -110,9 +112,10 @@ func (s *socketScan) look(h whose.Holding) {
 	s.open = append(s.open, ns)
 }
 
+// count counts a socket that is there and could not be asked.
 func (s *socketScan) count(err error) {
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-		s.denied++
+	if !errors.Is(err, ErrGone) {
+		s.unasked++
 	}
 }
 
