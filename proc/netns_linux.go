@@ -34,7 +34,7 @@ func (f *FS) SelfNetNS() uint32 {
 // inode, each once: those of processes, of threads that left their process's,
 // and those that a mount holds, in whatever mount namespace. (Those that only
 // a descriptor holds come from Walk; those that only a socket holds, from
-// SocketNetNS.)
+// NetNSOfSockets.)
 //
 // TID is the lowest process that is in a namespace. Path is the caller's own
 // mount of it where there is one, since that stays when processes go; else

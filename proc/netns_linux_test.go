@@ -122,38 +122,25 @@ func TestNamespaces_HeldByDescriptor(t *testing.T) {
 	}
 }
 
-func TestSocketNetNS(t *testing.T) {
+// Of a socket that is not there any more nothing is opened, and nothing is said.
+func TestNetNSOfSockets_Gone(t *testing.T) {
 	testenv.NeedCap(t, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_NET_ADMIN)
 	testenv.NeedKernel(t, 5, 6, "pidfd_getfd")
 	testenv.CheckLeaks(t)
 	r := start(t, "socketns", nil)
-	f := open(t)
 	h := whose.Holding{Inode: r.Held[0].Inode, PID: uint32(r.PID), FD: r.Held[0].FD}
-	ns, err := f.SocketNetNS(h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ns.Inode != r.NetNS {
-		t.Errorf("namespace %d, want %d", ns.Inode, r.NetNS)
-	}
-	checkEnters(t, whose.NetNSRef{Inode: ns.Inode, Path: ns.Path()})
-	if err := ns.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := ns.Close(); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("second close: %v", err)
-	}
-	for _, wrong := range []whose.Holding{
+	none := func(uint32) bool { return false }
+	for _, gone := range []whose.Holding{
 		{Inode: h.Inode + 1, PID: h.PID, FD: h.FD}, // the number is another socket's now
 		{Inode: h.Inode, PID: h.PID, FD: 12345},
 		{Inode: h.Inode, PID: 4194304, FD: h.FD},
 	} {
-		if ns, err := f.SocketNetNS(wrong); !errors.Is(err, ErrGone) {
-			t.Errorf("%v: got %v, %v, want gone", wrong, ns, err)
+		if found, unasked := open(t).NetNSOfSockets(context.Background(), []whose.Holding{gone}, none); len(found) != 0 || unasked != 0 {
+			t.Errorf("%v: got %v, %d not asked, want none of either", gone, found, unasked)
 		}
 	}
-	if _, err := openAt(t, capture(t)).SocketNetNS(h); !errors.Is(err, whose.ErrUnsupported) {
-		t.Errorf("under another root: %v, want not supported", err)
+	if found, unasked := openAt(t, capture(t)).NetNSOfSockets(context.Background(), []whose.Holding{h}, none); len(found) != 0 || unasked != 1 {
+		t.Errorf("under another root: got %v, %d not asked, want that it cannot be asked", found, unasked)
 	}
 }
 
@@ -174,6 +161,9 @@ func TestNetNSOfSockets(t *testing.T) {
 		inodes = append(inodes, ns.Inode)
 		if err := ns.Close(); err != nil {
 			t.Error(err)
+		}
+		if err := ns.Close(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("second close: %v", err)
 		}
 	}
 	want := []uint32{a.NetNS, b.NetNS}

@@ -58,9 +58,6 @@ func (*FS) NetNSNames(context.Context, []whose.NetNSRef) map[uint32]string { ret
 // NetNSNamesOf returns nil.
 func (*FS) NetNSNamesOf(context.Context, []uint32) map[uint32]string { return nil }
 
-// SocketNetNS returns an error that is whose.ErrUnsupported.
-func (*FS) SocketNetNS(whose.Holding) (*NetNSFile, error) { return nil, unsupported() }
-
 // NetNSOfSockets returns none.
 func (*FS) NetNSOfSockets(context.Context, []whose.Holding, func(uint32) bool) (open []*NetNSFile, unasked int) {
 	return nil, 0

@@ -10,34 +10,19 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// SocketNetNS opens the network namespace of a socket that a process holds,
-// which finds namespaces that nothing but a socket holds. The caller closes it.
+// NetNSOfSockets opens the network namespaces that the sockets of the holdings
+// are in, each once, without those that known says are known: so namespaces are
+// found that nothing but a socket holds. The caller closes them. A process is
+// opened once, and a socket of a namespace that was met costs three system calls
+// (SO_NETNS_COOKIE, since Linux 5.14). Holdings are best in the order of a walk,
+// process by process.
 //
-// For a moment it holds a copy of the socket's descriptor. It confirms that the
-// copy is the socket of h, so that a number that is another's now is ErrGone.
+// For a moment it holds a copy of each socket's descriptor. It confirms that the
+// copy is the socket of its holding, since the number may be another's by now.
 //
 // It needs Linux 5.6, the right to attach to the process (CAP_SYS_PTRACE),
 // CAP_NET_ADMIN in the namespace, and a procfs of the caller's own pid
 // namespace (Own).
-func (f *FS) SocketNetNS(h whose.Holding) (*NetNSFile, error) {
-	pidfd, err := f.openProcess(h)
-	if err != nil {
-		return nil, err
-	}
-	defer closeFD(pidfd)
-	socket, err := unix.PidfdGetfd(pidfd, int(h.FD), 0)
-	if err != nil {
-		return nil, socketError(h, "copy descriptor", err)
-	}
-	defer closeFD(socket)
-	return openNetNS(h, socket)
-}
-
-// NetNSOfSockets opens the network namespaces that the sockets of the holdings
-// are in, each once, without those that known says are known. The caller closes
-// them. It is SocketNetNS for many: a process is opened once, and a socket of a
-// namespace that was met costs three system calls (SO_NETNS_COOKIE, since Linux
-// 5.14). Holdings are best in the order of a walk, process by process.
 //
 // Sockets that are gone are passed over, and so are those that cannot be asked,
 // for want of permission or on an older kernel: unasked counts the latter. It
