@@ -52,6 +52,10 @@ func play(role, arg string) int {
 		}
 		os.Setenv("WHOSE_BPFEVENT_ROLE", "connect")
 		return fail(syscall.Exec("/proc/self/exe", []string{"second", "life"}, os.Environ()))
+	case "inside": // of a pid namespace of its own
+		if err := watchInside(arg); err != nil {
+			return fail(err)
+		}
 	case "watch": // until it is killed
 		source, err := Open(Config{})
 		if err != nil {
