@@ -20,8 +20,9 @@ type question struct {
 	query whose.Query
 	// rest is what is left, nil for nothing.
 	rest *filter.Matcher
-	// names tells that the rest asks for names of numbers.
-	names bool
+	// names and peers tell that the rest asks for names of numbers and for the
+	// owners of other ends.
+	names, peers bool
 	// process is asked of the owners, once for each set: the answer is kept.
 	process func(pid uint32, comm string) bool
 	sets    map[setID]bool
@@ -37,6 +38,7 @@ func (g *engine) ask(where filter.Expr, env filter.Env) *question {
 	if split.Rest != nil {
 		q.rest = filter.Compile(split.Rest, env)
 		q.names = filter.Needs(split.Rest)&(whose.NeedUser|whose.NeedNetNSName|whose.NeedCgroup) != 0
+		q.peers = filter.Needs(split.Rest).Has(whose.NeedPeer)
 	}
 	if split.Process != nil {
 		q.process, q.sets = split.Process, make(map[setID]bool)
@@ -97,6 +99,9 @@ func (q *question) restMeets(e *entry, s *whose.Session) bool {
 	q.names = q.names || e.device != 0 // then the next one has to be cleared
 	if q.names {
 		q.g.names.name(e, s)
+	}
+	if q.peers {
+		s.Peer = q.g.peerOf(e)
 	}
 	return q.rest.Match(s)
 }
@@ -160,6 +165,7 @@ func (q *question) append(dst []whose.Session, i int) []whose.Session {
 			continue
 		}
 		q.g.session(e, &s)
+		s.Peer = q.g.peerOf(e)
 		dst = append(dst, s)
 	}
 	return dst

@@ -179,7 +179,7 @@ func (g *engine) endScan(s flowScan) {
 			continue
 		}
 		if g.miss(e) {
-			g.vanish(p)
+			g.vanish(p, g.now)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 //
 // engine.go: records of TCP; accept.go: connections that nobody accepted yet;
 // datagram.go: UDP; merge.go: the first snapshot and later ones; tell.go: how
-// an event is made.
+// an event is made; order.go: when it is given out; ends.go: other ends.
 type engine struct {
 	// base is the wall clock at boot, began the boot clock when following began.
 	base  time.Time
@@ -33,8 +33,8 @@ type engine struct {
 
 	want want
 	emit func(*Event)
-	// event is used again for each; infos is a block of what it refers to.
-	event Event
+	// order holds what is not emitted yet; infos is a block of what events refer to.
+	order order
 	infos []whose.TCPInfo
 
 	// knownOnly tells that the end of a session that is not known is not told:
@@ -58,8 +58,8 @@ type want struct {
 	netns            func(inode uint32, name string) bool
 	kinds            whose.Set
 	needs            whose.Needs
-	// late tells that the filter names what is only known when a session ends,
-	// so that it is asked of each event and not of the session.
+	// late tells that the filter names what is only known when an event is given
+	// out, so that it is asked of each event and not of the session.
 	late bool
 }
 
@@ -227,8 +227,10 @@ func (g *engine) drop(p place) {
 		delete(g.waits.byCookie, e.cookie)
 	}
 	g.ended.add(e.endedID(), e.opened)
-	g.people.release(e.owners)
-	g.table.remove(p)
+	if owners := e.owners; g.table.remove(p, g.now) {
+		g.people.release(owners)
+	}
+	g.exhume()
 }
 
 // endedID is the cookie, or for a flow the cookie with the remote end.
@@ -265,7 +267,7 @@ func (g *engine) tcpOpen(r *bpfevent.Record) {
 		if old.sameEnds(&e) {
 			return // told twice, or by the snapshot
 		}
-		g.vanish(p) // its end was lost, and the socket connected anew
+		g.vanish(p, e.opened) // its end was lost, and the socket connected anew
 	}
 	if !r.Out && r.Task.PID == 0 {
 		g.await(&e, r.Time)
@@ -498,14 +500,14 @@ func (g *engine) miss(e *entry) bool {
 }
 
 // vanish removes a session whose end nobody told.
-func (g *engine) vanish(p place) {
+func (g *engine) vanish(p place, at uint64) {
 	e := g.table.at(p)
 	switch e.state {
 	case whose.Listen:
-		g.tellGone(Unlisten, e, g.now, EndNone)
+		g.tellGone(Unlisten, e, at, EndNone)
 	case whose.Unconn: // no kind of event tells of it
 	default:
-		g.tellGone(Close, e, g.now, EndNone)
+		g.tellGone(Close, e, at, EndNone)
 	}
 	g.drop(p)
 }

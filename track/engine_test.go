@@ -313,10 +313,10 @@ func TestProcess_Bounded(t *testing.T) {
 			record(tcpClose, i, uint64(i+1), out, opened(i)),
 		)
 	}
-	if n := len(b.g.people.byID); n > defaultIdle {
+	if n := len(b.g.people.byID); n > defaultIdle+b.g.table.byEnds.graves {
 		t.Errorf("%d processes are kept, want at most %d", n, defaultIdle)
 	}
-	if n := len(b.g.people.sets); n > defaultIdle+3 {
+	if n := len(b.g.people.sets); n > defaultIdle+b.g.table.byEnds.graves+3 {
 		t.Errorf("%d sets are kept, want at most one for each process", n)
 	}
 	for _, one := range b.g.people.byID {

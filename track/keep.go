@@ -35,6 +35,7 @@ func (t *Tracker) keepTime(ctx context.Context) {
 		}
 		if now >= losses {
 			t.tellLosses()
+			t.queue.remind()
 			t.readGroups(ctx)
 			losses = t.due(lossesEvery)
 		}
@@ -93,7 +94,7 @@ func (t *Tracker) tellLosses() {
 	t.toldLosses = lost
 	for _, why := range slices.Sorted(maps.Keys(news)) {
 		if n := news[why]; n > 0 {
-			t.emit(&Event{Time: t.clock.Now(), Kind: Lost, Lost: n, Why: why})
+			g.tellLost(n, why, t.clock.Now(), bootNanos(t.clock.Boot()))
 		}
 	}
 }

@@ -84,10 +84,34 @@ func (g *engine) begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []
 			standing = append(standing, *s)
 		}
 	}
-	for i := range meanwhile {
-		g.apply(&meanwhile[i])
-	}
+	standing = g.facing(standing)
+	g.together(func() {
+		for i := range meanwhile {
+			g.apply(&meanwhile[i])
+		}
+	})
 	return standing
+}
+
+// facing gives the sessions of the first snapshot the owners of their other
+// ends, and leaves out those that do not meet a filter that asks for these.
+func (g *engine) facing(standing []whose.Session) []whose.Session {
+	if !g.want.needs.Has(whose.NeedPeer) && !g.want.late {
+		return standing
+	}
+	kept := standing[:0]
+	for i := range standing {
+		s := &standing[i]
+		e := entry{
+			local: mapped(s.Local.Addr(), s.Family), remote: mapped(s.Remote.Addr(), s.Family),
+			localPort: s.Local.Port(), remotePort: s.Remote.Port(), netns: s.NetNS, proto: s.Proto, opened: g.began,
+		}
+		s.Peer = g.peerOf(&e)
+		if !g.want.late || g.want.match.Match(s) {
+			kept = append(kept, *s)
+		}
+	}
+	return kept
 }
 
 // entryFrom makes an entry of a session of a snapshot, without owners.
@@ -124,6 +148,8 @@ func (g *engine) take(e *entry, s *whose.Session) {
 // passes is what is kept from one snapshot to the next.
 type passes struct {
 	number uint32
+	// began is when the snapshot at hand was begun, by the boot clock.
+	began uint64
 	// suspects are sessions whose owners were others in the last snapshot: if
 	// the next one agrees, they are. A process that forks to execute a program
 	// has all its sessions twice for a moment.
@@ -178,8 +204,13 @@ type later struct {
 // something was seen that the next one has to confirm, so that it had better
 // come soon.
 func (g *engine) reconcile(l *later, now uint64) (unsure bool) {
+	g.together(func() { unsure = g.compare(l, now) })
+	return unsure
+}
+
+func (g *engine) compare(l *later, now uint64) (unsure bool) {
 	g.now = max(g.now, now)
-	g.passes.number++
+	g.passes.number, g.passes.began = g.passes.number+1, l.began
 	clear(g.passes.netns)
 	for i := range l.sessions {
 		s := &l.sessions[i]
@@ -190,7 +221,7 @@ func (g *engine) reconcile(l *later, now uint64) (unsure bool) {
 		e := g.entryFrom(s, now)
 		p, ok := g.lookup(&e)
 		if ok && replaced(g.table.at(p), &e) {
-			g.vanish(p)
+			g.vanish(p, g.now)
 			ok = false
 		}
 		if ok {
@@ -253,7 +284,8 @@ func (g *engine) compareOwners(p place, old *entry, s *whose.Session) {
 	g.setOwners(old, set)
 	old.reason = whose.ReasonNone
 	old.flags |= handedOver
-	g.tellIf(old.is(told), Owned, old, g.now)
+	// They were seen after the snapshot began, and before the session's end.
+	g.tellIf(old.is(told), Owned, old, max(g.passes.began, old.opened))
 }
 
 // meetStranger: a snapshot has a session that the table has not.
@@ -318,7 +350,7 @@ func (g *engine) missing(l *later) {
 			if w := g.waits.byCookie[e.cookie]; w != nil && !e.is(told) {
 				return true // its turn comes
 			}
-			g.vanish(p)
+			g.vanish(p, g.now)
 		}
 		return true
 	})

@@ -26,7 +26,7 @@ type Options struct {
 	// sessions all the same.
 	NoInitial bool
 	// Needs says which facts the events show. Zero means owners with command
-	// line and executable, user and namespace name.
+	// line and executable, the owners of the other end, user and namespace name.
 	Needs whose.Needs
 	// UDPIdle is the time without a datagram after which a UDP flow is closed.
 	// Zero means 30 s.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,7 +42,7 @@ const (
 
 // defaultNeeds is what events show where nothing else is asked for.
 const defaultNeeds = whose.NeedOwners | whose.NeedCmdline | whose.NeedExe | whose.NeedUser |
-	whose.NeedNetNSName | whose.NeedDirection
+	whose.NeedNetNSName | whose.NeedDirection | whose.NeedPeer
 
 // A plan is what Options come to.
 type plan struct {
@@ -67,12 +68,6 @@ func newPlan(opts *Options, fs *proc.FS) (*plan, error) {
 		p.needs = defaultNeeds
 	}
 	p.needs |= filter.Needs(p.opts.Filter) | whose.NeedDirection
-	if filter.Needs(p.opts.Filter).Has(whose.NeedPeer) {
-		return nil, whose.WithHint(
-			&whose.UnsupportedError{What: "a filter on the peer of sessions that are followed"},
-			"the other end of a session on this host is a session of its own: filter on its owner")
-	}
-	p.needs &^= whose.NeedPeer
 	p.env = filter.Env{SelfNetNS: fs.SelfNetNS(), Now: p.clock.Now()}
 	p.setWant()
 	return p, nil
@@ -107,7 +102,7 @@ func (p *plan) setWant() {
 	}
 	if p.opts.Filter != nil {
 		p.want.match = filter.Compile(p.opts.Filter, p.env)
-		p.want.late = filter.Needs(p.opts.Filter).Has(whose.NeedTCPInfo)
+		p.want.late = filter.Needs(p.opts.Filter)&(whose.NeedTCPInfo|whose.NeedPeer) != 0
 	}
 	if p.opts.NetNS != "" && p.opts.NetNS != "all" && p.opts.NetNS != "self" {
 		p.needs |= whose.NeedNetNSName
@@ -120,8 +115,25 @@ func (p *plan) setWant() {
 	p.query.Protos = narrower(p.opts.Protos, split.Query.Protos)
 	p.query.Families = narrower(p.opts.Families, split.Query.Families)
 	p.query.Needs = p.needs
+	if p.needs.Has(whose.NeedPeer) {
+		p.addPeers()
+	}
 	if p.opts.NetNS == "self" {
 		p.query.NetNS = []uint32{p.env.SelfNetNS}
+	}
+}
+
+// addPeers has the source tell of other ends too: they meet conditions on the
+// ends the other way round, may be of the other family under a mapped address,
+// and MPTCP talks to TCP.
+func (p *plan) addPeers() {
+	q := &p.query
+	for _, e := range slices.Clone(q.Any) {
+		q.Any = append(q.Any, e.Swapped())
+	}
+	q.Families = 0
+	if streams := whose.SetOf(whose.TCP, whose.MPTCP); q.Protos&streams != 0 {
+		q.Protos |= streams
 	}
 }
 
@@ -160,6 +172,12 @@ func (p *plan) snapshotOptions(first bool, cov *whose.Coverage) *collect.Options
 		Proc: p.opts.Proc, PinDir: p.opts.PinDir, Coverage: cov,
 	}
 	o.Needs |= p.needs & whose.NeedNetNSName
+	if p.needs.Has(whose.NeedPeer) {
+		o.Families = 0
+		if streams := whose.SetOf(whose.TCP, whose.MPTCP); o.Protos&streams != 0 {
+			o.Protos |= streams
+		}
+	}
 	if first {
 		o.States |= whose.SetOf(whose.SynSent)
 		o.Needs |= p.needs &^ (whose.NeedPeer | whose.NeedTCPInfo)

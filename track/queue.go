@@ -3,6 +3,7 @@ package track
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // chunkSize is how many events a chunk of the queue holds.
@@ -20,8 +21,10 @@ type queue struct {
 	limit   int
 	// dropped is counted since the last time that it was told.
 	dropped, total uint64
-	// lost makes the event that tells of dropped ones.
-	lost func(n uint64) Event
+	// lost makes the event that tells of dropped ones, toldAt is when it did.
+	lost   func(n uint64) Event
+	toldAt time.Time
+	now    func() time.Time
 	// ended: nothing more will come, err says why if that is no plain end.
 	ended bool
 	err   error
@@ -34,6 +37,10 @@ type queue struct {
 	read    int
 }
 
+// lossEvery is the least time between two events that tell of dropped ones: a
+// reader that is a little too slow shall not read of nothing else.
+const lossEvery = 100 * time.Millisecond
+
 // maxSpare is how many chunks are kept to be used again, 100 KiB each: about
 // what a burst between two looks at the ring buffer takes.
 const maxSpare = 32
@@ -43,8 +50,8 @@ type chunk struct {
 	used   int
 }
 
-func newQueue(limit int, lost func(uint64) Event) *queue {
-	return &queue{limit: limit, lost: lost, ready: make(chan struct{}, 1)}
+func newQueue(limit int, now func() time.Time, lost func(uint64) Event) *queue {
+	return &queue{limit: limit, now: now, lost: lost, ready: make(chan struct{}, 1)}
 }
 
 // put adds an event, or counts it where the bound is reached. Losses always
@@ -61,7 +68,7 @@ func (q *queue) put(e *Event) {
 	}
 	wake := q.waiting == 0
 	if q.dropped > 0 && e.Kind != Lost {
-		q.append(q.takeDropped())
+		q.tellDropped()
 	}
 	*q.place() = *e
 	q.mu.Unlock()
@@ -70,13 +77,28 @@ func (q *queue) put(e *Event) {
 	}
 }
 
-func (q *queue) append(e Event) { *q.place() = e }
+// tellDropped adds the event that tells of those that were dropped, unless one
+// has just done so; after the end at once. The lock is held.
+func (q *queue) tellDropped() {
+	now := q.now()
+	if q.dropped == 0 || !q.ended && now.Sub(q.toldAt) < lossEvery {
+		return
+	}
+	*q.place() = q.lost(q.dropped)
+	q.dropped, q.toldAt = 0, now
+}
 
-// takeDropped returns the event that tells of those that were dropped.
-func (q *queue) takeDropped() Event {
-	e := q.lost(q.dropped)
-	q.dropped = 0
-	return e
+// remind tells of dropped events that are still to be told where no event
+// comes any more that would.
+func (q *queue) remind() {
+	q.mu.Lock()
+	before := q.waiting
+	q.tellDropped()
+	news := q.waiting > before
+	q.mu.Unlock()
+	if news {
+		q.wake()
+	}
 }
 
 // place returns room for one more event.
@@ -160,8 +182,8 @@ func (q *queue) nextChunk() (ended bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.giveBack()
-	if q.waiting == 0 && q.dropped > 0 {
-		q.append(q.takeDropped())
+	if q.waiting == 0 {
+		q.tellDropped()
 	}
 	if q.waiting > 0 {
 		q.current = q.chunks[0]

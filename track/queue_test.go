@@ -9,6 +9,15 @@ import (
 
 func lostEvent(n uint64) Event { return Event{Kind: Lost, Lost: n, Why: whyReader} }
 
+// ticking is a clock that is a second later each time.
+func ticking() func() time.Time {
+	now := time.Unix(0, 0)
+	return func() time.Time {
+		now = now.Add(time.Second)
+		return now
+	}
+}
+
 // numbered is an event that can be told from others.
 func numbered(n int) *Event { return &Event{Kind: Open, Duration: time.Duration(n)} }
 
@@ -24,7 +33,7 @@ func (q *queue) drain() (all []Event) {
 }
 
 func TestQueue_BoundThenTold(t *testing.T) {
-	q := newQueue(1000, lostEvent)
+	q := newQueue(1000, ticking(), lostEvent)
 	for i := range 1500 {
 		q.put(numbered(i))
 	}
@@ -49,7 +58,7 @@ func TestQueue_BoundThenTold(t *testing.T) {
 // TestQueue_TellsLossInPlace: the loss stands between what came before it and
 // what came after.
 func TestQueue_TellsLossInPlace(t *testing.T) {
-	q := newQueue(2, lostEvent)
+	q := newQueue(2, ticking(), lostEvent)
 	for i := range 5 {
 		q.put(numbered(i))
 	}
@@ -62,7 +71,7 @@ func TestQueue_TellsLossInPlace(t *testing.T) {
 }
 
 func TestQueue_Memory(t *testing.T) {
-	q := newQueue(1<<20, lostEvent)
+	q := newQueue(1<<20, ticking(), lostEvent)
 	for i := range 10_000 {
 		q.put(numbered(i))
 	}
@@ -86,7 +95,7 @@ func TestQueue_Memory(t *testing.T) {
 func TestQueue_Ends(t *testing.T) {
 	broke := errors.New("broke")
 	for _, want := range []error{nil, broke} {
-		q := newQueue(10, lostEvent)
+		q := newQueue(10, ticking(), lostEvent)
 		q.put(numbered(1))
 		q.end(want)
 		q.put(numbered(2)) // too late
@@ -106,7 +115,7 @@ func TestQueue_Ends(t *testing.T) {
 }
 
 func TestQueue_ReaderIsWoken(t *testing.T) {
-	q := newQueue(10_000, lostEvent)
+	q := newQueue(10_000, ticking(), lostEvent)
 	got := make(chan int)
 	go func() {
 		n := 0
@@ -121,7 +130,7 @@ func TestQueue_ReaderIsWoken(t *testing.T) {
 		t.Errorf("%d events came through, want all", n)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	q = newQueue(10, lostEvent)
+	q = newQueue(10, ticking(), lostEvent)
 	go func() {
 		q.each(ctx, func(Event, error) bool { return true })
 		got <- 0

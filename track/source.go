@@ -25,6 +25,13 @@ type kernelSource interface {
 	Close() error
 }
 
+// A passingSource reads in passes: after each it tells until when, by the boot
+// clock, all has been told.
+type passingSource interface {
+	// OnPass has fn called after each pass. It is called before Read.
+	OnPass(fn func(until uint64))
+}
+
 // A kernelFlow is a UDP flow that the kernel counts.
 type kernelFlow struct {
 	key flowKey

@@ -32,7 +32,7 @@ type entry struct {
 	recvQueue, sendQueue uint32
 	pass                 uint32 // the last snapshot that it was in; 0: none yet
 	scan                 uint32 // the last look at the kernel's flows that it was in
-	_                    [4]byte
+	next                 uint32 // the next of its chain of ends, a place plus one
 	missedAt             uint64 // when it was missed first, by the boot clock
 }
 
@@ -59,6 +59,10 @@ const (
 	// handedOver: its owners were corrected; what is accepted or sent later is
 	// no news.
 	handedOver
+	// linked: it is in the chain of its ends.
+	linked
+	// grave: it is in the table no longer, but in the chain of its ends.
+	grave
 )
 
 func (e *entry) is(f entryFlags) bool { return e.flags&f != 0 }
@@ -118,6 +122,8 @@ type table struct {
 	// listeners are the TCP listeners by what those that may accept the same
 	// connection share.
 	listeners map[listenKey][]place
+	// ends finds the other end of a session.
+	byEnds ends
 	// byKind counts the wanted sessions, so that a question about nothing but
 	// protocol, family and state is answered without looking at any.
 	byKind [numProtos][2][numStates]int32
@@ -137,7 +143,7 @@ func newTable(limit int) *table {
 	}
 }
 
-func (t *table) len() int { return int(t.used) - len(t.free) }
+func (t *table) len() int { return int(t.used) - len(t.free) - t.byEnds.graves }
 
 func (t *table) at(p place) *entry { return &t.slabs[p/slabSize][p%slabSize] }
 
@@ -187,12 +193,14 @@ func (t *table) add(e *entry) (place, bool) {
 		k := listenKey{e.netns, e.localPort}
 		t.listeners[k] = append(t.listeners[k], p)
 	}
+	t.link(p)
 	t.count(e, 1)
 	return p, true
 }
 
-// remove takes the entry at p out of the table.
-func (t *table) remove(p place) {
+// remove takes the entry at p out of the table. It may stay behind as a grave,
+// and refers to its owners then; if not, that is reported.
+func (t *table) remove(p place, now uint64) (gone bool) {
 	e := t.at(p)
 	switch {
 	case e.cookie == 0:
@@ -206,7 +214,17 @@ func (t *table) remove(p place) {
 		t.forgetListener(listenKey{e.netns, e.localPort}, p)
 	}
 	t.count(e, -1)
-	*e = entry{}
+	if e.is(linked) {
+		t.bury(p, now)
+		return false
+	}
+	t.release(p)
+	return true
+}
+
+// release makes the place p free for another.
+func (t *table) release(p place) {
+	*t.at(p) = entry{}
 	t.free = append(t.free, p)
 }
 

@@ -51,27 +51,36 @@ func (g *engine) wall(boot uint64) time.Time { return g.base.Add(time.Duration(b
 
 // prepare begins an event of a session. It is finished by send.
 func (g *engine) prepare(kind Kind, e *entry, at uint64) *Event {
-	ev := &g.event
-	*ev = Event{Time: g.wall(at), Kind: kind, Since: e.is(since)}
-	return ev
+	h := g.order.slot()
+	h.at, h.done = at, false
+	h.event = Event{Time: g.wall(at), Kind: kind, Since: e.is(since)}
+	return &h.event
 }
 
-// send gives the event out, if the session and the kind are wanted.
+// send has the event that was prepared given out, if the session and the kind
+// are wanted.
 func (g *engine) send(e *entry) {
-	ev := &g.event
+	h := g.order.slot()
+	ev := &h.event
 	if !e.is(wanted) || !g.want.kinds.Allows(uint8(ev.Kind)) {
 		return
 	}
 	tcp := ev.Session.TCP
 	g.session(e, &ev.Session)
 	ev.Session.TCP = tcp
-	if g.want.late && !g.want.match.Match(&ev.Session) {
-		return
-	}
 	if ev.Kind == Close {
 		ev.Session.State = whose.Close
 	}
-	g.emit(ev)
+	h.end = *e
+	g.keep()
+}
+
+// tellLost tells that so many events were lost.
+func (g *engine) tellLost(n uint64, why string, now time.Time, at uint64) {
+	h := g.order.slot()
+	h.at, h.done = at, false
+	h.event = Event{Time: now, Kind: Lost, Lost: n, Why: why}
+	g.keep()
 }
 
 // tell gives out an event that has nothing of its own.

@@ -109,10 +109,6 @@ func (f *followFlags) options(cmd *cobra.Command, words []string) (*track.Option
 		return nil, whose.WithHint(usagef("filter: an event has no state"),
 			"what becomes of a session is told by --events %s", strings.Join(eventNames(), ", "))
 	}
-	if filter.Needs(where).Has(whose.NeedPeer) {
-		return nil, whose.WithHint(usagef("filter: the owner of the other end is not known to an event"),
-			"what happens at the other end on this host is an event of its own: process nginx")
-	}
 	f.where, f.typed = where, typed
 	if f.kinds, err = eventKinds(f.events); err != nil {
 		return nil, err

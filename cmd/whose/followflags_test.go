@@ -70,7 +70,6 @@ func TestFollow_Refuses(t *testing.T) {
 		{"--events opne", `--events: unknown kind "opne"`, "did you mean open?"},
 		{"--events open,", `--events: unknown kind ""`, "the kinds are"},
 		{"--events lost,zzzzzz", `--events: unknown kind "zzzzzz"`, "the kinds are"},
-		{"peer nginx", "filter: the owner of the other end is not known", "process nginx"},
 		{"-o json", `--output: unknown format "json"`, "did you mean jsonl?"},
 		{"-o table", `--output: unknown format "table"`, "text, jsonl, csv, tsv"},
 		{"--source procfs", `--source: unknown source "procfs"`, "--source snapshot"},
