@@ -358,15 +358,8 @@ func TestRead_InFlight(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	s := open(t, Options{})
 	l, _ := listen(t, ns)
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	must(t, err)
-	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
 	inode := inodeOf(t, l)
-	must(t, unix.Sendmsg(pair[0], []byte{1}, unix.UnixRights(l), nil, 0))
-	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	must(t, err)
-	must(t, unix.Dup3(null, l, unix.O_CLOEXEC)) // closes the listener's descriptor
-	unix.Close(null)
+	sendAway(t, l)
 	snap := read(t, s, inNetNS(ns, whose.Query{}))
 	got := find(snap, inode)
 	if len(got) != 1 || got[0].State != whose.Listen || got[0].Flags != whose.SocketFile {
