@@ -46,9 +46,14 @@ func briefState(text []byte) []byte {
 
 // localCell is the address and port on this side: "10.0.0.5:443", "[::]:443".
 // The unspecified address is shown as what it is, so that families are told
-// apart; of listeners it is the port that one looks for.
+// apart; of listeners it is the port that one looks for. One that is bound
+// to a device takes only what comes by it, and shows it as in ss: "0.0.0.0%eth0:68".
 func (t *table) localCell(c *cell, s *whose.Session) {
-	addrCell(c, s.Local.Addr(), s.Scope)
+	if s.BoundDev != "" && s.IsListener() {
+		zonedCell(c, s.Local.Addr(), s.BoundDev)
+	} else {
+		addrCell(c, s.Local.Addr(), s.Scope)
+	}
 	t.portCell(c, s.Local.Port(), s.Proto)
 	if s.IsListener() {
 		c.style = strong
@@ -101,20 +106,28 @@ func (t *table) hostName(addr netip.Addr) string {
 // addrCell appends an address as it stands before a port, with the zone if it
 // is a link-local one.
 func addrCell(c *cell, addr netip.Addr, scope string) {
-	start := len(c.text)
-	if addr.Is4() {
-		c.text = addr.AppendTo(c.text)
-		c.width += len(c.text) - start
-		return
+	if addr.Is4() || !addr.IsLinkLocalUnicast() && !addr.IsLinkLocalMulticast() {
+		scope = ""
 	}
-	c.text = append(c.text, '[')
+	zonedCell(c, addr, scope)
+}
+
+// zonedCell appends an address as it stands before a port, with the device if it
+// is of one alone.
+func zonedCell(c *cell, addr netip.Addr, device string) {
+	if !addr.Is4() {
+		c.ascii("[")
+	}
+	start := len(c.text)
 	c.text = addr.AppendTo(c.text)
 	c.width += len(c.text) - start
-	if scope != "" && (addr.IsLinkLocalUnicast() || addr.IsLinkLocalMulticast()) {
+	if device != "" {
 		c.ascii("%")
-		c.safe(scope)
+		c.safe(device)
 	}
-	c.ascii("]")
+	if !addr.Is4() {
+		c.ascii("]")
+	}
 }
 
 func (t *table) portCell(c *cell, port uint16, proto whose.Proto) {

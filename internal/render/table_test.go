@@ -250,7 +250,7 @@ func TestOwnersCell_Quotes(t *testing.T) {
 	for name, want := range map[string]string{
 		`a" 1, "b`: `"a\" 1, \"b" 7`,
 		`a, \`:     `"a, \\" 7`,
-		"\"\x1b":    `"\"\x1b" 7`,
+		"\"\x1b":   `"\"\x1b" 7`,
 		`"\x1b`:    `"\"\\x1b" 7`,
 		`a b`:      `a b 7`,
 		`a\b`:      `a\b 7`,
@@ -259,6 +259,27 @@ func TestOwnersCell_Quotes(t *testing.T) {
 		tab.ownersCell(&c, owners(process(7, name)), 0)
 		if string(c.text) != want || c.width != len(want) {
 			t.Errorf("the process %q is shown as %s in %d columns, want %s", name, c.text, c.width, want)
+		}
+	}
+}
+
+// The device that a listener is bound to, or the zone of its address, stands with
+// the address, and nothing that a device is named acts on the terminal.
+func TestLocalCell_Device(t *testing.T) {
+	tab := newTable(nil, Table, &Options{})
+	for _, c := range []struct{ local, scope, device, want string }{
+		{"0.0.0.0:68", "", "", "0.0.0.0:68"},
+		{"0.0.0.0:68", "", "eth0", "0.0.0.0%eth0:68"},
+		{"[::]:546", "", "eth0", "[::%eth0]:546"},
+		{"[fe80::1]:546", "eth1", "", "[fe80::1%eth1]:546"},
+		{"[fe80::1]:546", "eth1", "eth1", "[fe80::1%eth1]:546"},
+		{"[2001:db8::1]:546", "eth1", "", "[2001:db8::1]:546"},
+		{"10.0.0.5:443", "", "a\x1b]b", `10.0.0.5%a\x1b]b:443`},
+	} {
+		var got cell
+		tab.localCell(&got, &whose.Session{Local: netip.MustParseAddrPort(c.local), Scope: c.scope, BoundDev: c.device, State: whose.Unconn})
+		if string(got.text) != c.want || got.width != len(c.want) {
+			t.Errorf("%s of %q, bound to %q, is %s in %d columns, want %s", c.local, c.scope, c.device, got.text, got.width, c.want)
 		}
 	}
 }
