@@ -40,7 +40,7 @@ func parseFlags(args []string) (options, error) {
 	fs.StringVar(&o.kernels, "kernels", "6.1@bookworm,6.12@bookworm-backports,host",
 		"kernels to try: `VERSION[@SUITE]`, where SUITE is tried if the configured suites have none, or host")
 	fs.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
-	fs.StringVar(&o.record, "record", "", "write the result as a Markdown page to this `file`")
+	fs.StringVar(&o.record, "record", "", "write the result into its marked place in this Markdown `file`")
 	fs.StringVar(&o.cache, "cache", "", "folder for kernels (default: whose-matrix in the user's cache folder)")
 	fs.StringVar(&o.accel, "accel", "auto", "how QEMU runs: auto, kvm or tcg")
 	fs.DurationVar(&o.timeout, "timeout", 20*time.Minute, "bound on one kernel")

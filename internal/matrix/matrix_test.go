@@ -83,6 +83,16 @@ func TestWriteRecord(t *testing.T) {
 	r := parseConsole([]byte(console))
 	r.spec, r.pkg, r.accel = "6.1", "linux-image-6.1.0-56-cloud-amd64", "tcg"
 	file := filepath.Join(t.TempDir(), "record.md")
+	if err := os.WriteFile(file, []byte("# By hand\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeRecord(file, nil, time.Unix(0, 0)); err == nil {
+		t.Error("a page without a place for it was written over")
+	}
+	page := "# By hand\n\n" + recordBegin + "\nan older run\n" + recordEnd + "\n\nAlso by hand\n"
+	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := writeRecord(file, []result{r}, time.Unix(0, 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +107,15 @@ func TestWriteRecord(t *testing.T) {
 		"| `proc` | 0 passed, **exit status 2** |",
 		"- `TestA/x` skipped: needs a newer kernel",
 		"- kernel: WARNING: CPU: 1",
+		"# By hand\n\n" + recordBegin,
+		recordEnd + "\n\nAlso by hand\n",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("record has no line %q:\n%s", want, text)
 		}
+	}
+	if strings.Contains(string(text), "an older run") {
+		t.Error("the older run is still there")
 	}
 }
 

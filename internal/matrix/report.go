@@ -147,20 +147,26 @@ func plain(s string) string {
 	return strings.NewReplacer("|", `\|`, "<", `\<`, "*", `\*`).Replace(s)
 }
 
-// recordHead begins docs/kernel-support.md.
-const recordHead = `# Kernels
+// A record stands between these two lines of the page; what is around them is
+// written by hand and stays.
+const (
+	recordBegin = "<!-- matrix: begin. What follows is written by `make matrix`. -->"
+	recordEnd   = "<!-- matrix: end -->"
+)
 
-Written by ` + "`make matrix`" + `; do not edit. Each kernel of Debian is booted in QEMU
-with the static test binaries of the packages below; the tests run there as
-root, in network namespaces of their own. The last column is the kernel of the
-machine on which the table was made.
-
-`
-
-// writeRecord writes the page.
+// writeRecord puts the record of a run into its place in the page.
 func writeRecord(file string, results []result, now time.Time) error {
+	page, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read page for the record: %w", err)
+	}
+	before, rest, begins := strings.Cut(string(page), recordBegin)
+	_, after, ends := strings.Cut(rest, recordEnd)
+	if !begins || !ends {
+		return fmt.Errorf("write record: %s has no place for it: want the lines %q and %q", file, recordBegin, recordEnd)
+	}
 	var b strings.Builder
-	b.WriteString(recordHead)
+	b.WriteString(before + recordBegin + "\n\n")
 	fmt.Fprintf(&b, "Made on %s with %s.\n\n", now.UTC().Format(time.DateOnly), runtime.Version())
 	b.WriteString("| kernel | package | BTF | run by | time |\n|---|---|---|---|---|\n")
 	for _, r := range results {
@@ -171,6 +177,7 @@ func writeRecord(file string, results []result, now time.Time) error {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.title(), pkg, r.fact("btf"), by, r.took.Round(time.Second))
 	}
 	writeTable(&b, results)
+	b.WriteString("\n" + recordEnd + after)
 	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
 		return fmt.Errorf("write record: %w", err)
 	}
