@@ -185,6 +185,7 @@ func TestProcess_Never(t *testing.T) {
 	})
 	at, from := l.name(), client.name()
 	client.send(3)
+	client.acknowledged()
 	l.close()
 	client.close()
 	server := func(k Kind) func(*Record) bool {

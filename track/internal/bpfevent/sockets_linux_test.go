@@ -3,6 +3,7 @@ package bpfevent
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -96,6 +97,21 @@ func (s *sock) receive(n int) {
 			s.t.Fatalf("read: end with %d bytes to come", n)
 		}
 		n -= got
+	}
+}
+
+// acknowledged waits until the other end's kernel has what was sent.
+func (s *sock) acknowledged() {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		left, err := unix.IoctlGetInt(s.fd, unix.SIOCOUTQ)
+		must(s.t, "ask for unacknowledged bytes", err)
+		if left == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%d bytes are not acknowledged", left)
+		}
 	}
 }
 
