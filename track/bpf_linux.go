@@ -23,7 +23,7 @@ func openBPF(_ context.Context, p *plan) (kernelSource, error) {
 	}
 	s, err := bpfevent.Open(c)
 	if err != nil {
-		return nil, err
+		return nil, explainRefusal(err)
 	}
 	return bpfSource{s}, nil
 }

@@ -21,6 +21,9 @@ func (hostClock) Boot() time.Duration { return 0 }
 // After is time.After.
 func (hostClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
+// Refused says that the source "bpf" is of Linux.
+func Refused() error { return &whose.UnsupportedError{What: "following sessions on this platform"} }
+
 // openers returns the ways to follow sessions: none on this platform.
 func openers() []opener {
 	return []opener{{SourceSnapshot, func(context.Context, *plan) (kernelSource, error) {

@@ -227,9 +227,6 @@ func (p *plan) describeSource(name string, kernel kernelSource, refused []error)
 	}
 	if len(refused) > 0 {
 		s.Why, s.Hint = refused[0].Error(), whose.Hint(refused[0])
-		if s.Hint == "" {
-			s.Hint = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
-		}
 	}
 	if name == SourceBPF {
 		return s

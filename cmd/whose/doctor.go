@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/track"
 )
 
 // A doctor is the job of whose doctor.
@@ -102,6 +103,8 @@ func (d *doctor) print(g *collect.Diagnosis) error {
 	p.text(2, answerText(g))
 	p.head("Sources")
 	p.rows(sourceRows(g))
+	p.head("Watching")
+	p.rows([]row{{"whose watch", watchText(track.Refused())}})
 	p.head("Pinned iterators")
 	p.rows(pinRows(&g.Pin))
 	p.head("Privileges")
@@ -162,6 +165,19 @@ func sourceRows(g *collect.Diagnosis) []row {
 		rows = append(rows, row{s.Name, says})
 	}
 	return rows
+}
+
+// watchText says by which source whose watch would follow sessions, as far as
+// privileges tell.
+func watchText(refused error) string {
+	if refused == nil {
+		return "by bpf, as far as privileges go: every session, however short, with its process"
+	}
+	says := "by snapshots: what opens and closes within a second is missed; not by bpf: " + oneLine(refused)
+	if hint := whose.Hint(refused); hint != "" {
+		says += "; " + printable(hint)
+	}
+	return says
 }
 
 // sameGaps reports whether two collections miss the same kinds of things, so
@@ -231,6 +247,7 @@ type doctorReport struct {
 	Partial      []string           `json:"partial"`
 	Hint         string             `json:"hint,omitempty"`
 	Sources      []doctorSource     `json:"sources"`
+	Watch        doctorWatch        `json:"watch"`
 	Pin          doctorPin          `json:"pin"`
 	Capabilities []doctorCapability `json:"capabilities"`
 }
@@ -245,6 +262,13 @@ type doctorSource struct {
 	Partial  []string `json:"partial"`
 	OpenMS   float64  `json:"open_ms"`
 	ReadMS   float64  `json:"read_ms"`
+}
+
+// doctorWatch tells whether whose watch may follow by programs.
+type doctorWatch struct {
+	BPF   bool   `json:"bpf"`
+	Error string `json:"error,omitempty"`
+	Hint  string `json:"hint,omitempty"`
 }
 
 type doctorCapability struct {
@@ -269,6 +293,11 @@ func newDoctorReport(g *collect.Diagnosis) doctorReport {
 			d.Error = s.Err.Error()
 		}
 		r.Sources = append(r.Sources, d)
+	}
+	refused := track.Refused()
+	r.Watch = doctorWatch{BPF: refused == nil, Hint: whose.Hint(refused)}
+	if refused != nil {
+		r.Watch.Error = refused.Error()
 	}
 	for _, c := range g.Capabilities {
 		r.Capabilities = append(r.Capabilities, doctorCapability(c))

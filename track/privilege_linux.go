@@ -1,0 +1,88 @@
+package track
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A refusal is a permission that was denied, in words that say which.
+type refusal struct {
+	says string
+	err  error
+}
+
+func (r *refusal) Error() string { return r.says }
+func (r *refusal) Unwrap() error { return r.err }
+
+// loading are the capabilities that it takes to load and attach the programs.
+// CAP_SYS_ADMIN is as good as all of them.
+var loading = []struct {
+	number int
+	name   string
+}{{unix.CAP_BPF, "CAP_BPF"}, {unix.CAP_PERFMON, "CAP_PERFMON"}, {unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}}
+
+// explainRefusal says which privilege is missing where the kernel did not
+// permit programs to be loaded. The library that loads them guesses at a limit
+// of locked memory, which no kernel that knows these programs counts.
+func explainRefusal(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	if lacks := lacking(); lacks != nil {
+		return whose.WithHint(&refusal{lacks.Error(), err}, "%s", whose.Hint(lacks))
+	}
+	says, _, _ := strings.Cut(err.Error(), " (MEMLOCK")
+	return whose.WithHint(&refusal{says, err}, "%s", whose.Hint(err))
+}
+
+// Refused says by which privilege the caller lacks the source "bpf" would be
+// refused, with a hint; nil where none is missing. It loads nothing, so that the
+// kernel may still have reasons of its own.
+func Refused() error { return lacking() }
+
+// lacking says which privilege is missing to load programs, nil for none.
+func lacking() error {
+	var missing []string
+	if held, ok := capabilities(); ok && held>>unix.CAP_SYS_ADMIN&1 == 0 {
+		for _, c := range loading {
+			if held>>c.number&1 == 0 {
+				missing = append(missing, c.name)
+			}
+		}
+	}
+	switch n := len(missing); {
+	case n == 1:
+		return whose.WithHint(errors.New(missing[0]+" is missing"), "run as root, or with this capability")
+	case n > 1:
+		says := strings.Join(missing[:n-1], ", ") + " and " + missing[n-1] + " are missing"
+		return whose.WithHint(errors.New(says), "run as root, or with these capabilities")
+	case inUserNamespace():
+		return whose.WithHint(errors.New("the privileges of a user namespace load no programs"), "run it outside")
+	}
+	return nil
+}
+
+// capabilities are those that are effective, as bits.
+func capabilities() (uint64, bool) {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&head, &data[0]) != nil {
+		return 0, false
+	}
+	return uint64(data[1].Effective)<<32 | uint64(data[0].Effective), true
+}
+
+// firstUserNS is the first user namespace, which has the same number on every
+// host (PROC_USER_INIT_INO).
+const firstUserNS = "user:[4026531837]"
+
+func inUserNamespace() bool {
+	link, err := os.Readlink("/proc/self/ns/user")
+	return err == nil && link != firstUserNS
+}
