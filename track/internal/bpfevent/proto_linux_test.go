@@ -75,6 +75,8 @@ func TestMPTCP(t *testing.T) {
 	server.close()
 	client.readEnd()
 	client.close()
+	major, minor := testenv.Kernel(t)
+	counted := major > 6 || major == 6 && minor >= 6
 	for _, end := range []*sock{client, server} {
 		open, over := w.one("open", of(TCPOpen, end.cookie)), w.one("close", of(TCPClose, end.cookie))
 		if open.Proto != uint8(whose.MPTCP) || open.Out != (end == client) {
@@ -83,7 +85,8 @@ func TestMPTCP(t *testing.T) {
 		if end == client && (local(&open) != from || remote(&open) != at) {
 			t.Errorf("open: %v to %v, want %v to %v", local(&open), remote(&open), from, at)
 		}
-		if over.BytesSent+over.BytesReceived != 1000 {
+		// Older kernels count the bytes of subflows alone.
+		if counted && over.BytesSent+over.BytesReceived != 1000 {
 			t.Errorf("close: sent %d, received %d", over.BytesSent, over.BytesReceived)
 		}
 	}
