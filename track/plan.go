@@ -120,8 +120,14 @@ func (p *plan) setWant() {
 	}
 	if p.opts.NetNS == "self" {
 		p.query.NetNS = []uint32{p.env.SelfNetNS}
+	} else if inode, err := strconv.ParseUint(p.opts.NetNS, 10, 32); err == nil && inode >= firstNetNS {
+		p.query.NetNS = []uint32{uint32(inode)}
 	}
 }
+
+// firstNetNS is the least inode number that the kernel gives to a namespace
+// (PROC_DYNAMIC_FIRST). A number below may still be somebody's name for one.
+const firstNetNS = 0xf0000000
 
 // addPeers has the source tell of other ends too: they meet conditions on the
 // ends the other way round, may be of the other family under a mapped address,

@@ -79,6 +79,17 @@ static always_inline u64 cgroup_of(struct sock *sk, bool direct)
 }
 
 /*
+ * Whether anybody asked for sockets of this kind in this namespace. Asked before
+ * a note or a record is made, so that what nobody wants takes no room.
+ */
+static always_inline bool asks_socket(struct sock *sk, bool direct)
+{
+	return asks_kind(tcp_proto_of(get(sk, sk_protocol)),
+			 family_of(get(sk, __sk_common.skc_family))) &&
+	       (!narrow.n_netns || asks_netns(netns_of(sk, direct)));
+}
+
+/*
  * Fills in what a socket says of itself. With `direct` it is a tcp_sock that the
  * verifier knows, else an address. False where nobody asked for it.
  */
@@ -187,7 +198,7 @@ static noinline int tell(struct sock *sk, struct tcp_sock *tcp, const struct not
 	struct tcp_record *r;
 	bool asked;
 
-	if (!what)
+	if (!what || !(tcp ? asks_socket((void *)tcp, true) : asks_socket(sk, false)))
 		return 0;
 	r = reserve(sizeof(*r), count_events(what));
 	if (!r)

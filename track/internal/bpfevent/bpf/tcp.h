@@ -61,7 +61,7 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 {
 	struct note n = {.word = cookie << 8 | bits, .sk = (u64)sk};
 
-	if (!asks_kind(tcp_proto_of(sk->sk_protocol), family_of(sk->__sk_common.skc_family)))
+	if (!asks_socket(sk, true))
 		return 0;
 	n.began = bpf_ktime_get_boot_ns();
 	n.inode = inode_of(sk, true);
@@ -75,7 +75,7 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 	struct note fresh = {.sk = (u64)sk, .opened = bpf_ktime_get_boot_ns()}, *n;
 	u32 before;
 
-	if (!asks_kind(tcp_proto_of(sk->sk_protocol), family_of(sk->__sk_common.skc_family)))
+	if (!asks_socket(sk, true))
 		return 0;
 	fresh.word = cookie << 8 | NOTE_OPEN | (old == TCP_SYN_SENT ? NOTE_OUT : 0);
 	/* Of one that comes in there is hardly ever a note yet, of one that goes out always. */
