@@ -154,7 +154,7 @@ func (g *engine) give(e *entry, r *bpfevent.Record) {
 		return
 	}
 	if set := g.ownersOf(r); set != 0 {
-		g.names.meetBy(e.netns, r.Task.PID)
+		g.names.meetBy(e.netns, r.Task.PID, g.table.netns[e.netns], g.now)
 		g.setOwners(e, set)
 		return
 	}

@@ -27,6 +27,7 @@ type names struct {
 	self  uint32
 
 	netns map[uint32]string
+	asked map[uint32]uint64 // when the name was asked for last, by the boot clock
 	users map[uint32]string
 	// devices by number, and the numbers; 0 is unused.
 	devices   []string
@@ -40,7 +41,7 @@ type names struct {
 // newNames returns names by a procfs, or without one.
 func newNames(fs *proc.FS, needs whose.Needs) *names {
 	n := &names{
-		fs: fs, needs: needs, netns: make(map[uint32]string), users: make(map[uint32]string),
+		fs: fs, needs: needs, netns: make(map[uint32]string), asked: make(map[uint32]uint64), users: make(map[uint32]string),
 		devices: make([]string, 1), deviceIDs: make(map[whose.Device]deviceID),
 	}
 	if fs != nil {
@@ -158,14 +159,21 @@ func (n *names) meet(e *entry) {
 	}
 }
 
-// meetBy names the namespace of a session by a process that is in it.
-func (n *names) meetBy(netns, pid uint32) {
-	if n.fs == nil || !n.needs.Has(whose.NeedNetNSName) || pid == 0 {
+// askAgain is how long the name of a namespace is believed that may be another
+// than the one it was given to, in nanoseconds.
+const askAgain = uint64(time.Second)
+
+// meetBy names the namespace of a session by a process that is in it. The
+// number of a namespace is given to the next one when it ends, with all its
+// sockets: so the name is believed while there were sessions in it all the time.
+func (n *names) meetBy(netns, pid uint32, sessions int, now uint64) {
+	if n.fs == nil || !n.needs.Has(whose.NeedNetNSName) || pid == 0 || netns == n.self {
 		return
 	}
-	if name, known := n.netns[netns]; known && (name != "" || netns == n.self) {
+	if name := n.netns[netns]; name != "" && (sessions > 0 || now < n.asked[netns]+askAgain) {
 		return
 	}
+	n.asked[netns] = now
 	link, err := os.Readlink(fmt.Sprintf("%s/%d/ns/net", n.fs.Root(), pid))
 	if inode, ok := proc.ParseNetNSLink([]byte(link)); err != nil || !ok || inode != netns {
 		return // exited, or its socket is of another namespace than it
@@ -182,6 +190,7 @@ func (n *names) nameNetNS(ref whose.NetNSRef) {
 func (n *names) learn(netns uint32, name string) {
 	if len(n.netns) >= maxNames {
 		clear(n.netns)
+		clear(n.asked)
 	}
 	n.netns[netns] = name
 }

@@ -124,6 +124,8 @@ type table struct {
 	listeners map[listenKey][]place
 	// ends finds the other end of a session.
 	byEnds ends
+	// netns counts the sessions of each network namespace.
+	netns map[uint32]int
 	// byKind counts the wanted sessions, so that a question about nothing but
 	// protocol, family and state is answered without looking at any.
 	byKind [numProtos][2][numStates]int32
@@ -139,7 +141,7 @@ func newTable(limit int) *table {
 	return &table{
 		limit: limit, sockets: make(map[uint64]place),
 		flows: make(map[flowKey]place), ends: make(map[endsKey]place),
-		listeners: make(map[listenKey][]place),
+		listeners: make(map[listenKey][]place), netns: make(map[uint32]int),
 	}
 }
 
@@ -193,6 +195,7 @@ func (t *table) add(e *entry) (place, bool) {
 		k := listenKey{e.netns, e.localPort}
 		t.listeners[k] = append(t.listeners[k], p)
 	}
+	t.netns[e.netns]++
 	t.link(p)
 	t.count(e, 1)
 	return p, true
@@ -212,6 +215,9 @@ func (t *table) remove(p place, now uint64) (gone bool) {
 	}
 	if e.state == whose.Listen {
 		t.forgetListener(listenKey{e.netns, e.localPort}, p)
+	}
+	if t.netns[e.netns]--; t.netns[e.netns] == 0 {
+		delete(t.netns, e.netns)
 	}
 	t.count(e, -1)
 	if e.is(linked) {

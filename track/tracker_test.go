@@ -493,10 +493,11 @@ func checkBooks(t *testing.T, g *engine) {
 			refs[e.owners]++
 		}
 	}
-	n, listeners := 0, 0
+	n, listeners, netns := 0, 0, make(map[uint32]int)
 	g.table.each(func(p place, e *entry) bool {
 		n++
 		refs[e.owners]++
+		netns[e.netns]++
 		if e.state == whose.Listen {
 			listeners++
 		}
@@ -507,6 +508,9 @@ func checkBooks(t *testing.T, g *engine) {
 	})
 	if n != g.table.len() || n != g.table.sumOf(0, 0, 0) || n != g.table.wanted {
 		t.Errorf("%d sessions, but counted %d, by kinds %d, wanted %d", n, g.table.len(), g.table.sumOf(0, 0, 0), g.table.wanted)
+	}
+	if diff := cmp.Diff(netns, g.table.netns); diff != "" {
+		t.Errorf("sessions by namespace (-there +counted):\n%s", diff)
 	}
 	for id := range g.people.sets {
 		if id != 0 && g.people.sets[id].refs != refs[setID(id)] {
