@@ -25,7 +25,7 @@ func (f *follow) announce(s *track.Source, standing int) error {
 		if s.Hint != "" {
 			text += "; " + s.Hint
 		}
-		fmt.Fprintf(f.sh.err, "whose: %s\n", printable(text))
+		f.sh.say("%s", text)
 	case lacks != "":
 		f.sh.remark("watching by %s: %s", s.Name, lacks)
 	}

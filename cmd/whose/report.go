@@ -119,14 +119,23 @@ func printable(s string) string { return render.Safe(s) }
 
 // remark writes a line that is no error, where a person sees it.
 func (sh *shell) remark(format string, args ...any) {
+	if isTerminal(sh.err) {
+		sh.say(format, args...)
+	}
+}
+
+// say writes a line that is no error wherever stderr goes: a line to a program,
+// broken to the width of a terminal for a person.
+func (sh *shell) say(format string, args ...any) {
+	text := "whose: " + printable(fmt.Sprintf(format, args...))
 	if !isTerminal(sh.err) {
+		fmt.Fprintln(sh.err, text)
 		return
 	}
 	width := sh.number("COLUMNS")
 	if w, _ := sizeOf(sh.err); width == 0 && w > 0 {
 		width = w
 	}
-	text := "whose: " + printable(fmt.Sprintf(format, args...))
 	for i, line := range wrap(text, max(width, helpMinWidth)-2) {
 		if i > 0 {
 			line = "  " + line

@@ -45,6 +45,18 @@ func TestEvents_GoldenText(t *testing.T) {
 	golden(t, "events_text", screens)
 }
 
+// TestEvents_EndedWhileWatchBegan: nothing is known of how long it lasted.
+func TestEvents_EndedWhileWatchBegan(t *testing.T) {
+	for width, want := range map[int]string{0: " closed here, ↑0 B ↓0 B\n", 80: " here ↑0 ↓0\n"} {
+		events := []track.Event{{Kind: track.Close, End: track.EndOrderly, By: track.Here, Since: true}}
+		events[0].Session.TCP = &whose.TCPInfo{}
+		events[0].Session.NetNS = 4026531840
+		if got := happened(t, Text, EventOptions{Width: width}, events); !strings.HasSuffix(got, want) {
+			t.Errorf("width %d: %q, want it to end in %q", width, got, want)
+		}
+	}
+}
+
 func TestEvents_GoldenPrograms(t *testing.T) {
 	var screens []txtar.File
 	for _, format := range []string{JSONL, CSV, TSV} {

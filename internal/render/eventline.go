@@ -1,6 +1,8 @@
 package render
 
 import (
+	"time"
+
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/track"
 )
@@ -211,6 +213,9 @@ func (r *eventText) endCell(e *track.Event, level detailLevel) {
 
 // lastedCell says how long it lasted. What went idle lasted until its last datagram.
 func lastedCell(c *cell, e *track.Event, brief bool) {
+	if e.Since && e.Duration < time.Microsecond {
+		return // it ended while the watch began
+	}
 	switch {
 	case brief:
 		parted(c, " ")
