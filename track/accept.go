@@ -142,6 +142,8 @@ func (g *engine) tellWaiting(w *wait) {
 	g.tell(Open, e, e.opened)
 	if w.end != nil {
 		g.tellEnd(e, w.end)
+	}
+	if w.place == noPlace {
 		g.people.release(e.owners)
 	}
 }

@@ -20,9 +20,7 @@ func (g *engine) udpBind(r *bpfevent.Record) {
 		return
 	}
 	g.give(&e, r)
-	e.flags |= told
-	g.insert(&e)
-	g.tell(Bind, &e, r.Time)
+	g.enter(&e, Bind, r.Time)
 }
 
 // udpOpen: the first datagram of a flow went.

@@ -283,9 +283,18 @@ func (e *entry) sameEnds(o *entry) bool {
 
 // open puts a session into the table and tells of it.
 func (g *engine) open(e *entry, at uint64) place {
+	return g.enter(e, Open, at)
+}
+
+// enter puts a session into the table and tells of it. Where there was no room,
+// e refers to its owners no longer.
+func (g *engine) enter(e *entry, kind Kind, at uint64) place {
 	e.flags |= told
 	p := g.insert(e)
-	g.tell(Open, e, at)
+	g.tell(kind, e, at)
+	if p == noPlace {
+		g.people.release(e.owners)
+	}
 	return p
 }
 
@@ -452,9 +461,7 @@ func (g *engine) tcpListen(r *bpfevent.Record) {
 	e.opened = r.Time
 	g.ended.drop(r.Cookie, listening)
 	g.give(&e, r)
-	e.flags |= told
-	g.insert(&e)
-	g.tell(Listen, &e, r.Time)
+	g.enter(&e, Listen, r.Time)
 }
 
 // tcpUnlisten: a socket ceased to listen.

@@ -79,7 +79,9 @@ func (g *engine) begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []
 		e.flags |= since | told
 		e.pass = g.passes.number
 		g.take(&e, s)
-		g.insert(&e)
+		if g.insert(&e) == noPlace {
+			g.people.release(e.owners)
+		}
 		if e.is(wanted) {
 			standing = append(standing, *s)
 		}
@@ -304,17 +306,15 @@ func (g *engine) meetStranger(e *entry, s *whose.Session, alone bool) {
 	}
 	switch {
 	case e.state == whose.Listen:
-		e.flags |= told
-		g.insert(e)
-		g.tell(Listen, e, g.now)
+		g.enter(e, Listen, g.now)
 	case !isDatagram(e.proto):
 		g.open(e, g.now)
 	case !alone:
-		g.insert(e) // it has no datagram yet, or no process bound it on purpose
+		if g.insert(e) == noPlace { // it has no datagram yet, or no process bound it on purpose
+			g.people.release(e.owners)
+		}
 	case e.state == whose.Unconn:
-		e.flags |= told
-		g.insert(e)
-		g.tell(Bind, e, g.now)
+		g.enter(e, Bind, g.now)
 	default:
 		g.open(e, g.now)
 	}
