@@ -258,12 +258,6 @@ func (p *people) setOfPersons(persons []*person) setID {
 	return id
 }
 
-// discard drops a set that was made and is not used.
-func (p *people) discard(id setID) {
-	p.hold(id)
-	p.release(id)
-}
-
 func (a processID) compare(b processID) int {
 	if a.pid != b.pid {
 		return int(a.pid) - int(b.pid)

@@ -20,7 +20,6 @@ type bench struct {
 	t     testing.TB
 	g     *engine
 	lines []string
-	now   uint64 // milliseconds after began
 }
 
 // began is the boot clock of a bench when following begins, in milliseconds.
@@ -123,8 +122,7 @@ func record(kind bpfevent.Kind, at int, cookie uint64, more ...rec) bpfevent.Rec
 	return r
 }
 
-func out(r *bpfevent.Record)       { r.Out = true }
-func resetHere(r *bpfevent.Record) { r.ResetHere = true }
+func out(r *bpfevent.Record) { r.Out = true }
 func wasAccepted(r *bpfevent.Record) {
 	r.Accepted = true
 }
