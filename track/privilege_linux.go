@@ -20,6 +20,9 @@ type refusal struct {
 func (r *refusal) Error() string { return r.says }
 func (r *refusal) Unwrap() error { return r.err }
 
+// Is tells that it is for want of permission, whatever the kernel called it.
+func (r *refusal) Is(target error) bool { return target == fs.ErrPermission }
+
 // loading are the capabilities that it takes to load and attach the programs.
 // CAP_SYS_ADMIN is as good as all of them.
 var loading = []struct {
@@ -27,15 +30,17 @@ var loading = []struct {
 	name   string
 }{{unix.CAP_BPF, "CAP_BPF"}, {unix.CAP_PERFMON, "CAP_PERFMON"}, {unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}}
 
-// explainRefusal says which privilege is missing where the kernel did not
-// permit programs to be loaded. The library that loads them guesses at a limit
-// of locked memory, which no kernel that knows these programs counts.
+// explainRefusal says which privilege is missing where programs were not loaded.
+// Without CAP_PERFMON the kernel refuses some as invalid and others as not
+// permitted, and which is tried first is chance. The library that loads them
+// guesses at a limit of locked memory, which no kernel that knows these programs
+// counts.
 func explainRefusal(err error) error {
-	if !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
 	if lacks := lacking(); lacks != nil {
 		return whose.WithHint(&refusal{lacks.Error(), err}, "%s", whose.Hint(lacks))
+	}
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
 	}
 	says, _, _ := strings.Cut(err.Error(), " (MEMLOCK")
 	return whose.WithHint(&refusal{says, err}, "%s", whose.Hint(err))
