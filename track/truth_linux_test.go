@@ -306,11 +306,16 @@ func report(t *testing.T, f *follower, tr *truth, events []track.Event) {
 		tr.connections, len(tr.ends), len(tr.flows), tr.exchanges, len(events), s.Records, s.Lost)
 }
 
+// roomy are the options of a tracker that is judged by what it tells. Its buffer
+// lasts for seconds, since a machine that runs tests may leave the reader without
+// a processor for that long; what is lost in a small one is TestTruth_Loss. No
+// flow ends by being idle: the judge wants each to end with its socket.
+var roomy = track.Options{BufferSize: 64 << 20, MaxEvents: 1 << 20, UDPIdle: time.Hour}
+
 func TestTruth(t *testing.T) {
 	needTracker(t)
 	l, begin := newLoad(t, truthNetNS, scaled(t, truthTCP), scaled(t, truthUDP))
-	// No flow may end by being idle: the judge wants each to end with its socket.
-	f := follow(t, track.Options{UDPIdle: time.Hour})
+	f := follow(t, roomy)
 	began := time.Now()
 	begin()
 	tr := l.truth(t)
@@ -373,7 +378,7 @@ func TestTruth_Start(t *testing.T) {
 	after, beginAfter := newLoad(t, 1, scaled(t, 5_000), 0)
 	begin()
 	awaitLog(t, before)
-	f := follow(t, track.Options{UDPIdle: time.Hour})
+	f := follow(t, roomy)
 	beginAfter()
 	tr := newTruth()
 	before.read(t, tr)

@@ -353,7 +353,7 @@ func (j *judge) owners(cookie uint64, e *told, t *trueEnd, strict bool) {
 		right = false
 	}
 	for i := range named {
-		if !j.is(&named[i], t.owner) && (begins || !slices.ContainsFunc(t.then, func(p procID) bool { return j.is(&named[i], p) })) {
+		if !j.is(&named[i], t.owner) && (begins || !j.forked(named, i, t) && !slices.ContainsFunc(t.then, func(p procID) bool { return j.is(&named[i], p) })) {
 			right = false
 		}
 		j.name(cookie, &named[i])
@@ -361,6 +361,13 @@ func (j *judge) owners(cookie uint64, e *told, t *trueEnd, strict bool) {
 	if !right {
 		j.accuse(wrongOwner, cookie, "%s: want %d then %v: %s", describe(e), t.owner.pid, t.then, t)
 	}
+}
+
+// forked reports whether an owner may be a child of the one that is wanted, met
+// by a snapshot between fork and exec: until then it has all its descriptors.
+func (j *judge) forked(named []whose.Owner, i int, t *trueEnd) bool {
+	at := slices.IndexFunc(named, func(o whose.Owner) bool { return j.is(&o, t.owner) })
+	return at >= 0 && named[at].Comm == named[i].Comm && !named[i].StartTime.Before(named[at].StartTime)
 }
 
 func (j *judge) is(o *whose.Owner, p procID) bool {
