@@ -33,6 +33,9 @@ type engine struct {
 
 	want want
 	emit func(*Event)
+	// settled is called when all that was settled has been emitted. It adds
+	// events that may be written again. Nil: nobody gives any back.
+	settled func(spare []*Event) []*Event
 	// order holds what is not emitted yet; infos is a block of what events refer to.
 	order order
 	infos []whose.TCPInfo

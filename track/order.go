@@ -1,7 +1,6 @@
 package track
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -26,12 +25,11 @@ const (
 
 // A heldEvent is an event that was not given out yet.
 type heldEvent struct {
-	event Event
+	event *Event // nil: it was
 	// end is the session as the table had it, to find its other end by.
 	end entry
 	// at is the time by the boot clock.
-	at   uint64
-	done bool
+	at uint64
 }
 
 // order holds the events that were not given out yet.
@@ -39,33 +37,42 @@ type order struct {
 	// waits tells that somebody calls settle; else each event is given out at once.
 	waits bool
 	held  []heldEvent
-	keys  []orderKey // used again
-}
-
-// An orderKey is the place of an event among those that are held.
-type orderKey struct {
+	keys  []uint64 // used again
+	// next is the event that is being made, at its time by the boot clock;
+	// spare are those that were read.
+	next  *Event
 	at    uint64
-	index int
+	spare []*Event
 }
 
-func compareKeys(a, b orderKey) int {
-	if a.at != b.at {
-		return cmp.Compare(a.at, b.at)
+// A key has the time of an event and, below it, its place among those that are
+// held: keys are in order where these are. Times are counted from the first;
+// what is 13 days or more after it is taken for that.
+const (
+	placeBits = 14
+	lastTime  = 1<<(64-placeBits) - 1
+)
+
+// slot returns an empty event to be made.
+func (o *order) slot() *Event {
+	if o.next == nil {
+		if n := len(o.spare); n > 0 {
+			o.next, o.spare = o.spare[n-1], o.spare[:n-1]
+		} else {
+			o.next = new(Event)
+		}
 	}
-	return a.index - b.index
+	return o.next
 }
 
-// slot returns room for one more event, which is held once keep was called.
-func (o *order) slot() *heldEvent {
-	n := len(o.held)
-	o.held = slices.Grow(o.held, 1)
-	return &o.held[:n+1][n]
-}
-
-// keep holds the event that was written to the slot.
-func (g *engine) keep() {
+// keep holds the event that was made.
+func (g *engine) keep(end *entry, at uint64) {
 	o := &g.order
-	o.held = o.held[:len(o.held)+1]
+	o.held = append(o.held, heldEvent{event: o.next, at: at})
+	if end != nil {
+		o.held[len(o.held)-1].end = *end
+	}
+	o.next = nil
 	switch {
 	case !o.waits:
 		g.settle(math.MaxUint64, maxHeld)
@@ -78,25 +85,20 @@ func (g *engine) keep() {
 // their times, at most so many.
 func (g *engine) settle(until uint64, most int) {
 	o := &g.order
-	o.keys = o.keys[:0]
-	for i := range o.held {
-		if at := o.held[i].at; at <= until {
-			o.keys = append(o.keys, orderKey{at, i})
-		}
-	}
-	if !slices.IsSortedFunc(o.keys, compareKeys) {
-		slices.SortFunc(o.keys, compareKeys)
-	}
+	o.sort(until)
 	for _, k := range o.keys[:min(len(o.keys), most)] {
-		h := &o.held[k.index]
-		h.done = true
+		h := &o.held[k&(maxHeld-1)]
 		if g.complete(h) {
-			g.emit(&h.event)
+			g.emit(h.event)
+		} else {
+			*h.event = Event{}
+			o.spare = append(o.spare, h.event)
 		}
+		h.event = nil
 	}
 	left := 0
 	for i := range o.held {
-		if o.held[i].done {
+		if o.held[i].event == nil {
 			continue
 		}
 		if left != i {
@@ -107,6 +109,24 @@ func (g *engine) settle(until uint64, most int) {
 	clear(o.held[left:])
 	o.held = o.held[:left]
 	g.exhume()
+	if g.settled != nil {
+		o.spare = g.settled(o.spare)
+	}
+}
+
+// sort makes the keys of the events until that time, in order.
+func (o *order) sort(until uint64) {
+	first := uint64(math.MaxUint64)
+	for i := range o.held {
+		first = min(first, o.held[i].at)
+	}
+	o.keys = o.keys[:0]
+	for i := range o.held {
+		if at := o.held[i].at; at <= until {
+			o.keys = append(o.keys, min(at-first, lastTime)<<placeBits|uint64(i))
+		}
+	}
+	slices.Sort(o.keys)
 }
 
 // together holds what do tells until it returns, so that what it tells of the
@@ -123,7 +143,7 @@ func (g *engine) together(do func()) {
 // complete adds what is known only when an event is given out, and reports
 // whether it is wanted.
 func (g *engine) complete(h *heldEvent) bool {
-	ev := &h.event
+	ev := h.event
 	switch ev.Kind {
 	case Lost:
 		return true

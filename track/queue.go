@@ -6,19 +6,21 @@ import (
 	"time"
 )
 
-// chunkSize is how many events a chunk of the queue holds.
-const chunkSize = 256
+// lotSize is how many events the reader takes at once.
+const lotSize = 256
 
-// A queue holds the events that wait for the reader. It grows by chunks to its
-// bound; what comes after that is counted, and told when there is room again.
+// A queue holds the events that wait for the reader, up to its bound; what
+// comes after that is counted, and told when there is room again. Events are
+// handed over by pointer, and come back to be written again once they are read.
 // One goroutine reads at a time; any may write.
 type queue struct {
 	mu sync.Mutex
-	// chunks in order: the last is being written.
-	chunks  []*chunk
-	spare   []*chunk
-	waiting int // in chunks
+	// waiting from first on are the events, in order.
+	waiting []*Event
+	first   int
 	limit   int
+	// free are events that were read, empty.
+	free []*Event
 	// dropped is counted since the last time that it was told.
 	dropped, total uint64
 	// lost makes the event that tells of dropped ones, toldAt is when it did.
@@ -31,50 +33,66 @@ type queue struct {
 	// ready has room for one token: something has come, or the end.
 	ready chan struct{}
 
-	// current is the chunk that the reader has taken, and read the place in it.
+	// lot are the events that the reader has taken, and read the place in it.
 	// They are the reader's, who needs no lock for them.
-	current *chunk
-	read    int
+	lot  []*Event
+	read int
 }
 
 // lossEvery is the least time between two events that tell of dropped ones: a
 // reader that is a little too slow shall not read of nothing else.
 const lossEvery = 100 * time.Millisecond
 
-// maxSpare is how many chunks are kept to be used again, 100 KiB each: about
-// what a burst between two looks at the ring buffer takes.
-const maxSpare = 32
-
-type chunk struct {
-	events [chunkSize]Event
-	used   int
-}
+// maxFree is how many events are kept to be written again, 7 MiB: about what
+// a burst between two looks at the ring buffer takes.
+const maxFree = 1 << 14
 
 func newQueue(limit int, now func() time.Time, lost func(uint64) Event) *queue {
 	return &queue{limit: limit, now: now, lost: lost, ready: make(chan struct{}, 1)}
 }
 
-// put adds an event, or counts it where the bound is reached. Losses always
-// find room: they are few, and nothing else may be silent.
-func (q *queue) put(e *Event) {
+// put takes events over, or counts them where the bound is reached. Losses
+// always find room: they are few, and nothing else may be silent.
+func (q *queue) put(events ...*Event) {
 	q.mu.Lock()
-	if q.ended || q.waiting >= q.limit && e.Kind != Lost {
-		if !q.ended {
-			q.dropped++
-			q.total++
-		}
-		q.mu.Unlock()
-		return
+	wake := q.len() == 0
+	for _, e := range events {
+		q.putOne(e)
 	}
-	wake := q.waiting == 0
-	if q.dropped > 0 && e.Kind != Lost {
-		q.tellDropped()
-	}
-	*q.place() = *e
+	wake = wake && q.len() > 0
 	q.mu.Unlock()
 	if wake {
 		q.wake()
 	}
+}
+
+func (q *queue) putOne(e *Event) {
+	switch {
+	case q.ended:
+		return
+	case e.Kind == Lost:
+	case q.len() >= q.limit:
+		q.dropped++
+		q.total++
+		return
+	case q.dropped > 0:
+		q.tellDropped()
+	}
+	q.waiting = append(q.waiting, e)
+}
+
+// len is how many events wait. The lock is held.
+func (q *queue) len() int { return len(q.waiting) - q.first }
+
+// used returns events that were read, to be written again; none where there
+// are none.
+func (q *queue) used(dst []*Event) []*Event {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	dst = append(dst, q.free...)
+	clear(q.free)
+	q.free = q.free[:0]
+	return dst
 }
 
 // tellDropped adds the event that tells of those that were dropped, unless one
@@ -84,7 +102,8 @@ func (q *queue) tellDropped() {
 	if q.dropped == 0 || !q.ended && now.Sub(q.toldAt) < lossEvery {
 		return
 	}
-	*q.place() = q.lost(q.dropped)
+	e := q.lost(q.dropped)
+	q.waiting = append(q.waiting, &e)
 	q.dropped, q.toldAt = 0, now
 }
 
@@ -92,32 +111,13 @@ func (q *queue) tellDropped() {
 // comes any more that would.
 func (q *queue) remind() {
 	q.mu.Lock()
-	before := q.waiting
+	before := q.len()
 	q.tellDropped()
-	news := q.waiting > before
+	news := q.len() > before
 	q.mu.Unlock()
 	if news {
 		q.wake()
 	}
-}
-
-// place returns room for one more event.
-func (q *queue) place() *Event {
-	n := len(q.chunks)
-	if n == 0 || q.chunks[n-1].used == chunkSize {
-		var c *chunk
-		if k := len(q.spare); k > 0 {
-			c, q.spare = q.spare[k-1], q.spare[:k-1]
-		} else {
-			c = &chunk{}
-		}
-		q.chunks = append(q.chunks, c)
-		n++
-	}
-	last := q.chunks[n-1]
-	last.used++
-	q.waiting++
-	return &last.events[last.used-1]
 }
 
 // end lets the reader go when it has read what waits.
@@ -168,28 +168,34 @@ func (q *queue) each(ctx context.Context, yield func(Event, error) bool) {
 // take returns the oldest event, which is valid until the next call, or nil.
 // The error is told once.
 func (q *queue) take() (e *Event, ended bool, err error) {
-	if q.current == nil || q.read == q.current.used {
-		if ended, err = q.nextChunk(); q.current == nil {
+	if q.read == len(q.lot) {
+		if ended, err = q.nextLot(); len(q.lot) == 0 {
 			return nil, ended, err
 		}
 	}
 	q.read++
-	return &q.current.events[q.read-1], false, nil
+	return q.lot[q.read-1], false, nil
 }
 
-// nextChunk takes the oldest chunk out of the queue, for the reader alone.
-func (q *queue) nextChunk() (ended bool, err error) {
+// nextLot gives back the events that were read, and takes the oldest that wait.
+func (q *queue) nextLot() (ended bool, err error) {
+	for _, e := range q.lot {
+		*e = Event{} // what it refers to may go
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.giveBack()
-	if q.waiting == 0 {
+	q.free = append(q.free, q.lot[:min(len(q.lot), max(maxFree-len(q.free), 0))]...)
+	clear(q.lot)
+	q.lot, q.read = q.lot[:0], 0
+	if q.len() == 0 {
 		q.tellDropped()
 	}
-	if q.waiting > 0 {
-		q.current = q.chunks[0]
-		q.chunks[0] = nil
-		q.chunks = q.chunks[1:]
-		q.waiting -= q.current.used
+	if n := min(q.len(), lotSize); n > 0 {
+		taken := q.waiting[q.first : q.first+n]
+		q.lot = append(q.lot, taken...)
+		clear(taken)
+		q.first += n
+		q.closeUp()
 		return false, nil
 	}
 	err, q.err = q.err, nil
@@ -199,16 +205,14 @@ func (q *queue) nextChunk() (ended bool, err error) {
 	return q.ended, err
 }
 
-// giveBack keeps the chunk that was read to be used again, empty, so that what
-// its events refer to may go.
-func (q *queue) giveBack() {
-	c := q.current
-	if q.current, q.read = nil, 0; c == nil || len(q.spare) >= maxSpare {
+// closeUp moves the events that wait to the front, where it is worth it.
+func (q *queue) closeUp() {
+	if q.first < len(q.waiting) && q.first < len(q.waiting)/2 {
 		return
 	}
-	clear(c.events[:c.used])
-	c.used = 0
-	q.spare = append(q.spare, c)
+	n := copy(q.waiting, q.waiting[q.first:])
+	clear(q.waiting[n:])
+	q.waiting, q.first = q.waiting[:n], 0
 }
 
 // lostTotal returns how many events were dropped.

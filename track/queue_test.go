@@ -80,15 +80,17 @@ func TestQueue_Memory(t *testing.T) {
 		q.put(numbered(i))
 		q.drain()
 	}
-	if n := len(q.chunks) + len(q.spare); n > maxSpare {
-		t.Errorf("%d chunks are kept for an empty queue", n)
+	if n := len(q.waiting) + len(q.lot) + len(q.free); n > maxFree {
+		t.Errorf("%d events are kept for an empty queue", n)
 	}
-	for _, c := range q.spare {
-		for i := range c.events {
-			if c.used != 0 || c.events[i].Duration != 0 {
-				t.Fatal("a chunk that was read still holds its events")
-			}
+	for _, e := range q.free {
+		if e.Duration != 0 {
+			t.Fatal("an event that was read is still what it was")
 		}
+	}
+	free := len(q.free)
+	if got := q.used(nil); len(got) != free || len(q.free) != 0 {
+		t.Errorf("%d of %d events were given back", len(got), free)
 	}
 }
 

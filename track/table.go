@@ -20,7 +20,8 @@ type entry struct {
 	missed                uint8 // snapshots in a row that it should have been in
 	localPort, remotePort uint16
 	owners                setID
-	netns, uid            uint32
+	netns                 uint32
+	next                  uint32 // the next of its chain of ends, a place plus one
 	// local and remote are 16-byte addresses, IPv4 as IPv4-mapped.
 	local, remote [16]byte
 
@@ -32,7 +33,7 @@ type entry struct {
 	recvQueue, sendQueue uint32
 	pass                 uint32 // the last snapshot that it was in; 0: none yet
 	scan                 uint32 // the last look at the kernel's flows that it was in
-	next                 uint32 // the next of its chain of ends, a place plus one
+	uid                  uint32
 	missedAt             uint64 // when it was missed first, by the boot clock
 }
 

@@ -51,36 +51,31 @@ func (g *engine) wall(boot uint64) time.Time { return g.base.Add(time.Duration(b
 
 // prepare begins an event of a session. It is finished by send.
 func (g *engine) prepare(kind Kind, e *entry, at uint64) *Event {
-	h := g.order.slot()
-	h.at, h.done = at, false
-	h.event = Event{Time: g.wall(at), Kind: kind, Since: e.is(since)}
-	return &h.event
+	ev := g.order.slot()
+	ev.Time, ev.Kind, ev.Since = g.wall(at), kind, e.is(since)
+	g.order.at = at
+	return ev
 }
 
 // send has the event that was prepared given out, if the session and the kind
 // are wanted.
 func (g *engine) send(e *entry) {
-	h := g.order.slot()
-	ev := &h.event
+	ev := g.order.slot()
 	if !e.is(wanted) || !g.want.kinds.Allows(uint8(ev.Kind)) {
+		*ev = Event{}
 		return
 	}
-	tcp := ev.Session.TCP
 	g.session(e, &ev.Session)
-	ev.Session.TCP = tcp
 	if ev.Kind == Close {
 		ev.Session.State = whose.Close
 	}
-	h.end = *e
-	g.keep()
+	g.keep(e, g.order.at)
 }
 
 // tellLost tells that so many events were lost.
 func (g *engine) tellLost(n uint64, why string, now time.Time, at uint64) {
-	h := g.order.slot()
-	h.at, h.done = at, false
-	h.event = Event{Time: now, Kind: Lost, Lost: n, Why: why}
-	g.keep()
+	*g.order.slot() = Event{Time: now, Kind: Lost, Lost: n, Why: why}
+	g.keep(nil, at)
 }
 
 // tell gives out an event that has nothing of its own.

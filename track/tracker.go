@@ -39,6 +39,8 @@ type Tracker struct {
 	engine *engine
 	source Source
 	stats  Stats
+	// given are events on their way to the queue.
+	given []*Event
 	// meanwhile holds the records that come while the first snapshot is taken.
 	meanwhile []bpfevent.Record
 	live      bool
@@ -105,6 +107,7 @@ func newTracker(p *plan, kernel kernelSource, source Source) *Tracker {
 		return Event{Time: t.clock.Now(), Kind: Lost, Lost: n, Why: whyReader}
 	})
 	t.engine = newEngine(p.opts.MaxSessions, newNames(p.fs, p.needs), p.want, t.emit)
+	t.engine.settled = t.settled
 	t.engine.knownOnly = source.Name == SourceNetlink
 	if k, ok := kernel.(passingSource); ok {
 		t.engine.order.waits = true
@@ -129,10 +132,25 @@ func (t *Tracker) settleAll() {
 	t.engine.settle(math.MaxUint64, maxHeld)
 }
 
-// emit puts an event into the queue. The engine's lock is held.
+// emit takes an event for the queue. The engine's lock is held.
 func (t *Tracker) emit(e *Event) {
 	t.stats.Events++
-	t.queue.put(e)
+	t.given = append(t.given, e)
+}
+
+// settled puts what was emitted into the queue, and gets back what was read.
+// The engine's lock is held.
+func (t *Tracker) settled(spare []*Event) []*Event {
+	if len(t.given) == 0 {
+		return spare
+	}
+	t.queue.put(t.given...)
+	clear(t.given)
+	t.given = t.given[:0]
+	if len(spare) == 0 {
+		spare = t.queue.used(spare)
+	}
+	return spare
 }
 
 // start attaches, takes the snapshot, and merges.

@@ -587,7 +587,13 @@ func BenchmarkCount(b *testing.B) {
 func BenchmarkSession(b *testing.B) {
 	q := newQueue(1<<16, time.Now, lostEvent)
 	bench := newBenchOf(b, want{}, 1<<20)
-	bench.g.emit = q.put
+	var given []*Event
+	bench.g.emit = func(e *Event) { given = append(given, e) }
+	bench.g.settled = func(spare []*Event) []*Event {
+		q.put(given...)
+		given = given[:0]
+		return q.used(spare)
+	}
 	bench.g.order.waits = true
 	open := record(tcpOpen, 1, 1)
 	accept := record(tcpAccept, 1, 1, by("nginx", 5))
