@@ -54,6 +54,12 @@ unit: ## all tests, and each benchmark once
 fuzz: ## each fuzz target for a short while
 	@./scripts/fuzz $(FUZZTIME)
 
+test-zabbix: ## show the Zabbix template against Debian's own Zabbix (6.0 on Debian 12)
+	@./scripts/test-zabbix
+
+test-zabbix7: ## the same against Zabbix 7.0, in a tree of Debian 13
+	@./scripts/test-zabbix trixie
+
 generate: ## rebuild the BPF objects and the generated pages
 	cd collect/internal/bpfiter && $(GO) generate ./...
 	cd track/internal/bpfevent && $(GO) generate ./...
