@@ -101,7 +101,7 @@ func TestTruth_Standing(t *testing.T) {
 	needTracker(t)
 	n := scaled(t, standingEnds)
 	s := hold(t, n)
-	f := follow(t, track.Options{})
+	f := follow(t, roomy)
 	stats := f.tracker.Stats()
 	t.Logf("%d ends stood: start took %v, %v of it the snapshot", n, stats.Start, stats.Snapshot)
 	here := inNetNS(t, s.netns)
