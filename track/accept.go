@@ -115,7 +115,7 @@ func (g *engine) closeWaiting(w *wait, r *bpfevent.Record) {
 	if w.place != noPlace {
 		p := w.place
 		w.entry = *g.table.at(p)
-		w.entry.flags &^= inUse
+		w.entry.flags &^= inUse | linked
 		g.people.hold(w.entry.owners)
 		w.place = noPlace
 		g.drop(p)

@@ -8,7 +8,7 @@ import (
 // udpBind: a process bound a UDP socket.
 func (g *engine) udpBind(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Unconn)
-	if p, ok := g.lookup(&e); ok {
+	if p, ok := g.lookup(e); ok {
 		if old := g.table.at(p); !old.is(told) {
 			old.flags |= told
 			g.give(old, r)
@@ -19,20 +19,20 @@ func (g *engine) udpBind(r *bpfevent.Record) {
 	if g.ended.has(r.Cookie, e.opened) {
 		return
 	}
-	g.give(&e, r)
-	g.enter(&e, Bind, r.Time)
+	g.give(e, r)
+	g.enter(e, Bind, r.Time)
 }
 
 // udpOpen: the first datagram of a flow went.
 func (g *engine) udpOpen(r *bpfevent.Record) {
 	e := g.flowOf(r)
-	p, ok := g.lookup(&e)
+	p, ok := g.lookup(e)
 	if !ok {
 		if g.ended.has(e.endedID(), e.opened) {
 			return // told twice
 		}
-		g.give(&e, r)
-		g.open(&e, e.opened)
+		g.give(e, r)
+		g.open(e, e.opened)
 		return
 	}
 	known := g.table.at(p)
@@ -48,7 +48,7 @@ func (g *engine) udpOpen(r *bpfevent.Record) {
 }
 
 // flowOf returns the flow of a record, which the kernel counts.
-func (g *engine) flowOf(r *bpfevent.Record) entry {
+func (g *engine) flowOf(r *bpfevent.Record) *entry {
 	e := g.entryOf(r, whose.Established)
 	e.flags |= isFlow | counted
 	return e
@@ -62,7 +62,7 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 		return
 	}
 	e := g.flowOf(r)
-	if p, ok := g.lookup(&e); ok {
+	if p, ok := g.lookup(e); ok {
 		known := g.table.at(p)
 		if known.owners == 0 {
 			g.ownAtEnd(known, r)
@@ -80,9 +80,9 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 		return
 	}
 	e.flags |= told
-	g.give(&e, r)
-	g.names.meet(&e)
-	g.rematch(&e)
+	g.give(e, r)
+	g.names.meet(e)
+	g.rematch(e)
 	switch {
 	case r.Opened == 0 || r.Opened < g.began:
 		e.flags |= since
@@ -90,9 +90,9 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 			e.reason = whose.ReasonRaced
 		}
 	case !g.ended.has(e.endedID(), ^r.Opened):
-		g.tell(Open, &e, e.opened)
+		g.tell(Open, e, e.opened)
 	}
-	g.tellFlowEnd(&e, r, EndClosed)
+	g.tellFlowEnd(e, r, EndClosed)
 	g.people.release(e.owners)
 }
 
@@ -100,7 +100,7 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 // kind of event tells.
 func (g *engine) udpUnbind(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Unconn)
-	p, ok := g.lookup(&e)
+	p, ok := g.lookup(e)
 	if !ok {
 		return // told twice, or never told: nobody bound it on purpose
 	}

@@ -11,20 +11,40 @@ import (
 // This file finds the other end of a session where that is a session of this
 // host too. Sessions with a remote end are in a hash table in which both ends of
 // a connection come to the same chain; the chains run through the entries, so
-// that all it takes is 4 to 8 bytes a session.
+// that all it takes is 8 to 16 bytes a session.
 //
 // An end that is gone stays in its chain for a moment, as a grave: of a short
 // connection both ends may be gone before one of them is told.
 
 // ends is the table of chains. The zero value is empty and ready.
 type ends struct {
-	// heads are places plus one; 0 is the end of a chain.
-	heads []uint32
+	heads []chain // at least twice as many as are linked
 	used  int
 	salt  uint64 // of the hash
 	// graves from the first to the last, linked by entry.scan.
 	firstGrave, lastGrave uint32
 	graves                int
+}
+
+// A chain is that of the sessions with the same two ends, and now and then of
+// others: the place of the first plus one, 0 for none, and above it how many
+// there are.
+type chain uint32
+
+const (
+	chainPlaces = 26 // bits; what is further up in the table is not linked
+	chainFirst  = 1<<chainPlaces - 1
+	chainOne    = 1 << chainPlaces
+)
+
+func (c chain) first() uint32 { return uint32(c) & chainFirst }
+func (c chain) len() int      { return int(c >> chainPlaces) }
+
+// push makes the place at the first of the chain, and returns what it is before.
+func (c *chain) push(at uint32) (next uint32) {
+	next = c.first()
+	*c = *c&^chainFirst + chainOne | chain(at)
+	return next
 }
 
 const (
@@ -65,7 +85,7 @@ func (e *entry) faces(o *entry) bool {
 }
 
 // chain returns the chain of both ends of a session.
-func (x *ends) chain(e *entry) *uint32 {
+func (x *ends) chain(e *entry) *chain {
 	local := e.localEnd()
 	h := x.hash(&local, e.localPort) + x.hash(&e.remote, e.remotePort)
 	return &x.heads[h&uint64(len(x.heads)-1)]
@@ -83,17 +103,14 @@ func (t *table) link(p place) {
 	if e.remotePort == 0 || e.state == whose.Listen {
 		return
 	}
-	if t.byEnds.used >= len(t.byEnds.heads) {
+	if 2*t.byEnds.used >= len(t.byEnds.heads) {
 		t.growEnds()
 	}
-	head := t.byEnds.chain(e)
-	n := 0
-	for at := *head; at != 0; at = t.at(place(at - 1)).next {
-		if n++; n >= maxChain {
-			return
-		}
+	c := t.byEnds.chain(e)
+	if c.len() >= maxChain || p >= chainFirst {
+		return
 	}
-	e.next, *head = *head, uint32(p)+1
+	e.next = c.push(uint32(p) + 1)
 	e.flags |= linked
 	t.byEnds.used++
 }
@@ -105,12 +122,11 @@ func (t *table) growEnds() {
 		x.salt = maphash.Bytes(maphash.MakeSeed(), nil) // whoever chooses ports shall not choose chains
 	}
 	old := x.heads
-	x.heads = make([]uint32, max(2*len(old), 1024))
-	for _, at := range old {
-		for at != 0 {
+	x.heads = make([]chain, max(2*len(old), 1024))
+	for _, c := range old {
+		for at := c.first(); at != 0; {
 			e := t.at(place(at - 1))
-			head := x.chain(e)
-			at, e.next, *head = e.next, *head, at
+			at, e.next = e.next, x.chain(e).push(at)
 		}
 	}
 }
@@ -118,11 +134,16 @@ func (t *table) growEnds() {
 // unlink takes the session at p out of its chain.
 func (t *table) unlink(p place) {
 	e := t.at(p)
-	for at := t.byEnds.chain(e); *at != 0; at = &t.at(place(*at - 1)).next {
-		if *at == uint32(p)+1 {
-			*at = e.next
-			break
+	c := t.byEnds.chain(e)
+	*c -= chainOne
+	if c.first() == uint32(p)+1 {
+		*c = *c&^chainFirst | chain(e.next)
+	} else {
+		before := t.at(place(c.first() - 1))
+		for before.next != uint32(p)+1 {
+			before = t.at(place(before.next - 1))
 		}
+		before.next = e.next
 	}
 	e.flags &^= linked
 	t.byEnds.used--
@@ -136,7 +157,7 @@ func (t *table) other(e *entry) *entry {
 		return nil
 	}
 	var best *entry
-	for at := *t.byEnds.chain(e); at != 0; {
+	for at := t.byEnds.chain(e).first(); at != 0; {
 		o := t.at(place(at - 1))
 		at = o.next
 		if !e.faces(o) || o.netns != e.netns && isLoopback(&e.remote) {
@@ -209,7 +230,11 @@ func (g *engine) exhume() {
 // peerOf returns the owners of the other end of a session, nil where that is
 // not on this host. It may itself still wait for the process that accepts it.
 func (g *engine) peerOf(e *entry) []whose.Owner {
-	o := g.table.other(e)
+	return g.ownersAt(g.table.other(e))
+}
+
+// ownersAt returns the owners of the other end, nil for none.
+func (g *engine) ownersAt(o *entry) []whose.Owner {
 	if o == nil {
 		return nil
 	}

@@ -26,7 +26,11 @@ type engine struct {
 	people *people
 	names  *names
 	ended  recent
-	waits  waits
+	// scratch is the session of the record at hand, asked the one that a filter
+	// is asked about.
+	scratch entry
+	asked   whose.Session
+	waits   waits
 	// connecting are the owners of connects that were under way when following
 	// began, which no record names.
 	connecting map[uint64]setID
@@ -115,9 +119,10 @@ func (g *engine) apply(r *bpfevent.Record) {
 const wasOpen = whose.Set(1<<whose.Established | 1<<whose.FinWait1 | 1<<whose.FinWait2 | 1<<whose.CloseWait |
 	1<<whose.LastAck | 1<<whose.Closing | 1<<whose.TimeWait)
 
-// entryOf returns the session of a record, without owners.
-func (g *engine) entryOf(r *bpfevent.Record, state whose.State) entry {
-	e := entry{
+// entryOf returns the session of a record, without owners, until the next call.
+func (g *engine) entryOf(r *bpfevent.Record, state whose.State) *entry {
+	e := &g.scratch
+	*e = entry{
 		local: r.Local, remote: r.Remote, localPort: r.LocalPort, remotePort: r.RemotePort,
 		cookie: r.Cookie, inode: r.Inode, cgroup: r.Cgroup, opened: openedAt(r),
 		netns: r.NetNS, uid: r.UID, mark: r.Mark, device: g.names.device(r.NetNS, r.Device),
@@ -265,19 +270,19 @@ func (g *engine) tcpOpen(r *bpfevent.Record) {
 	if g.ended.has(e.cookie, e.opened) || g.waits.byCookie[r.Cookie] != nil {
 		return // told twice
 	}
-	if p, ok := g.lookup(&e); ok {
+	if p, ok := g.lookup(e); ok {
 		old := g.table.at(p)
-		if old.sameEnds(&e) {
+		if old.sameEnds(e) {
 			return // told twice, or by the snapshot
 		}
 		g.vanish(p, e.opened) // its end was lost, and the socket connected anew
 	}
 	if !r.Out && r.Task.PID == 0 {
-		g.await(&e, r.Time)
+		g.await(e, r.Time)
 		return
 	}
-	g.give(&e, r)
-	g.open(&e, e.opened)
+	g.give(e, r)
+	g.open(e, e.opened)
 }
 
 func (e *entry) sameEnds(o *entry) bool {
@@ -294,10 +299,12 @@ func (g *engine) open(e *entry, at uint64) place {
 func (g *engine) enter(e *entry, kind Kind, at uint64) place {
 	e.flags |= told
 	p := g.insert(e)
-	g.tell(kind, e, at)
 	if p == noPlace {
+		g.tell(kind, e, at)
 		g.people.release(e.owners)
+		return p
 	}
+	g.tell(kind, g.table.at(p), at)
 	return p
 }
 
@@ -311,15 +318,15 @@ func (g *engine) tcpAccept(r *bpfevent.Record) {
 		return
 	}
 	e := g.entryOf(r, whose.Established)
-	p, ok := g.lookup(&e)
+	p, ok := g.lookup(e)
 	if !ok { // the record of its opening was lost
 		if g.ended.has(r.Cookie, ^e.opened) {
 			return
 		}
 		e.direction = whose.In
 		e.flags |= accepted
-		g.give(&e, r)
-		g.open(&e, e.opened)
+		g.give(e, r)
+		g.open(e, e.opened)
 		return
 	}
 	g.acceptKnown(g.table.at(p), r)
@@ -354,7 +361,7 @@ func (g *engine) tcpClose(r *bpfevent.Record) {
 		g.closeWaiting(w, r)
 		return
 	}
-	if p, ok := g.lookup(&e); ok {
+	if p, ok := g.lookup(e); ok {
 		known := g.table.at(p)
 		if known.state == whose.Listen { // a source that does not tell what it was
 			g.tellGone(Unlisten, known, r.Time, EndNone)
@@ -374,7 +381,7 @@ func (g *engine) tcpClose(r *bpfevent.Record) {
 	}
 	g.ended.add(r.Cookie, r.Opened)
 	if !g.knownOnly {
-		g.closeUnknown(&e, r)
+		g.closeUnknown(e, r)
 	}
 }
 
@@ -438,13 +445,13 @@ func (g *engine) tcpFail(r *bpfevent.Record) {
 	}
 	g.ended.add(r.Cookie, e.opened)
 	e.direction = whose.Out
-	g.give(&e, r)
-	g.names.meet(&e)
-	g.rematch(&e)
-	ev := g.prepare(Fail, &e, r.Time)
+	g.give(e, r)
+	g.names.meet(e)
+	g.rematch(e)
+	ev := g.prepare(Fail, e, r.Time)
 	ev.End, ev.Errno = endOfConnect(r.Err), r.Err
 	ev.Duration = elapsed(e.opened, r.Time)
-	g.send(&e)
+	g.send(e)
 	g.people.release(e.owners)
 }
 
@@ -456,21 +463,21 @@ const listening = 1
 func (g *engine) tcpListen(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Listen)
 	e.sendQueue = r.Backlog
-	if p, ok := g.lookup(&e); ok {
+	if p, ok := g.lookup(e); ok {
 		old := g.table.at(p)
 		old.sendQueue = r.Backlog // listen may be called again, for another backlog
 		return
 	}
 	e.opened = r.Time
 	g.ended.drop(r.Cookie, listening)
-	g.give(&e, r)
-	g.enter(&e, Listen, r.Time)
+	g.give(e, r)
+	g.enter(e, Listen, r.Time)
 }
 
 // tcpUnlisten: a socket ceased to listen.
 func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Listen)
-	if p, ok := g.lookup(&e); ok {
+	if p, ok := g.lookup(e); ok {
 		known := g.table.at(p)
 		if known.state != whose.Listen {
 			return // a record of another life of the socket
@@ -488,10 +495,10 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 	}
 	g.ended.add(r.Cookie, listening)
 	e.flags |= since | told
-	g.give(&e, r)
-	g.names.meet(&e)
-	g.rematch(&e)
-	g.tellGone(Unlisten, &e, r.Time, EndNone)
+	g.give(e, r)
+	g.names.meet(e)
+	g.rematch(e)
+	g.tellGone(Unlisten, e, r.Time, EndNone)
 	g.people.release(e.owners)
 }
 

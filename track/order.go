@@ -18,7 +18,7 @@ const (
 	// settlesAfter is how long before a look began all is told by it that can
 	// be: a socket listens for 10 ms before it is told.
 	settlesAfter = 10 * time.Millisecond
-	// maxHeld bounds the events that are held; about 550 bytes each. Where more
+	// maxHeld bounds the events that are held; about 450 bytes each. Where more
 	// happens between two looks, the older half is given out.
 	maxHeld = 1 << 14
 )
@@ -26,8 +26,9 @@ const (
 // A heldEvent is an event that was not given out yet.
 type heldEvent struct {
 	event *Event // nil: it was
-	// end is the session as the table had it, to find its other end by.
-	end entry
+	// end is where the table had the session, to find its other end by; nil
+	// where that is not asked.
+	end *entry
 	// at is the time by the boot clock.
 	at uint64
 }
@@ -68,10 +69,7 @@ func (o *order) slot() *Event {
 // keep holds the event that was made.
 func (g *engine) keep(end *entry, at uint64) {
 	o := &g.order
-	o.held = append(o.held, heldEvent{event: o.next, at: at})
-	if end != nil {
-		o.held[len(o.held)-1].end = *end
-	}
+	o.held = append(o.held, heldEvent{o.next, end, at})
 	o.next = nil
 	switch {
 	case !o.waits:
@@ -144,11 +142,12 @@ func (g *engine) together(do func()) {
 // whether it is wanted.
 func (g *engine) complete(h *heldEvent) bool {
 	ev := h.event
-	switch ev.Kind {
-	case Lost:
+	if ev.Kind == Lost {
 		return true
-	case Open, Close, Owned:
-		ev.Session.Peer = g.peerOf(&h.end)
+	}
+	// The place may be another session's by now, if that took long.
+	if e := h.end; e != nil && e.is(linked) && e.cookie == ev.Session.Cookie && e.inode == ev.Session.Inode {
+		ev.Session.Peer = g.peerOf(e)
 	}
 	return !g.want.late || g.want.match.Match(&ev.Session)
 }

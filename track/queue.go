@@ -84,12 +84,11 @@ func (q *queue) putOne(e *Event) {
 // len is how many events wait. The lock is held.
 func (q *queue) len() int { return len(q.waiting) - q.first }
 
-// used returns events that were read, to be written again; none where there
-// are none.
+// used appends events that were read, to be written again, up to maxFree.
 func (q *queue) used(dst []*Event) []*Event {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	dst = append(dst, q.free...)
+	dst = append(dst, q.free[:min(len(q.free), max(maxFree-len(dst), 0))]...)
 	clear(q.free)
 	q.free = q.free[:0]
 	return dst

@@ -41,9 +41,8 @@ func (g *engine) meets(e *entry) bool {
 	if w.match == nil || w.late {
 		return true
 	}
-	var s whose.Session
-	g.session(e, &s)
-	return w.match.Match(&s)
+	g.session(e, &g.asked)
+	return w.match.Match(&g.asked)
 }
 
 // wall turns the boot clock into the wall clock.
@@ -69,8 +68,30 @@ func (g *engine) send(e *entry) {
 	if ev.Kind == Close {
 		ev.Session.State = whose.Close
 	}
+	if !ev.Kind.hasPeer() || g.foundPeer(e, ev) {
+		e = nil
+	}
 	g.keep(e, g.order.at)
 }
+
+// foundPeer fills in the other end where it is known already, as that of the
+// second of two that are told, or will not be later, since e is not in the table.
+// An end that opened at another time may be that of a connection before.
+func (g *engine) foundPeer(e *entry, ev *Event) bool {
+	o := g.table.other(e)
+	if e.is(linked) && (o == nil || apart(o.opened, e.opened) > sameOpening || o.owners == 0) {
+		return false
+	}
+	ev.Session.Peer = g.ownersAt(o)
+	return true
+}
+
+// sameOpening is less than what is between two connections with the same ends,
+// and more than what is between the two ends of one on this host, in nanoseconds.
+const sameOpening = uint64(5 * time.Millisecond)
+
+// hasPeer reports whether an event tells who is at the other end.
+func (k Kind) hasPeer() bool { return k == Open || k == Close || k == Owned }
 
 // tellLost tells that so many events were lost.
 func (g *engine) tellLost(n uint64, why string, now time.Time, at uint64) {

@@ -147,10 +147,8 @@ func (t *Tracker) settled(spare []*Event) []*Event {
 	t.queue.put(t.given...)
 	clear(t.given)
 	t.given = t.given[:0]
-	if len(spare) == 0 {
-		spare = t.queue.used(spare)
-	}
-	return spare
+	// What was read last is written first: it is still in the cache.
+	return t.queue.used(spare)
 }
 
 // start attaches, takes the snapshot, and merges.
