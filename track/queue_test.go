@@ -140,3 +140,36 @@ func TestQueue_ReaderIsWoken(t *testing.T) {
 	cancel()
 	<-got
 }
+
+// TestQueue_TellsLossesNowAndThen: a reader that is a little too slow is told of
+// its losses ten times a second at most, of the last ones without another event.
+func TestQueue_TellsLossesNowAndThen(t *testing.T) {
+	now := time.Unix(0, 0).Add(time.Hour)
+	q := newQueue(1, func() time.Time { return now }, lostEvent)
+	var told []uint64
+	for range 40 { // 400 ms, of two events each the second is lost
+		q.put(numbered(1))
+		q.put(numbered(2))
+		for _, e := range q.drain() {
+			if e.Kind == Lost {
+				told = append(told, e.Lost)
+			}
+		}
+		now = now.Add(10 * time.Millisecond)
+	}
+	if len(told) != 4 {
+		t.Errorf("told of losses %v, want one in 100 ms", told)
+	}
+	now = now.Add(time.Second)
+	q.remind()
+	for _, e := range q.drain() {
+		told = append(told, e.Lost)
+	}
+	var sum uint64
+	for _, n := range told {
+		sum += n
+	}
+	if sum != 40 || sum != q.lostTotal() {
+		t.Errorf("told of losses %v, %d in all, want 40", told, sum)
+	}
+}
