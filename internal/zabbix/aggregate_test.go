@@ -482,7 +482,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add("\u2028</script>", "session-1.scope", "$1", "../..", uint16(0), 5)
 	f.Fuzz(func(t *testing.T, comm, unit, user, container string, port uint16, limit int) {
 		if len(comm)+len(unit)+len(user)+len(container) > 4096 {
-			t.Skip("longer than any name")
+			return // longer than any name
 		}
 		a := New(Options{})
 		for i := range 40 {

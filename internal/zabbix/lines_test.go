@@ -42,7 +42,7 @@ func FuzzAppendLine(f *testing.F) {
 	f.Add("", `"quoted"`, "a\nb\\n\\")
 	f.Fuzz(func(t *testing.T, host, key, value string) {
 		if strings.ContainsRune(host+key+value, 0) || strings.HasSuffix(value, "\r") {
-			t.Skip("no text has these")
+			return // no text has these
 		}
 		line := string(AppendLine(nil, host, key, value))
 		if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {
