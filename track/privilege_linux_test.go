@@ -68,13 +68,13 @@ func keepCapabilities(keep ...int) error {
 }
 
 func TestExplainRefusal(t *testing.T) {
+	if held, _ := capabilities(); held>>unix.CAP_SYS_ADMIN&1 == 0 || inUserNamespace() {
+		testenv.NeedRoot(t) // for others the cause is what they lack
+		return
+	}
 	broken := errors.New("broken")
 	if err := explainRefusal(broken); err != broken {
 		t.Errorf("what is no refusal became %v", err)
-	}
-	if held, _ := capabilities(); held>>unix.CAP_SYS_ADMIN&1 == 0 || inUserNamespace() {
-		testenv.NeedRoot(t)
-		return
 	}
 	err := explainRefusal(whose.WithHint(fmt.Errorf("load programs: %w (MEMLOCK may be too low, consider x)", unix.EPERM), "ask"))
 	if err.Error() != "load programs: operation not permitted" || whose.Hint(err) != "ask" {

@@ -67,6 +67,13 @@ func runScripts(t *testing.T, dir string, vars []string) {
 			env.Vars = append(env.Vars, vars...)
 			return nil
 		},
+		// What an ordinary user is told that root is not.
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return os.Geteuid() == 0, nil
+		},
 		UpdateScripts: *update,
 	})
 }
