@@ -13,7 +13,7 @@ type bpfSource struct{ *bpfevent.Source }
 // openBPF loads and attaches the programs.
 func openBPF(_ context.Context, p *plan) (kernelSource, error) {
 	c := bpfevent.Config{
-		BufferSize: p.opts.BufferSize, MaxFlows: p.opts.MaxFlows, Query: &p.query,
+		BufferSize: p.opts.BufferSize, MaxFlows: p.opts.MaxFlows, Query: &p.query, Whole: true,
 		Text: p.needs&(whose.NeedCmdline|whose.NeedExe) != 0,
 	}
 	if !p.opts.Events.Allows(uint8(Fail)) {

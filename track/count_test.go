@@ -42,7 +42,7 @@ var countFilters = []string{
 // filled is a bench with n sessions of many kinds and processes.
 func filled(t testing.TB, n int) *bench {
 	b := newBenchOf(t, want{}, n+1)
-	b.g.emit = func(*Event) {}
+	b.g.emit = func(moment) {}
 	for i := range n {
 		who := by(fmt.Sprint("p", i%100), uint32(i%100)+1)
 		more := []rec{opened(i), who, to(fmt.Sprintf("10.0.%d.%d:%d", i>>8&255, i&255, []int{443, 80, 53, 5432}[i%4])), out}
@@ -80,9 +80,9 @@ func BenchmarkCount(b *testing.B) {
 func BenchmarkSession(b *testing.B) {
 	q := newQueue(1<<16, time.Now, lostEvent)
 	bench := newBenchOf(b, want{}, 1<<20)
-	var given []*Event
-	bench.g.emit = func(e *Event) { given = append(given, e) }
-	bench.g.settled = func(spare []*Event) []*Event {
+	var given []moment
+	bench.g.emit = func(m moment) { given = append(given, m) }
+	bench.g.settled = func(spare lifePool) lifePool {
 		q.put(given...)
 		given = given[:0]
 		return q.used(spare)
@@ -107,6 +107,44 @@ func BenchmarkSession(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkWhole is the way of a short connection within this host, both ends of
+// which are told whole, to the reader of its four events.
+func BenchmarkWhole(b *testing.B) {
+	q := newQueue(1<<16, time.Now, lostEvent)
+	bench := newBenchOf(b, want{needs: defaultNeeds}, 1<<20)
+	var given []moment
+	bench.g.emit = func(m moment) { given = append(given, m) }
+	bench.g.settled = func(spare lifePool) lifePool {
+		q.put(given...)
+		given = given[:0]
+		return q.used(spare)
+	}
+	bench.g.order.waits = true
+	client := record(tcpClose, 1, 1, out, by("wrk", 7), from(whose.LastAck))
+	server := record(tcpClose, 1, 2, swap, by("nginx", 5), wasAccepted, from(whose.FinWait2))
+	var e Event
+	var info whose.TCPInfo
+	b.ReportAllocs()
+	for b.Loop() {
+		at := client.Time + 1000
+		client.LocalPort++
+		server.RemotePort = client.LocalPort
+		for _, r := range []*bpfevent.Record{&server, &client} {
+			r.Cookie += 2
+			r.Time, r.Opened = at, at-500
+			bench.g.apply(r)
+		}
+		if len(bench.g.order.held) == 8000 {
+			bench.g.settle(at, maxHeld)
+			for range 8000 {
+				m, _, _ := q.take()
+				m.write(&e, func() *whose.TCPInfo { return &info })
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(4*b.N), "ns/event")
 }
 
 // BenchmarkBegin merges a snapshot of 100,000 sessions, and tells the bytes

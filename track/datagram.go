@@ -67,7 +67,7 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 		if known.owners == 0 {
 			g.ownAtEnd(known, r)
 		}
-		g.tellFlowEnd(known, r, EndClosed)
+		g.tellFlow(known, r)
 		g.drop(p)
 		g.ended.add(e.endedID(), r.Opened)
 		return
@@ -92,7 +92,7 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 	case !g.ended.has(e.endedID(), ^r.Opened):
 		g.tell(Open, e, e.opened)
 	}
-	g.tellFlowEnd(e, r, EndClosed)
+	g.tellFlow(e, r)
 	g.people.release(e.owners)
 }
 
@@ -112,16 +112,9 @@ func (g *engine) udpUnbind(r *bpfevent.Record) {
 	g.ended.add(r.Cookie, r.Opened)
 }
 
-// tellFlowEnd tells of the end of a flow with what its record counts.
-func (g *engine) tellFlowEnd(e *entry, r *bpfevent.Record, end End) {
-	if !e.is(told) {
-		return
-	}
-	ev := g.prepare(Close, e, r.Time)
-	ev.End, ev.Duration = end, g.lasted(e, r.Time)
-	ev.Sent = Traffic{r.BytesSent, r.DatagramsSent}
-	ev.Received = Traffic{r.BytesReceived, r.DatagramsReceived}
-	g.send(e)
+// tellFlow tells of the end of a flow with what its record counts.
+func (g *engine) tellFlow(e *entry, r *bpfevent.Record) {
+	g.tellFlowEnd(e, EndClosed, r.Time, r.Time, Traffic{r.BytesSent, r.DatagramsSent}, Traffic{r.BytesReceived, r.DatagramsReceived})
 }
 
 // A flowScan is one look at all flows that the kernel counts.
@@ -158,12 +151,7 @@ func (g *engine) idleEnded(f *kernelFlow) {
 		return
 	}
 	e := g.table.at(p)
-	if e.is(told) {
-		ev := g.prepare(Close, e, g.now)
-		ev.End, ev.Duration = EndIdle, g.lasted(e, f.last)
-		ev.Sent, ev.Received = f.sent, f.received
-		g.send(e)
-	}
+	g.tellFlowEnd(e, EndIdle, g.now, f.last, f.sent, f.received)
 	g.drop(p)
 }
 

@@ -2,7 +2,6 @@ package track
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -12,18 +11,13 @@ import (
 // host too. Sessions with a remote end are in a hash table in which both ends of
 // a connection come to the same chain; the chains run through the entries, so
 // that all it takes is 8 to 16 bytes a session.
-//
-// An end that is gone stays in its chain for a moment, as a grave: of a short
-// connection both ends may be gone before one of them is told.
+// What is gone from the table is in halves.go.
 
 // ends is the table of chains. The zero value is empty and ready.
 type ends struct {
 	heads []chain // at least twice as many as are linked
 	used  int
 	salt  uint64 // of the hash
-	// graves from the first to the last, linked by entry.scan.
-	firstGrave, lastGrave uint32
-	graves                int
 }
 
 // A chain is that of the sessions with the same two ends, and now and then of
@@ -47,17 +41,10 @@ func (c *chain) push(at uint32) (next uint32) {
 	return next
 }
 
-const (
-	// maxChain bounds the sessions of one chain: only what has the very same two
-	// ends, in many namespaces or on purpose, comes to so many. What is beyond
-	// is not found from its other end.
-	maxChain = 32
-	// graveKeeps is how long an end that is gone is found, in nanoseconds: what
-	// the kernel tells of the other comes within two looks at the ring buffer.
-	graveKeeps = uint64(250 * time.Millisecond)
-	// maxGraves bounds those that are kept, 2 MiB.
-	maxGraves = 1 << 14
-)
+// maxChain bounds the sessions of one chain: only what has the very same two
+// ends, in many namespaces or on purpose, comes to so many. What is beyond is
+// not found from its other end.
+const maxChain = 32
 
 // localEnd is the address that the other side knows a session by. What a UDP
 // socket without an address of its own sends to an address of this host, it
@@ -81,18 +68,27 @@ func isLoopback(a *[16]byte) bool {
 // faces reports whether o is the other end of e by its addresses and ports.
 func (e *entry) faces(o *entry) bool {
 	return e.localPort == o.remotePort && e.remotePort == o.localPort && isDatagram(e.proto) == isDatagram(o.proto) &&
-		e.localEnd() == o.remote && e.remote == o.localEnd()
+		e.localEnd() == o.remote && e.remote == o.localEnd() && e.reaches(o.netns)
 }
+
+// reaches reports whether the other end may be in that network namespace: one
+// with a loopback address is in the same.
+func (e *entry) reaches(netns uint32) bool { return e.netns == netns || !isLoopback(&e.remote) }
 
 // chain returns the chain of both ends of a session.
 func (x *ends) chain(e *entry) *chain {
-	local := e.localEnd()
-	h := x.hash(&local, e.localPort) + x.hash(&e.remote, e.remotePort)
-	return &x.heads[h&uint64(len(x.heads)-1)]
+	return &x.heads[e.endsHash(x.salt)&uint64(len(x.heads)-1)]
 }
 
-func (x *ends) hash(a *[16]byte, port uint16) uint64 {
-	h := (binary.LittleEndian.Uint64(a[:]) ^ x.salt) * 0x9e3779b97f4a7c15
+// endsHash is the same for both ends of a session. The salt is drawn by chance:
+// whoever chooses ports shall not choose chains.
+func (e *entry) endsHash(salt uint64) uint64 {
+	local := e.localEnd()
+	return hashEnd(&local, e.localPort, salt) + hashEnd(&e.remote, e.remotePort, salt)
+}
+
+func hashEnd(a *[16]byte, port uint16, salt uint64) uint64 {
+	h := (binary.LittleEndian.Uint64(a[:]) ^ salt) * 0x9e3779b97f4a7c15
 	h = (h ^ h>>29 ^ binary.LittleEndian.Uint64(a[8:]) ^ uint64(port)<<13) * 0xd6e8feb86659fd93
 	return h ^ h>>32
 }
@@ -119,7 +115,7 @@ func (t *table) link(p place) {
 func (t *table) growEnds() {
 	x := &t.byEnds
 	if x.heads == nil {
-		x.salt = maphash.Bytes(maphash.MakeSeed(), nil) // whoever chooses ports shall not choose chains
+		x.salt = drawSalt()
 	}
 	old := x.heads
 	x.heads = make([]chain, max(2*len(old), 1024))
@@ -160,86 +156,81 @@ func (t *table) other(e *entry) *entry {
 	for at := t.byEnds.chain(e).first(); at != 0; {
 		o := t.at(place(at - 1))
 		at = o.next
-		if !e.faces(o) || o.netns != e.netns && isLoopback(&e.remote) {
-			continue
-		}
-		if best == nil || e.nearer(o, best) {
+		if e.faces(o) && (best == nil || e.nearer(o.netns, o.opened, best.netns, best.opened)) {
 			best = o
 		}
 	}
 	return best
 }
 
-// nearer reports whether a is rather the other end of e than b is.
-func (e *entry) nearer(a, b *entry) bool {
-	if (a.netns == e.netns) != (b.netns == e.netns) {
-		return a.netns == e.netns
+// nearer reports whether a session in a namespace that opened at that time, a,
+// is rather the other end of e than b is.
+func (e *entry) nearer(aNetNS uint32, aOpened uint64, bNetNS uint32, bOpened uint64) bool {
+	if (aNetNS == e.netns) != (bNetNS == e.netns) {
+		return aNetNS == e.netns
 	}
-	return apart(a.opened, e.opened) < apart(b.opened, e.opened)
+	return apart(aOpened, e.opened) < apart(bOpened, e.opened)
 }
 
 func apart(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 
-// bury keeps the session at p, which is in the table no longer, as a grave.
-func (t *table) bury(p place, now uint64) {
-	e, x := t.at(p), &t.byEnds
-	e.flags = e.flags&^(inUse|wanted) | grave
-	e.missedAt, e.scan = now, 0
-	if x.lastGrave == 0 {
-		x.firstGrave = uint32(p) + 1
-	} else {
-		t.at(place(x.lastGrave - 1)).scan = uint32(p) + 1
-	}
-	x.lastGrave = uint32(p) + 1
-	x.graves++
+// sameOpening is less than what is between two connections with the same ends,
+// and more than what is between the two ends of one on this host, in nanoseconds.
+const sameOpening = uint64(5 * time.Millisecond)
+
+// A otherEnd is the other end of a session: in the table, or gone from it.
+type otherEnd struct {
+	entry *entry
+	half  uint32 // its place plus one
 }
 
-// exhume frees the oldest grave if it was kept for long enough, and returns the
-// owners that it referred to.
-func (t *table) exhume(now uint64) (setID, bool) {
-	x := &t.byEnds
-	if x.firstGrave == 0 {
-		return 0, false
-	}
-	p := place(x.firstGrave - 1)
-	e := t.at(p)
-	if x.graves <= maxGraves && e.missedAt+graveKeeps > now {
-		return 0, false
-	}
-	if x.firstGrave = e.scan; x.firstGrave == 0 {
-		x.lastGrave = 0
-	}
-	x.graves--
-	owners := e.owners
-	t.unlink(p)
-	t.release(p)
-	return owners, true
-}
-
-// exhume frees the graves that were kept for long enough.
-func (g *engine) exhume() {
-	for {
-		owners, ok := g.table.exhume(g.now)
-		if !ok {
-			return
+// other finds the other end of a session, which itself is in the table or not.
+func (g *engine) other(e *entry) otherEnd {
+	f := otherEnd{entry: g.table.other(e), half: g.halves.other(e)}
+	if f.entry != nil && f.half != 0 {
+		if h := g.halves.at(f.half); e.nearer(h.netns, h.opened, f.entry.netns, f.entry.opened) {
+			f.entry = nil
+		} else {
+			f.half = 0
 		}
-		g.people.release(owners)
 	}
+	return f
+}
+
+// peer returns the owners of the other end and when it opened, false where
+// there is none. It may itself still wait for the process that accepts it.
+func (g *engine) peer(f otherEnd) (owners []whose.Owner, opened uint64, found bool) {
+	switch {
+	case f.entry != nil:
+		return g.shownOwners(f.entry), f.entry.opened, true
+	case f.half != 0:
+		h := g.halves.at(f.half)
+		return h.owners, h.opened, true
+	}
+	return nil, 0, false
 }
 
 // peerOf returns the owners of the other end of a session, nil where that is
-// not on this host. It may itself still wait for the process that accepts it.
+// not on this host.
 func (g *engine) peerOf(e *entry) []whose.Owner {
-	return g.ownersAt(g.table.other(e))
+	owners, _, _ := g.peer(g.other(e))
+	return owners
 }
 
-// ownersAt returns the owners of the other end, nil for none.
-func (g *engine) ownersAt(o *entry) []whose.Owner {
-	if o == nil {
-		return nil
+// showsPeers reports whether anybody wants to know the other ends.
+func (g *engine) showsPeers() bool { return g.want.needs.Has(whose.NeedPeer) || g.want.late }
+
+// face fills in the other end of what is told of a session in the table, where
+// it is known by now. One that opened at another time may be that of a
+// connection before: then it is looked for when the event is given out.
+func (g *engine) face(l *life) {
+	if !g.showsPeers() || l.entry.remotePort == 0 {
+		return
 	}
-	if o.owners == 0 && o.reason == whose.ReasonAcceptQueue {
-		return g.people.owners(g.listenerOwners(o))
+	owners, opened, found := g.peer(g.other(&l.entry))
+	if found && owners != nil && apart(opened, l.entry.opened) <= sameOpening {
+		l.peer = owners
+	} else {
+		l.seek = true
 	}
-	return g.people.owners(o.owners)
 }

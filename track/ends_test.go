@@ -1,6 +1,8 @@
 package track
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,9 +16,10 @@ import (
 // newFacing is a bench whose events are held until a settle, as those of the
 // programs are, and whose lines name the peer.
 func newFacing(t testing.TB, w want) *bench {
+	w.needs |= whose.NeedPeer
 	b := newBench(t, w)
 	b.g.order.waits = true
-	b.g.emit = func(e *Event) { b.lines = append(b.lines, lineOf(e)+peerOf(&e.Session)) }
+	b.g.emit = asEvents(func(e *Event) { b.lines = append(b.lines, lineOf(e)+peerOf(&e.Session)) })
 	return b
 }
 
@@ -59,14 +62,68 @@ func TestPeer(t *testing.T) {
 		"20 close in tcp 10.0.0.2:80>10.0.0.1:1001 nginx/5 orderly here 9ms <-> curl",
 		"21 close out tcp 10.0.0.1:1001>10.0.0.2:80 curl/7 orderly there 11ms <-> nginx",
 	)
-	if n := b.g.table.byEnds.graves; n != 2 {
-		t.Errorf("%d graves, want both ends", n)
+	if n := b.g.halves.len(); n != 2 {
+		t.Errorf("%d halves, want both ends", n)
 	}
-	b.g.now += graveKeeps
+	b.g.now += halfKeeps
 	b.settle(1000)
-	if x := &b.g.table.byEnds; x.graves != 0 || x.used != 0 || b.g.people.sets[1].refs != 0 {
-		t.Errorf("%d graves and %d sessions in chains are left, and their owners are referred to", x.graves, x.used)
+	if n := b.g.halves.len() + b.g.table.byEnds.used; n != 0 {
+		t.Errorf("%d ends are left", n)
 	}
+	checkBooks(t, b.g)
+}
+
+// TestPeer_Whole: ends that are told whole know each other whichever comes
+// first, also where the events of one are given out before the other is told,
+// and where the other is in the table.
+func TestPeer_Whole(t *testing.T) {
+	side := func(n uint64, more ...rec) []rec {
+		return append([]rec{func(r *bpfevent.Record) { r.LocalPort = uint16(1000 + n) }}, more...)
+	}
+	client := func(n uint64, at int) bpfevent.Record {
+		return record(tcpClose, at, 2*n, side(n, out, opened(at-10), by("curl", 7), from(whose.LastAck))...)
+	}
+	server := func(n uint64, at int) bpfevent.Record {
+		return record(tcpClose, at, 2*n+1, side(n, swap, opened(at-10), by("nginx", 5), wasAccepted, from(whose.FinWait2))...)
+	}
+	b := newFacing(t, want{})
+	for n, both := range [][]bpfevent.Record{{client(1, 20), server(1, 20)}, {server(2, 20), client(2, 20)}} {
+		b.apply(both...)
+		if n := b.g.halves.len(); n != 0 {
+			t.Errorf("%d halves are left of a whole connection", n)
+		}
+		b.settle(100)
+		slices.Sort(b.lines)
+		port := fmt.Sprint(1001 + n)
+		b.want(
+			"10 open in tcp 10.0.0.2:80>10.0.0.1:"+port+" nginx/5 <-> curl",
+			"10 open out tcp 10.0.0.1:"+port+">10.0.0.2:80 curl/7 <-> nginx",
+			"20 close in tcp 10.0.0.2:80>10.0.0.1:"+port+" nginx/5 orderly here 10ms <-> curl",
+			"20 close out tcp 10.0.0.1:"+port+">10.0.0.2:80 curl/7 orderly there 10ms <-> nginx",
+		)
+	}
+	b.apply(client(3, 50))
+	b.settle(45) // its opening, before the other end is known
+	b.apply(server(3, 50))
+	b.settle(100)
+	b.want(
+		"40 open out tcp 10.0.0.1:1003>10.0.0.2:80 curl/7",
+		"40 open in tcp 10.0.0.2:80>10.0.0.1:1003 nginx/5 <-> curl",
+		"50 close out tcp 10.0.0.1:1003>10.0.0.2:80 curl/7 orderly there 10ms <-> nginx",
+		"50 close in tcp 10.0.0.2:80>10.0.0.1:1003 nginx/5 orderly here 10ms <-> curl",
+	)
+	b.apply(
+		record(tcpOpen, 60, 8, side(4, out, opened(60), by("curl", 7))...),
+		record(tcpClose, 65, 9, side(4, swap, opened(60), by("nginx", 5), wasAccepted, from(whose.FinWait2))...),
+		record(tcpClose, 70, 8, side(4, out, opened(60), from(whose.LastAck))...),
+	)
+	b.settle(100)
+	b.want(
+		"60 open out tcp 10.0.0.1:1004>10.0.0.2:80 curl/7 <-> nginx",
+		"60 open in tcp 10.0.0.2:80>10.0.0.1:1004 nginx/5 <-> curl",
+		"65 close in tcp 10.0.0.2:80>10.0.0.1:1004 nginx/5 orderly here 5ms <-> curl",
+		"70 close out tcp 10.0.0.1:1004>10.0.0.2:80 curl/7 orderly there 10ms <-> nginx",
+	)
 	checkBooks(t, b.g)
 }
 
@@ -180,25 +237,28 @@ func TestEnds_SameEnds(t *testing.T) {
 	for cookie := range uint64(10 * maxChain) {
 		b.apply(record(bpfevent.UDPClose, 2, cookie+1, same...))
 	}
-	b.g.now += graveKeeps
+	if n := b.g.halves.len(); n != maxChain {
+		t.Errorf("%d halves with the same ends, want %d", n, maxChain)
+	}
+	b.g.now += halfKeeps
 	b.settle(100)
-	if x := &b.g.table.byEnds; x.used != 0 || x.graves != 0 || len(b.g.table.free) != int(b.g.table.used) {
-		t.Errorf("left: %d in chains, %d graves, %d of %d places", x.used, x.graves, int(b.g.table.used)-len(b.g.table.free), b.g.table.used)
+	if x := &b.g.table.byEnds; x.used != 0 || b.g.halves.len() != 0 || len(b.g.table.free) != int(b.g.table.used) {
+		t.Errorf("left: %d in chains, %d halves, %d of %d places", x.used, b.g.halves.len(), int(b.g.table.used)-len(b.g.table.free), b.g.table.used)
 	}
 }
 
-// TestEnds_ManyGraves: graves are bounded, whatever the clock says.
-func TestEnds_ManyGraves(t *testing.T) {
-	b := newBenchOf(t, want{}, 10)
-	b.g.emit = func(*Event) {}
-	for i := range uint64(2 * maxGraves) {
+// TestHalves_Bounded: ends that are gone are bounded, whatever the clock says.
+func TestHalves_Bounded(t *testing.T) {
+	b := newBenchOf(t, want{needs: whose.NeedPeer}, 10)
+	b.g.emit = func(moment) {}
+	for i := range uint64(2 * maxHalves) {
 		b.apply(record(tcpOpen, 1, i+1, out, opened(1), by("x", 1)), record(tcpClose, 1, i+1, out, opened(1)))
 	}
-	if n := b.g.table.byEnds.graves; n != maxGraves {
-		t.Errorf("%d graves, want %d", n, maxGraves)
+	if n := b.g.halves.len(); n != maxHalves {
+		t.Errorf("%d halves, want %d", n, maxHalves)
 	}
 	if b.g.losses.Table != 0 {
-		t.Errorf("%d sessions found no room beside graves", b.g.losses.Table)
+		t.Errorf("%d sessions found no room", b.g.losses.Table)
 	}
 	checkBooks(t, b.g)
 }

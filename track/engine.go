@@ -13,11 +13,13 @@ import (
 // uses it serialises the calls.
 //
 // engine.go: records of TCP; accept.go: connections that nobody accepted yet;
-// datagram.go: UDP; merge.go: the first snapshot and later ones; tell.go: how
-// an event is made; order.go: when it is given out; ends.go: other ends.
+// datagram.go: UDP; merge.go: the first snapshot and later ones; tell.go and
+// life.go: how an event is made; order.go: when it is given out; ends.go and
+// halves.go: other ends.
 type engine struct {
-	// base is the wall clock at boot, began the boot clock when following began.
-	base  time.Time
+	// base is the wall clock at boot, in nanoseconds, began the boot clock when
+	// following began.
+	base  int64
 	began uint64
 	// now is the boot clock as of the record or snapshot at hand.
 	now uint64
@@ -36,13 +38,13 @@ type engine struct {
 	connecting map[uint64]setID
 
 	want want
-	emit func(*Event)
+	emit func(moment)
 	// settled is called when all that was settled has been emitted. It adds
-	// events that may be written again. Nil: nobody gives any back.
-	settled func(spare []*Event) []*Event
-	// order holds what is not emitted yet; infos is a block of what events refer to.
-	order order
-	infos []whose.TCPInfo
+	// lives that may be written again. Nil: nobody gives any back.
+	settled func(spare lifePool) lifePool
+	// order holds what is not emitted yet, halves the ends whose other end may come.
+	order  order
+	halves halves
 
 	// knownOnly tells that the end of a session that is not known is not told:
 	// the source tells of every socket that is closed, connected or not.
@@ -75,7 +77,7 @@ func (w *want) everything() bool {
 	return (w.match == nil || w.late) && w.protos == 0 && w.families == 0 && w.netns == nil
 }
 
-func newEngine(limit int, n *names, w want, emit func(*Event)) *engine {
+func newEngine(limit int, n *names, w want, emit func(moment)) *engine {
 	g := &engine{table: newTable(limit), names: n, want: w, emit: emit, connecting: make(map[uint64]setID)}
 	g.people = newPeople(g.names.describe)
 	g.waits.byCookie = make(map[uint64]*wait)
@@ -153,7 +155,7 @@ func (g *engine) ownersOf(r *bpfevent.Record) setID {
 	if r.Task.PID == 0 {
 		return 0
 	}
-	return g.people.ofTask(&r.Task, g.names.startTime(r.Task.Start))
+	return g.people.ofTask(&r.Task, g.names.startTime)
 }
 
 // give makes the process of a record the owner of a session that has none.
@@ -235,10 +237,12 @@ func (g *engine) drop(p place) {
 		delete(g.waits.byCookie, e.cookie)
 	}
 	g.ended.add(e.endedID(), e.opened)
-	if owners := e.owners; g.table.remove(p, g.now) {
-		g.people.release(owners)
+	if e.is(linked) && g.showsPeers() {
+		g.halves.add(e, g.shownOwners(e), g.now)
 	}
-	g.exhume()
+	owners := e.owners
+	g.table.remove(p)
+	g.people.release(owners)
 }
 
 // endedID is the cookie, or for a flow the cookie with the remote end.
@@ -364,7 +368,7 @@ func (g *engine) tcpClose(r *bpfevent.Record) {
 	if p, ok := g.lookup(e); ok {
 		known := g.table.at(p)
 		if known.state == whose.Listen { // a source that does not tell what it was
-			g.tellGone(Unlisten, known, r.Time, EndNone)
+			g.tellGone(Unlisten, known, r.Time)
 			g.drop(p)
 			return
 		}
@@ -396,10 +400,12 @@ func (g *engine) ownAtEnd(e *entry, r *bpfevent.Record) {
 // was lost or never told apart, or it stood before and no snapshot has it, or
 // the table had no room.
 func (g *engine) closeUnknown(e *entry, r *bpfevent.Record) {
+	whole := false
 	switch {
 	case r.Opened == 0 || r.Opened < g.began:
 		g.stoodBefore(e, r)
 	case g.ended.has(r.Cookie, ^r.Opened): // told, and no room in the table
+		g.give(e, r)
 	case !r.Out && !r.Accepted && r.Task.PID == 0:
 		g.await(e, r.Time)
 		if w := g.waits.byCookie[r.Cookie]; w != nil {
@@ -407,17 +413,16 @@ func (g *engine) closeUnknown(e *entry, r *bpfevent.Record) {
 		}
 		return
 	default:
-		g.give(e, r)
-		g.names.meet(e)
-		g.rematch(e)
-		g.tell(Open, e, e.opened)
-	}
-	if !e.is(since) {
+		whole = true
 		g.give(e, r)
 	}
 	g.names.meet(e)
 	g.rematch(e)
-	g.tellEnd(e, r)
+	if whole {
+		g.tellWhole(e, r)
+	} else {
+		g.tellEnd(e, r)
+	}
 	g.people.release(e.owners)
 }
 
@@ -448,10 +453,7 @@ func (g *engine) tcpFail(r *bpfevent.Record) {
 	g.give(e, r)
 	g.names.meet(e)
 	g.rematch(e)
-	ev := g.prepare(Fail, e, r.Time)
-	ev.End, ev.Errno = endOfConnect(r.Err), r.Err
-	ev.Duration = elapsed(e.opened, r.Time)
-	g.send(e)
+	g.tellFail(e, r)
 	g.people.release(e.owners)
 }
 
@@ -485,7 +487,7 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 		if known.owners == 0 {
 			g.ownAtEnd(known, r)
 		}
-		g.tellGone(Unlisten, known, r.Time, EndNone)
+		g.tellGone(Unlisten, known, r.Time)
 		g.drop(p)
 		g.ended.add(r.Cookie, listening)
 		return
@@ -498,7 +500,7 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 	g.give(e, r)
 	g.names.meet(e)
 	g.rematch(e)
-	g.tellGone(Unlisten, e, r.Time, EndNone)
+	g.tellGone(Unlisten, e, r.Time)
 	g.people.release(e.owners)
 }
 
@@ -521,10 +523,10 @@ func (g *engine) vanish(p place, at uint64) {
 	e := g.table.at(p)
 	switch e.state {
 	case whose.Listen:
-		g.tellGone(Unlisten, e, at, EndNone)
+		g.tellGone(Unlisten, e, at)
 	case whose.Unconn: // no kind of event tells of it
 	default:
-		g.tellGone(Close, e, at, EndNone)
+		g.tellGone(Close, e, at)
 	}
 	g.drop(p)
 }

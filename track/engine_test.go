@@ -281,7 +281,7 @@ func TestFilter_KindsProtosAndLateFacts(t *testing.T) {
 // also when it executes another program; what was handed out stays.
 func TestProcess_Facts(t *testing.T) {
 	var seen []whose.Process
-	g := newEngine(10, newNames(nil, 0), want{}, func(e *Event) { seen = append(seen, *e.Session.Owners[0].Process) })
+	g := newEngine(10, newNames(nil, 0), want{}, asEvents(func(e *Event) { seen = append(seen, *e.Session.Owners[0].Process) }))
 	who := by("sh", 7)
 	exec := by("curl", 7)
 	for _, r := range []bpfevent.Record{
@@ -313,10 +313,10 @@ func TestProcess_Bounded(t *testing.T) {
 			record(tcpClose, i, uint64(i+1), out, opened(i)),
 		)
 	}
-	if n := len(b.g.people.byID); n > defaultIdle+b.g.table.byEnds.graves {
+	if n := len(b.g.people.byID); n > defaultIdle {
 		t.Errorf("%d processes are kept, want at most %d", n, defaultIdle)
 	}
-	if n := len(b.g.people.sets); n > defaultIdle+b.g.table.byEnds.graves+3 {
+	if n := len(b.g.people.sets); n > defaultIdle+3 {
 		t.Errorf("%d sets are kept, want at most one for each process", n)
 	}
 	for _, one := range b.g.people.byID {

@@ -57,7 +57,7 @@ func (t *Tracker) keepTime(ctx context.Context) {
 func (t *Tracker) forgetUsers() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	clear(t.engine.names.users)
+	t.engine.names.forgetUsers()
 }
 
 func (t *Tracker) due(after time.Duration) time.Duration { return t.clock.Boot() + after }
@@ -110,7 +110,7 @@ func (t *Tracker) readGroups(ctx context.Context) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.engine.names.groups = groups
+	t.engine.names.setGroups(groups)
 }
 
 // endIdle ends the flows without a datagram for Options.UDPIdle.

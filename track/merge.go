@@ -30,14 +30,18 @@ type opening struct {
 	flows   map[flowKey]bool
 }
 
-// openingOf finds what the records open.
-func openingOf(records []bpfevent.Record) opening {
+// openingOf finds what the records open, or tell whole, since following began.
+func openingOf(records []bpfevent.Record, began uint64) opening {
 	o := opening{sockets: make(map[uint64]bool), flows: make(map[flowKey]bool)}
 	for i := range records {
 		r := &records[i]
 		switch r.Kind {
 		case bpfevent.TCPOpen, bpfevent.TCPListen, bpfevent.UDPBind:
 			o.sockets[r.Cookie] = true
+		case bpfevent.TCPClose:
+			if r.Opened >= began {
+				o.sockets[r.Cookie] = true
+			}
 		case bpfevent.UDPOpen:
 			o.flows[flowKey{r.Cookie, r.Remote, r.RemotePort}] = true
 		}
@@ -56,7 +60,7 @@ func (o *opening) has(e *entry) bool {
 // the records that came meanwhile. It returns the sessions that are to be told
 // as standing, in the memory of the snapshot.
 func (g *engine) begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []whose.Session {
-	news := openingOf(meanwhile)
+	news := openingOf(meanwhile, g.began)
 	standing := snapshot[:0]
 	for i := range snapshot {
 		s := &snapshot[i]

@@ -21,15 +21,16 @@ func TestBegin(t *testing.T) {
 	b := newBench(t, want{})
 	b.begin(
 		[]whose.Session{
-			stood(1, whose.Established, curl), // stands
-			stood(2, whose.Established, curl), // opens meanwhile, and both tell it
-			stood(3, whose.CloseWait, curl),   // closes meanwhile
-			queued,                            // is accepted meanwhile
-			stood(5, whose.SynSent, curl),     // connects meanwhile: nobody tells whose it is
-			stood(6, whose.SynSent, curl),     // fails meanwhile
-			stood(7, whose.Listen, nginx),     // stands
-			stood(8, whose.TimeWait),          // has ended
-			orphan,                            // may be no more than in TIME_WAIT
+			stood(1, whose.Established, curl),  // stands
+			stood(2, whose.Established, curl),  // opens meanwhile, and both tell it
+			stood(3, whose.CloseWait, curl),    // closes meanwhile
+			queued,                             // is accepted meanwhile
+			stood(5, whose.SynSent, curl),      // connects meanwhile: nobody tells whose it is
+			stood(6, whose.SynSent, curl),      // fails meanwhile
+			stood(7, whose.Listen, nginx),      // stands
+			stood(8, whose.TimeWait),           // has ended
+			orphan,                             // may be no more than in TIME_WAIT
+			stood(11, whose.Established, curl), // opens and closes meanwhile, and is told whole
 		},
 		record(tcpOpen, 1, 2, out, opened(1), by("curl", 7)),
 		record(tcpClose, 2, 3, out, from(whose.LastAck)),
@@ -39,6 +40,7 @@ func TestBegin(t *testing.T) {
 		record(tcpOpen, 6, 10, out, opened(6), by("curl", 7)), // opens and closes meanwhile
 		record(tcpClose, 7, 10, out, opened(6), from(whose.LastAck)),
 		record(tcpClose, 8, 9, out, from(whose.FinWait2)),
+		record(tcpClose, 9, 11, out, opened(8), by("curl", 7), from(whose.LastAck)),
 	)
 	want := []string{
 		"1 open out tcp 10.0.0.1:1002>10.0.0.2:80 curl/7",
@@ -49,6 +51,8 @@ func TestBegin(t *testing.T) {
 		"6 open out tcp 10.0.0.1:1010>10.0.0.2:80 curl/7",
 		"7 close out tcp 10.0.0.1:1010>10.0.0.2:80 curl/7 orderly there 1ms",
 		"8 close out tcp 10.0.0.1:1009>10.0.0.2:80 raced orderly here 8ms since",
+		"8 open out tcp 10.0.0.1:1011>10.0.0.2:80 curl/7",
+		"9 close out tcp 10.0.0.1:1011>10.0.0.2:80 curl/7 orderly there 1ms",
 		"standing out tcp 10.0.0.1:1001>10.0.0.2:80 curl/7",
 		"standing out tcp 10.0.0.1:1003>10.0.0.2:80 curl/7",
 		"standing in tcp 10.0.0.1:1004>10.0.0.2:80 nginx/5 accept-queue",
@@ -136,8 +140,6 @@ func TestReconcile_Owners(t *testing.T) {
 	b.pass(90, false, hidden)
 	b.apply(record(tcpClose, 100, 1, out, opened(1), from(whose.FinWait2), by("httpd", 7)))
 	b.want("100 close out tcp 10.0.0.1:1001>10.0.0.2:80 httpd/7,worker/9 orderly here 99ms")
-	b.g.now += graveKeeps
-	b.g.exhume()
 	if n := len(b.g.people.multi); n != 0 {
 		t.Errorf("%d sets of owners are kept that nobody refers to", n)
 	}

@@ -34,6 +34,10 @@ type names struct {
 	deviceIDs map[whose.Device]deviceID
 	// groups is the tree of control groups, nil until it was read.
 	groups *proc.CgroupIndex
+	// labels are those that were made, last the one that was asked for last.
+	labels  map[labelKey]*labels
+	last    *labels
+	lastKey labelKey
 	// boot is the wall clock at boot, by which start times are counted.
 	boot time.Time
 }
@@ -42,7 +46,7 @@ type names struct {
 func newNames(fs *proc.FS, needs whose.Needs) *names {
 	n := &names{
 		fs: fs, needs: needs, netns: make(map[uint32]string), asked: make(map[uint32]uint64), users: make(map[uint32]string),
-		devices: make([]string, 1), deviceIDs: make(map[whose.Device]deviceID),
+		devices: make([]string, 1), deviceIDs: make(map[whose.Device]deviceID), labels: make(map[labelKey]*labels),
 	}
 	if fs != nil {
 		n.self = fs.SelfNetNS()
@@ -192,6 +196,9 @@ func (n *names) learn(netns uint32, name string) {
 		clear(n.netns)
 		clear(n.asked)
 	}
+	if n.netns[netns] != name {
+		n.relabel()
+	}
 	n.netns[netns] = name
 }
 
@@ -235,30 +242,84 @@ func (n *names) deviceNamed(name string) deviceID {
 	return deviceID(len(n.devices) - 1)
 }
 
-// name gives a session the names that it is shown with, and takes away what
-// was there.
-func (n *names) name(e *entry, s *whose.Session) {
-	s.User, s.NetNSName, s.BoundDev, s.Scope, s.Unit, s.Container = "", "", "", "", "", ""
+// A labelKey is what the labels of a session depend on. group is the control
+// group of one whose owners are hidden.
+type labelKey struct {
+	uid, netns uint32
+	device     deviceID
+	group      uint64
+}
+
+func keyOf(e *entry) labelKey {
+	k := labelKey{uid: e.uid, netns: e.netns, device: e.device}
+	if e.reason == whose.ReasonHidden {
+		k.group = e.cgroup
+	}
+	return k
+}
+
+// labelsOf returns the labels of a session, which are shared by all that have
+// the same, and never written again.
+func (n *names) labelsOf(e *entry) *labels {
+	key := keyOf(e)
+	if n.last != nil && key == n.lastKey {
+		return n.last
+	}
+	l, ok := n.labels[key]
+	if !ok {
+		if len(n.labels) >= maxNames {
+			n.relabel()
+		}
+		fresh := n.label(e)
+		l = &fresh
+		n.labels[key] = l
+	}
+	n.last, n.lastKey = l, key
+	return l
+}
+
+// relabel has labels made anew: a name has changed.
+func (n *names) relabel() {
+	clear(n.labels)
+	n.last = nil
+}
+
+// label makes the labels of a session.
+func (n *names) label(e *entry) (l labels) {
 	if n.needs.Has(whose.NeedUser) && n.fs != nil {
 		user, known := n.users[e.uid]
 		if !known {
 			user = n.fs.UserName(e.uid)
 		}
-		s.User = user
+		l.user = user
 	}
 	if e.reason == whose.ReasonHidden {
 		if group, ok := n.groups.Lookup(e.cgroup); ok {
-			s.Unit, s.Container = group.Unit, group.Container
+			l.unit, l.container = group.Unit, group.Container
 		}
 	}
 	if n.needs.Has(whose.NeedNetNSName) {
-		s.NetNSName = n.netns[e.netns]
+		l.netns = n.netns[e.netns]
 	}
-	if e.device == 0 {
-		return
-	}
-	s.BoundDev = n.devices[e.device]
-	if e.family == whose.IPv6 && (s.Local.Addr().IsLinkLocalUnicast() || s.Remote.Addr().IsLinkLocalUnicast()) {
-		s.Scope = s.BoundDev
-	}
+	l.device = n.devices[e.device]
+	return l
+}
+
+// name gives a session the names that it is shown with, and takes away what
+// was there.
+func (n *names) name(e *entry, s *whose.Session) {
+	l := n.label(e)
+	l.write(e, s)
+}
+
+// forgetUsers has the names of users looked up again.
+func (n *names) forgetUsers() {
+	clear(n.users)
+	n.relabel()
+}
+
+// setGroups has sessions of hidden owners named by this tree of control groups.
+func (n *names) setGroups(groups *proc.CgroupIndex) {
+	n.groups = groups
+	n.relabel()
 }

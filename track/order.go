@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // This file puts events into the order of their times. What the kernel tells of
@@ -18,59 +20,46 @@ const (
 	// settlesAfter is how long before a look began all is told by it that can
 	// be: a socket listens for 10 ms before it is told.
 	settlesAfter = 10 * time.Millisecond
-	// maxHeld bounds the events that are held; about 450 bytes each. Where more
+	// maxHeld bounds the events that are held; about 200 bytes each, since most have a life in common. Where more
 	// happens between two looks, the older half is given out.
 	maxHeld = 1 << 14
 )
-
-// A heldEvent is an event that was not given out yet.
-type heldEvent struct {
-	event *Event // nil: it was
-	// end is where the table had the session, to find its other end by; nil
-	// where that is not asked.
-	end *entry
-	// at is the time by the boot clock.
-	at uint64
-}
 
 // order holds the events that were not given out yet.
 type order struct {
 	// waits tells that somebody calls settle; else each event is given out at once.
 	waits bool
-	held  []heldEvent
+	held  []moment
 	keys  []uint64 // used again
-	// next is the event that is being made, at its time by the boot clock;
-	// spare are those that were read.
-	next  *Event
-	at    uint64
-	spare []*Event
+	pool  lifePool
+	// asked is the event that a filter is asked about.
+	asked     Event
+	askedInfo whose.TCPInfo
 }
 
 // A key has the time of an event and, below it, its place among those that are
 // held: keys are in order where these are. Times are counted from the first;
-// what is 13 days or more after it is taken for that.
+// what is six days or more after it is taken for that.
 const (
-	placeBits = 14
+	placeBits = 15
 	lastTime  = 1<<(64-placeBits) - 1
 )
 
-// slot returns an empty event to be made.
-func (o *order) slot() *Event {
-	if o.next == nil {
-		if n := len(o.spare); n > 0 {
-			o.next, o.spare = o.spare[n-1], o.spare[:n-1]
-		} else {
-			o.next = new(Event)
-		}
-	}
-	return o.next
+// keep holds an event of a session at a time by the boot clock.
+func (g *engine) keep(kind Kind, l *life, at uint64) {
+	g.hold(g.moment(kind, l, at))
 }
 
-// keep holds the event that was made.
-func (g *engine) keep(end *entry, at uint64) {
+// moment makes an event of a session.
+func (g *engine) moment(kind Kind, l *life, at uint64) moment {
+	l.events++
+	return moment{life: l, at: at, wall: g.base + int64(at), kind: kind}
+}
+
+// hold holds events.
+func (g *engine) hold(some ...moment) {
 	o := &g.order
-	o.held = append(o.held, heldEvent{o.next, end, at})
-	o.next = nil
+	o.held = append(o.held, some...)
 	switch {
 	case !o.waits:
 		g.settle(math.MaxUint64, maxHeld)
@@ -85,31 +74,48 @@ func (g *engine) settle(until uint64, most int) {
 	o := &g.order
 	o.sort(until)
 	for _, k := range o.keys[:min(len(o.keys), most)] {
-		h := &o.held[k&(maxHeld-1)]
-		if g.complete(h) {
-			g.emit(h.event)
+		m := &o.held[k&(1<<placeBits-1)]
+		if g.complete(m) {
+			m.life.given++
+			g.emit(*m)
 		} else {
-			*h.event = Event{}
-			o.spare = append(o.spare, h.event)
+			m.life.events--
 		}
-		h.event = nil
+		if l := m.life; l.given == l.events {
+			g.halves.leave(l, nil)
+			if l.events == 0 {
+				o.pool.give(l)
+			}
+		}
+		m.life = nil
 	}
-	left := 0
-	for i := range o.held {
-		if o.held[i].event == nil {
-			continue
+	left := o.held[:0]
+	for _, m := range o.held {
+		if m.life != nil {
+			left = append(left, g.part(m))
 		}
-		if left != i {
-			o.held[left] = o.held[i]
-		}
-		left++
 	}
-	clear(o.held[left:])
-	o.held = o.held[:left]
-	g.exhume()
+	clear(o.held[len(left):])
+	o.held = left
+	g.halves.expire(g.now)
 	if g.settled != nil {
-		o.spare = g.settled(o.spare)
+		o.pool = g.settled(o.pool)
 	}
+}
+
+// part gives an event that is held a life of its own, where another event of
+// its life was given out: whoever reads that reads all of it.
+func (g *engine) part(m moment) moment {
+	if m.life.given == 0 {
+		return m
+	}
+	own := g.order.pool.take()
+	*own = *m.life
+	own.given, own.half, own.events = 0, 0, 1
+	g.halves.leave(m.life, own)
+	m.life.events--
+	m.life = own
+	return m
 }
 
 // sort makes the keys of the events until that time, in order.
@@ -140,14 +146,17 @@ func (g *engine) together(do func()) {
 
 // complete adds what is known only when an event is given out, and reports
 // whether it is wanted.
-func (g *engine) complete(h *heldEvent) bool {
-	ev := h.event
-	if ev.Kind == Lost {
+func (g *engine) complete(m *moment) bool {
+	l := m.life
+	if m.kind == Lost {
 		return true
 	}
-	// The place may be another session's by now, if that took long.
-	if e := h.end; e != nil && e.is(linked) && e.cookie == ev.Session.Cookie && e.inode == ev.Session.Inode {
-		ev.Session.Peer = g.peerOf(e)
+	if l.seek {
+		l.peer, l.seek = g.peerOf(&l.entry), false
 	}
-	return !g.want.late || g.want.match.Match(&ev.Session)
+	if !g.want.late {
+		return true
+	}
+	m.write(&g.order.asked, func() *whose.TCPInfo { return &g.order.askedInfo })
+	return g.want.match.Match(&g.order.asked.Session)
 }

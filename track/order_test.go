@@ -42,7 +42,7 @@ func TestOrder_Full(t *testing.T) {
 	b := newBenchOf(t, want{}, 2*maxHeld)
 	b.g.order.waits = true
 	var times []time.Time
-	b.g.emit = func(e *Event) { times = append(times, e.Time) }
+	b.g.emit = asEvents(func(e *Event) { times = append(times, e.Time) })
 	at := rand.New(rand.NewPCG(1, 1)).Perm(maxHeld)
 	for i, ms := range at {
 		b.apply(record(tcpOpen, ms, uint64(i+1), out, opened(ms), by("x", 1)))
@@ -62,7 +62,7 @@ type lookingKernel struct {
 	passed func(until uint64)
 }
 
-func (k *lookingKernel) OnPass(fn func(until uint64)) { k.passed = fn }
+func (k *lookingKernel) OnPass(_ func(), end func(until uint64)) { k.passed = end }
 
 // TestTracker_GivesOutByLooks: nothing is given out before a look is over, all
 // is when the tracker is closed, losses in their place.

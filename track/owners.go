@@ -27,6 +27,8 @@ type people struct {
 	sets  []ownerSet
 	free  []setID
 	multi map[string]setID
+	// lately are processes that records named lately, by PID.
+	lately [64]latelyNamed
 	// idle are those without a session, the oldest first, some of them twice or
 	// in use again.
 	idle      []*person
@@ -137,6 +139,7 @@ func (p *people) forget(one *person) {
 	if p.byID[one.id] == one {
 		delete(p.byID, one.id)
 	}
+	p.late(one.id.pid).pid = 0
 	p.dropSet(one.alone)
 }
 
@@ -182,6 +185,7 @@ func (p *people) know(facts *whose.Process) *person {
 func (p *people) update(one *person, facts *whose.Process) {
 	fresh := bounded(*facts)
 	one.facts = &fresh
+	p.late(one.id.pid).pid = 0
 	p.rebuild(one.alone)
 	if one.many > 0 {
 		for _, id := range p.multi {
@@ -274,12 +278,32 @@ func setKey(persons []*person) string {
 	return string(b)
 }
 
+// A latelyNamed is what a record said of a process, and its set.
+type latelyNamed struct {
+	start uint64
+	comm  [16]byte
+	pid   uint32
+	set   setID
+}
+
+// late returns where a process is noted that was named lately.
+func (p *people) late(pid uint32) *latelyNamed { return &p.lately[pid%uint32(len(p.lately))] }
+
 // ofTask returns the set of the process that a record names; 0 where it names
 // none that is visible.
-func (p *people) ofTask(t *bpfevent.Task, start time.Time) setID {
+func (p *people) ofTask(t *bpfevent.Task, start func(ticks uint64) time.Time) setID {
 	if t.PID == 0 {
 		return 0
 	}
+	late := p.late(t.PID)
+	if late.pid != t.PID || late.start != t.Start || late.comm != t.Comm {
+		*late = latelyNamed{start: t.Start, comm: t.Comm, pid: t.PID, set: p.lookUp(t, start(t.Start))}
+	}
+	return late.set
+}
+
+// lookUp returns the set of a process that a record names.
+func (p *people) lookUp(t *bpfevent.Task, start time.Time) setID {
 	if one := p.byID[processID{t.PID, start.UnixNano()}]; one != nil {
 		if comm := commOf(t); string(comm) != one.facts.Comm {
 			facts := *one.facts

@@ -10,21 +10,21 @@ import (
 const lotSize = 256
 
 // A queue holds the events that wait for the reader, up to its bound; what
-// comes after that is counted, and told when there is room again. Events are
-// handed over by pointer, and come back to be written again once they are read.
-// One goroutine reads at a time; any may write.
+// comes after that is counted, and told when there is room again. What events
+// tell of comes back to be written again once they are read. One goroutine reads
+// at a time; any may write.
 type queue struct {
 	mu sync.Mutex
 	// waiting from first on are the events, in order.
-	waiting []*Event
+	waiting []moment
 	first   int
 	limit   int
-	// free are events that were read, empty.
-	free []*Event
+	// free are lives of which all events were read.
+	free lifePool
 	// dropped is counted since the last time that it was told.
 	dropped, total uint64
 	// lost makes the event that tells of dropped ones, toldAt is when it did.
-	lost   func(n uint64) Event
+	lost   func(n uint64) moment
 	toldAt time.Time
 	now    func() time.Time
 	// ended: nothing more will come, err says why if that is no plain end.
@@ -35,7 +35,7 @@ type queue struct {
 
 	// lot are the events that the reader has taken, and read the place in it.
 	// They are the reader's, who needs no lock for them.
-	lot  []*Event
+	lot  []moment
 	read int
 }
 
@@ -43,17 +43,17 @@ type queue struct {
 // reader that is a little too slow shall not read of nothing else.
 const lossEvery = 100 * time.Millisecond
 
-// maxFree is how many events are kept to be written again, 7 MiB: about what
-// a burst between two looks at the ring buffer takes.
+// maxFree is how many lives are kept to be written again, 5 MiB: about what a
+// burst between two looks at the ring buffer takes.
 const maxFree = 1 << 14
 
-func newQueue(limit int, now func() time.Time, lost func(uint64) Event) *queue {
+func newQueue(limit int, now func() time.Time, lost func(uint64) moment) *queue {
 	return &queue{limit: limit, now: now, lost: lost, ready: make(chan struct{}, 1)}
 }
 
 // put takes events over, or counts them where the bound is reached. Losses
 // always find room: they are few, and nothing else may be silent.
-func (q *queue) put(events ...*Event) {
+func (q *queue) put(events ...moment) {
 	q.mu.Lock()
 	wake := q.len() == 0
 	for _, e := range events {
@@ -66,29 +66,40 @@ func (q *queue) put(events ...*Event) {
 	}
 }
 
-func (q *queue) putOne(e *Event) {
+func (q *queue) putOne(m moment) {
 	switch {
 	case q.ended:
 		return
-	case e.Kind == Lost:
+	case m.kind == Lost:
 	case q.len() >= q.limit:
 		q.dropped++
 		q.total++
+		q.done(m)
 		return
 	case q.dropped > 0:
 		q.tellDropped()
 	}
-	q.waiting = append(q.waiting, e)
+	q.waiting = append(q.waiting, m)
 }
 
 // len is how many events wait. The lock is held.
 func (q *queue) len() int { return len(q.waiting) - q.first }
 
-// used appends events that were read, to be written again, up to maxFree.
-func (q *queue) used(dst []*Event) []*Event {
+// done notes that an event was read or dropped. The lock is held.
+func (q *queue) done(m moment) {
+	if m.life.events--; m.life.events == 0 && len(q.free) < maxFree {
+		q.free.give(m.life)
+	}
+}
+
+// used appends lives of which all events were read, to be written again, up to
+// maxFree.
+func (q *queue) used(dst lifePool) lifePool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	dst = append(dst, q.free[:min(len(q.free), max(maxFree-len(dst), 0))]...)
+	n := min(len(q.free), max(maxFree-len(dst), 0))
+	// What was read last is written first: it is still in the cache.
+	dst = append(dst, q.free[len(q.free)-n:]...)
 	clear(q.free)
 	q.free = q.free[:0]
 	return dst
@@ -101,8 +112,7 @@ func (q *queue) tellDropped() {
 	if q.dropped == 0 || !q.ended && now.Sub(q.toldAt) < lossEvery {
 		return
 	}
-	e := q.lost(q.dropped)
-	q.waiting = append(q.waiting, &e)
+	q.waiting = append(q.waiting, q.lost(q.dropped))
 	q.dropped, q.toldAt = 0, now
 }
 
@@ -136,29 +146,22 @@ func (q *queue) wake() {
 	}
 }
 
-// each gives out events until ctx or the queue ends, or yield says so.
-func (q *queue) each(ctx context.Context, yield func(Event, error) bool) {
+// next returns the oldest event, which is valid until the next call, waiting
+// for one to come. It returns false when ctx or the queue ends, with the error
+// of that once.
+func (q *queue) next(ctx context.Context) (m *moment, more bool, err error) {
 	for {
 		// The end of ctx counts even while there is always more to read.
 		if ctx.Err() != nil {
-			return
+			return nil, false, nil
 		}
-		e, ended, err := q.take()
-		switch {
-		case e != nil:
-			if !yield(*e, nil) {
-				return
-			}
-			continue
-		case ended && err != nil:
-			yield(Event{}, err)
-			return
-		case ended:
-			return
+		m, ended, err := q.take()
+		if m != nil || ended {
+			return m, !ended, err
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil, false, nil
 		case <-q.ready:
 		}
 	}
@@ -166,24 +169,23 @@ func (q *queue) each(ctx context.Context, yield func(Event, error) bool) {
 
 // take returns the oldest event, which is valid until the next call, or nil.
 // The error is told once.
-func (q *queue) take() (e *Event, ended bool, err error) {
+func (q *queue) take() (m *moment, ended bool, err error) {
 	if q.read == len(q.lot) {
 		if ended, err = q.nextLot(); len(q.lot) == 0 {
 			return nil, ended, err
 		}
 	}
 	q.read++
-	return q.lot[q.read-1], false, nil
+	return &q.lot[q.read-1], false, nil
 }
 
-// nextLot gives back the events that were read, and takes the oldest that wait.
+// nextLot gives back what was read, and takes the oldest events that wait.
 func (q *queue) nextLot() (ended bool, err error) {
-	for _, e := range q.lot {
-		*e = Event{} // what it refers to may go
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.free = append(q.free, q.lot[:min(len(q.lot), max(maxFree-len(q.free), 0))]...)
+	for _, m := range q.lot {
+		q.done(m)
+	}
 	clear(q.lot)
 	q.lot, q.read = q.lot[:0], 0
 	if q.len() == 0 {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func lostEvent(n uint64) Event { return Event{Kind: Lost, Lost: n, Why: whyReader} }
+func lostEvent(n uint64) moment { return lossOf(n, whyReader, time.Unix(0, 0), 0) }
 
 // ticking is a clock that is a second later each time.
 func ticking() func() time.Time {
@@ -19,16 +19,20 @@ func ticking() func() time.Time {
 }
 
 // numbered is an event that can be told from others.
-func numbered(n int) *Event { return &Event{Kind: Open, Duration: time.Duration(n)} }
+func numbered(n int) moment {
+	return moment{life: &life{duration: time.Duration(n), labels: &labels{}, events: 1}, kind: Fail}
+}
 
 // drain reads what waits, without waiting for more.
 func (q *queue) drain() (all []Event) {
 	for {
-		e, _, _ := q.take()
-		if e == nil {
+		m, _, _ := q.take()
+		if m == nil {
 			return all
 		}
-		all = append(all, *e)
+		var e Event
+		m.write(&e, nil)
+		all = append(all, e)
 	}
 }
 
@@ -37,7 +41,7 @@ func TestQueue_BoundThenTold(t *testing.T) {
 	for i := range 1500 {
 		q.put(numbered(i))
 	}
-	q.put(&Event{Kind: Lost, Why: whyRing}) // has room always
+	q.put(lossOf(1, whyRing, time.Unix(0, 0), 0)) // has room always
 	all := q.drain()
 	if len(all) != 1002 {
 		t.Fatalf("%d events, want 1000, a loss, and the loss of 500", len(all))
@@ -83,9 +87,9 @@ func TestQueue_Memory(t *testing.T) {
 	if n := len(q.waiting) + len(q.lot) + len(q.free); n > maxFree {
 		t.Errorf("%d events are kept for an empty queue", n)
 	}
-	for _, e := range q.free {
-		if e.Duration != 0 {
-			t.Fatal("an event that was read is still what it was")
+	for _, l := range q.free {
+		if l.labels != nil {
+			t.Fatal("what was read is still referred to")
 		}
 	}
 	free := len(q.free)
@@ -104,12 +108,10 @@ func TestQueue_Ends(t *testing.T) {
 		for range 2 {      // whoever reads next does not hang either
 			n := 0
 			var err error
-			q.each(context.Background(), func(_ Event, e error) bool {
-				n++
-				err = e
-				return true
-			})
-			if errors.Is(err, broke) != (want != nil && n > 0) {
+			for more := true; more; n++ {
+				_, more, err = q.next(context.Background())
+			}
+			if errors.Is(err, broke) != (want != nil && n > 1) {
 				t.Errorf("%d events, error %v, want %v", n, err, want)
 			}
 		}
@@ -121,7 +123,12 @@ func TestQueue_ReaderIsWoken(t *testing.T) {
 	got := make(chan int)
 	go func() {
 		n := 0
-		q.each(context.Background(), func(Event, error) bool { n++; return true })
+		for {
+			if _, more, _ := q.next(context.Background()); !more {
+				break
+			}
+			n++
+		}
 		got <- n
 	}()
 	for i := range 10_000 {
@@ -134,7 +141,7 @@ func TestQueue_ReaderIsWoken(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	q = newQueue(10, ticking(), lostEvent)
 	go func() {
-		q.each(ctx, func(Event, error) bool { return true })
+		_, _, _ = q.next(ctx)
 		got <- 0
 	}()
 	cancel()

@@ -25,13 +25,23 @@ type bench struct {
 // began is the boot clock of a bench when following begins, in milliseconds.
 const began = 1_000_000
 
+// asEvents returns what an engine gives its events to, so that fn sees them as
+// a reader does.
+func asEvents(fn func(*Event)) func(moment) {
+	return func(m moment) {
+		var e Event
+		m.write(&e, func() *whose.TCPInfo { return new(whose.TCPInfo) })
+		fn(&e)
+	}
+}
+
 func newBench(t testing.TB, w want) *bench { return newBenchOf(t, w, 1000) }
 
 func newBenchOf(t testing.TB, w want, limit int) *bench {
 	b := &bench{t: t}
-	b.g = newEngine(limit, newNames(nil, w.needs), w, func(e *Event) { b.lines = append(b.lines, lineOf(e)) })
+	b.g = newEngine(limit, newNames(nil, w.needs), w, asEvents(func(e *Event) { b.lines = append(b.lines, lineOf(e)) }))
 	b.g.began, b.g.healAfter = began*1e6, 0
-	b.g.base = time.Unix(0, 0).Add(-began * time.Millisecond)
+	b.g.base = int64(-began * time.Millisecond)
 	return b
 }
 

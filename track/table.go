@@ -62,8 +62,6 @@ const (
 	handedOver
 	// linked: it is in the chain of its ends.
 	linked
-	// grave: it is in the table no longer, but in the chain of its ends.
-	grave
 )
 
 func (e *entry) is(f entryFlags) bool { return e.flags&f != 0 }
@@ -146,7 +144,7 @@ func newTable(limit int) *table {
 	}
 }
 
-func (t *table) len() int { return int(t.used) - len(t.free) - t.byEnds.graves }
+func (t *table) len() int { return int(t.used) - len(t.free) }
 
 func (t *table) at(p place) *entry { return &t.slabs[p/slabSize][p%slabSize] }
 
@@ -202,9 +200,8 @@ func (t *table) add(e *entry) (place, bool) {
 	return p, true
 }
 
-// remove takes the entry at p out of the table. It may stay behind as a grave,
-// and refers to its owners then; if not, that is reported.
-func (t *table) remove(p place, now uint64) (gone bool) {
+// remove takes the entry at p out of the table.
+func (t *table) remove(p place) {
 	e := t.at(p)
 	switch {
 	case e.cookie == 0:
@@ -222,16 +219,9 @@ func (t *table) remove(p place, now uint64) (gone bool) {
 	}
 	t.count(e, -1)
 	if e.is(linked) {
-		t.bury(p, now)
-		return false
+		t.unlink(p)
 	}
-	t.release(p)
-	return true
-}
-
-// release makes the place p free for another.
-func (t *table) release(p place) {
-	*t.at(p) = entry{}
+	*e = entry{}
 	t.free = append(t.free, p)
 }
 

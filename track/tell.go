@@ -18,15 +18,26 @@ func (g *engine) session(e *entry, s *whose.Session) {
 // but names and TCP figures, and so need not clear what was there: this is the
 // hot loop of Count.
 func (g *engine) facts(e *entry, s *whose.Session) {
+	e.write(s)
+	s.Owners = g.shownOwners(e)
+}
+
+// write gives a session the facts of the entry that are numbers.
+func (e *entry) write(s *whose.Session) {
 	s.Local, s.Remote = unmapped(e.local, e.localPort), unmapped(e.remote, e.remotePort)
 	s.Inode, s.Cookie, s.NetNS, s.UID, s.Mark = e.inode, e.cookie, e.netns, e.uid, e.mark
 	s.RecvQueue, s.SendQueue = e.recvQueue, e.sendQueue
 	s.Proto, s.Family, s.State, s.Direction, s.Reason = e.proto, e.family, e.state, e.direction, e.reason
 	s.V6Only = e.is(v6only) && e.direction == 0
-	s.Owners = g.people.owners(e.owners)
-	if e.reason == whose.ReasonAcceptQueue && e.owners == 0 {
-		s.Owners = g.people.owners(g.listenerOwners(e))
+}
+
+// shownOwners returns the owners that a session is shown with: its own, or
+// those of the listener that has yet to accept it.
+func (g *engine) shownOwners(e *entry) []whose.Owner {
+	if e.owners == 0 && e.reason == whose.ReasonAcceptQueue {
+		return g.people.owners(g.listenerOwners(e))
 	}
+	return g.people.owners(e.owners)
 }
 
 // meets reports whether a session is wanted.
@@ -45,64 +56,28 @@ func (g *engine) meets(e *entry) bool {
 	return w.match.Match(&g.asked)
 }
 
-// wall turns the boot clock into the wall clock.
-func (g *engine) wall(boot uint64) time.Time { return g.base.Add(time.Duration(boot)) }
-
-// prepare begins an event of a session. It is finished by send.
-func (g *engine) prepare(kind Kind, e *entry, at uint64) *Event {
-	ev := g.order.slot()
-	ev.Time, ev.Kind, ev.Since = g.wall(at), kind, e.is(since)
-	g.order.at = at
-	return ev
+// tells reports whether an event of the session is wanted.
+func (g *engine) tells(kind Kind, e *entry) bool {
+	return e.is(wanted) && g.want.kinds.Allows(uint8(kind))
 }
 
-// send has the event that was prepared given out, if the session and the kind
-// are wanted.
-func (g *engine) send(e *entry) {
-	ev := g.order.slot()
-	if !e.is(wanted) || !g.want.kinds.Allows(uint8(ev.Kind)) {
-		*ev = Event{}
+// lifeOf returns what events tell of a session by now.
+func (g *engine) lifeOf(e *entry) *life {
+	l := g.order.pool.take()
+	*l = life{entry: *e, owners: g.shownOwners(e), labels: g.names.labelsOf(e)}
+	return l
+}
+
+// tell has an event given out that has nothing of its own.
+func (g *engine) tell(kind Kind, e *entry, at uint64) {
+	if !g.tells(kind, e) {
 		return
 	}
-	g.session(e, &ev.Session)
-	if ev.Kind == Close {
-		ev.Session.State = whose.Close
+	l := g.lifeOf(e)
+	if kind.hasPeer() {
+		g.face(l)
 	}
-	if !ev.Kind.hasPeer() || g.foundPeer(e, ev) {
-		e = nil
-	}
-	g.keep(e, g.order.at)
-}
-
-// foundPeer fills in the other end where it is known already, as that of the
-// second of two that are told, or will not be later, since e is not in the table.
-// An end that opened at another time may be that of a connection before.
-func (g *engine) foundPeer(e *entry, ev *Event) bool {
-	o := g.table.other(e)
-	if e.is(linked) && (o == nil || apart(o.opened, e.opened) > sameOpening || o.owners == 0) {
-		return false
-	}
-	ev.Session.Peer = g.ownersAt(o)
-	return true
-}
-
-// sameOpening is less than what is between two connections with the same ends,
-// and more than what is between the two ends of one on this host, in nanoseconds.
-const sameOpening = uint64(5 * time.Millisecond)
-
-// hasPeer reports whether an event tells who is at the other end.
-func (k Kind) hasPeer() bool { return k == Open || k == Close || k == Owned }
-
-// tellLost tells that so many events were lost.
-func (g *engine) tellLost(n uint64, why string, now time.Time, at uint64) {
-	*g.order.slot() = Event{Time: now, Kind: Lost, Lost: n, Why: why}
-	g.keep(nil, at)
-}
-
-// tell gives out an event that has nothing of its own.
-func (g *engine) tell(kind Kind, e *entry, at uint64) {
-	g.prepare(kind, e, at)
-	g.send(e)
+	g.keep(kind, l, at)
 }
 
 func (g *engine) tellIf(cond bool, kind Kind, e *entry, at uint64) {
@@ -110,6 +85,14 @@ func (g *engine) tellIf(cond bool, kind Kind, e *entry, at uint64) {
 		g.tell(kind, e, at)
 	}
 }
+
+// tellLost tells that so many events were lost.
+func (g *engine) tellLost(n uint64, why string, now time.Time, at uint64) {
+	g.hold(lossOf(n, why, now, at))
+}
+
+// hasPeer reports whether an event tells who is at the other end.
+func (k Kind) hasPeer() bool { return k == Open || k == Close || k == Owned }
 
 // elapsed is the time between two readings of the boot clock.
 func elapsed(from, to uint64) time.Duration {
@@ -129,46 +112,79 @@ func (g *engine) lasted(e *entry, until uint64) time.Duration {
 
 // tellEnd tells of the end of a connection with what its record counts.
 func (g *engine) tellEnd(e *entry, r *bpfevent.Record) {
-	ev := g.prepare(Close, e, r.Time)
+	if !g.tells(Close, e) {
+		return
+	}
+	l := g.lifeOf(e)
+	g.finish(l, r)
+	g.face(l)
+	g.keep(Close, l, r.Time)
+}
+
+// tellWhole tells that a connection opened and that it ended, both by the
+// record of its end. It is not in the table, and was not.
+func (g *engine) tellWhole(e *entry, r *bpfevent.Record) {
+	opens, closes := g.tells(Open, e), g.tells(Close, e)
+	if !opens && !closes {
+		g.meetHalf(e, nil)
+		return
+	}
+	l := g.lifeOf(e)
+	g.finish(l, r)
+	g.meetHalf(e, l)
+	switch {
+	case !closes:
+		g.keep(Open, l, e.opened)
+	case !opens:
+		g.keep(Close, l, r.Time)
+	default: // at once: an event that was given out is read by others
+		g.hold(g.moment(Open, l, e.opened), g.moment(Close, l, r.Time))
+	}
+}
+
+// finish adds what a connection came to.
+func (g *engine) finish(l *life, r *bpfevent.Record) {
 	if r.OldState != 0 {
-		ev.End, ev.By = endOfTCP(r)
+		l.end, l.by = endOfTCP(r)
 	}
-	if ev.End == EndError {
-		ev.Errno = r.Err
+	if l.end == EndError {
+		l.errno = r.Err
 	}
-	ev.Duration = g.lasted(e, r.Time)
-	ev.Sent.Bytes, ev.Received.Bytes = r.BytesSent, r.BytesReceived
-	if e.is(wanted) && g.want.kinds.Allows(uint8(Close)) {
-		ev.Session.TCP = g.tcpInfo(r)
+	l.duration = g.lasted(&l.entry, r.Time)
+	l.sent.Bytes, l.received.Bytes, l.rtt, l.retrans = r.BytesSent, r.BytesReceived, r.RTT, r.Retrans
+	l.counted = true
+}
+
+// tellFlowEnd tells of the end of a flow with what was counted.
+func (g *engine) tellFlowEnd(e *entry, end End, at, last uint64, sent, received Traffic) {
+	if !e.is(told) || !g.tells(Close, e) {
+		return
 	}
-	g.send(e)
+	l := g.lifeOf(e)
+	l.end, l.duration, l.sent, l.received = end, g.lasted(e, last), sent, received
+	g.face(l)
+	g.keep(Close, l, at)
+}
+
+// tellFail tells that a connect did not come about.
+func (g *engine) tellFail(e *entry, r *bpfevent.Record) {
+	if !g.tells(Fail, e) {
+		return
+	}
+	l := g.lifeOf(e)
+	l.end, l.errno, l.duration = endOfConnect(r.Err), r.Err, elapsed(e.opened, r.Time)
+	g.keep(Fail, l, r.Time)
 }
 
 // tellGone tells of an end of which no more is known than that it was.
-func (g *engine) tellGone(kind Kind, e *entry, at uint64, end End) {
-	if !e.is(told) {
+func (g *engine) tellGone(kind Kind, e *entry, at uint64) {
+	if !e.is(told) || !g.tells(kind, e) {
 		return
 	}
-	ev := g.prepare(kind, e, at)
-	ev.End, ev.Duration = end, g.lasted(e, at)
-	g.send(e)
-}
-
-// tcpInfo returns the figures of a record, out of a block that is given away
-// with the events.
-func (g *engine) tcpInfo(r *bpfevent.Record) *whose.TCPInfo {
-	if len(g.infos) == 0 {
-		g.infos = make([]whose.TCPInfo, infoBlock)
+	l := g.lifeOf(e)
+	l.duration = g.lasted(e, at)
+	if kind.hasPeer() {
+		g.face(l)
 	}
-	info := &g.infos[0]
-	g.infos = g.infos[1:]
-	*info = whose.TCPInfo{
-		RTT: time.Duration(r.RTT) * time.Microsecond, Retrans: r.Retrans,
-		BytesSent: r.BytesSent, BytesReceived: r.BytesReceived,
-	}
-	return info
+	g.keep(kind, l, at)
 }
-
-// infoBlock is how many figures are allocated at once; who keeps one event
-// keeps 2 KiB.
-const infoBlock = 32

@@ -40,10 +40,14 @@ type Tracker struct {
 	source Source
 	stats  Stats
 	// given are events on their way to the queue.
-	given []*Event
+	given []moment
 	// meanwhile holds the records that come while the first snapshot is taken.
 	meanwhile []bpfevent.Record
 	live      bool
+	// inHand tells the goroutine that reads records, and nobody else, that it
+	// holds mu for a pass; taken is how many it has taken since.
+	inHand bool
+	taken  int
 	// toldLosses are those that Lost events have told of.
 	toldLosses Losses
 	closed     bool
@@ -103,23 +107,23 @@ func newTracker(p *plan, kernel kernelSource, source Source) *Tracker {
 		t.collector = collect.Open()
 	}
 	t.snapshot = t.collect
-	t.queue = newQueue(p.opts.MaxEvents, t.clock.Now, func(n uint64) Event {
-		return Event{Time: t.clock.Now(), Kind: Lost, Lost: n, Why: whyReader}
+	t.queue = newQueue(p.opts.MaxEvents, t.clock.Now, func(n uint64) moment {
+		return lossOf(n, whyReader, t.clock.Now(), 0)
 	})
 	t.engine = newEngine(p.opts.MaxSessions, newNames(p.fs, p.needs), p.want, t.emit)
 	t.engine.settled = t.settled
 	t.engine.knownOnly = source.Name == SourceNetlink
 	if k, ok := kernel.(passingSource); ok {
 		t.engine.order.waits = true
-		k.OnPass(t.passed)
+		k.OnPass(t.takeHold, t.passed)
 	}
 	return t
 }
 
 // passed gives out what happened until a moment ago, in the order of its time.
 func (t *Tracker) passed(until uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.takeHold()
+	defer t.letGo()
 	if t.live {
 		t.engine.settle(until-min(until, uint64(settlesAfter)), maxHeld)
 	}
@@ -133,21 +137,20 @@ func (t *Tracker) settleAll() {
 }
 
 // emit takes an event for the queue. The engine's lock is held.
-func (t *Tracker) emit(e *Event) {
+func (t *Tracker) emit(m moment) {
 	t.stats.Events++
-	t.given = append(t.given, e)
+	t.given = append(t.given, m)
 }
 
 // settled puts what was emitted into the queue, and gets back what was read.
 // The engine's lock is held.
-func (t *Tracker) settled(spare []*Event) []*Event {
+func (t *Tracker) settled(spare lifePool) lifePool {
 	if len(t.given) == 0 {
 		return spare
 	}
 	t.queue.put(t.given...)
 	clear(t.given)
 	t.given = t.given[:0]
-	// What was read last is written first: it is still in the cache.
 	return t.queue.used(spare)
 }
 
@@ -197,7 +200,7 @@ func (t *Tracker) collect(ctx context.Context, first bool) ([]whose.Session, who
 
 // setBase relates the boot clock to the wall clock.
 func (t *Tracker) setBase() {
-	base := t.clock.Now().Add(-t.clock.Boot())
+	base := t.clock.Now().Add(-t.clock.Boot()).UnixNano()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.engine.base = base
@@ -206,6 +209,7 @@ func (t *Tracker) setBase() {
 // read reads what the kernel tells until the tracker is closed.
 func (t *Tracker) read(ctx context.Context) {
 	err := t.kernel.Read(ctx, t.record)
+	t.letGo()
 	if ctx.Err() != nil {
 		return // Close ends the queue
 	}
@@ -216,10 +220,36 @@ func (t *Tracker) read(ctx context.Context) {
 	t.queue.end(fmt.Errorf("follow sessions: %w", err))
 }
 
-// record takes one record.
+// handful is how many records are taken before others may have the lock: 100 µs.
+const handful = 256
+
+// takeHold has the reading goroutine hold the lock until letGo.
+func (t *Tracker) takeHold() {
+	if !t.inHand {
+		t.mu.Lock()
+		t.inHand = true
+	}
+}
+
+func (t *Tracker) letGo() {
+	if t.inHand {
+		t.inHand, t.taken = false, 0
+		t.mu.Unlock()
+	}
+}
+
+// record takes one record. Within a pass, which brings thousands, the lock is
+// held already.
 func (t *Tracker) record(r *bpfevent.Record) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	if t.inHand {
+		if t.taken++; t.taken == handful {
+			t.letGo()
+			t.takeHold()
+		}
+	} else {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+	}
 	switch {
 	case t.live:
 		waited := len(t.engine.waits.byCookie)
@@ -262,30 +292,65 @@ func (t *Tracker) wake() {
 // beyond that is counted and told as Lost.
 func (t *Tracker) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		for ctx.Err() == nil {
-			e, ok := t.nextStanding()
-			if !ok {
-				break
+		var infos []whose.TCPInfo
+		err := t.each(ctx, func() *whose.TCPInfo {
+			if len(infos) == 0 {
+				infos = make([]whose.TCPInfo, infoBlock)
 			}
-			if !yield(e, nil) {
-				return
-			}
+			info := &infos[0]
+			infos = infos[1:]
+			return info
+		}, func(e *Event) bool { return yield(*e, nil) })
+		if err != nil {
+			yield(Event{}, err)
 		}
-		t.queue.each(ctx, yield)
 	}
 }
 
-// nextStanding returns the next session that stood when following began.
-func (t *Tracker) nextStanding() (Event, bool) {
+// infoBlock is how many figures are allocated at once; who keeps one event
+// keeps 2 KiB.
+const infoBlock = 32
+
+// Each calls fn for each event as Events gives them out, until fn returns false
+// or the stream ends, with the error of that. The event, and the figures in its
+// Session.TCP, are valid until fn returns: this is for those who read a hundred
+// thousand a second.
+func (t *Tracker) Each(ctx context.Context, fn func(*Event) bool) error {
+	var info whose.TCPInfo
+	return t.each(ctx, func() *whose.TCPInfo { return &info }, fn)
+}
+
+func (t *Tracker) each(ctx context.Context, info func() *whose.TCPInfo, fn func(*Event) bool) error {
+	var e Event
+	for ctx.Err() == nil && t.nextStanding(&e) {
+		if !fn(&e) {
+			return nil
+		}
+	}
+	for {
+		m, more, err := t.queue.next(ctx)
+		if !more {
+			return err
+		}
+		m.write(&e, info)
+		if !fn(&e) {
+			return nil
+		}
+	}
+}
+
+// nextStanding makes the event of the next session that stood when following
+// began.
+func (t *Tracker) nextStanding(e *Event) bool {
 	t.standingMu.Lock()
 	defer t.standingMu.Unlock()
 	if len(t.standing) == 0 {
 		t.standing = nil
-		return Event{}, false
+		return false
 	}
-	s := t.standing[0]
+	*e = Event{Time: t.began, Kind: Standing, Since: true, Session: t.standing[0]}
 	t.standing = t.standing[1:]
-	return Event{Time: t.began, Kind: Standing, Since: true, Session: s}, true
+	return true
 }
 
 // Sessions returns the sessions of the live table that meet the expression,

@@ -392,7 +392,7 @@ func TestTracker_Concurrent(t *testing.T) {
 // is what stands.
 func TestTracker_MemoryIsFlat(t *testing.T) {
 	b := newBenchOf(t, want{}, 1<<20)
-	b.g.emit = func(*Event) {}
+	b.g.emit = func(moment) {}
 	cookie := uint64(0)
 	churn := func() {
 		for range 100_000 {
@@ -488,11 +488,6 @@ func TestTracker_AgainstModel(t *testing.T) {
 func checkBooks(t *testing.T, g *engine) {
 	t.Helper()
 	refs := make(map[setID]int)
-	for p := range g.table.used {
-		if e := g.table.at(p); e.is(grave) {
-			refs[e.owners]++
-		}
-	}
 	n, listeners, netns := 0, 0, make(map[uint32]int)
 	g.table.each(func(p place, e *entry) bool {
 		n++

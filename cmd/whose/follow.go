@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"iter"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,13 +27,13 @@ type follow struct {
 	told, lost uint64
 	// now is the event that is being written, bad the renderer's error: kept
 	// here so that no event costs memory.
-	now track.Event
+	now *track.Event
 	bad error
 }
 
 // An eventStream is what a follow needs of a *track.Tracker.
 type eventStream interface {
-	Events(ctx context.Context) iter.Seq2[track.Event, error]
+	Each(ctx context.Context, fn func(*track.Event) bool) error
 	Close() error
 }
 
@@ -193,25 +192,27 @@ func (f *follow) feed(ctx context.Context, t eventStream, out *spool) error {
 	// Who waits for room in the spool is not kept from ending.
 	defer context.AfterFunc(ctx, out.abandon)()
 	write := func(dst []byte) []byte {
-		dst, f.bad = f.renderer.Event(dst, &f.now)
+		dst, f.bad = f.renderer.Event(dst, f.now)
 		return dst
 	}
-	for e, err := range t.Events(ctx) {
-		if err != nil {
-			return followError(err)
-		}
+	var ended error
+	err := t.Each(ctx, func(e *track.Event) bool {
 		f.now = e
 		select {
 		case <-resized:
 			f.renderer.Resize(f.sh.width())
 		default:
 		}
-		if err := f.event(out, write); err != nil {
-			if errors.Is(err, errEnough) || errors.Is(err, errAbandoned) {
-				return nil
-			}
-			return err
-		}
+		ended = f.event(out, write)
+		return ended == nil
+	})
+	switch {
+	case errors.Is(ended, errEnough), errors.Is(ended, errAbandoned):
+		return nil
+	case ended != nil:
+		return ended
+	case err != nil:
+		return followError(err)
 	}
 	return nil
 }
@@ -219,7 +220,7 @@ func (f *follow) feed(ctx context.Context, t eventStream, out *spool) error {
 // event counts the event that is now, and writes it.
 func (f *follow) event(out *spool, write func(dst []byte) []byte) error {
 	if f.sums != nil {
-		f.sums.add(&f.now)
+		f.sums.add(f.now)
 	}
 	if f.now.Kind == track.Lost {
 		f.lost += f.now.Lost

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net/netip"
 	"strings"
 	"sync"
@@ -39,24 +38,22 @@ func (s *fakeStream) Close() error {
 	return nil
 }
 
-func (s *fakeStream) Events(ctx context.Context) iter.Seq2[track.Event, error] {
-	return func(yield func(track.Event, error) bool) {
-		for len(s.events) > 0 && ctx.Err() == nil {
-			e := s.events[0]
-			s.events = s.events[1:]
-			if !yield(e, nil) {
-				return
-			}
-		}
-		if s.err != nil {
-			yield(track.Event{}, s.err)
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-s.closed:
+func (s *fakeStream) Each(ctx context.Context, fn func(*track.Event) bool) error {
+	for len(s.events) > 0 && ctx.Err() == nil {
+		e := s.events[0]
+		s.events = s.events[1:]
+		if !fn(&e) {
+			return nil
 		}
 	}
+	if s.err != nil {
+		return s.err
+	}
+	select {
+	case <-ctx.Done():
+	case <-s.closed:
+	}
+	return nil
 }
 
 // someEvents are n connections of one process, opened and closed.

@@ -25,6 +25,9 @@ type Config struct {
 	FlushEvery time.Duration
 	// Text has command lines and paths of executables read.
 	Text bool
+	// Whole has a connection that is over when it is first told of come as one
+	// record, TCPClose, instead of two or three.
+	Whole bool
 	// Kinds are the kinds of records that are wanted (SetOf(TCPOpen, …)); what
 	// no kind needs is not attached. Empty means all. ProcessSeen comes in any case.
 	Kinds whose.Set

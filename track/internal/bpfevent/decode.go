@@ -25,6 +25,8 @@ type decoder struct {
 	recent [1024]closing
 	rec    Record
 	path   [pathSize]byte
+	// whole is Config.Whole.
+	whole bool
 }
 
 // A namedTask is a process that was told of. start is in nanoseconds.
@@ -132,6 +134,10 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 		Proto: r.proto, Family: r.family, Out: r.flags&flagOut != 0, V6Only: r.flags&flagV6Only != 0,
 	}
 	task := d.task(r.tgid, r.pid, r.start)
+	if d.whole && r.what&whatClose != 0 {
+		rec.Task = task
+		return d.tcpEnd(r, rec, fn)
+	}
 	if r.what&whatOpen != 0 {
 		if r.what&whatClose == 0 {
 			d.anew(r.cookie)

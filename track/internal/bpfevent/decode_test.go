@@ -80,6 +80,25 @@ func TestDecode_Anew(t *testing.T) {
 	}
 }
 
+// TestDecode_Whole: what is over when it is first told of is one record.
+func TestDecode_Whole(t *testing.T) {
+	d := newDecoder()
+	d.whole = true
+	r := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, flags: flagAccepted, cookie: 1, opened: 10, time: 20, pid: 5, tgid: 5, start: clockTick}
+	var got []Record
+	for range 2 {
+		if err := d.decode(raw(&r), func(r *Record) error { got = append(got, *r); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(got) != 1 || got[0].Kind != TCPClose || got[0].Opened != 10 || got[0].Time != 20 || got[0].Task.PID != 5 || !got[0].Accepted {
+		t.Errorf("got %+v, want one close that knows all", got)
+	}
+	if kinds := kindsOf(t, d, raw(&tcpRecord{kind: rawTCP, what: whatOpen | whatAccept, cookie: 2, opened: 30})); !slices.Equal(kinds, []Kind{TCPOpen, TCPAccept}) {
+		t.Errorf("of one that is open %v", kinds)
+	}
+}
+
 // TestDecode_Forget drops the names of processes a while after they are gone.
 func TestDecode_Forget(t *testing.T) {
 	d := newDecoder()

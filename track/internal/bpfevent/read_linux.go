@@ -47,22 +47,29 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 	}
 }
 
-// OnPass has fn called after each look at the ring, with the boot clock, in
-// nanoseconds, of when the look began: what happened until then has been told,
-// but for sockets that listen since less than 10 ms and connects that were
-// refused at once, which are told 250 ms later. It is called before Read.
-func (s *Source) OnPass(fn func(until uint64)) { s.onPass = fn }
+// OnPass has begin called before the records of each look at the ring, and end
+// after them, with the boot clock, in nanoseconds, of when the look began: what
+// happened until then has been told, but for sockets that listen since less than
+// 10 ms and connects that were refused at once, which are told 250 ms later. It
+// is called before Read, and they are by whoever calls Read.
+func (s *Source) OnPass(begin func(), end func(until uint64)) { s.onPass, s.passed = begin, end }
 
 // pass has all told that is due, and reads it.
 func (s *Source) pass(fn func(*Record) error) error {
-	var began unix.Timespec
-	if s.onPass != nil && unix.ClockGettime(unix.CLOCK_BOOTTIME, &began) == nil {
-		defer func() { s.onPass(uint64(began.Nano())) }()
+	if s.onPass != nil {
+		var began unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &began); err != nil {
+			return fmt.Errorf("read boot clock: %w", err)
+		}
+		defer func() { s.passed(uint64(began.Nano())) }()
 	}
 	if s.coll.Programs[eventsProgFlush] != nil {
 		if err := s.run(eventsProgFlush); err != nil {
 			return err
 		}
+	}
+	if s.onPass != nil {
+		s.onPass()
 	}
 	return s.ring.drain(func(b []byte) error { return s.decoder.decode(b, fn) })
 }

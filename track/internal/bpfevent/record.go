@@ -12,6 +12,7 @@ const (
 	TCPAccept
 	// TCPClose: a connection that was established is closed. Of one that was
 	// told to be open before, and so is known, Opened, Out and Task are not set.
+	// With Config.Whole it may be all that is told of a connection.
 	TCPClose
 	// TCPFail: a connect did not come about. Err says why; 0 from OldState
 	// SYN_SENT is a socket that its process closed meanwhile, and from OldState 0

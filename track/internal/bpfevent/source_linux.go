@@ -24,7 +24,8 @@ type Source struct {
 	missing []error
 	// wake is an eventfd that ends a wait of the reader, which is in epoll.
 	wake, epoll int
-	onPass      func(until uint64)
+	onPass      func()
+	passed      func(until uint64)
 
 	// mu guards what follows, and what a released source no longer has.
 	mu               sync.Mutex
@@ -39,6 +40,7 @@ type Source struct {
 // What a kernel lacks beyond that is left out; Missing tells.
 func Open(c Config) (*Source, error) {
 	s := &Source{config: c.withDefaults(), decoder: newDecoder(), wake: -1, epoll: -1}
+	s.decoder.whole = c.Whole
 	if err := s.open(); err != nil {
 		return nil, errors.Join(explain(err), s.release())
 	}

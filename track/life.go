@@ -1,0 +1,122 @@
+package track
+
+import (
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A life is what events tell of a session: what it was at that moment, whose,
+// and what it came to. A connection that was told whole has one life for both of
+// its events. It is written by the engine until the first of its events is given
+// out, and by nobody after that. About 280 bytes, of which an Event is made when
+// it is read: what waits in between shall be small, and is written once.
+type life struct {
+	entry entry
+	// owners and peer are never written again, labels neither.
+	owners, peer []whose.Owner
+	labels       *labels
+
+	// What it came to (Close, Fail).
+	duration       time.Duration
+	sent, received Traffic
+	rtt, retrans   uint32
+	errno          uint32
+	end            End
+	by             Side
+	// counted tells that received, sent, rtt and retrans are those of TCP.
+	counted bool
+	// seek tells that the other end is looked for when the event is given out.
+	seek bool
+	// half is the place of its half plus one, which waits for the other end; 0: none.
+	half uint32
+	// events counts those that were not read yet, given those that were given out.
+	events, given uint32
+
+	// Of Lost.
+	lost uint64
+	why  string
+}
+
+// A moment is an event that was not read yet.
+type moment struct {
+	life *life
+	// at is when it happened by the boot clock, wall by the wall clock, in nanoseconds.
+	at   uint64
+	wall int64
+	kind Kind
+}
+
+// lossOf is the event that tells of lost ones.
+func lossOf(n uint64, why string, now time.Time, at uint64) moment {
+	return moment{life: &life{lost: n, why: why, events: 1}, at: at, wall: now.UnixNano(), kind: Lost}
+}
+
+// labels are the names that a session is shown with.
+type labels struct{ user, netns, device, unit, container string }
+
+// write makes the event. info returns room for its figures of TCP, if it has any.
+func (m *moment) write(ev *Event, info func() *whose.TCPInfo) {
+	l := m.life
+	*ev = Event{Time: time.Unix(0, m.wall), Kind: m.kind}
+	if m.kind == Lost {
+		ev.Lost, ev.Why = l.lost, l.why
+		return
+	}
+	e, s := &l.entry, &ev.Session
+	ev.Since = e.is(since)
+	e.write(s)
+	s.Owners, s.Peer = l.owners, l.peer
+	l.labels.write(e, s)
+	if m.kind != Close && m.kind != Fail && m.kind != Unlisten {
+		return
+	}
+	ev.End, ev.By, ev.Errno, ev.Duration = l.end, l.by, l.errno, l.duration
+	ev.Sent, ev.Received = l.sent, l.received
+	if m.kind != Close {
+		return
+	}
+	s.State = whose.Close
+	if l.counted {
+		s.TCP = info()
+		*s.TCP = whose.TCPInfo{
+			RTT: time.Duration(l.rtt) * time.Microsecond, Retrans: l.retrans,
+			BytesSent: l.sent.Bytes, BytesReceived: l.received.Bytes,
+		}
+	}
+}
+
+// write gives a session the names, and takes away what was there.
+func (l *labels) write(e *entry, s *whose.Session) {
+	s.User, s.NetNSName, s.BoundDev, s.Unit, s.Container = l.user, l.netns, l.device, l.unit, l.container
+	s.Scope = ""
+	if l.device != "" && e.family == whose.IPv6 &&
+		(s.Local.Addr().IsLinkLocalUnicast() || s.Remote.Addr().IsLinkLocalUnicast()) {
+		s.Scope = l.device
+	}
+}
+
+// A lifePool holds lives to be used again.
+type lifePool []*life
+
+// lifeBlock is how many are allocated at once.
+const lifeBlock = 64
+
+// take returns a life with anything in it.
+func (pool *lifePool) take() *life {
+	if len(*pool) == 0 {
+		block := make([]life, lifeBlock)
+		for i := range block {
+			*pool = append(*pool, &block[i])
+		}
+	}
+	l := (*pool)[len(*pool)-1]
+	*pool = (*pool)[:len(*pool)-1]
+	return l
+}
+
+// give takes back a life of which no event is left.
+func (pool *lifePool) give(l *life) {
+	l.owners, l.peer, l.labels, l.why = nil, nil, nil, "" // what they refer to may go
+	*pool = append(*pool, l)
+}
