@@ -23,6 +23,9 @@ type question struct {
 	// names and peers tell that the rest asks for names of numbers and for the
 	// owners of other ends.
 	names, peers bool
+	// labels are those of the session that was asked last, key what they depend on.
+	labels labels
+	key    labelKey
 	// process is asked of the owners, once for each set: the answer is kept.
 	process func(pid uint32, comm string) bool
 	sets    map[setID]bool
@@ -98,7 +101,10 @@ func (q *question) restMeets(e *entry, s *whose.Session) bool {
 	q.g.facts(e, s)
 	q.names = q.names || e.device != 0 // then the next one has to be cleared
 	if q.names {
-		q.g.names.name(e, s)
+		if key := keyOf(e); key != q.key || key == (labelKey{}) {
+			q.labels, q.key = q.g.names.label(e), key
+		}
+		q.labels.write(e, s)
 	}
 	if q.peers {
 		s.Peer = q.g.peerOf(e)
