@@ -49,6 +49,7 @@ cross: ## what builds elsewhere: the model, filter and render are tested there b
 unit: ## all tests, and each benchmark once
 	$(GO) test -p 1 -timeout 20m -bench . -benchtime 1x ./...
 	$(GO) test -p 1 -timeout 10m -race ./filter ./internal/render ./collect ./proc
+	WHOSE_TRUTH_SCALE=50 $(GO) test -timeout 10m -race -short ./track
 	cd bench && $(GO) test ./...
 
 fuzz: ## each fuzz target for a short while
