@@ -72,11 +72,7 @@ func (t *table) remoteCell(c *cell, s *whose.Session) {
 		}
 		return
 	}
-	if name := t.hostName(addr); name != "" {
-		c.safe(name)
-	} else {
-		addrCell(c, addr, s.Scope)
-	}
+	t.hostCell(c, addr, s.Scope)
 	t.portCell(c, port, s.Proto)
 }
 
@@ -96,11 +92,23 @@ func queuedCell(c *cell, waiting, limit uint32) {
 	c.ascii(queuedWord)
 }
 
-func (t *table) hostName(addr netip.Addr) string {
-	if t.opts.HostName == nil {
+// hostCell appends the name of a remote address, or the address where it has
+// none, and reports which it was.
+func (t *table) hostCell(c *cell, addr netip.Addr, scope string) (named bool) {
+	name := t.opts.hostName(addr)
+	if name == "" {
+		addrCell(c, addr, scope)
+		return false
+	}
+	c.safe(name)
+	return true
+}
+
+func (o *Options) hostName(addr netip.Addr) string {
+	if o.HostName == nil {
 		return ""
 	}
-	return t.opts.HostName(addr)
+	return o.HostName(addr)
 }
 
 // addrCell appends an address as it stands before a port, with the zone if it
@@ -131,9 +139,14 @@ func zonedCell(c *cell, addr netip.Addr, device string) {
 }
 
 func (t *table) portCell(c *cell, port uint16, proto whose.Proto) {
+	t.opts.portCell(c, port, proto)
+}
+
+// portCell appends a port, by its name if it has one.
+func (o *Options) portCell(c *cell, port uint16, proto whose.Proto) {
 	c.ascii(":")
-	if t.opts.ServiceName != nil {
-		if name := t.opts.ServiceName(port, proto); name != "" {
+	if o.ServiceName != nil {
+		if name := o.ServiceName(port, proto); name != "" {
 			c.safe(name)
 			return
 		}

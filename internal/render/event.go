@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -49,6 +50,11 @@ type EventOptions struct {
 	NetNS uint32
 	// Zone is the time zone of Text. Nil: the local one.
 	Zone *time.Location
+	// HostName names a remote address in Text; "" or nil shows the address. It
+	// is called for every line, so it remembers and does not wait.
+	HostName func(netip.Addr) string
+	// ServiceName names a port in Text; "" or nil shows the number.
+	ServiceName func(port uint16, proto whose.Proto) string
 }
 
 // NewEvents returns a renderer of the format. An unknown format, a bad

@@ -38,7 +38,7 @@ type layout struct {
 // Where the terminal is too narrow it gives up, in this order: what TCP
 // measured; whole words; who ended it; the padding; the user; the traffic;
 // letters of the process and of the ends; and of what is left as much as there
-// is room for.
+// is room for. Of the name of a remote end letters go earlier: names are long.
 func (r *eventText) line(dst []byte, e *track.Event, head int) []byte {
 	l := layout{user: true}
 	l.processPad = r.processCol.fit(r.process.width + r.user.width)
@@ -96,7 +96,12 @@ func (r *eventText) width(l *layout) int {
 // fit makes the cells take no more than the room there is.
 func (r *eventText) fit(e *track.Event, l *layout, room int) {
 	for level := detailPlain; level <= detailLess && r.width(l) > room; level++ {
-		r.makeDetail(e, level)
+		if level == detailLess {
+			r.cutName(max(easyRemote, r.opts.Width/3), r.width(l)-room)
+		}
+		if r.width(l) > room {
+			r.makeDetail(e, level)
+		}
 	}
 	for _, pad := range [...]*int{&l.remotePad, &l.localPad, &l.processPad} {
 		*pad -= min(*pad, max(0, r.width(l)-room))
@@ -104,6 +109,7 @@ func (r *eventText) fit(e *track.Event, l *layout, room int) {
 	if r.width(l) > room {
 		l.user = false
 	}
+	r.cutName(easyRemote, r.width(l)-room)
 	if r.width(l) > room {
 		r.makeDetail(e, detailLeast)
 	}
@@ -126,6 +132,13 @@ func (r *eventText) cut(c *cell, shorten shortener, least, over int) {
 	}
 	r.short, c.width = shorten(r.short[:0], c.text, max(least, c.width-over))
 	c.text = append(c.text[:0], r.short...)
+}
+
+// cutName shortens the remote end, if it stands there by its name.
+func (r *eventText) cutName(least, over int) {
+	if r.named {
+		r.cut(&r.remote, shortenEndpoint, least, over)
+	}
 }
 
 // shortenLast keeps the beginning.

@@ -79,8 +79,7 @@ func Summary(w io.Writer, format string, s *EventSummary, opts Options) error {
 		return err
 	}
 	for _, table := range []*grid{
-		tallyGrid("PROCESS", s.Processes, s.MoreProcesses), tallyGrid("REMOTE", s.Remotes, s.MoreRemotes),
-		failureGrid(s), busiestGrid(s.Busiest),
+		processGrid(s), remoteGrid(s, &opts), failureGrid(s, &opts), busiestGrid(s.Busiest, &opts),
 	} {
 		if table.rows.count == 0 {
 			continue
@@ -138,31 +137,54 @@ func summaryGrid(left []string, right ...string) *grid {
 	return g
 }
 
-func tallyGrid(title string, list []EventTally, more int) *grid {
-	g := summaryGrid([]string{title}, "OUT", "IN", "FAILED", "SENT", "RECEIVED")
-	for i := range list {
-		t := &list[i]
-		if t.Remote.IsValid() {
-			g.text(t.Remote.String(), plain)
-		} else {
-			g.process(t.Comm, 0)
-		}
-		g.number(t.Out, plain)
-		g.number(t.In, plain)
-		g.failures(t.Failed)
-		g.bytes(t.Sent)
-		g.bytes(t.Received)
+// tallyTitles are those of what is counted for a process or a remote address.
+var tallyTitles = []string{"OUT", "IN", "FAILED", "SENT", "RECEIVED"}
+
+func processGrid(s *EventSummary) *grid {
+	g := summaryGrid([]string{"PROCESS"}, tallyTitles...)
+	for i := range s.Processes {
+		g.process(s.Processes[i].Comm, 0)
+		g.tally(&s.Processes[i])
 	}
-	g.more(more)
+	g.more(s.MoreProcesses)
 	return g
 }
 
-func failureGrid(s *EventSummary) *grid {
+// remoteGrid has the name of each address beside it, where names are asked for:
+// many addresses may have one name.
+func remoteGrid(s *EventSummary, opts *Options) *grid {
+	left := []string{"REMOTE"}
+	if opts.HostName != nil {
+		left = append(left, "NAME")
+	}
+	g := summaryGrid(left, tallyTitles...)
+	for i := range s.Remotes {
+		t := &s.Remotes[i]
+		g.text(t.Remote.String(), plain)
+		if opts.HostName != nil {
+			g.text(opts.HostName(t.Remote), plain)
+		}
+		g.tally(t)
+	}
+	g.more(s.MoreRemotes)
+	return g
+}
+
+// tally adds what is counted for one process or remote address.
+func (g *grid) tally(t *EventTally) {
+	g.number(t.Out, plain)
+	g.number(t.In, plain)
+	g.failures(t.Failed)
+	g.bytes(t.Sent)
+	g.bytes(t.Received)
+}
+
+func failureGrid(s *EventSummary, opts *Options) *grid {
 	g := summaryGrid([]string{"FAILED", "PROCESS", "PROTO", "WHY"}, "TIMES")
 	for i := range s.Failures {
 		f := &s.Failures[i]
 		c := g.cell()
-		endpointCell(c, f.Remote)
+		remoteEndCell(c, f.Remote, f.Proto, opts)
 		g.add(c)
 		g.process(f.Comm, 0)
 		g.text(f.Proto.String(), plain)
@@ -175,18 +197,18 @@ func failureGrid(s *EventSummary) *grid {
 	return g
 }
 
-func busiestGrid(list []EventLoad) *grid {
+func busiestGrid(list []EventLoad, opts *Options) *grid {
 	g := summaryGrid([]string{"BUSIEST", "PROTO", "ENDS"}, "SENT", "RECEIVED", "TOOK")
 	for i := range list {
 		l := &list[i]
 		g.process(l.Comm, l.PID)
 		g.text(l.Proto.String(), plain)
 		c := g.cell()
-		endpointCell(c, l.Local)
+		localEndCell(c, l.Local, l.Proto, opts)
 		c.ascii(" ")
 		c.mark(arrowOf(l.Direction))
 		c.ascii(" ")
-		endpointCell(c, l.Remote)
+		remoteEndCell(c, l.Remote, l.Proto, opts)
 		g.add(c)
 		g.bytes(l.Sent)
 		g.bytes(l.Received)
@@ -234,14 +256,27 @@ func (g *grid) more(n int) {
 	}
 }
 
-func endpointCell(c *cell, end netip.AddrPort) {
+func localEndCell(c *cell, end netip.AddrPort, proto whose.Proto, opts *Options) {
 	if !end.IsValid() {
 		c.ascii("*")
 		return
 	}
 	addrCell(c, end.Addr(), "")
-	c.ascii(":")
-	c.uint(uint64(end.Port()))
+	opts.portCell(c, end.Port(), proto)
+}
+
+// remoteEndCell is the other end, by its name if that is known.
+func remoteEndCell(c *cell, end netip.AddrPort, proto whose.Proto, opts *Options) {
+	name := ""
+	if end.IsValid() {
+		name = opts.hostName(end.Addr())
+	}
+	if name == "" {
+		localEndCell(c, end, proto, opts)
+		return
+	}
+	c.safe(name)
+	opts.portCell(c, end.Port(), proto)
 }
 
 // appendSummary appends the object that JSONL ends with.

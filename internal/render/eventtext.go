@@ -29,6 +29,7 @@ type eventText struct {
 	kindCol, protoCol, processCol, localCol, remoteCol growing
 	process, user, local, remote, detail               cell
 	arrow                                              string
+	named                                              bool // the remote cell has a name
 	short                                              []byte
 }
 
@@ -58,10 +59,13 @@ func (r *eventText) Head(dst []byte) []byte { return dst }
 // Resize sets the widths to begin with anew.
 func (r *eventText) Resize(width int) {
 	r.opts.Width = width
-	r.names = newTable(nil, Table, &Options{Width: width})
+	r.names = newTable(nil, Table, &Options{Width: width, HostName: r.opts.HostName, ServiceName: r.opts.ServiceName})
 	r.bothEnds = width == 0 || width >= wideEvents
 	if r.bothEnds {
 		r.processCol, r.localCol, r.remoteCol = growing{22, 36}, growing{15, 27}, growing{18, 30}
+		if r.opts.HostName != nil {
+			r.remoteCol.most = 40 // names are longer than addresses
+		}
 		return
 	}
 	r.processCol = growing{16, max(16, width/4)}
@@ -157,7 +161,7 @@ func (r *eventText) fill(s *whose.Session) {
 	for _, c := range [...]*cell{&r.process, &r.user, &r.local, &r.remote} {
 		c.reset()
 	}
-	r.arrow = ""
+	r.arrow, r.named = "", false
 	r.ownerCells(s)
 	noRemote := s.Remote.Port() == 0 && (!s.Remote.IsValid() || s.Remote.Addr().IsUnspecified())
 	switch {
@@ -176,7 +180,7 @@ func (r *eventText) fill(s *whose.Session) {
 		r.remote.ascii("*")
 		return
 	}
-	addrCell(&r.remote, s.Remote.Addr(), s.Scope)
+	r.named = r.names.hostCell(&r.remote, s.Remote.Addr(), s.Scope)
 	r.names.portCell(&r.remote, s.Remote.Port(), s.Proto)
 }
 
