@@ -95,8 +95,7 @@ func (d *display) settleNames() error {
 		return nil
 	}
 	if !d.forPerson() {
-		return whose.WithHint(usagef("--resolve: format %s shows no names", d.format),
-			"names are shown by table and wide")
+		return refuseNames(d.format, "table and wide")
 	}
 	d.names = newResolver(d.within)
 	d.shape.HostName = func(a netip.Addr) string { return d.names.host(a) }

@@ -23,6 +23,7 @@ type follow struct {
 	shape    render.EventOptions
 	renderer render.EventRenderer
 	sums     *summing
+	names    *laterNames // nil without --resolve
 	// told counts the events that were shown, lost those that were lost.
 	told, lost uint64
 	// now is the event that is being written, bad the renderer's error: kept
@@ -86,6 +87,10 @@ func (f *follow) run(cmd *cobra.Command, words []string) error {
 	if f.sums != nil {
 		f.sums.sum.Source = source.Name
 	}
+	if f.names != nil {
+		defer f.names.close()
+		return f.show(ctx, stop, f.named(t))
+	}
 	return f.show(ctx, stop, t)
 }
 
@@ -110,6 +115,9 @@ func (f *follow) settle(cmd *cobra.Command, words []string) (*track.Options, err
 		return nil, err
 	}
 	f.shape = shape
+	if err := f.settleNames(); err != nil {
+		return nil, err
+	}
 	opts, err := f.options(cmd, words)
 	if err != nil {
 		return nil, err
@@ -261,14 +269,20 @@ func (f *follow) conclude(out *spool, interrupted bool) error {
 	if f.sums == nil {
 		return nil
 	}
-	shape := render.Options{Width: f.sh.width(), Color: f.shape.Color}
+	shape := render.Options{
+		Width: f.sh.width(), Color: f.shape.Color, HostName: f.shape.HostName, ServiceName: f.shape.ServiceName,
+	}
+	summary := f.sums.summary()
+	if f.names != nil {
+		f.names.learn(summaryHosts(summary))
+	}
 	var bad error
 	_, err := out.add(func(dst []byte) []byte {
 		w := appender(dst)
 		if !f.quiet && f.format == render.Text && f.told > 0 {
 			w = append(w, '\n')
 		}
-		bad = render.Summary(&w, f.format, f.sums.summary(), shape)
+		bad = render.Summary(&w, f.format, summary, shape)
 		return w
 	})
 	if errors.Is(err, errAbandoned) {

@@ -25,7 +25,9 @@ type followFlags struct {
 	summary, quiet                 bool
 	top, buffer, backlog           int
 	length, udpIdle, interval      time.Duration
-	wantListening, wantEstablished bool // of the listing; refused
+	resolve                        bool
+	within                         time.Duration // of resolve
+	wantListening, wantEstablished bool          // of the listing; refused
 	wantAll                        bool
 	kinds                          whose.Set
 }
@@ -53,6 +55,8 @@ func (f *followFlags) addFlags(cmd *cobra.Command) {
 	show.text(&f.fields, "fields", "", "", "NAME,…", "show these fields of the session; +NAME,… these too")
 	show.text(&f.template, "template", "", "", "TEXT", "write each event by a Go text/template")
 	show.boolean(&f.noHeader, "no-header", "H", "no titles of columns")
+	show.boolean(&f.resolve, "resolve", "", "names of remote hosts (by DNS) and services, in text")
+	show.duration(&f.within, "resolve-time", "", resolveTime, "stop asking for a name after this time")
 	show.duration(&f.length, "for", "", 0, "end after this time, 30s for example")
 	show.boolean(&f.summary, "summary", "", "at the end: by process, by remote, what failed, the busiest")
 	show.number(&f.top, "top", "", "N", "lines in each list of the summary (default "+strconv.Itoa(topDefault)+")")

@@ -117,18 +117,31 @@ func (r *resolver) unknown(sessions []whose.Session) []netip.Addr {
 }
 
 // ask returns the first name of an address, "" if it has none, and whether
-// there was time to know. What is answered is written by whoever runs that network, so it is made
-// safe here already.
+// there was time to know.
 func (r *resolver) ask(ctx context.Context, a netip.Addr) (name string, known bool) {
+	name, err := r.nameOf(ctx, a)
+	return name, err == nil || ctx.Err() == nil
+}
+
+// nameOf returns the first name of an address, "" if it has none; the error is
+// that of the look-up. What is answered is written by whoever runs that network,
+// so it is made safe here already, and a name that reads as an address is none:
+// it would be taken for the one that it stands for.
+func (r *resolver) nameOf(ctx context.Context, a netip.Addr) (string, error) {
 	names, err := r.lookup(ctx, a.String())
-	if err != nil || len(names) == 0 {
-		return "", ctx.Err() == nil
+	if len(names) == 0 {
+		return "", err
 	}
-	name = strings.TrimSuffix(names[0], ".")
-	if len(name) > nameMost {
-		return "", true
+	name := strings.TrimSuffix(names[0], ".") // good ones come with an error too, if there are bad ones
+	if _, bad := netip.ParseAddr(name); len(name) > nameMost || bad == nil {
+		return "", nil
 	}
-	return printable(name), true
+	return printable(name), nil
+}
+
+// refuseNames is the error of --resolve with a format that has no place for names.
+func refuseNames(format, formats string) error {
+	return whose.WithHint(usagef("--resolve: format %s shows no names", format), "names are shown by %s", formats)
 }
 
 // host returns the name of an address, "" where none is known.

@@ -79,7 +79,8 @@ var optionNotes = []row{
 	{"-o json", "One object with the sessions and the coverage: what could not be seen, and why. " +
 		"-o jsonl writes one session a line and nothing else, -o pytcpprocess one object for each owner."},
 	{"--resolve", "Asks the resolver of this host for the names of all remote addresses at once and shows what " +
-		"is known when the time is up. Names are what the other side's DNS says. Tables only."},
+		"is known when the time is up. Names are what the other side's DNS says. Tables only, and whose watch, " +
+		"where a line waits a tenth of a second at most for the name of an address that is new."},
 	{"--watch", "Redraws the table until Ctrl-C, as many sessions as there are lines; with -o jsonl writes " +
 		"every pass. A number without unit means seconds, here and with the other times."},
 	{"--one-owner", "Stops looking when every session has an owner, which is faster without bpf. " +
