@@ -24,14 +24,21 @@ type summing struct {
 	top       int
 	began     time.Time
 	sum       render.EventSummary
-	processes map[string]*render.EventTally
+	processes map[doer]*render.EventTally
 	remotes   map[netip.Addr]*render.EventTally
 	failures  map[failure]uint64
 }
 
+// A doer is whom a session is counted for: a process by its name, or the reason
+// why there is none.
+type doer struct {
+	comm   string
+	reason whose.Reason
+}
+
 // A failure is what attempts have in common that failed alike.
 type failure struct {
-	comm   string
+	by     doer
 	proto  whose.Proto
 	remote netip.AddrPort
 	end    track.End
@@ -41,7 +48,7 @@ type failure struct {
 func newSumming(top int) *summing {
 	return &summing{
 		top: top, began: time.Now(),
-		processes: make(map[string]*render.EventTally),
+		processes: make(map[doer]*render.EventTally),
 		remotes:   make(map[netip.Addr]*render.EventTally),
 		failures:  make(map[failure]uint64),
 	}
@@ -60,32 +67,29 @@ func (s *summing) add(e *track.Event) {
 	default:
 		return
 	}
-	comm, pid := firstOwner(&e.Session)
-	room := count(tallyOf(s.processes, comm), e)
+	by, pid := firstOwner(&e.Session)
+	room := count(tallyOf(s.processes, by), e)
 	if remote := e.Session.Remote.Addr(); remote.IsValid() && !remote.IsUnspecified() {
 		room = count(tallyOf(s.remotes, remote), e) && room
 	}
 	if e.Kind == track.Fail {
-		room = s.fail(e, comm) && room
+		room = s.fail(e, by) && room
 	}
 	if e.Kind == track.Close {
-		s.load(e, comm, pid)
+		s.load(e, by, pid)
 	}
 	if !room {
 		s.sum.Beyond++
 	}
 }
 
-// firstOwner is the process that a session is counted for: the first of its
-// owners, or the reason why it has none.
-func firstOwner(s *whose.Session) (comm string, pid uint32) {
+// firstOwner is whom a session is counted for, the first of its owners, and the
+// number of that.
+func firstOwner(s *whose.Session) (by doer, pid uint32) {
 	if len(s.Owners) > 0 {
-		return s.Owners[0].Comm, s.Owners[0].PID
+		return doer{comm: s.Owners[0].Comm}, s.Owners[0].PID
 	}
-	if s.Reason != whose.ReasonNone {
-		return "(" + s.Reason.String() + ")", 0
-	}
-	return "", 0
+	return doer{reason: s.Reason}, 0
 }
 
 // tallyOf returns the tally of a key, nil where there is no room for another.
@@ -116,8 +120,8 @@ func count(t *render.EventTally, e *track.Event) bool {
 	return true
 }
 
-func (s *summing) fail(e *track.Event, comm string) bool {
-	key := failure{comm, e.Session.Proto, e.Session.Remote, e.End, e.Errno}
+func (s *summing) fail(e *track.Event, by doer) bool {
+	key := failure{by, e.Session.Proto, e.Session.Remote, e.End, e.Errno}
 	if _, known := s.failures[key]; !known && len(s.failures) >= maxSummed {
 		return false
 	}
@@ -126,9 +130,9 @@ func (s *summing) fail(e *track.Event, comm string) bool {
 }
 
 // load keeps the session if it is one of the busiest until now.
-func (s *summing) load(e *track.Event, comm string, pid uint32) {
+func (s *summing) load(e *track.Event, by doer, pid uint32) {
 	l := render.EventLoad{
-		Comm: comm, PID: pid, Proto: e.Session.Proto, Direction: e.Session.Direction,
+		Comm: by.comm, Reason: by.reason, PID: pid, Proto: e.Session.Proto, Direction: e.Session.Direction,
 		Local: e.Session.Local, Remote: e.Session.Remote,
 		Sent: e.Sent.Bytes, Received: e.Received.Bytes, Took: e.Duration,
 	}
@@ -154,8 +158,8 @@ func busier(a, b render.EventLoad) bool { return a.Sent+a.Received > b.Sent+b.Re
 func (s *summing) summary() *render.EventSummary {
 	sum := s.sum
 	sum.Took = time.Since(s.began)
-	for comm, t := range s.processes {
-		t.Comm = comm
+	for by, t := range s.processes {
+		t.Comm, t.Reason = by.comm, by.reason
 		sum.Processes = append(sum.Processes, *t)
 	}
 	for remote, t := range s.remotes {
@@ -164,10 +168,10 @@ func (s *summing) summary() *render.EventSummary {
 	}
 	for f, n := range s.failures {
 		sum.Failures = append(sum.Failures, render.EventFailure{
-			Comm: f.comm, Proto: f.proto, Remote: f.remote, End: f.end, Errno: f.errno, Count: n})
+			Comm: f.by.comm, Reason: f.by.reason, Proto: f.proto, Remote: f.remote, End: f.end, Errno: f.errno, Count: n})
 	}
 	slices.SortFunc(sum.Failures, func(a, b render.EventFailure) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), a.Remote.Compare(b.Remote), cmp.Compare(a.Comm, b.Comm), cmp.Compare(a.End, b.End), cmp.Compare(a.Errno, b.Errno))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), a.Remote.Compare(b.Remote), cmp.Compare(a.Comm, b.Comm), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.End, b.End), cmp.Compare(a.Errno, b.Errno))
 	})
 	sum.Processes, sum.MoreProcesses = firstTallies(sum.Processes, s.top)
 	sum.Remotes, sum.MoreRemotes = firstTallies(sum.Remotes, s.top)
@@ -181,7 +185,7 @@ func (s *summing) summary() *render.EventSummary {
 func firstTallies(list []render.EventTally, top int) ([]render.EventTally, int) {
 	slices.SortFunc(list, func(a, b render.EventTally) int {
 		return cmp.Or(cmp.Compare(b.Out+b.In+b.Failed, a.Out+a.In+a.Failed), cmp.Compare(b.Sent+b.Received, a.Sent+a.Received),
-			cmp.Compare(a.Comm, b.Comm), a.Remote.Compare(b.Remote))
+			cmp.Compare(a.Comm, b.Comm), cmp.Compare(a.Reason, b.Reason), a.Remote.Compare(b.Remote))
 	})
 	if len(list) > top {
 		return list[:top], len(list) - top

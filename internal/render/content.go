@@ -217,6 +217,14 @@ func reasonText(s *whose.Session) string {
 	return s.Reason.String()
 }
 
+// reasonWords is the reason as a cell has it.
+func reasonWords(r whose.Reason) string {
+	if r == whose.ReasonAcceptQueue {
+		return "accept queue"
+	}
+	return r.String()
+}
+
 // makerCell names the container or the unit that made a session whose owners
 // are hidden, where it is known: "(hidden: nginx.service)".
 func makerCell(c *cell, s *whose.Session) {

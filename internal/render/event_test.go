@@ -79,7 +79,7 @@ func TestEvents_GoldenPrograms(t *testing.T) {
 
 // No line is wider than the terminal, down to where the head alone fills it.
 func TestEvents_TextFits(t *testing.T) {
-	for width := 60; width < 230; width += 5 {
+	for width := 50; width < 230; width += 3 {
 		for line := range strings.Lines(happened(t, Text, EventOptions{Width: width}, append(dayAtWork(), hostileEvents()...))) {
 			if w := textWidth([]byte(strings.TrimSuffix(line, "\n"))); w > width {
 				t.Errorf("a line of %d columns on a terminal of %d: %s", w, width, line)

@@ -17,6 +17,7 @@ const (
 	detailBrief                    // remote 1.2s ↑1.2k ↓34k
 	detailLess                     // 1.2s ↑1.2k ↓34k
 	detailLeast                    // 1.2s
+	detailWord                     // nothing, but for what is not usual: refused
 )
 
 const (
@@ -33,13 +34,13 @@ type layout struct {
 	user                            bool
 }
 
-// line appends the cells after the head, of the width that is taken already.
+// line appends the cells after the head.
 //
 // Where the terminal is too narrow it gives up, in this order: what TCP
-// measured; whole words; who ended it; the padding; the user; the traffic;
+// measured; whole words; the padding; the user; who ended it; the traffic;
 // letters of the process and of the ends; and of what is left as much as there
 // is room for. Of the name of a remote end letters go earlier: names are long.
-func (r *eventText) line(dst []byte, e *track.Event, head int) []byte {
+func (r *eventText) line(dst []byte, e *track.Event) []byte {
 	l := layout{user: true}
 	l.processPad = r.processCol.fit(r.process.width + r.user.width)
 	if r.arrow != "" {
@@ -52,7 +53,7 @@ func (r *eventText) line(dst []byte, e *track.Event, head int) []byte {
 	}
 	r.makeDetail(e, detailFull)
 	if room := r.opts.Width; room > 0 {
-		r.fit(e, &l, room-head)
+		r.fit(e, &l, room-r.headWidth)
 	}
 	return r.put(dst, &l)
 }
@@ -95,19 +96,18 @@ func (r *eventText) width(l *layout) int {
 
 // fit makes the cells take no more than the room there is.
 func (r *eventText) fit(e *track.Event, l *layout, room int) {
-	for level := detailPlain; level <= detailLess && r.width(l) > room; level++ {
-		if level == detailLess {
-			r.cutName(max(easyRemote, r.opts.Width/3), r.width(l)-room)
-		}
-		if r.width(l) > room {
-			r.makeDetail(e, level)
-		}
+	for level := detailPlain; level <= detailBrief && r.width(l) > room; level++ {
+		r.makeDetail(e, level)
 	}
+	r.cutName(max(easyRemote, r.opts.Width/3), r.width(l)-room)
 	for _, pad := range [...]*int{&l.remotePad, &l.localPad, &l.processPad} {
 		*pad -= min(*pad, max(0, r.width(l)-room))
 	}
 	if r.width(l) > room {
 		l.user = false
+	}
+	if r.width(l) > room {
+		r.makeDetail(e, detailLess)
 	}
 	r.cutName(easyRemote, r.width(l)-room)
 	if r.width(l) > room {
@@ -116,6 +116,9 @@ func (r *eventText) fit(e *track.Event, l *layout, room int) {
 	r.cut(&r.process, shortenProcess, easyEnd, r.width(l)-room)
 	r.cut(&r.local, shortenEndpoint, easyRemote, r.width(l)-room)
 	r.cut(&r.remote, shortenEndpoint, easyRemote, r.width(l)-room)
+	if r.width(l) > room {
+		r.makeDetail(e, detailWord)
+	}
 	r.cut(&r.detail, shortenLast, leastDetail, r.width(l)-room)
 	if r.width(l) > room {
 		r.detail.reset()
@@ -204,11 +207,13 @@ func parted(c *cell, sep string) {
 // endCell says how and when it ended and what went over it.
 func (r *eventText) endCell(e *track.Event, level detailLevel) {
 	c, brief := &r.detail, level >= detailShort
-	parted(c, " ")
+	parted(c, ", ")
 	c.style = endStyle(e)
 	endWord(c, e, level)
-	lastedCell(c, e, brief)
-	if !trafficKnown(e) || level == detailLeast {
+	if level < detailWord {
+		lastedCell(c, e, brief)
+	}
+	if !trafficKnown(e) || level >= detailLeast {
 		return
 	}
 	if !brief {

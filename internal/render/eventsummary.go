@@ -36,9 +36,11 @@ type EventSummary struct {
 
 // An EventTally counts for one process or one remote address.
 type EventTally struct {
-	// Comm is the name of the process, Remote the address; one of them is set.
+	// Comm is the name of the process, Remote the address; one of them is set,
+	// or Reason, which says why there is no process.
 	Comm   string
 	Remote netip.Addr
+	Reason whose.Reason
 	// Out, In and Failed count sessions opened either way, and attempts that failed.
 	Out, In, Failed uint64
 	// Sent and Received are the bytes of sessions that ended.
@@ -48,6 +50,7 @@ type EventTally struct {
 // An EventFailure is attempts that failed alike.
 type EventFailure struct {
 	Comm   string
+	Reason whose.Reason // why there is no process
 	Proto  whose.Proto
 	Remote netip.AddrPort
 	End    track.End
@@ -59,6 +62,7 @@ type EventFailure struct {
 type EventLoad struct {
 	Comm           string
 	PID            uint32
+	Reason         whose.Reason // why there is no process
 	Proto          whose.Proto
 	Direction      whose.Direction
 	Local, Remote  netip.AddrPort
@@ -143,7 +147,7 @@ var tallyTitles = []string{"OUT", "IN", "FAILED", "SENT", "RECEIVED"}
 func processGrid(s *EventSummary) *grid {
 	g := summaryGrid([]string{"PROCESS"}, tallyTitles...)
 	for i := range s.Processes {
-		g.process(s.Processes[i].Comm, 0)
+		g.process(s.Processes[i].Comm, 0, s.Processes[i].Reason)
 		g.tally(&s.Processes[i])
 	}
 	g.more(s.MoreProcesses)
@@ -186,7 +190,7 @@ func failureGrid(s *EventSummary, opts *Options) *grid {
 		c := g.cell()
 		remoteEndCell(c, f.Remote, f.Proto, opts)
 		g.add(c)
-		g.process(f.Comm, 0)
+		g.process(f.Comm, 0, f.Reason)
 		g.text(f.Proto.String(), plain)
 		c = g.cell()
 		endText(c, &track.Event{Kind: track.Fail, End: f.End, Errno: f.Errno})
@@ -199,9 +203,10 @@ func failureGrid(s *EventSummary, opts *Options) *grid {
 
 func busiestGrid(list []EventLoad, opts *Options) *grid {
 	g := summaryGrid([]string{"BUSIEST", "PROTO", "ENDS"}, "SENT", "RECEIVED", "TOOK")
+	g.columns[2].shorten, g.columns[2].easy = shortenEnds, len("…:52144 → 255.255.255.255:443")
 	for i := range list {
 		l := &list[i]
-		g.process(l.Comm, l.PID)
+		g.process(l.Comm, l.PID, l.Reason)
 		g.text(l.Proto.String(), plain)
 		c := g.cell()
 		localEndCell(c, l.Local, l.Proto, opts)
@@ -219,9 +224,37 @@ func busiestGrid(list []EventLoad, opts *Options) *grid {
 	return g
 }
 
-// process adds the name of a process, and its number where one is given.
-func (g *grid) process(comm string, pid uint32) {
+// shortenEnds shortens each end by itself, so that the arrow and the ports stay,
+// and the local one first.
+func shortenEnds(dst, text []byte, width int) ([]byte, int) {
+	at, sep := findArrow(text)
+	if at < 0 || width < 9 {
+		return shortenMiddle(dst, text, width)
+	}
+	one, other := text[:at], text[at+len(sep):]
+	least := min(leastWidth, textWidth(one), (width-3)/2)
+	room := min(textWidth(other), width-3-least)
+	dst, took := shortenTo(dst, one, width-3-room)
+	dst, more := shortenTo(append(dst, sep...), other, room)
+	return dst, took + 3 + more
+}
+
+// shortenTo shortens an end that is too long.
+func shortenTo(dst, end []byte, width int) ([]byte, int) {
+	if w := textWidth(end); w <= width {
+		return append(dst, end...), w
+	}
+	return shortenEndpoint(dst, end, width)
+}
+
+// process adds the name of a process, and its number where one is given; or why
+// there is none.
+func (g *grid) process(comm string, pid uint32, reason whose.Reason) {
 	c := g.cell()
+	if comm == "" && reason != whose.ReasonNone {
+		g.text("("+reasonWords(reason)+")", faint)
+		return
+	}
 	nameCell(c, comm)
 	if pid > 0 {
 		c.ascii(" ")
@@ -325,7 +358,7 @@ func appendTallies(dst []byte, list []EventTally) []byte {
 		if t.Remote.IsValid() {
 			dst = append(t.Remote.AppendTo(append(dst, `{"remote_addr":"`...)), '"')
 		} else {
-			dst = appendJSONString(append(dst, `{"comm":`...), t.Comm)
+			dst = appendSummed(dst, t.Comm, t.Reason)
 		}
 		for j, n := range [...]uint64{t.Out, t.In, t.Failed, t.Sent, t.Received} {
 			dst = append(dst, [...]string{`,"out":`, `,"in":`, `,"failed":`, `,"sent":`, `,"received":`}[j]...)
@@ -336,8 +369,16 @@ func appendTallies(dst []byte, list []EventTally) []byte {
 	return unlist(dst)
 }
 
+// appendSummed begins an object with the process, or the reason why there is none.
+func appendSummed(dst []byte, comm string, reason whose.Reason) []byte {
+	if comm == "" && reason != whose.ReasonNone {
+		comm = "(" + reason.String() + ")"
+	}
+	return appendJSONString(append(dst, `{"comm":`...), comm)
+}
+
 func appendFailure(dst []byte, f *EventFailure) []byte {
-	dst = appendJSONString(append(dst, `{"comm":`...), f.Comm)
+	dst = appendSummed(dst, f.Comm, f.Reason)
 	dst = appendEventName(dst, `,"proto":"`, f.Proto.String())
 	dst = appendEnd(dst, "remote", f.Remote)
 	dst = appendEventName(dst, `,"end":"`, f.End.String())
@@ -349,7 +390,7 @@ func appendFailure(dst []byte, f *EventFailure) []byte {
 }
 
 func appendLoad(dst []byte, l *EventLoad) []byte {
-	dst = appendJSONString(append(dst, `{"comm":`...), l.Comm)
+	dst = appendSummed(dst, l.Comm, l.Reason)
 	if l.PID > 0 {
 		dst = strconv.AppendUint(append(dst, `,"pid":`...), uint64(l.PID), 10)
 	}

@@ -23,12 +23,14 @@ type eventText struct {
 	day int
 	// names writes owners as the table of sessions does.
 	names *table
-	// ends tells that both ends are shown in full.
-	bothEnds bool
+	// bothEnds tells that both ends are shown in full, narrow that the arrow
+	// alone tells the direction.
+	bothEnds, narrow bool
 
 	kindCol, protoCol, processCol, localCol, remoteCol growing
 	process, user, local, remote, detail               cell
 	arrow                                              string
+	headWidth                                          int
 	named                                              bool // the remote cell has a name
 	short                                              []byte
 }
@@ -42,13 +44,16 @@ func (g *growing) fit(width int) int {
 	return max(0, g.width-width)
 }
 
-// wideEvents is the width from which on both ends are shown in full.
-const wideEvents = 150
+// The widths from which on both ends are shown in full, the direction is told by
+// a word, and the time with milliseconds.
+const (
+	wideEvents     = 150
+	wordyEvents    = 100
+	punctualEvents = 60
+)
 
 func newEventText(opts *EventOptions) *eventText {
-	r := &eventText{opts: *opts, clock: dayClock(opts.Zone)}
-	r.kindCol = growing{len("listen"), len("standing")}
-	r.protoCol = growing{len("tcp"), len("udplite")}
+	r := &eventText{opts: *opts}
 	r.Resize(opts.Width)
 	return r
 }
@@ -60,7 +65,13 @@ func (r *eventText) Head(dst []byte) []byte { return dst }
 func (r *eventText) Resize(width int) {
 	r.opts.Width = width
 	r.names = newTable(nil, Table, &Options{Width: width, HostName: r.opts.HostName, ServiceName: r.opts.ServiceName})
-	r.bothEnds = width == 0 || width >= wideEvents
+	r.clock = dayClock(r.opts.Zone)
+	if width > 0 && width < punctualEvents {
+		r.clock.layout, r.clock.digits = time.TimeOnly, 0
+	}
+	r.bothEnds, r.narrow = width == 0 || width >= wideEvents, width > 0 && width < wordyEvents
+	r.kindCol = growing{len("listen"), len("standing")}
+	r.protoCol = growing{len("tcp"), len("udplite")}
 	if r.bothEnds {
 		r.processCol, r.localCol, r.remoteCol = growing{22, 36}, growing{15, 27}, growing{18, 30}
 		if r.opts.HostName != nil {
@@ -81,8 +92,7 @@ func (r *eventText) Event(dst []byte, e *track.Event) ([]byte, error) {
 		return r.lost(dst, e), nil
 	}
 	r.fill(&e.Session)
-	headWidth := len("15:04:05.000") + 1 + r.kindCol.width + len(" out ") + max(r.protoCol.width, len(e.Session.Proto.String())) + 1
-	return r.line(dst, e, headWidth), nil
+	return r.line(dst, e), nil
 }
 
 // newDay appends the date where it has become another.
@@ -101,24 +111,30 @@ func (r *eventText) newDay(dst []byte, t time.Time) []byte {
 func (r *eventText) head(dst []byte, e *track.Event) []byte {
 	color := r.opts.Color
 	r.short = append(r.clock.append(r.short[:0], e.Time), ' ')
+	r.headWidth = len(r.short)
 	dst = appendStyled(dst, r.short, faint, color)
-	kind, direction := e.Kind.String(), e.Session.Direction.String()
-	switch {
-	case e.Kind == track.Lost:
+	if e.Kind == track.Lost {
+		r.headWidth += r.kindCol.width + 1
 		dst = appendStyled(dst, []byte("LOST"), alarm, color)
 		return appendSpaces(dst, r.kindCol.width+1-len("LOST"))
+	}
+	kind, direction := e.Kind.String(), e.Session.Direction.String()
+	r.short = append(r.short[:0], kind...)
+	switch {
+	case r.narrow: // one of long names is put out of line
+		r.short = appendSpaces(r.short, max(0, r.kindCol.width-len(kind)))
 	case direction == "": // there is room for a long name
-		r.short = appendSpaces(append(r.short[:0], kind...), max(0, r.kindCol.width+len(" out")-len(kind)))
-		dst = appendStyled(dst, r.short, kindStyle(e.Kind), color)
+		r.short = appendSpaces(r.short, max(0, r.kindCol.width+len(" out")-len(kind)))
 	default:
-		pad := r.kindCol.fit(len(kind))
-		dst = appendStyled(dst, []byte(kind), kindStyle(e.Kind), color)
-		dst = appendSpaces(dst, pad+1)
-		dst = appendSpaces(append(dst, direction...), len("out")-len(direction))
+		r.short = appendSpaces(r.short, r.kindCol.fit(len(kind))+1)
+		r.short = appendSpaces(append(r.short, direction...), len("out")-len(direction))
 	}
 	proto := e.Session.Proto.String()
-	dst = append(append(dst, ' '), proto...)
-	return appendSpaces(dst, r.protoCol.fit(len(proto))+1)
+	protoPad := r.protoCol.fit(len(proto)) + 1
+	r.headWidth += len(r.short) + 1 + len(proto) + protoPad
+	dst = appendStyled(dst, r.short[:len(kind)], kindStyle(e.Kind), color)
+	dst = append(append(dst, r.short[len(kind):]...), ' ')
+	return appendSpaces(append(dst, proto...), protoPad)
 }
 
 func kindStyle(k track.Kind) style {
@@ -151,7 +167,7 @@ func (r *eventText) lost(dst []byte, e *track.Event) []byte {
 		c.safe(e.Why)
 	}
 	if r.opts.Width > 0 {
-		r.cut(c, shortenLast, leastDetail, len("15:04:05.000 ")+r.kindCol.width+1+c.width-r.opts.Width)
+		r.cut(c, shortenLast, leastDetail, r.headWidth+c.width-r.opts.Width)
 	}
 	return append(appendStyled(dst, c.text, alarm, r.opts.Color), '\n')
 }
