@@ -154,12 +154,13 @@ func (f *follow) show(signals context.Context, stop func(), t eventStream) error
 	if interrupted {
 		stop() // who presses Ctrl-C once more, ends it whatever it does
 		limit = patience
+		f.leaveLine(out)
 		if f.sums != nil && err == nil {
 			err = f.rest(t, out)
 		}
 	}
 	if err == nil {
-		err = f.conclude(out, interrupted)
+		err = f.conclude(out)
 	}
 	written := out.close(limit)
 	switch {
@@ -259,13 +260,15 @@ func (f *follow) rest(t eventStream, out *spool) error {
 	return f.feed(ctx, t, out)
 }
 
-// conclude writes the summary.
-func (f *follow) conclude(out *spool, interrupted bool) error {
-	if interrupted && isTerminal(f.sh.out) {
-		if _, err := out.add(func(dst []byte) []byte { return append(dst, '\n') }); err != nil {
-			return nil // nobody reads any more
-		}
+// leaveLine leaves the line of a terminal on which ^C stands.
+func (f *follow) leaveLine(out *spool) {
+	if isTerminal(f.sh.out) {
+		_, _ = out.add(func(dst []byte) []byte { return append(dst, '\n') }) // it matters to a reader only
 	}
+}
+
+// conclude writes the summary.
+func (f *follow) conclude(out *spool) error {
 	if f.sums == nil {
 		return nil
 	}

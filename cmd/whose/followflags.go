@@ -105,13 +105,16 @@ func (f *followFlags) options(cmd *cobra.Command, words []string) (*track.Option
 	if err := f.refuseStates(); err != nil {
 		return nil, err
 	}
+	if err := refuseKinds(f.events, words); err != nil {
+		return nil, err
+	}
 	where, typed, err := parseFilter(words)
 	if err != nil {
 		return nil, err
 	}
 	if namesState(where) {
 		return nil, whose.WithHint(usagef("filter: an event has no state"),
-			"what becomes of a session is told by --events %s", strings.Join(eventNames(), ", "))
+			"what becomes of a session: whose watch --events %s", strings.Join(eventNames(), ","))
 	}
 	f.where, f.typed = where, typed
 	if f.kinds, err = eventKinds(f.events); err != nil {
@@ -157,6 +160,21 @@ func (f *followFlags) refuseStates() error {
 		return whose.WithHint(usagef("--%s: an event has no state", flag), "%s", hint)
 	}
 	return nil
+}
+
+// refuseKinds refuses a filter of nothing but kinds of events, by which hardly
+// anybody means processes of such names.
+func refuseKinds(events string, words []string) error {
+	kinds := strings.FieldsFunc(strings.Join(words, ","), func(r rune) bool { return r == ',' })
+	if len(kinds) == 0 || slices.ContainsFunc(kinds, func(k string) bool { return !slices.Contains(eventNames(), k) }) {
+		return nil
+	}
+	given := slices.DeleteFunc(strings.Split(events, ","), func(k string) bool { return k == "" })
+	hint := "whose watch --events " + strings.Join(append(given, kinds...), ",")
+	if len(kinds) == 1 {
+		hint += "; for a process of that name: process " + kinds[0]
+	}
+	return whose.WithHint(usagef("filter: %s is a kind of event", kinds[0]), "%s", hint)
 }
 
 // namesState reports whether the filter asks for a state.

@@ -65,7 +65,7 @@ func TestFollow_Refuses(t *testing.T) {
 	for _, test := range []struct{ args, want, hint string }{
 		{"-l", "--listening: an event has no state", "--events listen,unlisten"},
 		{"-ta", "--all: an event has no state", "--events standing,open"},
-		{"state established", "filter: an event has no state", "--events standing, open"},
+		{"state established", "filter: an event has no state", "--events standing,open"},
 		{"nginx and not (udp or listen)", "filter: an event has no state", "listen"},
 		{"--events opne", `--events: unknown kind "opne"`, "did you mean open?"},
 		{"--events open,", `--events: unknown kind ""`, "the kinds are"},

@@ -19,7 +19,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usage
 	}
 	if short := unknown.GetSpecifiedShortnames(); short != "" {
-		if hint := fromElsewhere(unknown.GetSpecifiedName()); hint != "" {
+		if hint := fromElsewhere(unknown.GetSpecifiedName(), cmd.Name() == "watch"); hint != "" {
 			return whose.WithHint(usage, "%s", hint)
 		}
 		return whose.WithHint(usage, "%s --help lists the flags", cmd.CommandPath())
@@ -33,8 +33,15 @@ func flagError(cmd *cobra.Command, err error) error {
 }
 
 // fromElsewhere says what to write for a flag that the hand knows from ss,
-// lsof or netstat and that means something else here, or nothing.
-func fromElsewhere(short string) string {
+// lsof or netstat and that means something else here, or nothing; of whose watch
+// some mean something else.
+func fromElsewhere(short string, watch bool) string {
+	switch {
+	case watch && short == "s":
+		return "for a summary: --summary"
+	case watch && short == "c":
+		return "it goes on by itself; --for 30s ends it after that time"
+	}
 	switch short {
 	case "i", "m":
 		return "what TCP measures: --fields +rtt,+retrans,+cong,+cwnd"
