@@ -160,7 +160,11 @@ func (f *follow) show(signals context.Context, stop func(), t eventStream) error
 		}
 	}
 	if err == nil {
-		err = f.conclude(out)
+		asking := signals // Ctrl-C ends that at once, if it is not what ended the rest
+		if interrupted {
+			asking = context.Background()
+		}
+		err = f.conclude(asking, out)
 	}
 	written := out.close(limit)
 	switch {
@@ -267,8 +271,8 @@ func (f *follow) leaveLine(out *spool) {
 	}
 }
 
-// conclude writes the summary.
-func (f *follow) conclude(out *spool) error {
+// conclude writes the summary. Its names are asked for until ctx ends.
+func (f *follow) conclude(ctx context.Context, out *spool) error {
 	if f.sums == nil {
 		return nil
 	}
@@ -277,7 +281,7 @@ func (f *follow) conclude(out *spool) error {
 	}
 	summary := f.sums.summary()
 	if f.names != nil {
-		f.names.learn(summaryHosts(summary))
+		f.learnNames(ctx, summary)
 	}
 	var bad error
 	_, err := out.add(func(dst []byte) []byte {

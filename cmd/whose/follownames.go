@@ -173,8 +173,8 @@ func (n *laterNames) answered(a netip.Addr) <-chan struct{} {
 	return nil
 }
 
-// learn asks for names and returns when all are known, or the time is up.
-func (n *laterNames) learn(wanted []netip.Addr) {
+// learn asks for names and returns when all are known, the time is up or ctx ends.
+func (n *laterNames) learn(ctx context.Context, wanted []netip.Addr) {
 	n.mu.Lock()
 	for _, a := range wanted {
 		n.want(a, false)
@@ -189,6 +189,8 @@ func (n *laterNames) learn(wanted []netip.Addr) {
 		select {
 		case <-c:
 		case <-up:
+			return
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -207,6 +209,15 @@ func (f *follow) settleNames() error {
 	f.shape.HostName = f.names.host
 	f.shape.ServiceName = func(port uint16, p whose.Proto) string { return r.service(p, port) }
 	return nil
+}
+
+// learnNames asks for the names that a summary shows. Who waits for it is told why.
+func (f *follow) learnNames(ctx context.Context, s *render.EventSummary) {
+	slow := time.AfterFunc(patience, func() {
+		f.sh.remark("asking for names, %v at most; Ctrl-C ends it", f.within)
+	})
+	defer slow.Stop()
+	f.names.learn(ctx, summaryHosts(s))
 }
 
 // summaryHosts are the addresses that the lists of a summary show.

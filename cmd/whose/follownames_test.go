@@ -180,7 +180,7 @@ func TestLaterNames_Bounded(t *testing.T) {
 func TestLaterNames_Learn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dns := &fakeDNS{answer: func(ctx context.Context, addr string) ([]string, error) {
-			if addr == "10.0.0.0" {
+			if addr == "10.0.0.0" || addr == "10.1.0.0" {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}
@@ -193,7 +193,7 @@ func TestLaterNames_Learn(t *testing.T) {
 			wanted = append(wanted, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
 		}
 		began := time.Now()
-		names.learn(wanted)
+		names.learn(t.Context(), wanted)
 		if took := time.Since(began); took != 2*time.Second {
 			t.Errorf("it took %v, want the 2s that one of them takes", took)
 		}
@@ -203,9 +203,16 @@ func TestLaterNames_Learn(t *testing.T) {
 			}
 		}
 		began = time.Now()
-		names.learn(wanted)
+		names.learn(t.Context(), wanted)
 		if took := time.Since(began); took != 0 {
 			t.Errorf("it took %v though all was asked for", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began = time.Now()
+		names.learn(ctx, []netip.Addr{netip.MustParseAddr("10.1.0.0")})
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("it took %v, want the 1s after which nobody wants it", took)
 		}
 	})
 }

@@ -33,13 +33,26 @@ func (f *follow) announce(s *track.Source, standing int) error {
 		return nil
 	}
 	if f.initialCounted() && !f.noInitial {
-		there := "no session stands yet"
-		if standing > 0 {
-			there = plural(standing, "session stands", "sessions stand") + " already"
+		until := "until Ctrl-C"
+		if f.length > 0 {
+			until = "for " + f.length.String()
 		}
-		f.sh.remark("%s; what comes now is shown until Ctrl-C (%s)", there, s.Name)
+		f.sh.remark("%s; what comes now is shown %s (%s)", f.standingText(standing), until, s.Name)
 	}
 	return nil
+}
+
+// standingText says how many sessions stand of those that are asked for.
+func (f *follow) standingText(n int) string {
+	switch {
+	case n == 0 && f.typed == "":
+		return "no session stands yet"
+	case n == 0:
+		return "no session that matches stands yet"
+	case f.typed == "":
+		return plural(n, "session stands", "sessions stand") + " already"
+	}
+	return plural(n, "session that matches stands", "sessions that match stand") + " already"
 }
 
 // missed says what a source does not see, and why there is no better, "" if
