@@ -124,6 +124,9 @@ func (r *eventText) head(dst []byte, e *track.Event) []byte {
 	case r.narrow: // one of long names is put out of line
 		r.short = appendSpaces(r.short, max(0, r.kindCol.width-len(kind)))
 	case direction == "": // there is room for a long name
+		if e.Kind == track.Standing { // of which others come that have a direction
+			r.kindCol.fit(len(kind))
+		}
 		r.short = appendSpaces(r.short, max(0, r.kindCol.width+len(" out")-len(kind)))
 	default:
 		r.short = appendSpaces(r.short, r.kindCol.fit(len(kind))+1)
