@@ -227,10 +227,12 @@ func (g *engine) face(l *life) {
 	if !g.showsPeers() || l.entry.remotePort == 0 {
 		return
 	}
-	owners, opened, found := g.peer(g.other(&l.entry))
-	if found && owners != nil && apart(opened, l.entry.opened) <= sameOpening {
-		l.peer = owners
-	} else {
+	f := g.other(&l.entry)
+	owners, opened, found := g.peer(f)
+	if !found || owners == nil || apart(opened, l.entry.opened) > sameOpening {
 		l.seek = true
+		return
 	}
+	l.peer = owners
+	g.halves.tell(f.half, l.owners)
 }

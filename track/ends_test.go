@@ -113,6 +113,16 @@ func TestPeer_Whole(t *testing.T) {
 		"50 close in tcp 10.0.0.2:80>10.0.0.1:1003 nginx/5 orderly here 10ms <-> curl",
 	)
 	b.apply(
+		record(tcpClose, 58, 11, side(5, swap, opened(50), by("nginx", 5), wasAccepted, from(whose.FinWait2))...),
+		record(tcpOpen, 50, 10, side(5, out, opened(50), by("curl", 7))...),
+	)
+	b.settle(100)
+	b.want(
+		"50 open in tcp 10.0.0.2:80>10.0.0.1:1005 nginx/5 <-> curl",
+		"50 open out tcp 10.0.0.1:1005>10.0.0.2:80 curl/7 <-> nginx",
+		"58 close in tcp 10.0.0.2:80>10.0.0.1:1005 nginx/5 orderly here 8ms <-> curl",
+	)
+	b.apply(
 		record(tcpOpen, 60, 8, side(4, out, opened(60), by("curl", 7))...),
 		record(tcpClose, 65, 9, side(4, swap, opened(60), by("nginx", 5), wasAccepted, from(whose.FinWait2))...),
 		record(tcpClose, 70, 8, side(4, out, opened(60), from(whose.LastAck))...),

@@ -152,6 +152,17 @@ func (x *halves) waits(p uint32, l *life) {
 	x.at(p).life, l.half = l, p
 }
 
+// tell lets the life that waits for the other end of the half at p, if there is
+// one, know its owners.
+func (x *halves) tell(p uint32, owners []whose.Owner) {
+	if p == 0 {
+		return
+	}
+	if l := x.at(p).life; l != nil {
+		l.peer = owners
+	}
+}
+
 // leave notes that a life waits no longer, and that fresh does in its place
 // (nil: nobody).
 func (x *halves) leave(l, fresh *life) {
@@ -179,9 +190,7 @@ func (g *engine) meetHalf(e *entry, l *life) {
 	}
 	owners := g.shownOwners(e)
 	if f.half != 0 && apart(opened, e.opened) <= sameOpening {
-		if h := g.halves.at(f.half); h.life != nil {
-			h.life.peer = owners
-		}
+		g.halves.tell(f.half, owners)
 		g.halves.remove(f.half)
 		return
 	}
