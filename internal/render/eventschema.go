@@ -142,7 +142,7 @@ func tallySchema() object {
 	return object{
 		{"type", "object"},
 		{"required", []string{"out", "in", "failed", "sent", "received"}},
-		{"properties", append(fieldsSchema("comm remote_addr"), object{
+		{"properties", append(fieldsSchema("comm reason remote_addr"), object{
 			{"out", counted("Sessions opened from here.")},
 			{"in", counted("Sessions opened from elsewhere.")},
 			{"failed", counted("Connects that failed.")},
@@ -195,7 +195,7 @@ func failureSchema() object {
 	return object{
 		{"type", "object"},
 		{"required", []string{"count"}},
-		{"properties", append(fieldsSchema("comm proto remote_addr remote_port"), object{
+		{"properties", append(fieldsSchema("comm reason proto remote_addr remote_port"), object{
 			{"end", oneOf("Why it failed.", endWords())},
 			{"errno", counted("The kernel's error number.")},
 			{"count", counted("How often.")},
@@ -207,7 +207,7 @@ func loadSchema() object {
 	return object{
 		{"type", "object"},
 		{"required", []string{"sent", "received", "duration"}},
-		{"properties", append(fieldsSchema("comm pid proto direction local_addr local_port remote_addr remote_port"), object{
+		{"properties", append(fieldsSchema("comm pid reason proto direction local_addr local_port remote_addr remote_port"), object{
 			{"sent", counted("Bytes sent.")},
 			{"received", counted("Bytes received.")},
 			{"duration", counted("Microseconds that it lasted.")},

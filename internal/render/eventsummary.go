@@ -372,7 +372,7 @@ func appendTallies(dst []byte, list []EventTally) []byte {
 // appendSummed begins an object with the process, or the reason why there is none.
 func appendSummed(dst []byte, comm string, reason whose.Reason) []byte {
 	if comm == "" && reason != whose.ReasonNone {
-		comm = "(" + reason.String() + ")"
+		return append(append(append(dst, `{"reason":"`...), reason.String()...), '"')
 	}
 	return appendJSONString(append(dst, `{"comm":`...), comm)
 }

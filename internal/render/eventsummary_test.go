@@ -21,7 +21,7 @@ func TestSummary_Reasons(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, text)
 		}
 	}
-	if got, want := summarized(t, JSONL, s, Options{}), `"by_process":[{"comm":"(accept-queue)",`; !strings.Contains(got, want) {
+	if got, want := summarized(t, JSONL, s, Options{}), `"by_process":[{"reason":"accept-queue",`; !strings.Contains(got, want) {
 		t.Errorf("no %s in %s", want, got)
 	}
 }
