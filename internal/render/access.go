@@ -37,6 +37,10 @@ const (
 	reason
 	socketUnit
 	socketContainer
+	rtt
+	retrans
+	bytesSent
+	bytesReceived
 )
 
 // accessNames are the names of the fields by access.
@@ -47,6 +51,7 @@ var accessNames = [...]string{
 	direction: "direction", recvQueue: "recv_queue", sendQueue: "send_queue",
 	boundDev: "bound_dev", scope: "scope", v6only: "v6only", mark: "mark", reason: "reason",
 	socketUnit: "socket_unit", socketContainer: "socket_container",
+	rtt: "rtt", retrans: "retrans", bytesSent: "bytes_sent", bytesReceived: "bytes_received",
 }
 
 func accessTo(f *whose.Field) access {
@@ -56,6 +61,17 @@ func accessTo(f *whose.Field) access {
 		}
 	}
 	return byTable
+}
+
+// steady reports whether the field is the same for most sessions of a host, and
+// depends on nothing but their [likeness].
+func (a access) steady() bool {
+	switch a {
+	case byTable, localAddr, localPort, remoteAddr, remotePort, inode, cookie, recvQueue, sendQueue,
+		rtt, retrans, bytesSent, bytesReceived:
+		return false
+	}
+	return true
 }
 
 // of returns the value's kind, 0 where there is none, and its text or number;
@@ -106,6 +122,24 @@ func (a access) of(s *whose.Session) (kind whose.Kind, text string, num uint64) 
 		return worded(s.Container)
 	case v6only:
 		return v6onlyOf(s)
+	}
+	if s.TCP != nil {
+		return a.ofTCP(s.TCP)
+	}
+	return 0, "", 0
+}
+
+// ofTCP is of for what only TCP has.
+func (a access) ofTCP(t *whose.TCPInfo) (kind whose.Kind, text string, num uint64) {
+	switch a {
+	case rtt:
+		return whose.KindDuration, "", uint64(t.RTT)
+	case retrans:
+		return whose.KindNumber, "", uint64(t.Retrans)
+	case bytesSent:
+		return whose.KindBytes, "", t.BytesSent
+	case bytesReceived:
+		return whose.KindBytes, "", t.BytesReceived
 	}
 	return 0, "", 0
 }

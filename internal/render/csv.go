@@ -111,8 +111,10 @@ func (e *cellEncoder) appendAccess(dst []byte, a access, s *whose.Session) []byt
 		return a.addr(s).AppendTo(dst)
 	case whose.KindBool:
 		return strconv.AppendBool(dst, num != 0)
+	case whose.KindDuration:
+		num /= uint64(time.Microsecond)
 	}
-	return strconv.AppendUint(dst, num, 10)
+	return appendUint(dst, num)
 }
 
 // appendOwners appends the values of all owners, an empty one for an owner that

@@ -7,16 +7,18 @@ import "time"
 type eventClock struct {
 	zone   *time.Location
 	layout string
-	digits int // of the fraction of a second
+	digits int // of the fraction of a second: 6, 3 or none
+
+	head   string // what stands before a time, and suffix after it
+	suffix string
 
 	second int64
-	prefix []byte
-	suffix []byte
+	prefix []byte // the head, and what is the same for all of that second
 }
 
 // utcClock writes RFC 3339 in UTC with microseconds.
 func utcClock() eventClock {
-	return eventClock{zone: time.UTC, layout: "2006-01-02T15:04:05.", digits: 6, suffix: []byte("Z")}
+	return eventClock{zone: time.UTC, layout: "2006-01-02T15:04:05.", digits: 6, suffix: "Z"}
 }
 
 // dayClock writes the time of the day with milliseconds.
@@ -29,20 +31,17 @@ func dayClock(zone *time.Location) eventClock {
 
 func (k *eventClock) append(dst []byte, t time.Time) []byte {
 	if second := t.Unix(); second != k.second || k.prefix == nil {
-		k.second, k.prefix = second, t.In(k.zone).AppendFormat(k.prefix[:0], k.layout)
+		k.second = second
+		k.prefix = t.In(k.zone).AppendFormat(append(k.prefix[:0], k.head...), k.layout)
 	}
 	dst = append(dst, k.prefix...)
-	fraction := t.Nanosecond()
-	for range 9 - k.digits {
-		fraction /= 10
-	}
-	start := len(dst)
-	for range k.digits {
-		dst = append(dst, '0')
-	}
-	for i := len(dst) - 1; i >= start && fraction > 0; i-- {
-		dst[i] = byte('0' + fraction%10)
-		fraction /= 10
+	switch nanoseconds := uint64(t.Nanosecond()); k.digits {
+	case 3:
+		n := nanoseconds / 1_000_000
+		dst = append(dst, byte('0'+n/100), pairs[2*(n%100)], pairs[2*(n%100)+1])
+	case 6:
+		n := nanoseconds / 1_000
+		dst = appendFour(append(dst, pairs[2*(n/10_000)], pairs[2*(n/10_000)+1]), n%10_000)
 	}
 	return append(dst, k.suffix...)
 }

@@ -19,19 +19,37 @@ const eventMemo = 1 << 10
 // An eventJSON writes each event as a JSON object on a line. It allocates
 // nothing for an event of a process that it has seen.
 type eventJSON struct {
-	clock   eventClock
-	head    []byte
-	session *jsonEncoder
+	clock    eventClock // with what stands before a time and after it
+	outcomes [outcomeSlots]outcomeText
+	session  *jsonEncoder
 }
 
+// An outcome is what happened, in the few words that there are for it.
+type outcome struct {
+	kind track.Kind
+	end  track.End
+	by   track.Side
+}
+
+// An outcomeText is the text of an outcome.
+type outcomeText struct {
+	of   outcome
+	text []byte
+}
+
+// outcomeSlots is how many texts of outcomes are kept, by a hash. Must be a
+// power of two.
+const outcomeSlots = 64
+
 func newEventJSON(fields []*whose.Field) *eventJSON {
-	r := &eventJSON{clock: utcClock(), session: newJSONEncoder(fields, "", "")}
+	r := &eventJSON{clock: utcClock(), session: newJSONEncoder(fields, `,"session":`, "}\n")}
 	for _, o := range []*jsonOwners{r.session.owners, r.session.peer} {
 		if o != nil {
 			o.limit = eventMemo
 		}
 	}
-	r.head = append(strconv.AppendInt([]byte(`{"version":`), EventSchemaVersion, 10), `,"time":"`...)
+	r.clock.head = `{"version":` + strconv.Itoa(EventSchemaVersion) + `,"time":"`
+	r.clock.suffix += `","event":"`
 	return r
 }
 
@@ -43,37 +61,44 @@ func (r *eventJSON) Resize(int) {}
 
 // Event appends one event. Keys without a value are left out.
 func (r *eventJSON) Event(dst []byte, e *track.Event) ([]byte, error) {
-	dst = append(dst, r.head...)
 	dst = r.clock.append(dst, e.Time)
-	dst = append(dst, `","event":"`...)
-	dst = append(append(dst, e.Kind.String()...), '"')
 	if e.Kind == track.Lost {
-		dst = strconv.AppendUint(append(dst, `,"lost":`...), e.Lost, 10)
-		dst = appendJSONString(append(dst, `,"why":`...), e.Why)
-		return append(dst, "}\n"...), nil
+		dst = append(append(dst, e.Kind.String()...), `","lost":`...)
+		dst = append(appendUint(dst, e.Lost), `,"why":`...)
+		return append(appendJSONString(dst, e.Why), "}\n"...), nil
 	}
-	dst = appendEventEnd(dst, e)
-	dst = r.session.append(append(dst, `,"session":`...), &e.Session)
-	return append(dst, "}\n"...), nil
+	dst = r.appendOutcome(dst, outcome{e.Kind, e.End, e.By})
+	if e.Errno != 0 {
+		dst = appendUint(append(dst, `,"errno":`...), uint64(e.Errno))
+	}
+	if ends(e.Kind) {
+		dst = appendEventEnd(dst, e)
+	}
+	return r.session.append(dst, &e.Session), nil
 }
 
-// appendEventEnd appends what a session or an attempt came to, where it ended.
+// appendOutcome appends the name of the kind, whose quotes are open, how a
+// session ended, and who ended it.
+func (r *eventJSON) appendOutcome(dst []byte, o outcome) []byte {
+	slot := &r.outcomes[(uint8(o.kind)<<4^uint8(o.end)<<2^uint8(o.by))%outcomeSlots]
+	if slot.of != o || slot.text == nil {
+		text := append(append(slot.text[:0], o.kind.String()...), '"')
+		text = appendEventName(text, `,"end":"`, o.end.String())
+		text = appendEventName(text, `,"by":"`, o.by.String())
+		slot.of, slot.text = o, text
+	}
+	return append(dst, slot.text...)
+}
+
+// appendEventEnd appends what a session or an attempt came to.
 func appendEventEnd(dst []byte, e *track.Event) []byte {
-	dst = appendEventName(dst, `,"end":"`, e.End.String())
-	dst = appendEventName(dst, `,"by":"`, e.By.String())
-	if e.Errno != 0 {
-		dst = strconv.AppendUint(append(dst, `,"errno":`...), uint64(e.Errno), 10)
-	}
-	if !ends(e.Kind) {
-		return dst
-	}
 	dst = strconv.AppendInt(append(dst, `,"duration":`...), int64(e.Duration/time.Microsecond), 10)
 	if e.Since {
 		dst = append(dst, `,"stood_before":true`...)
 	}
 	if trafficKnown(e) {
-		dst = appendEventTraffic(append(dst, `,"sent":`...), e, e.Sent)
-		dst = appendEventTraffic(append(dst, `,"received":`...), e, e.Received)
+		dst = appendEventTraffic(append(dst, `,"sent":{"bytes":`...), e, e.Sent)
+		dst = appendEventTraffic(append(dst, `,"received":{"bytes":`...), e, e.Received)
 	}
 	return dst
 }
@@ -99,10 +124,11 @@ func appendEventName(dst []byte, key, name string) []byte {
 	return append(append(append(dst, key...), name...), '"')
 }
 
+// appendEventTraffic appends what went one way, after the key of its bytes.
 func appendEventTraffic(dst []byte, e *track.Event, t track.Traffic) []byte {
-	dst = strconv.AppendUint(append(dst, `{"bytes":`...), t.Bytes, 10)
+	dst = appendUint(dst, t.Bytes)
 	if isUDP(e) {
-		dst = strconv.AppendUint(append(dst, `,"datagrams":`...), t.Datagrams, 10)
+		dst = appendUint(append(dst, `,"datagrams":`...), t.Datagrams)
 	}
 	return append(dst, '}')
 }

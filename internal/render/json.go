@@ -38,21 +38,30 @@ type jsonField struct {
 }
 
 // A jsonEncoder writes sessions as JSON objects. It allocates nothing for a
-// session; for each process it keeps the text of what does not change.
+// session; it keeps the text of what sessions have in common, and for each
+// process that of what does not change.
 type jsonEncoder struct {
-	before, after string
-	session, tcp  []jsonField
-	owners, peer  *jsonOwners
+	after        string
+	session      *moulds
+	owners, peer *jsonOwners
+	tcp          []jsonField
 }
 
+// newJSONEncoder returns an encoder that puts before and after around every
+// object.
 func newJSONEncoder(fields []*whose.Field, before, after string) *jsonEncoder {
-	return &jsonEncoder{
-		before: before, after: after,
-		session: jsonFields(fieldsOf(fields, whose.OfSession)),
-		owners:  newJSONOwners(fieldsOf(fields, whose.OfOwner)),
-		peer:    newJSONOwners(fieldsOf(fields, whose.OfPeer)),
-		tcp:     jsonFields(fieldsOf(fields, whose.OfTCP)),
+	e := &jsonEncoder{
+		after:  "}" + after,
+		owners: newJSONOwners(fieldsOf(fields, whose.OfOwner)),
+		peer:   newJSONOwners(fieldsOf(fields, whose.OfPeer)),
+		tcp:    jsonFields(fieldsOf(fields, whose.OfTCP)),
 	}
+	opening := ""
+	if e.owners != nil {
+		opening = `"owners":[`
+	}
+	e.session = newMoulds(before+"{", jsonFields(fieldsOf(fields, whose.OfSession)), opening)
+	return e
 }
 
 func jsonFields(fields []*whose.Field) []jsonField {
@@ -65,57 +74,50 @@ func jsonFields(fields []*whose.Field) []jsonField {
 
 // append appends one session: its own fields, its owners, the peer's, TCP's.
 func (e *jsonEncoder) append(dst []byte, s *whose.Session) []byte {
-	dst = append(dst, e.before...)
-	dst = append(dst, '{')
-	start := len(dst)
-	dst = appendSessionFields(dst, e.session, s)
+	dst = e.session.append(dst, s)
 	if e.owners != nil {
-		dst = e.owners.append(append(dst, `"owners":[`...), s.Owners)
+		dst = e.owners.append(dst, s.Owners)
 	}
 	if e.peer != nil && len(s.Peer) > 0 {
 		dst = e.peer.append(append(dst, `"peer":[`...), s.Peer)
 	}
-	dst = appendSessionFields(dst, e.tcp, s)
-	if len(dst) > start {
-		dst = dst[:len(dst)-1] // the last comma
+	if s.TCP != nil {
+		for i := range e.tcp {
+			dst = e.tcp[i].fill(append(dst, e.tcp[i].key...), s)
+		}
 	}
-	dst = append(dst, '}')
+	if last := len(dst) - 1; dst[last] == ',' {
+		dst = dst[:last]
+	}
 	return append(dst, e.after...)
 }
 
-// appendSessionFields appends those fields that have a value, each with a
-// comma after it.
-func appendSessionFields(dst []byte, fields []jsonField, s *whose.Session) []byte {
-	for i := range fields {
-		f := &fields[i]
-		if f.access == byTable {
-			v := f.Value(s)
-			if v.Kind != 0 {
-				dst = appendJSONValue(append(dst, f.key...), &v)
-				dst = append(dst, ',')
-			}
-			continue
+// fill appends the field's value and a comma after its key. Where there is no
+// value, it takes the key away again.
+func (f *jsonField) fill(dst []byte, s *whose.Session) []byte {
+	if f.access == byTable {
+		v := f.Value(s)
+		if v.Kind == 0 {
+			return dst[:len(dst)-len(f.key)]
 		}
-		kind, text, num := f.access.of(s)
-		if kind == 0 {
-			continue
-		}
-		dst = append(dst, f.key...)
-		switch kind {
-		case whose.KindName:
-			dst = append(append(append(dst, '"'), text...), '"')
-		case whose.KindText:
-			dst = appendJSONString(dst, text)
-		case whose.KindAddr:
-			dst = append(f.access.addr(s).AppendTo(append(dst, '"')), '"')
-		case whose.KindBool:
-			dst = strconv.AppendBool(dst, num != 0)
-		default:
-			dst = strconv.AppendUint(dst, num, 10)
-		}
-		dst = append(dst, ',')
+		return append(appendJSONValue(dst, &v), ',')
 	}
-	return dst
+	kind, text, num := f.access.of(s)
+	switch kind {
+	case 0:
+		return dst[:len(dst)-len(f.key)]
+	case whose.KindName:
+		return append(append(append(dst, '"'), text...), `",`...)
+	case whose.KindText:
+		return append(appendJSONString(dst, text), ',')
+	case whose.KindAddr:
+		return append(f.access.addr(s).AppendTo(append(dst, '"')), `",`...)
+	case whose.KindBool:
+		return append(strconv.AppendBool(dst, num != 0), ',')
+	case whose.KindDuration:
+		num /= uint64(time.Microsecond)
+	}
+	return append(appendUint(dst, num), ',')
 }
 
 // appendJSONValue appends a value: numbers as numbers, durations in
@@ -147,21 +149,31 @@ func appendJSONValue(dst []byte, v *whose.Value) []byte {
 }
 
 // A jsonOwners writes lists of owners. All that is a fact of the process and
-// not of the session is made into text once per process: the fields before the
-// descriptors and those after them.
+// not of the session is made into text once per process: what stands before the
+// descriptors, and what after them.
 type jsonOwners struct {
 	before, after []jsonField
 	fds           *jsonField
 	memo          map[*whose.Process]processText
 	limit         int // how many processes are remembered at once
-	last          *whose.Process
-	lastText      processText
+	recent        [recentProcesses]processText
+	scratch       []byte
 }
 
-type processText struct{ before, after string }
+// A processText is the text of a process: the whole object in before, unless
+// there is a place for descriptors.
+type processText struct {
+	of            *whose.Process
+	before, after string
+}
 
-// memoLimit is how many processes a listing remembers at once.
-const memoLimit = 1 << 16
+const (
+	// memoLimit is how many processes a listing remembers at once.
+	memoLimit = 1 << 16
+	// recentProcesses is how many are found without a look into the memo: those
+	// met last, by the last bits of their numbers. Must be a power of two.
+	recentProcesses = 16
+)
 
 func newJSONOwners(fields []*whose.Field) *jsonOwners {
 	if len(fields) == 0 {
@@ -180,46 +192,52 @@ func newJSONOwners(fields []*whose.Field) *jsonOwners {
 // append appends the owners, the closing bracket and a comma.
 func (o *jsonOwners) append(dst []byte, owners []whose.Owner) []byte {
 	for i := range owners {
-		if owners[i].Process != o.last {
-			o.turnTo(&owners[i])
+		owner := &owners[i]
+		text := &o.recent[owner.PID%recentProcesses]
+		if text.of != owner.Process {
+			*text = o.textOf(owner)
 		}
-		dst = append(dst, '{')
-		dst = append(dst, o.lastText.before...)
+		dst = append(dst, text.before...)
 		if o.fds != nil {
-			dst = append(dst, o.fds.key...)
-			v := o.fds.OwnerValue(&owners[i])
+			v := o.fds.OwnerValue(owner)
 			dst = appendJSONValue(dst, &v)
+		}
+		dst = append(dst, text.after...)
+		if i < len(owners)-1 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, o.lastText.after...)
-		if dst[len(dst)-1] == ',' {
-			dst = dst[:len(dst)-1]
-		}
-		dst = append(dst, "},"...)
-	}
-	if len(owners) > 0 {
-		dst = dst[:len(dst)-1]
 	}
 	return append(dst, "],"...)
 }
 
-// turnTo makes the owner's process the last one.
-func (o *jsonOwners) turnTo(owner *whose.Owner) {
-	text, ok := o.memo[owner.Process]
-	if !ok {
-		text = processText{ownerText(o.before, owner), ownerText(o.after, owner)}
-		if len(o.memo) >= o.limit {
-			clear(o.memo)
-		}
-		o.memo[owner.Process] = text
+// textOf returns the text of the owner's process.
+func (o *jsonOwners) textOf(owner *whose.Owner) processText {
+	if text, ok := o.memo[owner.Process]; ok {
+		return text
 	}
-	o.last, o.lastText = owner.Process, text
+	dst := appendOwnerFields(append(o.scratch[:0], '{'), o.before, owner)
+	gap := len(dst)
+	if o.fds != nil {
+		dst = append(dst, o.fds.key...)
+		gap = len(dst)
+		dst = appendOwnerFields(append(dst, ','), o.after, owner)
+	}
+	if last := len(dst) - 1; dst[last] == ',' {
+		dst = dst[:last]
+	}
+	o.scratch = append(dst, '}')
+	whole := string(o.scratch)
+	text := processText{owner.Process, whole[:gap], whole[gap:]}
+	if len(o.memo) >= o.limit {
+		clear(o.memo)
+	}
+	o.memo[owner.Process] = text
+	return text
 }
 
-// ownerText returns those fields of an owner that have a value, each with a
-// comma after it.
-func ownerText(fields []jsonField, owner *whose.Owner) string {
-	var dst []byte
+// appendOwnerFields appends those fields of an owner that have a value, each
+// with a comma after it.
+func appendOwnerFields(dst []byte, fields []jsonField, owner *whose.Owner) []byte {
 	for i := range fields {
 		v := fields[i].OwnerValue(owner)
 		if v.Kind == 0 {
@@ -228,5 +246,5 @@ func ownerText(fields []jsonField, owner *whose.Owner) string {
 		dst = append(dst, fields[i].key...)
 		dst = append(appendJSONValue(dst, &v), ',')
 	}
-	return string(dst)
+	return dst
 }

@@ -1,0 +1,100 @@
+package render
+
+import "github.com/seed-44df2ae6/whose"
+
+// Moulds write the session's own fields of JSON objects. Most sessions of a
+// host are alike in most fields: protocol, state, user, namespace. What they
+// have in common is made into text once, a mould, with gaps for what differs
+// from one to the next: addresses, ports, the numbers of the socket. To write a
+// session is then to find its mould and to fill the gaps.
+type moulds struct {
+	fields        []jsonField
+	before, after string // what every mould begins and ends with
+	gaps          []jsonField
+	slots         [mouldSlots]mould
+}
+
+// mouldSlots is how many moulds are kept: there is one place for each of so
+// many likenesses, by a hash. Must be a power of two.
+const mouldSlots = 64
+
+// A mould is the text of sessions that are alike. Each piece but the last ends
+// with the key of the gap after it.
+type mould struct {
+	of   likeness
+	text []byte
+	ends []int // of the pieces in text, one for each gap
+}
+
+// A likeness is all on which steady fields depend; that it is all, a test shows.
+type likeness struct {
+	netns, uid, mark                 uint32
+	proto                            whose.Proto
+	family                           whose.Family
+	state                            whose.State
+	direction                        whose.Direction
+	v6only                           bool
+	reason                           whose.Reason
+	user, netnsName, boundDev, scope string
+	unit, container                  string
+}
+
+func likenessOf(s *whose.Session) likeness {
+	return likeness{
+		s.NetNS, s.UID, s.Mark, s.Proto, s.Family, s.State, s.Direction, s.V6Only, s.Reason,
+		s.User, s.NetNSName, s.BoundDev, s.Scope, s.Unit, s.Container,
+	}
+}
+
+// slot returns the place of a likeness: one for each namespace, user, state and
+// direction, if there are not too many of them.
+func (l *likeness) slot() uint32 {
+	const mix = 0x9e3779b1 // 2^32 by the golden ratio: all bits count in the upper ones
+	h := l.netns*mix + l.uid
+	h = h*mix + uint32(l.state)<<16 + uint32(l.direction)<<8 + uint32(l.reason)<<4 + uint32(l.proto)
+	h += uint32(len(l.unit) + len(l.container))
+	return h * mix >> 26 % mouldSlots
+}
+
+func newMoulds(before string, fields []jsonField, after string) *moulds {
+	m := &moulds{fields: fields, before: before, after: after}
+	for _, f := range fields {
+		if !f.access.steady() {
+			m.gaps = append(m.gaps, f)
+		}
+	}
+	return m
+}
+
+// append appends those fields that have a value, each with a comma after it,
+// and what stands before and after them.
+func (m *moulds) append(dst []byte, s *whose.Session) []byte {
+	alike := likenessOf(s)
+	mould := &m.slots[alike.slot()]
+	if mould.of != alike || mould.text == nil {
+		m.make(mould, alike, s)
+	}
+	from := 0
+	for i, end := range mould.ends {
+		dst = append(dst, mould.text[from:end]...)
+		dst = m.gaps[i].fill(dst, s)
+		from = end
+	}
+	return append(dst, mould.text[from:]...)
+}
+
+// make makes the mould of sessions like s, in the memory of another.
+func (m *moulds) make(mould *mould, alike likeness, s *whose.Session) {
+	mould.of = alike
+	text, ends := append(mould.text[:0], m.before...), mould.ends[:0]
+	for i := range m.fields {
+		f := &m.fields[i]
+		text = append(text, f.key...)
+		if f.access.steady() {
+			text = f.fill(text, s)
+		} else {
+			ends = append(ends, len(text))
+		}
+	}
+	mould.text, mould.ends = append(text, m.after...), ends
+}
