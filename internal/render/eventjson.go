@@ -37,8 +37,7 @@ type outcomeText struct {
 	text []byte
 }
 
-// outcomeSlots is how many texts of outcomes are kept, by a hash. Must be a
-// power of two.
+// outcomeSlots is how many texts of outcomes are kept, by a hash.
 const outcomeSlots = 64
 
 func newEventJSON(fields []*whose.Field) *eventJSON {

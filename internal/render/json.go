@@ -154,9 +154,9 @@ func appendJSONValue(dst []byte, v *whose.Value) []byte {
 type jsonOwners struct {
 	before, after []jsonField
 	fds           *jsonField
-	memo          map[*whose.Process]processText
+	memo          map[*whose.Process]*processText
 	limit         int // how many processes are remembered at once
-	recent        [recentProcesses]processText
+	recent        [recentProcesses]*processText
 	scratch       []byte
 }
 
@@ -171,7 +171,7 @@ const (
 	// memoLimit is how many processes a listing remembers at once.
 	memoLimit = 1 << 16
 	// recentProcesses is how many are found without a look into the memo: those
-	// met last, by the last bits of their numbers. Must be a power of two.
+	// met last, by the last bits of their numbers.
 	recentProcesses = 16
 )
 
@@ -179,7 +179,7 @@ func newJSONOwners(fields []*whose.Field) *jsonOwners {
 	if len(fields) == 0 {
 		return nil
 	}
-	o := &jsonOwners{before: jsonFields(fields), memo: make(map[*whose.Process]processText), limit: memoLimit}
+	o := &jsonOwners{before: jsonFields(fields), memo: make(map[*whose.Process]*processText), limit: memoLimit}
 	for i := range o.before {
 		if o.before[i].Kind == whose.KindNumbers {
 			o.fds, o.after, o.before = &o.before[i], o.before[i+1:], o.before[:i]
@@ -193,9 +193,11 @@ func newJSONOwners(fields []*whose.Field) *jsonOwners {
 func (o *jsonOwners) append(dst []byte, owners []whose.Owner) []byte {
 	for i := range owners {
 		owner := &owners[i]
-		text := &o.recent[owner.PID%recentProcesses]
-		if text.of != owner.Process {
-			*text = o.textOf(owner)
+		recent := &o.recent[owner.PID%recentProcesses]
+		text := *recent
+		if text == nil || text.of != owner.Process {
+			text = o.textOf(owner)
+			*recent = text
 		}
 		dst = append(dst, text.before...)
 		if o.fds != nil {
@@ -211,7 +213,7 @@ func (o *jsonOwners) append(dst []byte, owners []whose.Owner) []byte {
 }
 
 // textOf returns the text of the owner's process.
-func (o *jsonOwners) textOf(owner *whose.Owner) processText {
+func (o *jsonOwners) textOf(owner *whose.Owner) *processText {
 	if text, ok := o.memo[owner.Process]; ok {
 		return text
 	}
@@ -227,7 +229,7 @@ func (o *jsonOwners) textOf(owner *whose.Owner) processText {
 	}
 	o.scratch = append(dst, '}')
 	whole := string(o.scratch)
-	text := processText{owner.Process, whole[:gap], whole[gap:]}
+	text := &processText{owner.Process, whole[:gap], whole[gap:]}
 	if len(o.memo) >= o.limit {
 		clear(o.memo)
 	}

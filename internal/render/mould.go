@@ -11,17 +11,18 @@ type moulds struct {
 	fields        []jsonField
 	before, after string // what every mould begins and ends with
 	gaps          []jsonField
-	slots         [mouldSlots]mould
+	slots         [1 << mouldBits]mould // by a hash of the likeness
 }
 
-// mouldSlots is how many moulds are kept: there is one place for each of so
-// many likenesses, by a hash. Must be a power of two.
-const mouldSlots = 64
+// mouldBits makes room for 256 moulds. Where a host has more likenesses than
+// that, sessions are written field by field.
+const mouldBits = 8
 
 // A mould is the text of sessions that are alike. Each piece but the last ends
 // with the key of the gap after it.
 type mould struct {
 	of   likeness
+	made bool
 	text []byte
 	ends []int // of the pieces in text, one for each gap
 }
@@ -53,7 +54,7 @@ func (l *likeness) slot() uint32 {
 	h := l.netns*mix + l.uid
 	h = h*mix + uint32(l.state)<<16 + uint32(l.direction)<<8 + uint32(l.reason)<<4 + uint32(l.proto)
 	h += uint32(len(l.unit) + len(l.container))
-	return h * mix >> 26 % mouldSlots
+	return h * mix >> (32 - mouldBits)
 }
 
 func newMoulds(before string, fields []jsonField, after string) *moulds {
@@ -71,8 +72,12 @@ func newMoulds(before string, fields []jsonField, after string) *moulds {
 func (m *moulds) append(dst []byte, s *whose.Session) []byte {
 	alike := likenessOf(s)
 	mould := &m.slots[alike.slot()]
-	if mould.of != alike || mould.text == nil {
-		m.make(mould, alike, s)
+	switch {
+	case mould.of != alike:
+		mould.of, mould.made = alike, false // worth a mould if another follows
+		return m.appendFields(dst, s)
+	case !mould.made:
+		m.make(mould, s)
 	}
 	from := 0
 	for i, end := range mould.ends {
@@ -83,9 +88,18 @@ func (m *moulds) append(dst []byte, s *whose.Session) []byte {
 	return append(dst, mould.text[from:]...)
 }
 
-// make makes the mould of sessions like s, in the memory of another.
-func (m *moulds) make(mould *mould, alike likeness, s *whose.Session) {
-	mould.of = alike
+// appendFields is append without a mould.
+func (m *moulds) appendFields(dst []byte, s *whose.Session) []byte {
+	dst = append(dst, m.before...)
+	for i := range m.fields {
+		f := &m.fields[i]
+		dst = f.fill(append(dst, f.key...), s)
+	}
+	return append(dst, m.after...)
+}
+
+// make makes the mould of sessions like s, in the memory of the one before.
+func (m *moulds) make(mould *mould, s *whose.Session) {
 	text, ends := append(mould.text[:0], m.before...), mould.ends[:0]
 	for i := range m.fields {
 		f := &m.fields[i]
@@ -96,5 +110,5 @@ func (m *moulds) make(mould *mould, alike likeness, s *whose.Session) {
 			ends = append(ends, len(text))
 		}
 	}
-	mould.text, mould.ends = append(text, m.after...), ends
+	mould.text, mould.ends, mould.made = append(text, m.after...), ends, true
 }
