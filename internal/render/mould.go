@@ -15,7 +15,7 @@ type moulds struct {
 }
 
 // mouldBits makes room for 256 moulds. Where a host has more likenesses than
-// that, sessions are written field by field.
+// that, sessions are written field by field. At least 6.
 const mouldBits = 8
 
 // A mould is the text of sessions that are alike. Each piece but the last ends
@@ -47,14 +47,13 @@ func likenessOf(s *whose.Session) likeness {
 	}
 }
 
-// slot returns the place of a likeness: one for each namespace, user, state and
-// direction, if there are not too many of them.
+// slot returns the place of a likeness. Those that differ in state and direction
+// alone, the ends of connections that come and go, never have the same one.
 func (l *likeness) slot() uint32 {
 	const mix = 0x9e3779b1 // 2^32 by the golden ratio: all bits count in the upper ones
-	h := l.netns*mix + l.uid
-	h = h*mix + uint32(l.state)<<16 + uint32(l.direction)<<8 + uint32(l.reason)<<4 + uint32(l.proto)
-	h += uint32(len(l.unit) + len(l.container))
-	return h * mix >> (32 - mouldBits)
+	h := l.netns*mix + l.uid<<8 + uint32(l.proto)<<4 + uint32(l.reason)
+	h = (h + uint32(len(l.unit)+len(l.container))) * mix >> (32 - mouldBits)
+	return h ^ uint32(l.state%16) ^ uint32(l.direction%4)<<4
 }
 
 func newMoulds(before string, fields []jsonField, after string) *moulds {

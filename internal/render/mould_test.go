@@ -93,6 +93,22 @@ func TestLikeness_Covers(t *testing.T) {
 	}
 }
 
+// What opens and closes in one namespace, either way, never displaces one another.
+func TestLikeness_SlotsApart(t *testing.T) {
+	for _, netns := range []uint32{0, 4026531840, 4026532177} {
+		seen := make(map[uint32]likeness)
+		for state := range whose.Unconn + 1 {
+			for direction := range whose.Out + 1 {
+				l := likeness{netns: netns, uid: 1000, proto: whose.TCP, state: state, direction: direction}
+				if other, ok := seen[l.slot()]; ok {
+					t.Errorf("%+v has the place of %+v", l, other)
+				}
+				seen[l.slot()] = l
+			}
+		}
+	}
+}
+
 // What only TCP has, a session without figures of TCP has not.
 func TestJSON_TCPAlone(t *testing.T) {
 	s := *sampleSession()
