@@ -35,7 +35,8 @@ const (
 	spoolHurry = 64 << 10
 )
 
-// errAbandoned says that nothing is added any more.
+// errAbandoned says that nothing is added any more: who waits was told not to,
+// or the writer failed, which close tells.
 var errAbandoned = errors.New("output abandoned")
 
 func newSpool(w io.Writer, delay time.Duration) *spool {
@@ -48,17 +49,14 @@ func newSpool(w io.Writer, delay time.Duration) *spool {
 }
 
 // add lets line append to the buffer, after waiting for room if there is none.
-// It reports whether line was called; the error is that of an earlier write.
+// It reports whether line was called; if not, the error is errAbandoned.
 func (s *spool) add(line func(dst []byte) []byte) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.buf) >= spoolLimit && s.err == nil && !s.abandoned {
 		s.room.Wait()
 	}
-	switch {
-	case s.err != nil:
-		return false, s.err
-	case len(s.buf) >= spoolLimit:
+	if s.err != nil || len(s.buf) >= spoolLimit {
 		return false, errAbandoned
 	}
 	before := len(s.buf)
