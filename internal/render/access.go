@@ -63,8 +63,8 @@ func accessTo(f *whose.Field) access {
 	return byTable
 }
 
-// steady reports whether the field is the same for most sessions of a host, and
-// depends on nothing but their [likeness].
+// steady reports whether the field is the same for most sessions of a host: for
+// all that are alike.
 func (a access) steady() bool {
 	switch a {
 	case byTable, localAddr, localPort, remoteAddr, remotePort, inode, cookie, recvQueue, sendQueue,

@@ -96,11 +96,7 @@ func (e *jsonEncoder) append(dst []byte, s *whose.Session) []byte {
 // value, it takes the key away again.
 func (f *jsonField) fill(dst []byte, s *whose.Session) []byte {
 	if f.access == byTable {
-		v := f.Value(s)
-		if v.Kind == 0 {
-			return dst[:len(dst)-len(f.key)]
-		}
-		return append(appendJSONValue(dst, &v), ',')
+		return f.fillByTable(dst, s)
 	}
 	kind, text, num := f.access.of(s)
 	switch kind {
@@ -118,6 +114,16 @@ func (f *jsonField) fill(dst []byte, s *whose.Session) []byte {
 		num /= uint64(time.Microsecond)
 	}
 	return append(appendUint(dst, num), ',')
+}
+
+// fillByTable is fill for those without a quick access. It is apart so that the
+// others clear no room for a whose.Value.
+func (f *jsonField) fillByTable(dst []byte, s *whose.Session) []byte {
+	v := f.Value(s)
+	if v.Kind == 0 {
+		return dst[:len(dst)-len(f.key)]
+	}
+	return append(appendJSONValue(dst, &v), ',')
 }
 
 // appendJSONValue appends a value: numbers as numbers, durations in
@@ -201,8 +207,7 @@ func (o *jsonOwners) append(dst []byte, owners []whose.Owner) []byte {
 		}
 		dst = append(dst, text.before...)
 		if o.fds != nil {
-			v := o.fds.OwnerValue(owner)
-			dst = appendJSONValue(dst, &v)
+			dst = o.fds.appendOwner(dst, owner)
 		}
 		dst = append(dst, text.after...)
 		if i < len(owners)-1 {
@@ -210,6 +215,12 @@ func (o *jsonOwners) append(dst []byte, owners []whose.Owner) []byte {
 		}
 	}
 	return append(dst, "],"...)
+}
+
+// appendOwner appends the value of an owner.
+func (f *jsonField) appendOwner(dst []byte, owner *whose.Owner) []byte {
+	v := f.OwnerValue(owner)
+	return appendJSONValue(dst, &v)
 }
 
 // textOf returns the text of the owner's process.

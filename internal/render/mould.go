@@ -11,49 +11,46 @@ type moulds struct {
 	fields        []jsonField
 	before, after string // what every mould begins and ends with
 	gaps          []jsonField
-	slots         [1 << mouldBits]mould // by a hash of the likeness
+	slots         [1 << mouldBits]mould // by a hash of what is alike
 }
 
-// mouldBits makes room for 256 moulds. Where a host has more likenesses than
-// that, sessions are written field by field. At least 6.
+// mouldBits makes room for 256 moulds. Where few sessions of a host are alike,
+// they are written field by field. At least 6.
 const mouldBits = 8
 
 // A mould is the text of sessions that are alike. Each piece but the last ends
 // with the key of the gap after it.
 type mould struct {
-	of   likeness
-	made bool
-	text []byte
-	ends []int // of the pieces in text, one for each gap
+	first whose.Session // that was alike, without its processes
+	made  bool
+	text  []byte
+	ends  []int // of the pieces in text, one for each gap
 }
 
-// A likeness is all on which steady fields depend; that it is all, a test shows.
-type likeness struct {
-	netns, uid, mark                 uint32
-	proto                            whose.Proto
-	family                           whose.Family
-	state                            whose.State
-	direction                        whose.Direction
-	v6only                           bool
-	reason                           whose.Reason
-	user, netnsName, boundDev, scope string
-	unit, container                  string
+func (m *mould) turnTo(s *whose.Session) {
+	m.first, m.made = *s, false
+	m.first.Owners, m.first.Peer, m.first.TCP = nil, nil, nil
 }
 
-func likenessOf(s *whose.Session) likeness {
-	return likeness{
-		s.NetNS, s.UID, s.Mark, s.Proto, s.Family, s.State, s.Direction, s.V6Only, s.Reason,
-		s.User, s.NetNSName, s.BoundDev, s.Scope, s.Unit, s.Container,
-	}
+// alike reports whether two sessions have the same values in all steady fields:
+// whether they are the same in all that those depend on. That nothing is
+// missing here, a test shows.
+func alike(a, b *whose.Session) bool {
+	return a.NetNS == b.NetNS && a.UID == b.UID && a.Mark == b.Mark &&
+		a.Proto == b.Proto && a.Family == b.Family && a.State == b.State &&
+		a.Direction == b.Direction && a.V6Only == b.V6Only && a.Reason == b.Reason &&
+		a.User == b.User && a.NetNSName == b.NetNSName && a.BoundDev == b.BoundDev &&
+		a.Scope == b.Scope && a.Unit == b.Unit && a.Container == b.Container
 }
 
-// slot returns the place of a likeness. Those that differ in state and direction
-// alone, the ends of connections that come and go, never have the same one.
-func (l *likeness) slot() uint32 {
+// slotOf returns the place of a session's mould. Sessions that differ in state
+// and direction alone, the ends of connections that come and go, never have the
+// same one.
+func slotOf(s *whose.Session) uint32 {
 	const mix = 0x9e3779b1 // 2^32 by the golden ratio: all bits count in the upper ones
-	h := l.netns*mix + l.uid<<8 + uint32(l.proto)<<4 + uint32(l.reason)
-	h = (h + uint32(len(l.unit)+len(l.container))) * mix >> (32 - mouldBits)
-	return h ^ uint32(l.state%16) ^ uint32(l.direction%4)<<4
+	h := s.NetNS*mix + s.UID<<8 + uint32(s.Proto)<<4 + uint32(s.Reason)
+	h = (h + uint32(len(s.Unit)+len(s.Container))) * mix >> (32 - mouldBits)
+	return h ^ uint32(s.State%16) ^ uint32(s.Direction%4)<<4
 }
 
 func newMoulds(before string, fields []jsonField, after string) *moulds {
@@ -69,11 +66,10 @@ func newMoulds(before string, fields []jsonField, after string) *moulds {
 // append appends those fields that have a value, each with a comma after it,
 // and what stands before and after them.
 func (m *moulds) append(dst []byte, s *whose.Session) []byte {
-	alike := likenessOf(s)
-	mould := &m.slots[alike.slot()]
+	mould := &m.slots[slotOf(s)]
 	switch {
-	case mould.of != alike:
-		mould.of, mould.made = alike, false // worth a mould if another follows
+	case !alike(&mould.first, s):
+		mould.turnTo(s) // worth a mould if another follows
 		return m.appendFields(dst, s)
 	case !mould.made:
 		m.make(mould, s)

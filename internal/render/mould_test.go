@@ -58,9 +58,9 @@ func throughTable(fields []*whose.Field) *jsonEncoder {
 	return e
 }
 
-// Sessions of one likeness have the same values in all steady fields: whatever
-// is changed of a session, such a field does not change unless the likeness does.
-func TestLikeness_Covers(t *testing.T) {
+// Sessions that are alike have the same values in all steady fields: whatever is
+// changed of a session, either no such field changes or it is not alike any more.
+func TestAlike_Covers(t *testing.T) {
 	bases := []whose.Session{{}, *sampleSession(), {Family: whose.IPv6, State: whose.Unconn}}
 	for _, base := range bases {
 		for i := range reflect.TypeFor[whose.Session]().NumField() {
@@ -82,11 +82,11 @@ func TestLikeness_Covers(t *testing.T) {
 				member.Set(reflect.ValueOf(netip.MustParseAddrPort("10.0.0.1:1")))
 			}
 			for _, f := range whose.Fields() {
-				if !accessTo(f).steady() || likenessOf(&base) != likenessOf(&changed) {
+				if !accessTo(f).steady() || !alike(&base, &changed) {
 					continue
 				}
 				if was, is := f.Value(&base), f.Value(&changed); was.Text != is.Text || was.Num != is.Num || was.Kind != is.Kind {
-					t.Errorf("%s follows Session.%s, which is no part of the likeness", f.Name, reflect.TypeFor[whose.Session]().Field(i).Name)
+					t.Errorf("%s follows Session.%s, which alike does not compare", f.Name, reflect.TypeFor[whose.Session]().Field(i).Name)
 				}
 			}
 		}
@@ -94,16 +94,16 @@ func TestLikeness_Covers(t *testing.T) {
 }
 
 // What opens and closes in one namespace, either way, never displaces one another.
-func TestLikeness_SlotsApart(t *testing.T) {
+func TestMoulds_Apart(t *testing.T) {
 	for _, netns := range []uint32{0, 4026531840, 4026532177} {
-		seen := make(map[uint32]likeness)
+		seen := make(map[uint32]whose.Session)
 		for state := range whose.Unconn + 1 {
 			for direction := range whose.Out + 1 {
-				l := likeness{netns: netns, uid: 1000, proto: whose.TCP, state: state, direction: direction}
-				if other, ok := seen[l.slot()]; ok {
-					t.Errorf("%+v has the place of %+v", l, other)
+				s := whose.Session{NetNS: netns, UID: 1000, Proto: whose.TCP, State: state, Direction: direction}
+				if other, ok := seen[slotOf(&s)]; ok {
+					t.Errorf("%v %v has the place of %v %v", s.State, s.Direction, other.State, other.Direction)
 				}
-				seen[l.slot()] = l
+				seen[slotOf(&s)] = s
 			}
 		}
 	}
