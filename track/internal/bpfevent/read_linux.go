@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,9 +77,27 @@ func (s *Source) pass(fn func(*Record) error) error {
 
 // wait returns after that time, when much is in the ring, or when interrupted.
 func (s *Source) wait(d time.Duration) error {
-	var events [2]unix.EpollEvent
-	_, err := unix.EpollWait(s.epoll, events[:], int(max(d.Milliseconds(), 1)))
-	if err != nil && !errors.Is(err, unix.EINTR) {
+	conn, err := s.epoll.SyscallConn()
+	if err == nil {
+		err = s.epoll.SetReadDeadline(time.Now().Add(d))
+	}
+	if err != nil {
+		return fmt.Errorf("wait for events: %w", err)
+	}
+	var failed error
+	err = conn.Read(func(fd uintptr) bool {
+		var events [2]unix.EpollEvent
+		var n int
+		n, failed = unix.EpollWait(int(fd), events[:], 0)
+		return n > 0 || failed != nil && !errors.Is(failed, unix.EINTR)
+	})
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil
+	case err == nil:
+		err = failed
+	}
+	if err != nil {
 		return fmt.Errorf("wait for events: %w", err)
 	}
 	return nil

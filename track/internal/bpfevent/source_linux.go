@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -23,9 +24,10 @@ type Source struct {
 	// missing is what this kernel cannot do.
 	missing []error
 	// wake is an eventfd that ends a wait of the reader, which is in epoll.
-	wake, epoll int
-	onPass      func()
-	passed      func(until uint64)
+	wake   int
+	epoll  *os.File
+	onPass func()
+	passed func(until uint64)
 
 	// mu guards what follows, and what a released source no longer has.
 	mu               sync.Mutex
@@ -39,7 +41,7 @@ type Source struct {
 // and CAP_SYS_ADMIN to find it where the host has not mounted it; and Linux 6.1.
 // What a kernel lacks beyond that is left out; Missing tells.
 func Open(c Config) (*Source, error) {
-	s := &Source{config: c.withDefaults(), decoder: newDecoder(), wake: -1, epoll: -1}
+	s := &Source{config: c.withDefaults(), decoder: newDecoder(), wake: -1}
 	s.decoder.whole = c.Whole
 	if err := s.open(); err != nil {
 		return nil, errors.Join(explain(err), s.release())
@@ -71,18 +73,25 @@ func (s *Source) open() error {
 }
 
 // openWait opens what the reader waits by. It is told of wake-ups only
-// (EPOLLET): that something is in the ring is no reason to read it now.
+// (EPOLLET): that something is in the ring is no reason to read it now. The epoll
+// is itself one of the files that Go waits for: a thread that sleeps in a system
+// call would keep the runtime watching it.
 func (s *Source) openWait() error {
 	var err error
 	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("make eventfd: %w", err)
 	}
-	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
 		return fmt.Errorf("make epoll: %w", err)
 	}
+	if err := unix.SetNonblock(epoll, true); err != nil {
+		return errors.Join(fmt.Errorf("make epoll: %w", err), unix.Close(epoll))
+	}
+	s.epoll = os.NewFile(uintptr(epoll), "epoll")
 	for _, fd := range []int{s.wake, s.ring.fd} {
 		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(fd)}
-		if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 			return fmt.Errorf("add to epoll: %w", err)
 		}
 	}
@@ -185,10 +194,11 @@ func (s *Source) release() error {
 	if s.ring != nil {
 		err = errors.Join(err, s.ring.close())
 	}
-	for _, fd := range []int{s.epoll, s.wake} {
-		if fd >= 0 {
-			err = errors.Join(err, unix.Close(fd))
-		}
+	if s.epoll != nil {
+		err = errors.Join(err, s.epoll.Close())
+	}
+	if s.wake >= 0 {
+		err = errors.Join(err, unix.Close(s.wake))
 	}
 	if s.coll != nil {
 		s.coll.Close()
