@@ -14,7 +14,7 @@ type bpfSource struct{ *bpfevent.Source }
 func openBPF(_ context.Context, p *plan) (kernelSource, error) {
 	c := bpfevent.Config{
 		BufferSize: p.opts.BufferSize, MaxFlows: p.opts.MaxFlows, Query: &p.query, Whole: true,
-		Text: p.needs&(whose.NeedCmdline|whose.NeedExe) != 0,
+		Text: p.needs&(whose.NeedCmdline|whose.NeedExe) != 0, Packets: p.opts.packets,
 	}
 	if !p.opts.Events.Allows(uint8(Fail)) {
 		// All others make the live table.

@@ -61,6 +61,9 @@ type Options struct {
 	PinDir string
 	// Clock tells the time. Nil: the host's clocks.
 	Clock Clock
+
+	// packets has UDP counted as on kernels before 6.3, for tests.
+	packets bool
 }
 
 // A Clock tells the time and waits, so that tests need not.

@@ -28,6 +28,14 @@ type Config struct {
 	// Whole has a connection that is over when it is first told of come as one
 	// record, TCPClose, instead of two or three.
 	Whole bool
+	// Packets has UDP flows counted by their packets rather than by the calls that
+	// send and receive them, as is done in any case where the kernel does not tell
+	// of those (before Linux 6.3). It costs on every packet of the host, TCP's too.
+	// Received is then what got to a socket, whether or not anybody reads it; the
+	// remote is always known; and of a flow that begins with a packet that comes in
+	// Task is the process that then asks where it is from or, if none does within
+	// 100 ms, the one that used the socket last.
+	Packets bool
 	// Kinds are the kinds of records that are wanted (SetOf(TCPOpen, …)); what
 	// no kind needs is not attached. Empty means all. ProcessSeen comes in any case.
 	Kinds whose.Set

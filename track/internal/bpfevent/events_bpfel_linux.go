@@ -19,7 +19,9 @@ const (
 	eventsMapAttempt        = "attempt"
 	eventsMapByCred         = "by_cred"
 	eventsMapFlows          = "flows"
+	eventsMapGone           = "gone"
 	eventsMapKnown          = "known"
+	eventsMapLastIn         = "last_in"
 	eventsMapLost           = "lost"
 	eventsMapNewest         = "newest"
 	eventsMapNotes          = "notes"
@@ -27,8 +29,14 @@ const (
 	eventsMapRemotes        = "remotes"
 	eventsMapRing           = "ring"
 	eventsMapTaken          = "taken"
+	eventsMapUntold         = "untold"
+	eventsMapUsers          = "users"
 	eventsProgFindReader    = "find_reader"
 	eventsProgFlush         = "flush"
+	eventsProgFlushFlows    = "flush_flows"
+	eventsProgPacketDropped = "packet_dropped"
+	eventsProgPacketIn      = "packet_in"
+	eventsProgPacketOut     = "packet_out"
 	eventsProgProcessExec   = "process_exec"
 	eventsProgProcessExit   = "process_exit"
 	eventsProgRoute4        = "route4"
@@ -41,6 +49,8 @@ const (
 	eventsProgTcpStateAgain = "tcp_state_again"
 	eventsProgUdpBind4      = "udp_bind4"
 	eventsProgUdpBind6      = "udp_bind6"
+	eventsProgUdpConnect4   = "udp_connect4"
+	eventsProgUdpConnect6   = "udp_connect6"
 	eventsProgUdpReceived   = "udp_received"
 	eventsProgUdpRecvmsg4   = "udp_recvmsg4"
 	eventsProgUdpRecvmsg6   = "udp_recvmsg6"
@@ -56,6 +66,7 @@ const (
 	eventsVarMaxFlows       = "max_flows"
 	eventsVarNarrow         = "narrow"
 	eventsVarNought         = "nought"
+	eventsVarPackets        = "packets"
 	eventsVarProtos         = "protos"
 	eventsVarReader         = "reader"
 	eventsVarText           = "text"
@@ -107,6 +118,10 @@ type eventsSpecs struct {
 type eventsProgramSpecs struct {
 	FindReader    *ebpf.ProgramSpec `ebpf:"find_reader"`
 	Flush         *ebpf.ProgramSpec `ebpf:"flush"`
+	FlushFlows    *ebpf.ProgramSpec `ebpf:"flush_flows"`
+	PacketDropped *ebpf.ProgramSpec `ebpf:"packet_dropped"`
+	PacketIn      *ebpf.ProgramSpec `ebpf:"packet_in"`
+	PacketOut     *ebpf.ProgramSpec `ebpf:"packet_out"`
 	ProcessExec   *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit   *ebpf.ProgramSpec `ebpf:"process_exit"`
 	Route4        *ebpf.ProgramSpec `ebpf:"route4"`
@@ -119,6 +134,8 @@ type eventsProgramSpecs struct {
 	TcpStateAgain *ebpf.ProgramSpec `ebpf:"tcp_state_again"`
 	UdpBind4      *ebpf.ProgramSpec `ebpf:"udp_bind4"`
 	UdpBind6      *ebpf.ProgramSpec `ebpf:"udp_bind6"`
+	UdpConnect4   *ebpf.ProgramSpec `ebpf:"udp_connect4"`
+	UdpConnect6   *ebpf.ProgramSpec `ebpf:"udp_connect6"`
 	UdpReceived   *ebpf.ProgramSpec `ebpf:"udp_received"`
 	UdpRecvmsg4   *ebpf.ProgramSpec `ebpf:"udp_recvmsg4"`
 	UdpRecvmsg6   *ebpf.ProgramSpec `ebpf:"udp_recvmsg6"`
@@ -135,7 +152,9 @@ type eventsMapSpecs struct {
 	Attempt *ebpf.MapSpec `ebpf:"attempt"`
 	ByCred  *ebpf.MapSpec `ebpf:"by_cred"`
 	Flows   *ebpf.MapSpec `ebpf:"flows"`
+	Gone    *ebpf.MapSpec `ebpf:"gone"`
 	Known   *ebpf.MapSpec `ebpf:"known"`
+	LastIn  *ebpf.MapSpec `ebpf:"last_in"`
 	Lost    *ebpf.MapSpec `ebpf:"lost"`
 	Newest  *ebpf.MapSpec `ebpf:"newest"`
 	Notes   *ebpf.MapSpec `ebpf:"notes"`
@@ -143,6 +162,8 @@ type eventsMapSpecs struct {
 	Remotes *ebpf.MapSpec `ebpf:"remotes"`
 	Ring    *ebpf.MapSpec `ebpf:"ring"`
 	Taken   *ebpf.MapSpec `ebpf:"taken"`
+	Untold  *ebpf.MapSpec `ebpf:"untold"`
+	Users   *ebpf.MapSpec `ebpf:"users"`
 }
 
 // eventsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -157,6 +178,7 @@ type eventsVariableSpecs struct {
 	MaxFlows     *ebpf.VariableSpec `ebpf:"max_flows"`
 	Narrow       *ebpf.VariableSpec `ebpf:"narrow"`
 	Nought       *ebpf.VariableSpec `ebpf:"nought"`
+	Packets      *ebpf.VariableSpec `ebpf:"packets"`
 	Protos       *ebpf.VariableSpec `ebpf:"protos"`
 	Reader       *ebpf.VariableSpec `ebpf:"reader"`
 	Text         *ebpf.VariableSpec `ebpf:"text"`
@@ -187,7 +209,9 @@ type eventsMaps struct {
 	Attempt *ebpf.Map `ebpf:"attempt"`
 	ByCred  *ebpf.Map `ebpf:"by_cred"`
 	Flows   *ebpf.Map `ebpf:"flows"`
+	Gone    *ebpf.Map `ebpf:"gone"`
 	Known   *ebpf.Map `ebpf:"known"`
+	LastIn  *ebpf.Map `ebpf:"last_in"`
 	Lost    *ebpf.Map `ebpf:"lost"`
 	Newest  *ebpf.Map `ebpf:"newest"`
 	Notes   *ebpf.Map `ebpf:"notes"`
@@ -195,6 +219,8 @@ type eventsMaps struct {
 	Remotes *ebpf.Map `ebpf:"remotes"`
 	Ring    *ebpf.Map `ebpf:"ring"`
 	Taken   *ebpf.Map `ebpf:"taken"`
+	Untold  *ebpf.Map `ebpf:"untold"`
+	Users   *ebpf.Map `ebpf:"users"`
 }
 
 func (m *eventsMaps) Close() error {
@@ -202,7 +228,9 @@ func (m *eventsMaps) Close() error {
 		m.Attempt,
 		m.ByCred,
 		m.Flows,
+		m.Gone,
 		m.Known,
+		m.LastIn,
 		m.Lost,
 		m.Newest,
 		m.Notes,
@@ -210,6 +238,8 @@ func (m *eventsMaps) Close() error {
 		m.Remotes,
 		m.Ring,
 		m.Taken,
+		m.Untold,
+		m.Users,
 	)
 }
 
@@ -225,6 +255,7 @@ type eventsVariables struct {
 	MaxFlows     *ebpf.Variable `ebpf:"max_flows"`
 	Narrow       *ebpf.Variable `ebpf:"narrow"`
 	Nought       *ebpf.Variable `ebpf:"nought"`
+	Packets      *ebpf.Variable `ebpf:"packets"`
 	Protos       *ebpf.Variable `ebpf:"protos"`
 	Reader       *ebpf.Variable `ebpf:"reader"`
 	Text         *ebpf.Variable `ebpf:"text"`
@@ -238,6 +269,10 @@ type eventsVariables struct {
 type eventsPrograms struct {
 	FindReader    *ebpf.Program `ebpf:"find_reader"`
 	Flush         *ebpf.Program `ebpf:"flush"`
+	FlushFlows    *ebpf.Program `ebpf:"flush_flows"`
+	PacketDropped *ebpf.Program `ebpf:"packet_dropped"`
+	PacketIn      *ebpf.Program `ebpf:"packet_in"`
+	PacketOut     *ebpf.Program `ebpf:"packet_out"`
 	ProcessExec   *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit   *ebpf.Program `ebpf:"process_exit"`
 	Route4        *ebpf.Program `ebpf:"route4"`
@@ -250,6 +285,8 @@ type eventsPrograms struct {
 	TcpStateAgain *ebpf.Program `ebpf:"tcp_state_again"`
 	UdpBind4      *ebpf.Program `ebpf:"udp_bind4"`
 	UdpBind6      *ebpf.Program `ebpf:"udp_bind6"`
+	UdpConnect4   *ebpf.Program `ebpf:"udp_connect4"`
+	UdpConnect6   *ebpf.Program `ebpf:"udp_connect6"`
 	UdpReceived   *ebpf.Program `ebpf:"udp_received"`
 	UdpRecvmsg4   *ebpf.Program `ebpf:"udp_recvmsg4"`
 	UdpRecvmsg6   *ebpf.Program `ebpf:"udp_recvmsg6"`
@@ -263,6 +300,10 @@ func (p *eventsPrograms) Close() error {
 	return _EventsClose(
 		p.FindReader,
 		p.Flush,
+		p.FlushFlows,
+		p.PacketDropped,
+		p.PacketIn,
+		p.PacketOut,
 		p.ProcessExec,
 		p.ProcessExit,
 		p.Route4,
@@ -275,6 +316,8 @@ func (p *eventsPrograms) Close() error {
 		p.TcpStateAgain,
 		p.UdpBind4,
 		p.UdpBind6,
+		p.UdpConnect4,
+		p.UdpConnect6,
 		p.UdpReceived,
 		p.UdpRecvmsg4,
 		p.UdpRecvmsg6,

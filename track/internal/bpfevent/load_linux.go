@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
@@ -20,17 +22,18 @@ type program struct {
 	// what a kernel without it cannot tell of, and since when kernels have it.
 	// Empty for one that nothing works without.
 	what, since string
-	// with is another that it is of no use without.
-	with string
+	// with are others; without one of them it is of no use.
+	with []string
 	// again tells that there are two of it, of which one takes what the kernel
 	// leaves the other out of, so that neither's misses are losses.
 	again bool
 }
 
-// Places where programs attach that package ebpf has no such number for.
+// Places where programs attach that package ebpf has no such number for: zero
+// is BPF_CGROUP_INET_INGRESS.
 const (
 	tracepoint = ebpf.AttachTraceRawTp
-	runOnly    = ebpf.AttachNone
+	runOnly    = ^ebpf.AttachType(0)
 )
 
 func always(*Config) bool { return true }
@@ -39,9 +42,14 @@ func wantsConnects(c *Config) bool { return c.wantsTCP() && c.wants(TCPOpen, TCP
 func wantsFails(c *Config) bool    { return c.wantsTCP() && c.wants(TCPFail) }
 func wantsAccepts(c *Config) bool  { return c.wantsTCP() && c.wants(TCPAccept, TCPClose) }
 func wantsFlows(c *Config) bool    { return c.wantsUDP() && c.wants(UDPOpen, UDPClose) }
-func wantsBinds(c *Config) bool    { return c.wantsUDP() && c.wants(UDPBind) }
+func wantsCalls(c *Config) bool    { return wantsFlows(c) && !c.Packets }
+func wantsPackets(c *Config) bool  { return wantsFlows(c) && c.Packets }
+func wantsBinds(c *Config) bool    { return c.wantsUDP() && c.wants(UDPBind) || wantsPackets(c) }
 func wantsExits(c *Config) bool    { return c.wants(ProcessExit) }
 func wantsExecs(c *Config) bool    { return c.wants(ProcessExec) }
+
+// counters count UDP: by calls or by packets.
+var counters = []string{eventsProgUdpSent, eventsProgPacketOut}
 
 // programs are all there are. Those that only note come first, so that what
 // the others tell of was noted.
@@ -58,15 +66,36 @@ var programs = []program{
 	{name: eventsProgTcpPeer6, attach: ebpf.AttachCgroupInet6GetPeername, wanted: wantsAccepts},
 	{name: eventsProgTcpState, attach: tracepoint, wanted: (*Config).wantsTCP, again: true},
 	{name: eventsProgTcpStateAgain, attach: tracepoint, wanted: (*Config).wantsTCP, again: true},
-	{name: eventsProgUdpSendmsg4, attach: ebpf.AttachCGroupUDP4Sendmsg, wanted: wantsFlows, with: eventsProgUdpSent},
-	{name: eventsProgUdpSendmsg6, attach: ebpf.AttachCGroupUDP6Sendmsg, wanted: wantsFlows, with: eventsProgUdpSent},
-	{name: eventsProgUdpRecvmsg4, attach: ebpf.AttachCGroupUDP4Recvmsg, wanted: wantsFlows, with: eventsProgUdpSent},
-	{name: eventsProgUdpRecvmsg6, attach: ebpf.AttachCGroupUDP6Recvmsg, wanted: wantsFlows, with: eventsProgUdpSent},
-	{name: eventsProgUdpSent, attach: tracepoint, wanted: wantsFlows, what: "counts of UDP flows", since: "6.3"},
-	{name: eventsProgUdpReceived, attach: tracepoint, wanted: wantsFlows, with: eventsProgUdpSent},
-	{name: eventsProgUdpRelease, attach: ebpf.AttachCgroupInetSockRelease, wanted: wantsFlows, with: eventsProgUdpSent},
+	{name: eventsProgUdpConnect4, attach: ebpf.AttachCGroupInet4Connect, wanted: wantsPackets},
+	{name: eventsProgUdpConnect6, attach: ebpf.AttachCGroupInet6Connect, wanted: wantsPackets},
+	{name: eventsProgUdpSendmsg4, attach: ebpf.AttachCGroupUDP4Sendmsg, wanted: wantsFlows, with: counters},
+	{name: eventsProgUdpSendmsg6, attach: ebpf.AttachCGroupUDP6Sendmsg, wanted: wantsFlows, with: counters},
+	{name: eventsProgUdpRecvmsg4, attach: ebpf.AttachCGroupUDP4Recvmsg, wanted: wantsFlows, with: counters},
+	{name: eventsProgUdpRecvmsg6, attach: ebpf.AttachCGroupUDP6Recvmsg, wanted: wantsFlows, with: counters},
+	{name: eventsProgUdpRelease, attach: ebpf.AttachCgroupInetSockRelease, wanted: wantsFlows, with: counters},
 	{name: eventsProgUdpBind4, attach: ebpf.AttachCGroupInet4PostBind, wanted: wantsBinds},
 	{name: eventsProgUdpBind6, attach: ebpf.AttachCGroupInet6PostBind, wanted: wantsBinds},
+	{name: eventsProgUdpSent, attach: tracepoint, wanted: wantsCalls, what: "counts of UDP flows", since: "6.3"},
+	{name: eventsProgUdpReceived, attach: tracepoint, wanted: wantsCalls, with: counters[:1]},
+	{name: eventsProgFlushFlows, attach: runOnly, wanted: wantsPackets},
+	{name: eventsProgPacketDropped, attach: tracepoint, wanted: wantsPackets},
+	{name: eventsProgPacketOut, attach: ebpf.AttachCGroupInetEgress, wanted: wantsPackets},
+	{name: eventsProgPacketIn, attach: ebpf.AttachCGroupInetIngress, wanted: wantsPackets},
+}
+
+// tellsLengths reports whether the kernel tells what calls send and receive on
+// sockets, which it does since Linux 6.3.
+func tellsLengths() (bool, error) {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return false, fmt.Errorf("read kernel BTF: %w", err)
+	}
+	var def *btf.Typedef
+	err = kernel.TypeByName("btf_trace_sock_send_length", &def)
+	if errors.Is(err, btf.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // configure sets what the programs are to know, and drops those that nobody
@@ -86,6 +115,11 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 	spec.Maps[eventsMapFlows].MaxEntries = flows + flows/8 + 16 // beside those on the dial, some on their way
 	spec.Maps[eventsMapPlaces].MaxEntries = flows
 	spec.Maps[eventsMapNewest].MaxEntries = flows + flows/8 + 16
+	if !wantsPackets(c) {
+		for _, name := range []string{eventsMapUsers, eventsMapUntold, eventsMapGone} {
+			spec.Maps[name].MaxEntries = 16
+		}
+	}
 	for name, value := range map[string]any{
 		eventsVarWakeAt:       uint64(c.BufferSize / 4),
 		eventsVarWanted:       c.what(),
@@ -93,6 +127,7 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 		eventsVarFamilies:     orAll(c.Query.Families),
 		eventsVarListeners:    c.Query.Listeners,
 		eventsVarMaxFlows:     flows,
+		eventsVarPackets:      wantsPackets(c),
 		eventsVarText:         c.Text,
 		eventsVarConnectHooks: wantsConnects(c),
 		eventsVarNarrow:       newNarrow(c.Query),
@@ -141,7 +176,7 @@ func load(spec *ebpf.CollectionSpec) (*ebpf.Collection, []error, error) {
 		return nil, nil, err
 	}
 	for _, p := range programs {
-		if p.with != "" && spec.Programs[p.with] == nil {
+		if p.with != nil && !slices.ContainsFunc(p.with, func(name string) bool { return spec.Programs[name] != nil }) {
 			delete(spec.Programs, p.name)
 		}
 	}

@@ -23,10 +23,11 @@ func openProto(t *testing.T, ns *testenv.NetNS, typ, proto int, what string) *so
 }
 
 // TestUDPLite counts what goes over UDP-Lite, as of UDP.
-func TestUDPLite(t *testing.T) {
-	needFlows(t)
+func TestUDPLite(t *testing.T) { eachWay(t, testUDPLite) }
+
+func testUDPLite(t *testing.T, packets bool) {
 	ns := testenv.NewNetNS(t)
-	w := newWatch(t, inNetNS(ns))
+	w := newWatch(t, countingIn(ns, packets))
 	server := openProto(t, ns, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE, "UDP-Lite")
 	client := openProto(t, ns, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE, "UDP-Lite")
 	server.bind(loopbacks["IPv4"])

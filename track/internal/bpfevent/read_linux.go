@@ -51,8 +51,9 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 // OnPass has begin called before the records of each look at the ring, and end
 // after them, with the boot clock, in nanoseconds, of when the look began: what
 // happened until then has been told, but for sockets that listen since less than
-// 10 ms and connects that were refused at once, which are told 250 ms later. It
-// is called before Read, and they are by whoever calls Read.
+// 10 ms, connects that were refused at once, which are told 250 ms later, and with
+// Config.Packets flows that began by a packet that came in, which are told up to
+// 100 ms later. It is called before Read, and they are by whoever calls Read.
 func (s *Source) OnPass(begin func(), end func(until uint64)) { s.onPass, s.passed = begin, end }
 
 // pass has all told that is due, and reads it.
@@ -64,8 +65,11 @@ func (s *Source) pass(fn func(*Record) error) error {
 		}
 		defer func() { s.passed(uint64(began.Nano())) }()
 	}
-	if s.coll.Programs[eventsProgFlush] != nil {
-		if err := s.run(eventsProgFlush); err != nil {
+	for _, name := range []string{eventsProgFlush, eventsProgFlushFlows} {
+		if s.coll.Programs[name] == nil {
+			continue
+		}
+		if err := s.run(name); err != nil {
 			return err
 		}
 	}

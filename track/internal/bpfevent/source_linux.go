@@ -54,6 +54,13 @@ func (s *Source) open() error {
 	if err != nil {
 		return fmt.Errorf("read events object: %w", err)
 	}
+	if wantsCalls(&s.config) {
+		tells, err := tellsLengths()
+		if err != nil {
+			return err
+		}
+		s.config.Packets = !tells
+	}
 	if err := s.configure(spec); err != nil {
 		return err
 	}

@@ -9,10 +9,21 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
-// needFlows skips a test of flows on kernels that cannot count them.
-func needFlows(t *testing.T) {
+// eachWay runs a test of flows by each way to count them.
+func eachWay(t *testing.T, test func(t *testing.T, packets bool)) {
 	t.Helper()
-	testenv.NeedKernel(t, 6, 3, "sock_send_length")
+	t.Run("calls", func(t *testing.T) {
+		testenv.NeedKernel(t, 6, 3, "sock_send_length")
+		test(t, false)
+	})
+	t.Run("packets", func(t *testing.T) { test(t, true) })
+}
+
+// countingIn is inNetNS with a way to count flows.
+func countingIn(ns *testenv.NetNS, packets bool) Config {
+	c := inNetNS(ns)
+	c.Packets = packets
+	return c
 }
 
 func bound(t testing.TB, addr netip.AddrPort) *sock {
@@ -47,10 +58,11 @@ func counts(t *testing.T, r *Record, sent, received, datagramsSent, datagramsRec
 }
 
 // TestUDP exchanges datagrams between a connected and an unconnected socket.
-func TestUDP(t *testing.T) {
-	needFlows(t)
+func TestUDP(t *testing.T) { eachWay(t, testUDP) }
+
+func testUDP(t *testing.T, packets bool) {
 	ns := testenv.NewNetNS(t)
-	w := newWatch(t, inNetNS(ns))
+	w := newWatch(t, countingIn(ns, packets))
 	for family, addr := range loopbacks {
 		t.Run(family, func(t *testing.T) {
 			var server, client *sock
@@ -105,11 +117,12 @@ func TestUDP(t *testing.T) {
 }
 
 // TestUDP_Many has one unconnected socket speak with many, which is one flow each.
-func TestUDP_Many(t *testing.T) {
+func TestUDP_Many(t *testing.T) { eachWay(t, testUDPMany) }
+
+func testUDPMany(t *testing.T, packets bool) {
 	const others = 20
-	needFlows(t)
 	ns := testenv.NewNetNS(t)
-	w := newWatch(t, inNetNS(ns))
+	w := newWatch(t, countingIn(ns, packets))
 	var s *sock
 	peers := make(map[netip.AddrPort]bool)
 	ns.Do(func() {
@@ -144,10 +157,11 @@ func TestUDP_Many(t *testing.T) {
 }
 
 // TestUDP_Unknown receives by calls that do not say from where.
-func TestUDP_Unknown(t *testing.T) {
-	needFlows(t)
+func TestUDP_Unknown(t *testing.T) { eachWay(t, testUDPUnknown) }
+
+func testUDPUnknown(t *testing.T, packets bool) {
 	ns := testenv.NewNetNS(t)
-	w := newWatch(t, inNetNS(ns))
+	w := newWatch(t, countingIn(ns, packets))
 	var server, client *sock
 	ns.Do(func() {
 		server = bound(t, loopbacks["IPv6"])
@@ -163,7 +177,9 @@ func TestUDP_Unknown(t *testing.T) {
 	open, gone := w.one("open", of(UDPOpen, server.cookie)), w.one("close", of(UDPClose, server.cookie))
 	counts(t, &gone, 0, 10, 0, 1)
 	for _, r := range []Record{open, gone} {
-		if !r.RemoteUnknown || r.RemotePort != 0 || r.Remote != [16]byte{} {
+		// Packets say themselves where they are from.
+		if packets && (r.RemoteUnknown || r.RemotePort != client.name().Port()) ||
+			!packets && (!r.RemoteUnknown || r.RemotePort != 0 || r.Remote != [16]byte{}) {
 			t.Errorf("flow from %v, unknown %v", remote(&r), r.RemoteUnknown)
 		}
 	}
@@ -171,11 +187,12 @@ func TestUDP_Unknown(t *testing.T) {
 
 // TestUDP_Evicted shows that a flow that gives way is told of, that all are
 // told of once, and that no byte is lost on the way.
-func TestUDP_Evicted(t *testing.T) {
+func TestUDP_Evicted(t *testing.T) { eachWay(t, testUDPEvicted) }
+
+func testUDPEvicted(t *testing.T, packets bool) {
 	const room, all = 16, 100
-	needFlows(t)
 	ns := testenv.NewNetNS(t)
-	c := inNetNS(ns)
+	c := countingIn(ns, packets)
 	c.MaxFlows = room
 	w := newWatch(t, c)
 	var s *sock
@@ -204,10 +221,11 @@ func TestUDP_Evicted(t *testing.T) {
 }
 
 // TestCloseFlow ends a flow from outside.
-func TestCloseFlow(t *testing.T) {
-	needFlows(t)
+func TestCloseFlow(t *testing.T) { eachWay(t, testCloseFlow) }
+
+func testCloseFlow(t *testing.T, packets bool) {
 	ns := testenv.NewNetNS(t)
-	w := newWatch(t, inNetNS(ns))
+	w := newWatch(t, countingIn(ns, packets))
 	var s *sock
 	to := netip.MustParseAddrPort("127.0.0.1:9")
 	ns.Do(func() { s = bound(t, loopbacks["IPv4"]) })

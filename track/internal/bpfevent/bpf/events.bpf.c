@@ -5,7 +5,7 @@
  * tracepoints cannot, and those at the root cgroup let everything through.
  */
 #include "flush.h"
-#include "udp.h"
+#include "packet.h"
 
 /* The kernel gives GPL-only helpers to a known few names of licences only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -79,7 +79,10 @@ static long (*const bpf_map_update_elem)(void *map, const void *key, const void 
 static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static u64 (*const bpf_get_current_task)(void) = (void *)35;
+static long (*const bpf_skb_load_bytes)(const void *skb, u32 offset, void *to,
+					u32 size) = (void *)26;
 static u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
+static struct bpf_sock *(*const bpf_sk_fullsock)(void *sk) = (void *)95;
 static u64 (*const bpf_get_netns_cookie)(void *ctx) = (void *)122;
 static long (*const bpf_probe_read_user)(void *dst, u32 size, const void *src) = (void *)112;
 static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;
@@ -331,6 +334,15 @@ struct nsproxy {
 	struct net *net_ns;
 } kernel_type;
 
+struct fdtable {
+	u32 max_fds;
+	struct file **fd;
+} kernel_type;
+
+struct files_struct {
+	struct fdtable *fdt;
+} kernel_type;
+
 struct task_struct {
 	u32 flags;
 	s32 pid;
@@ -343,6 +355,7 @@ struct task_struct {
 	const struct cred *cred;
 	struct css_set *cgroups;
 	struct mm_struct *mm;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
 } kernel_type;
@@ -375,6 +388,15 @@ struct bpf_sock_addr {
 	u32 protocol;
 	u32 msg_src_ip4;
 	u32 msg_src_ip6[4];
+	union {
+		struct bpf_sock *sk;
+		u64 pad;
+	};
+};
+
+struct __sk_buff {
+	u32 len;
+	u32 not_used[41];
 	union {
 		struct bpf_sock *sk;
 		u64 pad;

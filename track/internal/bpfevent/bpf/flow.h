@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * UDP flows. A flow is what goes between one socket and one remote, told of at
+ * its first datagram and when its socket closes, and counted in between. There
+ * are no more than `max_flows`: the oldest that is not in use gives way, and is
+ * told of as closed.
+ */
+#pragma once
+
+#include "tcp.h"
+
+const volatile u32 max_flows = 65536; /* a power of two */
+const volatile bool packets;	      /* flows are counted by packet.h, and not by calls */
+
+struct flow_key {
+	u64 cookie;
+	u8 remote[16]; /* IPv4 as IPv4-mapped */
+	u16 rport;
+	u16 unknown; /* datagrams came by calls that do not say from where */
+	u32 pad;
+};
+
+struct flow {
+	u64 opened; /* boot clock, ns */
+	u64 last;
+	u64 sent; /* bytes */
+	u64 received;
+	u64 sent_datagrams;
+	u64 received_datagrams;
+	u64 inode;
+	u64 cgroup;
+	struct who who;
+	u32 netns;
+	u32 uid;
+	u32 mark;
+	u32 device;
+	u16 lport;
+	u16 flags; /* enum record_flag, and UNTOLD */
+	u8 proto;
+	u8 family;
+	u16 pad;
+	u8 local[16];
+};
+
+/* A flow that a packet began, whose process may show itself yet. */
+#define UNTOLD (1 << 15)
+
+struct {
+	uint(type, BPF_MAP_TYPE_HASH);
+	uint(max_entries, 65536);
+	type(key, struct flow_key);
+	type(value, struct flow);
+} flows SEC(".maps");
+
+/*
+ * Each flow has a place on a dial, and the hand takes the next place for each
+ * new one. The places of a socket's flows are linked from the newest to the
+ * oldest. What the hand takes is always the oldest of its socket, so that a link
+ * that leads to another socket's flow is the end.
+ */
+struct place {
+	struct flow_key key;
+	u32 next; /* place plus one */
+	u32 pad;
+};
+
+struct {
+	uint(type, BPF_MAP_TYPE_ARRAY);
+	uint(max_entries, 65536);
+	type(key, u32);
+	type(value, struct place);
+} places SEC(".maps");
+
+u64 hand;
+
+/* The newest place of a socket, plus one, by cookie. */
+struct {
+	uint(type, BPF_MAP_TYPE_HASH);
+	uint(max_entries, 65536);
+	type(key, u64);
+	type(value, u64);
+} newest SEC(".maps");
+
+/*
+ * With `packets`, the process that used a socket last in a way that a program at
+ * the root cgroup sees, by cookie.
+ */
+struct {
+	uint(type, BPF_MAP_TYPE_LRU_HASH);
+	uint(max_entries, 65536);
+	type(key, u64);
+	type(value, struct who);
+} users SEC(".maps");
+
+/* When flows began that are UNTOLD. Who takes one out of here tells of it. */
+struct {
+	uint(type, BPF_MAP_TYPE_HASH);
+	uint(max_entries, 4096);
+	type(key, struct flow_key);
+	type(value, u64);
+} untold SEC(".maps");
+
+/* Cookies of sockets that were closed: what still comes for them begins no flow. */
+struct {
+	uint(type, BPF_MAP_TYPE_LRU_HASH);
+	uint(max_entries, 8192);
+	type(key, u64);
+	type(value, u64);
+} gone SEC(".maps");
+
+static always_inline u8 udp_proto_of(u32 protocol)
+{
+	return protocol == IPPROTO_UDP ? PROTO_UDP : protocol == IPPROTO_UDPLITE ? PROTO_UDPLITE : 0;
+}
+
+noinline int tell_flow(const struct flow_key *key, const struct flow *f, u32 what,
+			      u32 flags, u64 now)
+{
+	struct udp_record *r;
+
+	if (!key || !f || !(wanted & what))
+		return 0;
+	r = reserve(sizeof(*r), 1);
+	if (!r)
+		return 0;
+	r->kind = RECORD_UDP;
+	r->proto = f->proto;
+	r->family = f->family;
+	r->pad = 0;
+	r->what = what;
+	r->flags = (f->flags & ~UNTOLD) | flags;
+	r->time = now;
+	r->opened = f->opened;
+	r->cookie = key->cookie;
+	r->inode = f->inode;
+	r->cgroup = f->cgroup;
+	r->sent = f->sent;
+	r->received = f->received;
+	r->sent_datagrams = f->sent_datagrams;
+	r->received_datagrams = f->received_datagrams;
+	r->start = f->who.start;
+	r->tgid = f->who.tgid;
+	r->pid = f->who.pid;
+	r->netns = f->netns;
+	r->uid = f->uid;
+	r->mark = f->mark;
+	r->device = f->device;
+	r->lport = f->lport;
+	r->rport = key->rport;
+	r->pad2 = 0;
+	__builtin_memcpy(r->local, f->local, sizeof(r->local));
+	__builtin_memcpy(r->remote, key->remote, sizeof(r->remote));
+	submit(r);
+	return 0;
+}
+
+/* Tells of a flow that a packet began, once: as of that process, or of the socket's last. */
+noinline int settle(const struct flow_key *key, struct flow *f, const struct who *by)
+{
+	struct flow_key own; /* Linux 6.1 looks up by no key that is handed in */
+	struct who *user;
+
+	if (!key || !f || !by || !(f->flags & UNTOLD))
+		return 0;
+	own = *key;
+	if (bpf_map_delete_elem(&untold, &own))
+		return 0;
+	f->flags &= ~UNTOLD;
+	if (by->tgid) {
+		f->who = *by;
+	} else {
+		user = bpf_map_lookup_elem(&users, &own.cookie);
+		if (user)
+			f->who = *user;
+	}
+	tell_flow(key, f, WHAT_OPEN, 0, f->opened);
+	return 0;
+}
+
+/* A flow ends: told of, and before that as opened if that is to come yet. */
+static noinline int end_flow(const struct flow_key *key, struct flow *f, u32 flags, u64 now)
+{
+	struct who nobody = {};
+
+	if (packets)
+		settle(key, f, &nobody);
+	tell_flow(key, f, WHAT_CLOSE, flags, now);
+	bpf_map_delete_elem(&flows, key);
+	return 0;
+}
+
+/* Links a place to the others of its socket. */
+noinline int link_place(struct place *p, u32 at)
+{
+	u64 cookie, none = 0, *head;
+
+	if (!p)
+		return 0;
+	cookie = p->key.cookie;
+	head = bpf_map_lookup_elem(&newest, &cookie);
+	if (!head) {
+		bpf_map_update_elem(&newest, &cookie, &none, BPF_NOEXIST);
+		head = bpf_map_lookup_elem(&newest, &cookie);
+		if (!head) {
+			count_loss(sockets, 1);
+			return 0;
+		}
+	}
+	p->next = __sync_lock_test_and_set(head, (u64)at + 1);
+	return 0;
+}
+
+/* What was used this lately is moved on once, if there is another to take. */
+#define IN_USE 10000000000ULL
+
+/* Takes a place for a new flow, from the one that has it. */
+noinline int take_place(const struct flow_key *key, u64 now)
+{
+	u32 at = __sync_fetch_and_add(&hand, 1) & (max_flows - 1), to;
+	struct place *p = bpf_map_lookup_elem(&places, &at), *q;
+	struct flow *old;
+
+	if (!p || !key)
+		return 0;
+	old = p->key.cookie ? bpf_map_lookup_elem(&flows, &p->key) : NULL;
+	if (old && now - old->last < IN_USE) {
+		to = __sync_fetch_and_add(&hand, 1) & (max_flows - 1);
+		q = bpf_map_lookup_elem(&places, &to);
+		if (q && q != p) {
+			old = q->key.cookie ? bpf_map_lookup_elem(&flows, &q->key) : NULL;
+			if (old)
+				end_flow(&q->key, old, FLAG_EVICTED, now);
+			q->key = p->key;
+			link_place(q, to);
+			old = NULL;
+		}
+	}
+	if (old)
+		end_flow(&p->key, old, FLAG_EVICTED, now);
+	p->key = *key;
+	link_place(p, at);
+	return 0;
+}
+
+static always_inline void count(struct flow *f, u32 sent, u64 bytes, u64 datagrams, u64 now)
+{
+	f->last = now;
+	if (sent) {
+		__sync_fetch_and_add(&f->sent, bytes);
+		__sync_fetch_and_add(&f->sent_datagrams, datagrams);
+	} else {
+		__sync_fetch_and_add(&f->received, bytes);
+		__sync_fetch_and_add(&f->received_datagrams, datagrams);
+	}
+}
+
+/* Fills in what a socket says of itself. False where nobody asked for it. */
+static always_inline bool put_flow(struct flow *f, struct sock *sk, const struct flow_key *key,
+				   bool direct)
+{
+	u16 family = get(sk, __sk_common.skc_family);
+	u8 peer[16];
+
+	f->proto = udp_proto_of(get(sk, sk_protocol));
+	f->family = family_of(family);
+	f->lport = get(sk, __sk_common.skc_num);
+	f->netns = netns_of(sk, direct);
+	if (!f->family || !asks_kind(f->proto, f->family) || !asks_netns(f->netns))
+		return false;
+	put_addrs(f->local, peer, sk, family, direct);
+	if (!asks_ends(f->local, key->remote, f->lport, key->rport))
+		return false;
+	f->flags = v6only_of(sk, direct);
+	f->inode = inode_of(sk, direct);
+	f->uid = get(sk, sk_uid.val);
+	f->mark = get(sk, sk_mark);
+	f->device = get(sk, __sk_common.skc_bound_dev_if);
+	f->cgroup = cgroup_of(sk, direct);
+	return true;
+}
+
+/*
+ * Has a new flow counted, which is to take a place then. False where there is no
+ * room, or another CPU was first.
+ */
+static noinline int keep_flow(const struct flow_key *key, const struct flow *f)
+{
+	struct flow *first;
+
+	if (!bpf_map_update_elem(&flows, key, f, BPF_NOEXIST))
+		return 1;
+	first = bpf_map_lookup_elem(&flows, key);
+	if (!first) {
+		count_loss(flows, 1);
+		return 0;
+	}
+	if (f->sent_datagrams)
+		count(first, true, f->sent, f->sent_datagrams, f->opened);
+	else
+		count(first, false, f->received, f->received_datagrams, f->opened);
+	return 0;
+}
+
+/* What one close may take; the rest is closed for being idle. */
+#define MAX_CLOSED 16384
+
+struct closing {
+	u64 cookie;
+	u64 now;
+	u32 next;
+};
+
+static long close_place(u32 i, struct closing *c)
+{
+	u32 at = c->next - 1;
+	struct place *p;
+	struct flow *f;
+
+	if (!c->next)
+		return 1;
+	p = bpf_map_lookup_elem(&places, &at);
+	if (!p || p->key.cookie != c->cookie)
+		return 1;
+	c->next = p->next;
+	f = bpf_map_lookup_elem(&flows, &p->key);
+	if (f)
+		end_flow(&p->key, f, 0, c->now);
+	p->key.cookie = 0;
+	return 0;
+}
+
+SEC("cgroup/sock_release")
+int udp_release(struct bpf_sock *ctx)
+{
+	struct closing c = {};
+	u64 *head;
+
+	if (!udp_proto_of(ctx->protocol))
+		return 1;
+	c.cookie = bpf_get_socket_cookie(ctx);
+	c.now = bpf_ktime_get_boot_ns();
+	if (packets) {
+		bpf_map_update_elem(&gone, &c.cookie, &c.now, 0);
+		bpf_map_delete_elem(&users, &c.cookie);
+	}
+	head = bpf_map_lookup_elem(&newest, &c.cookie);
+	if (!head)
+		return 1;
+	c.next = *head;
+	bpf_loop(MAX_CLOSED, close_place, &c, 0);
+	bpf_map_delete_elem(&newest, &c.cookie);
+	return 1;
+}
