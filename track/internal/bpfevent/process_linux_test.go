@@ -46,6 +46,16 @@ func play(role, arg string) int {
 			return fail(err)
 		}
 		unix.Close(3)
+	case "receive", "read": // from a socket that was inherited
+		var err error
+		if b := make([]byte, 10); role == "read" {
+			_, err = unix.Read(3, b)
+		} else {
+			_, _, err = unix.Recvfrom(3, b, 0)
+		}
+		if err != nil {
+			return fail(err)
+		}
 	case "exec": // after connecting, as something else that connects
 		if code := play("connect", arg); code != 0 {
 			return code
