@@ -184,6 +184,9 @@ static void late(int count)
 		linger0(client.fd);
 		close_end(&client, "reset", "here");
 		accept_self(fd, &server);
+		// The reset may still be on its way, where the kernel leaves packets
+		// to ksoftirqd: who closes before it comes resets the connection.
+		until_state(server.fd, TCP_CLOSE);
 		// Its addresses are gone when it is accepted; they are the client's.
 		server.local = client.remote;
 		server.remote = client.local;
