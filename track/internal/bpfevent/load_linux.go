@@ -83,21 +83,6 @@ var programs = []program{
 	{name: eventsProgPacketIn, attach: ebpf.AttachCGroupInetIngress, wanted: wantsPackets},
 }
 
-// tellsLengths reports whether the kernel tells what calls send and receive on
-// sockets, which it does since Linux 6.3.
-func tellsLengths() (bool, error) {
-	kernel, err := btf.LoadKernelSpec()
-	if err != nil {
-		return false, fmt.Errorf("read kernel BTF: %w", err)
-	}
-	var def *btf.Typedef
-	err = kernel.TypeByName("btf_trace_sock_send_length", &def)
-	if errors.Is(err, btf.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // configure sets what the programs are to know, and drops those that nobody
 // needs.
 func (s *Source) configure(spec *ebpf.CollectionSpec) error {
@@ -146,12 +131,46 @@ func orAll(s whose.Set) uint32 {
 	return uint32(s)
 }
 
-// load loads the programs. Where the kernel refuses, those that can be done
-// without are tried one by one and left out if they are what it refuses.
-func load(spec *ebpf.CollectionSpec) (*ebpf.Collection, []error, error) {
-	coll, err := ebpf.NewCollection(spec)
-	if err == nil || errors.Is(err, unix.EPERM) {
-		return coll, nil, err
+// load loads the programs that the configuration asks for. Where the kernel does
+// not tell what calls send and receive, those that count packets take their place.
+func (s *Source) load() error {
+	spec, err := loadEvents()
+	if err != nil {
+		return fmt.Errorf("read events object: %w", err)
+	}
+	if err := s.configure(spec); err != nil {
+		return err
+	}
+	if s.coll, err = ebpf.NewCollection(spec); err == nil {
+		return nil
+	}
+	if wantsCalls(&s.config) && !errors.Is(err, unix.EPERM) && lacksLengths() {
+		s.config.Packets = true
+		return s.load()
+	}
+	if s.coll, s.missing, err = loadMost(spec, err); err != nil {
+		return fmt.Errorf("load programs: %w", err)
+	}
+	return nil
+}
+
+// lacksLengths reports whether the kernel has no tracepoint that tells what calls
+// send on sockets, which Linux 6.3 brought.
+func lacksLengths() bool {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return false
+	}
+	var def *btf.Typedef
+	return errors.Is(kernel.TypeByName("btf_trace_sock_send_length", &def), btf.ErrNotFound)
+}
+
+// loadMost loads what the kernel refused as a whole with that error: those
+// programs that can be done without are tried one by one, and left out if they
+// are what it refuses.
+func loadMost(spec *ebpf.CollectionSpec, err error) (*ebpf.Collection, []error, error) {
+	if errors.Is(err, unix.EPERM) {
+		return nil, nil, err
 	}
 	var missing []error
 	for _, p := range programs {
@@ -180,7 +199,7 @@ func load(spec *ebpf.CollectionSpec) (*ebpf.Collection, []error, error) {
 			delete(spec.Programs, p.name)
 		}
 	}
-	coll, err = ebpf.NewCollection(spec)
+	coll, err := ebpf.NewCollection(spec)
 	return coll, missing, err
 }
 

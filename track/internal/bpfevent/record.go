@@ -122,7 +122,8 @@ type Losses struct {
 	// programs at inet_sock_set_state are none: one takes what the other misses,
 	// and a third level of TCP on one CPU does not exist.
 	Recursion uint64
-	// Flows: UDP flows that found no place in the map.
+	// Flows: UDP flows that found no place in the map, and with Config.Packets
+	// packets of which it is not known where they went.
 	Flows uint64
 	// Sockets: sockets of which no note could be kept, or whose end went unseen:
 	// the process of one may be missing, or that it opened.

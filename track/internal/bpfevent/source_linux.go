@@ -50,22 +50,9 @@ func Open(c Config) (*Source, error) {
 }
 
 func (s *Source) open() error {
-	spec, err := loadEvents()
+	err := s.load()
 	if err != nil {
-		return fmt.Errorf("read events object: %w", err)
-	}
-	if wantsCalls(&s.config) {
-		tells, err := tellsLengths()
-		if err != nil {
-			return err
-		}
-		s.config.Packets = !tells
-	}
-	if err := s.configure(spec); err != nil {
 		return err
-	}
-	if s.coll, s.missing, err = load(spec); err != nil {
-		return fmt.Errorf("load programs: %w", err)
 	}
 	if s.ring, err = openRing(s.coll.Maps[eventsMapRing]); err != nil {
 		return err
