@@ -265,6 +265,43 @@ func TestPackets_Unread(t *testing.T) {
 	counts(t, &over, 0, 9, 0, 1)
 }
 
+// TestUDP_Crowd has flows of a socket give way to those of others and to its own.
+// Each is told as opened and then as closed, though by packets nobody has read it
+// yet.
+func TestUDP_Crowd(t *testing.T) { eachWay(t, testUDPCrowd) }
+
+func testUDPCrowd(t *testing.T, packets bool) {
+	const room, all = 16, 100
+	ns := testenv.NewNetNS(t)
+	c := countingIn(ns, packets)
+	c.MaxFlows = room
+	w := newWatch(t, c)
+	var server *sock
+	ns.Do(func() {
+		server = bound(t, loopbacks["IPv4"])
+		for range all {
+			s := open(t, unix.SOCK_DGRAM, loopbacks["IPv4"])
+			s.sendTo(3, server.name())
+			if !packets {
+				server.receiveFrom(3)
+			}
+			s.close()
+		}
+	})
+	server.close()
+	opened := make(map[netip.AddrPort]bool)
+	for _, r := range w.want(all, "open", of(UDPOpen, server.cookie)) {
+		checkSelf(t, &r)
+		opened[remote(&r)] = true
+	}
+	for _, r := range w.want(all, "close", of(UDPClose, server.cookie)) {
+		counts(t, &r, 0, 3, 0, 1)
+		if !opened[remote(&r)] {
+			t.Errorf("closed without being opened: %v", remote(&r))
+		}
+	}
+}
+
 // TestUDP_Translated sends by way of a translation of addresses: the remote is
 // the one that the process knows.
 func TestUDP_Translated(t *testing.T) { eachWay(t, testUDPTranslated) }

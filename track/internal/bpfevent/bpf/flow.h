@@ -213,11 +213,14 @@ noinline int link_place(struct place *p, u32 at)
 /* What was used this lately is moved on once, if there is another to take. */
 #define IN_USE 10000000000ULL
 
-/* Takes a place for a new flow, from the one that has it. */
+/*
+ * Takes a place for a new flow, from the one that has it. Of two places the first
+ * is linked first: the hand comes by it first.
+ */
 noinline int take_place(const struct flow_key *key, u64 now)
 {
-	u32 at = __sync_fetch_and_add(&hand, 1) & (max_flows - 1), to;
-	struct place *p = bpf_map_lookup_elem(&places, &at), *q;
+	u32 at = __sync_fetch_and_add(&hand, 1) & (max_flows - 1), to = 0;
+	struct place *p = bpf_map_lookup_elem(&places, &at), *q = NULL;
 	struct flow *old;
 
 	if (!p || !key)
@@ -226,19 +229,21 @@ noinline int take_place(const struct flow_key *key, u64 now)
 	if (old && now - old->last < IN_USE) {
 		to = __sync_fetch_and_add(&hand, 1) & (max_flows - 1);
 		q = bpf_map_lookup_elem(&places, &to);
-		if (q && q != p) {
-			old = q->key.cookie ? bpf_map_lookup_elem(&flows, &q->key) : NULL;
-			if (old)
-				end_flow(&q->key, old, FLAG_EVICTED, now);
-			q->key = p->key;
-			link_place(q, to);
-			old = NULL;
-		}
+		if (q == p)
+			q = NULL;
 	}
-	if (old)
+	if (q) {
+		old = q->key.cookie ? bpf_map_lookup_elem(&flows, &q->key) : NULL;
+		if (old)
+			end_flow(&q->key, old, FLAG_EVICTED, now);
+		q->key = p->key;
+	} else if (old) {
 		end_flow(&p->key, old, FLAG_EVICTED, now);
+	}
 	p->key = *key;
 	link_place(p, at);
+	if (q)
+		link_place(q, to);
 	return 0;
 }
 
