@@ -39,12 +39,17 @@ type Config struct {
 	// Kinds are the kinds of records that are wanted (SetOf(TCPOpen, …)); what
 	// no kind needs is not attached. Empty means all. ProcessSeen comes in any case.
 	Kinds whose.Set
+
+	// takenWithin is the time of Packets, for tests on slow machines. Zero means
+	// 100 ms.
+	takenWithin time.Duration
 }
 
 const (
 	defaultBuffer = 8 << 20
 	defaultFlows  = 65536
 	defaultFlush  = 100 * time.Millisecond
+	defaultTaken  = 100 * time.Millisecond
 	minBuffer     = 4096
 	maxBuffer     = 1 << 30
 	minFlows      = 8
@@ -73,6 +78,9 @@ func (c Config) withDefaults() Config {
 	c.MaxFlows = powerOfTwo(c.MaxFlows, minFlows, maxFlows)
 	if c.FlushEvery <= 0 {
 		c.FlushEvery = defaultFlush
+	}
+	if c.takenWithin <= 0 {
+		c.takenWithin = defaultTaken
 	}
 	if c.Query == nil {
 		c.Query = &whose.Query{}

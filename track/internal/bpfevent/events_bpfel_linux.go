@@ -69,6 +69,7 @@ const (
 	eventsVarPackets        = "packets"
 	eventsVarProtos         = "protos"
 	eventsVarReader         = "reader"
+	eventsVarTakenWithin    = "taken_within"
 	eventsVarText           = "text"
 	eventsVarWakeAt         = "wake_at"
 	eventsVarWanted         = "wanted"
@@ -181,6 +182,7 @@ type eventsVariableSpecs struct {
 	Packets      *ebpf.VariableSpec `ebpf:"packets"`
 	Protos       *ebpf.VariableSpec `ebpf:"protos"`
 	Reader       *ebpf.VariableSpec `ebpf:"reader"`
+	TakenWithin  *ebpf.VariableSpec `ebpf:"taken_within"`
 	Text         *ebpf.VariableSpec `ebpf:"text"`
 	WakeAt       *ebpf.VariableSpec `ebpf:"wake_at"`
 	Wanted       *ebpf.VariableSpec `ebpf:"wanted"`
@@ -258,6 +260,7 @@ type eventsVariables struct {
 	Packets      *ebpf.Variable `ebpf:"packets"`
 	Protos       *ebpf.Variable `ebpf:"protos"`
 	Reader       *ebpf.Variable `ebpf:"reader"`
+	TakenWithin  *ebpf.Variable `ebpf:"taken_within"`
 	Text         *ebpf.Variable `ebpf:"text"`
 	WakeAt       *ebpf.Variable `ebpf:"wake_at"`
 	Wanted       *ebpf.Variable `ebpf:"wanted"`

@@ -113,6 +113,7 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 		eventsVarListeners:    c.Query.Listeners,
 		eventsVarMaxFlows:     flows,
 		eventsVarPackets:      wantsPackets(c),
+		eventsVarTakenWithin:  uint64(c.takenWithin),
 		eventsVarText:         c.Text,
 		eventsVarConnectHooks: wantsConnects(c),
 		eventsVarNarrow:       newNarrow(c.Query),

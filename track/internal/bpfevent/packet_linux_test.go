@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -214,7 +215,11 @@ func testUDPOwner(t *testing.T, packets bool) {
 	} {
 		t.Run(c.role, func(t *testing.T) {
 			ns := testenv.NewNetNS(t)
-			w := newWatch(t, countingIn(ns, packets))
+			config := countingIn(ns, packets)
+			if c.by {
+				config.takenWithin = time.Hour // the child has to start first
+			}
+			w := newWatch(t, config)
 			var s, other *sock
 			ns.Do(func() {
 				s, other = bound(t, loopbacks["IPv4"]), bound(t, loopbacks["IPv4"])

@@ -11,8 +11,8 @@
 
 #include "headers.h"
 
-/* How long a process may take to take a packet before the flow is told without. */
-#define TAKEN_WITHIN 100000000ULL
+/* How long a process may take to take a packet before the flow is told without, ns. */
+const volatile u64 taken_within = 100000000;
 
 static always_inline bool same_addr(const u8 *a, const u8 *b)
 {
@@ -336,7 +336,7 @@ static long flush_flow(void *map, const struct flow_key *key, const u64 *began, 
 	struct who nobody = {};
 	struct flow *f;
 
-	if (*now < *began + TAKEN_WITHIN)
+	if (*now < *began + taken_within)
 		return 0;
 	f = bpf_map_lookup_elem(&flows, &own);
 	if (f)
