@@ -33,11 +33,31 @@ static always_inline void tell_refused(struct note *n, u64 cookie)
 	if (n->family == FAMILY_V4)
 		map_v4(r->local, 0);
 	__builtin_memcpy(r->remote, n->remote, sizeof(r->remote));
+	barrier();
+	if (n->word >> 8 != cookie) { /* another connect of the socket came, and another's */
+		count_loss(sockets, 1);
+		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		return;
+	}
 	if (!asks_ends(r->local, r->remote, r->lport, r->rport)) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 		return;
 	}
 	submit(r);
+}
+
+/*
+ * A connect is over, of which a note is left by whoever turned it to TOLD. What
+ * got as far as to send has an end that no program told of.
+ */
+static always_inline void end_attempt(struct note *n, u64 cookie, u32 bits)
+{
+	if (bits & (NOTE_TOLD | NOTE_CLOSED))
+		return;
+	if (bits == NOTE_OUT)
+		tell_refused(n, cookie);
+	else
+		count_loss(sockets, 1);
 }
 
 /*
@@ -144,6 +164,7 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 	struct sock *sk;
 	struct net *net;
 	u64 cookie;
+	u32 bits;
 
 	if (ctx->protocol != IPPROTO_TCP || !asks_kind(PROTO_TCP, family) || !ctx->sk)
 		return 1;
@@ -171,10 +192,10 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 		n.netns = net->ns.inum;
 	name_current(sk, &n.who);
 	if (bpf_map_update_elem(&notes, &cookie, &n, BPF_NOEXIST)) {
-		/* The socket's connect before this came to nothing. */
+		/* The socket's connect before this came to nothing, and flush may know. */
 		before = bpf_map_lookup_elem(&notes, &cookie);
-		if (before && before->word == (cookie << 8 | NOTE_OUT))
-			tell_refused(before, cookie);
+		if (before && turn(before, cookie, NOTE_TOLD, &bits))
+			end_attempt(before, cookie, bits);
 		if (!keep(cookie, &n))
 			return 1;
 	}

@@ -78,42 +78,67 @@ struct flush {
  */
 volatile u64 attached;
 
+/* What flush sees of a socket. */
+struct sight {
+	u64 cookie;
+	s32 owned; /* a call is under way */
+	u8 state;
+};
+
+static always_inline void look_aside(struct sight *s, struct sock *sk)
+{
+	probe(&s->owned, &sk->sk_lock.owned);
+	bpf_probe_read_kernel(&s->state, 1, (void *)&sk->__sk_common.skc_state);
+	probe(&s->cookie, &sk->__sk_common.skc_cookie.counter);
+}
+
+/*
+ * The socket of a note is gone, or closed. If the note is what it was when flush
+ * looked, and was so the time before, it is no race: the connect came back at
+ * once, or no program ran when the socket was closed.
+ */
+static always_inline void flush_over(struct note *n, u64 word)
+{
+	u64 cookie = word >> 8;
+
+	if (n->doubt != (u32)cookie) {
+		n->doubt = cookie;
+		return;
+	}
+	if (__sync_val_compare_and_swap(&n->word, word, word | NOTE_TOLD) != word)
+		return;
+	if ((word & 0xff) != NOTE_OUT)
+		count_loss(sockets, 1);
+	else if (attached && n->began >= attached)
+		tell_refused(n, cookie);
+	bpf_map_delete_elem(&notes, &cookie);
+}
+
 static long flush_note(void *map, const u64 *key, struct note *n, struct flush *f)
 {
 	/* A note may be younger than the flush. */
 	u64 age = f->now > n->began ? f->now - n->began : 0;
-	u64 word = n->word, cookie = word >> 8, still = 0;
+	u64 word = n->word, cookie = word >> 8;
 	struct sock *sk = (void *)n->sk;
 	struct who nobody = {};
-	u32 before;
-	u8 state = 0;
+	struct sight s = {};
 
-	if (word & NOTE_CLOSED)
+	if (word & (NOTE_CLOSED | NOTE_BUSY))
 		return 0;
-	probe(&still, &sk->__sk_common.skc_cookie.counter);
-	bpf_probe_read_kernel(&state, 1, (void *)&sk->__sk_common.skc_state);
-	if (still != cookie && !n->doubt) {
-		n->doubt = 1; /* another CPU may be about to fill the note in: next time */
+	look_aside(&s, sk);
+	if (s.cookie != cookie || s.state == TCP_CLOSE) {
+		/* It is CLOSE too until connect or listen, which a task is in, sets it. */
+		if (!(s.cookie == cookie && s.owned) &&
+		    ((word & 0xff) != NOTE_OUT || age > ON_ITS_WAY))
+			flush_over(n, word);
 		return 0;
 	}
 	if (word & NOTE_OPEN) {
-		if (still == cookie)
-			flush_open(n, word, sk, f->now);
-		else if (!bpf_map_delete_elem(&notes, &cookie))
-			count_loss(sockets, 1); /* closed without a word */
-		return 0;
+		flush_open(n, word, sk, f->now);
+	} else if (word & NOTE_LISTEN && s.state == TCP_LISTEN && age > LISTEN_SETTLED &&
+		   tell_aside(n, word, sk, WHAT_LISTEN, &nobody, f->now)) {
+		bpf_map_delete_elem(&notes, &cookie);
 	}
-	if (still == cookie && (state != TCP_CLOSE || age < ON_ITS_WAY)) {
-		if (word & NOTE_LISTEN && state == TCP_LISTEN && age > LISTEN_SETTLED &&
-		    tell_aside(n, word, sk, WHAT_LISTEN, &nobody, f->now))
-			bpf_map_delete_elem(&notes, &cookie);
-		return 0;
-	}
-	if (!turn(n, cookie, NOTE_TOLD, &before) || before & NOTE_OPEN)
-		return 0;
-	if (before & NOTE_OUT && attached && n->began >= attached)
-		tell_refused(n, cookie);
-	bpf_map_delete_elem(&notes, &cookie);
 	return 0;
 }
 

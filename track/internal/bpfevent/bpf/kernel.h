@@ -26,6 +26,7 @@ typedef _Bool bool;
 #define likely(x)     __builtin_expect(!!(x), 1)
 #define unlikely(x)   __builtin_expect(!!(x), 0)
 #define barrier_var(v) asm volatile("" : "+r"(v))
+#define barrier()      asm volatile("" ::: "memory")
 
 /* Definitions of maps, as the loader reads them from the types of members. */
 #define uint(name, value)  int(*name)[value]
@@ -222,8 +223,13 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 } kernel_type;
 
+typedef struct {
+	s32 owned;
+} kernel_type socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	struct socket *sk_socket;
 	s32 sk_err;
 	u32 sk_mark;

@@ -19,6 +19,8 @@ enum note_bit {
 	NOTE_TOLD = 1 << 3,	/* in a record */
 	NOTE_LISTEN = 1 << 4,	/* a listener */
 	NOTE_CLOSED = 1 << 5,	/* closed, and being told of */
+	NOTE_SENT = 1 << 6,	/* connect got as far as to send */
+	NOTE_BUSY = 1 << 7,	/* being written: nothing for the flush */
 };
 
 struct note {
@@ -33,10 +35,11 @@ struct note {
 	u8 remote[16];
 	u16 rport;
 	u8 family;
-	u8 doubt; /* flush did not find the socket there */
+	u8 pad;
 	u32 netns;
 	u32 uid;
 	u32 err;
+	u32 doubt; /* of the cookie of which flush saw no socket, or a closed one */
 };
 
 struct {
@@ -101,10 +104,14 @@ static always_inline bool is_taken(u64 event)
 	return false;
 }
 
-/* Sets bits of a note. False where the note has become another socket's. */
+/*
+ * Sets bits of a note. False where the note has become another socket's: what
+ * is deleted is used again at once, whoever looks at it. Besides the one whose
+ * socket it is only the flush sets any, and each bit once.
+ */
 static always_inline bool turn(struct note *n, u64 cookie, u32 bits, u32 *before)
 {
-	for (u32 i = 0; i < 2; i++) {
+	for (u32 i = 0; i < 4; i++) {
 		u64 word = n->word;
 
 		if (word >> 8 != cookie)

@@ -42,14 +42,25 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, struct note *n,
 	struct telling about = {.cookie = cookie, .what = WHAT_ACCEPT, .flags = FLAG_ACCEPTED};
 	u32 before;
 
-	if (!cred || !maker_of(&cred, &n->who, MAKER_RUNS | (in_hand ? MAKER_IN_HAND : 0)))
+	struct who who = {};
+
+	if (!cred || !maker_of(&cred, &who, MAKER_RUNS | (in_hand ? MAKER_IN_HAND : 0)))
 		return 0;
+	/* The flush may come first, tell of it, and let the note go to another. */
+	if (!turn(n, cookie, NOTE_BUSY, &before))
+		return 0;
+	if (before & NOTE_ACCEPTED) {
+		n->word = cookie << 8 | before;
+		return 0;
+	}
+	n->who = who;
 	n->accepted = about.now = bpf_ktime_get_boot_ns();
 	if (tcp)
 		n->inode = inode_of((void *)tcp, true);
-	/* The flush may have come first, and told of it. */
-	if (!turn(n, cookie, NOTE_ACCEPTED, &before) || before & NOTE_ACCEPTED ||
-	    !(before & NOTE_TOLD))
+	/* Nobody else changes it meanwhile: this runs under the socket's lock. */
+	barrier();
+	n->word = cookie << 8 | before | NOTE_ACCEPTED;
+	if (!(before & NOTE_TOLD))
 		return 0;
 	tell(sk, tcp, n, &about);
 	bpf_map_delete_elem(&notes, &cookie);
@@ -68,6 +79,17 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 	name_current(sk, &n.who);
 	keep(cookie, &n);
 	return 0;
+}
+
+/* The connect that the program at connect noted is on its way. */
+static always_inline void sent(struct sock *sk)
+{
+	u64 cookie = bpf_get_socket_cookie(sk);
+	struct note *n = bpf_map_lookup_elem(&notes, &cookie);
+	u32 before;
+
+	if (n)
+		turn(n, cookie, NOTE_SENT, &before);
 }
 
 static noinline int opened(struct sock *sk, u64 cookie, u32 old)
@@ -162,8 +184,10 @@ static always_inline int on_state(u64 *ctx, bool second)
 		return 0;
 	if (!tcp_proto_of(sk->sk_protocol))
 		return 0;
-	if (new == TCP_SYN_SENT && connect_hooks && sk->sk_protocol == IPPROTO_TCP)
+	if (new == TCP_SYN_SENT && connect_hooks && sk->sk_protocol == IPPROTO_TCP) {
+		sent(sk);
 		return 0;
+	}
 	/* The first copy gives the socket its cookie, if it is not left out. */
 	if (second && is_taken((u64)sk->__sk_common.skc_cookie.counter << 4 | new))
 		return 0;
@@ -172,7 +196,7 @@ static always_inline int on_state(u64 *ctx, bool second)
 		take(cookie << 4 | new);
 	switch (new) {
 	case TCP_SYN_SENT:
-		begin(sk, cookie, NOTE_OUT);
+		begin(sk, cookie, NOTE_OUT | NOTE_SENT);
 		break;
 	case TCP_LISTEN:
 		begin(sk, cookie, NOTE_LISTEN);
