@@ -69,6 +69,7 @@ const (
 	eventsVarPackets        = "packets"
 	eventsVarProtos         = "protos"
 	eventsVarReader         = "reader"
+	eventsVarSpares         = "spares"
 	eventsVarTakenWithin    = "taken_within"
 	eventsVarText           = "text"
 	eventsVarWakeAt         = "wake_at"
@@ -182,6 +183,7 @@ type eventsVariableSpecs struct {
 	Packets      *ebpf.VariableSpec `ebpf:"packets"`
 	Protos       *ebpf.VariableSpec `ebpf:"protos"`
 	Reader       *ebpf.VariableSpec `ebpf:"reader"`
+	Spares       *ebpf.VariableSpec `ebpf:"spares"`
 	TakenWithin  *ebpf.VariableSpec `ebpf:"taken_within"`
 	Text         *ebpf.VariableSpec `ebpf:"text"`
 	WakeAt       *ebpf.VariableSpec `ebpf:"wake_at"`
@@ -260,6 +262,7 @@ type eventsVariables struct {
 	Packets      *ebpf.Variable `ebpf:"packets"`
 	Protos       *ebpf.Variable `ebpf:"protos"`
 	Reader       *ebpf.Variable `ebpf:"reader"`
+	Spares       *ebpf.Variable `ebpf:"spares"`
 	TakenWithin  *ebpf.Variable `ebpf:"taken_within"`
 	Text         *ebpf.Variable `ebpf:"text"`
 	WakeAt       *ebpf.Variable `ebpf:"wake_at"`

@@ -9,8 +9,11 @@
 /* listen finds its port, or gives up, after the state says LISTEN. */
 #define LISTEN_SETTLED 10000000ULL
 
-/* A connect that came back at once: the socket never left CLOSE, or is gone. */
-static always_inline void tell_refused(struct note *n, u64 cookie)
+/*
+ * A connect that came back at once: the socket never left CLOSE, or is gone. Told
+ * if the word of its note is what it was when it was looked at.
+ */
+static always_inline void tell_refused(struct note *n, u64 was)
 {
 	struct tcp_record *r;
 
@@ -20,7 +23,7 @@ static always_inline void tell_refused(struct note *n, u64 cookie)
 	if (!r)
 		return;
 	__builtin_memset(r, 0, sizeof(*r));
-	put_note(r, n, cookie);
+	put_note(r, n, was >> 8);
 	r->what = WHAT_FAIL;
 	r->flags = FLAG_OUT | FLAG_UNSENT;
 	r->proto = PROTO_TCP;
@@ -33,31 +36,12 @@ static always_inline void tell_refused(struct note *n, u64 cookie)
 	if (n->family == FAMILY_V4)
 		map_v4(r->local, 0);
 	__builtin_memcpy(r->remote, n->remote, sizeof(r->remote));
-	barrier();
-	if (n->word >> 8 != cookie) { /* another connect of the socket came, and another's */
-		count_loss(sockets, 1);
-		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
-		return;
-	}
-	if (!asks_ends(r->local, r->remote, r->lport, r->rport)) {
+	if (__sync_val_compare_and_swap(&n->word, was, was | NOTE_TOLD) != was ||
+	    !asks_ends(r->local, r->remote, r->lport, r->rport)) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 		return;
 	}
 	submit(r);
-}
-
-/*
- * A connect is over, of which a note is left by whoever turned it to TOLD. What
- * got as far as to send has an end that no program told of.
- */
-static always_inline void end_attempt(struct note *n, u64 cookie, u32 bits)
-{
-	if (bits & (NOTE_TOLD | NOTE_CLOSED))
-		return;
-	if (bits == NOTE_OUT)
-		tell_refused(n, cookie);
-	else
-		count_loss(sockets, 1);
 }
 
 /*
@@ -108,7 +92,7 @@ static always_inline void note_lookup(struct attempt *a, u32 err, bool last)
 	a->left = last ? 0 : a->left - 1;
 	if (first && !err)
 		return;
-	n = bpf_map_lookup_elem(&notes, &a->cookie);
+	n = note_at(find_note(a->cookie));
 	if (n)
 		n->err = err;
 }
@@ -153,18 +137,28 @@ int route6(u64 *ctx)
 	return 0;
 }
 
+/* What is left of the connect before this: flush did not come by. */
+static always_inline void end_attempt(struct note *n, u64 cookie, u32 bits)
+{
+	if (bits == NOTE_OUT)
+		tell_refused(n, cookie << 8 | NOTE_OUT | NOTE_BUSY);
+	else if (bits && !(bits & (NOTE_TOLD | NOTE_CLOSED)))
+		count_loss(sockets, 1); /* it has ended, and no program told */
+}
+
 /*
  * connect was called. What the kernel refuses at once leaves no other trace, so
  * the note says where it was to go.
  */
 static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 {
-	struct note n = {.family = family}, *before;
+	struct who who = {};
 	struct tcp_sock *tcp;
+	struct note *n;
 	struct sock *sk;
 	struct net *net;
+	u32 before, at;
 	u64 cookie;
-	u32 bits;
 
 	if (ctx->protocol != IPPROTO_TCP || !asks_kind(PROTO_TCP, family) || !ctx->sk)
 		return 1;
@@ -172,33 +166,33 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 	if (!tcp)
 		return 1;
 	sk = (void *)tcp;
+	name_current(sk, &who);
 	cookie = bpf_get_socket_cookie(ctx);
-	n.word = cookie << 8 | NOTE_OUT;
-	n.sk = (u64)sk;
-	n.began = bpf_ktime_get_boot_ns();
+	at = renew_note(cookie, &before);
+	n = note_at(at);
+	if (!n)
+		return 1;
+	end_attempt(n, cookie, before);
+	n->sk = (u64)sk;
+	n->began = bpf_ktime_get_boot_ns();
+	n->opened = n->accepted = 0;
+	n->inode = inode_of(sk, true);
+	n->who = who;
 	if (family == FAMILY_V4) {
-		map_v4(n.remote, ctx->user_ip4);
+		map_v4(n->remote, ctx->user_ip4);
 	} else {
-		((u32 *)n.remote)[0] = ctx->user_ip6[0];
-		((u32 *)n.remote)[1] = ctx->user_ip6[1];
-		((u32 *)n.remote)[2] = ctx->user_ip6[2];
-		((u32 *)n.remote)[3] = ctx->user_ip6[3];
+		((u32 *)n->remote)[0] = ctx->user_ip6[0];
+		((u32 *)n->remote)[1] = ctx->user_ip6[1];
+		((u32 *)n->remote)[2] = ctx->user_ip6[2];
+		((u32 *)n->remote)[3] = ctx->user_ip6[3];
 	}
-	n.rport = __builtin_bswap16(ctx->user_port);
-	n.uid = sk->sk_uid.val;
-	n.inode = inode_of(sk, true);
+	n->rport = __builtin_bswap16(ctx->user_port);
+	n->family = family;
+	n->uid = sk->sk_uid.val;
+	n->err = n->doubt = 0;
 	net = sk->__sk_common.skc_net.net;
-	if (net)
-		n.netns = net->ns.inum;
-	name_current(sk, &n.who);
-	if (bpf_map_update_elem(&notes, &cookie, &n, BPF_NOEXIST)) {
-		/* The socket's connect before this came to nothing, and flush may know. */
-		before = bpf_map_lookup_elem(&notes, &cookie);
-		if (before && turn(before, cookie, NOTE_TOLD, &bits))
-			end_attempt(before, cookie, bits);
-		if (!keep(cookie, &n))
-			return 1;
-	}
+	n->netns = net ? net->ns.inum : 0;
+	set_word(n, cookie << 8 | NOTE_OUT);
 	begin_attempt(cookie);
 	return 1;
 }
@@ -219,18 +213,18 @@ int tcp_connect6(struct bpf_sock_addr *ctx)
 static always_inline int on_peer(struct bpf_sock_addr *ctx)
 {
 	struct tcp_sock *tcp;
-	struct note *n;
 	u64 cookie;
+	u32 at;
 
 	if (ctx->protocol != IPPROTO_TCP || !ctx->sk)
 		return 1;
 	cookie = bpf_get_socket_cookie(ctx);
-	n = bpf_map_lookup_elem(&notes, &cookie);
-	if (!n || !is_unclaimed(n->word))
+	at = find_note(cookie);
+	if (!is_unclaimed(word_of(at)))
 		return 1;
 	tcp = bpf_skc_to_tcp_sock(ctx->sk);
 	if (tcp)
-		claim((void *)tcp, tcp, n, cookie, true);
+		claim((void *)tcp, tcp, cookie, at);
 	return 1;
 }
 

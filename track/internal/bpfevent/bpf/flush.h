@@ -4,24 +4,41 @@
 
 #include "connect.h"
 
+/* Changes the word of a note, if it is what it was. 0 lets go of it. */
+static always_inline bool change(struct note *n, u32 at, u64 was, u64 word)
+{
+	if (__sync_val_compare_and_swap(&n->word, was, word) != was)
+		return false;
+	if (!word && at >= NOTE_HOT)
+		__sync_fetch_and_add(&spares, -1);
+	return true;
+}
+
 /*
  * Fills in a record from the side and hands it out, if nothing happened to the
- * socket meanwhile. Nothing but the word of a note is written from here.
+ * socket meanwhile. Its note goes, unless it is to be accepted yet.
  */
-static always_inline bool tell_aside(struct note *n, u64 word, struct sock *sk, u32 what,
+static always_inline void tell_aside(struct note *n, u32 at, u64 was, struct sock *sk, u32 what,
 				     const struct who *who, u64 now)
 {
-	u64 cookie = word >> 8, still = 0, told = word | NOTE_TOLD;
+	u64 cookie = was >> 8, still = 0, told = was | NOTE_TOLD;
 	struct tcp_sock *tcp = (void *)sk;
 	bool asked, subflow = false;
 	struct tcp_record *r;
+	u32 flags = 0;
 
 	if (what & WHAT_ACCEPT)
 		told |= NOTE_ACCEPTED;
+	flags |= told & NOTE_OUT ? FLAG_OUT : 0;
+	flags |= told & NOTE_ACCEPTED ? FLAG_ACCEPTED : 0;
+	if (told & (NOTE_OUT | NOTE_ACCEPTED | NOTE_LISTEN))
+		told = 0;
 	what &= wanted;
 	r = reserve(sizeof(*r), count_events(what));
-	if (!r)
-		return __sync_val_compare_and_swap(&n->word, word, told) == word;
+	if (!r) {
+		change(n, at, was, told);
+		return;
+	}
 	r->what = what;
 	asked = what && put_socket(r, sk, false);
 	if (field_exists(tcp->is_mptcp) && asked && r->proto == PROTO_TCP)
@@ -34,43 +51,31 @@ static always_inline bool tell_aside(struct note *n, u64 word, struct sock *sk, 
 		r->pid = who->pid;
 	}
 	r->time = what & WHAT_LISTEN ? r->began : r->accepted ? r->accepted : r->opened;
-	r->flags |= (told & NOTE_OUT ? FLAG_OUT : 0) | (told & NOTE_ACCEPTED ? FLAG_ACCEPTED : 0);
+	r->flags |= flags;
 	probe(&still, &sk->__sk_common.skc_cookie.counter);
-	if (still != cookie || __sync_val_compare_and_swap(&n->word, word, told) != word) {
+	if (still != cookie || !change(n, at, was, told) || !asked || subflow)
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
-		return false;
-	}
-	if (asked && !subflow)
-		submit(r);
 	else
-		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
-	return true;
+		submit(r);
 }
 
 /* An established connection: told of, and its note kept only until it is accepted. */
-static always_inline void flush_open(struct note *n, u64 word, struct sock *sk, u64 now)
+static always_inline void flush_open(struct note *n, u32 at, u64 was, struct sock *sk, u64 now)
 {
-	u32 what = word & NOTE_TOLD ? 0 : WHAT_OPEN;
+	u32 what = was & NOTE_TOLD ? 0 : WHAT_OPEN;
 	struct who who = {};
-	u64 cookie, cred;
+	u64 cred;
 
-	if (is_unclaimed(word)) {
+	if (is_unclaimed(was)) {
 		cred = file_cred(sk, false);
 		if (cred && maker_of(&cred, &who, 0))
 			what |= WHAT_ACCEPT;
-	} else if (word & NOTE_ACCEPTED) {
+	} else if (was & NOTE_ACCEPTED) {
 		what |= WHAT_ACCEPT;
 	}
-	if (!what || !tell_aside(n, word, sk, what, &who, now))
-		return;
-	cookie = word >> 8;
-	if (word & NOTE_OUT || what & WHAT_ACCEPT)
-		bpf_map_delete_elem(&notes, &cookie);
+	if (what)
+		tell_aside(n, at, was, sk, what, &who, now);
 }
-
-struct flush {
-	u64 now;
-};
 
 /*
  * When the last program was attached, by the boot clock; 0: not yet. Of a
@@ -97,48 +102,64 @@ static always_inline void look_aside(struct sight *s, struct sock *sk)
  * looked, and was so the time before, it is no race: the connect came back at
  * once, or no program ran when the socket was closed.
  */
-static always_inline void flush_over(struct note *n, u64 word)
+static always_inline void flush_over(struct note *n, u32 at, u64 was)
 {
-	u64 cookie = word >> 8;
+	u64 cookie = was >> 8;
 
 	if (n->doubt != (u32)cookie) {
 		n->doubt = cookie;
 		return;
 	}
-	if (__sync_val_compare_and_swap(&n->word, word, word | NOTE_TOLD) != word)
-		return;
-	if ((word & 0xff) != NOTE_OUT)
-		count_loss(sockets, 1);
-	else if (attached && n->began >= attached)
-		tell_refused(n, cookie);
-	bpf_map_delete_elem(&notes, &cookie);
+	if ((was & 0xff) == NOTE_OUT) {
+		if (attached && n->began >= attached)
+			tell_refused(n, was);
+		if (!change(n, at, was | NOTE_TOLD, 0))
+			change(n, at, was, 0);
+	} else if (change(n, at, was, 0)) {
+		count_loss(sockets, 1); /* closed without a word */
+	}
 }
 
-static long flush_note(void *map, const u64 *key, struct note *n, struct flush *f)
+/* Looks at the note at a place. The verifier goes through it once. */
+noinline u32 flush_note(u32 at, u64 now)
 {
-	/* A note may be younger than the flush. */
-	u64 age = f->now > n->began ? f->now - n->began : 0;
-	u64 word = n->word, cookie = word >> 8;
-	struct sock *sk = (void *)n->sk;
+	struct note *n = note_at(at);
+	u64 was, age;
 	struct who nobody = {};
 	struct sight s = {};
+	struct sock *sk;
 
-	if (word & (NOTE_CLOSED | NOTE_BUSY))
+	if (!n)
 		return 0;
+	was = *(volatile u64 *)&n->word;
+	if (!was || was & (NOTE_CLOSED | NOTE_BUSY))
+		return 0;
+	sk = (void *)n->sk;
+	age = now > n->began ? now - n->began : 0; /* it may be younger than the flush */
 	look_aside(&s, sk);
-	if (s.cookie != cookie || s.state == TCP_CLOSE) {
+	if (s.cookie != was >> 8 || s.state == TCP_CLOSE) {
 		/* It is CLOSE too until connect or listen, which a task is in, sets it. */
-		if (!(s.cookie == cookie && s.owned) &&
-		    ((word & 0xff) != NOTE_OUT || age > ON_ITS_WAY))
-			flush_over(n, word);
+		if (!(s.cookie == was >> 8 && s.owned) &&
+		    ((was & 0xff) != NOTE_OUT || age > ON_ITS_WAY))
+			flush_over(n, at, was);
 		return 0;
 	}
-	if (word & NOTE_OPEN) {
-		flush_open(n, word, sk, f->now);
-	} else if (word & NOTE_LISTEN && s.state == TCP_LISTEN && age > LISTEN_SETTLED &&
-		   tell_aside(n, word, sk, WHAT_LISTEN, &nobody, f->now)) {
-		bpf_map_delete_elem(&notes, &cookie);
-	}
+	if (was & NOTE_OPEN)
+		flush_open(n, at, was, sk, now);
+	else if (was & NOTE_LISTEN && s.state == TCP_LISTEN && age > LISTEN_SETTLED)
+		tell_aside(n, at, was, sk, WHAT_LISTEN, &nobody, now);
+	return 0;
+}
+
+struct flush {
+	u64 now;
+	u32 first;
+};
+
+static long flush_at(u32 i, struct flush *f)
+{
+	if (word_of(f->first + i))
+		flush_note(f->first + i, f->now);
 	return 0;
 }
 
@@ -148,6 +169,9 @@ int flush(void *ctx)
 {
 	struct flush f = {.now = bpf_ktime_get_boot_ns()};
 
-	bpf_for_each_map_elem(&notes, flush_note, &f, 0);
+	bpf_loop(NOTE_HOT, flush_at, &f, 0);
+	f.first = NOTE_HOT;
+	if (spares)
+		bpf_loop(NOTE_SPARES, flush_at, &f, 0);
 	return 0;
 }

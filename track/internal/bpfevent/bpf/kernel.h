@@ -112,6 +112,7 @@ enum {
 };
 
 #define BPF_NOEXIST		1
+#define BPF_F_MMAPABLE		(1 << 10)
 #define BPF_RB_NO_WAKEUP	1
 #define BPF_RB_FORCE_WAKEUP	2
 #define BPF_RB_AVAIL_DATA	0

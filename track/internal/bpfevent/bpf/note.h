@@ -24,7 +24,7 @@ enum note_bit {
 };
 
 struct note {
-	u64 word; /* cookie << 8 | enum note_bit, changed as a whole only */
+	u64 word; /* cookie << 8 | enum note_bit, changed as a whole only; 0: free */
 	u64 sk;
 	u64 began; /* boot clock, ns, as all times here */
 	u64 opened;
@@ -40,14 +40,143 @@ struct note {
 	u32 uid;
 	u32 err;
 	u32 doubt; /* of the cookie of which flush saw no socket, or a closed one */
+	u32 pad2;
+	u64 pad3[3]; /* to two lines of the cache */
 };
 
+/*
+ * The notes lie in an array, in sets that cookies, which are given one after the
+ * other, share out evenly; a small one for what comes and goes, which stays in
+ * the cache, and a large one for when many are opened at a time. All that is done
+ * to a note is done by its word, so that there are no locks and nothing is
+ * allocated: a hash map costs several times as much.
+ */
+#define NOTE_SETS   1024
+#define NOTE_WAYS   2
+#define NOTE_HOT    (NOTE_SETS * NOTE_WAYS)
+#define SPARE_SETS  16384
+#define SPARE_WAYS  4
+#define NOTE_SPARES (SPARE_SETS * SPARE_WAYS)
+#define NO_NOTE	    ~0U
+
 struct {
-	uint(type, BPF_MAP_TYPE_HASH);
-	uint(max_entries, 32768);
-	type(key, u64);
+	uint(type, BPF_MAP_TYPE_ARRAY);
+	uint(max_entries, NOTE_HOT + NOTE_SPARES);
+	uint(map_flags, BPF_F_MMAPABLE); /* whole pages: a note begins with a line */
+	type(key, u32);
 	type(value, struct note);
 } notes SEC(".maps");
+
+u64 spares; /* in use */
+
+static always_inline struct note *note_at(u32 at)
+{
+	return bpf_map_lookup_elem(&notes, &at);
+}
+
+static always_inline u64 word_of(u32 at)
+{
+	struct note *n = note_at(at);
+
+	return n ? *(volatile u64 *)&n->word : 0;
+}
+
+/* Where the note of a socket is. These are global functions: see introduce. */
+noinline u32 find_note(u64 cookie)
+{
+	u32 at = cookie % NOTE_SETS;
+
+	for (u32 i = 0; i < NOTE_WAYS; i++, at += NOTE_SETS) {
+		if (word_of(at) >> 8 == cookie)
+			return at;
+	}
+	if (!*(volatile u64 *)&spares)
+		return NO_NOTE;
+	at = NOTE_HOT + cookie % SPARE_SETS;
+	for (u32 i = 0; i < SPARE_WAYS; i++, at += SPARE_SETS) {
+		if (word_of(at) >> 8 == cookie)
+			return at;
+	}
+	return NO_NOTE;
+}
+
+static always_inline bool enter_at(u32 at, u64 cookie)
+{
+	struct note *n = note_at(at);
+
+	return n && !*(volatile u64 *)&n->word &&
+	       !__sync_val_compare_and_swap(&n->word, 0, cookie << 8 | NOTE_BUSY);
+}
+
+/* Makes a busy note for a socket that has none. */
+noinline u32 enter_note(u64 cookie)
+{
+	u32 at = cookie % NOTE_SETS;
+
+	for (u32 i = 0; i < NOTE_WAYS; i++, at += NOTE_SETS) {
+		if (enter_at(at, cookie))
+			return at;
+	}
+	__sync_fetch_and_add(&spares, 1);
+	at = NOTE_HOT + cookie % SPARE_SETS;
+	for (u32 i = 0; i < SPARE_WAYS; i++, at += SPARE_SETS) {
+		if (enter_at(at, cookie))
+			return at;
+	}
+	__sync_fetch_and_add(&spares, -1);
+	count_loss(sockets, 1);
+	return NO_NOTE;
+}
+
+/*
+ * Sets bits of a note. False where it has become another socket's. Besides the
+ * one whose socket it is only the flush sets any, and each once.
+ */
+static always_inline bool turn(struct note *n, u64 cookie, u32 bits, u32 *before)
+{
+	for (u32 i = 0; i < 4; i++) {
+		u64 word = *(volatile u64 *)&n->word;
+
+		if (word >> 8 != cookie)
+			return false;
+		if (__sync_val_compare_and_swap(&n->word, word, word | bits) == word) {
+			*before = word & 0xff;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Hands out a note that is busy, and so nobody else's to change. */
+static always_inline void set_word(struct note *n, u64 word)
+{
+	__sync_lock_test_and_set(&n->word, word);
+}
+
+/* Lets go of a note that is busy or closed. */
+static always_inline void free_note(struct note *n, u32 at)
+{
+	set_word(n, 0);
+	if (at >= NOTE_HOT)
+		__sync_fetch_and_add(&spares, -1);
+}
+
+/*
+ * A note for what a socket begins now, busy. Before are the bits of the one that
+ * it has yet, 0 where it had none.
+ */
+noinline u32 renew_note(u64 cookie, u32 *before)
+{
+	u32 at = find_note(cookie);
+	struct note *n = note_at(at);
+
+	if (!before)
+		return NO_NOTE;
+	*before = 0;
+	if (n && turn(n, cookie, NOTE_BUSY, before))
+		return at;
+	return enter_note(cookie);
+}
 
 /*
  * The kernel leaves a program out that would interrupt itself: what comes in on
@@ -100,26 +229,6 @@ static always_inline bool is_taken(u64 event)
 			continue;
 		t->depth = i;
 		return true;
-	}
-	return false;
-}
-
-/*
- * Sets bits of a note. False where the note has become another socket's: what
- * is deleted is used again at once, whoever looks at it. Besides the one whose
- * socket it is only the flush sets any, and each bit once.
- */
-static always_inline bool turn(struct note *n, u64 cookie, u32 bits, u32 *before)
-{
-	for (u32 i = 0; i < 4; i++) {
-		u64 word = n->word;
-
-		if (word >> 8 != cookie)
-			return false;
-		if (__sync_val_compare_and_swap(&n->word, word, word | bits) == word) {
-			*before = word & 0xff;
-			return true;
-		}
 	}
 	return false;
 }

@@ -170,14 +170,6 @@ static always_inline void put_note(struct tcp_record *r, const struct note *n, u
 		r->inode = n->inode;
 }
 
-static always_inline bool keep(u64 cookie, const struct note *n)
-{
-	if (!bpf_map_update_elem(&notes, &cookie, n, 0))
-		return true;
-	count_loss(sockets, 1);
-	return false;
-}
-
 /* What is told of a socket beside what it says itself. */
 struct telling {
 	u64 cookie;

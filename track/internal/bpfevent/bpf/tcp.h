@@ -34,50 +34,62 @@ static always_inline bool is_unclaimed(u64 word)
 	return (word & (NOTE_OUT | NOTE_ACCEPTED | NOTE_LISTEN | NOTE_OPEN)) == NOTE_OPEN;
 }
 
-/* A connection was accepted, by the process that runs or by another before. */
-static noinline int claim(struct sock *sk, struct tcp_sock *tcp, struct note *n, u64 cookie,
-			  u32 in_hand)
+/* The process that made the file of a connection that came in, if it is known. */
+static always_inline bool name_maker(struct sock *sk, struct tcp_sock *tcp, struct who *w, u32 how)
 {
 	u64 cred = tcp ? file_cred((void *)tcp, true) : file_cred(sk, false);
+
+	return cred && maker_of(&cred, w, how);
+}
+
+/* A connection was accepted, by the process that runs or by another before. */
+static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32 at)
+{
 	struct telling about = {.cookie = cookie, .what = WHAT_ACCEPT, .flags = FLAG_ACCEPTED};
+	struct note *n = note_at(at);
+	struct who who = {};
 	u32 before;
 
-	struct who who = {};
-
-	if (!cred || !maker_of(&cred, &who, MAKER_RUNS | (in_hand ? MAKER_IN_HAND : 0)))
+	if (!n || !name_maker(sk, tcp, &who, MAKER_RUNS | MAKER_IN_HAND))
 		return 0;
 	/* The flush may come first, tell of it, and let the note go to another. */
 	if (!turn(n, cookie, NOTE_BUSY, &before))
 		return 0;
 	if (before & NOTE_ACCEPTED) {
-		n->word = cookie << 8 | before;
+		set_word(n, cookie << 8 | before);
 		return 0;
 	}
 	n->who = who;
 	n->accepted = about.now = bpf_ktime_get_boot_ns();
 	if (tcp)
 		n->inode = inode_of((void *)tcp, true);
-	/* Nobody else changes it meanwhile: this runs under the socket's lock. */
-	barrier();
-	n->word = cookie << 8 | before | NOTE_ACCEPTED;
-	if (!(before & NOTE_TOLD))
-		return 0;
-	tell(sk, tcp, n, &about);
-	bpf_map_delete_elem(&notes, &cookie);
+	if (before & NOTE_TOLD) {
+		tell(sk, tcp, n, &about);
+		free_note(n, at);
+	} else {
+		set_word(n, cookie << 8 | before | NOTE_ACCEPTED);
+	}
 	return 0;
 }
 
 /* connect or listen, in the process that called it. */
 static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 {
-	struct note n = {.word = cookie << 8 | bits, .sk = (u64)sk};
+	struct note fresh = {.sk = (u64)sk}, *n;
+	u32 before, at;
 
 	if (!asks_socket(sk, true))
 		return 0;
-	n.began = bpf_ktime_get_boot_ns();
-	n.inode = inode_of(sk, true);
-	name_current(sk, &n.who);
-	keep(cookie, &n);
+	fresh.began = bpf_ktime_get_boot_ns();
+	fresh.inode = inode_of(sk, true);
+	name_current(sk, &fresh.who);
+	at = renew_note(cookie, &before);
+	n = note_at(at);
+	if (!n)
+		return 0;
+	fresh.word = cookie << 8 | NOTE_BUSY;
+	*n = fresh;
+	set_word(n, cookie << 8 | bits);
 	return 0;
 }
 
@@ -85,7 +97,7 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 static always_inline void sent(struct sock *sk)
 {
 	u64 cookie = bpf_get_socket_cookie(sk);
-	struct note *n = bpf_map_lookup_elem(&notes, &cookie);
+	struct note *n = note_at(find_note(cookie));
 	u32 before;
 
 	if (n)
@@ -94,22 +106,19 @@ static always_inline void sent(struct sock *sk)
 
 static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 {
-	struct note fresh = {.sk = (u64)sk, .opened = bpf_ktime_get_boot_ns()}, *n;
-	u32 before;
+	u32 before, at, bits = NOTE_OPEN | (old == TCP_SYN_SENT ? NOTE_OUT : 0);
+	struct note *n;
 
 	if (!asks_socket(sk, true))
 		return 0;
-	fresh.word = cookie << 8 | NOTE_OPEN | (old == TCP_SYN_SENT ? NOTE_OUT : 0);
-	/* Of one that comes in there is hardly ever a note yet, of one that goes out always. */
-	if (old == TCP_SYN_RECV && !bpf_map_update_elem(&notes, &cookie, &fresh, BPF_NOEXIST))
+	at = renew_note(cookie, &before);
+	n = note_at(at);
+	if (!n)
 		return 0;
-	n = bpf_map_lookup_elem(&notes, &cookie);
-	if (n) {
-		n->opened = fresh.opened;
-		if (turn(n, cookie, NOTE_OPEN, &before))
-			return 0;
-	}
-	keep(cookie, &fresh);
+	if (!before)
+		*n = (struct note){.word = cookie << 8 | NOTE_BUSY, .sk = (u64)sk};
+	n->opened = bpf_ktime_get_boot_ns();
+	set_word(n, cookie << 8 | before | bits);
 	return 0;
 }
 
@@ -137,25 +146,26 @@ static always_inline u32 what_closed(struct sock *sk, u32 old, u32 bits)
 static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-	struct note *n = bpf_map_lookup_elem(&notes, &cookie);
 	struct telling about = {.cookie = cookie, .old = old};
-	u32 bits = 0;
+	u32 bits = 0, at = find_note(cookie), late = 0;
+	struct note *n = note_at(at);
 
-	if (n && is_unclaimed(n->word)) {
-		claim(sk, tcp, n, cookie, false);
-		n = bpf_map_lookup_elem(&notes, &cookie);
-	}
-	if (n && !turn(n, cookie, NOTE_CLOSED, &bits))
+	if (!n || !turn(n, cookie, NOTE_CLOSED, &bits))
 		n = NULL;
 	about.now = bpf_ktime_get_boot_ns();
-	about.what = what_closed(sk, old, bits);
+	if (n && is_unclaimed(bits) && name_maker(sk, tcp, &n->who, MAKER_RUNS)) {
+		n->accepted = about.now;
+		bits |= NOTE_ACCEPTED;
+		late = bits & NOTE_TOLD ? WHAT_ACCEPT : 0;
+	}
+	about.what = what_closed(sk, old, bits) | late;
 	about.flags = bits & NOTE_OUT || old == TCP_SYN_SENT ? FLAG_OUT : 0;
 	if (!n || bits & NOTE_ACCEPTED)
 		about.flags |= FLAG_ACCEPTED;
 	if (about.what && !is_subflow(tcp))
 		tell(sk, tcp, n, &about);
 	if (n)
-		bpf_map_delete_elem(&notes, &cookie);
+		free_note(n, at);
 	return 0;
 }
 
@@ -166,10 +176,10 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 static always_inline void leaving(struct sock *sk)
 {
 	u64 cookie = bpf_get_socket_cookie(sk);
-	struct note *n = bpf_map_lookup_elem(&notes, &cookie);
+	u32 at = find_note(cookie);
 
-	if (n && is_unclaimed(n->word))
-		claim(sk, bpf_skc_to_tcp_sock(sk), n, cookie, true);
+	if (is_unclaimed(word_of(at)))
+		claim(sk, bpf_skc_to_tcp_sock(sk), cookie, at);
 }
 
 static always_inline int on_state(u64 *ctx, bool second)
