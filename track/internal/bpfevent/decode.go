@@ -128,7 +128,7 @@ const orderly = whose.Set(1<<whose.FinWait2 | 1<<whose.LastAck | 1<<whose.Closin
 func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 	rec := &d.rec
 	*rec = Record{
-		Time: r.time, Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup,
+		Time: r.time, Cookie: r.cookie, Inode: uint64(r.inode), Cgroup: r.cgroup,
 		NetNS: r.netns, UID: r.uid, Mark: r.mark, Device: r.device,
 		Local: r.local, Remote: r.remote, LocalPort: r.lport, RemotePort: r.rport,
 		Proto: r.proto, Family: r.family, Out: r.flags&flagOut != 0, V6Only: r.flags&flagV6Only != 0,
@@ -152,13 +152,13 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 	}
 	rec.Task = task
 	if r.what&whatAccept != 0 {
-		rec.Kind, rec.Time, rec.Opened, rec.Accepted = TCPAccept, r.accepted, r.opened, true
+		rec.Kind, rec.Time, rec.Opened, rec.Accepted = TCPAccept, r.called, r.opened, true
 		if err := fn(rec); err != nil {
 			return err
 		}
 	}
 	if r.what&whatListen != 0 {
-		rec.Kind, rec.Time, rec.Backlog = TCPListen, r.began, r.backlog
+		rec.Kind, rec.Time, rec.Backlog = TCPListen, r.called, r.retrans
 		if err := fn(rec); err != nil {
 			return err
 		}
@@ -176,9 +176,9 @@ func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) erro
 	rec.OldState, rec.Err = r.oldState, r.err
 	switch end {
 	case whatUnlisten:
-		rec.Kind, rec.Opened = TCPUnlisten, r.began
+		rec.Kind, rec.Opened = TCPUnlisten, r.called
 	case whatFail:
-		rec.Kind, rec.Opened = TCPFail, r.began
+		rec.Kind, rec.Opened = TCPFail, r.called
 		// Where it was open all the same, which programs that were not yet
 		// attached missed, OldState says so and these count.
 		rec.BytesSent, rec.BytesReceived = r.sent, r.received

@@ -34,7 +34,7 @@ func TestDecode_Short(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	c := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, time: 30, opened: 10, accepted: 20,
+	c := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, time: 30, opened: 10, called: 20,
 		flags: flagAccepted, oldState: 9, cookie: 1, tgid: 7, pid: 3, start: 5e9, sent: 4}
 	want := []struct {
 		kind Kind

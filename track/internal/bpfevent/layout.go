@@ -42,13 +42,14 @@ type tcpRecord struct {
 	_                             structs.HostLayout
 	kind, proto, family, oldState uint8
 	what, flags                   uint16
-	time, began, opened, accepted uint64
-	cookie, inode, cgroup         uint64
+	time, called, opened          uint64
+	cookie, cgroup                uint64
 	sent, received                uint64
 	start                         uint64
 	tgid, pid                     uint32
-	netns, uid, mark, device      uint32
-	rtt, retrans, err, backlog    uint32
+	inode, netns                  uint32
+	uid, mark, device             uint32
+	rtt, retrans, err             uint32
 	lport, rport                  uint16
 	_                             uint32
 	local, remote                 [16]byte

@@ -28,7 +28,7 @@ static always_inline void tell_refused(struct note *n, u64 was)
 	r->flags = FLAG_OUT | FLAG_UNSENT;
 	r->proto = PROTO_TCP;
 	r->family = n->family;
-	r->time = n->began;
+	r->time = n->called;
 	r->netns = n->netns;
 	r->uid = n->uid;
 	r->err = n->err;
@@ -174,8 +174,8 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 		return 1;
 	end_attempt(n, cookie, before);
 	n->sk = (u64)sk;
-	n->began = bpf_ktime_get_boot_ns();
-	n->opened = n->accepted = 0;
+	n->called = bpf_ktime_get_boot_ns();
+	n->opened = 0;
 	n->inode = inode_of(sk, true);
 	n->who = who;
 	if (family == FAMILY_V4) {

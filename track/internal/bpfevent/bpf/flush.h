@@ -45,12 +45,12 @@ static always_inline void tell_aside(struct note *n, u32 at, u64 was, struct soc
 		probe(&subflow, &tcp->is_mptcp);
 	put_note(r, n, cookie);
 	if (who->tgid) {
-		r->accepted = now;
+		r->called = now;
 		r->start = who->start;
 		r->tgid = who->tgid;
 		r->pid = who->pid;
 	}
-	r->time = what & WHAT_LISTEN ? r->began : r->accepted ? r->accepted : r->opened;
+	r->time = was & NOTE_OUT || !r->called ? r->opened : r->called;
 	r->flags |= flags;
 	probe(&still, &sk->__sk_common.skc_cookie.counter);
 	if (still != cookie || !change(n, at, was, told) || !asked || subflow)
@@ -111,7 +111,7 @@ static always_inline void flush_over(struct note *n, u32 at, u64 was)
 		return;
 	}
 	if ((was & 0xff) == NOTE_OUT) {
-		if (attached && n->began >= attached)
+		if (attached && n->called >= attached)
 			tell_refused(n, was);
 		if (!change(n, at, was | NOTE_TOLD, 0))
 			change(n, at, was, 0);
@@ -135,7 +135,7 @@ noinline u32 flush_note(u32 at, u64 now)
 	if (!was || was & (NOTE_CLOSED | NOTE_BUSY))
 		return 0;
 	sk = (void *)n->sk;
-	age = now > n->began ? now - n->began : 0; /* it may be younger than the flush */
+	age = now > n->called ? now - n->called : 0; /* it may be younger than the flush */
 	look_aside(&s, sk);
 	if (s.cookie != was >> 8 || s.state == TCP_CLOSE) {
 		/* It is CLOSE too until connect or listen, which a task is in, sets it. */

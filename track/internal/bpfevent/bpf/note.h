@@ -23,25 +23,25 @@ enum note_bit {
 	NOTE_BUSY = 1 << 7,	/* being written: nothing for the flush */
 };
 
+/* Two lines of the cache, of which all but connect use the first alone. */
 struct note {
 	u64 word; /* cookie << 8 | enum note_bit, changed as a whole only; 0: free */
 	u64 sk;
-	u64 began; /* boot clock, ns, as all times here */
+	u64 called; /* when connect or listen was, or accept came back; ns, as in the records */
 	u64 opened;
-	u64 accepted;
-	u64 inode; /* as long as it had one, 0: not seen */
 	struct who who;
+	u32 inode; /* as long as it had one, 0: not seen */
+	u32 doubt; /* of the cookie of which flush saw no socket, or a closed one */
+	u64 pad;
 	/* Of a connect, which may come back before the socket knows any of it. */
 	u8 remote[16];
 	u16 rport;
 	u8 family;
-	u8 pad;
+	u8 pad2;
 	u32 netns;
 	u32 uid;
 	u32 err;
-	u32 doubt; /* of the cookie of which flush saw no socket, or a closed one */
-	u32 pad2;
-	u64 pad3[3]; /* to two lines of the cache */
+	u64 pad3[4];
 };
 
 /*
@@ -51,7 +51,7 @@ struct note {
  * to a note is done by its word, so that there are no locks and nothing is
  * allocated: a hash map costs several times as much.
  */
-#define NOTE_SETS   1024
+#define NOTE_SETS   256
 #define NOTE_WAYS   2
 #define NOTE_HOT    (NOTE_SETS * NOTE_WAYS)
 #define SPARE_SETS  16384

@@ -56,25 +56,23 @@ struct tcp_record {
 	u16 what;     /* enum what */
 	u16 flags;    /* enum record_flag */
 	u64 time;     /* of the last that it tells, boot clock, ns */
-	u64 began;    /* connect was called, 0: not seen */
+	u64 called;   /* when connect or listen was called, or accept came back, 0: not seen */
 	u64 opened;   /* established, 0: not seen */
-	u64 accepted; /* 0: not seen */
 	u64 cookie;
-	u64 inode;
 	u64 cgroup;
 	u64 sent;     /* bytes, those sent again not twice */
 	u64 received; /* bytes */
 	u64 start;    /* of the process, boot clock, ns */
 	u32 tgid;     /* in the first pid namespace */
 	u32 pid;      /* in the reader's pid namespace */
+	u32 inode;    /* the kernel numbers sockets by 32 bits */
 	u32 netns;
 	u32 uid;
 	u32 mark;
 	u32 device;
-	u32 rtt; /* smoothed, us */
-	u32 retrans;
+	u32 rtt;     /* smoothed, us */
+	u32 retrans; /* of a listener its backlog */
 	u32 err;
-	u32 backlog;
 	u16 lport;
 	u16 rport;
 	u32 pad;

@@ -116,9 +116,9 @@ static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, bool
 	r->device = get(sk, __sk_common.skc_bound_dev_if);
 	r->cgroup = cgroup_of(sk, direct);
 	r->err = get(sk, sk_err);
-	r->backlog = r->what & (WHAT_LISTEN | WHAT_UNLISTEN) ? get(sk, sk_max_ack_backlog) : 0;
 	r->sent = r->received = 0;
-	r->rtt = r->retrans = 0;
+	r->rtt = 0;
+	r->retrans = r->what & (WHAT_LISTEN | WHAT_UNLISTEN) ? get(sk, sk_max_ack_backlog) : 0;
 	return true;
 }
 
@@ -128,7 +128,8 @@ static always_inline void put_counts(struct tcp_record *r, struct tcp_sock *tcp)
 	struct sock *sk = (void *)tcp;
 
 	r->rtt = tcp->srtt_us >> 3;
-	r->retrans = tcp->total_retrans;
+	if (!(r->what & (WHAT_LISTEN | WHAT_UNLISTEN)))
+		r->retrans = tcp->total_retrans;
 	r->sent = tcp->bytes_sent - tcp->bytes_retrans;
 	r->received = tcp->bytes_received;
 	if (r->received && sk->__sk_common.skc_flags & 1 << SOCK_DONE)
@@ -156,13 +157,12 @@ static always_inline void put_note(struct tcp_record *r, const struct note *n, u
 	r->cookie = cookie;
 	r->pad = 0;
 	if (!n) {
-		r->began = r->opened = r->accepted = r->start = 0;
+		r->called = r->opened = r->start = 0;
 		r->tgid = r->pid = 0;
 		return;
 	}
-	r->began = n->began;
+	r->called = n->called;
 	r->opened = n->opened;
-	r->accepted = n->accepted;
 	r->start = n->who.start;
 	r->tgid = n->who.tgid;
 	r->pid = n->who.pid;

@@ -28,6 +28,14 @@ static always_inline u64 file_cred(struct sock *sk, bool direct)
 	return file ? (u64)get(file, f_cred) : 0;
 }
 
+/* The cookie of a socket, which has one when anything was noted of it. */
+static always_inline u64 cookie_of(struct sock *sk)
+{
+	u64 cookie = sk->__sk_common.skc_cookie.counter;
+
+	return cookie ? cookie : bpf_get_socket_cookie(sk);
+}
+
 /* Is it a connection that came in, and of which no process is known yet. */
 static always_inline bool is_unclaimed(u64 word)
 {
@@ -60,7 +68,7 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32
 		return 0;
 	}
 	n->who = who;
-	n->accepted = about.now = bpf_ktime_get_boot_ns();
+	n->called = about.now = bpf_ktime_get_boot_ns();
 	if (tcp)
 		n->inode = inode_of((void *)tcp, true);
 	if (before & NOTE_TOLD) {
@@ -75,20 +83,23 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32
 /* connect or listen, in the process that called it. */
 static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 {
-	struct note fresh = {.sk = (u64)sk}, *n;
+	struct who who = {};
+	struct note *n;
 	u32 before, at;
 
 	if (!asks_socket(sk, true))
 		return 0;
-	fresh.began = bpf_ktime_get_boot_ns();
-	fresh.inode = inode_of(sk, true);
-	name_current(sk, &fresh.who);
+	name_current(sk, &who);
 	at = renew_note(cookie, &before);
 	n = note_at(at);
 	if (!n)
 		return 0;
-	fresh.word = cookie << 8 | NOTE_BUSY;
-	*n = fresh;
+	n->sk = (u64)sk;
+	n->called = bpf_ktime_get_boot_ns();
+	n->opened = 0;
+	n->who = who;
+	n->inode = inode_of(sk, true);
+	n->doubt = 0;
 	set_word(n, cookie << 8 | bits);
 	return 0;
 }
@@ -96,7 +107,7 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 /* The connect that the program at connect noted is on its way. */
 static always_inline void sent(struct sock *sk)
 {
-	u64 cookie = bpf_get_socket_cookie(sk);
+	u64 cookie = cookie_of(sk);
 	struct note *n = note_at(find_note(cookie));
 	u32 before;
 
@@ -111,12 +122,25 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 
 	if (!asks_socket(sk, true))
 		return 0;
+	if (old == TCP_SYN_SENT) {
+		/* Of one that is on its way flush lets the note be. */
+		n = note_at(find_note(cookie));
+		if (n) {
+			n->opened = bpf_ktime_get_boot_ns();
+			if (turn(n, cookie, bits, &before))
+				return 0;
+		}
+	}
 	at = renew_note(cookie, &before);
 	n = note_at(at);
 	if (!n)
 		return 0;
-	if (!before)
-		*n = (struct note){.word = cookie << 8 | NOTE_BUSY, .sk = (u64)sk};
+	if (!before) {
+		n->sk = (u64)sk;
+		n->called = 0;
+		n->who = (struct who){};
+		n->inode = n->doubt = 0;
+	}
 	n->opened = bpf_ktime_get_boot_ns();
 	set_word(n, cookie << 8 | before | bits);
 	return 0;
@@ -147,18 +171,22 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	struct telling about = {.cookie = cookie, .old = old};
-	u32 bits = 0, at = find_note(cookie), late = 0;
+	u32 bits = 0, at = find_note(cookie);
 	struct note *n = note_at(at);
 
 	if (!n || !turn(n, cookie, NOTE_CLOSED, &bits))
 		n = NULL;
 	about.now = bpf_ktime_get_boot_ns();
 	if (n && is_unclaimed(bits) && name_maker(sk, tcp, &n->who, MAKER_RUNS)) {
-		n->accepted = about.now;
+		n->called = about.now;
 		bits |= NOTE_ACCEPTED;
-		late = bits & NOTE_TOLD ? WHAT_ACCEPT : 0;
+		if (bits & NOTE_TOLD) {
+			about.what = WHAT_ACCEPT;
+			about.flags = FLAG_ACCEPTED;
+			tell(sk, tcp, n, &about);
+		}
 	}
-	about.what = what_closed(sk, old, bits) | late;
+	about.what = what_closed(sk, old, bits);
 	about.flags = bits & NOTE_OUT || old == TCP_SYN_SENT ? FLAG_OUT : 0;
 	if (!n || bits & NOTE_ACCEPTED)
 		about.flags |= FLAG_ACCEPTED;
@@ -175,7 +203,7 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 /* The process closes; the socket and its file are still there. */
 static always_inline void leaving(struct sock *sk)
 {
-	u64 cookie = bpf_get_socket_cookie(sk);
+	u64 cookie = cookie_of(sk);
 	u32 at = find_note(cookie);
 
 	if (is_unclaimed(word_of(at)))
@@ -201,7 +229,7 @@ static always_inline int on_state(u64 *ctx, bool second)
 	/* The first copy gives the socket its cookie, if it is not left out. */
 	if (second && is_taken((u64)sk->__sk_common.skc_cookie.counter << 4 | new))
 		return 0;
-	cookie = bpf_get_socket_cookie(sk);
+	cookie = cookie_of(sk);
 	if (!second)
 		take(cookie << 4 | new);
 	switch (new) {
