@@ -166,6 +166,65 @@ func TestTCP_Again(t *testing.T) {
 	}
 }
 
+// TestTCP_Refused has the connects of a socket fail at once, one after the
+// other and then without another: each is told, and once.
+func TestTCP_Refused(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	w := newWatch(t, inNetNS(ns))
+	var s *sock
+	to := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.1:2"), netip.MustParseAddrPort("192.0.2.1:3")}
+	ns.Do(func() {
+		s = open(t, unix.SOCK_STREAM, to[0])
+		for _, a := range to {
+			if err := unix.Connect(s.fd, sockaddr(a)); !errors.Is(err, unix.ENETUNREACH) {
+				t.Errorf("connect: %v, want %v", err, unix.ENETUNREACH)
+			}
+		}
+	})
+	defer s.close()
+	for i, r := range w.want(len(to), "fails", of(TCPFail, s.cookie)) {
+		checkSelf(t, &r)
+		if remote(&r) != to[i] || unix.Errno(r.Err) != unix.ENETUNREACH || r.OldState != 0 {
+			t.Errorf("fail %d: to %v, %v, from state %d", i, remote(&r), unix.Errno(r.Err), r.OldState)
+		}
+	}
+}
+
+// TestTCP_Crowd has more connections begin at a time than the hot part of the
+// notes takes: none is told with another's owner, or not at all.
+func TestTCP_Crowd(t *testing.T) {
+	const crowd = 3000
+	ns := testenv.NewNetNS(t)
+	c := inNetNS(ns)
+	c.FlushEvery = time.Second // the notes are there at the same time
+	w := newWatch(t, c)
+	var socks []*sock
+	ns.Do(func() {
+		to := deaf(t, loopbacks["IPv4"])
+		for range crowd {
+			s := open(t, unix.SOCK_STREAM, to)
+			must(t, "set nonblock", unix.SetNonblock(s.fd, true))
+			if err := unix.Connect(s.fd, sockaddr(to)); !errors.Is(err, unix.EINPROGRESS) {
+				t.Fatalf("connect: %v", err)
+			}
+			socks = append(socks, s)
+		}
+	})
+	for _, s := range socks {
+		s.close()
+	}
+	seen := make(map[uint64]int)
+	for _, r := range w.want(crowd, "fails", func(r *Record) bool { return r.Kind == TCPFail }) {
+		checkSelf(t, &r)
+		seen[r.Cookie]++
+	}
+	for _, s := range socks {
+		if seen[s.cookie] != 1 {
+			t.Errorf("%d fails of socket %d", seen[s.cookie], s.cookie)
+		}
+	}
+}
+
 // TestTCP_Listen has a socket listen for long, one for a moment, and one fail to.
 func TestTCP_Listen(t *testing.T) {
 	ns := testenv.NewNetNS(t)
