@@ -284,8 +284,9 @@ func testUDPCrowd(t *testing.T, packets bool) {
 	var server *sock
 	ns.Do(func() {
 		server = bound(t, loopbacks["IPv4"])
-		for range all {
+		for i := range uint16(all) {
 			s := open(t, unix.SOCK_DGRAM, loopbacks["IPv4"])
+			s.bind(netip.AddrPortFrom(netip.IPv4Unspecified(), 20_000+i)) // the same port again would be the same flow
 			s.sendTo(3, server.name())
 			if !packets {
 				server.receiveFrom(3)

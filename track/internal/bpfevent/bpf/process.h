@@ -9,6 +9,8 @@
 
 #include "ring.h"
 
+#define NO_MM ~0ULL /* of no process */
+
 /* What a process was when it was told of; when it is that no more, it is told of again. */
 struct known {
 	u64 start;
@@ -18,6 +20,8 @@ struct known {
 	u64 comm[2];
 	u32 pid; /* in the reader's pid namespace */
 	u32 exited;
+	u32 lost; /* it could not be told of, which is counted once */
+	u32 pad;
 };
 
 struct {
@@ -54,7 +58,8 @@ struct who {
  * Tasks here are mostly addresses. Of a pointer that it trusts the verifier
  * looks up by name, among all types of the kernel, whether what is read through
  * it may be trusted too: a millisecond for each pointer that is read, each time
- * that it comes by. What is done once for a process is better probed.
+ * that it comes by. What is done once for a process is better probed; what
+ * each connect and accept asks (name_running) is not.
  */
 #define probed(object, field)                                                                      \
 	({                                                                                         \
@@ -183,7 +188,7 @@ static always_inline void put_path(struct process_record *r, struct file *file)
 static always_inline int tell_process(struct task_struct *task, const struct known *k, u32 what,
 				      u32 tgid)
 {
-	struct process_record *r = reserve(sizeof(*r), 1);
+	struct process_record *r = reserve(sizeof(*r), !k->lost);
 	struct cgroup *cgroup;
 	struct task_struct *parent;
 	struct kernfs_node *kn;
@@ -233,7 +238,7 @@ static always_inline void look_at(struct task_struct *task, struct known *k)
 static always_inline bool is_known(const struct known *old, const struct known *now)
 {
 	return old->start == now->start && old->cred == now->cred &&
-	       old->cgroups == now->cgroups && (old->mm == now->mm || !now->mm) &&
+	       old->cgroups == now->cgroups && (old->mm == now->mm || (!now->mm && !old->lost)) &&
 	       old->comm[0] == now->comm[0] && old->comm[1] == now->comm[1];
 }
 
@@ -253,8 +258,14 @@ noinline u32 introduce(u64 address, u32 what)
 	if (old && is_known(old, &k))
 		return old->pid;
 	k.pid = pid_of(task);
-	if (!tell_process(task, &k, what, tgid))
-		return k.pid; /* the next record that names it tries again */
+	k.lost = old && old->start == k.start && old->lost;
+	if (!tell_process(task, &k, what, tgid)) {
+		k.lost = 1;
+		k.mm = NO_MM; /* the next record that names it tries again */
+		bpf_map_update_elem(&known, &tgid, &k, 0);
+		return k.pid;
+	}
+	k.lost = 0;
 	bpf_map_update_elem(&known, &tgid, &k, 0);
 	bpf_map_update_elem(&by_cred, &k.cred, &tgid, 0);
 	return k.pid;
@@ -270,14 +281,14 @@ noinline u32 name_running(struct who *w)
 
 	if (!w || !leader || task->flags & PF_KTHREAD)
 		return 0;
-	mm = (u64)probed(task, mm);
-	cred = (u64)probed(leader, cred);
-	cgroups = (u64)probed(leader, cgroups);
+	mm = (u64)task->mm;
+	cred = (u64)leader->cred;
+	cgroups = (u64)leader->cgroups;
 	w->tgid = tgid;
 	w->start = leader->start_boottime;
 	k = bpf_map_lookup_elem(&known, &tgid);
 	if (k && k->start == w->start && k->cred == cred && k->cgroups == cgroups &&
-	    (k->mm == mm || !mm) &&
+	    (k->mm == mm || (!mm && !k->lost)) &&
 	    k->comm[0] == *(u64 *)&leader->comm[0] && k->comm[1] == *(u64 *)&leader->comm[8])
 		w->pid = k->pid;
 	else
