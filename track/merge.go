@@ -60,6 +60,7 @@ func (o *opening) has(e *entry) bool {
 // the records that came meanwhile. It returns the sessions that are to be told
 // as standing, in the memory of the snapshot.
 func (g *engine) begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []whose.Session {
+	g.table.expect(len(snapshot))
 	news := openingOf(meanwhile, g.began)
 	standing := snapshot[:0]
 	for i := range snapshot {

@@ -144,6 +144,16 @@ func newTable(limit int) *table {
 	}
 }
 
+// expect makes room for so many sessions in an empty table, so that it does not
+// grow step by step.
+func (t *table) expect(n int) {
+	n = min(n, t.limit)
+	t.sockets = make(map[uint64]place, n)
+	for t.byEnds.heads == nil || len(t.byEnds.heads) < 2*n {
+		t.growEnds()
+	}
+}
+
 func (t *table) len() int { return int(t.used) - len(t.free) }
 
 func (t *table) at(p place) *entry { return &t.slabs[p/slabSize][p%slabSize] }

@@ -259,10 +259,13 @@ static always_inline void count(struct flow *f, u32 sent, u64 bytes, u64 datagra
 	}
 }
 
-/* Fills in what a socket says of itself. False where nobody asked for it. */
-static always_inline bool put_flow(struct flow *f, struct sock *sk, const struct flow_key *key,
-				   bool direct)
+/*
+ * Fills in what a socket says of itself. False where nobody asked for it. This is
+ * done once for a flow, and so by probes: see probed.
+ */
+static always_inline bool put_flow(struct flow *f, struct sock *sk, const struct flow_key *key)
 {
+	const bool direct = false;
 	u16 family = get(sk, __sk_common.skc_family);
 	u8 peer[16];
 

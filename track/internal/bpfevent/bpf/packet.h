@@ -199,7 +199,7 @@ static noinline int begin_by_packet(u64 address, const struct flow_key *key, u64
 	struct sock *sk = (void *)address;
 	struct who *user;
 
-	if (bpf_map_lookup_elem(&gone, &cookie) || !put_flow(&f, sk, key, false))
+	if (bpf_map_lookup_elem(&gone, &cookie) || !put_flow(&f, sk, key))
 		return 0;
 	if (how & SENT) {
 		f.flags |= FLAG_OUT;

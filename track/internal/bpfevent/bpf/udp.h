@@ -142,7 +142,7 @@ static noinline int begin_flow(struct sock *sk, const struct flow_key *key, u32 
 {
 	struct flow f = {.opened = now, .last = now};
 
-	if (!put_flow(&f, sk, key, true))
+	if (!put_flow(&f, sk, key))
 		return 0;
 	f.flags |= (sent ? FLAG_OUT : 0) | (key->unknown ? FLAG_UNKNOWN : 0);
 	name_current(sk, &f.who);
