@@ -111,6 +111,27 @@ func (c *Collector) Append(ctx context.Context, dst []whose.Session, opts *Optio
 	return dst, nil
 }
 
+// Prepare opens the source that a collection with these options tries first,
+// which may load programs into the kernel, so that it need not wait for that.
+// Whoever has something else to do meanwhile calls it beside that. What fails is
+// told by the collection.
+func (c *Collector) Prepare(opts *Options) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	fs, err := c.root(opts.Proc)
+	if err != nil {
+		return
+	}
+	pl, err := newPlan(opts, env(fs.SelfNetNS(), time.Now()))
+	if err != nil {
+		return
+	}
+	if order, err := c.chooseSource(pl); err == nil && !pl.nothing {
+		_, _ = c.source(order.names[0], pl, order) // the collection tries it again, or the next
+	}
+}
+
 // collect makes one collection.
 func (c *Collector) collect(ctx context.Context, opts *Options) (*pass, error) {
 	if opts == nil {

@@ -42,3 +42,15 @@ func (c *Collector) WorkOf(ctx context.Context, opts *Options) (Work, error) {
 	}
 	return w, nil
 }
+
+// OpenSources returns the names of the sources that are open.
+func (c *Collector) OpenSources() (names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sources {
+		if s.source != nil {
+			names = append(names, s.source.Name())
+		}
+	}
+	return names
+}

@@ -83,11 +83,15 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 		return nil, errors.Join(err, fs.Close())
 	}
 	asked := p.clock.Now()
+	t := newTracker(p)
+	var preparing sync.WaitGroup
+	preparing.Go(func() { t.collector.Prepare(p.snapshotOptions(true, nil)) })
 	kernel, source, err := p.openSource(ctx)
+	preparing.Wait()
 	if err != nil {
-		return nil, errors.Join(err, fs.Close())
+		return nil, errors.Join(err, t.Close())
 	}
-	t := newTracker(p, kernel, source)
+	t.follow(kernel, source)
 	if err := t.start(ctx); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -97,10 +101,10 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	return t, nil
 }
 
-// newTracker returns a tracker that has not begun.
-func newTracker(p *plan, kernel kernelSource, source Source) *Tracker {
+// newTracker returns a tracker that has not begun and follows nothing.
+func newTracker(p *plan) *Tracker {
 	t := &Tracker{
-		plan: p, clock: p.clock, fs: p.fs, kernel: kernel, source: source,
+		plan: p, clock: p.clock, fs: p.fs,
 		collector: p.opts.Collector, kick: make(chan struct{}, 1),
 	}
 	if t.collector == nil {
@@ -112,12 +116,17 @@ func newTracker(p *plan, kernel kernelSource, source Source) *Tracker {
 	})
 	t.engine = newEngine(p.opts.MaxSessions, newNames(p.fs, p.needs), p.want, t.emit)
 	t.engine.settled = t.settled
+	return t
+}
+
+// follow has the tracker follow a source, nil for snapshots alone.
+func (t *Tracker) follow(kernel kernelSource, source Source) {
+	t.kernel, t.source = kernel, source
 	t.engine.knownOnly = source.Name == SourceNetlink
 	if k, ok := kernel.(passingSource); ok {
 		t.engine.order.waits = true
 		k.OnPass(t.takeHold, t.passed)
 	}
-	return t
 }
 
 // passed gives out what happened until a moment ago, in the order of its time.

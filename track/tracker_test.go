@@ -91,7 +91,8 @@ func fakeTracker(t *testing.T, opts Options, kernel kernelSource, source string,
 	p.env.Now = time.Now()
 	p.needs = whose.NeedOwners
 	p.setWant()
-	tr := newTracker(p, kernel, Source{Name: source})
+	tr := newTracker(p)
+	tr.follow(kernel, Source{Name: source})
 	tr.snapshot = func(_ context.Context, first bool) ([]whose.Session, whose.Coverage, error) {
 		if snapshot == nil {
 			return nil, whose.Coverage{}, nil
@@ -289,7 +290,8 @@ func TestTracker_SnapshotFails(t *testing.T) {
 		kernel := newFakeKernel()
 		p := &plan{opts: Options{Clock: fakeClock{time.Now()}, Collector: collect.Open()}}
 		p.setDefaults()
-		tr := newTracker(p, kernel, Source{Name: SourceBPF})
+		tr := newTracker(p)
+		tr.follow(kernel, Source{Name: SourceBPF})
 		tr.snapshot = func(context.Context, bool) ([]whose.Session, whose.Coverage, error) {
 			return nil, whose.Coverage{}, errors.New("no")
 		}
