@@ -9,6 +9,8 @@ package track_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -356,6 +358,9 @@ func acquit(t *testing.T, j *judge, f *follower, events []track.Event) {
 	case lost.Total() == 0:
 	case j.counts[missing] == 0 && uint64(foreign) >= lost.Total():
 		t.Logf("%d were lost of %d events of others, none of the load: %+v", lost.Total(), foreign, lost)
+	case lost == (track.Losses{Sockets: lost.Sockets}) && lost.Sockets <= uint64(len(j.truth.ends)/500) && guardsInit():
+		t.Logf("%d ends were told as lost by a kernel that runs no program while process 1 does", lost.Sockets)
+		j.excuse(t, lost.Total())
 	case foreign < len(events)/4:
 		t.Errorf("%d were lost: %+v", lost.Total(), lost)
 	default:
@@ -369,6 +374,15 @@ func acquit(t *testing.T, j *judge, f *follower, events []track.Event) {
 	if wrong := j.verdict(); wrong != "" {
 		t.Error(wrong)
 	}
+}
+
+// guardsInit reports whether the kernel keeps process 1 from everybody, root
+// among them. The one that was seen to do so runs no tracing program while that
+// process is current, softirqs on top of it among that, and counts no miss: now
+// and then, under load, it closes a batch of sockets so that nobody can tell how.
+func guardsInit() bool {
+	_, err := os.Readlink("/proc/1/exe")
+	return os.Geteuid() == 0 && errors.Is(err, fs.ErrPermission)
 }
 
 // excuse forgives what is missing of no more sockets than events were lost.
