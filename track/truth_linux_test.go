@@ -358,7 +358,7 @@ func acquit(t *testing.T, j *judge, f *follower, events []track.Event) {
 	case lost.Total() == 0:
 	case j.counts[missing] == 0 && uint64(foreign) >= lost.Total():
 		t.Logf("%d were lost of %d events of others, none of the load: %+v", lost.Total(), foreign, lost)
-	case lost == (track.Losses{Sockets: lost.Sockets}) && lost.Sockets <= uint64(len(j.truth.ends)/500) && guardsInit():
+	case lost == (track.Losses{Sockets: lost.Sockets}) && lost.Sockets <= untoldMost && guardsInit():
 		t.Logf("%d ends were told as lost by a kernel that runs no program while process 1 does", lost.Sockets)
 		j.excuse(t, lost.Total())
 	case foreign < len(events)/4:
@@ -375,6 +375,10 @@ func acquit(t *testing.T, j *judge, f *follower, events []track.Event) {
 		t.Error(wrong)
 	}
 }
+
+// untoldMost is how many ends a kernel may fail to run programs for that
+// guardsInit: what timed out at once, twice what was seen.
+const untoldMost = 250
 
 // guardsInit reports whether the kernel keeps process 1 from everybody, root
 // among them. The one that was seen to do so runs no tracing program while that
