@@ -139,6 +139,7 @@ func TestTracker_SnapshotAndRecords(t *testing.T) {
 		tr := fakeTracker(t, Options{}, kernel, SourceBPF, func(first bool) ([]whose.Session, error) {
 			if first { // programs are attached before the snapshot is taken
 				kernel.records <- record(tcpOpen, 0, 2, out, by("curl", 7))
+				synctest.Wait() // until it was taken
 				return []whose.Session{stood(1, whose.Established, owner("a", 1)), stood(2, whose.Established, owner("curl", 7))}, nil
 			}
 			return nil, errors.New("not now")
