@@ -28,7 +28,9 @@ type half struct {
 	// life is what is still to be told of it, and lacks the other end; nil: nothing.
 	life *life
 	gone uint64 // by the boot clock
-	// chained is the next of its chain, before and after its neighbours by age; places plus one.
+	// chain is which it is in, chained the next of it, before and after are its
+	// neighbours by age; places plus one.
+	chain                  uint32
 	chained, before, after uint32
 }
 
@@ -47,7 +49,7 @@ func (x *halves) at(p uint32) *half { return &x.all[p-1] }
 
 func (x *halves) len() int { return len(x.all) - len(x.free) }
 
-func (x *halves) chain(e *entry) *uint32 { return &x.chains[e.endsHash(x.salt)%halfChains] }
+func (x *halves) chain(e *entry) uint32 { return uint32(e.endsHash(x.salt) % halfChains) }
 
 // add keeps the end of a session that is gone, and returns its place plus one.
 func (x *halves) add(e *entry, owners []whose.Owner, now uint64) uint32 {
@@ -56,9 +58,9 @@ func (x *halves) add(e *entry, owners []whose.Owner, now uint64) uint32 {
 	}
 	x.expire(now)
 	p := x.place()
-	h := x.at(p)
-	c := x.chain(e)
-	*h = half{entry: *e, owners: owners, gone: now, chained: *c, before: x.newest}
+	h, chain := x.at(p), x.chain(e)
+	c := &x.chains[chain]
+	*h = half{entry: *e, owners: owners, gone: now, chain: chain, chained: *c, before: x.newest}
 	*c = p
 	if x.newest == 0 {
 		x.oldest = p
@@ -109,7 +111,7 @@ func (x *halves) remove(p uint32) {
 	if h.life != nil {
 		h.life.half = 0
 	}
-	link := x.chain(&h.entry)
+	link := &x.chains[h.chain]
 	for *link != p {
 		link = &x.at(*link).chained
 	}
@@ -134,7 +136,7 @@ func (x *halves) other(e *entry) (best uint32) {
 	if x.oldest == 0 || e.remotePort == 0 {
 		return 0
 	}
-	for p := *x.chain(e); p != 0; {
+	for p := x.chains[x.chain(e)]; p != 0; {
 		h := x.at(p)
 		if e.faces(&h.entry) {
 			if best == 0 || e.nearer(h.netns, h.opened, x.at(best).netns, x.at(best).opened) {
