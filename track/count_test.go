@@ -75,11 +75,11 @@ func BenchmarkCount(b *testing.B) {
 	}
 }
 
-// BenchmarkSession is the whole way of an accepted connection from its records
-// to its two events, 2,000 of which are given out at a time.
-func BenchmarkSession(b *testing.B) {
+// newQueued is a bench whose events are held until a settle and go into a queue,
+// as those of a tracker do.
+func newQueued(b *testing.B, w want) (*bench, *queue) {
 	q := newQueue(1<<16, time.Now, lostEvent)
-	bench := newBenchOf(b, want{}, 1<<20)
+	bench := newBenchOf(b, w, 1<<20)
 	var given []moment
 	bench.g.emit = func(m moment) { given = append(given, m) }
 	bench.g.settled = func(spare lifePool) lifePool {
@@ -88,6 +88,13 @@ func BenchmarkSession(b *testing.B) {
 		return q.used(spare)
 	}
 	bench.g.order.waits = true
+	return bench, q
+}
+
+// BenchmarkSession is the whole way of an accepted connection from its records
+// to its two events, 2,000 of which are given out at a time.
+func BenchmarkSession(b *testing.B) {
+	bench, q := newQueued(b, want{})
 	open := record(tcpOpen, 1, 1)
 	accept := record(tcpAccept, 1, 1, by("nginx", 5))
 	end := record(tcpClose, 2, 1, from(whose.FinWait2))
@@ -112,16 +119,7 @@ func BenchmarkSession(b *testing.B) {
 // BenchmarkWhole is the way of a short connection within this host, both ends of
 // which are told whole, to the reader of its four events.
 func BenchmarkWhole(b *testing.B) {
-	q := newQueue(1<<16, time.Now, lostEvent)
-	bench := newBenchOf(b, want{needs: defaultNeeds}, 1<<20)
-	var given []moment
-	bench.g.emit = func(m moment) { given = append(given, m) }
-	bench.g.settled = func(spare lifePool) lifePool {
-		q.put(given...)
-		given = given[:0]
-		return q.used(spare)
-	}
-	bench.g.order.waits = true
+	bench, q := newQueued(b, want{needs: defaultNeeds})
 	client := record(tcpClose, 1, 1, out, by("wrk", 7), from(whose.LastAck))
 	server := record(tcpClose, 1, 2, swap, by("nginx", 5), wasAccepted, from(whose.FinWait2))
 	var e Event

@@ -83,7 +83,7 @@ func childrenOf(t *testing.T, parent int) []string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(parent) + "/task/" + strconv.Itoa(parent) + "/children")
 	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("skip: needs a kernel with CONFIG_PROC_CHILDREN: no machine can be made to have it")
+		missing(t, "a kernel with CONFIG_PROC_CHILDREN", err)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -31,14 +31,21 @@ func testUDPFragments(t *testing.T, packets bool) {
 			client.sendTo(20000, server.name())
 			server.sendTo(4000, server.receiveFrom(20000))
 			client.receiveFrom(4000)
-			client.close()
-			server.close()
-			over := w.one("close", of(UDPClose, client.cookie))
-			counts(t, &over, 20000, 4000, 1, 1)
-			over = w.one("close", of(UDPClose, server.cookie))
-			counts(t, &over, 4000, 20000, 1, 1)
+			closeBoth(t, w, client, server, 20000, 4000, 1, 1)
 		})
 	}
+}
+
+// closeBoth closes both ends of a flow and wants each to be told with what went
+// there, from the client, and back.
+func closeBoth(t *testing.T, w *watch, client, server *sock, there, back, datagramsThere, datagramsBack uint64) {
+	t.Helper()
+	client.close()
+	server.close()
+	over := w.one("close", of(UDPClose, client.cookie))
+	counts(t, &over, there, back, datagramsThere, datagramsBack)
+	over = w.one("close", of(UDPClose, server.cookie))
+	counts(t, &over, back, there, datagramsBack, datagramsThere)
 }
 
 // TestUDP_Options sends datagrams with options in their headers.
@@ -68,12 +75,7 @@ func testUDPOptions(t *testing.T, packets bool) {
 			if from := server.receiveFrom(33); from.Port() != client.name().Port() {
 				t.Errorf("received from %v", from)
 			}
-			client.close()
-			server.close()
-			over := w.one("close", of(UDPClose, client.cookie))
-			counts(t, &over, 33, 0, 1, 0)
-			over = w.one("close", of(UDPClose, server.cookie))
-			counts(t, &over, 0, 33, 0, 1)
+			closeBoth(t, w, client, server, 33, 0, 1, 0)
 		})
 	}
 }
