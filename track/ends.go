@@ -178,7 +178,7 @@ func apart(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 // and more than what is between the two ends of one on this host, in nanoseconds.
 const sameOpening = uint64(5 * time.Millisecond)
 
-// A otherEnd is the other end of a session: in the table, or gone from it.
+// An otherEnd is the other end of a session: in the table, or gone from it.
 type otherEnd struct {
 	entry *entry
 	half  uint32 // its place plus one

@@ -20,8 +20,9 @@ const (
 	// settlesAfter is how long before a look began all is told by it that can
 	// be: a socket listens for 10 ms before it is told.
 	settlesAfter = 10 * time.Millisecond
-	// maxHeld bounds the events that are held; about 200 bytes each, since most have a life in common. Where more
-	// happens between two looks, the older half is given out.
+	// maxHeld bounds the events that are held; about 200 bytes each, since most
+	// share a life with another. Where more happens between two looks, the older
+	// half is given out.
 	maxHeld = 1 << 14
 )
 

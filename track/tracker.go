@@ -218,7 +218,6 @@ func (t *Tracker) setBase() {
 // read reads what the kernel tells until the tracker is closed.
 func (t *Tracker) read(ctx context.Context) {
 	err := t.kernel.Read(ctx, t.record)
-	t.letGo()
 	if ctx.Err() != nil {
 		return // Close ends the queue
 	}

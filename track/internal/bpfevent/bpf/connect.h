@@ -178,14 +178,7 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 	n->opened = 0;
 	n->inode = inode_of(sk, true);
 	n->who = who;
-	if (family == FAMILY_V4) {
-		map_v4(n->remote, ctx->user_ip4);
-	} else {
-		((u32 *)n->remote)[0] = ctx->user_ip6[0];
-		((u32 *)n->remote)[1] = ctx->user_ip6[1];
-		((u32 *)n->remote)[2] = ctx->user_ip6[2];
-		((u32 *)n->remote)[3] = ctx->user_ip6[3];
-	}
+	put_user_addr(n->remote, ctx, family);
 	n->rport = __builtin_bswap16(ctx->user_port);
 	n->family = family;
 	n->uid = sk->sk_uid.val;

@@ -26,7 +26,6 @@ typedef _Bool bool;
 #define likely(x)     __builtin_expect(!!(x), 1)
 #define unlikely(x)   __builtin_expect(!!(x), 0)
 #define barrier_var(v) asm volatile("" : "+r"(v))
-#define barrier()      asm volatile("" ::: "memory")
 
 /* Definitions of maps, as the loader reads them from the types of members. */
 #define uint(name, value)  int(*name)[value]

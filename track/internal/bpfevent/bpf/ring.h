@@ -145,3 +145,16 @@ static always_inline void map_v4(u8 *dst, u32 addr)
 	words[2] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? hide(0xffff0000) : hide(0x0000ffff);
 	words[3] = addr;
 }
+
+/* The address that a call names. */
+static always_inline void put_user_addr(u8 *addr, struct bpf_sock_addr *ctx, u8 family)
+{
+	if (family == FAMILY_V4) {
+		map_v4(addr, ctx->user_ip4);
+		return;
+	}
+	((u32 *)addr)[0] = ctx->user_ip6[0];
+	((u32 *)addr)[1] = ctx->user_ip6[1];
+	((u32 *)addr)[2] = ctx->user_ip6[2];
+	((u32 *)addr)[3] = ctx->user_ip6[3];
+}

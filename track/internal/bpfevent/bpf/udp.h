@@ -23,22 +23,31 @@ struct {
 } remotes SEC(".maps");
 
 /*
+ * The namespace of a socket of which a program has the context alone: that of the
+ * process that runs, 0 where the socket is of another.
+ */
+static always_inline u32 netns_of_caller(void *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct net *net = task->nsproxy ? task->nsproxy->net_ns : NULL;
+
+	return net && net->net_cookie == bpf_get_netns_cookie(ctx) ? net->ns.inum : 0;
+}
+
+/*
  * Whether anybody asked for what the process that runs does with a socket, as
  * far as the context says.
  */
 static always_inline bool asks_user(void *ctx, u32 protocol, u32 family)
 {
-	struct task_struct *task;
-	struct net *net;
+	u32 netns;
 
 	if (!asks_kind(udp_proto_of(protocol), family))
 		return false;
 	if (!narrow.n_netns)
 		return true;
-	task = bpf_get_current_task_btf();
-	net = task->nsproxy ? task->nsproxy->net_ns : NULL;
-	/* The socket may be of another namespace than the process. */
-	return !net || net->net_cookie != bpf_get_netns_cookie(ctx) || asks_netns(net->ns.inum);
+	netns = netns_of_caller(ctx);
+	return !netns || asks_netns(netns);
 }
 
 /* The process that runs uses a socket. */
@@ -53,18 +62,6 @@ static noinline int note_user(u64 cookie)
 	if (name_running(&who))
 		bpf_map_update_elem(&users, &cookie, &who, 0);
 	return 0;
-}
-
-static always_inline void put_user_addr(u8 *addr, struct bpf_sock_addr *ctx, u8 family)
-{
-	if (family == FAMILY_V4) {
-		map_v4(addr, ctx->user_ip4);
-		return;
-	}
-	((u32 *)addr)[0] = ctx->user_ip6[0];
-	((u32 *)addr)[1] = ctx->user_ip6[1];
-	((u32 *)addr)[2] = ctx->user_ip6[2];
-	((u32 *)addr)[3] = ctx->user_ip6[3];
 }
 
 static always_inline int note_remote(struct bpf_sock_addr *ctx, u8 family)
@@ -224,8 +221,7 @@ static always_inline int on_bind(struct bpf_sock *ctx, u8 family)
 	struct task_struct *task;
 	struct udp_record *r;
 	struct who who = {};
-	struct net *net;
-	u32 netns = 0;
+	u32 netns;
 	u8 proto = udp_proto_of(ctx->protocol);
 
 	if (!proto || ctx->type != SOCK_DGRAM || !asks_kind(proto, family))
@@ -235,10 +231,7 @@ static always_inline int on_bind(struct bpf_sock *ctx, u8 family)
 	if (!(wanted & WHAT_BIND))
 		return 1;
 	task = bpf_get_current_task_btf();
-	net = task->nsproxy ? task->nsproxy->net_ns : NULL;
-	/* The socket may be of another namespace than the process. */
-	if (net && net->net_cookie == bpf_get_netns_cookie(ctx))
-		netns = net->ns.inum;
+	netns = netns_of_caller(ctx);
 	if (netns && !asks_netns(netns))
 		return 1;
 	name_running(&who);
