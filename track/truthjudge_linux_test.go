@@ -356,7 +356,7 @@ func (j *judge) owners(cookie uint64, e *told, t *trueEnd, strict bool) {
 		if !j.is(&named[i], t.owner) && (begins || !j.forked(named, i, t) && !slices.ContainsFunc(t.then, func(p procID) bool { return j.is(&named[i], p) })) {
 			right = false
 		}
-		j.name(cookie, &named[i])
+		j.name(cookie, &named[i], t.begin < j.ready)
 	}
 	if !right {
 		j.accuse(wrongOwner, cookie, "%s: want %d then %v: %s", describe(e), t.owner.pid, t.then, t)
@@ -374,11 +374,16 @@ func (j *judge) is(o *whose.Owner, p procID) bool {
 	return o.Process != nil && o.PID == p.pid && o.StartTime.Equal(j.start(p.start))
 }
 
-// name judges what an owner is called, where it said so itself.
-func (j *judge) name(cookie uint64, o *whose.Owner) {
+// name judges what an owner is called, where it said so itself. Of one whose
+// session began while the tracker started, and which was met when its memory was
+// gone (exiting, before the snapshot came to it), the kernel has a name only.
+func (j *judge) name(cookie uint64, o *whose.Owner, starting bool) {
 	for _, id := range j.truthOf(o.PID) {
 		want := j.truth.procs[id]
 		if !j.is(o, id) || j.lossy && o.Comm == "" {
+			continue
+		}
+		if starting && o.Comm == want.comm && o.Cmdline == "" && o.Exe == "" {
 			continue
 		}
 		if o.Comm != want.comm || o.Cmdline != want.cmdline || o.Exe != want.exe {

@@ -148,5 +148,5 @@ func (j *judge) flowOwner(cookie uint64, e *told, want procID) {
 		j.accuse(wrongOwner, cookie, "%s: want %d", describe(e), want.pid)
 		return
 	}
-	j.name(cookie, &named[0])
+	j.name(cookie, &named[0], false)
 }
