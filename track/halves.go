@@ -165,17 +165,11 @@ func (x *halves) tell(p uint32, owners []whose.Owner) {
 	}
 }
 
-// leave notes that a life waits no longer, and that fresh does in its place
-// (nil: nobody).
-func (x *halves) leave(l, fresh *life) {
-	if l.half == 0 {
-		return
+// leave notes that a life waits no longer.
+func (x *halves) leave(l *life) {
+	if l.half != 0 {
+		x.at(l.half).life, l.half = nil, 0
 	}
-	x.at(l.half).life = fresh
-	if fresh != nil {
-		fresh.half = l.half
-	}
-	l.half = 0
 }
 
 // meetHalf brings the end of a session that was told whole together with its

@@ -1,17 +1,33 @@
 package track
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A life is what events tell of a session: what it was at that moment, whose,
-// and what it came to. A connection that was told whole has one life for both of
-// its events. It is written by the engine until the first of its events is given
-// out, and by nobody after that. About 280 bytes, of which an Event is made when
-// it is read: what waits in between shall be small, and is written once.
+// A life is what events tell of a session. A connection that was told whole has
+// one life for both of its events. About 280 bytes, of which an Event is made
+// when it is read: what waits in between shall be small, and is written once.
 type life struct {
+	facts
+	// unread counts its events that were not read or dropped yet. Whoever takes
+	// the last away may write the life again.
+	unread int32
+	// held counts those that were not given out yet, half is the place of its half
+	// plus one, which waits for the other end (0: none). Both are the engine's.
+	held, half uint32
+}
+
+// readOne notes that an event was read, or never will be, and reports whether
+// it was the last.
+func (l *life) readOne() bool { return atomic.AddInt32(&l.unread, -1) == 0 }
+
+// Facts are what a session was at the moment of an event, whose, and what it came
+// to. They are written by the engine until the first event that tells them is
+// given out, and by nobody after that.
+type facts struct {
 	entry entry
 	// owners and peer are never written again, labels neither.
 	owners, peer []whose.Owner
@@ -28,10 +44,6 @@ type life struct {
 	counted bool
 	// seek tells that the other end is looked for when the event is given out.
 	seek bool
-	// half is the place of its half plus one, which waits for the other end; 0: none.
-	half uint32
-	// events counts those that were not read yet, given those that were given out.
-	events, given uint32
 
 	// Of Lost.
 	lost uint64
@@ -49,7 +61,7 @@ type moment struct {
 
 // lossOf is the event that tells of lost ones.
 func lossOf(n uint64, why string, now time.Time, at uint64) moment {
-	return moment{life: &life{lost: n, why: why, events: 1}, at: at, wall: now.UnixNano(), kind: Lost}
+	return moment{life: &life{facts: facts{lost: n, why: why}, unread: 1}, at: at, wall: now.UnixNano(), kind: Lost}
 }
 
 // labels are the names that a session is shown with.

@@ -3,7 +3,6 @@ package track
 import (
 	"math"
 	"slices"
-	"time"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -17,9 +16,6 @@ import (
 // By then the other ends are known too, which is where Session.Peer is filled.
 
 const (
-	// settlesAfter is how long before a look began all is told by it that can
-	// be: a socket listens for 10 ms before it is told.
-	settlesAfter = 10 * time.Millisecond
 	// maxHeld bounds the events that are held; about 200 bytes each, since most
 	// share a life with another. Where more happens between two looks, the older
 	// half is given out.
@@ -39,11 +35,11 @@ type order struct {
 }
 
 // A key has the time of an event and, below it, its place among those that are
-// held: keys are in order where these are. Times are counted from the first;
-// what is six days or more after it is taken for that.
+// held: keys are in order where these are. Times are counted from the last that
+// is due, backwards; what is six days or more before it is taken for that.
 const (
 	placeBits = 15
-	lastTime  = 1<<(64-placeBits) - 1
+	firstTime = 1<<(64-placeBits) - 1
 )
 
 // keep holds an event of a session at a time by the boot clock.
@@ -53,13 +49,16 @@ func (g *engine) keep(kind Kind, l *life, at uint64) {
 
 // moment makes an event of a session.
 func (g *engine) moment(kind Kind, l *life, at uint64) moment {
-	l.events++
+	l.unread++ // by nobody else yet: it is made of nothing that was given out
 	return moment{life: l, at: at, wall: g.base + int64(at), kind: kind}
 }
 
 // hold holds events.
 func (g *engine) hold(some ...moment) {
 	o := &g.order
+	for _, m := range some {
+		m.life.held++
+	}
 	o.held = append(o.held, some...)
 	switch {
 	case !o.waits:
@@ -74,61 +73,55 @@ func (g *engine) hold(some ...moment) {
 func (g *engine) settle(until uint64, most int) {
 	o := &g.order
 	o.sort(until)
-	for _, k := range o.keys[:min(len(o.keys), most)] {
-		m := &o.held[k&(1<<placeBits-1)]
-		if g.complete(m) {
-			m.life.given++
-			g.emit(*m)
-		} else {
-			m.life.events--
-		}
-		if l := m.life; l.given == l.events {
-			g.halves.leave(l, nil)
-			if l.events == 0 {
-				o.pool.give(l)
-			}
-		}
-		m.life = nil
+	due := o.keys[:min(len(o.keys), most)]
+	for _, k := range due {
+		g.giveOut(&o.held[k&(1<<placeBits-1)])
 	}
-	left := o.held[:0]
-	for _, m := range o.held {
-		if m.life != nil {
-			left = append(left, g.part(m))
-		}
+	if len(due) > 0 {
+		o.held = slices.DeleteFunc(o.held, func(m moment) bool { return m.life == nil })
 	}
-	clear(o.held[len(left):])
-	o.held = left
 	g.halves.expire(g.now)
 	if g.settled != nil {
 		o.pool = g.settled(o.pool)
 	}
 }
 
-// part gives an event that is held a life of its own, where another event of
-// its life was given out: whoever reads that reads all of it.
-func (g *engine) part(m moment) moment {
-	if m.life.given == 0 {
-		return m
+// giveOut gives out an event that was held. Whoever reads it reads its life from
+// then on, so that one that still waits for its other end is copied.
+func (g *engine) giveOut(m *moment) {
+	l := m.life
+	l.held--
+	switch {
+	case !g.complete(m):
+		if l.readOne() {
+			g.order.pool.give(l)
+		}
+	case l.half != 0 && l.held > 0:
+		own := g.order.pool.take()
+		*own = life{facts: l.facts, unread: 1}
+		l.readOne() // it is not: another is
+		g.emit(moment{life: own, at: m.at, wall: m.wall, kind: m.kind})
+	default:
+		g.emit(*m)
 	}
-	own := g.order.pool.take()
-	*own = *m.life
-	own.given, own.half, own.events = 0, 0, 1
-	g.halves.leave(m.life, own)
-	m.life.events--
-	m.life = own
-	return m
+	if l.held == 0 {
+		g.halves.leave(l)
+	}
+	m.life = nil
 }
 
 // sort makes the keys of the events until that time, in order.
 func (o *order) sort(until uint64) {
-	first := uint64(math.MaxUint64)
-	for i := range o.held {
-		first = min(first, o.held[i].at)
+	if until == math.MaxUint64 {
+		until = 0
+		for i := range o.held {
+			until = max(until, o.held[i].at)
+		}
 	}
 	o.keys = o.keys[:0]
 	for i := range o.held {
 		if at := o.held[i].at; at <= until {
-			o.keys = append(o.keys, min(at-first, lastTime)<<placeBits|uint64(i))
+			o.keys = append(o.keys, (firstTime-min(until-at, firstTime))<<placeBits|uint64(i))
 		}
 	}
 	slices.Sort(o.keys)

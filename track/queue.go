@@ -87,7 +87,7 @@ func (q *queue) len() int { return len(q.waiting) - q.first }
 
 // done notes that an event was read or dropped. The lock is held.
 func (q *queue) done(m moment) {
-	if m.life.events--; m.life.events == 0 && len(q.free) < maxFree {
+	if m.life.readOne() && len(q.free) < maxFree {
 		q.free.give(m.life)
 	}
 }

@@ -20,7 +20,7 @@ func ticking() func() time.Time {
 
 // numbered is an event that can be told from others.
 func numbered(n int) moment {
-	return moment{life: &life{duration: time.Duration(n), labels: &labels{}, events: 1}, kind: Fail}
+	return moment{life: &life{facts: facts{duration: time.Duration(n), labels: &labels{}}, unread: 1}, kind: Fail}
 }
 
 // drain reads what waits, without waiting for more.

@@ -64,7 +64,7 @@ func (g *engine) tells(kind Kind, e *entry) bool {
 // lifeOf returns what events tell of a session by now.
 func (g *engine) lifeOf(e *entry) *life {
 	l := g.order.pool.take()
-	*l = life{entry: *e, owners: g.shownOwners(e), labels: g.names.labelsOf(e)}
+	*l = life{facts: facts{entry: *e, owners: g.shownOwners(e), labels: g.names.labelsOf(e)}}
 	return l
 }
 

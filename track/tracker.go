@@ -134,7 +134,7 @@ func (t *Tracker) passed(until uint64) {
 	t.takeHold()
 	defer t.letGo()
 	if t.live {
-		t.engine.settle(until-min(until, uint64(settlesAfter)), maxHeld)
+		t.engine.settle(until, maxHeld)
 	}
 }
 

@@ -20,8 +20,9 @@ type Config struct {
 	// Listeners are applied in the kernel, as far as they fit there: what is
 	// told is never less. Nil asks for all.
 	Query *whose.Query
-	// FlushEvery is how long an event may wait for others before it is read,
-	// and a connection before it is told apart from its end. Zero means 100 ms.
+	// FlushEvery is how long an event may wait for others before it is read, less
+	// where many come. A connection that is open for a fifth of it is told apart from
+	// its end. Zero means 100 ms.
 	FlushEvery time.Duration
 	// Text has command lines and paths of executables read.
 	Text bool
@@ -87,6 +88,14 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// toldAfter is how long a connection is open before it is told without its end.
+func (c *Config) toldAfter() time.Duration { return c.FlushEvery / 5 }
+
+// settlesAfter is how long before a look at the ring all is told by it that can
+// be: a connection has been open for so long, a socket has listened for 10 ms.
+// It is more than toldAfter, since flush passes over a note that is being written.
+func (c *Config) settlesAfter() time.Duration { return max(c.FlushEvery/4, 10*time.Millisecond) }
 
 // wants reports whether one of the kinds is wanted.
 func (c *Config) wants(kinds ...Kind) bool {

@@ -72,6 +72,7 @@ const (
 	eventsVarSpares         = "spares"
 	eventsVarTakenWithin    = "taken_within"
 	eventsVarText           = "text"
+	eventsVarToldAfter      = "told_after"
 	eventsVarWakeAt         = "wake_at"
 	eventsVarWanted         = "wanted"
 )
@@ -186,6 +187,7 @@ type eventsVariableSpecs struct {
 	Spares       *ebpf.VariableSpec `ebpf:"spares"`
 	TakenWithin  *ebpf.VariableSpec `ebpf:"taken_within"`
 	Text         *ebpf.VariableSpec `ebpf:"text"`
+	ToldAfter    *ebpf.VariableSpec `ebpf:"told_after"`
 	WakeAt       *ebpf.VariableSpec `ebpf:"wake_at"`
 	Wanted       *ebpf.VariableSpec `ebpf:"wanted"`
 }
@@ -265,6 +267,7 @@ type eventsVariables struct {
 	Spares       *ebpf.Variable `ebpf:"spares"`
 	TakenWithin  *ebpf.Variable `ebpf:"taken_within"`
 	Text         *ebpf.Variable `ebpf:"text"`
+	ToldAfter    *ebpf.Variable `ebpf:"told_after"`
 	WakeAt       *ebpf.Variable `ebpf:"wake_at"`
 	Wanted       *ebpf.Variable `ebpf:"wanted"`
 }

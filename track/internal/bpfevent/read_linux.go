@@ -18,6 +18,10 @@ import (
 //
 // Records of one socket come in order; those of several may be up to
 // Config.FlushEvery apart from the order of their times.
+//
+// The ring is looked at every Config.FlushEvery, and more often where many come:
+// of what is read in small lots nobody waits for long for the processor that
+// reads it.
 func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -31,14 +35,25 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 		}
 	})
 	defer stop()
+	if err := s.tellAfter(s.config.toldAfter()); err != nil {
+		return err
+	}
+	p := newPace(s.config.FlushEvery)
 	for {
-		if err := s.wait(s.config.FlushEvery); err != nil {
+		if err := s.wait(p.pause); err != nil {
 			return err
 		}
 		over := ctx.Err()
-		if err := s.pass(fn); err != nil {
+		if over != nil {
+			if err := s.tellAfter(0); err != nil {
+				return err
+			}
+		}
+		n, err := s.pass(fn)
+		if err != nil {
 			return err
 		}
+		p.passed(n, time.Now())
 		if over != nil {
 			return over
 		}
@@ -48,35 +63,48 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 	}
 }
 
+// tellAfter has connections told as open that have been for that long.
+func (s *Source) tellAfter(d time.Duration) error {
+	if err := s.coll.Variables[eventsVarToldAfter].Set(uint64(d)); err != nil {
+		return fmt.Errorf("tell programs when to tell of connections: %w", err)
+	}
+	return nil
+}
+
 // OnPass has begin called before the records of each look at the ring, and end
-// after them, with the boot clock, in nanoseconds, of when the look began: what
-// happened until then has been told, but for sockets that listen since less than
-// 10 ms, connects that were refused at once, which are told 250 ms later, and with
-// Config.Packets flows that began by a packet that came in, which are told up to
-// 100 ms later. It is called before Read, and they are by whoever calls Read.
+// after them, with a time of the boot clock, in nanoseconds: what happened until
+// then has been told, but for connects that were refused at once, which are told
+// 250 ms later, and with Config.Packets flows that began by a packet that came in,
+// which are told up to 100 ms later. It is called before Read, and they are by
+// whoever calls Read.
 func (s *Source) OnPass(begin func(), end func(until uint64)) { s.onPass, s.passed = begin, end }
 
-// pass has all told that is due, and reads it.
-func (s *Source) pass(fn func(*Record) error) error {
+// pass has all told that is due, and reads it. It returns how much that was.
+func (s *Source) pass(fn func(*Record) error) (records int, err error) {
 	if s.onPass != nil {
 		var began unix.Timespec
 		if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &began); err != nil {
-			return fmt.Errorf("read boot clock: %w", err)
+			return 0, fmt.Errorf("read boot clock: %w", err)
 		}
-		defer func() { s.passed(uint64(began.Nano())) }()
+		until := began.Nano() - int64(s.config.settlesAfter())
+		defer func() { s.passed(uint64(max(until, 0))) }()
 	}
 	for _, name := range []string{eventsProgFlush, eventsProgFlushFlows} {
 		if s.coll.Programs[name] == nil {
 			continue
 		}
 		if err := s.run(name); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if s.onPass != nil {
 		s.onPass()
 	}
-	return s.ring.drain(func(b []byte) error { return s.decoder.decode(b, fn) })
+	err = s.ring.drain(func(b []byte) error {
+		records++
+		return s.decoder.decode(b, fn)
+	})
+	return records, err
 }
 
 // wait returns after that time, when much is in the ring, or when interrupted.

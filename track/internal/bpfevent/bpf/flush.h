@@ -83,6 +83,9 @@ static always_inline void flush_open(struct note *n, u32 at, u64 was, struct soc
  */
 volatile u64 attached;
 
+/* How long a connection is open before its end is not waited for, ns. */
+volatile u64 told_after;
+
 /* What flush sees of a socket. */
 struct sight {
 	u64 cookie;
@@ -144,7 +147,7 @@ noinline u32 flush_note(u32 at, u64 now)
 			flush_over(n, at, was);
 		return 0;
 	}
-	if (was & NOTE_OPEN)
+	if (was & NOTE_OPEN && now > n->opened + told_after)
 		flush_open(n, at, was, sk, now);
 	else if (was & NOTE_LISTEN && s.state == TCP_LISTEN && age > LISTEN_SETTLED)
 		tell_aside(n, at, was, sk, WHAT_LISTEN, &nobody, now);
