@@ -80,6 +80,7 @@ func (f *follow) run(cmd *cobra.Command, words []string) error {
 		return followError(err)
 	}
 	defer closeSoon(t)
+	giveWay()
 	source := t.Source()
 	if err := f.announce(&source, t.Count(opts.Filter)); err != nil {
 		return err
