@@ -9,8 +9,6 @@ package track_test
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -358,7 +356,7 @@ func acquit(t *testing.T, j *judge, f *follower, events []track.Event) {
 	case lost.Total() == 0:
 	case j.counts[missing] == 0 && uint64(foreign) >= lost.Total():
 		t.Logf("%d were lost of %d events of others, none of the load: %+v", lost.Total(), foreign, lost)
-	case lost == (track.Losses{Sockets: lost.Sockets}) && lost.Sockets <= untoldMost && guardsInit():
+	case lost == (track.Losses{Sockets: lost.Sockets}) && lost.Sockets <= untoldMost && testenv.GuardsInit():
 		t.Logf("%d ends were told as lost by a kernel that runs no program while process 1 does", lost.Sockets)
 		j.excuse(t, lost.Total())
 	case foreign < len(events)/4:
@@ -377,17 +375,8 @@ func acquit(t *testing.T, j *judge, f *follower, events []track.Event) {
 }
 
 // untoldMost is how many ends a kernel may fail to run programs for that
-// guardsInit: what timed out at once, twice what was seen.
+// testenv.GuardsInit: what timed out at once, twice what was seen.
 const untoldMost = 250
-
-// guardsInit reports whether the kernel keeps process 1 from everybody, root
-// among them. The one that was seen to do so runs no tracing program while that
-// process is current, softirqs on top of it among that, and counts no miss: now
-// and then, under load, it closes a batch of sockets so that nobody can tell how.
-func guardsInit() bool {
-	_, err := os.Readlink("/proc/1/exe")
-	return os.Geteuid() == 0 && errors.Is(err, fs.ErrPermission)
-}
 
 // excuse forgives what is missing of no more sockets than events were lost.
 func (j *judge) excuse(t *testing.T, lost uint64) {

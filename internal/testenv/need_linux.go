@@ -1,7 +1,9 @@
 package testenv
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strconv"
@@ -24,6 +26,15 @@ func Kernel(t testing.TB) (major, minor int) {
 		t.Fatalf("kernel release %q: %v", release, err)
 	}
 	return major, minor
+}
+
+// GuardsInit reports whether the kernel keeps process 1 from everybody, root
+// among them. The one that was seen to do so runs no tracing program while that
+// process is current, softirqs on top of it among that, and counts no miss: now
+// and then, under load, it closes a batch of sockets so that nobody can tell how.
+func GuardsInit() bool {
+	_, err := os.Readlink("/proc/1/exe")
+	return os.Geteuid() == 0 && errors.Is(err, fs.ErrPermission)
 }
 
 // NeedKernel skips the test where the kernel is older than major.minor; why

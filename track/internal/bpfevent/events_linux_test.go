@@ -24,6 +24,8 @@ type watch struct {
 	source *Source
 	stop   func()
 
+	lost   uint64 // sockets that were, as far as oneUnlessLost has found
+
 	mu      sync.Mutex
 	records []Record
 }
@@ -84,6 +86,27 @@ func (w *watch) all(match func(*Record) bool) []Record {
 		}
 	}
 	return found
+}
+
+// oneUnlessLost is one, but returns false where the kernel is one that runs no
+// program while process 1 does (testenv.GuardsInit), and what no program saw is
+// counted as lost.
+func (w *watch) oneUnlessLost(what string, match func(*Record) bool) (Record, bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); testenv.GuardsInit(); time.Sleep(time.Millisecond) {
+		lost, err := w.source.Losses()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if told := len(w.all(match)) > 0; told || time.Now().After(deadline) {
+			break
+		}
+		if lost.Sockets > w.lost {
+			w.lost = lost.Sockets
+			return Record{}, false
+		}
+	}
+	return w.one(what, match), true
 }
 
 // want waits for n records that match, and fails the test without, or if there

@@ -32,6 +32,34 @@ func deaf(t *testing.T, addr netip.AddrPort) netip.AddrPort {
 	return l.name()
 }
 
+// failed connects in a namespace, which has to fail, and returns what is told of
+// that, and the times between which it was.
+func failed(t *testing.T, w *watch, ns *testenv.NetNS, to netip.AddrPort, want unix.Errno) (r Record, before, after uint64) {
+	t.Helper()
+	const tries = 5
+	for range tries {
+		var s *sock
+		var err error
+		before = boot(t)
+		ns.Do(func() {
+			s = open(t, unix.SOCK_STREAM, to)
+			must(t, "set retries", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT, 1))
+			must(t, "set timeout", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 200))
+			err = unix.Connect(s.fd, sockaddr(to))
+		})
+		after = boot(t)
+		if !errors.Is(err, want) {
+			t.Fatalf("connect: %v, want %v", err, want)
+		}
+		s.close()
+		if r, told := w.oneUnlessLost("fail", of(TCPFail, s.cookie)); told {
+			return r, before, after
+		}
+	}
+	t.Fatalf("%d connects that failed were all told as lost", tries)
+	return
+}
+
 // TestTCP_Fail has connects fail in each way there is.
 func TestTCP_Fail(t *testing.T) {
 	testenv.NeedProgram(t, "ip")
@@ -62,21 +90,7 @@ func TestTCP_Fail(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			to := netip.MustParseAddrPort(c.to)
-			var s *sock
-			var err error
-			before := boot(t)
-			ns.Do(func() {
-				s = open(t, unix.SOCK_STREAM, to)
-				must(t, "set retries", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT, 1))
-				must(t, "set timeout", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 200))
-				err = unix.Connect(s.fd, sockaddr(to))
-			})
-			after := boot(t)
-			if !errors.Is(err, c.err) {
-				t.Fatalf("connect: %v, want %v", err, c.err)
-			}
-			s.close()
-			r := w.one("fail", of(TCPFail, s.cookie))
+			r, before, after := failed(t, w, ns, to, c.err)
 			checkSelf(t, &r)
 			if unix.Errno(r.Err) != c.err || whose.State(r.OldState) != c.state || !r.Out || remote(&r) != unmap(to) || r.NetNS != ns.Inode() {
 				t.Errorf("fail: %v from state %v to %v in %d; want %v from %v to %v", unix.Errno(r.Err), whose.State(r.OldState), remote(&r), r.NetNS, c.err, c.state, to)
