@@ -75,6 +75,7 @@ const (
 	eventsVarToldAfter      = "told_after"
 	eventsVarWakeAt         = "wake_at"
 	eventsVarWanted         = "wanted"
+	eventsVarWords          = "words"
 )
 
 // loadEvents returns the embedded CollectionSpec for events.
@@ -190,6 +191,7 @@ type eventsVariableSpecs struct {
 	ToldAfter    *ebpf.VariableSpec `ebpf:"told_after"`
 	WakeAt       *ebpf.VariableSpec `ebpf:"wake_at"`
 	Wanted       *ebpf.VariableSpec `ebpf:"wanted"`
+	Words        *ebpf.VariableSpec `ebpf:"words"`
 }
 
 // eventsObjects contains all objects after they have been loaded into the kernel.
@@ -270,6 +272,7 @@ type eventsVariables struct {
 	ToldAfter    *ebpf.Variable `ebpf:"told_after"`
 	WakeAt       *ebpf.Variable `ebpf:"wake_at"`
 	Wanted       *ebpf.Variable `ebpf:"wanted"`
+	Words        *ebpf.Variable `ebpf:"words"`
 }
 
 // eventsPrograms contains all programs after they have been loaded into the kernel.

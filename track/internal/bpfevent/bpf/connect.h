@@ -13,7 +13,7 @@
  * A connect that came back at once: the socket never left CLOSE, or is gone. Told
  * if the word of its note is what it was when it was looked at.
  */
-static always_inline void tell_refused(struct note *n, u64 was)
+static always_inline void tell_refused(struct note *n, u32 at, u64 was)
 {
 	struct tcp_record *r;
 
@@ -36,7 +36,7 @@ static always_inline void tell_refused(struct note *n, u64 was)
 	if (n->family == FAMILY_V4)
 		map_v4(r->local, 0);
 	__builtin_memcpy(r->remote, n->remote, sizeof(r->remote));
-	if (__sync_val_compare_and_swap(&n->word, was, was | NOTE_TOLD) != was ||
+	if (!change_word(at, was, was | NOTE_TOLD) ||
 	    !asks_ends(r->local, r->remote, r->lport, r->rport)) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 		return;
@@ -138,10 +138,10 @@ int route6(u64 *ctx)
 }
 
 /* What is left of the connect before this: flush did not come by. */
-static always_inline void end_attempt(struct note *n, u64 cookie, u32 bits)
+static always_inline void end_attempt(struct note *n, u32 at, u64 cookie, u32 bits)
 {
 	if (bits == NOTE_OUT)
-		tell_refused(n, cookie << 8 | NOTE_OUT | NOTE_BUSY);
+		tell_refused(n, at, cookie << 8 | NOTE_OUT | NOTE_BUSY);
 	else if (bits && !(bits & (NOTE_TOLD | NOTE_CLOSED)))
 		count_loss(sockets, 1); /* it has ended, and no program told */
 }
@@ -172,7 +172,7 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 	n = note_at(at);
 	if (!n)
 		return 1;
-	end_attempt(n, cookie, before);
+	end_attempt(n, at, cookie, before);
 	n->sk = (u64)sk;
 	n->called = bpf_ktime_get_boot_ns();
 	n->opened = 0;
@@ -185,7 +185,7 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 	n->err = n->doubt = 0;
 	net = sk->__sk_common.skc_net.net;
 	n->netns = net ? net->ns.inum : 0;
-	set_word(n, cookie << 8 | NOTE_OUT);
+	set_word(at, cookie << 8 | NOTE_OUT);
 	begin_attempt(cookie);
 	return 1;
 }

@@ -5,9 +5,9 @@
 #include "connect.h"
 
 /* Changes the word of a note, if it is what it was. 0 lets go of it. */
-static always_inline bool change(struct note *n, u32 at, u64 was, u64 word)
+static always_inline bool change(u32 at, u64 was, u64 word)
 {
-	if (__sync_val_compare_and_swap(&n->word, was, word) != was)
+	if (!change_word(at, was, word))
 		return false;
 	if (!word && at >= NOTE_HOT)
 		__sync_fetch_and_add(&spares, -1);
@@ -36,7 +36,7 @@ static always_inline void tell_aside(struct note *n, u32 at, u64 was, struct soc
 	what &= wanted;
 	r = reserve(sizeof(*r), count_events(what));
 	if (!r) {
-		change(n, at, was, told);
+		change(at, was, told);
 		return;
 	}
 	r->what = what;
@@ -53,7 +53,7 @@ static always_inline void tell_aside(struct note *n, u32 at, u64 was, struct soc
 	r->time = was & NOTE_OUT || !r->called ? r->opened : r->called;
 	r->flags |= flags;
 	probe(&still, &sk->__sk_common.skc_cookie.counter);
-	if (still != cookie || !change(n, at, was, told) || !asked || subflow)
+	if (still != cookie || !change(at, was, told) || !asked || subflow)
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 	else
 		submit(r);
@@ -115,10 +115,10 @@ static always_inline void flush_over(struct note *n, u32 at, u64 was)
 	}
 	if ((was & 0xff) == NOTE_OUT) {
 		if (attached && n->called >= attached)
-			tell_refused(n, was);
-		if (!change(n, at, was | NOTE_TOLD, 0))
-			change(n, at, was, 0);
-	} else if (change(n, at, was, 0)) {
+			tell_refused(n, at, was);
+		if (!change(at, was | NOTE_TOLD, 0))
+			change(at, was, 0);
+	} else if (change(at, was, 0)) {
 		count_loss(sockets, 1); /* closed without a word */
 	}
 }
@@ -134,7 +134,7 @@ noinline u32 flush_note(u32 at, u64 now)
 
 	if (!n)
 		return 0;
-	was = *(volatile u64 *)&n->word;
+	was = word_of(at);
 	if (!was || was & (NOTE_CLOSED | NOTE_BUSY))
 		return 0;
 	sk = (void *)n->sk;

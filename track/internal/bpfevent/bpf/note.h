@@ -25,7 +25,6 @@ enum note_bit {
 
 /* Two lines of the cache, of which all but connect use the first alone. */
 struct note {
-	u64 word; /* cookie << 8 | enum note_bit, changed as a whole only; 0: free */
 	u64 sk;
 	u64 called; /* when connect or listen was, or accept came back; ns, as in the records */
 	u64 opened;
@@ -41,7 +40,7 @@ struct note {
 	u32 netns;
 	u32 uid;
 	u32 err;
-	u64 pad3[4];
+	u64 pad3[5];
 };
 
 /*
@@ -57,11 +56,20 @@ struct note {
 #define SPARE_SETS  16384
 #define SPARE_WAYS  4
 #define NOTE_SPARES (SPARE_SETS * SPARE_WAYS)
+
+#define NOTES	    (NOTE_HOT + NOTE_SPARES)
 #define NO_NOTE	    ~0U
+
+/*
+ * The words of the notes: cookie << 8 | enum note_bit, changed as a whole only; 0:
+ * free. They lie by themselves, those of a set side by side, so that most of the
+ * looking for notes stays within some lines of the cache.
+ */
+u64 words[NOTES] __attribute__((aligned(64)));
 
 struct {
 	uint(type, BPF_MAP_TYPE_ARRAY);
-	uint(max_entries, NOTE_HOT + NOTE_SPARES);
+	uint(max_entries, NOTES);
 	uint(map_flags, BPF_F_MMAPABLE); /* whole pages: a note begins with a line */
 	type(key, u32);
 	type(value, struct note);
@@ -74,26 +82,42 @@ static always_inline struct note *note_at(u32 at)
 	return bpf_map_lookup_elem(&notes, &at);
 }
 
+static always_inline volatile u64 *word_at(u32 at)
+{
+	u64 i = at;
+
+	barrier_var(i); /* what is compared is what is used */
+	return i < NOTES ? &words[i] : NULL;
+}
+
 static always_inline u64 word_of(u32 at)
 {
-	struct note *n = note_at(at);
+	volatile u64 *word = word_at(at);
 
-	return n ? *(volatile u64 *)&n->word : 0;
+	return word ? *word : 0;
+}
+
+/* Changes a word, if it is what it was. */
+static always_inline bool change_word(u32 at, u64 was, u64 word)
+{
+	volatile u64 *w = word_at(at);
+
+	return w && __sync_val_compare_and_swap(w, was, word) == was;
 }
 
 /* Where the note of a socket is. These are global functions: see introduce. */
 noinline u32 find_note(u64 cookie)
 {
-	u32 at = cookie % NOTE_SETS;
+	u32 at = cookie % NOTE_SETS * NOTE_WAYS;
 
-	for (u32 i = 0; i < NOTE_WAYS; i++, at += NOTE_SETS) {
+	for (u32 i = 0; i < NOTE_WAYS; i++, at++) {
 		if (word_of(at) >> 8 == cookie)
 			return at;
 	}
 	if (!*(volatile u64 *)&spares)
 		return NO_NOTE;
-	at = NOTE_HOT + cookie % SPARE_SETS;
-	for (u32 i = 0; i < SPARE_WAYS; i++, at += SPARE_SETS) {
+	at = NOTE_HOT + cookie % SPARE_SETS * SPARE_WAYS;
+	for (u32 i = 0; i < SPARE_WAYS; i++, at++) {
 		if (word_of(at) >> 8 == cookie)
 			return at;
 	}
@@ -102,24 +126,21 @@ noinline u32 find_note(u64 cookie)
 
 static always_inline bool enter_at(u32 at, u64 cookie)
 {
-	struct note *n = note_at(at);
-
-	return n && !*(volatile u64 *)&n->word &&
-	       !__sync_val_compare_and_swap(&n->word, 0, cookie << 8 | NOTE_BUSY);
+	return !word_of(at) && change_word(at, 0, cookie << 8 | NOTE_BUSY);
 }
 
 /* Makes a busy note for a socket that has none. */
 noinline u32 enter_note(u64 cookie)
 {
-	u32 at = cookie % NOTE_SETS;
+	u32 at = cookie % NOTE_SETS * NOTE_WAYS;
 
-	for (u32 i = 0; i < NOTE_WAYS; i++, at += NOTE_SETS) {
+	for (u32 i = 0; i < NOTE_WAYS; i++, at++) {
 		if (enter_at(at, cookie))
 			return at;
 	}
 	__sync_fetch_and_add(&spares, 1);
-	at = NOTE_HOT + cookie % SPARE_SETS;
-	for (u32 i = 0; i < SPARE_WAYS; i++, at += SPARE_SETS) {
+	at = NOTE_HOT + cookie % SPARE_SETS * SPARE_WAYS;
+	for (u32 i = 0; i < SPARE_WAYS; i++, at++) {
 		if (enter_at(at, cookie))
 			return at;
 	}
@@ -132,14 +153,14 @@ noinline u32 enter_note(u64 cookie)
  * Sets bits of a note. False where it has become another socket's. Besides the
  * one whose socket it is only the flush sets any, and each once.
  */
-static always_inline bool turn(struct note *n, u64 cookie, u32 bits, u32 *before)
+static always_inline bool turn(u32 at, u64 cookie, u32 bits, u32 *before)
 {
 	for (u32 i = 0; i < 4; i++) {
-		u64 word = *(volatile u64 *)&n->word;
+		u64 word = word_of(at);
 
 		if (word >> 8 != cookie)
 			return false;
-		if (__sync_val_compare_and_swap(&n->word, word, word | bits) == word) {
+		if (change_word(at, word, word | bits)) {
 			*before = word & 0xff;
 			return true;
 		}
@@ -148,15 +169,18 @@ static always_inline bool turn(struct note *n, u64 cookie, u32 bits, u32 *before
 }
 
 /* Hands out a note that is busy, and so nobody else's to change. */
-static always_inline void set_word(struct note *n, u64 word)
+static always_inline void set_word(u32 at, u64 word)
 {
-	__sync_lock_test_and_set(&n->word, word);
+	volatile u64 *w = word_at(at);
+
+	if (w)
+		__sync_lock_test_and_set(w, word);
 }
 
 /* Lets go of a note that is busy or closed. */
-static always_inline void free_note(struct note *n, u32 at)
+static always_inline void free_note(u32 at)
 {
-	set_word(n, 0);
+	set_word(at, 0);
 	if (at >= NOTE_HOT)
 		__sync_fetch_and_add(&spares, -1);
 }
@@ -168,12 +192,11 @@ static always_inline void free_note(struct note *n, u32 at)
 noinline u32 renew_note(u64 cookie, u32 *before)
 {
 	u32 at = find_note(cookie);
-	struct note *n = note_at(at);
 
 	if (!before)
 		return NO_NOTE;
 	*before = 0;
-	if (n && turn(n, cookie, NOTE_BUSY, before))
+	if (turn(at, cookie, NOTE_BUSY, before))
 		return at;
 	return enter_note(cookie);
 }

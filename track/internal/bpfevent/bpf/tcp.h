@@ -61,10 +61,10 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32
 	if (!n || !name_maker(sk, tcp, &who, MAKER_RUNS | MAKER_IN_HAND))
 		return 0;
 	/* The flush may come first, tell of it, and let the note go to another. */
-	if (!turn(n, cookie, NOTE_BUSY, &before))
+	if (!turn(at, cookie, NOTE_BUSY, &before))
 		return 0;
 	if (before & NOTE_ACCEPTED) {
-		set_word(n, cookie << 8 | before);
+		set_word(at, cookie << 8 | before);
 		return 0;
 	}
 	n->who = who;
@@ -73,9 +73,9 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32
 		n->inode = inode_of((void *)tcp, true);
 	if (before & NOTE_TOLD) {
 		tell(sk, tcp, n, &about);
-		free_note(n, at);
+		free_note(at);
 	} else {
-		set_word(n, cookie << 8 | before | NOTE_ACCEPTED);
+		set_word(at, cookie << 8 | before | NOTE_ACCEPTED);
 	}
 	return 0;
 }
@@ -100,7 +100,7 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 	n->who = who;
 	n->inode = inode_of(sk, true);
 	n->doubt = 0;
-	set_word(n, cookie << 8 | bits);
+	set_word(at, cookie << 8 | bits);
 	return 0;
 }
 
@@ -108,11 +108,9 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 static always_inline void sent(struct sock *sk)
 {
 	u64 cookie = cookie_of(sk);
-	struct note *n = note_at(find_note(cookie));
 	u32 before;
 
-	if (n)
-		turn(n, cookie, NOTE_SENT, &before);
+	turn(find_note(cookie), cookie, NOTE_SENT, &before);
 }
 
 static noinline int opened(struct sock *sk, u64 cookie, u32 old)
@@ -124,10 +122,11 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 		return 0;
 	if (old == TCP_SYN_SENT) {
 		/* Of one that is on its way flush lets the note be. */
-		n = note_at(find_note(cookie));
+		at = find_note(cookie);
+		n = note_at(at);
 		if (n) {
 			n->opened = bpf_ktime_get_boot_ns();
-			if (turn(n, cookie, bits, &before))
+			if (turn(at, cookie, bits, &before))
 				return 0;
 		}
 	}
@@ -142,7 +141,7 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 		n->inode = n->doubt = 0;
 	}
 	n->opened = bpf_ktime_get_boot_ns();
-	set_word(n, cookie << 8 | before | bits);
+	set_word(at, cookie << 8 | before | bits);
 	return 0;
 }
 
@@ -174,7 +173,7 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 	u32 bits = 0, at = find_note(cookie);
 	struct note *n = note_at(at);
 
-	if (!n || !turn(n, cookie, NOTE_CLOSED, &bits))
+	if (!n || !turn(at, cookie, NOTE_CLOSED, &bits))
 		n = NULL;
 	about.now = bpf_ktime_get_boot_ns();
 	if (n && is_unclaimed(bits) && name_maker(sk, tcp, &n->who, MAKER_RUNS)) {
@@ -193,7 +192,7 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 	if (about.what && !is_subflow(tcp))
 		tell(sk, tcp, n, &about);
 	if (n)
-		free_note(n, at);
+		free_note(at);
 	return 0;
 }
 
