@@ -112,7 +112,7 @@ func TestTruth_Standing(t *testing.T) {
 		t.Errorf("the live table counts %d, want %d", count, want)
 	}
 	s.end()
-	for deadline := time.Now().Add(patience); f.tracker.Count(here) > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(3 * patience); f.tracker.Count(here) > 0 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if left := f.tracker.Count(here); left > 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,13 +14,18 @@ import (
 const consideration = 5
 
 // giveWay makes the process nicer, unless whoever started it has set its
-// niceness. Each thread has one of its own, and hands it on to those that it
-// starts; so threads are gone through until there is no new one. It needs no
-// privilege; if it is refused all the same, the watching goes on as it was.
+// niceness. It needs no privilege; what is refused all the same is left as it was.
 func giveWay() {
 	if nice, err := niceness(0); err != nil || nice != 0 {
 		return
 	}
+	giveWayThreads()
+	giveWaySession()
+}
+
+// giveWayThreads makes each thread nicer. Each hands its niceness on to those
+// that it starts, so threads are gone through until there is no new one.
+func giveWayThreads() {
 	for more := true; more; {
 		more = false
 		threads, _ := os.ReadDir("/proc/self/task") // what could be read of it
@@ -32,6 +38,22 @@ func giveWay() {
 				more = unix.Setpriority(unix.PRIO_PROCESS, tid, consideration) == nil || more
 			}
 		}
+	}
+}
+
+// autogroup is the group in which the kernel schedules a session, with the
+// niceness of that (sched(7)). It is not there where the kernel does not do so.
+const autogroup = "/proc/self/autogroup"
+
+// giveWaySession makes the session nicer, if it is this process's own, as that of
+// a service is: then the niceness of threads counts among themselves only.
+func giveWaySession() {
+	leader, err := unix.Getsid(0)
+	if err != nil || leader != os.Getpid() {
+		return
+	}
+	if group, err := os.ReadFile(autogroup); err == nil && strings.HasSuffix(string(group), " nice 0\n") {
+		_ = os.WriteFile(autogroup, []byte(strconv.Itoa(consideration)), 0) // see giveWay
 	}
 }
 

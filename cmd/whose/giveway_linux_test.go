@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +15,8 @@ import (
 	"time"
 )
 
-// TestGiveWay: every thread of whose watch lets others go first, but for those
-// of whoever chose how nice it is.
+// TestGiveWay: every thread of whose watch lets others go first, and its session
+// if it leads one, but for those of whoever chose how nice it is.
 func TestGiveWay(t *testing.T) {
 	mine, err := niceness(0)
 	if err != nil {
@@ -34,6 +36,17 @@ func TestGiveWay(t *testing.T) {
 					t.Fatalf("thread %d is not at niceness %d", other, want)
 				}
 				time.Sleep(10 * time.Millisecond)
+			}
+			group, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", pid))
+			if errors.Is(err, fs.ErrNotExist) {
+				return // the kernel does not schedule sessions as groups
+			}
+			nice := 0
+			if more == 0 && mine == 0 {
+				nice = consideration
+			}
+			if want := fmt.Sprintf(" nice %d\n", nice); err != nil || !strings.HasSuffix(string(group), want) {
+				t.Errorf("its session is %q, %v; want one that ends with %q", group, err, want)
 			}
 		})
 	}
@@ -59,7 +72,8 @@ func unlikeThread(t *testing.T, pid, want int) (tid int) {
 	return tid
 }
 
-// startNice starts whose watch nicer than these tests, and returns when it watches.
+// startNice starts whose watch in a session of its own, nicer than these tests,
+// and returns when it watches.
 func startNice(t *testing.T, more int) (pid int) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -71,6 +85,7 @@ func startNice(t *testing.T, more int) (pid int) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("nice", "-n", strconv.Itoa(more), program, "watch", "-o", "csv", "port", "1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
