@@ -24,7 +24,7 @@ type watch struct {
 	source *Source
 	stop   func()
 
-	lost   uint64 // sockets that were, as far as oneUnlessLost has found
+	lost uint64 // sockets that were, as far as oneUnlessLost has found
 
 	mu      sync.Mutex
 	records []Record
