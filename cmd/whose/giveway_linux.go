@@ -9,8 +9,8 @@ import (
 )
 
 // consideration is the niceness of a command that watches others for long: who
-// has work of its own goes first, and a third of a processor's time is left to
-// it if all of them do.
+// has work of its own goes first, and a quarter of a processor's time is left to
+// it beside one that never has enough.
 const consideration = 5
 
 // giveWay makes the process nicer, unless whoever started it has set its
