@@ -1,27 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/*
- * The parts of the kernel's types and helpers that the iterators use, and no
- * more. Offsets are those of the running kernel: the loader relocates each
- * access to a struct marked `kernel_type` (CO-RE), so order, padding and
- * everything left out do not matter here.
- */
+/* The structs of the kernel that the iterators use, and what else only they do. */
 #pragma once
 
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef int s32;
-typedef unsigned long long u64;
-typedef long long s64;
-typedef _Bool bool;
+#include "../../../../internal/bpf/core.h"
 
-#define true  1
-#define false 0
-#define NULL  ((void *)0)
-
-#define SEC(name)      __attribute__((section(name), used))
-#define always_inline  inline __attribute__((always_inline))
-#define noinline       __attribute__((noinline))
 /*
  * A function of its own to the verifier, so that it looks at it once (Linux
  * 5.12). What is built for older kernels too has it looked at with each call.
@@ -31,60 +13,6 @@ typedef _Bool bool;
 #else
 #define verified_once noinline
 #endif
-#define kernel_type    __attribute__((preserve_access_index))
-#define likely(x)      __builtin_expect(!!(x), 1)
-#define unlikely(x)    __builtin_expect(!!(x), 0)
-#define barrier_var(v) asm volatile("" : "+r"(v))
-
-/* Does the running kernel have this field, and where in its struct. */
-#define field_exists(field) __builtin_preserve_field_info(field, 2)
-#define field_offset(type, field)                                                                  \
-	__builtin_preserve_field_info(((typeof(type) *)0)->field, 0)
-#define FIELD_SIZE(field) __builtin_preserve_field_info(field, 1)
-/* Does the running kernel have this type. */
-#define type_exists(type) __builtin_preserve_type_info(*(typeof(type) *)0, 0)
-#define TYPE_SIZE(type)	  __builtin_preserve_type_info(*(typeof(type) *)0, 1)
-
-/*
- * A bit of an object that the verifier knows. Where in which word it is are
- * facts of the running kernel too, so the plain access will not do.
- */
-#define bit_of(object, field)                                                                      \
-	({                                                                                         \
-		const void *at = (const void *)(object) +                                          \
-				 __builtin_preserve_field_info((object)->field, 0);                \
-		u64 word = 0;                                                                      \
-		switch (__builtin_preserve_field_info((object)->field, 1)) {                       \
-		case 1:                                                                            \
-			word = *(const volatile u8 *)at;                                           \
-			break;                                                                     \
-		case 2:                                                                            \
-			word = *(const volatile u16 *)at;                                          \
-			break;                                                                     \
-		case 4:                                                                            \
-			word = *(const volatile u32 *)at;                                          \
-			break;                                                                     \
-		case 8:                                                                            \
-			word = *(const volatile u64 *)at;                                          \
-			break;                                                                     \
-		}                                                                                  \
-		word <<= __builtin_preserve_field_info((object)->field, 4);                        \
-		word >> __builtin_preserve_field_info((object)->field, 5);                         \
-	})
-
-/* Helpers, by their number in enum bpf_func_id. */
-static long (*const bpf_get_current_comm)(void *dst, u32 size) = (void *)16;
-static u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
-static long (*const bpf_probe_read_user)(void *dst, u32 size, const void *src) = (void *)112;
-static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;
-static long (*const bpf_seq_write)(void *seq, const void *data, u32 len) = (void *)127;
-static struct tcp_sock *(*const bpf_skc_to_tcp_sock)(void *sk) = (void *)137;
-static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
-static struct socket *(*const bpf_sock_from_file)(void *file) = (void *)162;
-static long (*const bpf_loop)(u32 times, void *fn, void *ctx, u64 flags) = (void *)181;
-
-/* Reads a field of a kernel object of which nothing is proven. */
-#define probe(dst, src) bpf_probe_read_kernel(dst, sizeof(*(dst)), src)
 
 /*
  * A field of an object that the verifier knows, read as if it did not: for a
@@ -98,40 +26,9 @@ static long (*const bpf_loop)(u32 times, void *fn, void *ctx, u64 flags) = (void
 		value_;                                                                            \
 	})
 
-#define AF_INET         2
-#define AF_INET6        10
-#define SOCK_STREAM     1
-#define SOCK_DGRAM      2
-#define IPPROTO_TCP     6
-#define IPPROTO_UDP     17
-#define IPPROTO_UDPLITE 136
-#define IPPROTO_MPTCP   262
-
-#define TCP_ESTABLISHED  1
-#define TCP_SYN_RECV     3
-#define TCP_FIN_WAIT2    5
-#define TCP_TIME_WAIT    6
-#define TCP_CLOSE        7
-#define TCP_LISTEN       10
-#define TCP_NEW_SYN_RECV 12
-
 struct list_head {
 	struct list_head *next, *prev;
 } kernel_type;
-
-struct kuid {
-	u32 val;
-} kernel_type;
-
-typedef struct kuid kuid_t;
-
-typedef struct {
-	s32 counter;
-} kernel_type atomic_t;
-
-typedef struct {
-	s64 counter;
-} kernel_type atomic64_t;
 
 typedef struct {
 	atomic_t refs;

@@ -1,67 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/*
- * The parts of the kernel's types and helpers that the programs use, and no
- * more. Offsets are those of the running kernel: the loader relocates each
- * access to a struct marked `kernel_type` (CO-RE), so order, padding and
- * everything left out do not matter here.
- */
+/* The structs of the kernel that the programs use, and what else only they do. */
 #pragma once
 
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef int s32;
-typedef unsigned long long u64;
-typedef long long s64;
-typedef _Bool bool;
+#include "../../../../internal/bpf/core.h"
 
-#define true  1
-#define false 0
-#define NULL  ((void *)0)
-
-#define SEC(name)     __attribute__((section(name), used))
-#define always_inline inline __attribute__((always_inline))
-#define noinline      __attribute__((noinline))
-#define kernel_type   __attribute__((preserve_access_index))
-#define likely(x)     __builtin_expect(!!(x), 1)
-#define unlikely(x)   __builtin_expect(!!(x), 0)
-#define barrier_var(v) asm volatile("" : "+r"(v))
-
-/* Definitions of maps, as the loader reads them from the types of members. */
-#define uint(name, value)  int(*name)[value]
-#define type(name, member) typeof(member) *name
-
-/* Does the running kernel have this field, and where in its struct. */
-#define field_exists(field) __builtin_preserve_field_info(field, 2)
-#define field_offset(type, field)                                                                  \
-	__builtin_preserve_field_info(((typeof(type) *)0)->field, 0)
-#define TYPE_SIZE(type) __builtin_preserve_type_info(*(typeof(type) *)0, 1)
-
-/* A bit of an object that the verifier knows; where it is the kernel's BTF says. */
-#define bit_of(object, field)                                                                      \
-	({                                                                                         \
-		const void *at = (const void *)(object) +                                          \
-				 __builtin_preserve_field_info((object)->field, 0);                \
-		u64 word = 0;                                                                      \
-		switch (__builtin_preserve_field_info((object)->field, 1)) {                       \
-		case 1:                                                                            \
-			word = *(const volatile u8 *)at;                                           \
-			break;                                                                     \
-		case 2:                                                                            \
-			word = *(const volatile u16 *)at;                                          \
-			break;                                                                     \
-		case 4:                                                                            \
-			word = *(const volatile u32 *)at;                                          \
-			break;                                                                     \
-		case 8:                                                                            \
-			word = *(const volatile u64 *)at;                                          \
-			break;                                                                     \
-		}                                                                                  \
-		word <<= __builtin_preserve_field_info((object)->field, 4);                        \
-		word >> __builtin_preserve_field_info((object)->field, 5);                         \
-	})
-
-/* The same of an object of which nothing is proven. */
+/* bit_of an object of which nothing is proven. */
 #define probe_bit(object, field)                                                                   \
 	({                                                                                         \
 		u64 word = 0;                                                                      \
@@ -71,36 +14,6 @@ typedef _Bool bool;
 		word <<= __builtin_preserve_field_info((object)->field, 4);                        \
 		word >> __builtin_preserve_field_info((object)->field, 5);                         \
 	})
-
-/* Helpers, by their number in enum bpf_func_id. */
-static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
-static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
-					 u64 flags) = (void *)2;
-static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
-static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
-static u64 (*const bpf_get_current_task)(void) = (void *)35;
-static long (*const bpf_skb_load_bytes)(const void *skb, u32 offset, void *to,
-					u32 size) = (void *)26;
-static u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
-static struct bpf_sock *(*const bpf_sk_fullsock)(void *sk) = (void *)95;
-static u64 (*const bpf_get_netns_cookie)(void *ctx) = (void *)122;
-static long (*const bpf_probe_read_user)(void *dst, u32 size, const void *src) = (void *)112;
-static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;
-static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size,
-					       const void *src) = (void *)115;
-static u64 (*const bpf_ktime_get_boot_ns)(void) = (void *)125;
-static void *(*const bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
-static void (*const bpf_ringbuf_submit)(void *data, u64 flags) = (void *)132;
-static void (*const bpf_ringbuf_discard)(void *data, u64 flags) = (void *)133;
-static u64 (*const bpf_ringbuf_query)(void *ring, u64 flags) = (void *)134;
-static struct tcp_sock *(*const bpf_skc_to_tcp_sock)(void *sk) = (void *)137;
-static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
-static long (*const bpf_for_each_map_elem)(void *map, void *fn, void *ctx,
-					   u64 flags) = (void *)164;
-static long (*const bpf_loop)(u32 times, void *fn, void *ctx, u64 flags) = (void *)181;
-
-/* Reads a field of a kernel object of which nothing is proven. */
-#define probe(dst, src) bpf_probe_read_kernel(dst, sizeof(*(dst)), src)
 
 enum {
 	BPF_MAP_TYPE_HASH = 1,
@@ -126,43 +39,12 @@ enum {
 #define RTN_UNREACHABLE 7
 #define RTN_PROHIBIT	8
 
-#define AF_INET		2
-#define AF_INET6	10
-#define SOCK_STREAM	1
-#define SOCK_DGRAM	2
-#define IPPROTO_TCP	6
-#define IPPROTO_UDP	17
-#define IPPROTO_UDPLITE 136
-#define IPPROTO_MPTCP	262
-
-#define TCP_ESTABLISHED 1
-#define TCP_SYN_SENT	2
-#define TCP_SYN_RECV	3
-#define TCP_FIN_WAIT1	4
-#define TCP_CLOSE	7
-#define TCP_LAST_ACK	9
-#define TCP_LISTEN	10
-
 #define SOCK_DONE     1 /* enum sock_flags: the other end's FIN was taken in */
 #define SHUTDOWN_MASK 3
 #define PF_KTHREAD    0x00200000
 
 #define MSG_PEEK     2
 #define MSG_ERRQUEUE 0x2000
-
-struct kuid {
-	u32 val;
-} kernel_type;
-
-typedef struct kuid kuid_t;
-
-typedef struct {
-	s32 counter;
-} kernel_type atomic_t;
-
-typedef struct {
-	s64 counter;
-} kernel_type atomic64_t;
 
 struct ns_common {
 	u32 inum;
