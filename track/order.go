@@ -17,8 +17,7 @@ import (
 
 const (
 	// maxHeld bounds the events that are held; about 200 bytes each, since most
-	// share a life with another. Where more happens between two looks, the older
-	// half is given out.
+	// share a life with another. Where more are waiting, the older half is given out.
 	maxHeld = 1 << 14
 )
 

@@ -292,8 +292,7 @@ func (t *Tracker) wake() {
 // the order of Event.Time, but for what is known later only: a connection that
 // nobody has accepted yet, for up to a second; a connect that was refused at
 // once, for a quarter of one; what a snapshot finds (Owned); and where more than
-// 16,384 events come between two looks at the ring buffer. That takes a tenth
-// of a second.
+// 16,384 events wait for it. That takes a tenth of a second.
 //
 // A reader that leaves off and calls Events again goes on where it was. One
 // that is slow loses nothing until Options.MaxEvents wait for it; what happens
