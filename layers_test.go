@@ -25,20 +25,20 @@ type layer struct {
 // layers is the table of docs/architecture.md. A package that is not in it
 // fails the test, so that a new one is placed on purpose.
 var layers = map[string]layer{
-	".":      {},
-	"filter": {inside: []string{"."}},
-	"proc":   {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
+	".":             {},
+	"filter":        {inside: []string{"."}},
+	"internal/proc": {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"collect/internal/bpfiter": {
 		inside:  []string{".", "filter"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
 	"collect/internal/sockdiag": {inside: []string{".", "filter"}, outside: []string{"golang.org/x/sys"}},
-	"collect/internal/procnet":  {inside: []string{".", "filter", "proc"}, outside: []string{"golang.org/x/sys"}},
+	"collect/internal/procnet":  {inside: []string{".", "filter", "internal/proc"}, outside: []string{"golang.org/x/sys"}},
 	"collect": {
-		inside: []string{".", "filter", "proc", "collect/internal/bpfiter", "collect/internal/sockdiag", "collect/internal/procnet"},
+		inside: []string{".", "filter", "internal/proc", "collect/internal/bpfiter", "collect/internal/sockdiag", "collect/internal/procnet"},
 	},
 	"track": {
-		inside:  []string{".", "filter", "collect", "proc", "track/internal/bpfevent"},
+		inside:  []string{".", "filter", "collect", "internal/proc", "track/internal/bpfevent"},
 		outside: []string{"golang.org/x/sys"},
 	},
 	"track/internal/bpfevent": {
@@ -53,7 +53,7 @@ var layers = map[string]layer{
 	"internal/testenv":            {outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: []string{".", "filter", "collect", "proc", "track", "internal/render", "internal/zabbix"},
+		inside: []string{".", "filter", "collect", "internal/proc", "track", "internal/render", "internal/zabbix"},
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/mattn/go-runewidth", "golang.org/x/term", "golang.org/x/sys",
 		},

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 )
 
 // nameTasks gives the processes that hold something their names and start

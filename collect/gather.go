@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 )
 
 // gather reads the sockets and, where they are asked for, who holds them.

@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 )
 
 // maxForeign bounds how many sockets of unknown kind are asked for their

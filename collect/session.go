@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 )
 
 // A maker makes the sessions of an answer, one at a time, from the flat arrays

@@ -8,7 +8,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
-	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 )
 
 // TestNames_NumberIsUsedAgain: the kernel gives the number of a network

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/filter"
-	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 )
 
 // The sources, as Options.Source and Source.Name have them.

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
-	"github.com/seed-44df2ae6/whose/proc"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 )
 
 // zabbixNeeds are the facts that the document is made of.
