@@ -14,6 +14,7 @@ import (
 	"github.com/seed-44df2ae6/whose/collect/internal/bpfiter"
 	"github.com/seed-44df2ae6/whose/collect/internal/procnet"
 	"github.com/seed-44df2ae6/whose/collect/internal/sockdiag"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // The names of the sources. Auto is the best of them that works.
@@ -43,7 +44,7 @@ const retryAfter = 30 * time.Second
 // why it could not be opened, and tried when that was.
 type openSource struct {
 	mu     sync.Mutex
-	source whose.Source
+	source source.Source
 	err    error
 	tried  time.Time
 }
@@ -151,7 +152,7 @@ func pinDir(opts *Options) string {
 	return DefaultPinDir
 }
 
-func openNamed(name string, opts *Options, how choice) (whose.Source, error) {
+func openNamed(name string, opts *Options, how choice) (source.Source, error) {
 	switch name {
 	case BPF:
 		return openBPF(opts, how)
@@ -162,7 +163,7 @@ func openNamed(name string, opts *Options, how choice) (whose.Source, error) {
 	}
 }
 
-func openBPF(opts *Options, how choice) (whose.Source, error) {
+func openBPF(opts *Options, how choice) (source.Source, error) {
 	o := bpfiter.Options{PinDir: pinDir(opts)}
 	switch {
 	case how.pinnedOnly:
@@ -175,7 +176,7 @@ func openBPF(opts *Options, how choice) (whose.Source, error) {
 
 // opened makes sure that a source that could not be opened is nil, and not a
 // nil pointer in an interface.
-func opened[S whose.Source](s S, err error) (whose.Source, error) {
+func opened[S source.Source](s S, err error) (source.Source, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // ErrNoField is what errors.Is finds where a field was named that there is not.
@@ -226,7 +227,7 @@ func (c *Collector) giveBack(p *pass) {
 type pass struct {
 	plan *plan
 	fs   *proc.FS
-	snap whose.Snapshot
+	snap source.Snapshot
 	walk proc.Walk
 	joined
 	derived
@@ -235,7 +236,7 @@ type pass struct {
 	// coverage is the account of this pass.
 	coverage whose.Coverage
 	// refs are the namespaces that were visited.
-	refs []whose.NetNSRef
+	refs []source.NetNSRef
 	// refGaps are the namespaces that there is no way into; enters tells that the
 	// source has to enter them.
 	refGaps []whose.Gap

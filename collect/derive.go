@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // derived holds what follows from all sockets together: who listens where, and
@@ -31,7 +32,7 @@ type listenKey struct {
 	lite     bool
 }
 
-func keyOf(s *whose.Socket) listenKey {
+func keyOf(s *source.Socket) listenKey {
 	return listenKey{
 		netns: s.NetNS, port: s.LocalPort,
 		datagram: isDatagram(s.Proto), lite: s.Proto == whose.UDPLite,
@@ -42,10 +43,10 @@ func keyOf(s *whose.Socket) listenKey {
 // accepts plain TCP too.
 func isDatagram(p whose.Proto) bool { return p == whose.UDP || p == whose.UDPLite }
 
-func isListener(s *whose.Socket) bool { return s.State == whose.Listen || s.State == whose.Unconn }
+func isListener(s *source.Socket) bool { return s.State == whose.Listen || s.State == whose.Unconn }
 
 // findListeners fills in listeners and, for every other session, its listener.
-func (d *derived) findListeners(sockets []whose.Socket) {
+func (d *derived) findListeners(sockets []source.Socket) {
 	if d.listeners == nil {
 		d.listeners = make(map[listenKey][]uint32)
 	}
@@ -77,7 +78,7 @@ func (d *derived) findListeners(sockets []whose.Socket) {
 // bestListener returns the place plus one of the listener that takes
 // connections to the local address of s: the one that is bound to just that
 // address before one that is bound to all.
-func bestListener(sockets []whose.Socket, candidates []uint32, s *whose.Socket) uint32 {
+func bestListener(sockets []source.Socket, candidates []uint32, s *source.Socket) uint32 {
 	var best uint32
 	for _, at := range candidates {
 		l := &sockets[at]
@@ -93,12 +94,12 @@ func bestListener(sockets []whose.Socket, candidates []uint32, s *whose.Socket) 
 
 // takes reports whether a listener on the unspecified address accepts what
 // comes to the local address of s.
-func takes(l, s *whose.Socket) bool {
+func takes(l, s *source.Socket) bool {
 	switch l.Local {
 	case anyIPv4:
 		return isMapped(&s.Local)
 	case anyIPv6:
-		return !isMapped(&s.Local) || l.Flags&whose.SocketV6Only == 0
+		return !isMapped(&s.Local) || l.Flags&source.SocketV6Only == 0
 	}
 	return false
 }
@@ -115,7 +116,7 @@ func isMapped(a *[16]byte) bool {
 // siblings returns the listeners that share the address of the one at place
 // at: itself alone, or its SO_REUSEPORT group, of which nobody outside the
 // kernel can tell which one a connection waits for.
-func (d *derived) siblings(sockets []whose.Socket, at uint32) []uint32 {
+func (d *derived) siblings(sockets []source.Socket, at uint32) []uint32 {
 	all := d.listeners[keyOf(&sockets[at])]
 	if len(all) == 1 {
 		return all
@@ -131,7 +132,7 @@ func (d *derived) siblings(sockets []whose.Socket, at uint32) []uint32 {
 
 // findPeers pairs the two ends of each connection that has both on this host.
 // One hash for both ends: it does not depend on which is local.
-func (d *derived) findPeers(sockets []whose.Socket) {
+func (d *derived) findPeers(sockets []source.Socket) {
 	d.peer = zeroed(d.peer, len(sockets))
 	size := 16
 	for size < 2*len(sockets) {
@@ -154,7 +155,7 @@ func (d *derived) findPeers(sockets []whose.Socket) {
 
 // pair notes that a and b are the ends of one connection, if they are. An end
 // in the same namespace is taken before one in another.
-func (d *derived) pair(sockets []whose.Socket, a, b uint32) {
+func (d *derived) pair(sockets []source.Socket, a, b uint32) {
 	x, y := &sockets[a], &sockets[b]
 	if x.LocalPort != y.RemotePort || x.RemotePort != y.LocalPort || x.Local != y.Remote || x.Remote != y.Local ||
 		isDatagram(x.Proto) != isDatagram(y.Proto) {
@@ -177,7 +178,7 @@ func isLoopback(a *[16]byte) bool {
 }
 
 // hashEnds is the same for both ends of a connection.
-func hashEnds(s *whose.Socket) uint64 {
+func hashEnds(s *source.Socket) uint64 {
 	return mix(endWord(&s.Local, s.LocalPort)) + mix(endWord(&s.Remote, s.RemotePort))
 }
 
@@ -204,19 +205,19 @@ func (d *derived) findReasons(j *joined, hidden bool, gone func(inode uint64) bo
 	}
 }
 
-func (d *derived) reasonOf(s *whose.Socket, listened, hidden bool, gone func(inode uint64) bool) whose.Reason {
+func (d *derived) reasonOf(s *source.Socket, listened, hidden bool, gone func(inode uint64) bool) whose.Reason {
 	switch {
-	case s.Flags&whose.SocketKernel != 0:
+	case s.Flags&source.SocketKernel != 0:
 		return whose.ReasonKernel
 	case s.Inode == 0:
 		return reasonWithoutInode(s.State, listened)
 	case gone != nil && gone(s.Inode):
 		return whose.ReasonRaced
-	case s.Flags&whose.SocketNoFile != 0:
+	case s.Flags&source.SocketNoFile != 0:
 		return whose.ReasonKernel
 	case hidden:
 		return whose.ReasonHidden
-	case s.Flags&whose.SocketFile != 0:
+	case s.Flags&source.SocketFile != 0:
 		return whose.ReasonInFlight
 	}
 	return whose.ReasonUnheld

@@ -8,11 +8,12 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // nameTasks gives the processes that hold something their names and start
 // times, as the walk or the source read them beside the descriptors.
-func (p *pass) nameTasks(tasks []whose.Task) {
+func (p *pass) nameTasks(tasks []source.Task) {
 	for i := range tasks {
 		t := &tasks[i]
 		at, ok := p.pids[t.PID]
@@ -113,10 +114,10 @@ func (p *pass) netnsNames(ctx context.Context) map[uint32]string {
 		}
 		return p.fs.NetNSNamesOf(ctx, slices.Collect(maps.Keys(present)))
 	}
-	var refs []whose.NetNSRef
+	var refs []source.NetNSRef
 	for inode := range present {
-		ref := whose.NetNSRef{Inode: inode}
-		if i := slices.IndexFunc(p.refs, func(r whose.NetNSRef) bool { return r.Inode == inode }); i >= 0 {
+		ref := source.NetNSRef{Inode: inode}
+		if i := slices.IndexFunc(p.refs, func(r source.NetNSRef) bool { return r.Inode == inode }); i >= 0 {
 			ref = p.refs[i]
 		}
 		refs = append(refs, ref)

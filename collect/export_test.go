@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // OpenWith returns a collector whose source of that name is s, which it closes.
 // It is found where no pin is.
-func OpenWith(s whose.Source) *Collector {
+func OpenWith(s source.Source) *Collector {
 	key := sourceKey{name: s.Name(), where: pinDir(&Options{})}
 	return &Collector{sources: map[sourceKey]*openSource{key: {source: s}}}
 }

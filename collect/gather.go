@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // gather reads the sockets and, where they are asked for, who holds them.
@@ -116,7 +117,7 @@ func (p *pass) findNamespaces(ctx context.Context) error {
 	}
 	if p.plan.opts.NetNS == "self" {
 		self := p.fs.SelfNetNS()
-		p.refs = append(p.refs, whose.NetNSRef{Inode: self})
+		p.refs = append(p.refs, source.NetNSRef{Inode: self})
 		p.plan.query.NetNS = []uint32{self}
 		p.plan.query.Visit = p.refs
 		return nil
@@ -142,7 +143,7 @@ func (p *pass) findNamespaces(ctx context.Context) error {
 // processes these are the ones that they are in, for which no other process is
 // looked at: into which others their sockets lead is asked of these once their
 // descriptors are known (see readHeld).
-func (p *pass) someNamespaces(ctx context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
+func (p *pass) someNamespaces(ctx context.Context) ([]source.NetNSRef, []whose.Gap, error) {
 	pids := p.plan.query.PIDs
 	p.narrow = len(pids) > 0 && p.plan.netns == nil && p.fs.Own() &&
 		p.coverage.Source != BPF && // which asks no socket
@@ -165,20 +166,20 @@ func (p *pass) readOthers(ctx context.Context, s *openSource) error {
 		return err
 	}
 	p.refGaps = gaps
-	return p.readMore(ctx, s, slices.DeleteFunc(refs, func(r whose.NetNSRef) bool { return p.visited(r.Inode) }))
+	return p.readMore(ctx, s, slices.DeleteFunc(refs, func(r source.NetNSRef) bool { return p.visited(r.Inode) }))
 }
 
 // wantedNamespaces keeps those that the question names.
-func (p *pass) wantedNamespaces(ctx context.Context, refs []whose.NetNSRef) []whose.NetNSRef {
+func (p *pass) wantedNamespaces(ctx context.Context, refs []source.NetNSRef) []source.NetNSRef {
 	names := p.fs.NetNSNames(ctx, refs)
-	return slices.DeleteFunc(refs, func(r whose.NetNSRef) bool {
+	return slices.DeleteFunc(refs, func(r source.NetNSRef) bool {
 		return !p.plan.netns(r.Inode, names[r.Inode])
 	})
 }
 
 // enters reports whether a source has to enter each namespace: all but bpf, and
 // bpf on older kernels.
-func enters(s whose.Source) bool {
+func enters(s source.Source) bool {
 	bpf, ok := s.(interface{ Enters() bool })
 	return s.Name() != BPF || ok && bpf.Enters()
 }
@@ -201,7 +202,7 @@ func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 // One that is gone altogether is nothing to tell, and one to which the way is
 // the same as before was refused, which is told already.
 func (p *pass) readLost(ctx context.Context, s *openSource) error {
-	lost := func(r whose.NetNSRef) bool { return !slices.Contains(p.snap.NetNS, r.Inode) }
+	lost := func(r source.NetNSRef) bool { return !slices.Contains(p.snap.NetNS, r.Inode) }
 	if p.snap.FindsOwners || !slices.ContainsFunc(p.refs, lost) {
 		return nil
 	}
@@ -209,8 +210,8 @@ func (p *pass) readLost(ctx context.Context, s *openSource) error {
 	if err != nil {
 		return err
 	}
-	now = slices.DeleteFunc(now, func(r whose.NetNSRef) bool {
-		return !lost(r) || !slices.ContainsFunc(p.refs, func(asked whose.NetNSRef) bool {
+	now = slices.DeleteFunc(now, func(r source.NetNSRef) bool {
+		return !lost(r) || !slices.ContainsFunc(p.refs, func(asked source.NetNSRef) bool {
 			return asked.Inode == r.Inode && asked.Path != r.Path
 		})
 	})
@@ -308,7 +309,7 @@ func (p *pass) visited(inode uint32) bool { return slices.Contains(p.snap.NetNS,
 // alive, then those that a socket does. A descriptor may
 // be gone before its namespace was read by it, and the socket still be there.
 func (p *pass) readHeld(ctx context.Context, s *openSource) error {
-	held := slices.DeleteFunc(slices.Clone(p.walk.NetNS), func(r whose.NetNSRef) bool { return p.visited(r.Inode) })
+	held := slices.DeleteFunc(slices.Clone(p.walk.NetNS), func(r source.NetNSRef) bool { return p.visited(r.Inode) })
 	if err := p.readMore(ctx, s, held); err != nil {
 		return err
 	}
@@ -322,7 +323,7 @@ func (p *pass) readHeld(ctx context.Context, s *openSource) error {
 
 // readMore reads further namespaces. One that is gone by now is nothing to
 // tell: what it held is gone too. One that may not be entered is a gap.
-func (p *pass) readMore(ctx context.Context, s *openSource, refs []whose.NetNSRef) error {
+func (p *pass) readMore(ctx context.Context, s *openSource, refs []source.NetNSRef) error {
 	if len(refs) == 0 {
 		return nil
 	}
@@ -391,7 +392,7 @@ func (p *pass) missing() *proc.Inodes {
 // standing reads the sockets again and returns which of the wanted ones are
 // still there; the others are noted as gone.
 func (p *pass) standing(ctx context.Context, s *openSource, wanted *proc.Inodes) (*proc.Inodes, error) {
-	var again whose.Snapshot
+	var again source.Snapshot
 	query := p.plan.query
 	query.Visit = p.refs
 	s.mu.Lock()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // maxForeign bounds how many sockets of unknown kind are asked for their
@@ -18,7 +19,7 @@ const maxForeign = 4096
 // a descriptor and not in any namespace that was read is asked; most of them
 // are UNIX sockets of namespaces that are known. The caller calls done when it
 // has read the namespaces; all tells that each socket could be asked.
-func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []whose.NetNSRef, done func(), all bool) {
+func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []source.NetNSRef, done func(), all bool) {
 	unknown, more := p.foreign(nil)
 	if len(unknown) > fewForeign {
 		if known := unixSockets(ctx, s); known != nil {
@@ -34,7 +35,7 @@ func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []whose.N
 	}
 	open, unasked := p.fs.NetNSOfSockets(ctx, unknown, p.visited)
 	for _, f := range open {
-		refs = append(refs, whose.NetNSRef{Inode: f.Inode, Path: f.Path()})
+		refs = append(refs, source.NetNSRef{Inode: f.Inode, Path: f.Path()})
 	}
 	return refs, func() {
 		for _, f := range open {
@@ -73,7 +74,7 @@ func unixSockets(ctx context.Context, s *openSource) *proc.Inodes {
 // foreign returns a holding of each socket that was met with a descriptor and
 // not in any namespace that was read, without the known ones; more than
 // maxForeign are not returned but told of.
-func (p *pass) foreign(known *proc.Inodes) (all []whose.Holding, more bool) {
+func (p *pass) foreign(known *proc.Inodes) (all []source.Holding, more bool) {
 	if !p.fs.Own() {
 		return nil, false // sockets can be asked of live processes only
 	}

@@ -1,6 +1,6 @@
 package collect
 
-import "github.com/seed-44df2ae6/whose"
+import "github.com/seed-44df2ae6/whose/internal/source"
 
 // An inodeIndex finds a socket by its inode: open addressing over words that
 // hold the low half of the inode and the socket's place, so that a miss costs
@@ -28,7 +28,7 @@ func (x *inodeIndex) reset(n int) {
 func hashInode(inode uint64) uint32 { return uint32((inode * 0x9e3779b97f4a7c15) >> 32) }
 
 // find returns the place of the socket with that inode, or -1.
-func (x *inodeIndex) find(sockets []whose.Socket, inode uint64) int {
+func (x *inodeIndex) find(sockets []source.Socket, inode uint64) int {
 	if len(x.slots) == 0 {
 		return -1
 	}

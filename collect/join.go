@@ -4,13 +4,14 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A joined answer: sockets, each once, and beside each the descriptors by
 // which processes hold it. Everything is in flat arrays without pointers, and
 // the memory is used again for the next pass.
 type joined struct {
-	sockets []whose.Socket
+	sockets []source.Socket
 	index   inodeIndex
 
 	// holders[first[i]:first[i+1]] hold socket i, by PID and descriptor.
@@ -33,7 +34,7 @@ type holder struct {
 // unique makes each socket of the snapshot stand once, in place, and indexes
 // those that have an inode. A socket that is read again with each of its
 // descriptors keeps what was read first.
-func (j *joined) unique(sockets []whose.Socket) {
+func (j *joined) unique(sockets []source.Socket) {
 	j.index.reset(len(sockets))
 	kept := 0
 	for i := range sockets {
@@ -56,7 +57,7 @@ func (j *joined) unique(sockets []whose.Socket) {
 // are known. Holdings of sockets that are not in the answer are dropped, and
 // one that was read twice counts once. admit, where it is not nil, tells which
 // processes are wanted.
-func (j *joined) attach(holdings []whose.Holding, admit func(pid uint32) bool) {
+func (j *joined) attach(holdings []source.Holding, admit func(pid uint32) bool) {
 	n := len(j.sockets)
 	j.first = zeroed(j.first, n+1)
 	j.beginProcs()
@@ -77,7 +78,7 @@ func (j *joined) attach(holdings []whose.Holding, admit func(pid uint32) bool) {
 // place puts each holding behind the others of its socket. It moves first[i]
 // from the beginning of socket i's holders to their end, which is the
 // beginning of the next one's.
-func (j *joined) place(holdings []whose.Holding, admit func(pid uint32) bool) {
+func (j *joined) place(holdings []source.Holding, admit func(pid uint32) bool) {
 	var lastPID, lastProc uint32
 	have := false
 	for i := range holdings {

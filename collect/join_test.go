@@ -8,10 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // plainJoin is the join as one would write it first: maps and sorting.
-func plainJoin(sockets []whose.Socket, holdings []whose.Holding) map[uint64]map[uint32][]int32 {
+func plainJoin(sockets []source.Socket, holdings []source.Holding) map[uint64]map[uint32][]int32 {
 	held := map[uint64]map[uint32][]int32{}
 	for _, s := range sockets {
 		if s.Inode != 0 {
@@ -31,11 +32,11 @@ func plainJoin(sockets []whose.Socket, holdings []whose.Holding) map[uint64]map[
 // after the first is not missed, neither by its sessions nor by the second.
 func TestShed(t *testing.T) {
 	p := &pass{plan: &plan{opts: &Options{}}}
-	sockets := make([]whose.Socket, hugeAnswer)
-	holdings := make([]whose.Holding, len(sockets))
+	sockets := make([]source.Socket, hugeAnswer)
+	holdings := make([]source.Holding, len(sockets))
 	for i := range sockets {
-		sockets[i] = whose.Socket{Inode: uint64(i + 1), LocalPort: uint16(i), RemotePort: 1, State: whose.Established}
-		holdings[i] = whose.Holding{Inode: uint64(i + 1), PID: uint32(i % 100), FD: int32(i)}
+		sockets[i] = source.Socket{Inode: uint64(i + 1), LocalPort: uint16(i), RemotePort: 1, State: whose.Established}
+		holdings[i] = source.Holding{Inode: uint64(i + 1), PID: uint32(i % 100), FD: int32(i)}
 	}
 	for range 2 {
 		p.unique(slices.Clone(sockets))
@@ -87,9 +88,9 @@ func TestJoin_AgreesWithPlainJoin(t *testing.T) {
 	}
 }
 
-func randomHost(r *rand.Rand) ([]whose.Socket, []whose.Holding) {
-	var sockets []whose.Socket
-	var holdings []whose.Holding
+func randomHost(r *rand.Rand) ([]source.Socket, []source.Holding) {
+	var sockets []source.Socket
+	var holdings []source.Holding
 	base := r.Uint64N(1 << 20)
 	if r.IntN(4) == 0 {
 		base += 1 << 40 // inodes that need more than 32 bits
@@ -99,23 +100,23 @@ func randomHost(r *rand.Rand) ([]whose.Socket, []whose.Holding) {
 		if r.IntN(10) == 0 {
 			inode = 0
 		}
-		sockets = append(sockets, whose.Socket{Inode: inode})
+		sockets = append(sockets, source.Socket{Inode: inode})
 		for range r.IntN(4) {
-			holdings = append(holdings, whose.Holding{
+			holdings = append(holdings, source.Holding{
 				Inode: base + r.Uint64N(250), PID: 1 + r.Uint32N(20), FD: r.Int32N(10),
 			})
 		}
 	}
 	if base > 1<<32 && len(sockets) > 0 { // the same low half, another inode
-		sockets = append(sockets, whose.Socket{Inode: sockets[0].Inode & 0xffffffff})
+		sockets = append(sockets, source.Socket{Inode: sockets[0].Inode & 0xffffffff})
 	}
 	return sockets, holdings
 }
 
 func TestJoin_AdmitNarrowsOwners(t *testing.T) {
 	var j joined
-	j.unique([]whose.Socket{{Inode: 5}})
-	holdings := []whose.Holding{{Inode: 5, PID: 1, FD: 3}, {Inode: 5, PID: 2, FD: 4}}
+	j.unique([]source.Socket{{Inode: 5}})
+	holdings := []source.Holding{{Inode: 5, PID: 1, FD: 3}, {Inode: 5, PID: 2, FD: 4}}
 	j.attach(holdings, func(pid uint32) bool { return pid == 2 })
 	if got := j.holdersOf(0); len(got) != 1 || j.procs[got[0].proc].PID != 2 {
 		t.Errorf("got holders %v, want process 2 alone", got)
@@ -124,13 +125,13 @@ func TestJoin_AdmitNarrowsOwners(t *testing.T) {
 
 func TestJoin_SteadyStateAllocatesNothingPerSocket(t *testing.T) {
 	const n = 10_000
-	sockets, holdings := make([]whose.Socket, n), make([]whose.Holding, n)
+	sockets, holdings := make([]source.Socket, n), make([]source.Holding, n)
 	for i := range n {
 		sockets[i].Inode = uint64(i + 1)
-		holdings[i] = whose.Holding{Inode: uint64(i + 1), PID: uint32(i%50 + 1), FD: int32(i)}
+		holdings[i] = source.Holding{Inode: uint64(i + 1), PID: uint32(i%50 + 1), FD: int32(i)}
 	}
 	var j joined
-	again := make([]whose.Socket, n)
+	again := make([]source.Socket, n)
 	pass := func() {
 		copy(again, sockets)
 		j.unique(again)
@@ -144,10 +145,10 @@ func TestJoin_SteadyStateAllocatesNothingPerSocket(t *testing.T) {
 
 func BenchmarkJoin(b *testing.B) {
 	const n = 100_000
-	sockets, holdings := make([]whose.Socket, n), make([]whose.Holding, n)
+	sockets, holdings := make([]source.Socket, n), make([]source.Holding, n)
 	for i, at := range rand.New(rand.NewPCG(3, 4)).Perm(n) {
 		sockets[i].Inode = uint64(at + 1)
-		holdings[i] = whose.Holding{Inode: uint64(i + 1), PID: uint32(i%1000 + 1), FD: int32(i)}
+		holdings[i] = source.Holding{Inode: uint64(i + 1), PID: uint32(i%1000 + 1), FD: int32(i)}
 	}
 	var j joined
 	for b.Loop() {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A place is a session's place in the answer with the words it is sorted by.
@@ -46,7 +47,7 @@ func (o *orderer) byDefault(j *joined, procOf func(i uint32) (proc uint32, ok bo
 
 // defaultKey packs, from the highest bit: not a listener (1), rank of the
 // process (28), protocol (3), local port (16).
-func defaultKey(s *whose.Socket, proc uint64) uint64 {
+func defaultKey(s *source.Socket, proc uint64) uint64 {
 	key := proc<<19 | uint64(s.Proto&7)<<16 | uint64(s.LocalPort)
 	if !isListener(s) {
 		key |= 1 << 47
@@ -56,7 +57,7 @@ func defaultKey(s *whose.Socket, proc uint64) uint64 {
 
 // remoteKey packs the remote end so that it sorts as the address does: IPv4
 // first, whole; of IPv6 as much as fits.
-func remoteKey(s *whose.Socket) uint64 {
+func remoteKey(s *source.Socket) uint64 {
 	if isMapped(&s.Remote) {
 		return uint64(binary.BigEndian.Uint32(s.Remote[12:]))<<16 | uint64(s.RemotePort)
 	}
@@ -126,7 +127,7 @@ func (o *orderer) scatter(counts *[256]uint32, b int) {
 }
 
 // breakTies orders those whose two words are equal.
-func (o *orderer) breakTies(sockets []whose.Socket) {
+func (o *orderer) breakTies(sockets []source.Socket) {
 	for from := 0; from < len(o.places); {
 		to := from + 1
 		for to < len(o.places) && o.places[to].hi == o.places[from].hi && o.places[to].lo == o.places[from].lo {
@@ -143,7 +144,7 @@ func (o *orderer) breakTies(sockets []whose.Socket) {
 
 // compareSockets is an order of all sockets that every source agrees on. What
 // only some sources know (the cookie) has no part in it.
-func compareSockets(a, b *whose.Socket) int {
+func compareSockets(a, b *source.Socket) int {
 	return cmp.Or(
 		bytes.Compare(a.Remote[:], b.Remote[:]),
 		cmp.Compare(a.RemotePort, b.RemotePort),

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // plainOrder compares as the documents say it.
@@ -62,8 +63,8 @@ func TestOrder_AgreesWithPlainOrder(t *testing.T) {
 // order has ties to break.
 func randomJoined(r *rand.Rand, n int) *joined {
 	j := &joined{}
-	sockets := make([]whose.Socket, n)
-	var holdings []whose.Holding
+	sockets := make([]source.Socket, n)
+	var holdings []source.Holding
 	for i := range sockets {
 		s := &sockets[i]
 		s.Inode = uint64(i + 1)
@@ -78,7 +79,7 @@ func randomJoined(r *rand.Rand, n int) *joined {
 			}
 		}
 		if r.IntN(5) > 0 {
-			holdings = append(holdings, whose.Holding{Inode: s.Inode, PID: 1 + r.Uint32N(6), FD: 3})
+			holdings = append(holdings, source.Holding{Inode: s.Inode, PID: 1 + r.Uint32N(6), FD: 3})
 		}
 	}
 	j.unique(sockets)

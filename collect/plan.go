@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // maxTerms is how many conditions on the two ends are pushed to a source.
@@ -18,7 +19,7 @@ const maxTerms = 16
 type plan struct {
 	opts  *Options
 	needs whose.Needs
-	query whose.Query
+	query source.Query
 	// states, protos and families are those of the answer; the query may ask
 	// for more, since listeners and the other ends of sessions matter too.
 	states, protos, families whose.Set
@@ -43,7 +44,7 @@ func newPlan(opts *Options, env filter.Env) (*plan, error) {
 	}
 	split := filter.Split(opts.Filter, env)
 	p.nothing = split.Nothing
-	p.query = split.Query
+	p.query = source.Query{Any: split.Any, PIDs: split.PIDs}
 	p.process = split.Process
 	if split.Rest != nil {
 		p.match = filter.Compile(split.Rest, env)
@@ -53,7 +54,7 @@ func newPlan(opts *Options, env filter.Env) (*plan, error) {
 	}
 	p.setNetNS(opts.NetNS, split.NetNS, env)
 	p.setNeeds()
-	p.setKinds(split.Query)
+	p.setKinds(&split)
 	p.setEnds()
 	return p, nil
 }
@@ -95,7 +96,7 @@ func (p *plan) namesPeers() bool {
 // setKinds brings together the kinds of sessions that flags and filter ask
 // for. An empty set means all, so that two that exclude each other are kept
 // apart from that.
-func (p *plan) setKinds(q whose.Query) {
+func (p *plan) setKinds(q *filter.Plan) {
 	states := p.opts.States
 	if states == 0 {
 		states = whose.DefaultStates
@@ -198,7 +199,7 @@ func (p *plan) setOrder(names []string) error {
 
 // wants reports whether the socket is of a kind that the answer shows, and not
 // only there because others need it.
-func (p *plan) wants(s *whose.Socket) bool {
+func (p *plan) wants(s *source.Socket) bool {
 	return p.states.Allows(uint8(s.State)) && p.protos.Allows(uint8(s.Proto)) && p.families.Allows(uint8(s.Family))
 }
 

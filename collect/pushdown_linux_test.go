@@ -102,7 +102,7 @@ func (h *host) ask(t *testing.T, text string, expr filter.Expr, peers bool) int 
 	}
 	plan := filter.Split(expr, h.env)
 	peers = peers || filter.Needs(expr).Has(whose.NeedPeer)
-	narrow := !peers && (plan.Process != nil || len(plan.Query.PIDs) > 0)
+	narrow := !peers && (plan.Process != nil || len(plan.PIDs) > 0)
 	matcher := filter.Compile(expr, h.env)
 	want := make(map[string]*whose.Session)
 	for i := range h.whole {
@@ -148,7 +148,7 @@ func (h *host) wantSome(t *testing.T, text string, plan *filter.Plan, got, whole
 		if !slices.ContainsFunc(whole, same(o)) {
 			t.Errorf("%s\nnames %d %v, who does not hold it", text, o.PID, o.FDs)
 		}
-		if len(plan.Query.PIDs) > 0 && !slices.Contains(plan.Query.PIDs, o.PID) {
+		if len(plan.PIDs) > 0 && !slices.Contains(plan.PIDs, o.PID) {
 			t.Errorf("%s\nnames %d, who was not asked for", text, o.PID)
 		}
 	}

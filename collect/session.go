@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A maker makes the sessions of an answer, one at a time, from the flat arrays
@@ -16,7 +17,7 @@ type maker struct {
 	// users, netns and devices are the names of numbers.
 	users   map[uint32]string
 	netns   map[uint32]string
-	devices map[whose.Device]string
+	devices map[source.Device]string
 	tcp     []whose.TCPInfo
 	// cgroups names the groups of sockets whose owners are hidden.
 	cgroups *proc.CgroupIndex
@@ -49,7 +50,7 @@ func (m *maker) session(at uint32, s *whose.Session) {
 		Proto:     k.Proto,
 		Family:    k.Family,
 		State:     k.State,
-		V6Only:    k.Flags&whose.SocketV6Only != 0 && isListener(k),
+		V6Only:    k.Flags&source.SocketV6Only != 0 && isListener(k),
 		Direction: m.d.direction(k, at),
 		NetNSName: m.netns[k.NetNS],
 		User:      m.users[k.UID],
@@ -97,8 +98,8 @@ func (m *maker) peerOf(at uint32) []whose.Owner {
 
 // nameDevice tells the device that a socket is bound to, and the zone of a
 // link-local address, which the kernel keeps in the same place.
-func (m *maker) nameDevice(k *whose.Socket, s *whose.Session) {
-	name := m.devices[whose.Device{NetNS: k.NetNS, Index: k.Device}]
+func (m *maker) nameDevice(k *source.Socket, s *whose.Session) {
+	name := m.devices[source.Device{NetNS: k.NetNS, Index: k.Device}]
 	s.BoundDev = name
 	if s.Local.Addr().IsLinkLocalUnicast() || s.Remote.Addr().IsLinkLocalUnicast() {
 		if k.Family == whose.IPv6 {
@@ -179,7 +180,7 @@ func (m *maker) room(n int) {
 func (m *maker) block(n int) int { return max(n, min(ownerBlock, len(m.j.holders)+16)) }
 
 // direction tells which side began the session at place at.
-func (d *derived) direction(k *whose.Socket, at uint32) whose.Direction {
+func (d *derived) direction(k *source.Socket, at uint32) whose.Direction {
 	switch {
 	case isListener(k) || len(d.listener) == 0 || k.State == whose.Close && k.RemotePort == 0:
 		return 0

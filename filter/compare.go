@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/seed-44df2ae6/whose"
 )
 
 // This file compares single values with the operands of a condition.
@@ -316,11 +314,11 @@ func (g glob) match(s string) bool {
 
 // ports returns the ranges of ports that a condition on a port holds for, its
 // negation left out.
-func (c *Cond) ports() []whose.PortRange {
-	var all []whose.PortRange
+func (c *Cond) ports() []PortRange {
+	var all []PortRange
 	add := func(lo, hi uint64) {
 		if hi = min(hi, math.MaxUint16); lo <= hi {
-			all = append(all, whose.PortRange{First: uint16(lo), Last: uint16(hi)})
+			all = append(all, PortRange{First: uint16(lo), Last: uint16(hi)})
 		}
 	}
 	limit := c.values[0].lo

@@ -51,8 +51,8 @@ func ExampleSplit() {
 		return
 	}
 	p := filter.Split(e, filter.Env{})
-	fmt.Println("only tcp:", p.Query.Protos == whose.SetOf(whose.TCP))
-	fmt.Println("ends:", len(p.Query.Any))
+	fmt.Println("only tcp:", p.Protos == whose.SetOf(whose.TCP))
+	fmt.Println("ends:", len(p.Any))
 	fmt.Println("looks into sshd:", p.Process(1, "sshd"))
 	fmt.Println("rest:", p.Rest)
 	// Output:

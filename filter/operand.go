@@ -27,7 +27,7 @@ type operand struct {
 	// prefix of an address; the zero Prefix means any address.
 	prefix netip.Prefix
 	// ports beside an address, where hasPorts.
-	ports    whose.PortRange
+	ports    PortRange
 	hasPorts bool
 }
 

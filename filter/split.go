@@ -5,18 +5,23 @@ import "github.com/seed-44df2ae6/whose"
 // A Plan is an expression split into what can be applied while the host is
 // read and what is left to be evaluated afterwards.
 //
-// Every session that meets the expression is admitted by Query, Process and
-// NetNS; and of the admitted sessions exactly those that meet Rest meet the
-// expression, whether the collector applied Query.Any, Query.PIDs, Process and
-// NetNS in full, in part or not at all. Query.Protos, Families and States have
+// Every session that meets the expression is admitted by its sets, Any, PIDs,
+// Process and NetNS; and of the admitted sessions exactly those that meet Rest meet the
+// expression, whether the collector applied Any, PIDs, Process and
+// NetNS in full, in part or not at all. Protos, Families and States have
 // to be applied exactly to what is answered: Rest no longer says what they say.
 //
 // Facts that depend on other sockets than the session's own (direction, peer,
 // the owners of a connection in an accept queue) have to be found before
 // sessions that are not admitted are left out.
 type Plan struct {
-	// Query has Protos, Families, States, Any and PIDs set, nothing else.
-	Query whose.Query
+	// Protos, Families and States that are wanted; empty means all.
+	Protos, Families, States whose.Set
+	// Any holds conditions on the two ends: a session meets at least one.
+	// Empty means no condition.
+	Any []Endpoints
+	// PIDs are the processes whose sessions are wanted; empty means all.
+	PIDs []uint32
 	// Rest is what is left of the expression; nil: nothing.
 	Rest Expr
 	// Process narrows the walk over processes: one for which it is false need
@@ -43,18 +48,16 @@ func Split(e Expr, env Env) Plan {
 		return Plan{Rest: e, Nothing: true}
 	}
 	p := Plan{
-		Query: whose.Query{
-			Protos:   narrowed("proto", all[dimProto]),
-			Families: narrowed("family", all[dimFamily]),
-			States:   narrowed("state", all[dimState]),
-		},
-		Rest:  withoutSets(e),
-		NetNS: netnsOf(e, true, env),
+		Protos:   narrowed("proto", all[dimProto]),
+		Families: narrowed("family", all[dimFamily]),
+		States:   narrowed("state", all[dimState]),
+		Rest:     withoutSets(e),
+		NetNS:    netnsOf(e, true, env),
 	}
-	if ends[0] != (whose.Endpoints{}) {
-		p.Query.Any = ends
+	if ends[0] != (Endpoints{}) {
+		p.Any = ends
 	}
-	p.Process, p.Query.PIDs = ownersOf(e)
+	p.Process, p.PIDs = ownersOf(e)
 	return p
 }
 

@@ -3,8 +3,6 @@ package filter
 import (
 	"net/netip"
 	"slices"
-
-	"github.com/seed-44df2ae6/whose"
 )
 
 // This file finds what an expression says of addresses and ports: a list of
@@ -14,11 +12,11 @@ import (
 // maxEnds is how many conditions a Query gets at most.
 const maxEnds = 16
 
-func everyEnd() []whose.Endpoints { return []whose.Endpoints{{}} }
+func everyEnd() []Endpoints { return []Endpoints{{}} }
 
 // endsOf returns the conditions of an expression or, where positive is false,
 // of its negation. They may hold for more sessions than it does.
-func endsOf(e Expr, positive bool) []whose.Endpoints {
+func endsOf(e Expr, positive bool) []Endpoints {
 	switch e := e.(type) {
 	case *Not:
 		return endsOf(e.X, !positive)
@@ -32,7 +30,7 @@ func endsOf(e Expr, positive bool) []whose.Endpoints {
 	return everyEnd()
 }
 
-func endsOfTerms(terms []Expr, positive, all bool) []whose.Endpoints {
+func endsOfTerms(terms []Expr, positive, all bool) []Endpoints {
 	if all {
 		joined := everyEnd()
 		for _, t := range terms {
@@ -40,7 +38,7 @@ func endsOfTerms(terms []Expr, positive, all bool) []whose.Endpoints {
 		}
 		return joined
 	}
-	var joined []whose.Endpoints
+	var joined []Endpoints
 	for _, t := range terms {
 		joined = addEnds(joined, endsOf(t, positive))
 	}
@@ -49,7 +47,7 @@ func endsOfTerms(terms []Expr, positive, all bool) []whose.Endpoints {
 
 // endsOfCond returns the conditions of one on addresses or ports; positive is
 // its own negation taken into account.
-func endsOfCond(c *Cond, positive bool) []whose.Endpoints {
+func endsOfCond(c *Cond, positive bool) []Endpoints {
 	if len(c.values) == 0 {
 		return everyEnd()
 	}
@@ -63,14 +61,14 @@ func endsOfCond(c *Cond, positive bool) []whose.Endpoints {
 	default:
 		return everyEnd()
 	}
-	var ends []whose.Endpoints
+	var ends []Endpoints
 	for _, v := range c.values {
-		ends = addEnds(ends, onSides(c.name, whose.Endpoints{Local: v.prefix, LocalPorts: v.ports}))
+		ends = addEnds(ends, onSides(c.name, Endpoints{Local: v.prefix, LocalPorts: v.ports}))
 	}
 	return ends
 }
 
-func endsOfPorts(c *Cond, positive bool) []whose.Endpoints {
+func endsOfPorts(c *Cond, positive bool) []Endpoints {
 	ranges := c.ports()
 	if !positive {
 		if c.name == "port" {
@@ -79,40 +77,40 @@ func endsOfPorts(c *Cond, positive bool) []whose.Endpoints {
 		ranges = otherPorts(ranges)
 	}
 	if n := len(ranges); n > maxEnds/2 {
-		ranges = []whose.PortRange{{First: ranges[0].First, Last: ranges[n-1].Last}}
+		ranges = []PortRange{{First: ranges[0].First, Last: ranges[n-1].Last}}
 	}
-	var ends []whose.Endpoints
+	var ends []Endpoints
 	for _, r := range ranges {
-		ends = addEnds(ends, onSides(c.name, whose.Endpoints{LocalPorts: r}))
+		ends = addEnds(ends, onSides(c.name, Endpoints{LocalPorts: r}))
 	}
 	return ends
 }
 
 // onSides returns a condition on the local end as one on the ends that name
 // says: local, remote or either.
-func onSides(name string, e whose.Endpoints) []whose.Endpoints {
+func onSides(name string, e Endpoints) []Endpoints {
 	switch name {
 	case "local_port", "local_addr":
-		return []whose.Endpoints{e}
+		return []Endpoints{e}
 	case "remote_port", "remote_addr":
-		return []whose.Endpoints{e.Swapped()}
+		return []Endpoints{e.Swapped()}
 	}
-	return []whose.Endpoints{e, e.Swapped()}
+	return []Endpoints{e, e.Swapped()}
 }
 
 // otherPorts returns the ports that are in none of the ranges, which are in
 // rising order and do not touch.
-func otherPorts(ranges []whose.PortRange) []whose.PortRange {
-	var others []whose.PortRange
+func otherPorts(ranges []PortRange) []PortRange {
+	var others []PortRange
 	next := 0
 	for _, r := range ranges {
 		if next < int(r.First) {
-			others = append(others, whose.PortRange{First: uint16(next), Last: r.First - 1})
+			others = append(others, PortRange{First: uint16(next), Last: r.First - 1})
 		}
 		next = int(r.Last) + 1
 	}
 	if next <= maxPort {
-		others = append(others, whose.PortRange{First: uint16(next), Last: maxPort})
+		others = append(others, PortRange{First: uint16(next), Last: maxPort})
 	}
 	return others
 }
@@ -121,12 +119,12 @@ const maxPort = 1<<16 - 1
 
 // addEnds returns the conditions of which one of a or of b has to hold,
 // without those that others imply. Too many become none at all.
-func addEnds(a, b []whose.Endpoints) []whose.Endpoints {
+func addEnds(a, b []Endpoints) []Endpoints {
 	for _, e := range b {
-		if slices.ContainsFunc(a, func(have whose.Endpoints) bool { return covers(&have, &e) }) {
+		if slices.ContainsFunc(a, func(have Endpoints) bool { return covers(&have, &e) }) {
 			continue
 		}
-		a = slices.DeleteFunc(slices.Clone(a), func(have whose.Endpoints) bool { return covers(&e, &have) })
+		a = slices.DeleteFunc(slices.Clone(a), func(have Endpoints) bool { return covers(&e, &have) })
 		a = append(a, e)
 	}
 	if len(a) > maxEnds {
@@ -137,11 +135,11 @@ func addEnds(a, b []whose.Endpoints) []whose.Endpoints {
 
 // bothEnds returns the conditions of which one of a and one of b have to hold
 // together; where these are too many, the shorter list.
-func bothEnds(a, b []whose.Endpoints) []whose.Endpoints {
+func bothEnds(a, b []Endpoints) []Endpoints {
 	if len(a)*len(b) > 4*maxEnds {
 		return shorter(a, b)
 	}
-	var all []whose.Endpoints
+	var all []Endpoints
 	for _, x := range a {
 		for _, y := range b {
 			if e, ok := meet(x, y); ok && !slices.Contains(all, e) {
@@ -155,7 +153,7 @@ func bothEnds(a, b []whose.Endpoints) []whose.Endpoints {
 	return addEnds(nil, all)
 }
 
-func shorter(a, b []whose.Endpoints) []whose.Endpoints {
+func shorter(a, b []Endpoints) []Endpoints {
 	if len(a) <= len(b) {
 		return a
 	}
@@ -164,7 +162,7 @@ func shorter(a, b []whose.Endpoints) []whose.Endpoints {
 
 // meet returns the condition that holds where both hold; ok is false if that
 // is nowhere.
-func meet(a, b whose.Endpoints) (e whose.Endpoints, ok bool) {
+func meet(a, b Endpoints) (e Endpoints, ok bool) {
 	var okay [4]bool
 	e.Local, okay[0] = meetPrefixes(a.Local, b.Local)
 	e.Remote, okay[1] = meetPrefixes(a.Remote, b.Remote)
@@ -187,20 +185,20 @@ func meetPrefixes(a, b netip.Prefix) (netip.Prefix, bool) {
 	return b, true
 }
 
-func meetPorts(a, b whose.PortRange) (whose.PortRange, bool) {
-	none := whose.PortRange{}
+func meetPorts(a, b PortRange) (PortRange, bool) {
+	none := PortRange{}
 	switch {
 	case a == none:
 		return b, true
 	case b == none:
 		return a, true
 	}
-	r := whose.PortRange{First: max(a.First, b.First), Last: min(a.Last, b.Last)}
+	r := PortRange{First: max(a.First, b.First), Last: min(a.Last, b.Last)}
 	return r, r.First <= r.Last
 }
 
 // covers reports whether a holds wherever b does.
-func covers(a, b *whose.Endpoints) bool {
+func covers(a, b *Endpoints) bool {
 	return coversPrefix(a.Local, b.Local) && coversPrefix(a.Remote, b.Remote) &&
 		coversPorts(a.LocalPorts, b.LocalPorts) && coversPorts(a.RemotePorts, b.RemotePorts)
 }
@@ -209,7 +207,7 @@ func coversPrefix(a, b netip.Prefix) bool {
 	return !a.IsValid() || b.IsValid() && a.Bits() <= b.Bits() && a.Contains(b.Addr())
 }
 
-func coversPorts(a, b whose.PortRange) bool {
-	none := whose.PortRange{}
+func coversPorts(a, b PortRange) bool {
+	none := PortRange{}
 	return a == none || b != none && a.First <= b.First && b.Last <= a.Last
 }

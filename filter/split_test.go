@@ -18,12 +18,12 @@ import (
 // be applied in part is applied to this session or not by chance.
 func admit(r *rand.Rand, p *Plan, s whose.Session, exact bool) (whose.Session, bool) {
 	apply := func() bool { return exact || r.IntN(2) == 0 }
-	q := &p.Query
+	q := p
 	if !q.Protos.Allows(uint8(s.Proto)) || !q.Families.Allows(uint8(s.Family)) || !q.States.Allows(uint8(s.State)) {
 		return s, false
 	}
 	if len(q.Any) > 0 && apply() &&
-		!slices.ContainsFunc(q.Any, func(e whose.Endpoints) bool { return e.Holds(s.Local, s.Remote) }) {
+		!slices.ContainsFunc(q.Any, func(e Endpoints) bool { return e.Holds(s.Local, s.Remote) }) {
 		return s, false
 	}
 	if p.NetNS != nil && apply() && !p.NetNS(s.NetNS, s.NetNSName) {
@@ -75,8 +75,8 @@ func TestSplit_Property(t *testing.T) {
 
 func countPushed(pushed map[string]int, e Expr, p *Plan) {
 	for what, is := range map[string]bool{
-		"protos": p.Query.Protos != 0, "families": p.Query.Families != 0, "states": p.Query.States != 0,
-		"any": len(p.Query.Any) > 0, "pids": len(p.Query.PIDs) > 0, "process": p.Process != nil, "netns": p.NetNS != nil,
+		"protos": p.Protos != 0, "families": p.Families != 0, "states": p.States != 0,
+		"any": len(p.Any) > 0, "pids": len(p.PIDs) > 0, "process": p.Process != nil, "netns": p.NetNS != nil,
 		"nothing": p.Nothing, "all": p.Rest == nil, "rest": p.Rest != nil && p.Rest.String() != e.String(),
 	} {
 		if is {
@@ -85,51 +85,51 @@ func countPushed(pushed map[string]int, e Expr, p *Plan) {
 	}
 }
 
-func ports(first, last uint16) whose.PortRange { return whose.PortRange{First: first, Last: last} }
+func ports(first, last uint16) PortRange { return PortRange{First: first, Last: last} }
 
 func TestSplit(t *testing.T) {
 	net := netip.MustParsePrefix
 	for _, test := range []struct {
 		text, rest string
-		query      whose.Query
+		plan       Plan
 	}{
-		{"tcp and established", "", whose.Query{Protos: whose.SetOf(whose.TCP), States: whose.SetOf(whose.Established)}},
-		{"not (udp or udplite)", "", whose.Query{Protos: whose.SetOf(whose.TCP, whose.MPTCP)}},
-		{"not state listen", "", whose.Query{States: whose.AllStates &^ whose.SetOf(whose.Listen)}},
-		{"state ~ '^FIN'", "", whose.Query{States: whose.SetOf(whose.FinWait1, whose.FinWait2)}},
-		{"tcp or udp,udplite,mptcp", "", whose.Query{}},
-		{"tcp listen nginx", "comm = nginx", whose.Query{Protos: whose.SetOf(whose.TCP), States: whose.SetOf(whose.Listen)}},
-		{"tcp and (ipv4 and (udp or :80))", "proto = udp or port = 80", whose.Query{Protos: whose.SetOf(whose.TCP),
+		{"tcp and established", "", Plan{Protos: whose.SetOf(whose.TCP), States: whose.SetOf(whose.Established)}},
+		{"not (udp or udplite)", "", Plan{Protos: whose.SetOf(whose.TCP, whose.MPTCP)}},
+		{"not state listen", "", Plan{States: whose.AllStates &^ whose.SetOf(whose.Listen)}},
+		{"state ~ '^FIN'", "", Plan{States: whose.SetOf(whose.FinWait1, whose.FinWait2)}},
+		{"tcp or udp,udplite,mptcp", "", Plan{}},
+		{"tcp listen nginx", "comm = nginx", Plan{Protos: whose.SetOf(whose.TCP), States: whose.SetOf(whose.Listen)}},
+		{"tcp and (ipv4 and (udp or :80))", "proto = udp or port = 80", Plan{Protos: whose.SetOf(whose.TCP),
 			Families: whose.SetOf(whose.IPv4), Any: nil}},
 		{"(tcp and listen) or (udp and unconn)", "proto = tcp and state = LISTEN or proto = udp and state = UNCONN",
-			whose.Query{Protos: whose.SetOf(whose.TCP, whose.UDP), States: whose.SetOf(whose.Listen, whose.Unconn)}},
+			Plan{Protos: whose.SetOf(whose.TCP, whose.UDP), States: whose.SetOf(whose.Listen, whose.Unconn)}},
 		{"(tcp and udp and est) or listen", "proto = tcp and proto = udp and state = ESTABLISHED or state = LISTEN",
-			whose.Query{States: whose.SetOf(whose.Listen)}},
-		{":443", "port = 443", whose.Query{Any: []whose.Endpoints{{LocalPorts: ports(443, 443)}, {RemotePorts: ports(443, 443)}}}},
-		{"10.0.0.1:443", "addr = 10.0.0.1:443", whose.Query{Any: []whose.Endpoints{
+			Plan{States: whose.SetOf(whose.Listen)}},
+		{":443", "port = 443", Plan{Any: []Endpoints{{LocalPorts: ports(443, 443)}, {RemotePorts: ports(443, 443)}}}},
+		{"10.0.0.1:443", "addr = 10.0.0.1:443", Plan{Any: []Endpoints{
 			{Local: net("10.0.0.1/32"), LocalPorts: ports(443, 443)}, {Remote: net("10.0.0.1/32"), RemotePorts: ports(443, 443)}}}},
-		{"local 10.0.0.0/8 and lport 80,443", "local_addr in 10.0.0.0/8 and local_port in (80, 443)", whose.Query{Any: []whose.Endpoints{
+		{"local 10.0.0.0/8 and lport 80,443", "local_addr in 10.0.0.0/8 and local_port in (80, 443)", Plan{Any: []Endpoints{
 			{Local: net("10.0.0.0/8"), LocalPorts: ports(80, 80)}, {Local: net("10.0.0.0/8"), LocalPorts: ports(443, 443)}}}},
 		{"local 10.0.0.0/8 and local 10.1.0.0/16", "local_addr in 10.0.0.0/8 and local_addr in 10.1.0.0/16",
-			whose.Query{Any: []whose.Endpoints{{Local: net("10.1.0.0/16")}}}},
+			Plan{Any: []Endpoints{{Local: net("10.1.0.0/16")}}}},
 		{"local 10.0.0.0/8 or local 10.1.0.0/16", "local_addr in 10.0.0.0/8 or local_addr in 10.1.0.0/16",
-			whose.Query{Any: []whose.Endpoints{{Local: net("10.0.0.0/8")}}}},
-		{"lport < 1024", "local_port < 1024", whose.Query{Any: []whose.Endpoints{{LocalPorts: ports(0, 1023)}}}},
-		{"not lport < 1024", "not local_port < 1024", whose.Query{Any: []whose.Endpoints{{LocalPorts: ports(1024, 65535)}}}},
-		{"lport != 22", "local_port != 22", whose.Query{Any: []whose.Endpoints{{LocalPorts: ports(0, 21)}, {LocalPorts: ports(23, 65535)}}}},
-		{"lport 0", "local_port = 0", whose.Query{}},
-		{"not remote 127.0.0.0/8", "not remote_addr in 127.0.0.0/8", whose.Query{}},
+			Plan{Any: []Endpoints{{Local: net("10.0.0.0/8")}}}},
+		{"lport < 1024", "local_port < 1024", Plan{Any: []Endpoints{{LocalPorts: ports(0, 1023)}}}},
+		{"not lport < 1024", "not local_port < 1024", Plan{Any: []Endpoints{{LocalPorts: ports(1024, 65535)}}}},
+		{"lport != 22", "local_port != 22", Plan{Any: []Endpoints{{LocalPorts: ports(0, 21)}, {LocalPorts: ports(23, 65535)}}}},
+		{"lport 0", "local_port = 0", Plan{}},
+		{"not remote 127.0.0.0/8", "not remote_addr in 127.0.0.0/8", Plan{}},
 		{"lport 1,3,5,7,9,11,13,15,17,19", "local_port in (1, 3, 5, 7, 9, 11, 13, 15, 17, 19)",
-			whose.Query{Any: []whose.Endpoints{{LocalPorts: ports(1, 19)}}}},
+			Plan{Any: []Endpoints{{LocalPorts: ports(1, 19)}}}},
 		{"rport 80 and pid 812", "remote_port = 80 and pid = 812",
-			whose.Query{Any: []whose.Endpoints{{RemotePorts: ports(80, 80)}}, PIDs: []uint32{812}}},
-		{"rport 80 or pid 812", "remote_port = 80 or pid = 812", whose.Query{}},
-		{"pid 812,5-7 and pid 9", "pid in (812, 5-7) and pid = 9", whose.Query{PIDs: []uint32{5, 6, 7, 9, 812}}},
-		{"pid 812 and pid != 900", "pid = 812 and pid != 900", whose.Query{PIDs: []uint32{812, 900}}},
-		{"pid 812 and not nginx", "pid = 812 and not comm = nginx", whose.Query{}},
-		{"pid 812 and peer_pid 5", "pid = 812 and peer_pid = 5", whose.Query{}},
-		{"pid != 812", "pid != 812", whose.Query{}},
-		{"pid > 5", "pid > 5", whose.Query{}},
+			Plan{Any: []Endpoints{{RemotePorts: ports(80, 80)}}, PIDs: []uint32{812}}},
+		{"rport 80 or pid 812", "remote_port = 80 or pid = 812", Plan{}},
+		{"pid 812,5-7 and pid 9", "pid in (812, 5-7) and pid = 9", Plan{PIDs: []uint32{5, 6, 7, 9, 812}}},
+		{"pid 812 and pid != 900", "pid = 812 and pid != 900", Plan{PIDs: []uint32{812, 900}}},
+		{"pid 812 and not nginx", "pid = 812 and not comm = nginx", Plan{}},
+		{"pid 812 and peer_pid 5", "pid = 812 and peer_pid = 5", Plan{}},
+		{"pid != 812", "pid != 812", Plan{}},
+		{"pid > 5", "pid > 5", Plan{}},
 	} {
 		p := Split(mustParse(t, test.text), someEnv)
 		rest := ""
@@ -139,8 +139,8 @@ func TestSplit(t *testing.T) {
 		if rest != test.rest {
 			t.Errorf("%s: rest %q, want %q", test.text, rest, test.rest)
 		}
-		if diff := cmp.Diff(test.query, p.Query, cmpopts.EquateComparable(netip.Prefix{})); diff != "" || p.Nothing {
-			t.Errorf("%s: nothing %v, query (-want +got):\n%s", test.text, p.Nothing, diff)
+		if diff := cmp.Diff(test.plan, p, cmpopts.EquateComparable(netip.Prefix{}), cmpopts.IgnoreFields(Plan{}, "Rest", "Process", "NetNS")); diff != "" || p.Nothing {
+			t.Errorf("%s: nothing %v, plan (-want +got):\n%s", test.text, p.Nothing, diff)
 		}
 	}
 }

@@ -304,7 +304,7 @@ func parseEndpoint(s string) (operand, problem) {
 		if !bad.isZero() {
 			return operand{}, bad
 		}
-		v.hasPorts, v.ports = true, whose.PortRange{First: uint16(span.lo), Last: uint16(span.hi)}
+		v.hasPorts, v.ports = true, PortRange{First: uint16(span.lo), Last: uint16(span.hi)}
 	}
 	return v, problem{}
 }

@@ -16,8 +16,8 @@ import (
 // ask the rest of it.
 type question struct {
 	g *engine
-	// query is what can be asked of an entry, without allocation.
-	query whose.Query
+	// plan is what can be asked of an entry, without allocation.
+	plan filter.Plan
 	// rest is what is left, nil for nothing.
 	rest *filter.Matcher
 	// names and peers tell that the rest asks for names of numbers and for the
@@ -37,7 +37,7 @@ type question struct {
 // is answered.
 func (g *engine) ask(where filter.Expr, env filter.Env) *question {
 	split := filter.Split(where, env)
-	q := &question{g: g, query: split.Query, nothing: split.Nothing}
+	q := &question{g: g, plan: split, nothing: split.Nothing}
 	if split.Rest != nil {
 		q.rest = filter.Compile(split.Rest, env)
 		q.names = filter.Needs(split.Rest)&(whose.NeedUser|whose.NeedNetNSName|whose.NeedCgroup) != 0
@@ -50,24 +50,24 @@ func (g *engine) ask(where filter.Expr, env filter.Env) *question {
 }
 
 // bySets reports whether the table's counters answer the question.
-func (q *question) bySets() bool { return q.rest == nil && len(q.query.Any) == 0 }
+func (q *question) bySets() bool { return q.rest == nil && len(q.plan.Any) == 0 }
 
 // admits reports whether an entry may meet the question; what it refuses does
 // not meet it.
 func (q *question) admits(e *entry) bool {
-	if !e.is(wanted) || !q.query.Protos.Allows(uint8(e.proto)) ||
-		!q.query.Families.Allows(uint8(e.family)) || !q.query.States.Allows(uint8(e.state)) {
+	if !e.is(wanted) || !q.plan.Protos.Allows(uint8(e.proto)) ||
+		!q.plan.Families.Allows(uint8(e.family)) || !q.plan.States.Allows(uint8(e.state)) {
 		return false
 	}
-	if len(q.query.Any) > 0 && !q.endsMeet(e) {
+	if len(q.plan.Any) > 0 && !q.endsMeet(e) {
 		return false
 	}
 	return q.process == nil || q.setMeets(e)
 }
 
 func (q *question) endsMeet(e *entry) bool {
-	for i := range q.query.Any {
-		c := &q.query.Any[i]
+	for i := range q.plan.Any {
+		c := &q.plan.Any[i]
 		if c.LocalPorts.Holds(e.localPort) && c.RemotePorts.Holds(e.remotePort) &&
 			prefixHolds(c.Local, &e.local) && prefixHolds(c.Remote, &e.remote) {
 			return true
@@ -119,7 +119,7 @@ func (q *question) count() int {
 	case q.nothing:
 		return 0
 	case q.bySets():
-		return t.sumOf(q.query.Protos, q.query.Families, q.query.States)
+		return t.sumOf(q.plan.Protos, q.plan.Families, q.plan.States)
 	}
 	hands := min(runtime.GOMAXPROCS(0), len(t.slabs)/slabsPerHand+1, maxHands)
 	if hands == 1 {

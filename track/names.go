@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -31,7 +32,7 @@ type names struct {
 	users map[uint32]string
 	// devices by number, and the numbers; 0 is unused.
 	devices   []string
-	deviceIDs map[whose.Device]deviceID
+	deviceIDs map[source.Device]deviceID
 	// groups is the tree of control groups, nil until it was read.
 	groups *proc.CgroupIndex
 	// labels are those that were made, last the one that was asked for last.
@@ -46,7 +47,7 @@ type names struct {
 func newNames(fs *proc.FS, needs whose.Needs) *names {
 	n := &names{
 		fs: fs, needs: needs, netns: make(map[uint32]string), asked: make(map[uint32]uint64), users: make(map[uint32]string),
-		devices: make([]string, 1), deviceIDs: make(map[whose.Device]deviceID), labels: make(map[labelKey]*labels),
+		devices: make([]string, 1), deviceIDs: make(map[source.Device]deviceID), labels: make(map[labelKey]*labels),
 	}
 	if fs != nil {
 		n.self = fs.SelfNetNS()
@@ -159,7 +160,7 @@ func (n *names) meet(e *entry) {
 	}
 	n.learn(e.netns, "")
 	if e.netns == n.self {
-		n.nameNetNS(whose.NetNSRef{Inode: e.netns})
+		n.nameNetNS(source.NetNSRef{Inode: e.netns})
 	}
 }
 
@@ -182,11 +183,11 @@ func (n *names) meetBy(netns, pid uint32, sessions int, now uint64) {
 	if inode, ok := proc.ParseNetNSLink([]byte(link)); err != nil || !ok || inode != netns {
 		return // exited, or its socket is of another namespace than it
 	}
-	n.nameNetNS(whose.NetNSRef{Inode: netns, TID: pid})
+	n.nameNetNS(source.NetNSRef{Inode: netns, TID: pid})
 }
 
-func (n *names) nameNetNS(ref whose.NetNSRef) {
-	found := n.fs.NetNSNames(context.Background(), []whose.NetNSRef{ref})
+func (n *names) nameNetNS(ref source.NetNSRef) {
+	found := n.fs.NetNSNames(context.Background(), []source.NetNSRef{ref})
 	n.learn(ref.Inode, found[ref.Inode])
 }
 
@@ -210,7 +211,7 @@ func (n *names) device(netns, index uint32) deviceID {
 	if index == 0 {
 		return 0
 	}
-	key := whose.Device{NetNS: netns, Index: index}
+	key := source.Device{NetNS: netns, Index: index}
 	if id, ok := n.deviceIDs[key]; ok {
 		return id
 	}

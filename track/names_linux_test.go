@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/internal/testenv"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // TestNames_NumberIsUsedAgain: the kernel gives the number of a network

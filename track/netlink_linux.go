@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -126,7 +127,7 @@ func (s *netlinkSource) Follow(ctx context.Context) error {
 		return err
 	}
 	here := make(map[uint32]bool, len(refs))
-	var fresh []whose.NetNSRef
+	var fresh []source.NetNSRef
 	s.mu.Lock()
 	for _, r := range refs {
 		here[r.Inode] = true
@@ -147,7 +148,7 @@ func (s *netlinkSource) Follow(ctx context.Context) error {
 
 // enter opens a socket in each of the namespaces, on one thread that is thrown
 // away afterwards.
-func (s *netlinkSource) enter(refs []whose.NetNSRef) error {
+func (s *netlinkSource) enter(refs []source.NetNSRef) error {
 	if len(refs) == 0 {
 		return nil
 	}
@@ -178,7 +179,7 @@ func (s *netlinkSource) enter(refs []whose.NetNSRef) error {
 // enterOne moves the calling thread into a namespace and opens a socket there.
 // A descriptor or a process may be another's by now, and to open a device does
 // something: so it is looked at first.
-func enterOne(ref whose.NetNSRef) (int, error) {
+func enterOne(ref source.NetNSRef) (int, error) {
 	look, err := unix.Open(ref.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // The sources, as Options.Source and Source.Name have them.
@@ -51,7 +52,7 @@ type plan struct {
 	env   filter.Env
 	want  want
 	// query is the part of the filter that a source may apply.
-	query whose.Query
+	query source.Query
 	fs    *proc.FS
 	clock Clock
 }
@@ -110,10 +111,9 @@ func (p *plan) setWant() {
 	}
 	// A process may get a session later than it was opened, and states change:
 	// the kernel must not leave out for either.
-	p.query = split.Query
-	p.query.States, p.query.PIDs = 0, nil
-	p.query.Protos = narrower(p.opts.Protos, split.Query.Protos)
-	p.query.Families = narrower(p.opts.Families, split.Query.Families)
+	p.query = source.Query{Any: split.Any}
+	p.query.Protos = narrower(p.opts.Protos, split.Protos)
+	p.query.Families = narrower(p.opts.Families, split.Families)
 	p.query.Needs = p.needs
 	if p.needs.Has(whose.NeedPeer) {
 		p.addPeers()

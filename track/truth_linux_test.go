@@ -21,8 +21,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-44df2ae6/whose/internal/testenv"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 	"github.com/seed-44df2ae6/whose/track"
 )
 

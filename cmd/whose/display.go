@@ -163,7 +163,7 @@ func (d *display) needs(where filter.Expr) whose.Needs {
 	if d.format == render.Template || slices.ContainsFunc(d.named, func(f *whose.Field) bool { return f.Needs.Has(whose.NeedPeer) }) {
 		return needs
 	}
-	if plan := filter.Split(where, filter.Env{}); len(plan.Query.PIDs) > 0 && !filter.Needs(where).Has(whose.NeedPeer) {
+	if plan := filter.Split(where, filter.Env{}); len(plan.PIDs) > 0 && !filter.Needs(where).Has(whose.NeedPeer) {
 		needs &^= whose.NeedPeer
 	}
 	return needs

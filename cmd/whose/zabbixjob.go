@@ -15,8 +15,9 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
-	"github.com/seed-44df2ae6/whose/internal/zabbix"
+	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
 // zabbixNeeds are the facts that the document is made of.
@@ -144,7 +145,7 @@ func procRoot(root string) string {
 
 // ephemeralPorts is the range of ports that the kernel gives to sockets that
 // ask for none; the usual one where that cannot be read.
-func ephemeralPorts(root string) whose.PortRange {
+func ephemeralPorts(root string) filter.PortRange {
 	r, err := readPortRange(filepath.Join(procRoot(root), "sys/net/ipv4/ip_local_port_range"))
 	if err != nil {
 		return zabbix.DefaultEphemeralPorts
@@ -152,22 +153,22 @@ func ephemeralPorts(root string) whose.PortRange {
 	return r
 }
 
-func readPortRange(path string) (whose.PortRange, error) {
+func readPortRange(path string) (filter.PortRange, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return whose.PortRange{}, err
+		return filter.PortRange{}, err
 	}
 	words := strings.Fields(string(text))
 	if len(words) != 2 {
-		return whose.PortRange{}, errors.New("read port range: want two numbers")
+		return filter.PortRange{}, errors.New("read port range: want two numbers")
 	}
 	var ports [2]uint16
 	for i, w := range words {
 		n, err := strconv.ParseUint(w, 10, 16)
 		if err != nil {
-			return whose.PortRange{}, fmt.Errorf("read port range: %w", err)
+			return filter.PortRange{}, fmt.Errorf("read port range: %w", err)
 		}
 		ports[i] = uint16(n)
 	}
-	return whose.PortRange{First: ports[0], Last: ports[1]}, nil
+	return filter.PortRange{First: ports[0], Last: ports[1]}, nil
 }

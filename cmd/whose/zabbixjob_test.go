@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
@@ -116,7 +117,7 @@ func TestZabbixJob_Fails(t *testing.T) {
 }
 
 func TestReadPortRange(t *testing.T) {
-	for text, want := range map[string]whose.PortRange{
+	for text, want := range map[string]filter.PortRange{
 		"32768\t60999\n": {First: 32768, Last: 60999}, "1024 1025": {First: 1024, Last: 1025},
 		"": {}, "1 2 3": {}, "1 70000": {}, "a b": {},
 	} {
@@ -125,7 +126,7 @@ func TestReadPortRange(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := readPortRange(path)
-		if got != want || (err == nil) != (want != whose.PortRange{}) {
+		if got != want || (err == nil) != (want != filter.PortRange{}) {
 			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
 		}
 	}

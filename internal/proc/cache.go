@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A Cache keeps what was read of processes from one pass to the next, so that
@@ -56,7 +57,7 @@ const ofProcess = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.Ne
 // Get returns the process of a task with at least what the needs ask for. Comm
 // is the task's, which is newer than what is kept. Where nothing is asked for
 // but the name and the start, nothing is read. ErrGone: it has exited.
-func (c *Cache) Get(t whose.Task, needs whose.Needs) (*whose.Process, error) {
+func (c *Cache) Get(t source.Task, needs whose.Needs) (*whose.Process, error) {
 	needs &= ofProcess
 	key := processKey{t.PID, t.Start}
 	now := c.now()
@@ -84,7 +85,7 @@ func (c *Cache) Get(t whose.Task, needs whose.Needs) (*whose.Process, error) {
 }
 
 // load reads what the needs ask for.
-func (c *Cache) load(t whose.Task, needs whose.Needs) (whose.Process, error) {
+func (c *Cache) load(t source.Task, needs whose.Needs) (whose.Process, error) {
 	if needs != 0 {
 		p, err := c.fs.Process(t.PID, t.Start, needs)
 		p.Comm = commOf(&t)
@@ -145,7 +146,7 @@ func (c *Cache) Len() int {
 }
 
 // commOf returns the name of a task without its padding.
-func commOf(t *whose.Task) string {
+func commOf(t *source.Task) string {
 	n := 0
 	for n < len(t.Comm) && t.Comm[n] != 0 {
 		n++

@@ -11,9 +11,8 @@ package proc
 // open is missed, whatever else is opened and closed meanwhile.
 
 import (
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"golang.org/x/sys/unix"
-
-	"github.com/seed-44df2ae6/whose"
 )
 
 // fdOffset is what a descriptor's place in the directory is more than its number.
@@ -133,7 +132,7 @@ func (wk *worker) socket(inode uint64, pid uint32, fd int32) {
 			p.remaining.Add(-1)
 		}
 	}
-	wk.holdings = append(wk.holdings, whose.Holding{Inode: inode, PID: pid, FD: fd})
+	wk.holdings = append(wk.holdings, source.Holding{Inode: inode, PID: pid, FD: fd})
 }
 
 // heldNetNS notes a network namespace that a descriptor refers to.
@@ -142,5 +141,5 @@ func (wk *worker) heldNetNS(inode, pid, tid uint32, fd int32) {
 		return
 	}
 	wk.known[inode] = netNS{}
-	wk.netns = append(wk.netns, whose.NetNSRef{Inode: inode, Path: wk.fdPath(pid, tid, fd)})
+	wk.netns = append(wk.netns, source.NetNSRef{Inode: inode, Path: wk.fdPath(pid, tid, fd)})
 }

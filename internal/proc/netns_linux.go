@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // SelfNetNS returns the network namespace of the calling thread: the one that
@@ -44,14 +45,14 @@ func (f *FS) SelfNetNS() uint32 {
 // process whose namespace may not be read is no gap where it is in a known
 // one, which shows in the numbers of the files under /proc/PID/net. The
 // namespaces of others need CAP_SYS_PTRACE.
-func (f *FS) Namespaces(ctx context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
+func (f *FS) Namespaces(ctx context.Context) ([]source.NetNSRef, []whose.Gap, error) {
 	return f.namespaces(ctx, nil)
 }
 
 // NamespacesOf returns the network namespaces that the processes and their
 // threads are in, each once, and looks at no other process. Sockets of theirs
 // may be in others: see NetNSOfSockets. One that has exited is in none.
-func (f *FS) NamespacesOf(ctx context.Context, pids []uint32) ([]whose.NetNSRef, []whose.Gap, error) {
+func (f *FS) NamespacesOf(ctx context.Context, pids []uint32) ([]source.NetNSRef, []whose.Gap, error) {
 	if len(pids) == 0 {
 		return nil, nil, nil
 	}
@@ -60,7 +61,7 @@ func (f *FS) NamespacesOf(ctx context.Context, pids []uint32) ([]whose.NetNSRef,
 
 // namespaces lists the namespaces of the processes; of all, and those that a
 // mount holds, where pids is nil.
-func (f *FS) namespaces(ctx context.Context, pids []uint32) ([]whose.NetNSRef, []whose.Gap, error) {
+func (f *FS) namespaces(ctx context.Context, pids []uint32) ([]source.NetNSRef, []whose.Gap, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("list network namespaces: %w", err)
 	}
@@ -258,10 +259,10 @@ func (s *netNSSet) addWorker(wk *worker) {
 }
 
 // refs returns the namespaces by inode.
-func (s *netNSSet) refs() []whose.NetNSRef {
-	refs := make([]whose.NetNSRef, 0, len(s.in))
+func (s *netNSSet) refs() []source.NetNSRef {
+	refs := make([]source.NetNSRef, 0, len(s.in))
 	for inode, path := range s.paths {
-		refs = append(refs, whose.NetNSRef{Inode: inode, TID: s.in[inode].tid, Path: path})
+		refs = append(refs, source.NetNSRef{Inode: inode, TID: s.in[inode].tid, Path: path})
 	}
 	for inode, ns := range s.in {
 		if s.paths[inode] != "" {
@@ -271,7 +272,7 @@ func (s *netNSSet) refs() []whose.NetNSRef {
 		if ns.tid != ns.pid {
 			rel = pidPath(ns.pid, "task/"+pidPath(ns.tid, "ns/net"))
 		}
-		refs = append(refs, whose.NetNSRef{Inode: inode, TID: ns.tid, Path: s.fs.path(rel)})
+		refs = append(refs, source.NetNSRef{Inode: inode, TID: ns.tid, Path: s.fs.path(rel)})
 	}
 	slices.SortFunc(refs, compareNetNS)
 	return refs

@@ -14,10 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
-func namespaces(t *testing.T, f *FS) []whose.NetNSRef {
+func namespaces(t *testing.T, f *FS) []source.NetNSRef {
 	t.Helper()
 	refs, _, err := f.Namespaces(context.Background())
 	if err != nil {
@@ -29,16 +30,16 @@ func namespaces(t *testing.T, f *FS) []whose.NetNSRef {
 	return refs
 }
 
-func refOf(refs []whose.NetNSRef, inode uint32) (whose.NetNSRef, bool) {
-	i := slices.IndexFunc(refs, func(r whose.NetNSRef) bool { return r.Inode == inode })
+func refOf(refs []source.NetNSRef, inode uint32) (source.NetNSRef, bool) {
+	i := slices.IndexFunc(refs, func(r source.NetNSRef) bool { return r.Inode == inode })
 	if i < 0 {
-		return whose.NetNSRef{}, false
+		return source.NetNSRef{}, false
 	}
 	return refs[i], true
 }
 
 // checkEnters checks that the path leads to the namespace.
-func checkEnters(t *testing.T, ref whose.NetNSRef) {
+func checkEnters(t *testing.T, ref source.NetNSRef) {
 	t.Helper()
 	var st unix.Stat_t
 	if err := unix.Stat(ref.Path, &st); err != nil || uint32(st.Ino) != ref.Inode {
@@ -68,7 +69,7 @@ func TestNamespaces_Thread(t *testing.T) {
 	if !ok {
 		t.Fatalf("namespace %d not found", r.NetNS)
 	}
-	want := whose.NetNSRef{Inode: r.NetNS, TID: uint32(r.TID), Path: fmt.Sprintf("/proc/%d/task/%d/ns/net", r.PID, r.TID)}
+	want := source.NetNSRef{Inode: r.NetNS, TID: uint32(r.TID), Path: fmt.Sprintf("/proc/%d/task/%d/ns/net", r.PID, r.TID)}
 	if ref != want {
 		t.Errorf("got %v, want %v", ref, want)
 	}
@@ -76,7 +77,7 @@ func TestNamespaces_Thread(t *testing.T) {
 	if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", ref.TID)); err != nil {
 		t.Errorf("the thread does not show its namespace: %v", err)
 	}
-	names := f.NetNSNames(context.Background(), []whose.NetNSRef{ref, {Inode: f.SelfNetNS(), TID: uint32(os.Getpid())}})
+	names := f.NetNSNames(context.Background(), []source.NetNSRef{ref, {Inode: f.SelfNetNS(), TID: uint32(os.Getpid())}})
 	if names[r.NetNS] == "" || names[f.SelfNetNS()] != "" {
 		t.Errorf("names %v, want one of the thread's namespace and none of our own", names)
 	}
@@ -96,7 +97,7 @@ func TestNetNSNamesOf(t *testing.T) {
 	if !ok || ref.TID != uint32(r.PID) {
 		t.Fatalf("namespace %d of process %d: got %v", r.NetNS, r.PID, ref)
 	}
-	want := f.NetNSNames(context.Background(), []whose.NetNSRef{ref})[r.NetNS]
+	want := f.NetNSNames(context.Background(), []source.NetNSRef{ref})[r.NetNS]
 	if got := f.NetNSNamesOf(context.Background(), []uint32{r.NetNS})[r.NetNS]; got != want || got == "" {
 		t.Errorf("name %q, want %q", got, want)
 	}
@@ -128,18 +129,18 @@ func TestNetNSOfSockets_Gone(t *testing.T) {
 	testenv.NeedKernel(t, 5, 6, "pidfd_getfd")
 	testenv.CheckLeaks(t)
 	r := start(t, "socketns", nil)
-	h := whose.Holding{Inode: r.Held[0].Inode, PID: uint32(r.PID), FD: r.Held[0].FD}
+	h := source.Holding{Inode: r.Held[0].Inode, PID: uint32(r.PID), FD: r.Held[0].FD}
 	none := func(uint32) bool { return false }
-	for _, gone := range []whose.Holding{
+	for _, gone := range []source.Holding{
 		{Inode: h.Inode + 1, PID: h.PID, FD: h.FD}, // the number is another socket's now
 		{Inode: h.Inode, PID: h.PID, FD: 12345},
 		{Inode: h.Inode, PID: 4194304, FD: h.FD},
 	} {
-		if found, unasked := open(t).NetNSOfSockets(context.Background(), []whose.Holding{gone}, none); len(found) != 0 || unasked != 0 {
+		if found, unasked := open(t).NetNSOfSockets(context.Background(), []source.Holding{gone}, none); len(found) != 0 || unasked != 0 {
 			t.Errorf("%v: got %v, %d not asked, want none of either", gone, found, unasked)
 		}
 	}
-	if found, unasked := openAt(t, capture(t)).NetNSOfSockets(context.Background(), []whose.Holding{h}, none); len(found) != 0 || unasked != 1 {
+	if found, unasked := openAt(t, capture(t)).NetNSOfSockets(context.Background(), []source.Holding{h}, none); len(found) != 0 || unasked != 1 {
 		t.Errorf("under another root: got %v, %d not asked, want that it cannot be asked", found, unasked)
 	}
 }
@@ -152,12 +153,12 @@ func TestNetNSOfSockets(t *testing.T) {
 	a, b, plain := start(t, "socketns", nil), start(t, "socketns", nil), start(t, "dup", nil)
 	f := open(t)
 	w := walk(t, f, WalkOptions{PIDs: []uint32{uint32(a.PID), uint32(b.PID), uint32(plain.PID)}})
-	w.Holdings = append(w.Holdings, whose.Holding{Inode: 1, PID: 4194304, FD: 3}, w.Holdings[0])
+	w.Holdings = append(w.Holdings, source.Holding{Inode: 1, PID: 4194304, FD: 3}, w.Holdings[0])
 	self := f.SelfNetNS()
 	found, unasked := f.NetNSOfSockets(context.Background(), w.Holdings, func(inode uint32) bool { return inode == self })
 	var inodes []uint32
 	for _, ns := range found {
-		checkEnters(t, whose.NetNSRef{Inode: ns.Inode, Path: ns.Path()})
+		checkEnters(t, source.NetNSRef{Inode: ns.Inode, Path: ns.Path()})
 		inodes = append(inodes, ns.Inode)
 		if err := ns.Close(); err != nil {
 			t.Error(err)
@@ -201,7 +202,7 @@ func TestNamespaces_Mounts(t *testing.T) {
 	t.Cleanup(unmount)
 	f := open(t)
 	ref, ok := refOf(namespaces(t, f), inode)
-	if want := (whose.NetNSRef{Inode: inode, Path: point}); !ok || ref != want {
+	if want := (source.NetNSRef{Inode: inode, Path: point}); !ok || ref != want {
 		t.Fatalf("own mount: got %v, want %v", ref, want)
 	}
 	checkEnters(t, ref)
@@ -296,7 +297,7 @@ func TestNetNSMounts(t *testing.T) {
 func TestNamespaces_Capture(t *testing.T) {
 	root := capture(t)
 	f := openAt(t, root)
-	want := []whose.NetNSRef{{Inode: 4026531840, TID: 10, Path: root + "/10/ns/net"}}
+	want := []source.NetNSRef{{Inode: 4026531840, TID: 10, Path: root + "/10/ns/net"}}
 	if got := namespaces(t, f); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

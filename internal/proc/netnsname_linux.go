@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // NetNSNames names network namespaces by their inodes: as `ip netns` does
@@ -14,7 +14,7 @@ import (
 // when ctx ends.
 //
 // Names of containers and processes are theirs to choose: any bytes.
-func (f *FS) NetNSNames(ctx context.Context, refs []whose.NetNSRef) map[uint32]string {
+func (f *FS) NetNSNames(ctx context.Context, refs []source.NetNSRef) map[uint32]string {
 	names := f.mountedNames(len(refs))
 	self := f.SelfNetNS()
 	for _, ref := range refs {
@@ -49,9 +49,9 @@ func (f *FS) NetNSNamesOf(ctx context.Context, inodes []uint32) map[uint32]strin
 		return names
 	}
 	in := f.lowestIn(ctx, wanted)
-	refs := make([]whose.NetNSRef, 0, len(in))
+	refs := make([]source.NetNSRef, 0, len(in))
 	for inode, ns := range in {
-		refs = append(refs, whose.NetNSRef{Inode: inode, TID: ns.tid})
+		refs = append(refs, source.NetNSRef{Inode: inode, TID: ns.tid})
 	}
 	return f.NetNSNames(ctx, refs)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // An FS is an open procfs. There is none on this platform.
@@ -43,23 +44,23 @@ func (*FS) SelfNetNS() uint32 { return 0 }
 func (*FS) UserName(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) }
 
 // Namespaces returns an error that is whose.ErrUnsupported.
-func (*FS) Namespaces(context.Context) ([]whose.NetNSRef, []whose.Gap, error) {
+func (*FS) Namespaces(context.Context) ([]source.NetNSRef, []whose.Gap, error) {
 	return nil, nil, unsupported()
 }
 
 // NamespacesOf returns an error that is whose.ErrUnsupported.
-func (*FS) NamespacesOf(context.Context, []uint32) ([]whose.NetNSRef, []whose.Gap, error) {
+func (*FS) NamespacesOf(context.Context, []uint32) ([]source.NetNSRef, []whose.Gap, error) {
 	return nil, nil, unsupported()
 }
 
 // NetNSNames returns nil.
-func (*FS) NetNSNames(context.Context, []whose.NetNSRef) map[uint32]string { return nil }
+func (*FS) NetNSNames(context.Context, []source.NetNSRef) map[uint32]string { return nil }
 
 // NetNSNamesOf returns nil.
 func (*FS) NetNSNamesOf(context.Context, []uint32) map[uint32]string { return nil }
 
 // NetNSOfSockets returns none.
-func (*FS) NetNSOfSockets(context.Context, []whose.Holding, func(uint32) bool) (open []*NetNSFile, unasked int) {
+func (*FS) NetNSOfSockets(context.Context, []source.Holding, func(uint32) bool) (open []*NetNSFile, unasked int) {
 	return nil, 0
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // Process returns what the needs ask for of the process with that id and
-// start, in clock ticks as in whose.Task: always its name, start and parent;
+// start, in clock ticks as in source.Task: always its name, start and parent;
 // its command line, executable, user, unit, container and pod where asked.
 //
 // ErrGone says that the process has exited or that the number is another's

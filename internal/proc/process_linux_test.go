@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -131,7 +132,7 @@ func TestCache(t *testing.T) {
 	c := NewCache(openAt(t, root))
 	now := time.Unix(1e9, 0)
 	c.now = func() time.Time { return now }
-	task := whose.Task{PID: 10, Start: 1234}
+	task := source.Task{PID: 10, Start: 1234}
 	copy(task.Comm[:], "nginx")
 	get := func(needs whose.Needs) *whose.Process {
 		t.Helper()
@@ -182,7 +183,7 @@ func TestCache_Bounded(t *testing.T) {
 	c := NewCache(openAt(t, capture(t)))
 	c.MaxProcesses = 100
 	for pid := range uint32(1000) {
-		if _, err := c.Get(whose.Task{PID: pid + 1, Start: 1}, 0); err != nil {
+		if _, err := c.Get(source.Task{PID: pid + 1, Start: 1}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +191,7 @@ func TestCache_Bounded(t *testing.T) {
 		t.Errorf("%d processes are kept, want at most 100", c.Len())
 	}
 	c.EndPass()
-	if _, err := c.Get(whose.Task{PID: 5000, Start: 1}, 0); err != nil {
+	if _, err := c.Get(source.Task{PID: 5000, Start: 1}, 0); err != nil {
 		t.Fatal(err)
 	}
 	if c.EndPass(); c.Len() != 1 {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // NetNSOfSockets opens the network namespaces that the sockets of the holdings
@@ -27,7 +28,7 @@ import (
 // Sockets that are gone are passed over, and so are those that cannot be asked,
 // for want of permission or on an older kernel: unasked counts the latter. It
 // ends when ctx does.
-func (f *FS) NetNSOfSockets(ctx context.Context, holdings []whose.Holding, known func(inode uint32) bool) (open []*NetNSFile, unasked int) {
+func (f *FS) NetNSOfSockets(ctx context.Context, holdings []source.Holding, known func(inode uint32) bool) (open []*NetNSFile, unasked int) {
 	s := socketScan{fs: f, known: known, pidfd: -1, cookies: map[uint64]bool{}, inodes: map[uint32]bool{}}
 	defer s.close()
 	for i, h := range holdings {
@@ -59,7 +60,7 @@ func (s *socketScan) close() {
 }
 
 // look opens the namespace of a socket, unless it was met.
-func (s *socketScan) look(h whose.Holding) {
+func (s *socketScan) look(h source.Holding) {
 	if s.pid != h.PID {
 		s.close()
 		if s.pidfd, s.err = s.fs.openProcess(h); s.err != nil {
@@ -109,7 +110,7 @@ func (s *socketScan) count(err error) {
 const soNetNSCookie = 71
 
 // openProcess opens the process of a holding.
-func (f *FS) openProcess(h whose.Holding) (int, error) {
+func (f *FS) openProcess(h source.Holding) (int, error) {
 	if !f.own {
 		return -1, &whose.UnsupportedError{What: "entering the namespaces of processes under " + f.root}
 	}
@@ -121,7 +122,7 @@ func (f *FS) openProcess(h whose.Holding) (int, error) {
 }
 
 // openNetNS opens the namespace of an open socket, which has to be that of h.
-func openNetNS(h whose.Holding, socket int) (*NetNSFile, error) {
+func openNetNS(h source.Holding, socket int) (*NetNSFile, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(socket, &st); err != nil {
 		return nil, socketError(h, "stat", err)
@@ -141,7 +142,7 @@ func openNetNS(h whose.Holding, socket int) (*NetNSFile, error) {
 }
 
 // socketError says of which socket; exit becomes ErrGone.
-func socketError(h whose.Holding, what string, err error) error {
+func socketError(h source.Holding, what string, err error) error {
 	switch {
 	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOENT):
 		err = ErrGone

@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"golang.org/x/sys/unix"
-
-	"github.com/seed-44df2ae6/whose"
 )
 
 // taskLinks is what the number of links of /proc/PID/task is more than that of
@@ -102,9 +101,9 @@ func (wk *worker) sameTable(tid uint32) bool {
 const kcmpFiles = 2
 
 // unique removes from holdings[before:] what stands there twice.
-func unique(holdings []whose.Holding, before int) []whose.Holding {
+func unique(holdings []source.Holding, before int) []source.Holding {
 	own := holdings[before:]
-	slices.SortFunc(own, func(a, b whose.Holding) int {
+	slices.SortFunc(own, func(a, b source.Holding) int {
 		return cmp.Or(cmp.Compare(a.Inode, b.Inode), cmp.Compare(a.FD, b.FD))
 	})
 	return holdings[:before+len(slices.Compact(own))]

@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // WalkOptions say what a walk looks for. The zero value asks for every socket
@@ -33,12 +34,12 @@ type WalkOptions struct {
 // to it, and its memory can be used again after Reset.
 type Walk struct {
 	// Holdings, one for each socket descriptor, in no order.
-	Holdings []whose.Holding
+	Holdings []source.Holding
 	// Tasks are the processes of Holdings, each once, in no order.
-	Tasks []whose.Task
+	Tasks []source.Task
 	// NetNS are the network namespaces that descriptors refer to, each once,
 	// by /proc/PID/fd/N, where WantNetNS.
-	NetNS []whose.NetNSRef
+	NetNS []source.NetNSRef
 	// Processes counts the processes whose descriptors were read.
 	Processes int
 	// Denied counts those whose descriptors may not be read. Kernel threads

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // pass is what the workers of one walk share.
@@ -119,7 +120,7 @@ func (p *pass) finish(w *Walk, workers []*worker) {
 		}
 	}
 	slices.SortFunc(w.NetNS, compareNetNS)
-	w.NetNS = slices.CompactFunc(w.NetNS, func(a, b whose.NetNSRef) bool { return a.Inode == b.Inode })
+	w.NetNS = slices.CompactFunc(w.NetNS, func(a, b source.NetNSRef) bool { return a.Inode == b.Inode })
 }
 
 // ptraceNeeded is what a user without privilege is told.
@@ -152,7 +153,7 @@ func addGap(gaps []whose.Gap, g whose.Gap) []whose.Gap {
 	return append(gaps, g)
 }
 
-func compareNetNS(a, b whose.NetNSRef) int {
+func compareNetNS(a, b source.NetNSRef) int {
 	if a.Inode != b.Inode {
 		if a.Inode < b.Inode {
 			return -1

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -62,15 +63,15 @@ func checkTask(t *testing.T, w *Walk, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []whose.Task
+	var got []source.Task
 	for _, task := range w.Tasks {
 		if task.PID == uint32(pid) {
 			got = append(got, task)
 		}
 	}
-	want := whose.Task{PID: uint32(pid), Start: s.Start}
+	want := source.Task{PID: uint32(pid), Start: s.Start}
 	copy(want.Comm[:], s.Comm)
-	if diff := cmp.Diff([]whose.Task{want}, got); diff != "" {
+	if diff := cmp.Diff([]source.Task{want}, got); diff != "" {
 		t.Errorf("tasks (-want +got):\n%s", diff)
 	}
 }
@@ -95,12 +96,12 @@ func TestWalk_Capture(t *testing.T) {
 	if diff := cmp.Diff(want, holdingsOf(w, 10)); diff != "" {
 		t.Errorf("holdings (-want +got):\n%s", diff)
 	}
-	task := whose.Task{PID: 10, Start: 1234}
+	task := source.Task{PID: 10, Start: 1234}
 	copy(task.Comm[:], "a b):\x1b[31m) (")
-	if diff := cmp.Diff([]whose.Task{task}, w.Tasks); diff != "" {
+	if diff := cmp.Diff([]source.Task{task}, w.Tasks); diff != "" {
 		t.Errorf("tasks (-want +got):\n%s", diff)
 	}
-	netns := []whose.NetNSRef{{Inode: 4026532177, Path: root + "/10/fd/5"}}
+	netns := []source.NetNSRef{{Inode: 4026532177, Path: root + "/10/fd/5"}}
 	if diff := cmp.Diff(netns, w.NetNS); diff != "" {
 		t.Errorf("namespaces (-want +got):\n%s", diff)
 	}

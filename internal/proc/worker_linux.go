@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A worker looks into processes, one after the other. Its buffers live as long
@@ -27,9 +28,9 @@ type worker struct {
 	closed []closedNetNS
 	slots  []int // of Want, claimed by the process looked into now
 
-	holdings  []whose.Holding
-	tasks     []whose.Task
-	netns     []whose.NetNSRef
+	holdings  []source.Holding
+	tasks     []source.Task
+	netns     []source.NetNSRef
 	processes int
 	denied    int
 	gone      int
@@ -240,7 +241,7 @@ func (wk *worker) task(dir int, pid uint32, before int) outcome {
 	if err != nil {
 		return wk.failed(wrapFile(wk.fs.path(pidPath(pid, "stat")), err))
 	}
-	t := whose.Task{PID: pid, Start: s.Start}
+	t := source.Task{PID: pid, Start: s.Start}
 	copy(t.Comm[:len(t.Comm)-1], s.Comm)
 	wk.tasks = append(wk.tasks, t)
 	return looked

@@ -4,11 +4,12 @@ import (
 	"net/netip"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
 )
 
 // DefaultEphemeralPorts is the kernel's own range of ports for sockets that ask
 // for none (net.ipv4.ip_local_port_range).
-var DefaultEphemeralPorts = whose.PortRange{First: 32768, Last: 60999}
+var DefaultEphemeralPorts = filter.PortRange{First: 32768, Last: 60999}
 
 // kernelProcess is the name of the process of a listener that the kernel holds.
 const kernelProcess = "[kernel]"
@@ -23,7 +24,7 @@ type Options struct {
 	// NetNSNames are the names that `ip netns` gave, by inode.
 	NetNSNames map[uint32]string
 	// EphemeralPorts is the range of the host. Zero: DefaultEphemeralPorts.
-	EphemeralPorts whose.PortRange
+	EphemeralPorts filter.PortRange
 	// Ephemeral gives rows to unconnected UDP sockets on ephemeral ports too. A
 	// resolver opens and closes thousands of them, so that by itself they are
 	// only counted.
@@ -89,7 +90,7 @@ type processRow struct {
 
 // New returns an empty aggregate.
 func New(opts Options) *Aggregate {
-	if opts.EphemeralPorts == (whose.PortRange{}) {
+	if opts.EphemeralPorts == (filter.PortRange{}) {
 		opts.EphemeralPorts = DefaultEphemeralPorts
 	}
 	return &Aggregate{

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
 )
 
 var updateDocument = flag.Bool("update-document", false, "write testdata/document.json anew")
@@ -318,7 +319,7 @@ func TestNameless(t *testing.T) {
 func TestEphemeral(t *testing.T) {
 	sessions := hostOf()
 	o := options()
-	o.Ephemeral, o.EphemeralPorts = true, whose.PortRange{First: 40002, Last: 60000}
+	o.Ephemeral, o.EphemeralPorts = true, filter.PortRange{First: 40002, Last: 60000}
 	d := documentOf(t, o, sessions)
 	for port, want := range map[string]string{"40001": "0", "40002": "1", "51820": "0", "53": "0"} {
 		i := slices.IndexFunc(d.Discovery.Listeners, func(r ListenerRow) bool { return r.Port == port })

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -69,10 +70,10 @@ func BenchmarkRead(b *testing.B) {
 			s, err := Load(o)
 			must(b, err)
 			defer s.Close()
-			var snap whose.Snapshot
+			var snap source.Snapshot
 			for b.Loop() {
 				snap.Reset()
-				must(b, s.Read(context.Background(), &whose.Query{States: whose.DefaultStates}, &snap))
+				must(b, s.Read(context.Background(), &source.Query{States: whose.DefaultStates}, &snap))
 			}
 			b.ReportMetric(float64(len(snap.Sockets)), "sockets")
 		})

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -29,7 +30,7 @@ func TestRead_Churn(t *testing.T) {
 	defer wg.Wait()
 	defer close(stop)
 	for range 200 {
-		snap := read(t, s, inNetNS(ns, whose.Query{States: whose.DefaultStates}))
+		snap := read(t, s, inNetNS(ns, source.Query{States: whose.DefaultStates}))
 		for _, fd := range standing {
 			ino := inodeOf(t, fd)
 			if len(find(snap, ino)) != 1 || len(holders(snap, ino)) != 1 {

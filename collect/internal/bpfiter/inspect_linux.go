@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // Inspect reports what is pinned in dir, and tries it. Nothing pinned is not
@@ -58,7 +59,7 @@ func tryPinned(dir string) error {
 	if err != nil {
 		return err
 	}
-	var snap whose.Snapshot
-	err = s.Read(context.Background(), &whose.Query{States: whose.SetOf(whose.Listen)}, &snap)
+	var snap source.Snapshot
+	err = s.Read(context.Background(), &source.Query{States: whose.SetOf(whose.Listen)}, &snap)
 	return errors.Join(err, s.Close())
 }

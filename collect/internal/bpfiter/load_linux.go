@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // programs are what this process loaded into the kernel.
@@ -250,7 +251,7 @@ func runOnce(prog int, info []uint32) error {
 
 // narrow tells the programs what does not fit a question. Pinned ones take
 // nothing.
-func (p *programs) narrow(q *whose.Query) error {
+func (p *programs) narrow(q *source.Query) error {
 	if p == nil {
 		return nil
 	}

@@ -4,7 +4,8 @@ import (
 	"net/netip"
 	"structs"
 
-	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // The part of a query that does not fit a thread's name: the process that
@@ -32,7 +33,7 @@ type narrow struct {
 
 // newNarrow turns the conditions of q into what the programs take. More than
 // they take is no condition, which is never too little.
-func newNarrow(q *whose.Query) narrow {
+func newNarrow(q *source.Query) narrow {
 	var n narrow
 	if len(q.NetNS) <= maxNetNS {
 		n.nNetNS = uint32(copy(n.netns[:], q.NetNS))
@@ -53,7 +54,7 @@ func newNarrow(q *whose.Query) narrow {
 	return n
 }
 
-func newEnds(e *whose.Endpoints) ends {
+func newEnds(e *filter.Endpoints) ends {
 	var t ends
 	t.local, t.localMask = prefixBits(e.Local)
 	t.remote, t.remoteMask = prefixBits(e.Remote)
@@ -62,8 +63,8 @@ func newEnds(e *whose.Endpoints) ends {
 	return t
 }
 
-func portBounds(r whose.PortRange) (first, last uint16) {
-	if r == (whose.PortRange{}) {
+func portBounds(r filter.PortRange) (first, last uint16) {
+	if r == (filter.PortRange{}) {
 		return 0, 0xffff
 	}
 	return r.First, r.Last

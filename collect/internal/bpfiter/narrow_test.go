@@ -4,17 +4,18 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // TestNewNarrow_Listeners shows that what listens meets the conditions on the
 // ends of others too, and that without room for it there are none.
 func TestNewNarrow_Listeners(t *testing.T) {
-	web := whose.Endpoints{
+	web := filter.Endpoints{
 		Remote:      netip.MustParsePrefix("10.0.0.0/8"),
-		RemotePorts: whose.PortRange{First: 443, Last: 443},
+		RemotePorts: filter.PortRange{First: 443, Last: 443},
 	}
-	q := whose.Query{Any: []whose.Endpoints{web}}
+	q := source.Query{Any: []filter.Endpoints{web}}
 	if n := newNarrow(&q); n.nEnds != 1 || n.ends[0].rportFirst != 443 || n.ends[0].remoteMask[12] != 0xff {
 		t.Errorf("one condition: %+v", n.ends[:n.nEnds])
 	}

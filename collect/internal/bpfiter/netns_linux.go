@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // How a thread gets into another network namespace, for iterators that show
@@ -50,7 +51,7 @@ func ownNetNS() uint32 {
 }
 
 // enterNetNS moves the calling thread into a namespace.
-func enterNetNS(ref *whose.NetNSRef) error {
+func enterNetNS(ref *source.NetNSRef) error {
 	path := ref.Path
 	if path == "" && ref.TID != 0 {
 		path = "/proc/" + strconv.FormatUint(uint64(ref.TID), 10) + "/ns/net"

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 var errOther = &whose.UnsupportedError{What: "bpf on this platform"}
@@ -13,7 +14,7 @@ var errOther = &whose.UnsupportedError{What: "bpf on this platform"}
 // A Source is what Linux has.
 type Source struct{}
 
-var _ whose.Source = (*Source)(nil)
+var _ source.Source = (*Source)(nil)
 
 // Open returns a whose.UnsupportedError.
 func Open(Options) (*Source, error) { return nil, errOther }
@@ -28,7 +29,7 @@ func OpenPinned(string, Options) (*Source, error) { return nil, errOther }
 func (*Source) Name() string { return "bpf" }
 
 // Read returns a whose.UnsupportedError.
-func (*Source) Read(context.Context, *whose.Query, *whose.Snapshot) error { return errOther }
+func (*Source) Read(context.Context, *source.Query, *source.Snapshot) error { return errOther }
 
 // Close does nothing.
 func (*Source) Close() error { return nil }

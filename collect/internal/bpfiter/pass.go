@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A pass gathers what the iterators give into a snapshot. The hot loop is
@@ -13,7 +14,7 @@ import (
 // one pass to the next.
 type pass struct {
 	mu   sync.Mutex
-	snap *whose.Snapshot
+	snap *source.Snapshot
 	// netns are the namespaces, states the states that are wanted; empty: all.
 	netns  []uint32
 	states whose.Set
@@ -22,7 +23,7 @@ type pass struct {
 	// held are the inodes met with a descriptor; the socket of each is in snap.
 	held inodeSet
 	// doubtful are the holdings that may stand in snap already.
-	doubtful []whose.Holding
+	doubtful []source.Holding
 	// unmet are sockets that the walk met before a descriptor was; wanted are
 	// those that stayed so. confirmed tells that one of them was met again.
 	unmet     []place
@@ -31,7 +32,7 @@ type pass struct {
 	// keys are those of the files of the confirmed.
 	keys []uint64
 	// loose are the sockets without a file.
-	loose []whose.Socket
+	loose []source.Socket
 	// more are the elements of the walk that have not been read to their end,
 	// or the processes with descriptors beyond the window.
 	more      []resumption
@@ -64,7 +65,7 @@ type resumption struct {
 	done    uint64
 }
 
-func (p *pass) reset(q *whose.Query, snap *whose.Snapshot) {
+func (p *pass) reset(q *source.Query, snap *source.Snapshot) {
 	p.snap, p.netns, p.states, p.waiting = snap, q.NetNS, q.States, false
 	p.held.reset()
 	p.wanted.reset()
@@ -148,8 +149,8 @@ func (p *pass) appendSocket(r *socketRecord) {
 	p.snap.Sockets = append(p.snap.Sockets, socketOf(r))
 }
 
-func socketOf(r *socketRecord) whose.Socket {
-	return whose.Socket{
+func socketOf(r *socketRecord) source.Socket {
+	return source.Socket{
 		Local: r.local, Remote: r.remote,
 		Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup,
 		NetNS: r.netns, UID: r.uid, Mark: r.mark,
@@ -161,31 +162,31 @@ func socketOf(r *socketRecord) whose.Socket {
 	}
 }
 
-func socketFlags(flags uint8) whose.SocketFlags {
-	var f whose.SocketFlags
+func socketFlags(flags uint8) source.SocketFlags {
+	var f source.SocketFlags
 	if flags&flagV6Only != 0 {
-		f |= whose.SocketV6Only
+		f |= source.SocketV6Only
 	}
 	if flags&flagKernel != 0 {
-		f |= whose.SocketKernel
+		f |= source.SocketKernel
 	}
 	if flags&flagFile != 0 {
-		f |= whose.SocketFile
+		f |= source.SocketFile
 	}
 	if flags&flagNoFile != 0 {
-		f |= whose.SocketNoFile
+		f |= source.SocketNoFile
 	}
 	return f
 }
 
 // appendTCP adds the figures of the last of sockets.
-func (p *pass) appendTCP(sockets []whose.Socket, r *tcpRecord) {
+func (p *pass) appendTCP(sockets []source.Socket, r *tcpRecord) {
 	p.snap.TCPInfo = append(p.snap.TCPInfo, tcpInfo(r))
 	sockets[len(sockets)-1].TCPInfo = uint32(len(p.snap.TCPInfo))
 }
 
 func (p *pass) appendHolding(r *socketRecord) {
-	h := whose.Holding{Inode: r.inode, PID: r.pid, FD: r.fd}
+	h := source.Holding{Inode: r.inode, PID: r.pid, FD: r.fd}
 	if r.flags&flagThread != 0 {
 		p.doubtful = append(p.doubtful, h)
 		return
@@ -197,11 +198,11 @@ func (p *pass) appendHolding(r *socketRecord) {
 const tick = 10_000_000
 
 func (p *pass) appendTask(r *socketRecord) {
-	p.snap.Tasks = append(p.snap.Tasks, whose.Task{PID: r.pid, Start: r.start / tick, Comm: r.comm})
+	p.snap.Tasks = append(p.snap.Tasks, source.Task{PID: r.pid, Start: r.start / tick, Comm: r.comm})
 }
 
 func (p *pass) nameDevice(r *deviceRecord) {
-	d := whose.Device{NetNS: r.netns, Index: r.device}
+	d := source.Device{NetNS: r.netns, Index: r.device}
 	if _, ok := p.snap.Devices[d]; !ok {
 		p.snap.NameDevice(d, text(r.name[:]))
 	}
@@ -215,7 +216,7 @@ func (p *pass) settleDoubtful() {
 	}
 	slices.SortFunc(p.doubtful, compareHoldings)
 	p.doubtful = slices.Compact(p.doubtful)
-	sure := make(map[whose.Holding]struct{})
+	sure := make(map[source.Holding]struct{})
 	for _, h := range p.snap.Holdings {
 		if p.doubts(h.PID) {
 			sure[h] = struct{}{}
@@ -230,13 +231,13 @@ func (p *pass) settleDoubtful() {
 
 // doubts reports whether the process has doubtful holdings.
 func (p *pass) doubts(pid uint32) bool {
-	_, ok := slices.BinarySearchFunc(p.doubtful, pid, func(h whose.Holding, pid uint32) int {
+	_, ok := slices.BinarySearchFunc(p.doubtful, pid, func(h source.Holding, pid uint32) int {
 		return int(int64(h.PID) - int64(pid))
 	})
 	return ok
 }
 
-func compareHoldings(a, b whose.Holding) int {
+func compareHoldings(a, b source.Holding) int {
 	switch {
 	case a.PID != b.PID:
 		return int(int64(a.PID) - int64(b.PID))

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -39,14 +40,14 @@ type account struct {
 	Permission bool
 	PID        int
 	Listener   uint64 // its own
-	Sockets    []whose.Socket
-	Holdings   []whose.Holding
+	Sockets    []source.Socket
+	Holdings   []source.Holding
 	Gaps       []whose.Gap
 	Pinned     bool
 }
 
-func (a *account) snap() *whose.Snapshot {
-	return &whose.Snapshot{Sockets: a.Sockets, Holdings: a.Holdings}
+func (a *account) snap() *source.Snapshot {
+	return &source.Snapshot{Sockets: a.Sockets, Holdings: a.Holdings}
 }
 
 func readPins(dir string) account {
@@ -62,9 +63,9 @@ func readPins(dir string) account {
 	unix.Fstat(fd, &st)
 	a.Listener = st.Ino
 	s, err := OpenPinned(dir, Options{})
-	var snap whose.Snapshot
+	var snap source.Snapshot
 	if err == nil {
-		err = errors.Join(s.Read(context.Background(), &whose.Query{}, &snap), s.Close())
+		err = errors.Join(s.Read(context.Background(), &source.Query{}, &snap), s.Close())
 	}
 	if err != nil {
 		a.Err, a.Permission = err.Error(), errors.Is(err, fs.ErrPermission)
@@ -169,7 +170,7 @@ func TestPin_OtherPIDNamespace(t *testing.T) {
 	if h := holders(a.snap(), a.Listener); len(h) != 1 || h[0].PID != 1 {
 		t.Errorf("its own listener is held by %+v, want pid 1", h)
 	}
-	if got := find(a.snap(), inodeOf(t, l)); len(got) != 1 || got[0].Flags != whose.SocketFile || len(holders(a.snap(), inodeOf(t, l))) != 0 {
+	if got := find(a.snap(), inodeOf(t, l)); len(got) != 1 || got[0].Flags != source.SocketFile || len(holders(a.snap(), inodeOf(t, l))) != 0 {
 		t.Errorf("a listener outside: %+v held by %+v", got, holders(a.snap(), inodeOf(t, l)))
 	}
 	if len(a.Gaps) != 1 || a.Gaps[0].Kind != whose.GapProcesses {
@@ -216,8 +217,8 @@ func readUntil(dir string, ino uint64, stop chan struct{}) error {
 		return err
 	}
 	for {
-		var snap whose.Snapshot
-		if err := s.Read(context.Background(), &whose.Query{}, &snap); err != nil {
+		var snap source.Snapshot
+		if err := s.Read(context.Background(), &source.Query{}, &snap); err != nil {
 			return err
 		}
 		if len(find(&snap, ino)) != 1 || len(holders(&snap, ino)) != 1 {
@@ -286,7 +287,7 @@ func TestOpenPinned_Foreign(t *testing.T) {
 	s, err := OpenPinned(dir, Options{})
 	must(t, err)
 	var bad *RecordError
-	if err := s.Read(context.Background(), &whose.Query{}, new(whose.Snapshot)); !errors.As(err, &bad) {
+	if err := s.Read(context.Background(), &source.Query{}, new(source.Snapshot)); !errors.As(err, &bad) {
 		t.Errorf("another program's iterator: %v, want a RecordError", err)
 	}
 	must(t, s.Close())

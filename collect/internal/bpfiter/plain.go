@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // What a pass keeps of network namespaces that are read one by one.
@@ -98,7 +99,7 @@ func (p *pass) keepUnheldLite() bool {
 }
 
 // addGap adds a gap, counting up one of the same kind and cause.
-func addGap(snap *whose.Snapshot, g whose.Gap) {
+func addGap(snap *source.Snapshot, g whose.Gap) {
 	for i := range snap.Gaps {
 		if o := &snap.Gaps[i]; o.Kind == g.Kind && o.Why == g.Why {
 			o.Count += g.Count

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // The way of older kernels to the sockets that no descriptor holds: iterators
@@ -59,7 +60,7 @@ func (s *Source) Enters() bool { return s.walk == nil && s.loaded != nil && s.no
 
 // A visited namespace is one that is read by iterators of its own.
 type visited struct {
-	ref whose.NetNSRef
+	ref source.NetNSRef
 	// by is a descriptor that leads there, where ref has no way in.
 	by way
 }
@@ -73,11 +74,11 @@ func (v *visited) enter() error {
 }
 
 // visits returns the wanted namespaces, each once, that of the caller first.
-func visits(q *whose.Query) []visited {
+func visits(q *source.Query) []visited {
 	own := ownNetNS()
 	refs := q.Visit
 	if len(refs) == 0 {
-		refs = []whose.NetNSRef{{Inode: own}}
+		refs = []source.NetNSRef{{Inode: own}}
 	}
 	var all []visited
 	met := make(map[uint32]bool, len(refs))
@@ -97,7 +98,7 @@ func visits(q *whose.Query) []visited {
 
 // readPlain reads the sockets of the namespaces to visit. It comes before the
 // descriptors, as the walk does. Without the iterators there is a gap.
-func (s *Source) readPlain(ctx context.Context, q *whose.Query, ask question) error {
+func (s *Source) readPlain(ctx context.Context, q *source.Query, ask question) error {
 	if s.loaded == nil {
 		return nil
 	}
@@ -118,7 +119,7 @@ func (s *Source) readWays(ctx context.Context, ask question) error {
 	for inode, w := range s.pass.ways {
 		known := slices.ContainsFunc(s.visiting, func(v visited) bool { return v.ref.Inode == inode })
 		if !known && s.pass.wantsNetNS(inode) {
-			more = append(more, visited{ref: whose.NetNSRef{Inode: inode}, by: w})
+			more = append(more, visited{ref: source.NetNSRef{Inode: inode}, by: w})
 		}
 	}
 	s.visiting = append(s.visiting, more...)

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -28,8 +30,8 @@ func openPlain(t testing.TB) *Source {
 }
 
 // visiting asks for one namespace and tells the way into it.
-func visiting(ns *testenv.NetNS, q whose.Query) *whose.Query {
-	q.Visit = []whose.NetNSRef{{Inode: ns.Inode(), Path: ns.Path()}}
+func visiting(ns *testenv.NetNS, q source.Query) *source.Query {
+	q.Visit = []source.NetNSRef{{Inode: ns.Inode(), Path: ns.Path()}}
 	return inNetNS(ns, q)
 }
 
@@ -90,7 +92,7 @@ func newUnheld(t testing.TB, ns namespace) unheld {
 }
 
 // check wants the sockets among those of an answer.
-func (w unheld) check(t testing.TB, sockets []whose.Socket, netns uint32) {
+func (w unheld) check(t testing.TB, sockets []source.Socket, netns uint32) {
 	t.Helper()
 	waiting, timeWait := 0, 0
 	for _, s := range sockets {
@@ -98,7 +100,7 @@ func (w unheld) check(t testing.TB, sockets []whose.Socket, netns uint32) {
 		case s.NetNS != netns || s.Inode != 0:
 		case s.State == whose.TimeWait:
 			timeWait++
-		case s.LocalPort == w.port && s.State == whose.Established && s.Flags&whose.SocketNoFile != 0:
+		case s.LocalPort == w.port && s.State == whose.Established && s.Flags&source.SocketNoFile != 0:
 			waiting++
 		}
 	}
@@ -114,11 +116,11 @@ func TestPlain(t *testing.T) {
 	s := openPlain(t)
 	want := newUnheld(t, ns)
 	for range 2 { // the iterators are kept
-		snap := read(t, s, visiting(ns, whose.Query{Needs: whose.NeedTCPInfo}))
+		snap := read(t, s, visiting(ns, source.Query{Needs: whose.NeedTCPInfo}))
 		want.check(t, snap.Sockets, ns.Inode())
 		for _, inode := range want.flying {
 			got := find(snap, inode)
-			if len(got) != 1 || got[0].Flags&whose.SocketFile == 0 || len(holders(snap, inode)) != 0 {
+			if len(got) != 1 || got[0].Flags&source.SocketFile == 0 || len(holders(snap, inode)) != 0 {
 				t.Errorf("in transit: %+v held by %v", got, holders(snap, inode))
 			}
 		}
@@ -142,8 +144,8 @@ func TestPlain_Alone(t *testing.T) {
 	s := &Source{loaded: noPrograms(), threads: 2}
 	t.Cleanup(func() { must(t, s.Close()) })
 	want := newUnheld(t, ns)
-	q := visiting(ns, whose.Query{})
-	var snap whose.Snapshot
+	q := visiting(ns, source.Query{})
+	var snap source.Snapshot
 	s.pass.reset(q, &snap)
 	must(t, s.readPlain(context.Background(), q, newQuestion(q)))
 	must(t, s.noPlain)
@@ -172,23 +174,23 @@ func TestPlain_Question(t *testing.T) {
 	s := openPlain(t)
 	want := newUnheld(t, ns)
 	for name, c := range map[string]struct {
-		q whose.Query
+		q source.Query
 		n int
 	}{
-		"time wait":       {whose.Query{States: whose.SetOf(whose.TimeWait)}, 1},
-		"udp":             {whose.Query{Protos: whose.SetOf(whose.UDP)}, 1},
-		"ipv6":            {whose.Query{Families: whose.SetOf(whose.IPv6)}, 1},
-		"listeners":       {whose.Query{States: whose.SetOf(whose.Listen)}, 2},
-		"none":            {whose.Query{States: whose.SetOf(whose.SynSent)}, 0},
-		"a port of many":  {whose.Query{Any: []whose.Endpoints{{LocalPorts: whose.PortRange{First: want.port, Last: want.port}}}}, 3},
-		"bound, no table": {whose.Query{States: whose.SetOf(whose.Close)}, 0},
+		"time wait":       {source.Query{States: whose.SetOf(whose.TimeWait)}, 1},
+		"udp":             {source.Query{Protos: whose.SetOf(whose.UDP)}, 1},
+		"ipv6":            {source.Query{Families: whose.SetOf(whose.IPv6)}, 1},
+		"listeners":       {source.Query{States: whose.SetOf(whose.Listen)}, 2},
+		"none":            {source.Query{States: whose.SetOf(whose.SynSent)}, 0},
+		"a port of many":  {source.Query{Any: []filter.Endpoints{{LocalPorts: filter.PortRange{First: want.port, Last: want.port}}}}, 3},
+		"bound, no table": {source.Query{States: whose.SetOf(whose.Close)}, 0},
 	} {
 		if got := read(t, s, visiting(ns, c.q)).Sockets; len(got) != c.n {
 			t.Errorf("%s: %d sockets, want %d: %+v", name, len(got), c.n, got)
 		}
 	}
 	// Of a process what waits for it.
-	snap := read(t, s, visiting(ns, whose.Query{PIDs: []uint32{uint32(os.Getpid())}, States: whose.SetOf(whose.Established)}))
+	snap := read(t, s, visiting(ns, source.Query{PIDs: []uint32{uint32(os.Getpid())}, States: whose.SetOf(whose.Established)}))
 	if len(snap.Sockets) != 4 {
 		t.Errorf("of this process: %d sockets, want two clients and what waits for the listener: %+v", len(snap.Sockets), snap.Sockets)
 	}
@@ -221,7 +223,7 @@ func TestPlain_Ways(t *testing.T) {
 			hold(ns)
 			replace(t, c)
 			replace(t, l)
-			snap := read(t, s, &whose.Query{States: whose.SetOf(whose.TimeWait)})
+			snap := read(t, s, &source.Query{States: whose.SetOf(whose.TimeWait)})
 			n := 0
 			for _, x := range snap.Sockets {
 				if x.NetNS == ns.Inode() {
@@ -240,7 +242,7 @@ func TestPlain_Ways(t *testing.T) {
 func TestPlain_Refused(t *testing.T) {
 	testenv.CheckLeaks(t)
 	s := openPlain(t)
-	snap := read(t, s, &whose.Query{Visit: []whose.NetNSRef{
+	snap := read(t, s, &source.Query{Visit: []source.NetNSRef{
 		{Inode: 1}, {Inode: 2}, {Inode: 3, TID: 1 << 30}, {Inode: 4, Path: "/dev/null"}, {Inode: 5, Path: "/proc/self/ns/net"},
 	}})
 	i := slices.IndexFunc(snap.Gaps, func(g whose.Gap) bool { return g.Kind == whose.GapNamespaces && g.Why == errNoWay.Error() })
@@ -278,15 +280,15 @@ func TestPlain_UDPLite(t *testing.T) {
 		t.Cleanup(func() { unix.Close(fds[i]) })
 		must(t, unix.Bind(fds[i], loopback()))
 	}
-	if snap := read(t, s, visiting(ns, whose.Query{})); len(snap.Sockets) != 2 || len(snap.Gaps) != 0 {
+	if snap := read(t, s, visiting(ns, source.Query{})); len(snap.Sockets) != 2 || len(snap.Gaps) != 0 {
 		t.Errorf("both held: %d sockets, gaps %v", len(snap.Sockets), snap.Gaps)
 	}
 	sendAway(t, fds[0])
-	snap := read(t, s, visiting(ns, whose.Query{}))
+	snap := read(t, s, visiting(ns, source.Query{}))
 	if len(snap.Sockets) != 1 || len(snap.Gaps) != 1 || snap.Gaps[0].Count != 1 || snap.Gaps[0].Kind != whose.GapSockets {
 		t.Errorf("one in transit: %d sockets, gaps %v", len(snap.Sockets), snap.Gaps)
 	}
-	if snap = read(t, s, visiting(ns, whose.Query{Protos: whose.SetOf(whose.UDP)})); len(snap.Gaps) != 0 {
+	if snap = read(t, s, visiting(ns, source.Query{Protos: whose.SetOf(whose.UDP)})); len(snap.Gaps) != 0 {
 		t.Errorf("not asked for: gaps %v", snap.Gaps)
 	}
 }
@@ -294,7 +296,7 @@ func TestPlain_UDPLite(t *testing.T) {
 // TestPlain_NotNeeded loads none of it where the tables can be walked.
 func TestPlain_NotNeeded(t *testing.T) {
 	s := open(t, Options{})
-	read(t, s, &whose.Query{States: whose.SetOf(whose.Listen)})
+	read(t, s, &source.Query{States: whose.SetOf(whose.Listen)})
 	if s.Enters() || s.loaded.plain != nil {
 		t.Error("iterators of each namespace are loaded where nobody needs them")
 	}
@@ -304,7 +306,7 @@ func TestPlain_NotNeeded(t *testing.T) {
 func TestPlain_Without(t *testing.T) {
 	s := openPlain(t)
 	s.noPlain = errors.New("refused")
-	var snap whose.Snapshot
+	var snap source.Snapshot
 	s.noteGaps(&snap)
 	if !slices.ContainsFunc(snap.Gaps, func(g whose.Gap) bool {
 		return g.Kind == whose.GapSockets && strings.Contains(g.Why, "refused") && g.Hint != ""
@@ -331,7 +333,7 @@ func TestPlain_Pinned(t *testing.T) {
 	if s.Enters() {
 		t.Error("a pin wants to enter namespaces")
 	}
-	snap := read(t, s, inNetNS(ns, whose.Query{}))
+	snap := read(t, s, inNetNS(ns, source.Query{}))
 	if len(snap.Sockets) != 2 || len(find(snap, inodeOf(t, l))) != 1 {
 		t.Errorf("%d sockets, want listener and client: %+v", len(snap.Sockets), snap.Sockets)
 	}
@@ -346,5 +348,5 @@ func TestPlain_Pinned(t *testing.T) {
 		}
 		return nil
 	}
-	must(t, s.readEvery(context.Background(), newQuestion(&whose.Query{}), none))
+	must(t, s.readEvery(context.Background(), newQuestion(&source.Query{}), none))
 }

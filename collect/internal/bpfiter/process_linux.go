@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // What is read where the sockets of a few processes are asked for.
@@ -18,7 +19,7 @@ const maxProcessLinks = 64
 
 // readProcesses reads the descriptors of the processes that q asks for and, if
 // connections wait for one of them to accept them, the socket tables too.
-func (s *Source) readProcesses(ctx context.Context, q *whose.Query) error {
+func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 	ask := newQuestion(q)
 	ask.states |= 1 << whose.Listen // to see what waits; the pass drops it again
 	err := s.readEach(ctx, q.PIDs, ask, s.pass.takeFiles)

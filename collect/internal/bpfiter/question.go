@@ -1,6 +1,9 @@
 package bpfiter
 
-import "github.com/seed-44df2ae6/whose"
+import (
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
+)
 
 // A question is what a reading thread tells the program by its name, because a
 // pinned iterator takes no arguments; see bpf/question.h. The zero value asks
@@ -27,7 +30,7 @@ const (
 const maxParts = 63
 
 // newQuestion turns the part of q that fits a name into a question.
-func newQuestion(q *whose.Query) question {
+func newQuestion(q *source.Query) question {
 	all := uint32(whose.AllStates)
 	ask := question{states: all, protos: 1<<whose.TCP | 1<<whose.UDP | 1<<whose.UDPLite | 1<<whose.MPTCP, flags: askV4 | askV6}
 	if q.States != 0 {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 func TestQuestion_Name(t *testing.T) {
@@ -25,11 +27,11 @@ func TestQuestion_Name(t *testing.T) {
 }
 
 func TestNewQuestion(t *testing.T) {
-	all := newQuestion(&whose.Query{})
+	all := newQuestion(&source.Query{})
 	if all.states != uint32(whose.AllStates) || all.flags != askV4|askV6 || all.protos != 1<<1|1<<2|1<<3|1<<4 {
 		t.Errorf("the zero query asks for %+v", all)
 	}
-	q := newQuestion(&whose.Query{
+	q := newQuestion(&source.Query{
 		States: whose.SetOf(whose.Listen), Protos: whose.SetOf(whose.UDP), Families: whose.SetOf(whose.IPv6), Needs: whose.NeedTCPInfo,
 	})
 	if q.states != 1<<whose.Listen || q.protos != 1<<whose.UDP || q.flags != askV6|askTCPInfo {
@@ -61,7 +63,7 @@ func TestNewEnds(t *testing.T) {
 	addrs := []string{"10.0.0.1", "10.1.2.3", "192.168.1.1", "0.0.0.0", "::", "::1", "fe80::1", "2001:db8::5"}
 	for _, p := range []string{"10.0.0.0/8", "10.0.0.1/32", "0.0.0.0/0", "::/0", "::1/128", "fe80::/10", "2001:db8::/33"} {
 		prefix := netip.MustParsePrefix(p)
-		e := newEnds(&whose.Endpoints{Remote: prefix})
+		e := newEnds(&filter.Endpoints{Remote: prefix})
 		for _, s := range addrs {
 			a := netip.MustParseAddr(s)
 			got := within(a.As16(), e.remote, e.remoteMask)
@@ -74,7 +76,7 @@ func TestNewEnds(t *testing.T) {
 			}
 		}
 	}
-	e := newEnds(&whose.Endpoints{LocalPorts: whose.PortRange{First: 80, Last: 90}})
+	e := newEnds(&filter.Endpoints{LocalPorts: filter.PortRange{First: 80, Last: 90}})
 	if e.lportFirst != 80 || e.lportLast != 90 || e.rportFirst != 0 || e.rportLast != 0xffff {
 		t.Errorf("ports %+v", e)
 	}

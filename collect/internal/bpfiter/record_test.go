@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // aligned returns b in memory that is aligned as a read buffer is.
@@ -62,8 +63,8 @@ func FuzzTake(f *testing.F) {
 			(*pass).takeCookies,
 		} {
 			var p pass
-			var snap whose.Snapshot
-			p.reset(&whose.Query{}, &snap)
+			var snap source.Snapshot
+			p.reset(&source.Query{}, &snap)
 			err := take(&p, b)
 			if err == nil {
 				p.settleUnmet()
@@ -114,17 +115,17 @@ func TestInodeSet_NoAllocs(t *testing.T) {
 
 func TestSettleDoubtful(t *testing.T) {
 	var p pass
-	var snap whose.Snapshot
-	p.reset(&whose.Query{}, &snap)
-	snap.Holdings = []whose.Holding{{Inode: 7, PID: 10, FD: 3}, {Inode: 8, PID: 11, FD: 3}}
-	p.doubtful = []whose.Holding{
+	var snap source.Snapshot
+	p.reset(&source.Query{}, &snap)
+	snap.Holdings = []source.Holding{{Inode: 7, PID: 10, FD: 3}, {Inode: 8, PID: 11, FD: 3}}
+	p.doubtful = []source.Holding{
 		{Inode: 7, PID: 10, FD: 3}, // the leader's table has it too
 		{Inode: 9, PID: 10, FD: 3}, // another socket under the same number
 		{Inode: 9, PID: 10, FD: 3}, // by two threads
 		{Inode: 8, PID: 12, FD: 3}, // another process
 	}
 	p.settleDoubtful()
-	want := map[whose.Holding]bool{
+	want := map[source.Holding]bool{
 		{Inode: 7, PID: 10, FD: 3}: true, {Inode: 8, PID: 11, FD: 3}: true,
 		{Inode: 9, PID: 10, FD: 3}: true, {Inode: 8, PID: 12, FD: 3}: true,
 	}
@@ -139,15 +140,15 @@ func TestSettleDoubtful(t *testing.T) {
 }
 
 func TestSettleLoose(t *testing.T) {
-	conn := func(port uint16, inode uint64) whose.Socket {
-		return whose.Socket{NetNS: 1, Proto: whose.TCP, State: whose.Established, LocalPort: 80, RemotePort: port, Inode: inode}
+	conn := func(port uint16, inode uint64) source.Socket {
+		return source.Socket{NetNS: 1, Proto: whose.TCP, State: whose.Established, LocalPort: 80, RemotePort: port, Inode: inode}
 	}
 	var p pass
-	var snap whose.Snapshot
-	p.reset(&whose.Query{}, &snap)
-	snap.Sockets = []whose.Socket{conn(1000, 5), {NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80, Inode: 6}}
-	kernel := whose.Socket{NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80, Inode: 60, Flags: whose.SocketKernel}
-	p.loose = []whose.Socket{
+	var snap source.Snapshot
+	p.reset(&source.Query{}, &snap)
+	snap.Sockets = []source.Socket{conn(1000, 5), {NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80, Inode: 6}}
+	kernel := source.Socket{NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80, Inode: 60, Flags: source.SocketKernel}
+	p.loose = []source.Socket{
 		conn(1000, 0), // accepted since
 		conn(2000, 0), // waits
 		conn(2000, 0), // met twice

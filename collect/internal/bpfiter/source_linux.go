@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 func (o Options) threads() int {
@@ -39,7 +40,7 @@ type Source struct {
 	visiting []visited
 }
 
-var _ whose.Source = (*Source)(nil)
+var _ source.Source = (*Source)(nil)
 
 // Open returns a source that reads through the iterators pinned in o.PinDir
 // or, where there are none that the caller may read, by programs that it
@@ -113,7 +114,7 @@ func (s *Source) Close() error {
 }
 
 // Read appends to snap the sockets that q asks for and their owners.
-func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot) error {
+func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.pass.reset(q, snap)
 	snap.FindsOwners = true
 	snap.Pinned = s.loaded == nil
@@ -139,7 +140,7 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 }
 
 // readAll reads what every process holds, and what none does.
-func (s *Source) readAll(ctx context.Context, q *whose.Query) error {
+func (s *Source) readAll(ctx context.Context, q *source.Query) error {
 	ask := newQuestion(q)
 	if err := s.readTables(ctx, q, ask); err != nil {
 		return err
@@ -161,7 +162,7 @@ func (s *Source) readAll(ctx context.Context, q *whose.Query) error {
 }
 
 // noteGaps says what this source cannot see here.
-func (s *Source) noteGaps(snap *whose.Snapshot) {
+func (s *Source) noteGaps(snap *source.Snapshot) {
 	if s.inner {
 		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
 			Hint: "run in the host's pid namespace"})
@@ -188,7 +189,7 @@ type run struct {
 // readTables reads the socket tables. It comes before the descriptors: then
 // what has a file and is not met with a descriptor was closed or passed on in
 // between, or nobody holds it, while what is new since does not matter.
-func (s *Source) readTables(ctx context.Context, q *whose.Query, ask question) error {
+func (s *Source) readTables(ctx context.Context, q *source.Query, ask question) error {
 	if s.walk == nil {
 		return s.readPlain(ctx, q, ask)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -38,9 +39,9 @@ func open(t testing.TB, o Options) *Source {
 	return s
 }
 
-func read(t testing.TB, s *Source, q *whose.Query) *whose.Snapshot {
+func read(t testing.TB, s *Source, q *source.Query) *source.Snapshot {
 	t.Helper()
-	var snap whose.Snapshot
+	var snap source.Snapshot
 	if err := s.Read(context.Background(), q, &snap); err != nil {
 		t.Fatalf("read: %v", err)
 	}
@@ -54,7 +55,7 @@ type namespace interface {
 }
 
 // inNetNS asks for one namespace.
-func inNetNS(ns namespace, q whose.Query) *whose.Query {
+func inNetNS(ns namespace, q source.Query) *source.Query {
 	q.NetNS = []uint32{ns.Inode()}
 	return &q
 }
@@ -103,8 +104,8 @@ func inodeOf(t testing.TB, fd int) uint64 {
 	return st.Ino
 }
 
-func find(snap *whose.Snapshot, inode uint64) []whose.Socket {
-	var found []whose.Socket
+func find(snap *source.Snapshot, inode uint64) []source.Socket {
+	var found []source.Socket
 	for _, s := range snap.Sockets {
 		if s.Inode == inode {
 			found = append(found, s)
@@ -113,8 +114,8 @@ func find(snap *whose.Snapshot, inode uint64) []whose.Socket {
 	return found
 }
 
-func holders(snap *whose.Snapshot, inode uint64) []whose.Holding {
-	var found []whose.Holding
+func holders(snap *source.Snapshot, inode uint64) []source.Holding {
+	var found []source.Holding
 	for _, h := range snap.Holdings {
 		if h.Inode == inode {
 			found = append(found, h)
@@ -134,14 +135,14 @@ func TestRead(t *testing.T) {
 	must(t, unix.Connect(c, addr))
 	_, err := unix.Write(c, []byte("hello"))
 	must(t, err)
-	snap := read(t, s, inNetNS(ns, whose.Query{States: whose.DefaultStates, Needs: whose.NeedTCPInfo | whose.NeedCookie}))
+	snap := read(t, s, inNetNS(ns, source.Query{States: whose.DefaultStates, Needs: whose.NeedTCPInfo | whose.NeedCookie}))
 	if len(snap.Sockets) != 3 {
 		t.Fatalf("%d sockets, want listener, client and what waits: %+v", len(snap.Sockets), snap.Sockets)
 	}
 	port := uint16(addr.(*unix.SockaddrInet4).Port)
 	got := find(snap, inodeOf(t, l))
 	if len(got) != 1 || got[0].State != whose.Listen || got[0].LocalPort != port || got[0].RecvQueue != 1 ||
-		got[0].SendQueue != 128 || got[0].Proto != whose.TCP || got[0].Flags != whose.SocketFile {
+		got[0].SendQueue != 128 || got[0].Proto != whose.TCP || got[0].Flags != source.SocketFile {
 		t.Errorf("listener %+v", got)
 	}
 	cookie, err := unix.GetsockoptUint64(c, unix.SOL_SOCKET, unix.SO_COOKIE)
@@ -153,12 +154,12 @@ func TestRead(t *testing.T) {
 	} else if info := snap.TCPInfo[got[0].TCPInfo-1]; info.BytesSent != 5 || info.Cong == "" {
 		t.Errorf("client's figures %+v", info)
 	}
-	want := []whose.Holding{{Inode: inodeOf(t, c), PID: uint32(os.Getpid()), FD: int32(c)}}
+	want := []source.Holding{{Inode: inodeOf(t, c), PID: uint32(os.Getpid()), FD: int32(c)}}
 	if got := holders(snap, inodeOf(t, c)); !slices.Equal(got, want) {
 		t.Errorf("client held by %+v, want %+v", got, want)
 	}
 	got = find(snap, 0)
-	if len(got) != 1 || got[0].LocalPort != port || got[0].RecvQueue != 5 || got[0].Flags != whose.SocketNoFile {
+	if len(got) != 1 || got[0].LocalPort != port || got[0].RecvQueue != 5 || got[0].Flags != source.SocketNoFile {
 		t.Errorf("what waits %+v", got)
 	}
 }
@@ -173,7 +174,7 @@ func TestRead_Threads(t *testing.T) {
 		t.Cleanup(func() { unix.Close(dup) })
 	}
 	for _, threads := range []int{1, 2, 3, 7} {
-		snap := read(t, open(t, Options{Threads: threads}), inNetNS(ns, whose.Query{}))
+		snap := read(t, open(t, Options{Threads: threads}), inNetNS(ns, source.Query{}))
 		if len(snap.Sockets) != 30 || len(snap.Holdings) != 60 {
 			t.Errorf("%d threads: %d sockets, %d holdings; want 30, 60", threads, len(snap.Sockets), len(snap.Holdings))
 		}
@@ -221,9 +222,9 @@ func TestRead_OneBucket(t *testing.T) {
 	fds := reusing(t, ns, n)
 	// The walk has to meet each of them: those that it does not would be
 	// lost if nobody held them.
-	s.pass.reset(inNetNS(ns, whose.Query{}), new(whose.Snapshot))
-	must(t, s.loaded.narrow(inNetNS(ns, whose.Query{})))
-	must(t, s.walkTables(context.Background(), newQuestion(&whose.Query{})))
+	s.pass.reset(inNetNS(ns, source.Query{}), new(source.Snapshot))
+	must(t, s.loaded.narrow(inNetNS(ns, source.Query{})))
+	must(t, s.walkTables(context.Background(), newQuestion(&source.Query{})))
 	met := make(map[uint64]bool)
 	for _, at := range s.pass.unmet {
 		met[uint64(at.inode)] = true
@@ -233,7 +234,7 @@ func TestRead_OneBucket(t *testing.T) {
 			t.Fatalf("the walk met %d of %d sockets of one bucket", len(met), n)
 		}
 	}
-	snap := read(t, s, inNetNS(ns, whose.Query{}))
+	snap := read(t, s, inNetNS(ns, source.Query{}))
 	if len(snap.Sockets) != n {
 		t.Errorf("%d sockets, want %d", len(snap.Sockets), n)
 	}
@@ -302,16 +303,16 @@ func TestRead_OwnTables(t *testing.T) {
 	}
 	u := socket(t, child, unix.AF_INET, unix.SOCK_DGRAM, 0)
 	must(t, unix.Bind(u, loopback()))
-	snap := read(t, s, inNetNS(child, whose.Query{}))
+	snap := read(t, s, inNetNS(child, source.Query{}))
 	if waiting := len(find(snap, 0)); waiting != 40 {
 		t.Errorf("%d connections wait to be accepted, want 40", waiting)
 	}
-	s.pass.reset(inNetNS(child, whose.Query{}), new(whose.Snapshot))
-	must(t, s.readRuns(context.Background(), []run{{it: s.walk, ask: newQuestion(&whose.Query{}), take: s.pass.takeWalk}}))
+	s.pass.reset(inNetNS(child, source.Query{}), new(source.Snapshot))
+	must(t, s.readRuns(context.Background(), []run{{it: s.walk, ask: newQuestion(&source.Query{}), take: s.pass.takeWalk}}))
 	if len(s.pass.more) < 2 {
 		t.Errorf("%d tables of its own, want that of TCP and that of UDP", len(s.pass.more))
 	}
-	must(t, s.resume(context.Background(), newQuestion(&whose.Query{}), s.pass.takeWalk))
+	must(t, s.resume(context.Background(), newQuestion(&source.Query{}), s.pass.takeWalk))
 	for name, fd := range map[string]int{"listener": l, "UDP socket": u} {
 		if !isUnmet(s, inodeOf(t, fd)) {
 			t.Errorf("the walk did not meet the %s", name)
@@ -342,8 +343,8 @@ func TestRead_Tables(t *testing.T) {
 		must(t, unix.Bind(lite, loopback()))
 		want["UDP-Lite"] = lite
 	}
-	q := inNetNS(ns, whose.Query{})
-	s.pass.reset(q, new(whose.Snapshot))
+	q := inNetNS(ns, source.Query{})
+	s.pass.reset(q, new(source.Snapshot))
 	must(t, s.walkTables(context.Background(), newQuestion(q)))
 	for table, fd := range want {
 		if !isUnmet(s, inodeOf(t, fd)) {
@@ -359,9 +360,9 @@ func TestRead_InFlight(t *testing.T) {
 	l, _ := listen(t, ns)
 	inode := inodeOf(t, l)
 	sendAway(t, l)
-	snap := read(t, s, inNetNS(ns, whose.Query{}))
+	snap := read(t, s, inNetNS(ns, source.Query{}))
 	got := find(snap, inode)
-	if len(got) != 1 || got[0].State != whose.Listen || got[0].Flags != whose.SocketFile {
+	if len(got) != 1 || got[0].State != whose.Listen || got[0].Flags != source.SocketFile {
 		t.Errorf("in flight: %+v", got)
 	}
 	if h := holders(snap, inode); len(h) != 0 {
@@ -379,7 +380,7 @@ func TestRead_WalkVariants(t *testing.T) {
 		c := socket(t, ns, unix.AF_INET, unix.SOCK_STREAM, 0)
 		must(t, unix.Connect(c, addr))
 	}
-	q := inNetNS(ns, whose.Query{})
+	q := inNetNS(ns, source.Query{})
 	variants := map[string]func() (*ebpf.CollectionSpec, error){"probes": loadHashProbe}
 	if major, minor := testenv.Kernel(t); major > 6 || major == 6 && minor >= 2 {
 		variants["casts"] = loadHashWalk
@@ -397,7 +398,7 @@ func TestRead_WalkVariants(t *testing.T) {
 		if n := len(find(snap, 0)); n != 5 {
 			t.Errorf("by %s %d connections wait to be accepted, want 5", name, n)
 		}
-		s.pass.reset(q, new(whose.Snapshot))
+		s.pass.reset(q, new(source.Snapshot))
 		must(t, s.walkTables(context.Background(), newQuestion(q)))
 		if !isUnmet(s, inodeOf(t, l)) {
 			t.Errorf("by %s the walk did not meet the listener", name)
@@ -413,12 +414,12 @@ func TestRead_Cookie(t *testing.T) {
 	s := open(t, Options{})
 	l, _ := listen(t, ns)
 	inode := inodeOf(t, l)
-	got := find(read(t, s, inNetNS(ns, whose.Query{})), inode)
+	got := find(read(t, s, inNetNS(ns, source.Query{})), inode)
 	// A tracer of somebody else's may have asked for it.
 	if len(got) != 1 || s.files != nil {
 		t.Errorf("not asked for: %+v, task_file loaded: %v", got, s.files != nil)
 	}
-	got = find(read(t, s, inNetNS(ns, whose.Query{Needs: whose.NeedCookie})), inode)
+	got = find(read(t, s, inNetNS(ns, source.Query{Needs: whose.NeedCookie})), inode)
 	want, err := unix.GetsockoptUint64(l, unix.SOL_SOCKET, unix.SO_COOKIE)
 	must(t, err)
 	if len(got) != 1 || got[0].Cookie != want {
@@ -448,7 +449,7 @@ func TestRead_Windows(t *testing.T) {
 		must(t, err)
 		t.Cleanup(func() { unix.Close(dup) })
 	}
-	q := inNetNS(ns, whose.Query{Needs: whose.NeedTCPInfo | whose.NeedCookie})
+	q := inNetNS(ns, source.Query{Needs: whose.NeedTCPInfo | whose.NeedCookie})
 	must(t, s.needFiles())
 	walk := s.fds
 	s.fds = nil
@@ -497,7 +498,7 @@ func TestRead_OneProcess(t *testing.T) {
 		many = append(many, 4_000_000+pid) // above every pid there can be
 	}
 	for name, pids := range map[string][]uint32{"a link": {me}, "no links": many, "nobody": {4_000_000}} {
-		snap := read(t, s, inNetNS(ns, whose.Query{PIDs: pids, States: whose.SetOf(whose.Established)}))
+		snap := read(t, s, inNetNS(ns, source.Query{PIDs: pids, States: whose.SetOf(whose.Established)}))
 		want := 2 // the client and what waits for the listener
 		if name == "nobody" {
 			want = 0
@@ -517,8 +518,8 @@ func TestRead_OneProcess(t *testing.T) {
 func TestRead_NoAllocs(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	s := open(t, Options{})
-	var snap whose.Snapshot
-	q := inNetNS(ns, whose.Query{Needs: whose.NeedTCPInfo, States: whose.SetOf(whose.Listen, whose.Unconn)})
+	var snap source.Snapshot
+	q := inNetNS(ns, source.Query{Needs: whose.NeedTCPInfo, States: whose.SetOf(whose.Listen, whose.Unconn)})
 	pass := func() {
 		snap.Reset()
 		must(t, s.Read(context.Background(), q, &snap))
@@ -542,8 +543,8 @@ func TestRead_Cancelled(t *testing.T) {
 	s := open(t, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.Read(ctx, &whose.Query{}, new(whose.Snapshot)); err == nil {
+	if err := s.Read(ctx, &source.Query{}, new(source.Snapshot)); err == nil {
 		t.Error("a cancelled read gives no error")
 	}
-	read(t, s, &whose.Query{}) // and the next one works
+	read(t, s, &source.Query{}) // and the next one works
 }

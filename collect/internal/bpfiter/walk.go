@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // What the walk over the socket tables gives, and how it is joined with what
@@ -106,7 +107,7 @@ func (p *pass) takeFilesAgain(b []byte) error {
 			if fresh = p.held.add(s.inode); fresh {
 				p.appendSocket(s)
 			}
-			p.doubtful = append(p.doubtful, whose.Holding{Inode: s.inode, PID: s.pid, FD: s.fd})
+			p.doubtful = append(p.doubtful, source.Holding{Inode: s.inode, PID: s.pid, FD: s.fd})
 			p.appendTask(s)
 		case recordTCP:
 			if fresh {
@@ -154,12 +155,12 @@ type tuple struct {
 	lport, rport  uint16
 }
 
-func tupleOf(s *whose.Socket) tuple {
+func tupleOf(s *source.Socket) tuple {
 	return tuple{s.Local, s.Remote, s.NetNS, s.Device, s.LocalPort, s.RemotePort}
 }
 
 // isConnection reports whether the socket is the only one with its tuple.
-func isConnection(s *whose.Socket) bool {
+func isConnection(s *source.Socket) bool {
 	return s.RemotePort != 0 && (s.Proto == whose.TCP || s.Proto == whose.MPTCP)
 }
 
@@ -202,17 +203,17 @@ func (p *pass) settleLoose() {
 // their ports alone.
 type portFilter [1024]uint64
 
-func (f *portFilter) place(s *whose.Socket) (*uint64, uint64) {
+func (f *portFilter) place(s *source.Socket) (*uint64, uint64) {
 	h := (uint32(s.LocalPort)<<16 | uint32(s.RemotePort)) * 0x9e3779b1 >> 16
 	return &f[h>>6], 1 << (h & 63)
 }
 
-func (f *portFilter) add(s *whose.Socket) {
+func (f *portFilter) add(s *source.Socket) {
 	word, bit := f.place(s)
 	*word |= bit
 }
 
-func (f *portFilter) has(s *whose.Socket) bool {
+func (f *portFilter) has(s *source.Socket) bool {
 	word, bit := f.place(s)
 	return *word&bit != 0
 }

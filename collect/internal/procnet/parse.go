@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A kind is what all lines of one file have in common.
@@ -75,8 +76,8 @@ func malformed(column string, read []byte, want string) error {
 
 // parseLine parses one line, without its newline, of a file of kind k. Words
 // of addresses are in the byte order of the host that printed them.
-func (k *kind) parseLine(line []byte, order byteOrder) (whose.Socket, error) {
-	s := whose.Socket{Proto: k.proto, Family: k.family}
+func (k *kind) parseLine(line []byte, order byteOrder) (source.Socket, error) {
+	s := source.Socket{Proto: k.proto, Family: k.family}
 	var col [columns][]byte
 	if n := split(line, &col); n < columns {
 		return s, malformed("line", line, fmt.Sprintf("at least %d columns, not %d", columns, n))
@@ -103,7 +104,7 @@ func (k *kind) parseLine(line []byte, order byteOrder) (whose.Socket, error) {
 		return s, malformed("inode", col[colInode], "a decimal number of 64 bits")
 	}
 	if s.Inode == 0 {
-		s.Flags |= whose.SocketNoFile // it has not even a struct socket
+		s.Flags |= source.SocketNoFile // it has not even a struct socket
 	}
 	return s, nil
 }
@@ -184,7 +185,7 @@ func (k *kind) parseState(text []byte) (whose.State, error) {
 
 // parseQueues parses "tx_queue:rx_queue". A listener's rx_queue is the number
 // of connections that wait; the kernel prints 0 for its limit.
-func parseQueues(s *whose.Socket, text []byte) error {
+func parseQueues(s *source.Socket, text []byte) error {
 	const want = "8 hex digits, a colon and 8 hex digits"
 	if len(text) != 17 || text[8] != ':' {
 		return malformed("queues", text, want)

@@ -14,9 +14,10 @@ import (
 	"syscall"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-var _ whose.Source = (*Source)(nil)
+var _ source.Source = (*Source)(nil)
 
 // Options say where to read. The zero value reads this host's /proc.
 type Options struct {
@@ -55,7 +56,7 @@ func (s *Source) Close() error { return nil }
 // Read appends the sockets of the namespaces of q.Visit to snap. q.PIDs is not
 // applied. Where the time of ctx runs out, what was read so far is the answer,
 // with a gap.
-func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot) error {
+func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.reader.begin(q, snap)
 	defer s.reader.end()
 	if len(q.Visit) == 0 {
@@ -87,7 +88,7 @@ var errGone = errors.New("gone")
 // readNetNS reads one namespace by the first way that leads into it. Where
 // each of them has gone, it looks for another thread that is in it; the
 // namespace is gone (errGone) where there is none.
-func (s *Source) readNetNS(ctx context.Context, ref *whose.NetNSRef) error {
+func (s *Source) readNetNS(ctx context.Context, ref *source.NetNSRef) error {
 	if err := s.readThread(ctx, ownOr(ref.TID), ref.Inode); !errors.Is(err, errGone) {
 		return err
 	}
@@ -131,7 +132,7 @@ func (s *Source) readThread(ctx context.Context, name string, inode uint32) erro
 }
 
 // readPath enters the namespace on a thread of its own and reads it there.
-func (s *Source) readPath(ctx context.Context, ref *whose.NetNSRef) error {
+func (s *Source) readPath(ctx context.Context, ref *source.NetNSRef) error {
 	if s.root != "/proc" && !strings.HasPrefix(ref.Path, s.root+"/") {
 		return fmt.Errorf("no process is in it, and %s is not below %s", ref.Path, s.root)
 	}
@@ -241,7 +242,7 @@ func gapOf(err error) whose.Gap {
 }
 
 // note adds a gap; one of the same kind and cause is counted up.
-func note(snap *whose.Snapshot, g whose.Gap) {
+func note(snap *source.Snapshot, g whose.Gap) {
 	for i := range snap.Gaps {
 		if have := &snap.Gaps[i]; have.Kind == g.Kind && have.Why == g.Why {
 			have.Count += g.Count

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -25,7 +26,7 @@ func inodeOf(t testing.TB, c syscall.Conn) uint64 {
 	return stat.Ino
 }
 
-func find(snap *whose.Snapshot, inode uint64) *whose.Socket {
+func find(snap *source.Snapshot, inode uint64) *source.Socket {
 	for i := range snap.Sockets {
 		if snap.Sockets[i].Inode == inode {
 			return &snap.Sockets[i]
@@ -57,7 +58,7 @@ func TestRead_Path(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	snap := read(t, "", whose.Query{Visit: []whose.NetNSRef{{Inode: ns.Inode(), Path: ns.Path()}}})
+	snap := read(t, "", source.Query{Visit: []source.NetNSRef{{Inode: ns.Inode(), Path: ns.Path()}}})
 	if len(snap.Gaps) != 0 || len(snap.Sockets) != 2 {
 		t.Fatalf("%d sockets, want 2; gaps %v", len(snap.Sockets), snap.Gaps)
 	}
@@ -71,7 +72,7 @@ func TestRead_Path(t *testing.T) {
 		t.Errorf("udp socket read as %+v", s)
 	}
 	// The file names another namespace by now: nothing is read, and nothing wrong.
-	snap = read(t, "", whose.Query{Visit: []whose.NetNSRef{{Inode: ns.Inode(), Path: "/proc/self/ns/net"}}})
+	snap = read(t, "", source.Query{Visit: []source.NetNSRef{{Inode: ns.Inode(), Path: "/proc/self/ns/net"}}})
 	if len(snap.Sockets) != 0 {
 		t.Errorf("%d sockets of another namespace", len(snap.Sockets))
 	}
@@ -101,7 +102,7 @@ func TestRead_ManyUDP(t *testing.T) {
 			}
 		}
 	})
-	snap := read(t, "", whose.Query{Visit: []whose.NetNSRef{{Inode: ns.Inode(), Path: ns.Path()}}})
+	snap := read(t, "", source.Query{Visit: []source.NetNSRef{{Inode: ns.Inode(), Path: ns.Path()}}})
 	if len(snap.Sockets) != count || len(snap.Gaps) != 0 {
 		t.Errorf("%d sockets, want %d, each once; gaps %v", len(snap.Sockets), count, snap.Gaps)
 	}
@@ -119,7 +120,7 @@ func TestRead_Thread(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tid := range []uint32{uint32(os.Getpid()), 0} { // 0: the own namespace needs no way
-		snap := read(t, "", whose.Query{Visit: []whose.NetNSRef{{Inode: inode, TID: tid}}})
+		snap := read(t, "", source.Query{Visit: []source.NetNSRef{{Inode: inode, TID: tid}}})
 		s := find(snap, inodeOf(t, l.(*net.TCPListener)))
 		if s == nil || s.State != whose.Listen || int(s.LocalPort) != l.Addr().(*net.TCPAddr).Port {
 			t.Errorf("by thread %d: listener read as %+v; gaps %v", tid, s, snap.Gaps)

@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 const header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -52,20 +54,20 @@ func link(t testing.TB, target, path string) {
 	}
 }
 
-func read(t testing.TB, root string, q whose.Query) *whose.Snapshot {
+func read(t testing.TB, root string, q source.Query) *source.Snapshot {
 	t.Helper()
-	source, err := Open(Options{Root: root})
+	src, err := Open(Options{Root: root})
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap := new(whose.Snapshot)
-	if err := source.Read(context.Background(), &q, snap); err != nil {
+	snap := new(source.Snapshot)
+	if err := src.Read(context.Background(), &q, snap); err != nil {
 		t.Fatal(err)
 	}
 	return snap
 }
 
-func inodes(snap *whose.Snapshot) []uint64 {
+func inodes(snap *source.Snapshot) []uint64 {
 	var all []uint64
 	for _, s := range snap.Sockets {
 		all = append(all, s.Inode)
@@ -73,11 +75,11 @@ func inodes(snap *whose.Snapshot) []uint64 {
 	return all
 }
 
-var visit7 = []whose.NetNSRef{{Inode: 4026531840, TID: 7}}
+var visit7 = []source.NetNSRef{{Inode: 4026531840, TID: 7}}
 
 func TestRead_MalformedLineIsAGap(t *testing.T) {
 	root := fakeRoot(t, map[string]string{"tcp": header + tcpLine(1, 1, 11) + "   1: torn\n" + "\n" + tcpLine(2, 1, 12)})
-	snap := read(t, root, whose.Query{Visit: visit7})
+	snap := read(t, root, source.Query{Visit: visit7})
 	if got := inodes(snap); !slices.Equal(got, []uint64{11, 12}) {
 		t.Errorf("inodes %v, want 11 and 12: a malformed line hid others", got)
 	}
@@ -94,7 +96,7 @@ func TestRead_MalformedLineIsAGap(t *testing.T) {
 func TestRead_Duplicates(t *testing.T) {
 	root := fakeRoot(t, map[string]string{
 		"tcp": header + tcpLine(1, 1, 11) + tcpLine(2, 6, 0) + tcpLine(1, 1, 11) + tcpLine(2, 6, 0) + tcpLine(3, 6, 0)})
-	snap := read(t, root, whose.Query{Visit: append(visit7, visit7...)})
+	snap := read(t, root, source.Query{Visit: append(visit7, visit7...)})
 	if got := inodes(snap); !slices.Equal(got, []uint64{11, 0, 0}) || len(snap.Gaps) != 0 {
 		t.Errorf("inodes %v, want 11 and two without; gaps %v", got, snap.Gaps)
 	}
@@ -106,19 +108,19 @@ func TestRead_Query(t *testing.T) {
 		"tcp": header + tcpLine(1, 1, 11) + tcpLine(2, 10, 12), "udp": header + udp, "udplite": header + tcpLine(9, 1, 41)})
 	tests := []struct {
 		name string
-		q    whose.Query
+		q    source.Query
 		want []uint64
 	}{
-		{"all", whose.Query{}, []uint64{11, 12, 31, 41}},
-		{"protocol", whose.Query{Protos: whose.SetOf(whose.UDP)}, []uint64{31}},
-		{"mptcp is not told apart", whose.Query{Protos: whose.SetOf(whose.MPTCP)}, nil},
-		{"family", whose.Query{Families: whose.SetOf(whose.IPv6)}, nil},
-		{"state", whose.Query{States: whose.SetOf(whose.Listen, whose.Unconn)}, []uint64{12, 31}},
-		{"any", whose.Query{Any: []whose.Endpoints{{LocalPorts: whose.PortRange{First: 2, Last: 5}},
+		{"all", source.Query{}, []uint64{11, 12, 31, 41}},
+		{"protocol", source.Query{Protos: whose.SetOf(whose.UDP)}, []uint64{31}},
+		{"mptcp is not told apart", source.Query{Protos: whose.SetOf(whose.MPTCP)}, nil},
+		{"family", source.Query{Families: whose.SetOf(whose.IPv6)}, nil},
+		{"state", source.Query{States: whose.SetOf(whose.Listen, whose.Unconn)}, []uint64{12, 31}},
+		{"any", source.Query{Any: []filter.Endpoints{{LocalPorts: filter.PortRange{First: 2, Last: 5}},
 			{Local: netip.MustParsePrefix("10.0.0.0/8")}}}, []uint64{12, 31}},
-		{"listeners beside any", whose.Query{Any: []whose.Endpoints{{LocalPorts: whose.PortRange{First: 1, Last: 1}}},
+		{"listeners beside any", source.Query{Any: []filter.Endpoints{{LocalPorts: filter.PortRange{First: 1, Last: 1}}},
 			Listeners: true}, []uint64{11, 12, 31}},
-		{"other namespace", whose.Query{NetNS: []uint32{1}}, nil},
+		{"other namespace", source.Query{NetNS: []uint32{1}}, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -137,12 +139,12 @@ func TestRead_AnotherWay(t *testing.T) {
 	write(t, filepath.Join(root, "8", "net", "tcp"), header+tcpLine(1, 1, 99))
 	link(t, "net:[4026531841]", filepath.Join(root, "8", "ns", "net"))
 	for _, tid := range []uint32{8, 9} {
-		snap := read(t, root, whose.Query{Visit: []whose.NetNSRef{{Inode: 4026531840, TID: tid}}})
+		snap := read(t, root, source.Query{Visit: []source.NetNSRef{{Inode: 4026531840, TID: tid}}})
 		if got := inodes(snap); !slices.Equal(got, []uint64{11}) || len(snap.Gaps) != 0 {
 			t.Errorf("by thread %d: inodes %v, want 11; gaps %v", tid, got, snap.Gaps)
 		}
 	}
-	snap := read(t, root, whose.Query{Visit: []whose.NetNSRef{{Inode: 5, TID: 9}}})
+	snap := read(t, root, source.Query{Visit: []source.NetNSRef{{Inode: 5, TID: 9}}})
 	if len(snap.Sockets)+len(snap.Gaps)+len(snap.NetNS) != 0 {
 		t.Errorf("a namespace that is gone: %+v", snap)
 	}
@@ -152,18 +154,18 @@ func TestRead_NoWay(t *testing.T) {
 	root := fakeRoot(t, nil)
 	tests := []struct {
 		name  string
-		visit []whose.NetNSRef
+		visit []source.NetNSRef
 		want  whose.Gap
 	}{
 		{"nothing to visit", nil, whose.Gap{Kind: whose.GapNamespaces, Why: "no way into any network namespace was given"}},
-		{"no way", []whose.NetNSRef{{Inode: 5}, {Inode: 6}},
+		{"no way", []source.NetNSRef{{Inode: 5}, {Inode: 6}},
 			whose.Gap{Kind: whose.GapNamespaces, Count: 2, Why: "no process is in it and no file leads to it"}},
-		{"a file of this host for another", []whose.NetNSRef{{Inode: 5, Path: "/run/netns/web"}},
+		{"a file of this host for another", []source.NetNSRef{{Inode: 5, Path: "/run/netns/web"}},
 			whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: "no process is in it, and /run/netns/web is not below " + root}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			snap := read(t, root, whose.Query{Visit: test.visit})
+			snap := read(t, root, source.Query{Visit: test.visit})
 			if diff := cmp.Diff([]whose.Gap{test.want}, snap.Gaps); diff != "" {
 				t.Errorf("wrong gaps (-want +got):\n%s", diff)
 			}
@@ -173,14 +175,14 @@ func TestRead_NoWay(t *testing.T) {
 
 func TestRead_Deadline(t *testing.T) {
 	root := fakeRoot(t, map[string]string{"tcp": header + tcpLine(1, 1, 11)})
-	source, err := Open(Options{Root: root})
+	src, err := Open(Options{Root: root})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
 	defer cancel()
-	snap := new(whose.Snapshot)
-	if err := source.Read(ctx, &whose.Query{Visit: visit7}, snap); err != nil {
+	snap := new(source.Snapshot)
+	if err := src.Read(ctx, &source.Query{Visit: visit7}, snap); err != nil {
 		t.Fatal(err)
 	}
 	want := []whose.Gap{{Kind: whose.GapDeadline, Why: context.DeadlineExceeded.Error()}}
@@ -225,9 +227,9 @@ func TestReadFile_Pieces(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var snap whose.Snapshot
+			var snap source.Snapshot
 			r := newReader()
-			r.begin(&whose.Query{}, &snap)
+			r.begin(&source.Query{}, &snap)
 			if _, err := r.readFile(context.Background(), test.file, "tcp", &kinds[0], 1); err != nil {
 				t.Fatal(err)
 			}
@@ -240,9 +242,9 @@ func TestReadFile_Pieces(t *testing.T) {
 
 func TestReadFile_NoAllocationPerSession(t *testing.T) {
 	text := header + strings.Repeat(tcpLine(1, 1, 11)+tcpLine(2, 6, 0), 1000)
-	var snap whose.Snapshot
+	var snap source.Snapshot
 	r := newReader()
-	q := &whose.Query{}
+	q := &source.Query{}
 	file := strings.NewReader("")
 	pass := func() {
 		snap.Reset()
@@ -265,13 +267,13 @@ func BenchmarkReadFile_10k(b *testing.B) {
 	for i := range 10000 {
 		text.WriteString(tcpLine(i, 1, uint64(i+1)))
 	}
-	var snap whose.Snapshot
+	var snap source.Snapshot
 	r := newReader()
 	file := strings.NewReader("")
 	b.ReportAllocs()
 	for b.Loop() {
 		snap.Reset()
-		r.begin(&whose.Query{}, &snap)
+		r.begin(&source.Query{}, &snap)
 		file.Reset(text.String())
 		if _, err := r.readFile(context.Background(), file, "tcp", &kinds[0], 1); err != nil {
 			b.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // bufferSize is the memory for reading. The kernel gives at most about a page
@@ -30,8 +31,8 @@ type tuple struct {
 type reader struct {
 	order byteOrder
 	buf   []byte
-	query *whose.Query
-	snap  *whose.Snapshot
+	query *source.Query
+	snap  *source.Snapshot
 	// inodes and tuples are the sockets met in this pass, with the round of
 	// reading in which they were met last; seen counts those of this round.
 	inodes map[uint64]uint32
@@ -51,7 +52,7 @@ func newReader() *reader {
 }
 
 // begin makes the reader ready for a pass.
-func (r *reader) begin(q *whose.Query, snap *whose.Snapshot) {
+func (r *reader) begin(q *source.Query, snap *source.Snapshot) {
 	clear(r.inodes)
 	clear(r.tuples)
 	r.query, r.snap, r.badLines, r.firstBad = q, snap, 0, nil
@@ -148,7 +149,7 @@ func (r *reader) beginRound() {
 
 // isNew reports whether the socket was not met before in this pass, and notes
 // it: by its inode or, where it has none, by its two ends.
-func (r *reader) isNew(s *whose.Socket) bool {
+func (r *reader) isNew(s *source.Socket) bool {
 	if s.Inode != 0 {
 		return meet(r, r.inodes, s.Inode)
 	}
@@ -171,7 +172,7 @@ func meet[K comparable](r *reader, met map[K]uint32, key K) bool {
 
 // meetsAny reports whether the socket meets one of the conditions on its ends,
 // or is wanted without.
-func (r *reader) meetsAny(s *whose.Socket) bool {
+func (r *reader) meetsAny(s *source.Socket) bool {
 	if len(r.query.Any) == 0 || r.query.Listeners && (s.State == whose.Listen || s.State == whose.Unconn) {
 		return true
 	}

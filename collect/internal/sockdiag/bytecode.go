@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
 )
 
 // The instructions that are used, of those in linux/inet_diag.h. Each is a
@@ -40,7 +40,7 @@ const maxBytecode = 4096
 // kernel compares their last four bytes. An IPv6 prefix may hold for mapped
 // addresses too, which the model takes for IPv4; such sockets come out more
 // than asked for, and the collector drops them.
-func compile(anyOf []whose.Endpoints, listeners bool) []byte {
+func compile(anyOf []filter.Endpoints, listeners bool) []byte {
 	var alternatives [][]byte
 	total := 0
 	for i := range anyOf {
@@ -85,14 +85,14 @@ func link(alternatives [][]byte, total int) []byte {
 }
 
 // conditions returns the instructions of one alternative, with "no" unset.
-func conditions(e *whose.Endpoints) []byte {
+func conditions(e *filter.Endpoints) []byte {
 	b := appendEnd(nil, e.Local, e.LocalPorts, opLocalCond, opLocalGE, opLocalLE)
 	return appendEnd(b, e.Remote, e.RemotePorts, opRemoteCond, opRemoteGE, opRemoteLE)
 }
 
 // appendEnd appends the conditions on one end.
-func appendEnd(b []byte, prefix netip.Prefix, ports whose.PortRange, cond, ge, le byte) []byte {
-	one := ports != whose.PortRange{} && ports.First == ports.Last
+func appendEnd(b []byte, prefix netip.Prefix, ports filter.PortRange, cond, ge, le byte) []byte {
+	one := ports != filter.PortRange{} && ports.First == ports.Last
 	if prefix.IsValid() || one {
 		port := int32(-1)
 		if one {
@@ -100,7 +100,7 @@ func appendEnd(b []byte, prefix netip.Prefix, ports whose.PortRange, cond, ge, l
 		}
 		b = appendCond(b, cond, prefix, port)
 	}
-	if one || ports == (whose.PortRange{}) {
+	if one || ports == (filter.PortRange{}) {
 		return b
 	}
 	if ports.First > 0 {

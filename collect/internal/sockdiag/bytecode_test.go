@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
 )
 
 // entry is what the kernel's interpreter sees of a socket.
@@ -114,7 +114,7 @@ func randomPort(r *rand.Rand) uint16 {
 	return some[uint16](r, 0, 1, 80, 443, 8080, 40000, 65534, 65535)
 }
 
-func randomEndpoints(r *rand.Rand) whose.Endpoints {
+func randomEndpoints(r *rand.Rand) filter.Endpoints {
 	prefix := func() netip.Prefix {
 		a := randomAddr(r).Unmap()
 		if r.IntN(2) == 0 {
@@ -122,17 +122,17 @@ func randomEndpoints(r *rand.Rand) whose.Endpoints {
 		}
 		return netip.PrefixFrom(a, r.IntN(a.BitLen()+1)).Masked()
 	}
-	ports := func() whose.PortRange {
+	ports := func() filter.PortRange {
 		switch first := randomPort(r); r.IntN(3) {
 		case 0:
-			return whose.PortRange{}
+			return filter.PortRange{}
 		case 1:
-			return whose.PortRange{First: first, Last: first}
+			return filter.PortRange{First: first, Last: first}
 		default:
-			return whose.PortRange{First: first, Last: randomPort(r)}
+			return filter.PortRange{First: first, Last: randomPort(r)}
 		}
 	}
-	return whose.Endpoints{Local: prefix(), Remote: prefix(), LocalPorts: ports(), RemotePorts: ports()}
+	return filter.Endpoints{Local: prefix(), Remote: prefix(), LocalPorts: ports(), RemotePorts: ports()}
 }
 
 func randomEntry(r *rand.Rand) entry {
@@ -145,7 +145,7 @@ func randomEntry(r *rand.Rand) entry {
 }
 
 // holds is the model's answer: of mapped addresses it sees the IPv4 address.
-func holds(anyOf []whose.Endpoints, e entry) bool {
+func holds(anyOf []filter.Endpoints, e entry) bool {
 	unmap := func(ap netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()) }
 	for i := range anyOf {
 		if anyOf[i].Holds(unmap(e.local), unmap(e.remote)) {
@@ -161,7 +161,7 @@ func TestCompile_Random(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	accepted, refused := 0, 0
 	for range 5_000 {
-		anyOf := make([]whose.Endpoints, r.IntN(4))
+		anyOf := make([]filter.Endpoints, r.IntN(4))
 		hasV6 := false
 		for i := range anyOf {
 			anyOf[i] = randomEndpoints(r)
@@ -190,11 +190,11 @@ func TestCompile_Random(t *testing.T) {
 }
 
 func TestCompile_Bounds(t *testing.T) {
-	port := whose.Endpoints{LocalPorts: whose.PortRange{First: 80, Last: 80}}
-	if code := compile([]whose.Endpoints{port, {}}, true); len(code) != 0 {
+	port := filter.Endpoints{LocalPorts: filter.PortRange{First: 80, Last: 80}}
+	if code := compile([]filter.Endpoints{port, {}}, true); len(code) != 0 {
 		t.Errorf("a condition that always holds gives %x, want no program", code)
 	}
-	many := make([]whose.Endpoints, 10_000)
+	many := make([]filter.Endpoints, 10_000)
 	for i := range many {
 		many[i] = port
 	}
@@ -210,7 +210,7 @@ func TestCompile_Bounds(t *testing.T) {
 }
 
 func BenchmarkCompile(b *testing.B) {
-	e := []whose.Endpoints{{LocalPorts: whose.PortRange{First: 80, Last: 80}}, {RemotePorts: whose.PortRange{First: 80, Last: 80}}}
+	e := []filter.Endpoints{{LocalPorts: filter.PortRange{First: 80, Last: 80}}, {RemotePorts: filter.PortRange{First: 80, Last: 80}}}
 	b.ReportAllocs()
 	for b.Loop() {
 		compile(e, true)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -45,7 +46,7 @@ func faked(t *testing.T, k *fakeKernel) (*lane, *conn) {
 	w := &s.workers[0]
 	w.buf = make([]byte, datagramSize)
 	c := &conn{port: 9, seq: 6, send: k.send, receive: k.receive}
-	return &lane{w: w, p: &pass{s: s, ctx: t.Context(), q: &whose.Query{}}, n: &netns{inode: 1}, c: c}, c
+	return &lane{w: w, p: &pass{s: s, ctx: t.Context(), q: &source.Query{}}, n: &netns{inode: 1}, c: c}, c
 }
 
 // with returns the messages of cookies with the sequence number of a request.
@@ -155,14 +156,14 @@ func TestReport_MissingModule(t *testing.T) {
 
 func TestKernel_Unlisted(t *testing.T) {
 	var k kernel
-	if g := k.unlisted(&whose.Query{}); len(g) != 1 {
+	if g := k.unlisted(&source.Query{}); len(g) != 1 {
 		t.Errorf("an old kernel asked for all states: %v", g)
 	}
-	if g := k.unlisted(&whose.Query{States: whose.DefaultStates}); len(g) != 0 {
+	if g := k.unlisted(&source.Query{States: whose.DefaultStates}); len(g) != 0 {
 		t.Errorf("an old kernel asked for the default states: %v", g)
 	}
 	k.listsBound = true
-	if g := k.unlisted(&whose.Query{}); len(g) != 0 {
+	if g := k.unlisted(&source.Query{}); len(g) != 0 {
 		t.Errorf("a new kernel: %v", g)
 	}
 }
@@ -188,8 +189,8 @@ func TestRead_Churn(t *testing.T) {
 		ns.Do(func() { rounds, churnErr = churn(stop) })
 	})
 	s := open(t, Options{})
-	q := whose.Query{Visit: visit(ns), States: whose.DefaultStates}
-	var snap whose.Snapshot
+	q := source.Query{Visit: visit(ns), States: whose.DefaultStates}
+	var snap source.Snapshot
 	for pass := range 500 {
 		snap.Reset()
 		if err := s.Read(t.Context(), &q, &snap); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // Sizes of struct nlmsghdr and struct inet_diag_msg, and the attributes that
@@ -38,23 +39,23 @@ const (
 
 // rows takes what is read. It belongs to one worker at a time.
 type rows struct {
-	sockets []whose.Socket
+	sockets []source.Socket
 	info    []whose.TCPInfo
 	// names holds the names of congestion control algorithms, each once, so
 	// that naming one costs nothing. The kernel knows a dozen.
 	names map[string]string
 	// devices that sockets refer to; lastDevice is the one noted last.
-	devices    map[whose.Device]struct{}
-	lastDevice whose.Device
+	devices    map[source.Device]struct{}
+	lastDevice source.Device
 }
 
 // device notes a device.
-func (r *rows) device(d whose.Device) {
+func (r *rows) device(d source.Device) {
 	if d == r.lastDevice {
 		return
 	}
 	if r.devices == nil {
-		r.devices = make(map[whose.Device]struct{})
+		r.devices = make(map[source.Device]struct{})
 	}
 	r.devices[d], r.lastDevice = struct{}{}, d
 }
@@ -194,16 +195,16 @@ func (d *dump) socket(b []byte, out *rows) {
 	}
 	n := len(out.sockets)
 	if n == cap(out.sockets) {
-		out.sockets = append(out.sockets, whose.Socket{})
+		out.sockets = append(out.sockets, source.Socket{})
 	} else {
 		out.sockets = out.sockets[:n+1]
-		out.sockets[n] = whose.Socket{}
+		out.sockets[n] = source.Socket{}
 	}
 	s := &out.sockets[n]
 	ok := d.fixed(b, s)
 	if ok && d.attributes(b[diagLen:], s, out) && d.wanted(s) {
 		if s.Device != 0 {
-			out.device(whose.Device{NetNS: s.NetNS, Index: s.Device})
+			out.device(source.Device{NetNS: s.NetNS, Index: s.Device})
 		}
 		return
 	}
@@ -211,7 +212,7 @@ func (d *dump) socket(b []byte, out *rows) {
 }
 
 // fixed reads the part that every socket has.
-func (d *dump) fixed(b []byte, s *whose.Socket) bool {
+func (d *dump) fixed(b []byte, s *source.Socket) bool {
 	ne := binary.NativeEndian
 	_ = b[diagLen-1]
 	switch b[0] {
@@ -268,7 +269,7 @@ func (d *dump) state(k uint8) whose.State {
 
 // wanted reports whether the query asks for the socket, and it is a session: a
 // socket without local port that is neither connected nor listening is none.
-func (d *dump) wanted(s *whose.Socket) bool {
+func (d *dump) wanted(s *source.Socket) bool {
 	if s.LocalPort == 0 && s.RemotePort == 0 && s.State != whose.Listen {
 		return false
 	}
@@ -276,7 +277,7 @@ func (d *dump) wanted(s *whose.Socket) bool {
 }
 
 // attributes reads what follows the fixed part.
-func (d *dump) attributes(b []byte, s *whose.Socket, out *rows) bool {
+func (d *dump) attributes(b []byte, s *source.Socket, out *rows) bool {
 	ne := binary.NativeEndian
 	var info, cong []byte
 	for len(b) >= 4 {
@@ -289,7 +290,7 @@ func (d *dump) attributes(b []byte, s *whose.Socket, out *rows) bool {
 		switch ne.Uint16(b[2:]) & attrTypeMask {
 		case attrV6Only:
 			if len(v) >= 1 && v[0] != 0 {
-				s.Flags |= whose.SocketV6Only
+				s.Flags |= source.SocketV6Only
 			}
 		case attrMark:
 			if len(v) >= 4 {
@@ -376,7 +377,7 @@ func dropRepeated(out *rows, before, first int) {
 // sameSocket reports whether two rows are of one socket. A cookie is not enough:
 // where something asked a listening MPTCP socket for its cookie, the kernel
 // gives the same one to each connection that it accepts.
-func sameSocket(a, b *whose.Socket) bool {
+func sameSocket(a, b *source.Socket) bool {
 	return a.Cookie == b.Cookie && a.Cookie != 0 && endsOf(a) == endsOf(b)
 }
 
@@ -386,7 +387,7 @@ type ends struct {
 	localPort, remotePort uint16
 }
 
-func endsOf(s *whose.Socket) ends {
+func endsOf(s *source.Socket) ends {
 	return ends{s.Local, s.Remote, s.LocalPort, s.RemotePort}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // answer builds netlink messages as the kernel does.
@@ -69,20 +70,20 @@ func TestDatagram_Socket(t *testing.T) {
 	d := newDump()
 	var out rows
 	d.datagram(a.b, &out)
-	want := whose.Socket{
+	want := source.Socket{
 		Local:  [16]byte{0xfe, 0x80, 15: 1},
 		Remote: [16]byte{10, 0, 0, 1},
 		Cookie: 0x5566778811223344, Inode: 31337, Cgroup: 1 << 40, NetNS: 4711, UID: 1000, Mark: 77,
 		RecvQueue: 5, SendQueue: 128, Device: 3, LocalPort: 8080,
-		Proto: whose.TCP, Family: whose.IPv6, State: whose.Listen, Flags: whose.SocketV6Only,
+		Proto: whose.TCP, Family: whose.IPv6, State: whose.Listen, Flags: source.SocketV6Only,
 	}
-	if diff := cmp.Diff([]whose.Socket{want}, out.sockets); diff != "" {
+	if diff := cmp.Diff([]source.Socket{want}, out.sockets); diff != "" {
 		t.Error(diff)
 	}
 	if !d.done || d.errno != 0 || d.malformed != 0 || d.foreign != 0 {
 		t.Errorf("dump: %+v", d)
 	}
-	if _, ok := out.devices[whose.Device{NetNS: 4711, Index: 3}]; !ok {
+	if _, ok := out.devices[source.Device{NetNS: 4711, Index: 3}]; !ok {
 		t.Errorf("devices: %v", out.devices)
 	}
 }
@@ -203,7 +204,7 @@ func TestDatagram_Repeated(t *testing.T) {
 		{"no cookies", []uint32{0, 0}, []uint32{0, 0}, []uint64{0, 0, 0, 0}},
 	} {
 		d := newDump()
-		out := rows{sockets: []whose.Socket{{Cookie: 3}}} // of another dump
+		out := rows{sockets: []source.Socket{{Cookie: 3}}} // of another dump
 		d.last = 1
 		for _, cookies := range [][]uint32{c.first, c.second} {
 			var a answer

@@ -10,9 +10,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"golang.org/x/sys/unix"
-
-	"github.com/seed-44df2ae6/whose"
 )
 
 // A netns is what is open in one network namespace. What is opened there
@@ -140,7 +139,7 @@ var errGone = errors.New("gone before it could be entered")
 // enter opens what is needed in the namespaces of refs and calls got for each,
 // on one thread that is thrown away afterwards: a thread that cannot be
 // brought back must not go on running other goroutines.
-func enter(refs []whose.NetNSRef, got func(whose.NetNSRef, *netns, error)) {
+func enter(refs []source.NetNSRef, got func(source.NetNSRef, *netns, error)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -162,7 +161,7 @@ func enter(refs []whose.NetNSRef, got func(whose.NetNSRef, *netns, error)) {
 }
 
 // enterOne moves the calling thread into a namespace and opens what is needed.
-func enterOne(ref whose.NetNSRef) (*netns, error) {
+func enterOne(ref source.NetNSRef) (*netns, error) {
 	path := ref.Path
 	if path == "" && ref.TID != 0 {
 		path = "/proc/" + strconv.FormatUint(uint64(ref.TID), 10) + "/ns/net"

@@ -17,16 +17,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // asked counts the dumps of the last pass.
 func asked(s *Source) int { return s.workers[0].dumps + s.workers[1].dumps }
 
-func visit(spaces ...*testenv.NetNS) []whose.NetNSRef {
-	refs := make([]whose.NetNSRef, len(spaces))
+func visit(spaces ...*testenv.NetNS) []source.NetNSRef {
+	refs := make([]source.NetNSRef, len(spaces))
 	for i, ns := range spaces {
-		refs[i] = whose.NetNSRef{Inode: ns.Inode(), Path: ns.Path()}
+		refs[i] = source.NetNSRef{Inode: ns.Inode(), Path: ns.Path()}
 	}
 	return refs
 }
@@ -76,8 +77,8 @@ func TestRead_ManyNamespaces(t *testing.T) {
 	}
 	s := open(t, Options{})
 	for pass := range 2 {
-		var snap whose.Snapshot
-		if err := s.Read(t.Context(), &whose.Query{Visit: visit(spaces...), States: whose.DefaultStates}, &snap); err != nil {
+		var snap source.Snapshot
+		if err := s.Read(t.Context(), &source.Query{Visit: visit(spaces...), States: whose.DefaultStates}, &snap); err != nil {
 			t.Fatal(err)
 		}
 		got := map[uint32]int{}
@@ -111,9 +112,9 @@ func TestRead_Own(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, Options{})
-	for _, refs := range [][]whose.NetNSRef{nil, {{Inode: own}}, {{Inode: own}, {Inode: own}}} {
-		var snap whose.Snapshot
-		if err := s.Read(t.Context(), &whose.Query{Visit: refs}, &snap); err != nil {
+	for _, refs := range [][]source.NetNSRef{nil, {{Inode: own}}, {{Inode: own}, {Inode: own}}} {
+		var snap source.Snapshot
+		if err := s.Read(t.Context(), &source.Query{Visit: refs}, &snap); err != nil {
 			t.Fatal(err)
 		}
 		if len(snap.NetNS) != 1 || snap.NetNS[0] != own || len(gapsOf(&snap)) != 0 {
@@ -130,7 +131,7 @@ func TestRead_Gone(t *testing.T) {
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	bad := []whose.NetNSRef{
+	bad := []source.NetNSRef{
 		{Inode: 1, Path: "/proc/1/fd/nothing"},
 		{Inode: 2, Path: other.Path()}, // another namespace is there now
 		{Inode: 3, Path: "/dev/null"},
@@ -140,8 +141,8 @@ func TestRead_Gone(t *testing.T) {
 		{Inode: 7},
 	}
 	s := open(t, Options{})
-	var snap whose.Snapshot
-	if err := s.Read(t.Context(), &whose.Query{Visit: append(visit(ns), bad...)}, &snap); err != nil {
+	var snap source.Snapshot
+	if err := s.Read(t.Context(), &source.Query{Visit: append(visit(ns), bad...)}, &snap); err != nil {
 		t.Fatal(err)
 	}
 	if len(snap.NetNS) != 1 || snap.NetNS[0] != ns.Inode() {
@@ -158,11 +159,11 @@ func TestRead_Gone(t *testing.T) {
 		t.Errorf("gaps: %v", counts)
 	}
 	snap.Reset()
-	err := s.Read(t.Context(), &whose.Query{Visit: bad}, &snap)
+	err := s.Read(t.Context(), &source.Query{Visit: bad}, &snap)
 	if err == nil || whose.Hint(err) == "" {
 		t.Errorf("nothing to read: error %v, hint %q", err, whose.Hint(err))
 	}
-	if err := s.Read(t.Context(), &whose.Query{Visit: bad[:6]}, &snap); err != nil || len(snap.NetNS) > 0 {
+	if err := s.Read(t.Context(), &source.Query{Visit: bad[:6]}, &snap); err != nil || len(snap.NetNS) > 0 {
 		t.Errorf("only what is gone: error %v, namespaces %d", err, snap.NetNS)
 	}
 	if err := s.Close(); err != nil {
@@ -176,10 +177,10 @@ func TestRead_Kept(t *testing.T) {
 	testenv.CheckLeaks(t)
 	a, b := testenv.NewNetNS(t), testenv.NewNetNS(t)
 	s := open(t, Options{})
-	pass := func(refs ...whose.NetNSRef) *whose.Snapshot {
+	pass := func(refs ...source.NetNSRef) *source.Snapshot {
 		t.Helper()
-		var snap whose.Snapshot
-		if err := s.Read(t.Context(), &whose.Query{Visit: refs}, &snap); err != nil {
+		var snap source.Snapshot
+		if err := s.Read(t.Context(), &source.Query{Visit: refs}, &snap); err != nil {
 			t.Fatal(err)
 		}
 		if len(gapsOf(&snap)) != 0 || len(snap.NetNS) != len(refs) {
@@ -188,7 +189,7 @@ func TestRead_Kept(t *testing.T) {
 		return &snap
 	}
 	pass(visit(a, b)...)
-	pass(whose.NetNSRef{Inode: a.Inode()}, whose.NetNSRef{Inode: b.Inode()}) // no way in is needed
+	pass(source.NetNSRef{Inode: a.Inode()}, source.NetNSRef{Inode: b.Inode()}) // no way in is needed
 	pass(visit(b)...)
 	if s.spaces[a.Inode()] != nil || s.spaces[b.Inode()] == nil {
 		t.Errorf("kept: %v, want %d only", s.spaces, b.Inode())
@@ -196,8 +197,8 @@ func TestRead_Kept(t *testing.T) {
 	one := open(t, Options{Keep: 1})
 	none := open(t, Options{Keep: -1})
 	for _, s := range []*Source{one, none} {
-		var snap whose.Snapshot
-		if err := s.Read(t.Context(), &whose.Query{Visit: visit(a, b)}, &snap); err != nil {
+		var snap source.Snapshot
+		if err := s.Read(t.Context(), &source.Query{Visit: visit(a, b)}, &snap); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -221,8 +222,8 @@ func TestRead_MainThread(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	s := open(t, Options{Keep: -1})
 	for range 50 {
-		var snap whose.Snapshot
-		if err := s.Read(t.Context(), &whose.Query{Visit: visit(ns)}, &snap); err != nil {
+		var snap source.Snapshot
+		if err := s.Read(t.Context(), &source.Query{Visit: visit(ns)}, &snap); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -236,8 +237,8 @@ func TestRead_NetNS(t *testing.T) {
 	a, b := testenv.NewNetNS(t), testenv.NewNetNS(t)
 	s := open(t, Options{})
 	for _, wanted := range [][]uint32{{a.Inode()}, {b.Inode(), 1}, {1}} {
-		var snap whose.Snapshot
-		if err := s.Read(t.Context(), &whose.Query{Visit: visit(a, b), NetNS: wanted}, &snap); err != nil {
+		var snap source.Snapshot
+		if err := s.Read(t.Context(), &source.Query{Visit: visit(a, b), NetNS: wanted}, &snap); err != nil {
 			t.Fatal(err)
 		}
 		if len(snap.NetNS) > 1 || (len(snap.NetNS) == 1) != (wanted[0] != 1) || len(snap.NetNS) == 1 && snap.NetNS[0] != wanted[0] {
@@ -250,17 +251,17 @@ func TestRead_Context(t *testing.T) {
 	s := open(t, Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var snap whose.Snapshot
-	if err := s.Read(ctx, &whose.Query{}, &snap); !errors.Is(err, context.Canceled) {
+	var snap source.Snapshot
+	if err := s.Read(ctx, &source.Query{}, &snap); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	ctx, cancel = context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	if err := s.Read(ctx, &whose.Query{}, &snap); err != nil || len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Kind != whose.GapDeadline {
+	if err := s.Read(ctx, &source.Query{}, &snap); err != nil || len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Kind != whose.GapDeadline {
 		t.Errorf("late: %v, gaps %v", err, gapsOf(&snap))
 	}
 	snap.Reset()
-	if err := s.Read(t.Context(), &whose.Query{}, &snap); err != nil || len(gapsOf(&snap)) != 0 {
+	if err := s.Read(t.Context(), &source.Query{}, &snap); err != nil || len(gapsOf(&snap)) != 0 {
 		t.Errorf("afterwards: %v, gaps %v", err, gapsOf(&snap))
 	}
 }
@@ -286,7 +287,7 @@ func TestRead_Unprivileged(t *testing.T) {
 }
 
 func unprivileged(t *testing.T, text string) {
-	var ref whose.NetNSRef
+	var ref source.NetNSRef
 	number, path, _ := strings.Cut(text, " ")
 	if _, err := fmt.Sscan(number, &ref.Inode); err != nil {
 		t.Fatal(err)
@@ -297,8 +298,8 @@ func unprivileged(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	s := open(t, Options{})
-	var snap whose.Snapshot
-	if err := s.Read(t.Context(), &whose.Query{Visit: []whose.NetNSRef{{Inode: own}, ref}}, &snap); err != nil {
+	var snap source.Snapshot
+	if err := s.Read(t.Context(), &source.Query{Visit: []source.NetNSRef{{Inode: own}, ref}}, &snap); err != nil {
 		t.Fatal(err)
 	}
 	if len(snap.NetNS) != 1 || snap.NetNS[0] != own {
@@ -307,7 +308,7 @@ func unprivileged(t *testing.T, text string) {
 	if len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Count != 1 || gapsOf(&snap)[0].Why != "permission denied" || gapsOf(&snap)[0].Hint == "" {
 		t.Errorf("gaps: %+v", gapsOf(&snap))
 	}
-	if err := s.Read(t.Context(), &whose.Query{Visit: []whose.NetNSRef{ref}}, &snap); err == nil || whose.Hint(err) == "" {
+	if err := s.Read(t.Context(), &source.Query{Visit: []source.NetNSRef{ref}}, &snap); err == nil || whose.Hint(err) == "" {
 		t.Errorf("only a namespace that is refused: %v", err)
 	}
 }

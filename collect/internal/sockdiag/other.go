@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // DefaultKeep is how many network namespaces a Source keeps open between calls
@@ -21,7 +22,7 @@ type Options struct {
 // A Source cannot be opened on this system.
 type Source struct{}
 
-var _ whose.Source = (*Source)(nil)
+var _ source.Source = (*Source)(nil)
 
 // errUnsupported is the answer to everything.
 func errUnsupported() error {
@@ -35,7 +36,9 @@ func Open(Options) (*Source, error) { return nil, errUnsupported() }
 func (s *Source) Name() string { return "netlink" }
 
 // Read returns an error that is whose.ErrUnsupported.
-func (s *Source) Read(context.Context, *whose.Query, *whose.Snapshot) error { return errUnsupported() }
+func (s *Source) Read(context.Context, *source.Query, *source.Snapshot) error {
+	return errUnsupported()
+}
 
 // Close does nothing.
 func (s *Source) Close() error { return nil }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 const (
@@ -32,7 +33,7 @@ type kernel struct {
 }
 
 // unlisted says what of the query the kernel does not list.
-func (k *kernel) unlisted(q *whose.Query) []whose.Gap {
+func (k *kernel) unlisted(q *source.Query) []whose.Gap {
 	if k.listsBound || !q.States.Allows(uint8(whose.Close)) || !q.Protos.Allows(uint8(whose.TCP)) {
 		return nil
 	}
@@ -44,7 +45,7 @@ func (k *kernel) unlisted(q *whose.Query) []whose.Gap {
 type pass struct {
 	s        *Source
 	ctx      context.Context
-	q        *whose.Query
+	q        *source.Query
 	bytecode []byte
 
 	mu       sync.Mutex
@@ -72,7 +73,7 @@ type worker struct {
 	dumps int
 }
 
-func (s *Source) begin(ctx context.Context, q *whose.Query) *pass {
+func (s *Source) begin(ctx context.Context, q *source.Query) *pass {
 	for i := range s.workers {
 		s.workers[i].begin()
 	}
@@ -85,7 +86,7 @@ func (w *worker) begin() {
 		w.buf = make([]byte, datagramSize)
 	}
 	w.gaps, w.dumps = w.gaps[:0], 0
-	w.out.lastDevice = whose.Device{}
+	w.out.lastDevice = source.Device{}
 	clear(w.out.devices)
 }
 
@@ -108,7 +109,7 @@ func (p *pass) err() error {
 }
 
 // run reads the given namespaces into snap.
-func (p *pass) run(spaces []*netns, snap *whose.Snapshot) {
+func (p *pass) run(spaces []*netns, snap *source.Snapshot) {
 	s := p.s
 	total := p.plan(spaces)
 	if len(p.bytecode) == 0 && p.q.States.Allows(uint8(whose.Established)) {
@@ -159,7 +160,7 @@ func (p *pass) plan(spaces []*netns) int {
 }
 
 // merge puts together what the workers read and names the devices.
-func (p *pass) merge(spaces []*netns, snap *whose.Snapshot) {
+func (p *pass) merge(spaces []*netns, snap *source.Snapshot) {
 	for i := range p.s.workers {
 		out := &p.s.workers[i].out
 		if i == 0 {

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -24,16 +26,16 @@ func TestRead_Pushdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	all := readWith(t, s, ns, whose.Query{})
+	all := readWith(t, s, ns, source.Query{})
 	r := rand.New(rand.NewPCG(3, 4))
 	some, less := 0, 0
 	for range 500 {
-		anyOf := make([]whose.Endpoints, 1+r.IntN(4))
+		anyOf := make([]filter.Endpoints, 1+r.IntN(4))
 		for i := range anyOf {
 			anyOf[i] = near(r, &all.Sockets[r.IntN(len(all.Sockets))])
 		}
 		got := map[uint64]bool{}
-		answer := readWith(t, s, ns, whose.Query{Any: anyOf})
+		answer := readWith(t, s, ns, source.Query{Any: anyOf})
 		for _, x := range answer.Sockets {
 			got[x.Cookie] = true
 		}
@@ -59,7 +61,7 @@ func TestRead_Pushdown(t *testing.T) {
 }
 
 // near makes a condition that a socket meets, or nearly.
-func near(r *rand.Rand, s *whose.Socket) whose.Endpoints {
+func near(r *rand.Rand, s *source.Socket) filter.Endpoints {
 	prefix := func(a [16]byte) netip.Prefix {
 		addr := netip.AddrFrom16(a).Unmap()
 		if r.IntN(2) == 0 {
@@ -67,21 +69,21 @@ func near(r *rand.Rand, s *whose.Socket) whose.Endpoints {
 		}
 		return netip.PrefixFrom(addr, r.IntN(addr.BitLen()+1)).Masked()
 	}
-	ports := func(p uint16) whose.PortRange {
+	ports := func(p uint16) filter.PortRange {
 		switch r.IntN(4) {
 		case 0:
-			return whose.PortRange{First: p, Last: p}
+			return filter.PortRange{First: p, Last: p}
 		case 1:
-			return whose.PortRange{First: p - min(p, 1), Last: max(p, 1)}
+			return filter.PortRange{First: p - min(p, 1), Last: max(p, 1)}
 		case 2:
-			return whose.PortRange{First: p, Last: 65535}
+			return filter.PortRange{First: p, Last: 65535}
 		}
-		return whose.PortRange{}
+		return filter.PortRange{}
 	}
-	return whose.Endpoints{Local: prefix(s.Local), Remote: prefix(s.Remote), LocalPorts: ports(s.LocalPort), RemotePorts: ports(s.RemotePort)}
+	return filter.Endpoints{Local: prefix(s.Local), Remote: prefix(s.Remote), LocalPorts: ports(s.LocalPort), RemotePorts: ports(s.RemotePort)}
 }
 
-func entryOf(s *whose.Socket) entry {
+func entryOf(s *source.Socket) entry {
 	l, r := netip.AddrFrom16(s.Local), netip.AddrFrom16(s.Remote)
 	if s.Family == whose.IPv4 {
 		l, r = l.Unmap(), r.Unmap()
@@ -89,12 +91,12 @@ func entryOf(s *whose.Socket) entry {
 	return entry{s.Family == whose.IPv6, netip.AddrPortFrom(l, s.LocalPort), netip.AddrPortFrom(r, s.RemotePort)}
 }
 
-func holdsFor(anyOf []whose.Endpoints, s *whose.Socket) bool { return holds(anyOf, entryOf(s)) }
+func holdsFor(anyOf []filter.Endpoints, s *source.Socket) bool { return holds(anyOf, entryOf(s)) }
 
 // maybeMore reports whether more than asked for is allowed.
-func maybeMore(anyOf []whose.Endpoints, s *whose.Socket) bool {
+func maybeMore(anyOf []filter.Endpoints, s *source.Socket) bool {
 	e := entryOf(s)
-	return (e.local.Addr().Is4In6() || e.remote.Addr().Is4In6()) && slices.ContainsFunc(anyOf, func(x whose.Endpoints) bool {
+	return (e.local.Addr().Is4In6() || e.remote.Addr().Is4In6()) && slices.ContainsFunc(anyOf, func(x filter.Endpoints) bool {
 		return x.Local.Addr().Is6() || x.Remote.Addr().Is6()
 	})
 }
@@ -117,7 +119,7 @@ func TestKernel_AcceptsPrograms(t *testing.T) {
 		return unix.Errno(d.errno)
 	}
 	for range 300 {
-		anyOf := make([]whose.Endpoints, 1+r.IntN(60))
+		anyOf := make([]filter.Endpoints, 1+r.IntN(60))
 		for i := range anyOf {
 			anyOf[i] = randomEndpoints(r)
 		}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -32,8 +33,8 @@ func TestRead_Crowd(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	in(t, ns, func(o *opener) { crowd(o, connections) })
 	s := open(t, Options{})
-	q := whose.Query{Visit: visit(ns), Needs: whose.NeedTCPInfo}
-	var snap whose.Snapshot
+	q := source.Query{Visit: visit(ns), Needs: whose.NeedTCPInfo}
+	var snap source.Snapshot
 	pass := func() {
 		snap.Reset()
 		if err := s.Read(t.Context(), &q, &snap); err != nil {
@@ -63,9 +64,9 @@ func TestRead_TwoFormsAgree(t *testing.T) {
 	one, two := open(t, Options{}), open(t, Options{})
 	two.kernel.oneFamily.Store(true)
 	for _, states := range []whose.Set{0, whose.DefaultStates} {
-		q := whose.Query{States: states, Needs: whose.NeedTCPInfo}
+		q := source.Query{States: states, Needs: whose.NeedTCPInfo}
 		a, b := readWith(t, one, ns, q), readWith(t, two, ns, q)
-		same(t, "one form", a, b, func(*whose.Socket) bool { return true })
+		same(t, "one form", a, b, func(*source.Socket) bool { return true })
 		if len(a.TCPInfo) != len(b.TCPInfo) || len(a.TCPInfo) == 0 {
 			t.Errorf("%d and %d tcp infos", len(a.TCPInfo), len(b.TCPInfo))
 		}
@@ -99,10 +100,10 @@ func TestRead_SplitAgrees(t *testing.T) {
 		testenv.Missing(t, "two processors", "GOMAXPROCS is 1")
 	}
 	states := whose.DefaultStates
-	q := whose.Query{States: states, Needs: whose.NeedTCPInfo}
+	q := source.Query{States: states, Needs: whose.NeedTCPInfo}
 	for range 3 {
 		a, b := readWith(t, split, ns, q), readWith(t, whole, ns, q)
-		same(t, "split", a, b, func(*whose.Socket) bool { return true })
+		same(t, "split", a, b, func(*source.Socket) bool { return true })
 		if len(a.Sockets) != len(b.Sockets) || len(a.TCPInfo) != len(b.TCPInfo) || len(a.Sockets) < 100 {
 			t.Errorf("%d and %d sockets, %d and %d tcp infos", len(a.Sockets), len(b.Sockets), len(a.TCPInfo), len(b.TCPInfo))
 		}
@@ -148,7 +149,7 @@ func TestRead_MPTCP(t *testing.T) {
 	if missing {
 		testenv.Missing(t, "MPTCP", "the kernel has none or net.mptcp.enabled is 0")
 	}
-	snap := read(t, ns, whose.Query{})
+	snap := read(t, ns, source.Query{})
 	remote := fmt.Sprintf("[::ffff:127.0.0.1]:%d", from.Port())
 	row := expect(t, snap, l, want{whose.MPTCP, whose.IPv4, whose.Listen, "[::ffff:127.0.0.1]:80", "[::ffff:0.0.0.0]:0"})
 	if row.RecvQueue != 1 || row.SendQueue != 5 {
@@ -156,7 +157,7 @@ func TestRead_MPTCP(t *testing.T) {
 	}
 	expect(t, snap, c, want{whose.MPTCP, whose.IPv4, whose.Established, remote, "[::ffff:127.0.0.1]:80"})
 	expect(t, snap, a, want{whose.MPTCP, whose.IPv4, whose.Established, "[::ffff:127.0.0.1]:80", remote})
-	count := func(q whose.Query) map[whose.Proto]int {
+	count := func(q source.Query) map[whose.Proto]int {
 		n := map[whose.Proto]int{}
 		for _, s := range read(t, ns, q).Sockets {
 			n[s.Proto]++
@@ -164,14 +165,14 @@ func TestRead_MPTCP(t *testing.T) {
 		return n
 	}
 	for _, c := range []struct {
-		q          whose.Query
+		q          source.Query
 		tcp, mptcp int
 	}{
-		{whose.Query{}, 1, 5},
-		{whose.Query{Protos: whose.SetOf(whose.TCP)}, 1, 0},
-		{whose.Query{Protos: whose.SetOf(whose.MPTCP)}, 0, 5},
-		{whose.Query{States: whose.SetOf(whose.Listen)}, 1, 1},
-		{whose.Query{Families: whose.SetOf(whose.IPv6)}, 0, 0},
+		{source.Query{}, 1, 5},
+		{source.Query{Protos: whose.SetOf(whose.TCP)}, 1, 0},
+		{source.Query{Protos: whose.SetOf(whose.MPTCP)}, 0, 5},
+		{source.Query{States: whose.SetOf(whose.Listen)}, 1, 1},
+		{source.Query{Families: whose.SetOf(whose.IPv6)}, 0, 0},
 	} {
 		if n := count(c.q); n[whose.TCP] != c.tcp || n[whose.MPTCP] != c.mptcp {
 			t.Errorf("%+v: %v, want tcp %d, mptcp %d", c.q, n, c.tcp, c.mptcp)
@@ -188,8 +189,8 @@ func BenchmarkRead(b *testing.B) {
 			ns := testenv.NewNetNS(b)
 			in(b, ns, func(o *opener) { crowd(o, n) })
 			s := open(b, Options{})
-			q := whose.Query{Visit: visit(ns), States: whose.DefaultStates}
-			var snap whose.Snapshot
+			q := source.Query{Visit: visit(ns), States: whose.DefaultStates}
+			var snap source.Snapshot
 			b.ReportAllocs()
 			for b.Loop() {
 				snap.Reset()
@@ -228,7 +229,7 @@ func TestRead_MPTCPSharedCookie(t *testing.T) {
 	if missing {
 		testenv.Lacks(t, "MPTCP", "no socket of it can be made")
 	}
-	snap := read(t, ns, whose.Query{States: whose.DefaultStates})
+	snap := read(t, ns, source.Query{States: whose.DefaultStates})
 	for _, s := range opened {
 		if got := byInode(t, snap, s); got.Proto != whose.MPTCP {
 			t.Errorf("socket %d is %v, want mptcp", s.inode, got.Proto)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // DefaultKeep is how many network namespaces a Source keeps open between calls
@@ -55,7 +56,7 @@ type Source struct {
 	text      [16 << 10]byte
 }
 
-var _ whose.Source = (*Source)(nil)
+var _ source.Source = (*Source)(nil)
 
 // Open returns a source that has shown that it can list the TCP sockets of the
 // caller's own network namespace. An error is ErrUnsupported where the kernel
@@ -114,7 +115,7 @@ func (s *Source) Close() error {
 // When the deadline of ctx passes, what was read until then stays, with a gap.
 // A namespace that is refused is a gap, and one whose way in is gone is just
 // not among Snapshot.NetNS. It is an error if all was refused.
-func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot) error {
+func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.pass++
 	p := s.begin(ctx, q)
 	refs := s.visits(q)
@@ -141,16 +142,16 @@ func (s *Source) Read(ctx context.Context, q *whose.Query, snap *whose.Snapshot)
 }
 
 // visits returns the wanted namespaces, each once.
-func (s *Source) visits(q *whose.Query) []whose.NetNSRef {
+func (s *Source) visits(q *source.Query) []source.NetNSRef {
 	visit := q.Visit
 	if len(visit) == 0 {
 		own, err := ownInode()
 		if err != nil {
 			own = 0 // no procfs: the number is not known
 		}
-		visit = []whose.NetNSRef{{Inode: own}}
+		visit = []source.NetNSRef{{Inode: own}}
 	}
-	refs := make([]whose.NetNSRef, 0, len(visit))
+	refs := make([]source.NetNSRef, 0, len(visit))
 	met := make(map[uint32]bool, len(visit))
 	for _, ref := range visit {
 		if !met[ref.Inode] && (len(q.NetNS) == 0 || slices.Contains(q.NetNS, ref.Inode)) {
@@ -163,7 +164,7 @@ func (s *Source) visits(q *whose.Query) []whose.NetNSRef {
 
 // forget closes what is open in namespaces that are not visited any more, so
 // that it does not keep them alive.
-func (s *Source) forget(refs []whose.NetNSRef) {
+func (s *Source) forget(refs []source.NetNSRef) {
 	for _, ref := range refs {
 		if n := s.spaces[ref.Inode]; n != nil {
 			n.used = s.pass
@@ -178,10 +179,10 @@ func (s *Source) forget(refs []whose.NetNSRef) {
 }
 
 // open returns the namespaces of refs, entering those that are not open yet.
-func (s *Source) open(refs []whose.NetNSRef, p *pass) []*netns {
+func (s *Source) open(refs []source.NetNSRef, p *pass) []*netns {
 	own, ownErr := ownInode()
 	all := make([]*netns, 0, len(refs))
-	got := func(ref whose.NetNSRef, n *netns, err error) {
+	got := func(ref source.NetNSRef, n *netns, err error) {
 		if errors.Is(err, errGone) {
 			return // it is not among Snapshot.NetNS, and the collector asks whether there is another way
 		}
@@ -193,7 +194,7 @@ func (s *Source) open(refs []whose.NetNSRef, p *pass) []*netns {
 		s.spaces[ref.Inode] = n
 		all = append(all, n)
 	}
-	var foreign []whose.NetNSRef
+	var foreign []source.NetNSRef
 	for _, ref := range refs {
 		switch n := s.spaces[ref.Inode]; {
 		case n != nil:
@@ -236,7 +237,7 @@ func namespaceGap(err error) whose.Gap {
 }
 
 // addGaps adds gaps, counting up those of the same kind and cause.
-func addGaps(snap *whose.Snapshot, gaps []whose.Gap) {
+func addGaps(snap *source.Snapshot, gaps []whose.Gap) {
 	for _, g := range gaps {
 		i := slices.IndexFunc(snap.Gaps, func(o whose.Gap) bool { return o.Kind == g.Kind && o.Why == g.Why })
 		if i >= 0 {

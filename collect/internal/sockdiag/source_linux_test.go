@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // read asks a fresh source for the sockets of a namespace.
-func read(t testing.TB, ns *testenv.NetNS, q whose.Query) *whose.Snapshot {
+func read(t testing.TB, ns *testenv.NetNS, q source.Query) *source.Snapshot {
 	t.Helper()
 	s, err := Open(Options{})
 	if err != nil {
@@ -28,11 +29,11 @@ func read(t testing.TB, ns *testenv.NetNS, q whose.Query) *whose.Snapshot {
 
 // gapsOf returns the gaps but for the one that every question for all states
 // has before Linux 6.8.
-func gapsOf(snap *whose.Snapshot) []whose.Gap {
+func gapsOf(snap *source.Snapshot) []whose.Gap {
 	if major, minor := kernelVersion(); major > 6 || major == 6 && minor >= 8 {
 		return snap.Gaps
 	}
-	old := (&kernel{}).unlisted(&whose.Query{})[0]
+	old := (&kernel{}).unlisted(&source.Query{})[0]
 	return slices.DeleteFunc(slices.Clone(snap.Gaps), func(g whose.Gap) bool { return g.Why == old.Why })
 }
 
@@ -43,10 +44,10 @@ func countsMPTCP(t testing.TB) bool {
 	return major > 6 || major == 6 && minor >= 3
 }
 
-func readWith(t testing.TB, s *Source, ns *testenv.NetNS, q whose.Query) *whose.Snapshot {
+func readWith(t testing.TB, s *Source, ns *testenv.NetNS, q source.Query) *source.Snapshot {
 	t.Helper()
-	q.Visit = []whose.NetNSRef{{Inode: ns.Inode(), Path: ns.Path()}}
-	var snap whose.Snapshot
+	q.Visit = []source.NetNSRef{{Inode: ns.Inode(), Path: ns.Path()}}
+	var snap source.Snapshot
 	if err := s.Read(t.Context(), &q, &snap); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +171,7 @@ type want struct {
 	local, remote string
 }
 
-func describe(s *whose.Socket) want {
+func describe(s *source.Socket) want {
 	return want{s.Proto, s.Family, s.State, end(s.Local, s.LocalPort), end(s.Remote, s.RemotePort)}
 }
 
@@ -179,9 +180,9 @@ func end(a [16]byte, port uint16) string {
 }
 
 // byInode returns the row of a socket, and fails unless there is exactly one.
-func byInode(t testing.TB, snap *whose.Snapshot, s sock) *whose.Socket {
+func byInode(t testing.TB, snap *source.Snapshot, s sock) *source.Socket {
 	t.Helper()
-	var found *whose.Socket
+	var found *source.Socket
 	for i := range snap.Sockets {
 		if snap.Sockets[i].Inode == s.inode {
 			if found != nil {
@@ -196,7 +197,7 @@ func byInode(t testing.TB, snap *whose.Snapshot, s sock) *whose.Socket {
 	return found
 }
 
-func expect(t testing.TB, snap *whose.Snapshot, s sock, w want) *whose.Socket {
+func expect(t testing.TB, snap *source.Snapshot, s sock, w want) *source.Socket {
 	t.Helper()
 	got := byInode(t, snap, s)
 	if g := describe(got); g != w {
@@ -250,7 +251,7 @@ func TestRead_Kinds(t *testing.T) {
 		pb = o.bind(bound, "127.0.0.1:0")
 		o.socket(unix.AF_INET, unix.SOCK_STREAM, 0) // neither bound nor connected: no session
 	})
-	snap := read(t, ns, whose.Query{})
+	snap := read(t, ns, source.Query{})
 	mapped := func(ap netip.AddrPort) string {
 		return netip.AddrPortFrom(netip.AddrFrom16(ap.Addr().As16()), ap.Port()).String()
 	}
@@ -264,7 +265,7 @@ func TestRead_Kinds(t *testing.T) {
 		t.Errorf("flags of a dual-stack listener: %d", row.Flags)
 	}
 	row = expect(t, snap, l6only, want{whose.TCP, whose.IPv6, whose.Listen, "[::1]:1003", none6})
-	if row.Flags != whose.SocketV6Only {
+	if row.Flags != source.SocketV6Only {
 		t.Errorf("flags of an IPv6-only listener: %d", row.Flags)
 	}
 	expect(t, snap, c4, want{whose.TCP, whose.IPv4, whose.Established, mapped(p4), "[::ffff:127.0.0.1]:1001"})
@@ -273,7 +274,7 @@ func TestRead_Kinds(t *testing.T) {
 	expect(t, snap, c6, want{whose.TCP, whose.IPv6, whose.Established, p6.String(), "[::1]:1003"})
 	expect(t, snap, a6, want{whose.TCP, whose.IPv6, whose.Established, "[::1]:1003", p6.String()})
 	expect(t, snap, u4, want{whose.UDP, whose.IPv4, whose.Unconn, mapped(ul4), none4})
-	if row = expect(t, snap, u6, want{whose.UDP, whose.IPv6, whose.Unconn, ul6.String(), none6}); row.Flags != whose.SocketV6Only {
+	if row = expect(t, snap, u6, want{whose.UDP, whose.IPv6, whose.Unconn, ul6.String(), none6}); row.Flags != source.SocketV6Only {
 		t.Errorf("flags of an IPv6-only UDP socket: %d", row.Flags)
 	}
 	expect(t, snap, uc, want{whose.UDP, whose.IPv4, whose.Established, mapped(ulc), "[::ffff:127.0.0.1]:2001"})
@@ -296,7 +297,7 @@ func TestRead_Kinds(t *testing.T) {
 func TestRead_Exact(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	in(t, ns, zoo)
-	all := read(t, ns, whose.Query{})
+	all := read(t, ns, source.Query{})
 	if len(all.Sockets) < 12 {
 		t.Fatalf("only %d sockets", len(all.Sockets))
 	}
@@ -308,23 +309,23 @@ func TestRead_Exact(t *testing.T) {
 	for proto := whose.TCP; proto <= whose.MPTCP; proto++ {
 		for _, family := range []whose.Family{whose.IPv4, whose.IPv6} {
 			for state := whose.Established; state <= whose.Unconn; state++ {
-				q := whose.Query{Protos: whose.SetOf(proto), Families: whose.SetOf(family), States: whose.SetOf(state)}
-				same(t, fmt.Sprint(proto, family, state), readWith(t, s, ns, q), all, func(s *whose.Socket) bool {
+				q := source.Query{Protos: whose.SetOf(proto), Families: whose.SetOf(family), States: whose.SetOf(state)}
+				same(t, fmt.Sprint(proto, family, state), readWith(t, s, ns, q), all, func(s *source.Socket) bool {
 					return s.Proto == proto && s.Family == family && s.State == state
 				})
 			}
 		}
 	}
-	q := whose.Query{States: whose.DefaultStates}
-	same(t, "default states", readWith(t, s, ns, q), all, func(s *whose.Socket) bool {
+	q := source.Query{States: whose.DefaultStates}
+	same(t, "default states", readWith(t, s, ns, q), all, func(s *source.Socket) bool {
 		return whose.DefaultStates.Has(uint8(s.State))
 	})
 }
 
 // same fails unless got holds just those of all for which is holds.
-func same(t *testing.T, what string, got, all *whose.Snapshot, is func(*whose.Socket) bool) {
+func same(t *testing.T, what string, got, all *source.Snapshot, is func(*source.Socket) bool) {
 	t.Helper()
-	keys := func(snap *whose.Snapshot, is func(*whose.Socket) bool) []string {
+	keys := func(snap *source.Snapshot, is func(*source.Socket) bool) []string {
 		var keys []string
 		for i := range snap.Sockets {
 			if s := &snap.Sockets[i]; is(s) {
@@ -334,7 +335,7 @@ func same(t *testing.T, what string, got, all *whose.Snapshot, is func(*whose.So
 		slices.Sort(keys)
 		return keys
 	}
-	g, w := keys(got, func(*whose.Socket) bool { return true }), keys(all, is)
+	g, w := keys(got, func(*source.Socket) bool { return true }), keys(all, is)
 	if !slices.Equal(g, w) {
 		t.Errorf("%s:\ngot  %q\nwant %q", what, g, w)
 	}
@@ -392,7 +393,7 @@ func TestRead_Queues(t *testing.T) {
 		o.bind(u, "127.0.0.1:2001")
 		o.check("sendto", unix.Sendto(u.fd, make([]byte, 100), 0, &unix.SockaddrInet4{Port: 2001, Addr: [4]byte{127, 0, 0, 1}}))
 	})
-	snap := read(t, ns, whose.Query{Needs: whose.NeedTCPInfo})
+	snap := read(t, ns, source.Query{Needs: whose.NeedTCPInfo})
 	if s := byInode(t, snap, l); s.RecvQueue != 2 || s.SendQueue != 5 || s.TCPInfo != 0 {
 		t.Errorf("backlog %d of %d, want 2 of 5; tcp info at %d, want none", s.RecvQueue, s.SendQueue, s.TCPInfo)
 	}
@@ -418,7 +419,7 @@ func TestRead_Queues(t *testing.T) {
 	if waiting != 2 {
 		t.Errorf("%d connections in the accept queue, want 2", waiting)
 	}
-	if snap = read(t, ns, whose.Query{}); len(snap.TCPInfo) != 0 {
+	if snap = read(t, ns, source.Query{}); len(snap.TCPInfo) != 0 {
 		t.Errorf("tcp info was read without need: %d", len(snap.TCPInfo))
 	}
 }
@@ -434,12 +435,12 @@ func TestRead_DeviceMarkCgroup(t *testing.T) {
 		o.bind(l, "127.0.0.1:1001")
 		o.listen(l, 5)
 	})
-	snap := read(t, ns, whose.Query{States: whose.DefaultStates})
+	snap := read(t, ns, source.Query{States: whose.DefaultStates})
 	s := byInode(t, snap, l)
 	if s.Mark != 0x1234 || s.Device == 0 {
 		t.Errorf("mark %#x, device %d: want 0x1234 and one", s.Mark, s.Device)
 	}
-	if name := snap.Devices[whose.Device{NetNS: ns.Inode(), Index: s.Device}]; name != "lo" {
+	if name := snap.Devices[source.Device{NetNS: ns.Inode(), Index: s.Device}]; name != "lo" {
 		t.Errorf("device %d is %q, want lo; all: %v", s.Device, name, snap.Devices)
 	}
 	if s.Cgroup == 0 {
@@ -469,7 +470,7 @@ func TestRead_SynRecv(t *testing.T) {
 	})
 	find := func(when string) {
 		t.Helper()
-		snap := read(t, ns, whose.Query{States: whose.SetOf(whose.SynRecv)})
+		snap := read(t, ns, source.Query{States: whose.SetOf(whose.SynRecv)})
 		if len(snap.Sockets) != 1 || snap.Sockets[0].State != whose.SynRecv || snap.Sockets[0].Inode != 0 ||
 			snap.Sockets[0].RemotePort != from.Port() {
 			t.Errorf("%s: %+v, want one to port %d", when, snap.Sockets, from.Port())
@@ -502,11 +503,11 @@ func TestRead_OnlyTimeWait(t *testing.T) {
 	for _, s := range all {
 		shut(t, s)
 	}
-	snap := read(t, ns, whose.Query{States: whose.SetOf(whose.TimeWait)})
+	snap := read(t, ns, source.Query{States: whose.SetOf(whose.TimeWait)})
 	if len(snap.Sockets) != 1 || snap.Sockets[0].State != whose.TimeWait || snap.Sockets[0].Inode != 0 {
 		t.Errorf("%+v, want one TIME_WAIT", snap.Sockets)
 	}
-	if snap = read(t, ns, whose.Query{States: whose.DefaultStates}); len(snap.Sockets) != 0 {
+	if snap = read(t, ns, source.Query{States: whose.DefaultStates}); len(snap.Sockets) != 0 {
 		t.Errorf("default states: %+v, want none", snap.Sockets)
 	}
 }

@@ -3,7 +3,7 @@ package sockdiag
 import (
 	"sync"
 
-	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
 )
 
 // splitFrom is from how many TCP sockets of a namespace on its table is listed
@@ -24,14 +24,14 @@ const (
 
 // halves returns the programs that part all sockets in two.
 func halves() (lower, upper []byte) {
-	servers := whose.PortRange{Last: firstClient - 1}
-	lower = compile([]whose.Endpoints{
-		{RemotePorts: whose.PortRange{First: firstClient, Last: middle - 1}},
-		{RemotePorts: servers, LocalPorts: whose.PortRange{Last: middle - 1}},
+	servers := filter.PortRange{Last: firstClient - 1}
+	lower = compile([]filter.Endpoints{
+		{RemotePorts: filter.PortRange{First: firstClient, Last: middle - 1}},
+		{RemotePorts: servers, LocalPorts: filter.PortRange{Last: middle - 1}},
 	}, false)
-	upper = compile([]whose.Endpoints{
-		{RemotePorts: whose.PortRange{First: middle, Last: lastPort}},
-		{RemotePorts: servers, LocalPorts: whose.PortRange{First: middle, Last: lastPort}},
+	upper = compile([]filter.Endpoints{
+		{RemotePorts: filter.PortRange{First: middle, Last: lastPort}},
+		{RemotePorts: servers, LocalPorts: filter.PortRange{First: middle, Last: lastPort}},
 	}, false)
 	return lower, upper
 }

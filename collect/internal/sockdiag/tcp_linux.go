@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // tcp reads the TCP and MPTCP sockets of a namespace.
@@ -48,7 +49,7 @@ func (l *lane) mptcp(out *rows) {
 }
 
 // takeMPTCP takes those that are wanted.
-func (l *lane) takeMPTCP(sockets []whose.Socket) {
+func (l *lane) takeMPTCP(sockets []source.Socket) {
 	d := dump{families: l.p.q.Families, states: l.p.q.States}
 	for i := range sockets {
 		s := &sockets[i]
@@ -57,24 +58,24 @@ func (l *lane) takeMPTCP(sockets []whose.Socket) {
 		}
 		l.w.out.sockets = append(l.w.out.sockets, *s)
 		if s.Device != 0 {
-			l.w.out.device(whose.Device{NetNS: s.NetNS, Index: s.Device})
+			l.w.out.device(source.Device{NetNS: s.NetNS, Index: s.Device})
 		}
 	}
 }
 
 // once sorts sockets by their cookies and ends and keeps each once, as it was
 // first read.
-func once(sockets []whose.Socket) []whose.Socket {
-	slices.SortStableFunc(sockets, func(a, b whose.Socket) int {
+func once(sockets []source.Socket) []source.Socket {
+	slices.SortStableFunc(sockets, func(a, b source.Socket) int {
 		return cmp.Or(cmp.Compare(a.Cookie, b.Cookie), endsOf(&a).compare(endsOf(&b)))
 	})
-	return slices.CompactFunc(sockets, func(a, b whose.Socket) bool { return sameSocket(&a, &b) })
+	return slices.CompactFunc(sockets, func(a, b source.Socket) bool { return sameSocket(&a, &b) })
 }
 
 // dropSubflows removes from tcp the subflows of the MPTCP sockets. Of those
 // that nobody has open, and that so have no inode, the first subflow is known
 // by its ends, which are the session's.
-func dropSubflows(tcp, mptcp []whose.Socket) []whose.Socket {
+func dropSubflows(tcp, mptcp []source.Socket) []source.Socket {
 	inodes := make(map[uint64]struct{}, len(mptcp))
 	loose := make(map[ends]struct{})
 	for i := range mptcp {
@@ -84,7 +85,7 @@ func dropSubflows(tcp, mptcp []whose.Socket) []whose.Socket {
 			loose[endsOf(s)] = struct{}{}
 		}
 	}
-	return slices.DeleteFunc(tcp, func(s whose.Socket) bool {
+	return slices.DeleteFunc(tcp, func(s source.Socket) bool {
 		if s.Inode != 0 {
 			_, is := inodes[s.Inode]
 			return is

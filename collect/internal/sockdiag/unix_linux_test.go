@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -28,7 +28,7 @@ func TestUnixInodes(t *testing.T) {
 		mine = append(mine, o.keep(pair[0]), o.keep(pair[1]))
 	})
 	s := open(t, Options{})
-	readWith(t, s, here, whose.Query{})
+	readWith(t, s, here, source.Query{})
 	got := inodes{}
 	if err := s.UnixInodes(t.Context(), got); err != nil {
 		testenv.Lacks(t, "unix_diag", err.Error())
@@ -43,5 +43,5 @@ func TestUnixInodes(t *testing.T) {
 			t.Errorf("socket %d of another namespace is listed", o.inode)
 		}
 	}
-	readWith(t, s, here, whose.Query{}) // the socket is as usable as before
+	readWith(t, s, here, source.Query{}) // the socket is as usable as before
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A Config says what to tell of. The zero value tells of everything but
@@ -19,7 +20,7 @@ type Config struct {
 	// Query is what is asked for. Of it Protos, Families, NetNS, Any and
 	// Listeners are applied in the kernel, as far as they fit there: what is
 	// told is never less. Nil asks for all.
-	Query *whose.Query
+	Query *source.Query
 	// FlushEvery is how long an event may wait for others before it is read, less
 	// where many come. A connection that is open for a fifth of it is told apart from
 	// its end. Zero means 100 ms.
@@ -84,7 +85,7 @@ func (c Config) withDefaults() Config {
 		c.takenWithin = defaultTaken
 	}
 	if c.Query == nil {
-		c.Query = &whose.Query{}
+		c.Query = &source.Query{}
 	}
 	return c
 }

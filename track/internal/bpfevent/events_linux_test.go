@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -63,7 +63,7 @@ func newWatch(t *testing.T, c Config) *watch {
 
 // inNetNS returns a configuration that tells of one network namespace.
 func inNetNS(ns *testenv.NetNS) Config {
-	return Config{Text: true, Query: &whose.Query{NetNS: []uint32{ns.Inode()}}}
+	return Config{Text: true, Query: &source.Query{NetNS: []uint32{ns.Inode()}}}
 }
 
 func (w *watch) take(r *Record) error {

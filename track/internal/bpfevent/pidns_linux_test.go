@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -48,7 +48,7 @@ func watchInside(arg string) error {
 	if _, err := fmt.Sscan(arg, &netns, &port); err != nil {
 		return err
 	}
-	source, err := Open(Config{Query: &whose.Query{NetNS: []uint32{netns}}})
+	source, err := Open(Config{Query: &source.Query{NetNS: []uint32{netns}}})
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -209,10 +211,10 @@ func TestKinds(t *testing.T) {
 		config     Config
 		has, lacks []string
 	}{
-		{"TCP alone", Config{Query: &whose.Query{Protos: whose.SetOf(whose.TCP)}},
+		{"TCP alone", Config{Query: &source.Query{Protos: whose.SetOf(whose.TCP)}},
 			[]string{eventsProgTcpState, eventsProgTcpStateAgain, eventsProgTcpConnect4, eventsProgTcpPeer6},
 			[]string{eventsProgUdpSent, eventsProgUdpRelease, eventsProgUdpBind4}},
-		{"UDP alone", Config{Query: &whose.Query{Protos: whose.SetOf(whose.UDP)}},
+		{"UDP alone", Config{Query: &source.Query{Protos: whose.SetOf(whose.UDP)}},
 			[]string{eventsProgUdpBind4, eventsProgUdpBind6},
 			[]string{eventsProgTcpState, eventsProgFlush, eventsProgRoute4}},
 		{"listeners", Config{Kinds: whose.SetOf(TCPListen, TCPUnlisten)},
@@ -247,9 +249,9 @@ func TestQuery(t *testing.T) {
 		l, other = listen(t, loopbacks["IPv4"]), listen(t, loopbacks["IPv4"])
 	})
 	port := l.name().Port()
-	w := newWatch(t, Config{Query: &whose.Query{
+	w := newWatch(t, Config{Query: &source.Query{
 		NetNS: []uint32{ns.Inode()}, Families: whose.SetOf(whose.IPv4),
-		Any: []whose.Endpoints{{RemotePorts: whose.PortRange{First: port, Last: port}, Remote: netip.MustParsePrefix("127.0.0.0/8")}},
+		Any: []filter.Endpoints{{RemotePorts: filter.PortRange{First: port, Last: port}, Remote: netip.MustParsePrefix("127.0.0.0/8")}},
 	}})
 	var last *sock
 	ns.Do(func() {

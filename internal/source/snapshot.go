@@ -1,0 +1,108 @@
+package source
+
+import "github.com/seed-44df2ae6/whose"
+
+// A Socket is what a source read of one socket: the session before it is
+// joined with its owners. It has no pointers, so that a million of them cost
+// the garbage collector nothing. 96 bytes.
+type Socket struct {
+	// Local and Remote are 16-byte addresses, IPv4 as IPv4-mapped.
+	Local, Remote [16]byte
+	// Cookie, Inode, NetNS, UID, Mark, RecvQueue and SendQueue as in Session.
+	Cookie, Inode uint64
+	// Cgroup is the id of the socket's cgroup v2, 0 where it is not known.
+	Cgroup               uint64
+	NetNS, UID, Mark     uint32
+	RecvQueue, SendQueue uint32
+	// Device is the index of the device that the socket is bound to
+	// (sk_bound_dev_if), 0 for none. Names are in Snapshot.Devices.
+	Device uint32
+	// TCPInfo is the place in Snapshot.TCPInfo plus one; 0: none was read.
+	TCPInfo uint32
+	// LocalPort and RemotePort in host byte order.
+	LocalPort, RemotePort uint16
+	Proto                 whose.Proto
+	Family                whose.Family
+	State                 whose.State
+	Flags                 SocketFlags
+}
+
+// SocketFlags tell what a source knows of a socket beyond its numbers.
+type SocketFlags uint8
+
+// The flags.
+const (
+	// SocketV6Only: IPV6_V6ONLY is set.
+	SocketV6Only SocketFlags = 1 << iota
+	// SocketKernel: the kernel made it for itself.
+	SocketKernel
+	// SocketFile: it has an open file. Only a source that looked tells.
+	SocketFile
+	// SocketNoFile: it has none. Only a source that looked tells.
+	SocketNoFile
+)
+
+// A Holding says that a process has a socket open by a descriptor.
+type Holding struct {
+	// Inode of the socket.
+	Inode uint64
+	PID   uint32
+	FD    int32
+}
+
+// A Task is what a source that sees processes itself read of one.
+type Task struct {
+	PID uint32
+	// Start is when it started, in clock ticks of 10 ms since boot.
+	Start uint64
+	// Comm is the name of its main thread, padded with NUL.
+	Comm [16]byte
+}
+
+// A Device is the index of a network device in its namespace.
+type Device struct{ NetNS, Index uint32 }
+
+// A Snapshot is what a source read. Its memory is the collector's and used
+// again for the next pass.
+type Snapshot struct {
+	// Sockets, each once or, from a source that meets a socket again with each
+	// of its descriptors, several times: the same inode is the same socket. A
+	// socket without inode stands once.
+	Sockets []Socket
+	// TCPInfo of the sockets that refer to it.
+	TCPInfo []whose.TCPInfo
+	// Holdings, where the source finds owners itself (FindsOwners).
+	Holdings []Holding
+	// Tasks are the processes of Holdings, each once or several times.
+	Tasks []Task
+	// Devices names the devices that sockets refer to.
+	Devices map[Device]string
+	// NetNS are the namespaces that were read, by inode, each once.
+	NetNS []uint32
+	// FindsOwners tells that the source found all owners that it may see:
+	// Holdings and Tasks are complete and no walk of /proc is needed.
+	FindsOwners bool
+	// Pinned tells that the answer came through a pinned iterator.
+	Pinned bool
+	// Processes counts the processes looked into, where FindsOwners.
+	Processes int
+	// Gaps is what could not be seen.
+	Gaps []whose.Gap
+}
+
+// Reset empties the snapshot and keeps its memory.
+func (s *Snapshot) Reset() {
+	clear(s.Devices)
+	*s = Snapshot{
+		Sockets: s.Sockets[:0], TCPInfo: s.TCPInfo[:0], Holdings: s.Holdings[:0],
+		Tasks: s.Tasks[:0], Devices: s.Devices, NetNS: s.NetNS[:0], Gaps: s.Gaps[:0],
+	}
+}
+
+// NameDevice notes the name of a device.
+func (s *Snapshot) NameDevice(d Device, name string) {
+	if s.Devices == nil {
+		s.Devices = make(map[Device]string)
+	}
+	s.Devices[d] = name
+}

@@ -1,0 +1,63 @@
+package source
+
+import (
+	"context"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// A Source is one way to ask the kernel for its sockets. Every source answers
+// the same Query with the same sockets, as far as it can see them.
+//
+// A Source is not safe for concurrent use; the collector serialises its calls.
+// Whoever opened it closes it.
+type Source interface {
+	// Name is the source's name: "bpf", "netlink" or "procfs".
+	Name() string
+	// Read appends to snap what q asks for. What could not be seen goes into
+	// snap.Gaps; an error means that there is no answer at all. Exit of a
+	// process or of a namespace in the middle is neither.
+	Read(ctx context.Context, q *Query, snap *Snapshot) error
+	// Close gives back descriptors and programs.
+	Close() error
+}
+
+// A Query is the part of a question that a source can apply, and into the
+// kernel where the kernel can. The zero value asks for every socket there is.
+//
+// A source applies Protos, Families, States and NetNS exactly. Any and PIDs it
+// may apply in part: what it appends is never less than what they ask for, and
+// the collector removes the rest.
+type Query struct {
+	// Protos, Families and States that are wanted; empty means all.
+	Protos, Families, States whose.Set
+	// NetNS are the namespaces that are wanted, by inode; empty means all.
+	NetNS []uint32
+	// Visit are the ways into the wanted namespaces, for a source that has to
+	// enter each; one that sees all of them at once needs none.
+	Visit []NetNSRef
+	// Any holds conditions on the two ends: a socket is wanted if it meets at
+	// least one. Empty means no condition.
+	Any []filter.Endpoints
+	// Listeners tells that listeners are wanted whatever Any says: what comes
+	// in is told from what goes out by who listens.
+	Listeners bool
+	// PIDs are the processes whose sockets are wanted; empty means all. A
+	// source that reads descriptors itself then reads those only.
+	PIDs []uint32
+	// Needs says which facts the answer will show; a source leaves out others
+	// that cost something.
+	Needs whose.Needs
+}
+
+// A NetNSRef is a network namespace and the ways into it.
+type NetNSRef struct {
+	// Inode is the namespace's number.
+	Inode uint32
+	// TID is a thread that is in it, whose /proc/TID/net shows it; 0 for none.
+	TID uint32
+	// Path is a file to enter it by: /proc/TID/ns/net, a bind mount, or a
+	// descriptor /proc/PID/fd/N. Empty where there is none.
+	Path string
+}
