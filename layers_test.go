@@ -50,7 +50,7 @@ var layers = map[string]layer{
 	"integrations/zabbix/test":    {}, // tests only
 	"collect/collecttest":         {inside: []string{".", "filter", "collect", "internal/source", "internal/testenv"}, outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"}},
 	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
-	"internal/render":             {inside: []string{".", "track"}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
+	"internal/render":             {inside: []string{"."}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
 	"internal/testenv":            {outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {

@@ -139,7 +139,7 @@ func (g *engine) tellWaiting(w *wait) {
 	w.done = true
 	delete(g.waits.byCookie, e.cookie)
 	e.flags |= told
-	g.tell(Open, e, e.opened)
+	g.tell(whose.EventOpen, e, e.opened)
 	if w.end != nil {
 		g.tellEnd(e, w.end)
 	}

@@ -16,7 +16,7 @@ func openBPF(_ context.Context, p *plan) (kernelSource, error) {
 		BufferSize: p.opts.BufferSize, MaxFlows: p.opts.MaxFlows, Query: &p.query, Whole: true,
 		Text: p.needs&(whose.NeedCmdline|whose.NeedExe) != 0, Packets: p.opts.packets,
 	}
-	if !p.opts.Events.Allows(uint8(Fail)) {
+	if !p.opts.Events.Allows(uint8(whose.EventFail)) {
 		// All others make the live table.
 		c.Kinds = whose.SetOf(bpfevent.TCPOpen, bpfevent.TCPAccept, bpfevent.TCPClose, bpfevent.TCPListen,
 			bpfevent.TCPUnlisten, bpfevent.UDPBind, bpfevent.UDPOpen, bpfevent.UDPClose)
@@ -62,7 +62,7 @@ func (s bpfSource) Flows(drop func(*kernelFlow) bool, ended func(*kernelFlow)) e
 func kernelFlowOf(f *bpfevent.Flow) kernelFlow {
 	return kernelFlow{
 		key: flowKey{f.Cookie, f.Remote, f.RemotePort}, last: f.Last,
-		sent:     Traffic{f.BytesSent, f.DatagramsSent},
-		received: Traffic{f.BytesReceived, f.DatagramsReceived},
+		sent:     whose.Traffic{Bytes: f.BytesSent, Datagrams: f.DatagramsSent},
+		received: whose.Traffic{Bytes: f.BytesReceived, Datagrams: f.DatagramsReceived},
 	}
 }

@@ -122,7 +122,7 @@ func BenchmarkWhole(b *testing.B) {
 	bench, q := newQueued(b, want{needs: defaultNeeds})
 	client := record(tcpClose, 1, 1, out, by("wrk", 7), from(whose.LastAck))
 	server := record(tcpClose, 1, 2, swap, by("nginx", 5), wasAccepted, from(whose.FinWait2))
-	var e Event
+	var e whose.Event
 	var info whose.TCPInfo
 	b.ReportAllocs()
 	for b.Loop() {

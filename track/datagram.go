@@ -12,7 +12,7 @@ func (g *engine) udpBind(r *bpfevent.Record) {
 		if old := g.table.at(p); !old.is(told) {
 			old.flags |= told
 			g.give(old, r)
-			g.tell(Bind, old, r.Time)
+			g.tell(whose.EventBind, old, r.Time)
 		}
 		return // told twice, or by the snapshot
 	}
@@ -20,7 +20,7 @@ func (g *engine) udpBind(r *bpfevent.Record) {
 		return
 	}
 	g.give(e, r)
-	g.enter(e, Bind, r.Time)
+	g.enter(e, whose.EventBind, r.Time)
 }
 
 // udpOpen: the first datagram of a flow went.
@@ -43,7 +43,7 @@ func (g *engine) udpOpen(r *bpfevent.Record) {
 	if !known.is(told) {
 		known.flags |= told
 		known.opened, known.direction = e.opened, e.direction
-		g.tell(Open, known, e.opened)
+		g.tell(whose.EventOpen, known, e.opened)
 	}
 }
 
@@ -90,7 +90,7 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 			e.reason = whose.ReasonRaced
 		}
 	case !g.ended.has(e.endedID(), ^r.Opened):
-		g.tell(Open, e, e.opened)
+		g.tell(whose.EventOpen, e, e.opened)
 	}
 	g.tellFlow(e, r)
 	g.people.release(e.owners)
@@ -114,7 +114,7 @@ func (g *engine) udpUnbind(r *bpfevent.Record) {
 
 // tellFlow tells of the end of a flow with what its record counts.
 func (g *engine) tellFlow(e *entry, r *bpfevent.Record) {
-	g.tellFlowEnd(e, EndClosed, r.Time, r.Time, Traffic{r.BytesSent, r.DatagramsSent}, Traffic{r.BytesReceived, r.DatagramsReceived})
+	g.tellFlowEnd(e, whose.EndClosed, r.Time, r.Time, whose.Traffic{Bytes: r.BytesSent, Datagrams: r.DatagramsSent}, whose.Traffic{Bytes: r.BytesReceived, Datagrams: r.DatagramsReceived})
 }
 
 // A flowScan is one look at all flows that the kernel counts.
@@ -151,7 +151,7 @@ func (g *engine) idleEnded(f *kernelFlow) {
 		return
 	}
 	e := g.table.at(p)
-	g.tellFlowEnd(e, EndIdle, g.now, f.last, f.sent, f.received)
+	g.tellFlowEnd(e, whose.EndIdle, g.now, f.last, f.sent, f.received)
 	g.drop(p)
 }
 

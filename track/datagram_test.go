@@ -93,7 +93,7 @@ func TestUDP_Idle(t *testing.T) {
 	b.want("10 open out udp 10.0.0.1:1001>10.0.0.2:80 ntp/3")
 	flow := kernelFlow{
 		key: flowKey{1, addr("10.0.0.2"), 80}, last: (began + 500) * 1e6,
-		sent: Traffic{48, 1}, received: Traffic{96, 2},
+		sent: whose.Traffic{Bytes: 48, Datagrams: 1}, received: whose.Traffic{Bytes: 96, Datagrams: 2},
 	}
 	b.scan(30_000, flow)
 	b.want()

@@ -31,55 +31,55 @@ const (
 // The socket's pending error decides first, since a connection can be reset or
 // time out in any state; then whether we sent a reset; then the state that it
 // was in, which tells whose FIN came first.
-func endOfTCP(r *bpfevent.Record) (End, Side) {
+func endOfTCP(r *bpfevent.Record) (whose.End, whose.Side) {
 	switch r.Err {
 	case eTIMEDOUT: // no answer to data, to a FIN or to a keepalive; a reset may be sent at last
-		return EndTimedOut, 0
+		return whose.EndTimedOut, 0
 	case eHOSTUNREACH, eNETUNREACH, eNETDOWN, eHOSTDOWN, eNONET: // no answer, and a router said why
-		return EndUnreachable, 0
+		return whose.EndUnreachable, 0
 	}
 	if r.ResetHere {
-		return EndReset, Here
+		return whose.EndReset, whose.Here
 	}
 	switch r.Err {
 	case eCONNRESET, ePIPE: // EPIPE is a reset after the other side's FIN
-		return EndReset, There
+		return whose.EndReset, whose.There
 	case eCONNABORTED: // somebody had the kernel destroy it (ss --kill), which resets it
-		return EndReset, Here
+		return whose.EndReset, whose.Here
 	case 0:
 		return endByState(whose.State(r.OldState))
 	}
-	return EndError, 0
+	return whose.EndError, 0
 }
 
 // endByState tells how a connection without an error ended.
-func endByState(old whose.State) (End, Side) {
+func endByState(old whose.State) (whose.End, whose.Side) {
 	switch old {
 	case whose.FinWait2, whose.TimeWait:
-		return EndOrderly, Here // our FIN was acknowledged before theirs came
+		return whose.EndOrderly, whose.Here // our FIN was acknowledged before theirs came
 	case whose.LastAck:
-		return EndOrderly, There // theirs came before ours went
+		return whose.EndOrderly, whose.There // theirs came before ours went
 	case whose.Closing:
-		return EndOrderly, 0 // both went before either came
+		return whose.EndOrderly, 0 // both went before either came
 	case whose.Established, whose.SynRecv, whose.CloseWait, whose.FinWait1:
 		// Gone at once without an error received: closed with data unread, or
 		// with SO_LINGER 0, or sent data after it was closed. We reset it.
-		return EndReset, Here
+		return whose.EndReset, whose.Here
 	}
-	return EndNone, 0
+	return whose.EndNone, 0
 }
 
 // endOfConnect tells why a connect did not come about.
-func endOfConnect(err uint32) End {
+func endOfConnect(err uint32) whose.End {
 	switch err {
 	case eCONNREFUSED, eCONNRESET: // a reset is the answer of a port that nobody listens on
-		return EndRefused
+		return whose.EndRefused
 	case eTIMEDOUT:
-		return EndTimedOut
+		return whose.EndTimedOut
 	case eHOSTUNREACH, eNETUNREACH, eNETDOWN, eHOSTDOWN, eNONET:
-		return EndUnreachable
+		return whose.EndUnreachable
 	case 0, eINTR, eCONNABORTED, eCANCELED:
-		return EndAborted
+		return whose.EndAborted
 	}
-	return EndError
+	return whose.EndError
 }

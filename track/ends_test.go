@@ -19,7 +19,7 @@ func newFacing(t testing.TB, w want) *bench {
 	w.needs |= whose.NeedPeer
 	b := newBench(t, w)
 	b.g.order.waits = true
-	b.g.emit = asEvents(func(e *Event) { b.lines = append(b.lines, lineOf(e)+peerOf(&e.Session)) })
+	b.g.emit = asEvents(func(e *whose.Event) { b.lines = append(b.lines, lineOf(e)+peerOf(&e.Session)) })
 	return b
 }
 
@@ -140,7 +140,7 @@ func TestPeer_Whole(t *testing.T) {
 // TestPeer_OfTheSameTime: where a port is used again at once, each connection
 // has the other end that opened with it.
 func TestPeer_OfTheSameTime(t *testing.T) {
-	b := newFacing(t, want{kinds: whose.SetOf(Close)})
+	b := newFacing(t, want{kinds: whose.SetOf(whose.EventClose)})
 	for i, who := range []string{"first", "second"} {
 		at := 10 * (i + 1)
 		cookie := uint64(10 * i)
@@ -165,7 +165,7 @@ func TestPeer_OfTheSameTime(t *testing.T) {
 // TestPeer_NetNS: an end in the same network namespace is taken before one in
 // another, and a loopback address never leaves its own.
 func TestPeer_NetNS(t *testing.T) {
-	b := newFacing(t, want{kinds: whose.SetOf(Close)})
+	b := newFacing(t, want{kinds: whose.SetOf(whose.EventClose)})
 	local := []rec{at("127.0.0.1:1001"), to("127.0.0.1:80")}
 	pair := func(cookie uint64, netns uint32, who string, ends ...rec) {
 		ends = append(ends[:len(ends):len(ends)], inNetNS(netns), out, opened(1), by(who, uint32(cookie)))
@@ -191,7 +191,7 @@ func TestPeer_NetNS(t *testing.T) {
 
 // TestPeer_UDP: a socket that is bound to no address has the one that it sends to.
 func TestPeer_UDP(t *testing.T) {
-	b := newFacing(t, want{kinds: whose.SetOf(Open)})
+	b := newFacing(t, want{kinds: whose.SetOf(whose.EventOpen)})
 	b.apply(
 		record(bpfevent.UDPOpen, 1, 1, udp, out, at("127.0.0.1:5000"), to("127.0.0.1:53"), by("dig", 7)),
 		record(bpfevent.UDPOpen, 2, 2, udp, at("0.0.0.0:53"), to("127.0.0.1:5000"), by("dns", 8)),

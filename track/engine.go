@@ -295,12 +295,12 @@ func (e *entry) sameEnds(o *entry) bool {
 
 // open puts a session into the table and tells of it.
 func (g *engine) open(e *entry, at uint64) place {
-	return g.enter(e, Open, at)
+	return g.enter(e, whose.EventOpen, at)
 }
 
 // enter puts a session into the table and tells of it. Where there was no room,
 // e refers to its owners no longer.
-func (g *engine) enter(e *entry, kind Kind, at uint64) place {
+func (g *engine) enter(e *entry, kind whose.EventKind, at uint64) place {
 	e.flags |= told
 	p := g.insert(e)
 	if p == noPlace {
@@ -354,7 +354,7 @@ func (g *engine) acceptKnown(e *entry, r *bpfevent.Record) {
 		return // the snapshot saw who holds it now, which is more
 	}
 	g.setOwners(e, set)
-	g.tellIf(e.is(told), Owned, e, r.Time)
+	g.tellIf(e.is(told), whose.EventOwned, e, r.Time)
 }
 
 // tcpClose: a connection ended. What the record knows and the session does
@@ -368,7 +368,7 @@ func (g *engine) tcpClose(r *bpfevent.Record) {
 	if p, ok := g.lookup(e); ok {
 		known := g.table.at(p)
 		if known.state == whose.Listen { // a source that does not tell what it was
-			g.tellGone(Unlisten, known, r.Time)
+			g.tellGone(whose.EventUnlisten, known, r.Time)
 			g.drop(p)
 			return
 		}
@@ -473,7 +473,7 @@ func (g *engine) tcpListen(r *bpfevent.Record) {
 	e.opened = r.Time
 	g.ended.drop(r.Cookie, listening)
 	g.give(e, r)
-	g.enter(e, Listen, r.Time)
+	g.enter(e, whose.EventListen, r.Time)
 }
 
 // tcpUnlisten: a socket ceased to listen.
@@ -487,7 +487,7 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 		if known.owners == 0 {
 			g.ownAtEnd(known, r)
 		}
-		g.tellGone(Unlisten, known, r.Time)
+		g.tellGone(whose.EventUnlisten, known, r.Time)
 		g.drop(p)
 		g.ended.add(r.Cookie, listening)
 		return
@@ -500,7 +500,7 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 	g.give(e, r)
 	g.names.meet(e)
 	g.rematch(e)
-	g.tellGone(Unlisten, e, r.Time)
+	g.tellGone(whose.EventUnlisten, e, r.Time)
 	g.people.release(e.owners)
 }
 
@@ -523,10 +523,10 @@ func (g *engine) vanish(p place, at uint64) {
 	e := g.table.at(p)
 	switch e.state {
 	case whose.Listen:
-		g.tellGone(Unlisten, e, at)
+		g.tellGone(whose.EventUnlisten, e, at)
 	case whose.Unconn: // no kind of event tells of it
 	default:
-		g.tellGone(Close, e, at)
+		g.tellGone(whose.EventClose, e, at)
 	}
 	g.drop(p)
 }

@@ -202,7 +202,7 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(entry{}); n != 128 {
 		t.Errorf("an entry has %d bytes, want 128", n)
 	}
-	if n := unsafe.Sizeof(Event{}); n > 400 {
+	if n := unsafe.Sizeof(whose.Event{}); n > 400 {
 		t.Errorf("an event has %d bytes, want about 400", n)
 	}
 	if n := unsafe.Sizeof(recent{}); n != 512<<10 {
@@ -257,7 +257,7 @@ func TestFilter(t *testing.T) {
 }
 
 func TestFilter_KindsProtosAndLateFacts(t *testing.T) {
-	b := newBench(t, want{kinds: whose.SetOf(Close), protos: whose.SetOf(whose.TCP)})
+	b := newBench(t, want{kinds: whose.SetOf(whose.EventClose), protos: whose.SetOf(whose.TCP)})
 	b.apply(
 		record(tcpOpen, 1, 1, out, opened(1), by("curl", 7)),
 		record(tcpClose, 2, 1, out, opened(1), from(whose.LastAck)),
@@ -281,7 +281,7 @@ func TestFilter_KindsProtosAndLateFacts(t *testing.T) {
 // also when it executes another program; what was handed out stays.
 func TestProcess_Facts(t *testing.T) {
 	var seen []whose.Process
-	g := newEngine(10, newNames(nil, 0), want{}, asEvents(func(e *Event) { seen = append(seen, *e.Session.Owners[0].Process) }))
+	g := newEngine(10, newNames(nil, 0), want{}, asEvents(func(e *whose.Event) { seen = append(seen, *e.Session.Owners[0].Process) }))
 	who := by("sh", 7)
 	exec := by("curl", 7)
 	for _, r := range []bpfevent.Record{

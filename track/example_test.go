@@ -29,9 +29,9 @@ func Example() {
 			log.Fatal(err)
 		}
 		switch e.Kind {
-		case track.Lost:
+		case whose.EventLost:
 			fmt.Printf("%d events lost: %s\n", e.Lost, e.Why)
-		case track.Close:
+		case whose.EventClose:
 			fmt.Printf("%v closed after %v: %d bytes out, %d in\n", e.Session.Remote, e.Duration, e.Sent.Bytes, e.Received.Bytes)
 		default:
 			fmt.Println(e.Kind, e.Session.Remote)
@@ -58,7 +58,7 @@ func ExampleTracker_Count() {
 
 // Close ends the following; what happened until then can still be read.
 func ExampleTracker_Close() {
-	t, err := track.Start(context.Background(), &track.Options{Events: whose.SetOf(track.Open, track.Fail)})
+	t, err := track.Start(context.Background(), &track.Options{Events: whose.SetOf(whose.EventOpen, whose.EventFail)})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // A life is what events tell of a session. A connection that was told whole has
-// one life for both of its events. About 280 bytes, of which an Event is made
+// one life for both of its events. About 280 bytes, of which an event is made
 // when it is read: what waits in between shall be small, and is written once.
 type life struct {
 	facts
@@ -35,11 +35,11 @@ type facts struct {
 
 	// What it came to (Close, Fail).
 	duration       time.Duration
-	sent, received Traffic
+	sent, received whose.Traffic
 	rtt, retrans   uint32
 	errno          uint32
-	end            End
-	by             Side
+	end            whose.End
+	by             whose.Side
 	// counted tells that received, sent, rtt and retrans are those of TCP.
 	counted bool
 	// seek tells that the other end is looked for when the event is given out.
@@ -56,22 +56,22 @@ type moment struct {
 	// at is when it happened by the boot clock, wall by the wall clock, in nanoseconds.
 	at   uint64
 	wall int64
-	kind Kind
+	kind whose.EventKind
 }
 
 // lossOf is the event that tells of lost ones.
 func lossOf(n uint64, why string, now time.Time, at uint64) moment {
-	return moment{life: &life{facts: facts{lost: n, why: why}, unread: 1}, at: at, wall: now.UnixNano(), kind: Lost}
+	return moment{life: &life{facts: facts{lost: n, why: why}, unread: 1}, at: at, wall: now.UnixNano(), kind: whose.EventLost}
 }
 
 // labels are the names that a session is shown with.
 type labels struct{ user, netns, device, unit, container string }
 
 // write makes the event. info returns room for its figures of TCP, if it has any.
-func (m *moment) write(ev *Event, info func() *whose.TCPInfo) {
+func (m *moment) write(ev *whose.Event, info func() *whose.TCPInfo) {
 	l := m.life
-	*ev = Event{Time: time.Unix(0, m.wall), Kind: m.kind}
-	if m.kind == Lost {
+	*ev = whose.Event{Time: time.Unix(0, m.wall), Kind: m.kind}
+	if m.kind == whose.EventLost {
 		ev.Lost, ev.Why = l.lost, l.why
 		return
 	}
@@ -80,12 +80,12 @@ func (m *moment) write(ev *Event, info func() *whose.TCPInfo) {
 	e.write(s)
 	s.Owners, s.Peer = l.owners, l.peer
 	l.labels.write(e, s)
-	if m.kind != Close && m.kind != Fail && m.kind != Unlisten {
+	if m.kind != whose.EventClose && m.kind != whose.EventFail && m.kind != whose.EventUnlisten {
 		return
 	}
 	ev.End, ev.By, ev.Errno, ev.Duration = l.end, l.by, l.errno, l.duration
 	ev.Sent, ev.Received = l.sent, l.received
-	if m.kind != Close {
+	if m.kind != whose.EventClose {
 		return
 	}
 	s.State = whose.Close

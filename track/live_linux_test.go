@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-44df2ae6/whose"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose/internal/testenv"
@@ -53,11 +55,11 @@ func live(t *testing.T, source string, opts Options) (*Tracker, *testenv.NetNS) 
 
 // until reads events until one of each wanted beginning has come, in any order,
 // and returns them in the order of the beginnings.
-func until(t *testing.T, tr *Tracker, want ...string) []Event {
+func until(t *testing.T, tr *Tracker, want ...string) []whose.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	found := make([]Event, len(want))
+	found := make([]whose.Event, len(want))
 	missing := len(want)
 	var seen []string
 	for e, err := range tr.Events(ctx) {
@@ -106,7 +108,7 @@ func tcpPair(t *testing.T, ns *testenv.NetNS, network, addr string) (client, ser
 	return client, server, l
 }
 
-func mine(t *testing.T, e *Event) {
+func mine(t *testing.T, e *whose.Event) {
 	t.Helper()
 	if len(e.Session.Owners) != 1 || e.Session.Owners[0].PID != uint32(os.Getpid()) {
 		t.Errorf("%v of %v: owners %v (%v), want this process", e.Kind, e.Session.Local, e.Session.Owners, e.Session.Reason)
@@ -156,10 +158,10 @@ func TestLive_TCP(t *testing.T) {
 			if source != SourceBPF {
 				return
 			}
-			if e := events[0]; e.End != EndOrderly || e.By != Here || e.Sent.Bytes != 5 || e.Received.Bytes != 0 {
+			if e := events[0]; e.End != whose.EndOrderly || e.By != whose.Here || e.Sent.Bytes != 5 || e.Received.Bytes != 0 {
 				t.Errorf("client: %v by %v, sent %d, received %d", e.End, e.By, e.Sent.Bytes, e.Received.Bytes)
 			}
-			if e := events[1]; e.End != EndOrderly || e.By != There || e.Sent.Bytes != 0 || e.Received.Bytes != 5 {
+			if e := events[1]; e.End != whose.EndOrderly || e.By != whose.There || e.Sent.Bytes != 0 || e.Received.Bytes != 5 {
 				t.Errorf("server: %v by %v, sent %d, received %d", e.End, e.By, e.Sent.Bytes, e.Received.Bytes)
 			}
 		})
@@ -303,7 +305,7 @@ func TestLive_BPF_Refused(t *testing.T) {
 	})
 	e := until(t, tr, "fail out tcp")[0]
 	mine(t, &e)
-	if e.End != EndRefused || e.Errno != uint32(unix.ECONNREFUSED) || e.Session.Remote != netip.MustParseAddrPort(addr) {
+	if e.End != whose.EndRefused || e.Errno != uint32(unix.ECONNREFUSED) || e.Session.Remote != netip.MustParseAddrPort(addr) {
 		t.Errorf("%v errno %d to %v", e.End, e.Errno, e.Session.Remote)
 	}
 }
@@ -346,8 +348,8 @@ func TestLive_BPF_UDP(t *testing.T) {
 	for i := range events {
 		mine(t, &events[i])
 	}
-	for i, want := range map[int][2]Traffic{4: {{6, 1}, {8, 1}}, 5: {{8, 1}, {6, 1}}} {
-		if e := events[i]; e.End != EndIdle || e.Sent != want[0] || e.Received != want[1] {
+	for i, want := range map[int][2]whose.Traffic{4: {{Bytes: 6, Datagrams: 1}, {Bytes: 8, Datagrams: 1}}, 5: {{Bytes: 8, Datagrams: 1}, {Bytes: 6, Datagrams: 1}}} {
+		if e := events[i]; e.End != whose.EndIdle || e.Sent != want[0] || e.Received != want[1] {
 			t.Errorf("%v: %v, sent %v, received %v", e.Session.Local, e.End, e.Sent, e.Received)
 		}
 	}
@@ -359,7 +361,7 @@ func TestLive_BPF_UDP(t *testing.T) {
 	until(t, tr, fmt.Sprintf("open out udp %v>%v", there, here))
 	client.Close()
 	e := until(t, tr, fmt.Sprintf("close out udp %v>%v", there, here))[0]
-	if e.End != EndClosed || e.Sent != (Traffic{5, 1}) {
+	if e.End != whose.EndClosed || e.Sent != (whose.Traffic{Bytes: 5, Datagrams: 1}) {
 		t.Errorf("%v, sent %v", e.End, e.Sent)
 	}
 }

@@ -292,7 +292,7 @@ func (g *engine) compareOwners(p place, old *entry, s *whose.Session) {
 	old.reason = whose.ReasonNone
 	old.flags |= handedOver
 	// They were seen after the snapshot began, and before the session's end.
-	g.tellIf(old.is(told), Owned, old, max(g.passes.began, old.opened))
+	g.tellIf(old.is(told), whose.EventOwned, old, max(g.passes.began, old.opened))
 }
 
 // meetStranger: a snapshot has a session that the table has not.
@@ -311,7 +311,7 @@ func (g *engine) meetStranger(e *entry, s *whose.Session, alone bool) {
 	}
 	switch {
 	case e.state == whose.Listen:
-		g.enter(e, Listen, g.now)
+		g.enter(e, whose.EventListen, g.now)
 	case !isDatagram(e.proto):
 		g.open(e, g.now)
 	case !alone:
@@ -319,7 +319,7 @@ func (g *engine) meetStranger(e *entry, s *whose.Session, alone bool) {
 			g.people.release(e.owners)
 		}
 	case e.state == whose.Unconn:
-		g.enter(e, Bind, g.now)
+		g.enter(e, whose.EventBind, g.now)
 	default:
 		g.open(e, g.now)
 	}

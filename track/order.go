@@ -29,7 +29,7 @@ type order struct {
 	keys  []uint64 // used again
 	pool  lifePool
 	// asked is the event that a filter is asked about.
-	asked     Event
+	asked     whose.Event
 	askedInfo whose.TCPInfo
 }
 
@@ -42,12 +42,12 @@ const (
 )
 
 // keep holds an event of a session at a time by the boot clock.
-func (g *engine) keep(kind Kind, l *life, at uint64) {
+func (g *engine) keep(kind whose.EventKind, l *life, at uint64) {
 	g.hold(g.moment(kind, l, at))
 }
 
 // moment makes an event of a session.
-func (g *engine) moment(kind Kind, l *life, at uint64) moment {
+func (g *engine) moment(kind whose.EventKind, l *life, at uint64) moment {
 	l.unread++ // by nobody else yet: it is made of nothing that was given out
 	return moment{life: l, at: at, wall: g.base + int64(at), kind: kind}
 }
@@ -141,7 +141,7 @@ func (g *engine) together(do func()) {
 // whether it is wanted.
 func (g *engine) complete(m *moment) bool {
 	l := m.life
-	if m.kind == Lost {
+	if m.kind == whose.EventLost {
 		return true
 	}
 	if l.seek {

@@ -42,7 +42,7 @@ func TestOrder_Full(t *testing.T) {
 	b := newBenchOf(t, want{}, 2*maxHeld)
 	b.g.order.waits = true
 	var times []time.Time
-	b.g.emit = asEvents(func(e *Event) { times = append(times, e.Time) })
+	b.g.emit = asEvents(func(e *whose.Event) { times = append(times, e.Time) })
 	at := rand.New(rand.NewPCG(1, 1)).Perm(maxHeld)
 	for i, ms := range at {
 		b.apply(record(tcpOpen, ms, uint64(i+1), out, opened(ms), by("x", 1)))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // lotSize is how many events the reader takes at once.
@@ -70,7 +72,7 @@ func (q *queue) putOne(m moment) {
 	switch {
 	case q.ended:
 		return
-	case m.kind == Lost:
+	case m.kind == whose.EventLost:
 	case q.len() >= q.limit:
 		q.dropped++
 		q.total++

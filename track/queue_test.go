@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 func lostEvent(n uint64) moment { return lossOf(n, whyReader, time.Unix(0, 0), 0) }
@@ -20,17 +22,17 @@ func ticking() func() time.Time {
 
 // numbered is an event that can be told from others.
 func numbered(n int) moment {
-	return moment{life: &life{facts: facts{duration: time.Duration(n), labels: &labels{}}, unread: 1}, kind: Fail}
+	return moment{life: &life{facts: facts{duration: time.Duration(n), labels: &labels{}}, unread: 1}, kind: whose.EventFail}
 }
 
 // drain reads what waits, without waiting for more.
-func (q *queue) drain() (all []Event) {
+func (q *queue) drain() (all []whose.Event) {
 	for {
 		m, _, _ := q.take()
 		if m == nil {
 			return all
 		}
-		var e Event
+		var e whose.Event
 		m.write(&e, nil)
 		all = append(all, e)
 	}
@@ -51,7 +53,7 @@ func TestQueue_BoundThenTold(t *testing.T) {
 			t.Fatalf("event %d is number %d", i, all[i].Duration)
 		}
 	}
-	if last := all[1001]; last.Kind != Lost || last.Lost != 500 {
+	if last := all[1001]; last.Kind != whose.EventLost || last.Lost != 500 {
 		t.Errorf("at last %v %d, want that 500 were lost", last.Kind, last.Lost)
 	}
 	if n := q.lostTotal(); n != 500 {
@@ -158,7 +160,7 @@ func TestQueue_TellsLossesNowAndThen(t *testing.T) {
 		q.put(numbered(1))
 		q.put(numbered(2))
 		for _, e := range q.drain() {
-			if e.Kind == Lost {
+			if e.Kind == whose.EventLost {
 				told = append(told, e.Lost)
 			}
 		}

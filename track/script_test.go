@@ -27,9 +27,9 @@ const began = 1_000_000
 
 // asEvents returns what an engine gives its events to, so that fn sees them as
 // a reader does.
-func asEvents(fn func(*Event)) func(moment) {
+func asEvents(fn func(*whose.Event)) func(moment) {
 	return func(m moment) {
-		var e Event
+		var e whose.Event
 		m.write(&e, func() *whose.TCPInfo { return new(whose.TCPInfo) })
 		fn(&e)
 	}
@@ -39,7 +39,7 @@ func newBench(t testing.TB, w want) *bench { return newBenchOf(t, w, 1000) }
 
 func newBenchOf(t testing.TB, w want, limit int) *bench {
 	b := &bench{t: t}
-	b.g = newEngine(limit, newNames(nil, w.needs), w, asEvents(func(e *Event) { b.lines = append(b.lines, lineOf(e)) }))
+	b.g = newEngine(limit, newNames(nil, w.needs), w, asEvents(func(e *whose.Event) { b.lines = append(b.lines, lineOf(e)) }))
 	b.g.began, b.g.healAfter = began*1e6, 0
 	b.g.base = int64(-began * time.Millisecond)
 	return b
@@ -48,7 +48,7 @@ func newBenchOf(t testing.TB, w want, limit int) *bench {
 // begin merges a snapshot with the records that came meanwhile.
 func (b *bench) begin(snapshot []whose.Session, meanwhile ...bpfevent.Record) {
 	for _, s := range b.g.begin(snapshot, meanwhile) {
-		b.lines = append(b.lines, lineOf(&Event{Kind: Standing, Session: s}))
+		b.lines = append(b.lines, lineOf(&whose.Event{Kind: whose.EventStanding, Session: s}))
 	}
 }
 
@@ -77,13 +77,13 @@ func (b *bench) sessions(where filter.Expr) []string {
 
 // lineOf writes an event as a line: time in ms, kind, session, and what else
 // is set.
-func lineOf(e *Event) string {
+func lineOf(e *whose.Event) string {
 	var b strings.Builder
-	if e.Kind != Standing {
+	if e.Kind != whose.EventStanding {
 		fmt.Fprintf(&b, "%d ", e.Time.UnixMilli())
 	}
 	b.WriteString(e.Kind.String())
-	if e.Kind == Lost {
+	if e.Kind == whose.EventLost {
 		return fmt.Sprintf("%s %d %s", &b, e.Lost, e.Why)
 	}
 	b.WriteString(" " + sessionLine(&e.Session))
@@ -101,7 +101,7 @@ func lineOf(e *Event) string {
 	if e.Since {
 		b.WriteString(" since")
 	}
-	if (e.Sent != Traffic{} || e.Received != Traffic{}) {
+	if (e.Sent != whose.Traffic{} || e.Received != whose.Traffic{}) {
 		fmt.Fprintf(&b, " %d/%d %d/%d", e.Sent.Bytes, e.Sent.Datagrams, e.Received.Bytes, e.Received.Datagrams)
 	}
 	return b.String()

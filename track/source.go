@@ -39,7 +39,7 @@ type kernelFlow struct {
 	key flowKey
 	// last is when the last datagram went, by the boot clock in nanoseconds.
 	last           uint64
-	sent, received Traffic
+	sent, received whose.Traffic
 }
 
 // mapped returns an address as 16 bytes, IPv4 as IPv4-mapped. An address that

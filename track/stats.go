@@ -70,7 +70,7 @@ func (l Losses) Total() uint64 {
 	return l.Ring + l.Recursion + l.Flows + l.Sockets + l.Table + l.Start + l.Reader + l.Netlink
 }
 
-// What Lost events say (Event.Why).
+// What Lost events say ([whose.Event].Why).
 const (
 	whyRing      = "ring buffer full"
 	whyRecursion = "program kept out by another on the same CPU"

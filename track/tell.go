@@ -57,7 +57,7 @@ func (g *engine) meets(e *entry) bool {
 }
 
 // tells reports whether an event of the session is wanted.
-func (g *engine) tells(kind Kind, e *entry) bool {
+func (g *engine) tells(kind whose.EventKind, e *entry) bool {
 	return e.is(wanted) && g.want.kinds.Allows(uint8(kind))
 }
 
@@ -69,18 +69,18 @@ func (g *engine) lifeOf(e *entry) *life {
 }
 
 // tell has an event given out that has nothing of its own.
-func (g *engine) tell(kind Kind, e *entry, at uint64) {
+func (g *engine) tell(kind whose.EventKind, e *entry, at uint64) {
 	if !g.tells(kind, e) {
 		return
 	}
 	l := g.lifeOf(e)
-	if kind.hasPeer() {
+	if hasPeer(kind) {
 		g.face(l)
 	}
 	g.keep(kind, l, at)
 }
 
-func (g *engine) tellIf(cond bool, kind Kind, e *entry, at uint64) {
+func (g *engine) tellIf(cond bool, kind whose.EventKind, e *entry, at uint64) {
 	if cond {
 		g.tell(kind, e, at)
 	}
@@ -91,8 +91,10 @@ func (g *engine) tellLost(n uint64, why string, now time.Time, at uint64) {
 	g.hold(lossOf(n, why, now, at))
 }
 
-// hasPeer reports whether an event tells who is at the other end.
-func (k Kind) hasPeer() bool { return k == Open || k == Close || k == Owned }
+// hasPeer reports whether an event of the kind tells who is at the other end.
+func hasPeer(k whose.EventKind) bool {
+	return k == whose.EventOpen || k == whose.EventClose || k == whose.EventOwned
+}
 
 // elapsed is the time between two readings of the boot clock.
 func elapsed(from, to uint64) time.Duration {
@@ -112,19 +114,19 @@ func (g *engine) lasted(e *entry, until uint64) time.Duration {
 
 // tellEnd tells of the end of a connection with what its record counts.
 func (g *engine) tellEnd(e *entry, r *bpfevent.Record) {
-	if !g.tells(Close, e) {
+	if !g.tells(whose.EventClose, e) {
 		return
 	}
 	l := g.lifeOf(e)
 	g.finish(l, r)
 	g.face(l)
-	g.keep(Close, l, r.Time)
+	g.keep(whose.EventClose, l, r.Time)
 }
 
 // tellWhole tells that a connection opened and that it ended, both by the
 // record of its end. It is not in the table, and was not.
 func (g *engine) tellWhole(e *entry, r *bpfevent.Record) {
-	opens, closes := g.tells(Open, e), g.tells(Close, e)
+	opens, closes := g.tells(whose.EventOpen, e), g.tells(whose.EventClose, e)
 	if !opens && !closes {
 		g.meetHalf(e, nil)
 		return
@@ -134,11 +136,11 @@ func (g *engine) tellWhole(e *entry, r *bpfevent.Record) {
 	g.meetHalf(e, l)
 	switch {
 	case !closes:
-		g.keep(Open, l, e.opened)
+		g.keep(whose.EventOpen, l, e.opened)
 	case !opens:
-		g.keep(Close, l, r.Time)
+		g.keep(whose.EventClose, l, r.Time)
 	default: // at once: an event that was given out is read by others
-		g.hold(g.moment(Open, l, e.opened), g.moment(Close, l, r.Time))
+		g.hold(g.moment(whose.EventOpen, l, e.opened), g.moment(whose.EventClose, l, r.Time))
 	}
 }
 
@@ -147,7 +149,7 @@ func (g *engine) finish(l *life, r *bpfevent.Record) {
 	if r.OldState != 0 {
 		l.end, l.by = endOfTCP(r)
 	}
-	if l.end == EndError {
+	if l.end == whose.EndError {
 		l.errno = r.Err
 	}
 	l.duration = g.lasted(&l.entry, r.Time)
@@ -156,34 +158,34 @@ func (g *engine) finish(l *life, r *bpfevent.Record) {
 }
 
 // tellFlowEnd tells of the end of a flow with what was counted.
-func (g *engine) tellFlowEnd(e *entry, end End, at, last uint64, sent, received Traffic) {
-	if !e.is(told) || !g.tells(Close, e) {
+func (g *engine) tellFlowEnd(e *entry, end whose.End, at, last uint64, sent, received whose.Traffic) {
+	if !e.is(told) || !g.tells(whose.EventClose, e) {
 		return
 	}
 	l := g.lifeOf(e)
 	l.end, l.duration, l.sent, l.received = end, g.lasted(e, last), sent, received
 	g.face(l)
-	g.keep(Close, l, at)
+	g.keep(whose.EventClose, l, at)
 }
 
 // tellFail tells that a connect did not come about.
 func (g *engine) tellFail(e *entry, r *bpfevent.Record) {
-	if !g.tells(Fail, e) {
+	if !g.tells(whose.EventFail, e) {
 		return
 	}
 	l := g.lifeOf(e)
 	l.end, l.errno, l.duration = endOfConnect(r.Err), r.Err, elapsed(e.opened, r.Time)
-	g.keep(Fail, l, r.Time)
+	g.keep(whose.EventFail, l, r.Time)
 }
 
 // tellGone tells of an end of which no more is known than that it was.
-func (g *engine) tellGone(kind Kind, e *entry, at uint64) {
+func (g *engine) tellGone(kind whose.EventKind, e *entry, at uint64) {
 	if !e.is(told) || !g.tells(kind, e) {
 		return
 	}
 	l := g.lifeOf(e)
 	l.duration = g.lasted(e, at)
-	if kind.hasPeer() {
+	if hasPeer(kind) {
 		g.face(l)
 	}
 	g.keep(kind, l, at)

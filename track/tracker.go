@@ -192,7 +192,7 @@ func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 	standing := t.engine.begin(snapshot, t.meanwhile)
 	t.meanwhile, t.live = nil, true
 	t.source.Gaps = append(t.source.Gaps, cov.Gaps...)
-	if !t.plan.opts.NoInitial && t.plan.opts.Events.Allows(uint8(Standing)) {
+	if !t.plan.opts.NoInitial && t.plan.opts.Events.Allows(uint8(whose.EventStanding)) {
 		t.standing = standing
 	}
 }
@@ -289,7 +289,7 @@ func (t *Tracker) wake() {
 // broke down.
 //
 // What happens to one session comes in order. By the source "bpf" all comes in
-// the order of Event.Time, but for what is known later only: a connection that
+// the order of their times, but for what is known later only: a connection that
 // nobody has accepted yet, for up to a second; a connect that was refused at
 // once, for a quarter of one; what a snapshot finds (Owned); and where more than
 // 16,384 events wait for it. That takes a tenth of a second.
@@ -297,8 +297,8 @@ func (t *Tracker) wake() {
 // A reader that leaves off and calls Events again goes on where it was. One
 // that is slow loses nothing until Options.MaxEvents wait for it; what happens
 // beyond that is counted and told as Lost.
-func (t *Tracker) Events(ctx context.Context) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
+func (t *Tracker) Events(ctx context.Context) iter.Seq2[whose.Event, error] {
+	return func(yield func(whose.Event, error) bool) {
 		var infos []whose.TCPInfo
 		err := t.each(ctx, func() *whose.TCPInfo {
 			if len(infos) == 0 {
@@ -307,9 +307,9 @@ func (t *Tracker) Events(ctx context.Context) iter.Seq2[Event, error] {
 			info := &infos[0]
 			infos = infos[1:]
 			return info
-		}, func(e *Event) bool { return yield(*e, nil) })
+		}, func(e *whose.Event) bool { return yield(*e, nil) })
 		if err != nil {
-			yield(Event{}, err)
+			yield(whose.Event{}, err)
 		}
 	}
 }
@@ -322,13 +322,13 @@ const infoBlock = 32
 // or the stream ends, with the error of that. The event, and the figures in its
 // Session.TCP, are valid until fn returns: this is for those who read a hundred
 // thousand a second.
-func (t *Tracker) Each(ctx context.Context, fn func(*Event) bool) error {
+func (t *Tracker) Each(ctx context.Context, fn func(*whose.Event) bool) error {
 	var info whose.TCPInfo
 	return t.each(ctx, func() *whose.TCPInfo { return &info }, fn)
 }
 
-func (t *Tracker) each(ctx context.Context, info func() *whose.TCPInfo, fn func(*Event) bool) error {
-	var e Event
+func (t *Tracker) each(ctx context.Context, info func() *whose.TCPInfo, fn func(*whose.Event) bool) error {
+	var e whose.Event
 	for ctx.Err() == nil && t.nextStanding(&e) {
 		if !fn(&e) {
 			return nil
@@ -348,14 +348,14 @@ func (t *Tracker) each(ctx context.Context, info func() *whose.TCPInfo, fn func(
 
 // nextStanding makes the event of the next session that stood when following
 // began.
-func (t *Tracker) nextStanding(e *Event) bool {
+func (t *Tracker) nextStanding(e *whose.Event) bool {
 	t.standingMu.Lock()
 	defer t.standingMu.Unlock()
 	if len(t.standing) == 0 {
 		t.standing = nil
 		return false
 	}
-	*e = Event{Time: t.began, Kind: Standing, Since: true, Session: t.standing[0]}
+	*e = whose.Event{Time: t.began, Kind: whose.EventStanding, Since: true, Session: t.standing[0]}
 	t.standing = t.standing[1:]
 	return true
 }

@@ -123,7 +123,7 @@ func next(t *testing.T, tr *Tracker, n int) (lines []string) {
 			t.Fatal(err)
 		}
 		line := lineOf(&e)
-		if e.Kind != Standing {
+		if e.Kind != whose.EventStanding {
 			_, line, _ = strings.Cut(line, " ")
 		}
 		if lines = append(lines, line); len(lines) == n {
@@ -212,7 +212,7 @@ func TestTracker_IdleFlows(t *testing.T) {
 		tr := fakeTracker(t, Options{UDPIdle: 3 * time.Second}, kernel, SourceBPF, nil)
 		kernel.records <- record(udpOpen, 0, 1, udp, out, by("ntp", 3))
 		kernel.mu.Lock()
-		kernel.flows = []kernelFlow{{key: flowKey{1, addr("10.0.0.2"), 80}, last: began * 1e6, sent: Traffic{1, 1}}}
+		kernel.flows = []kernelFlow{{key: flowKey{1, addr("10.0.0.2"), 80}, last: began * 1e6, sent: whose.Traffic{Bytes: 1, Datagrams: 1}}}
 		kernel.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		want := []string{
@@ -309,7 +309,7 @@ func TestTracker_SnapshotFails(t *testing.T) {
 // TestTracker_TooMuchMeanwhile: what comes during the first snapshot is kept up
 // to a bound, and the rest is told as lost.
 func TestTracker_TooMuchMeanwhile(t *testing.T) {
-	tr := fakeTracker(t, Options{NoInitial: true, Events: whose.SetOf(Fail)}, nil, SourceBPF, nil)
+	tr := fakeTracker(t, Options{NoInitial: true, Events: whose.SetOf(whose.EventFail)}, nil, SourceBPF, nil)
 	tr.live = false
 	r := record(tcpFail, 1, 1, out, opened(1))
 	for range maxMeanwhile + 3 {

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 	"github.com/seed-44df2ae6/whose/track"
@@ -159,7 +160,7 @@ type follower struct {
 	flows bool
 
 	mu     sync.Mutex
-	events []track.Event
+	events []whose.Event
 	lost   uint64
 	err    error
 }
@@ -184,7 +185,7 @@ func follow(t testing.TB, opts track.Options) *follower {
 			f.mu.Lock()
 			if err != nil {
 				f.err = err
-			} else if e.Kind == track.Lost {
+			} else if e.Kind == whose.EventLost {
 				f.lost += e.Lost
 				f.events = append(f.events, e)
 			} else {
@@ -222,7 +223,7 @@ func (f *follower) wait(tr *truth, patience time.Duration) {
 // A want is an event that has to come.
 type want struct {
 	cookie uint64
-	kind   track.Kind
+	kind   whose.EventKind
 }
 
 // wants counts the last events of each socket and of the flows of each.
@@ -236,14 +237,14 @@ func wants(tr *truth, ready int64, flows bool) map[want]int {
 	}
 	for id := range tr.flows {
 		if flows {
-			all[want{id.cookie, track.Close}]++
+			all[want{id.cookie, whose.EventClose}]++
 		}
 	}
 	return all
 }
 
 // stop closes the tracker and returns all that it told.
-func (f *follower) stop(t testing.TB) []track.Event {
+func (f *follower) stop(t testing.TB) []whose.Event {
 	t.Helper()
 	if err := f.tracker.Close(); err != nil {
 		t.Errorf("close tracker: %v", err)
@@ -297,7 +298,7 @@ func needTracker(t testing.TB) {
 }
 
 // report prints what was judged.
-func report(t *testing.T, f *follower, tr *truth, events []track.Event) {
+func report(t *testing.T, f *follower, tr *truth, events []whose.Event) {
 	t.Helper()
 	s := f.tracker.Stats()
 	t.Logf("%d connections, %d ends of all kinds, %d flows, %d exchanges of UDP: %d events, %d records, lost %+v",
@@ -345,7 +346,7 @@ func testTruth(t *testing.T, tcp, udp int, opts track.Options) {
 // acquit fails the test for all that the judge found and all that was lost.
 // Only where others make as many events on the host at that time, what was
 // lost may be of the load, if it is not more than what was told as lost.
-func acquit(t *testing.T, j *judge, f *follower, events []track.Event) {
+func acquit(t *testing.T, j *judge, f *follower, events []whose.Event) {
 	t.Helper()
 	lost := f.tracker.Stats().Lost
 	if f.lost != lost.Total() {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // A charge is a kind of fault.
@@ -41,7 +40,7 @@ const slack = 50 * time.Millisecond
 
 // A told is an event of the tracker with its place in the stream.
 type told struct {
-	track.Event
+	whose.Event
 	place int
 }
 
@@ -70,14 +69,14 @@ type judge struct {
 }
 
 // judge compares the events with the truth, and keeps what is wrong.
-func (j *judge) judge(events []track.Event) {
+func (j *judge) judge(events []whose.Event) {
 	j.queued = 0
 	j.counts, j.examples, j.lacking = make(map[charge]int), make(map[charge][]string), make(map[uint64]int)
 	netns := j.namespaces()
 	tcp, udp := make(map[uint64][]told), make(map[uint64][]told)
 	for i, e := range events {
 		switch {
-		case e.Kind == track.Lost || !netns[e.Session.NetNS]:
+		case e.Kind == whose.EventLost || !netns[e.Session.NetNS]:
 		case e.Session.Proto == whose.TCP:
 			tcp[e.Session.Cookie] = append(tcp[e.Session.Cookie], told{e, i})
 		default:
@@ -100,10 +99,10 @@ func (j *judge) namespaces() map[uint32]bool {
 }
 
 // foreign counts the events of other namespaces than the load's.
-func (j *judge) foreign(events []track.Event) (n int) {
+func (j *judge) foreign(events []whose.Event) (n int) {
 	own := j.namespaces()
 	for i := range events {
-		if e := &events[i]; e.Kind != track.Lost && e.Kind != track.Standing && !own[e.Session.NetNS] {
+		if e := &events[i]; e.Kind != whose.EventLost && e.Kind != whose.EventStanding && !own[e.Session.NetNS] {
 			n++
 		}
 	}
@@ -194,17 +193,17 @@ func (j *judge) identify(events map[uint64][]told, truths map[uint64][]*trueEnd)
 
 // socket judges one socket: its truths, in order, and all that was told of it.
 func (j *judge) socket(cookie uint64, truths []*trueEnd, events []told) {
-	by := make(map[track.Kind][]told)
+	by := make(map[whose.EventKind][]told)
 	for _, e := range events {
 		k := e.Kind
-		if k == track.Standing && truths[0].kind == "session" {
-			k = track.Open // either, but one of them
-		} else if k == track.Standing && truths[0].kind == "listen" {
-			k = track.Listen
+		if k == whose.EventStanding && truths[0].kind == "session" {
+			k = whose.EventOpen // either, but one of them
+		} else if k == whose.EventStanding && truths[0].kind == "listen" {
+			k = whose.EventListen
 		}
 		by[k] = append(by[k], e)
 	}
-	want := make(map[track.Kind][]*trueEnd)
+	want := make(map[whose.EventKind][]*trueEnd)
 	for _, t := range truths {
 		for _, k := range kindsOf(t) {
 			want[k] = append(want[k], t)
@@ -214,18 +213,18 @@ func (j *judge) socket(cookie uint64, truths []*trueEnd, events []told) {
 		j.number(cookie, k, ts, by[k])
 	}
 	for k, es := range by {
-		if len(want[k]) == 0 && k != track.Owned {
+		if len(want[k]) == 0 && k != whose.EventOwned {
 			j.accuse(spurious, cookie, "%s of %s", describe(&es[0]), truths[0])
 		}
 	}
-	if opens, closes := by[track.Open], by[track.Close]; len(opens) == len(closes) {
+	if opens, closes := by[whose.EventOpen], by[whose.EventClose]; len(opens) == len(closes) {
 		for i := range opens {
 			j.pair(cookie, &opens[i], &closes[i])
 		}
 	}
-	j.queue(cookie, truths, by[track.Open], events)
-	for i := range by[track.Owned] {
-		j.owners(cookie, &by[track.Owned][i], truths[0], false)
+	j.queue(cookie, truths, by[whose.EventOpen], events)
+	for i := range by[whose.EventOwned] {
+		j.owners(cookie, &by[whose.EventOwned][i], truths[0], false)
 	}
 }
 
@@ -234,7 +233,7 @@ func (j *judge) socket(cookie uint64, truths []*trueEnd, events []told) {
 func (j *judge) queue(cookie uint64, truths []*trueEnd, opens, events []told) {
 	for i := range min(len(opens), len(truths)) {
 		e, t := &opens[i], truths[i]
-		if e.Kind != track.Open || t.late || e.Session.Reason != whose.ReasonAcceptQueue {
+		if e.Kind != whose.EventOpen || t.late || e.Session.Reason != whose.ReasonAcceptQueue {
 			continue
 		}
 		j.queued++
@@ -247,18 +246,18 @@ func (j *judge) queue(cookie uint64, truths []*trueEnd, opens, events []told) {
 }
 
 // kindsOf returns the events that an end makes.
-func kindsOf(t *trueEnd) []track.Kind {
+func kindsOf(t *trueEnd) []whose.EventKind {
 	switch t.kind {
 	case "session":
-		return []track.Kind{track.Open, track.Close}
+		return []whose.EventKind{whose.EventOpen, whose.EventClose}
 	case "fail":
-		return []track.Kind{track.Fail}
+		return []whose.EventKind{whose.EventFail}
 	}
-	return []track.Kind{track.Listen, track.Unlisten}
+	return []whose.EventKind{whose.EventListen, whose.EventUnlisten}
 }
 
 // number judges how many events of a kind there are, and each by its truth.
-func (j *judge) number(cookie uint64, k track.Kind, truths []*trueEnd, events []told) {
+func (j *judge) number(cookie uint64, k whose.EventKind, truths []*trueEnd, events []told) {
 	needed := 0
 	for _, t := range truths {
 		if t.end >= j.ready {
@@ -298,9 +297,9 @@ func (j *judge) one(cookie uint64, e *told, t *trueEnd) {
 	j.owners(cookie, e, t, true)
 	j.time(cookie, e, t)
 	switch e.Kind {
-	case track.Close:
+	case whose.EventClose:
 		j.close(cookie, e, t)
-	case track.Fail:
+	case whose.EventFail:
 		j.ending(cookie, e, t)
 		if e.Errno != t.errno {
 			j.accuse(wrongErrno, cookie, "%d, not %d: %s", e.Errno, t.errno, t)
@@ -338,17 +337,17 @@ func (j *judge) direction(cookie uint64, e *told, t *trueEnd) {
 // exactly who did it; another names no stranger.
 func (j *judge) owners(cookie uint64, e *told, t *trueEnd, strict bool) {
 	named := e.Session.Owners
-	begins := e.Kind == track.Open || e.Kind == track.Fail || e.Kind == track.Listen
+	begins := e.Kind == whose.EventOpen || e.Kind == whose.EventFail || e.Kind == whose.EventListen
 	if (t.late || j.lossy) && len(named) == 0 {
 		return
 	}
-	if e.Kind != track.Fail && len(named) == 0 && t.begin < j.ready && (t.end < j.ready || e.Session.Reason == whose.ReasonOrphan) {
+	if e.Kind != whose.EventFail && len(named) == 0 && t.begin < j.ready && (t.end < j.ready || e.Session.Reason == whose.ReasonOrphan) {
 		return // it was closed, or about to be, when the snapshot met it
 	}
-	if e.Session.Reason == whose.ReasonAcceptQueue && (t.late || e.Kind == track.Standing || e.Kind == track.Open) {
+	if e.Session.Reason == whose.ReasonAcceptQueue && (t.late || e.Kind == whose.EventStanding || e.Kind == whose.EventOpen) {
 		return // those of its listener are named; queued looks for who accepted it
 	}
-	right := len(named) > 0 || e.Kind == track.Owned
+	right := len(named) > 0 || e.Kind == whose.EventOwned
 	if strict && begins && len(named) != 1 {
 		right = false
 	}
@@ -402,13 +401,13 @@ func (j *judge) time(cookie uint64, e *told, t *trueEnd) {
 	begin, open, end := j.wall(t.begin).Add(-slack), j.wall(t.open).Add(slack), j.wall(t.end).Add(-slack)
 	wrong := false
 	switch e.Kind {
-	case track.Open:
+	case whose.EventOpen:
 		wrong = t.begin != 0 && e.Time.Before(begin) || !t.late && e.Time.After(open)
-	case track.Close:
+	case whose.EventClose:
 		// A reset from there may come long before this end is closed.
 		here := t.by == "here" || t.how == "orderly"
 		wrong = here && e.Time.Before(end) || e.Time.Before(j.wall(t.begin).Add(-slack))
-	case track.Fail:
+	case whose.EventFail:
 		wrong = e.Time.Before(begin) || e.Duration < 0 || e.Duration > time.Duration(t.end-t.begin)+slack
 	}
 	if wrong {
@@ -421,7 +420,7 @@ func (j *judge) pair(cookie uint64, opened, closed *told) {
 	if opened.place > closed.place {
 		j.accuse(disordered, cookie, "%s after %s", describe(opened), describe(closed))
 	}
-	if opened.Kind == track.Standing {
+	if opened.Kind == whose.EventStanding {
 		if !closed.Since {
 			j.accuse(wrongTime, cookie, "%s stood before, which is not told", describe(closed))
 		}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // smallLog is of a load that was cut to one of each kind.
@@ -50,27 +49,27 @@ func testJudge(tr *truth) *judge {
 }
 
 // perfect makes the events that a tracker without a fault would tell.
-func perfect(j *judge) []track.Event {
-	var all []track.Event
+func perfect(j *judge) []whose.Event {
+	var all []whose.Event
 	for i := range j.truth.ends {
 		all = append(all, endEvents(j, &j.truth.ends[i])...)
 	}
 	for cookie, b := range j.truth.binds {
-		all = append(all, track.Event{Kind: track.Bind, Session: whose.Session{
+		all = append(all, whose.Event{Kind: whose.EventBind, Session: whose.Session{
 			Proto: whose.UDP, Cookie: cookie, NetNS: b.netns, Local: b.local, Owners: j.ownersOf(b.owner),
 		}})
 	}
 	for id, f := range j.truth.flows {
-		e := track.Event{Kind: track.Open, Session: whose.Session{
+		e := whose.Event{Kind: whose.EventOpen, Session: whose.Session{
 			Proto: whose.UDP, Family: f.family, Cookie: id.cookie, NetNS: f.netns, Local: f.local, Remote: id.remote,
 			Owners: j.ownersOf(f.owner),
 		}}
 		all = append(all, e)
-		e.Kind, e.End = track.Close, track.EndClosed
-		e.Sent, e.Received = track.Traffic{Bytes: f.sent, Datagrams: f.dgramsSent}, track.Traffic{Bytes: f.received, Datagrams: f.dgramsRecvd}
+		e.Kind, e.End = whose.EventClose, whose.EndClosed
+		e.Sent, e.Received = whose.Traffic{Bytes: f.sent, Datagrams: f.dgramsSent}, whose.Traffic{Bytes: f.received, Datagrams: f.dgramsRecvd}
 		all = append(all, e)
 	}
-	slices.SortStableFunc(all, func(a, b track.Event) int {
+	slices.SortStableFunc(all, func(a, b whose.Event) int {
 		return int(a.Session.Cookie) - int(b.Session.Cookie)
 	})
 	return all
@@ -80,12 +79,12 @@ func perfect(j *judge) []track.Event {
 const unaccepted = 1000
 
 // endEvents are those of one end.
-func endEvents(j *judge, t *trueEnd) []track.Event {
+func endEvents(j *judge, t *trueEnd) []whose.Event {
 	cookie := t.cookie
 	if cookie == 0 {
 		cookie = unaccepted
 	}
-	begun := track.Event{Time: j.wall(t.open), Session: whose.Session{
+	begun := whose.Event{Time: j.wall(t.open), Session: whose.Session{
 		Proto: whose.TCP, Family: t.family, Cookie: cookie, NetNS: t.netns, Local: t.local, Remote: t.remote,
 		Direction: whose.In, Owners: j.ownersOf(t.owner),
 	}}
@@ -98,30 +97,30 @@ func endEvents(j *judge, t *trueEnd) []track.Event {
 	ended.End, ended.Errno = endNamed(t.how), t.errno
 	switch t.by {
 	case "here", "any":
-		ended.By = track.Here
+		ended.By = whose.Here
 	case "there":
-		ended.By = track.There
+		ended.By = whose.There
 	}
 	switch t.kind {
 	case "fail":
-		ended.Kind, ended.Duration = track.Fail, time.Duration(t.end-t.begin)
-		return []track.Event{ended}
+		ended.Kind, ended.Duration = whose.EventFail, time.Duration(t.end-t.begin)
+		return []whose.Event{ended}
 	case "listen":
-		begun.Kind, ended.Kind = track.Listen, track.Unlisten
+		begun.Kind, ended.Kind = whose.EventListen, whose.EventUnlisten
 		begun.Session.Direction, ended.Session.Direction = 0, 0
 	default:
-		begun.Kind, ended.Kind = track.Open, track.Close
+		begun.Kind, ended.Kind = whose.EventOpen, whose.EventClose
 	}
-	return []track.Event{begun, ended}
+	return []whose.Event{begun, ended}
 }
 
-func endNamed(name string) track.End {
-	for e := track.EndNone; e <= track.EndError; e++ {
+func endNamed(name string) whose.End {
+	for e := whose.EndNone; e <= whose.EndError; e++ {
 		if e.String() == name {
 			return e
 		}
 	}
-	return track.EndNone
+	return whose.EndNone
 }
 
 // ownersOf makes the owner that the truth names.
@@ -133,96 +132,96 @@ func (j *judge) ownersOf(p procID) []whose.Owner {
 }
 
 // find returns the place of the event of a kind of a socket.
-func find(events []track.Event, cookie uint64, k track.Kind) int {
-	return slices.IndexFunc(events, func(e track.Event) bool { return e.Session.Cookie == cookie && e.Kind == k })
+func find(events []whose.Event, cookie uint64, k whose.EventKind) int {
+	return slices.IndexFunc(events, func(e whose.Event) bool { return e.Session.Cookie == cookie && e.Kind == k })
 }
 
 // changed plants an error in one event.
-func changed(cookie uint64, k track.Kind, change func(j *judge, e *track.Event)) func(*judge, []track.Event) []track.Event {
-	return func(j *judge, events []track.Event) []track.Event {
+func changed(cookie uint64, k whose.EventKind, change func(j *judge, e *whose.Event)) func(*judge, []whose.Event) []whose.Event {
+	return func(j *judge, events []whose.Event) []whose.Event {
 		change(j, &events[find(events, cookie, k)])
 		return events
 	}
 }
 
-func without(cookie uint64, k track.Kind) func(*judge, []track.Event) []track.Event {
-	return func(_ *judge, events []track.Event) []track.Event {
+func without(cookie uint64, k whose.EventKind) func(*judge, []whose.Event) []whose.Event {
+	return func(_ *judge, events []whose.Event) []whose.Event {
 		i := find(events, cookie, k)
 		return slices.Delete(events, i, i+1)
 	}
 }
 
-func twice(cookie uint64, k track.Kind) func(*judge, []track.Event) []track.Event {
-	return func(_ *judge, events []track.Event) []track.Event {
+func twice(cookie uint64, k whose.EventKind) func(*judge, []whose.Event) []whose.Event {
+	return func(_ *judge, events []whose.Event) []whose.Event {
 		return append(events, events[find(events, cookie, k)])
 	}
 }
 
 // added plants a changed copy of an event.
-func added(cookie uint64, k track.Kind, change func(e *track.Event)) func(*judge, []track.Event) []track.Event {
-	return func(_ *judge, events []track.Event) []track.Event {
+func added(cookie uint64, k whose.EventKind, change func(e *whose.Event)) func(*judge, []whose.Event) []whose.Event {
+	return func(_ *judge, events []whose.Event) []whose.Event {
 		e := events[find(events, cookie, k)]
 		change(&e)
 		return append(events, e)
 	}
 }
 
-func swapped(cookie uint64, a, b track.Kind) func(*judge, []track.Event) []track.Event {
-	return func(_ *judge, events []track.Event) []track.Event {
+func swapped(cookie uint64, a, b whose.EventKind) func(*judge, []whose.Event) []whose.Event {
+	return func(_ *judge, events []whose.Event) []whose.Event {
 		i, k := find(events, cookie, a), find(events, cookie, b)
 		events[i], events[k] = events[k], events[i]
 		return events
 	}
 }
 
-func stranger(j *judge, e *track.Event) { e.Session.Owners = j.ownersOf(procID{999, 5000}) }
+func stranger(j *judge, e *whose.Event) { e.Session.Owners = j.ownersOf(procID{999, 5000}) }
 
 func TestJudge(t *testing.T) {
 	tests := []struct {
 		name  string
-		plant func(*judge, []track.Event) []track.Event
+		plant func(*judge, []whose.Event) []whose.Event
 		want  charge
 	}{
-		{"nothing", func(_ *judge, e []track.Event) []track.Event { return e }, ""},
-		{"open left out", without(3, track.Open), missing},
-		{"close left out", without(3, track.Close), missing},
-		{"fail left out", without(5, track.Fail), missing},
-		{"listen left out", without(1, track.Listen), missing},
-		{"unlisten left out", without(1, track.Unlisten), missing},
-		{"unaccepted left out", without(unaccepted, track.Close), missing},
-		{"bind left out", without(10, track.Bind), missing},
-		{"flow's open left out", without(11, track.Open), missing},
-		{"flow's close left out", without(10, track.Close), missing},
-		{"open twice", twice(2, track.Open), doubled},
-		{"close twice", twice(6, track.Close), doubled},
-		{"fail twice", twice(5, track.Fail), doubled},
-		{"unlisten twice", twice(1, track.Unlisten), doubled},
-		{"bind twice", twice(10, track.Bind), doubled},
-		{"flow's close twice", twice(11, track.Close), doubled},
-		{"a fail beside a session", added(2, track.Close, func(e *track.Event) { e.Kind = track.Fail }), spurious},
-		{"a socket of nobody", added(2, track.Open, func(e *track.Event) { e.Session.Cookie = 77 }), spurious},
-		{"a flow of nobody", added(11, track.Open, func(e *track.Event) {
+		{"nothing", func(_ *judge, e []whose.Event) []whose.Event { return e }, ""},
+		{"open left out", without(3, whose.EventOpen), missing},
+		{"close left out", without(3, whose.EventClose), missing},
+		{"fail left out", without(5, whose.EventFail), missing},
+		{"listen left out", without(1, whose.EventListen), missing},
+		{"unlisten left out", without(1, whose.EventUnlisten), missing},
+		{"unaccepted left out", without(unaccepted, whose.EventClose), missing},
+		{"bind left out", without(10, whose.EventBind), missing},
+		{"flow's open left out", without(11, whose.EventOpen), missing},
+		{"flow's close left out", without(10, whose.EventClose), missing},
+		{"open twice", twice(2, whose.EventOpen), doubled},
+		{"close twice", twice(6, whose.EventClose), doubled},
+		{"fail twice", twice(5, whose.EventFail), doubled},
+		{"unlisten twice", twice(1, whose.EventUnlisten), doubled},
+		{"bind twice", twice(10, whose.EventBind), doubled},
+		{"flow's close twice", twice(11, whose.EventClose), doubled},
+		{"a fail beside a session", added(2, whose.EventClose, func(e *whose.Event) { e.Kind = whose.EventFail }), spurious},
+		{"a socket of nobody", added(2, whose.EventOpen, func(e *whose.Event) { e.Session.Cookie = 77 }), spurious},
+		{"a flow of nobody", added(11, whose.EventOpen, func(e *whose.Event) {
 			e.Session.Remote = netip.MustParseAddrPort("127.0.0.1:54")
 		}), spurious},
-		{"a close before its open", swapped(2, track.Open, track.Close), disordered},
-		{"connector is another", changed(2, track.Open, stranger), wrongOwner},
-		{"acceptor is another", changed(3, track.Open, stranger), wrongOwner},
-		{"closed by a stranger", changed(3, track.Close, stranger), wrongOwner},
-		{"unaccepted of a stranger", changed(unaccepted, track.Open, stranger), wrongOwner},
-		{"listened by another", changed(1, track.Listen, stranger), wrongOwner},
-		{"failed by another", changed(5, track.Fail, stranger), wrongOwner},
-		{"bound by another", changed(10, track.Bind, stranger), wrongOwner},
-		{"flow of another", changed(11, track.Open, stranger), wrongOwner},
-		{"opened by nobody", changed(2, track.Open, func(_ *judge, e *track.Event) { e.Session.Owners = nil }), wrongOwner},
-		{"opened by the heir too", changed(3, track.Open, func(j *judge, e *track.Event) {
+		{"a close before its open", swapped(2, whose.EventOpen, whose.EventClose), disordered},
+		{"connector is another", changed(2, whose.EventOpen, stranger), wrongOwner},
+		{"acceptor is another", changed(3, whose.EventOpen, stranger), wrongOwner},
+		{"closed by a stranger", changed(3, whose.EventClose, stranger), wrongOwner},
+		{"unaccepted of a stranger", changed(unaccepted, whose.EventOpen, stranger), wrongOwner},
+		{"listened by another", changed(1, whose.EventListen, stranger), wrongOwner},
+		{"failed by another", changed(5, whose.EventFail, stranger), wrongOwner},
+		{"bound by another", changed(10, whose.EventBind, stranger), wrongOwner},
+		{"flow of another", changed(11, whose.EventOpen, stranger), wrongOwner},
+		{"opened by nobody", changed(2, whose.EventOpen, func(_ *judge, e *whose.Event) { e.Session.Owners = nil }), wrongOwner},
+		{"opened by the heir too", changed(3, whose.EventOpen, func(j *judge, e *whose.Event) {
 			e.Session.Owners = append(j.ownersOf(procID{101, 5001}), j.ownersOf(procID{103, 5011})...)
 		}), wrongOwner},
-		{"queued and then owned", func(j *judge, all []track.Event) []track.Event {
-			e := &all[find(all, 3, track.Open)]
+		{"queued and then owned", func(j *judge, all []whose.Event) []whose.Event {
+			e := &all[find(all, 3, whose.EventOpen)]
 			e.Session.Owners, e.Session.Reason = j.ownersOf(procID{100, 5000}), whose.ReasonAcceptQueue
 			return all
 		}, ""},
-		{"queued and never owned", func(j *judge, all []track.Event) []track.Event {
+		{"queued and never owned", func(j *judge, all []whose.Event) []whose.Event {
 			for i := range all {
 				if e := &all[i]; e.Session.Cookie == 3 {
 					e.Session.Owners, e.Session.Reason = j.ownersOf(procID{103, 5011}), whose.ReasonAcceptQueue
@@ -230,32 +229,32 @@ func TestJudge(t *testing.T) {
 			}
 			return all
 		}, wrongOwner},
-		{"pid used again", changed(2, track.Open, func(j *judge, e *track.Event) { e.Session.Owners = j.ownersOf(procID{200, 5011}) }), wrongOwner},
-		{"closed by the heir", changed(3, track.Close, func(j *judge, e *track.Event) { e.Session.Owners = j.ownersOf(procID{103, 5011}) }), ""},
-		{"short process without a name", changed(6, track.Open, func(j *judge, e *track.Event) { e.Session.Owners[0].Cmdline = "" }), wrongName},
-		{"a byte less sent", changed(2, track.Close, func(_ *judge, e *track.Event) { e.Sent.Bytes-- }), wrongBytes},
-		{"a byte more received", changed(unaccepted, track.Close, func(_ *judge, e *track.Event) { e.Received.Bytes++ }), wrongBytes},
-		{"session says otherwise", changed(2, track.Close, func(_ *judge, e *track.Event) { e.Session.TCP = &whose.TCPInfo{BytesSent: 1} }), wrongBytes},
-		{"flow a datagram short", changed(10, track.Close, func(_ *judge, e *track.Event) { e.Received.Datagrams-- }), wrongBytes},
-		{"blind flow a byte short", changed(12, track.Close, func(_ *judge, e *track.Event) { e.Received.Bytes-- }), wrongBytes},
-		{"out is in", changed(2, track.Open, func(_ *judge, e *track.Event) { e.Session.Direction = whose.In }), wrongDir},
-		{"in is out", changed(3, track.Close, func(_ *judge, e *track.Event) { e.Session.Direction = whose.Out }), wrongDir},
-		{"orderly is reset", changed(2, track.Close, func(_ *judge, e *track.Event) { e.End = track.EndReset }), wrongEnd},
-		{"refused is timed out", changed(5, track.Fail, func(_ *judge, e *track.Event) { e.End = track.EndTimedOut }), wrongEnd},
-		{"closed flow is idle", changed(11, track.Close, func(_ *judge, e *track.Event) { e.End = track.EndIdle }), wrongEnd},
-		{"here is there", changed(2, track.Close, func(_ *judge, e *track.Event) { e.By = track.There }), wrongSide},
-		{"there is nobody", changed(3, track.Close, func(_ *judge, e *track.Event) { e.By = 0 }), wrongSide},
-		{"nobody is here", changed(5, track.Close, func(_ *judge, e *track.Event) { e.By = track.Here }), wrongSide},
-		{"any is there", changed(6, track.Close, func(_ *judge, e *track.Event) { e.By = track.There }), ""},
-		{"no error number", changed(5, track.Fail, func(_ *judge, e *track.Event) { e.Errno = 0 }), wrongErrno},
-		{"another port", changed(2, track.Open, func(_ *judge, e *track.Event) {
+		{"pid used again", changed(2, whose.EventOpen, func(j *judge, e *whose.Event) { e.Session.Owners = j.ownersOf(procID{200, 5011}) }), wrongOwner},
+		{"closed by the heir", changed(3, whose.EventClose, func(j *judge, e *whose.Event) { e.Session.Owners = j.ownersOf(procID{103, 5011}) }), ""},
+		{"short process without a name", changed(6, whose.EventOpen, func(j *judge, e *whose.Event) { e.Session.Owners[0].Cmdline = "" }), wrongName},
+		{"a byte less sent", changed(2, whose.EventClose, func(_ *judge, e *whose.Event) { e.Sent.Bytes-- }), wrongBytes},
+		{"a byte more received", changed(unaccepted, whose.EventClose, func(_ *judge, e *whose.Event) { e.Received.Bytes++ }), wrongBytes},
+		{"session says otherwise", changed(2, whose.EventClose, func(_ *judge, e *whose.Event) { e.Session.TCP = &whose.TCPInfo{BytesSent: 1} }), wrongBytes},
+		{"flow a datagram short", changed(10, whose.EventClose, func(_ *judge, e *whose.Event) { e.Received.Datagrams-- }), wrongBytes},
+		{"blind flow a byte short", changed(12, whose.EventClose, func(_ *judge, e *whose.Event) { e.Received.Bytes-- }), wrongBytes},
+		{"out is in", changed(2, whose.EventOpen, func(_ *judge, e *whose.Event) { e.Session.Direction = whose.In }), wrongDir},
+		{"in is out", changed(3, whose.EventClose, func(_ *judge, e *whose.Event) { e.Session.Direction = whose.Out }), wrongDir},
+		{"orderly is reset", changed(2, whose.EventClose, func(_ *judge, e *whose.Event) { e.End = whose.EndReset }), wrongEnd},
+		{"refused is timed out", changed(5, whose.EventFail, func(_ *judge, e *whose.Event) { e.End = whose.EndTimedOut }), wrongEnd},
+		{"closed flow is idle", changed(11, whose.EventClose, func(_ *judge, e *whose.Event) { e.End = whose.EndIdle }), wrongEnd},
+		{"here is there", changed(2, whose.EventClose, func(_ *judge, e *whose.Event) { e.By = whose.There }), wrongSide},
+		{"there is nobody", changed(3, whose.EventClose, func(_ *judge, e *whose.Event) { e.By = 0 }), wrongSide},
+		{"nobody is here", changed(5, whose.EventClose, func(_ *judge, e *whose.Event) { e.By = whose.Here }), wrongSide},
+		{"any is there", changed(6, whose.EventClose, func(_ *judge, e *whose.Event) { e.By = whose.There }), ""},
+		{"no error number", changed(5, whose.EventFail, func(_ *judge, e *whose.Event) { e.Errno = 0 }), wrongErrno},
+		{"another port", changed(2, whose.EventOpen, func(_ *judge, e *whose.Event) {
 			e.Session.Local = netip.AddrPortFrom(e.Session.Local.Addr(), 1)
 		}), wrongAddr},
-		{"another remote", changed(5, track.Fail, func(_ *judge, e *track.Event) { e.Session.Remote = netip.AddrPort{} }), wrongAddr},
-		{"family of the address", changed(2, track.Close, func(_ *judge, e *track.Event) { e.Session.Family = whose.IPv4 }), wrongFamily},
-		{"opened too late", changed(2, track.Open, func(_ *judge, e *track.Event) { e.Time = e.Time.Add(time.Second) }), wrongTime},
-		{"lasting too long", changed(2, track.Close, func(_ *judge, e *track.Event) { e.Duration += time.Second }), wrongTime},
-		{"standing that is closed as new", changed(2, track.Open, func(_ *judge, e *track.Event) { e.Kind = track.Standing }), wrongTime},
+		{"another remote", changed(5, whose.EventFail, func(_ *judge, e *whose.Event) { e.Session.Remote = netip.AddrPort{} }), wrongAddr},
+		{"family of the address", changed(2, whose.EventClose, func(_ *judge, e *whose.Event) { e.Session.Family = whose.IPv4 }), wrongFamily},
+		{"opened too late", changed(2, whose.EventOpen, func(_ *judge, e *whose.Event) { e.Time = e.Time.Add(time.Second) }), wrongTime},
+		{"lasting too long", changed(2, whose.EventClose, func(_ *judge, e *whose.Event) { e.Duration += time.Second }), wrongTime},
+		{"standing that is closed as new", changed(2, whose.EventOpen, func(_ *judge, e *whose.Event) { e.Kind = whose.EventStanding }), wrongTime},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

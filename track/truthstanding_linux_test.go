@@ -123,13 +123,13 @@ func TestTruth_Standing(t *testing.T) {
 }
 
 // judge wants each end told as standing and as closed, once.
-func (s *standing) judge(t *testing.T, j *judge, events []track.Event, lost uint64) {
+func (s *standing) judge(t *testing.T, j *judge, events []whose.Event, lost uint64) {
 	t.Helper()
 	type seen struct{ standing, closed int }
 	sockets, owned, strangers := make(map[uint64]*seen), make(map[procID]int), 0
 	for i := range events {
 		e := &events[i]
-		if e.Session.NetNS != s.netns || e.Session.State == whose.Listen || e.Kind == track.Unlisten || e.Kind == track.Owned {
+		if e.Session.NetNS != s.netns || e.Session.State == whose.Listen || e.Kind == whose.EventUnlisten || e.Kind == whose.EventOwned {
 			continue
 		}
 		one := sockets[e.Session.Cookie]
@@ -138,14 +138,14 @@ func (s *standing) judge(t *testing.T, j *judge, events []track.Event, lost uint
 			sockets[e.Session.Cookie] = one
 		}
 		switch e.Kind {
-		case track.Standing:
+		case whose.EventStanding:
 			one.standing++
 			if id, ok := s.owner(j, e); ok {
 				owned[id]++
 			} else {
 				strangers++
 			}
-		case track.Close:
+		case whose.EventClose:
 			one.closed++
 		default:
 			t.Errorf("told: %s", describe(&told{*e, i}))
@@ -175,7 +175,7 @@ func (s *standing) judge(t *testing.T, j *judge, events []track.Event, lost uint
 }
 
 // owner returns the process of the load that an event names alone.
-func (s *standing) owner(j *judge, e *track.Event) (procID, bool) {
+func (s *standing) owner(j *judge, e *whose.Event) (procID, bool) {
 	if len(e.Session.Owners) == 1 {
 		for id := range s.ends {
 			if j.is(&e.Session.Owners[0], id) {

@@ -5,7 +5,7 @@ package track_test
 import (
 	"net/netip"
 
-	"github.com/seed-44df2ae6/whose/track"
+	"github.com/seed-44df2ae6/whose"
 )
 
 // udp judges all that was told of UDP.
@@ -14,12 +14,12 @@ func (j *judge) udp(events map[uint64][]told) {
 	for cookie, es := range events {
 		for _, e := range es {
 			switch e.Kind {
-			case track.Bind:
+			case whose.EventBind:
 				j.bind(cookie, &e)
-			case track.Open, track.Close, track.Owned:
+			case whose.EventOpen, whose.EventClose, whose.EventOwned:
 				id := flowID{cookie, e.Session.Remote}
 				flows[id] = append(flows[id], e)
-			case track.Standing: // a socket, no flow
+			case whose.EventStanding: // a socket, no flow
 			default:
 				j.accuse(spurious, cookie, "%s", describe(&e))
 			}
@@ -35,7 +35,7 @@ func (j *judge) udp(events map[uint64][]told) {
 		delete(flows, id)
 	}
 	for id, es := range flows {
-		if es[0].Kind != track.Owned {
+		if es[0].Kind != whose.EventOwned {
 			j.accuse(spurious, id.cookie, "%s", describe(&es[0]))
 		}
 	}
@@ -46,7 +46,7 @@ func (j *judge) binds(events map[uint64][]told) {
 	for cookie, b := range j.truth.binds {
 		n := 0
 		for _, e := range events[cookie] {
-			if e.Kind == track.Bind {
+			if e.Kind == whose.EventBind {
 				n++
 			}
 		}
@@ -81,7 +81,7 @@ func (j *judge) blindPart(id flowID, f *trueFlow, flows map[flowID][]told) (rece
 		netip.AddrPortFrom(netip.IPv4Unspecified(), 0), netip.AddrPortFrom(netip.IPv6Unspecified(), 0), {},
 	} {
 		for _, e := range flows[flowID{id.cookie, nowhere}] {
-			if e.Kind == track.Close {
+			if e.Kind == whose.EventClose {
 				received += e.Received.Bytes
 			}
 		}
@@ -92,7 +92,7 @@ func (j *judge) blindPart(id flowID, f *trueFlow, flows map[flowID][]told) (rece
 
 // flow judges one flow. What came from nobody knows where counts for it.
 func (j *judge) flow(id flowID, f *trueFlow, events []told, unknown uint64) {
-	counts := make(map[track.Kind]int)
+	counts := make(map[whose.EventKind]int)
 	for i := range events {
 		e := &events[i]
 		counts[e.Kind]++
@@ -105,14 +105,14 @@ func (j *judge) flow(id flowID, f *trueFlow, events []told, unknown uint64) {
 		if e.Session.Local.Port() != f.local.Port() {
 			j.accuse(wrongAddr, id.cookie, "%s: local is %v", describe(e), f.local)
 		}
-		if e.Kind == track.Open {
+		if e.Kind == whose.EventOpen {
 			j.flowOwner(id.cookie, e, f.owner)
 		}
-		if e.Kind == track.Close {
+		if e.Kind == whose.EventClose {
 			j.flowClose(id, f, e, unknown)
 		}
 	}
-	for _, k := range []track.Kind{track.Open, track.Close} {
+	for _, k := range []whose.EventKind{whose.EventOpen, whose.EventClose} {
 		switch n := counts[k]; {
 		case n == 0:
 			j.accuse(missing, id.cookie, "%v of the flow %v>%v of %d", k, f.local, id.remote, f.owner.pid)
@@ -120,23 +120,23 @@ func (j *judge) flow(id flowID, f *trueFlow, events []told, unknown uint64) {
 			j.accuse(doubled, id.cookie, "%d times %v of the flow %v>%v of %d", n, k, f.local, id.remote, f.owner.pid)
 		}
 	}
-	if counts[track.Open] == 1 && counts[track.Close] == 1 && events[0].Kind == track.Close {
+	if counts[whose.EventOpen] == 1 && counts[whose.EventClose] == 1 && events[0].Kind == whose.EventClose {
 		j.accuse(disordered, id.cookie, "%s before its open", describe(&events[0]))
 	}
 }
 
 func (j *judge) flowClose(id flowID, f *trueFlow, e *told, unknown uint64) {
-	if e.Sent != (track.Traffic{Bytes: f.sent, Datagrams: f.dgramsSent}) {
+	if e.Sent != (whose.Traffic{Bytes: f.sent, Datagrams: f.dgramsSent}) {
 		j.accuse(wrongBytes, id.cookie, "%s: sent %v, not %d in %d", describe(e), e.Sent, f.sent, f.dgramsSent)
 	}
 	if f.blind {
 		if got := e.Received.Bytes + unknown; got != f.received {
 			j.accuse(wrongBytes, id.cookie, "%s: received %d, not %d, by calls that do not say from where", describe(e), got, f.received)
 		}
-	} else if e.Received != (track.Traffic{Bytes: f.received, Datagrams: f.dgramsRecvd}) {
+	} else if e.Received != (whose.Traffic{Bytes: f.received, Datagrams: f.dgramsRecvd}) {
 		j.accuse(wrongBytes, id.cookie, "%s: received %v, not %d in %d", describe(e), e.Received, f.received, f.dgramsRecvd)
 	}
-	if e.End != track.EndClosed {
+	if e.End != whose.EndClosed {
 		j.accuse(wrongEnd, id.cookie, "%s: %q, want closed", describe(e), e.End)
 	}
 }

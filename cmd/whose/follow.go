@@ -28,13 +28,13 @@ type follow struct {
 	told, lost uint64
 	// now is the event that is being written, bad the renderer's error: kept
 	// here so that no event costs memory.
-	now *track.Event
+	now *whose.Event
 	bad error
 }
 
 // An eventStream is what a follow needs of a *track.Tracker.
 type eventStream interface {
-	Each(ctx context.Context, fn func(*track.Event) bool) error
+	Each(ctx context.Context, fn func(*whose.Event) bool) error
 	Close() error
 }
 
@@ -210,7 +210,7 @@ func (f *follow) feed(ctx context.Context, t eventStream, out *spool) error {
 		return dst
 	}
 	var ended error
-	err := t.Each(ctx, func(e *track.Event) bool {
+	err := t.Each(ctx, func(e *whose.Event) bool {
 		f.now = e
 		select {
 		case <-resized:
@@ -236,13 +236,13 @@ func (f *follow) event(out *spool, write func(dst []byte) []byte) error {
 	if f.sums != nil {
 		f.sums.add(f.now)
 	}
-	if f.now.Kind == track.Lost {
+	if f.now.Kind == whose.EventLost {
 		f.lost += f.now.Lost
 	} else {
 		f.told++
 	}
 	if f.quiet {
-		if f.sums == nil && f.now.Kind != track.Lost {
+		if f.sums == nil && f.now.Kind != whose.EventLost {
 			return errEnough
 		}
 		return nil

@@ -18,18 +18,17 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/render"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // A fakeStream gives out events and then waits until it is closed, as a tracker.
 type fakeStream struct {
-	events []track.Event
+	events []whose.Event
 	err    error
 	once   sync.Once
 	closed chan struct{}
 }
 
-func newFakeStream(events ...track.Event) *fakeStream {
+func newFakeStream(events ...whose.Event) *fakeStream {
 	return &fakeStream{events: events, closed: make(chan struct{})}
 }
 
@@ -38,7 +37,7 @@ func (s *fakeStream) Close() error {
 	return nil
 }
 
-func (s *fakeStream) Each(ctx context.Context, fn func(*track.Event) bool) error {
+func (s *fakeStream) Each(ctx context.Context, fn func(*whose.Event) bool) error {
 	for len(s.events) > 0 && ctx.Err() == nil {
 		e := s.events[0]
 		s.events = s.events[1:]
@@ -57,9 +56,9 @@ func (s *fakeStream) Each(ctx context.Context, fn func(*track.Event) bool) error
 }
 
 // someEvents are n connections of one process, opened and closed.
-func someEvents(n int) []track.Event {
+func someEvents(n int) []whose.Event {
 	curl := &whose.Process{PID: 4711, Comm: "curl"}
-	var all []track.Event
+	var all []whose.Event
 	for i := range n {
 		s := whose.Session{
 			Proto: whose.TCP, Family: whose.IPv4, Direction: whose.Out, User: "sergey",
@@ -67,8 +66,8 @@ func someEvents(n int) []track.Event {
 			Remote: netip.MustParseAddrPort("93.184.215.14:443"), Owners: []whose.Owner{{Process: curl}},
 		}
 		at := time.Date(2026, 3, 1, 14, 3, 7, i*1_000_000, time.UTC)
-		all = append(all, track.Event{Kind: track.Open, Time: at, Session: s})
-		closed := track.Event{Kind: track.Close, Time: at, Session: s, End: track.EndOrderly, By: track.There, Duration: time.Second}
+		all = append(all, whose.Event{Kind: whose.EventOpen, Time: at, Session: s})
+		closed := whose.Event{Kind: whose.EventClose, Time: at, Session: s, End: whose.EndOrderly, By: whose.There, Duration: time.Second}
 		closed.Sent.Bytes, closed.Received.Bytes = uint64(i), 10
 		all = append(all, closed)
 	}
@@ -135,7 +134,7 @@ func TestFollow_Formats(t *testing.T) {
 }
 
 func TestFollow_Status(t *testing.T) {
-	lost := track.Event{Kind: track.Lost, Lost: 3, Why: "ring buffer full"}
+	lost := whose.Event{Kind: whose.EventLost, Lost: 3, Why: "ring buffer full"}
 	broken := newFakeStream(someEvents(1)...)
 	broken.err = errors.New("read ring buffer: it broke")
 	for _, test := range []struct {
@@ -161,7 +160,7 @@ func TestFollow_Status(t *testing.T) {
 
 // A loss is told whatever is asked for.
 func TestFollow_LossAlwaysTold(t *testing.T) {
-	lost := track.Event{Kind: track.Lost, Lost: 1234, Why: "ring buffer full"}
+	lost := whose.Event{Kind: whose.EventLost, Lost: 1234, Why: "ring buffer full"}
 	for _, format := range []string{render.Text, render.JSONL, render.CSV} {
 		out, err := showAll(t, newFakeStream(lost), "-o", format, "--events", "listen")
 		var status statusError
@@ -250,7 +249,7 @@ func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 func TestFollow_Quiet(t *testing.T) {
 	var out bytes.Buffer
 	f := following(t, &out, "-q")
-	stream := newFakeStream(append([]track.Event{{Kind: track.Lost, Lost: 1}}, someEvents(5)...)...)
+	stream := newFakeStream(append([]whose.Event{{Kind: whose.EventLost, Lost: 1}}, someEvents(5)...)...)
 	if err := f.show(t.Context(), func() {}, stream); err != nil || out.Len() > 0 {
 		t.Errorf("error %v, wrote %q", err, out.String())
 	}
@@ -265,7 +264,7 @@ func TestFollow_Quiet(t *testing.T) {
 
 func TestFollow_SummaryJSON(t *testing.T) {
 	fail := someEvents(1)[0]
-	fail.Kind, fail.End, fail.Errno = track.Fail, track.EndRefused, 111
+	fail.Kind, fail.End, fail.Errno = whose.EventFail, whose.EndRefused, 111
 	text, err := showAll(t, newFakeStream(append(someEvents(5), fail, fail)...), "-o", "jsonl", "--summary", "--top", "2")
 	if err != nil {
 		t.Fatal(err)
@@ -304,14 +303,14 @@ func TestSumming_Bounded(t *testing.T) {
 	e := someEvents(1)[0]
 	const more = 100
 	for i := range maxSummed + more {
-		e.Kind = track.Fail
+		e.Kind = whose.EventFail
 		e.Session.Owners = []whose.Owner{{Process: &whose.Process{Comm: fmt.Sprint("p", i)}}}
 		e.Session.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80)
 		s.add(&e)
 	}
 	got := s.summary()
 	if len(got.Processes) != 5 || got.MoreProcesses != maxSummed-5 || got.MoreRemotes != maxSummed-5 ||
-		got.MoreFailures != maxSummed-5 || got.Beyond != more || got.Counts[track.Fail] != maxSummed+more {
+		got.MoreFailures != maxSummed-5 || got.Beyond != more || got.Counts[whose.EventFail] != maxSummed+more {
 		t.Errorf("%d processes and %d more, %d remotes more, %d failures more, %d beyond",
 			len(got.Processes), got.MoreProcesses, got.MoreRemotes, got.MoreFailures, got.Beyond)
 	}

@@ -84,8 +84,8 @@ func (f *followFlags) addFlags(cmd *cobra.Command) {
 // eventNames are the kinds that --events takes.
 func eventNames() []string {
 	var names []string
-	for _, k := range track.Kinds() {
-		if k != track.Lost {
+	for _, k := range whose.EventKinds() {
+		if k != whose.EventLost {
 			names = append(names, k.String())
 		}
 	}
@@ -145,7 +145,7 @@ func (f *followFlags) options(cmd *cobra.Command, words []string) (*track.Option
 // initialCounted reports whether the sessions that stand are counted in place
 // of being shown: to a person who did not ask for them.
 func (f *followFlags) initialCounted() bool {
-	return (f.format == render.Text || f.quiet) && !f.kinds.Has(uint8(track.Standing))
+	return (f.format == render.Text || f.quiet) && !f.kinds.Has(uint8(whose.EventStanding))
 }
 
 func (f *followFlags) refuseStates() error {
@@ -200,7 +200,7 @@ func eventKinds(list string) (whose.Set, error) {
 	}
 	for name := range strings.SplitSeq(list, ",") {
 		name = strings.TrimSpace(name)
-		at := slices.IndexFunc(track.Kinds(), func(k track.Kind) bool { return strings.EqualFold(k.String(), name) })
+		at := slices.IndexFunc(whose.EventKinds(), func(k whose.EventKind) bool { return strings.EqualFold(k.String(), name) })
 		if at < 0 {
 			err := usagef("--events: unknown kind %q", name)
 			if near := nearest(name, eventNames()); near != "" {
@@ -208,7 +208,7 @@ func eventKinds(list string) (whose.Set, error) {
 			}
 			return 0, whose.WithHint(err, "the kinds are %s", strings.Join(eventNames(), ", "))
 		}
-		kinds |= whose.SetOf(track.Kinds()[at])
+		kinds |= whose.SetOf(whose.EventKinds()[at])
 	}
 	return kinds, nil
 }

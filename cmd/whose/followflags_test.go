@@ -37,7 +37,7 @@ func TestFollow_Options(t *testing.T) {
 		t.Fatal(err)
 	}
 	if opts.Protos != whose.SetOf(whose.TCP, whose.MPTCP) || opts.Families != whose.SetOf(whose.IPv6) || opts.NetNS != "self" ||
-		opts.Events != whose.SetOf(track.Open, track.Close) || opts.UDPIdle != 5*time.Second || opts.Source != "bpf" ||
+		opts.Events != whose.SetOf(whose.EventOpen, whose.EventClose) || opts.UDPIdle != 5*time.Second || opts.Source != "bpf" ||
 		opts.Interval != 2*time.Second || opts.BufferSize != 16<<20 || opts.MaxEvents != 1000 || opts.Proc != "/host/proc" ||
 		opts.Filter == nil || !opts.NoInitial || !opts.Needs.Has(whose.NeedOwners) {
 		t.Errorf("asked %+v", opts)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 const (
@@ -32,7 +31,7 @@ type heldStream struct {
 
 // A heldEvent is one that waits, with what it refers to that is not its own.
 type heldEvent struct {
-	event track.Event
+	event whose.Event
 	tcp   whose.TCPInfo
 	until time.Time
 }
@@ -46,7 +45,7 @@ func (f *follow) named(t eventStream) eventStream {
 }
 
 // Each is as that of the tracker. When ctx ends, what is held is given out at once.
-func (h *heldStream) Each(ctx context.Context, fn func(*track.Event) bool) error {
+func (h *heldStream) Each(ctx context.Context, fn func(*whose.Event) bool) error {
 	taking, leave := context.WithCancel(ctx)
 	held, gone, hurry := make(chan heldEvent, heldMost), make(chan struct{}), make(chan struct{}, 1)
 	var taker sync.WaitGroup
@@ -62,7 +61,7 @@ func (h *heldStream) Each(ctx context.Context, fn func(*track.Event) bool) error
 // take takes events from the tracker and asks for the names that they need.
 func (h *heldStream) take(ctx context.Context, held chan<- heldEvent, gone <-chan struct{}, hurry chan struct{}) error {
 	defer close(held)
-	return h.eventStream.Each(ctx, func(e *track.Event) bool {
+	return h.eventStream.Each(ctx, func(e *whose.Event) bool {
 		if a := e.Session.Remote.Addr(); hasName(a) {
 			h.names.ask(a, h.isOwn(&e.Session))
 		}
@@ -83,7 +82,7 @@ func (h *heldStream) take(ctx context.Context, held chan<- heldEvent, gone <-cha
 }
 
 // give gives out what is held, each after its time.
-func (h *heldStream) give(ctx context.Context, held <-chan heldEvent, hurry chan struct{}, fn func(*track.Event) bool) {
+func (h *heldStream) give(ctx context.Context, held <-chan heldEvent, hurry chan struct{}, fn func(*whose.Event) bool) {
 	var e heldEvent
 	for e = range held {
 		if e.event.Session.TCP != nil {

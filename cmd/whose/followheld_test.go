@@ -13,22 +13,21 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // A liveStream gives out what is sent to it until ctx ends.
-type liveStream struct{ events chan track.Event }
+type liveStream struct{ events chan whose.Event }
 
 func (s liveStream) Close() error { return nil }
 
-func (s liveStream) Each(ctx context.Context, fn func(*track.Event) bool) error {
+func (s liveStream) Each(ctx context.Context, fn func(*whose.Event) bool) error {
 	for {
 		select {
 		case e := <-s.events:
 			tcp := whose.TCPInfo{BytesSent: 7}
 			e.Session.TCP = &tcp
 			goOn := fn(&e)
-			e, tcp = track.Event{}, whose.TCPInfo{} // they were lent
+			e, tcp = whose.Event{}, whose.TCPInfo{} // they were lent
 			if !goOn {
 				return nil
 			}
@@ -39,8 +38,8 @@ func (s liveStream) Each(ctx context.Context, fn func(*track.Event) bool) error 
 }
 
 // opened is a session opened to a remote end.
-func opened(pid uint32, comm, remote string) track.Event {
-	return track.Event{Kind: track.Open, Time: time.Now(), Session: whose.Session{
+func opened(pid uint32, comm, remote string) whose.Event {
+	return whose.Event{Kind: whose.EventOpen, Time: time.Now(), Session: whose.Session{
 		Proto: whose.UDP, Direction: whose.Out, Local: netip.MustParseAddrPort("10.0.0.5:40000"),
 		Remote: netip.MustParseAddrPort(remote), Owners: []whose.Owner{{Process: &whose.Process{PID: pid, Comm: comm}}},
 	}}
@@ -54,13 +53,13 @@ type shownEvent struct {
 }
 
 // showHeld sends to what it returns, and adds what comes out to the list.
-func showHeld(ctx context.Context, names *laterNames, own uint32) (chan<- track.Event, *[]shownEvent) {
-	live := liveStream{make(chan track.Event)}
+func showHeld(ctx context.Context, names *laterNames, own uint32) (chan<- whose.Event, *[]shownEvent) {
+	live := liveStream{make(chan whose.Event)}
 	h := &heldStream{eventStream: live, names: names, pid: own}
 	var all []shownEvent
 	began := time.Now()
 	go func() {
-		_ = h.Each(ctx, func(e *track.Event) bool { // it ends with ctx
+		_ = h.Each(ctx, func(e *whose.Event) bool { // it ends with ctx
 			a := e.Session.Remote.Addr()
 			all = append(all, shownEvent{a.String(), names.host(a), time.Since(began), e.Session.TCP.BytesSent})
 			return true
@@ -175,7 +174,7 @@ func TestHeldStream_Ends(t *testing.T) {
 		broken := newFakeStream(someEvents(3)...)
 		broken.err = errors.New("it broke")
 		n := 0
-		err := (&heldStream{eventStream: broken, names: names}).Each(t.Context(), func(*track.Event) bool {
+		err := (&heldStream{eventStream: broken, names: names}).Each(t.Context(), func(*whose.Event) bool {
 			n++
 			return true
 		})
@@ -183,7 +182,7 @@ func TestHeldStream_Ends(t *testing.T) {
 			t.Errorf("%d events came, and then %v, want 6 and the error", n, err)
 		}
 		n = 0
-		err = (&heldStream{eventStream: newFakeStream(someEvents(3)...), names: names}).Each(t.Context(), func(*track.Event) bool {
+		err = (&heldStream{eventStream: newFakeStream(someEvents(3)...), names: names}).Each(t.Context(), func(*whose.Event) bool {
 			n++
 			return n < 4
 		})
@@ -203,14 +202,14 @@ func TestHeldStream_OwnQuestions(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				own := uint32(os.Getpid())
-				var events chan<- track.Event
+				var events chan<- whose.Event
 				dns := &fakeDNS{}
 				dns.answer = func(ctx context.Context, addr string) ([]string, error) {
 					e := opened(own, "whose", "10.255.255.53:53")
 					events <- e
 					go func() {
 						time.Sleep(seenAfter)
-						e.Kind = track.Close
+						e.Kind = whose.EventClose
 						select {
 						case events <- e:
 						case <-t.Context().Done():

@@ -8,7 +8,6 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/render"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 const (
@@ -41,7 +40,7 @@ type failure struct {
 	by     doer
 	proto  whose.Proto
 	remote netip.AddrPort
-	end    track.End
+	end    whose.End
 	errno  uint32
 }
 
@@ -55,15 +54,15 @@ func newSumming(top int) *summing {
 }
 
 // add counts one event.
-func (s *summing) add(e *track.Event) {
+func (s *summing) add(e *whose.Event) {
 	if int(e.Kind) < len(s.sum.Counts) {
 		s.sum.Counts[e.Kind]++
 	}
 	switch e.Kind {
-	case track.Lost:
+	case whose.EventLost:
 		s.sum.Lost += e.Lost
 		return
-	case track.Open, track.Close, track.Fail:
+	case whose.EventOpen, whose.EventClose, whose.EventFail:
 	default:
 		return
 	}
@@ -72,10 +71,10 @@ func (s *summing) add(e *track.Event) {
 	if remote := e.Session.Remote.Addr(); remote.IsValid() && !remote.IsUnspecified() {
 		room = count(tallyOf(s.remotes, remote), e) && room
 	}
-	if e.Kind == track.Fail {
+	if e.Kind == whose.EventFail {
 		room = s.fail(e, by) && room
 	}
-	if e.Kind == track.Close {
+	if e.Kind == whose.EventClose {
 		s.load(e, by, pid)
 	}
 	if !room {
@@ -103,13 +102,13 @@ func tallyOf[K comparable](all map[K]*render.EventTally, key K) *render.EventTal
 }
 
 // count adds an event to a tally, if there is one.
-func count(t *render.EventTally, e *track.Event) bool {
+func count(t *render.EventTally, e *whose.Event) bool {
 	switch {
 	case t == nil:
 		return false
-	case e.Kind == track.Fail:
+	case e.Kind == whose.EventFail:
 		t.Failed++
-	case e.Kind == track.Close:
+	case e.Kind == whose.EventClose:
 		t.Sent += e.Sent.Bytes
 		t.Received += e.Received.Bytes
 	case e.Session.Direction == whose.In:
@@ -120,7 +119,7 @@ func count(t *render.EventTally, e *track.Event) bool {
 	return true
 }
 
-func (s *summing) fail(e *track.Event, by doer) bool {
+func (s *summing) fail(e *whose.Event, by doer) bool {
 	key := failure{by, e.Session.Proto, e.Session.Remote, e.End, e.Errno}
 	if _, known := s.failures[key]; !known && len(s.failures) >= maxSummed {
 		return false
@@ -130,7 +129,7 @@ func (s *summing) fail(e *track.Event, by doer) bool {
 }
 
 // load keeps the session if it is one of the busiest until now.
-func (s *summing) load(e *track.Event, by doer, pid uint32) {
+func (s *summing) load(e *whose.Event, by doer, pid uint32) {
 	l := render.EventLoad{
 		Comm: by.comm, Reason: by.reason, PID: pid, Proto: e.Session.Proto, Direction: e.Session.Direction,
 		Local: e.Session.Local, Remote: e.Session.Remote,

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // Text is the format of events that is made for a person: a line for each.
@@ -24,7 +23,7 @@ type EventRenderer interface {
 	Head(dst []byte) []byte
 	// Event appends what stands for one event: one line, or what a template
 	// makes of it. An error is that of the template; nothing is appended then.
-	Event(dst []byte, e *track.Event) ([]byte, error)
+	Event(dst []byte, e *whose.Event) ([]byte, error)
 	// Resize tells the width of the terminal, if it has become another. Only
 	// Text has use for it.
 	Resize(width int)

@@ -4,15 +4,14 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // noon is when the events of the samples begin.
 var noon = time.Date(2026, 3, 1, 14, 3, 7, 123_456_789, time.UTC)
 
 // event makes the nth event of a sample.
-func event(n int, kind track.Kind, s whose.Session, changes ...func(*track.Event)) track.Event {
-	e := track.Event{Kind: kind, Time: noon.Add(time.Duration(n) * 1_234_567 * time.Microsecond), Session: s}
+func event(n int, kind whose.EventKind, s whose.Session, changes ...func(*whose.Event)) whose.Event {
+	e := whose.Event{Kind: kind, Time: noon.Add(time.Duration(n) * 1_234_567 * time.Microsecond), Session: s}
 	for _, change := range changes {
 		change(&e)
 	}
@@ -20,23 +19,23 @@ func event(n int, kind track.Kind, s whose.Session, changes ...func(*track.Event
 }
 
 // ended is how a session ended.
-func ended(end track.End, by track.Side, after time.Duration) func(*track.Event) {
-	return func(e *track.Event) { e.End, e.By, e.Duration = end, by, after }
+func ended(end whose.End, by whose.Side, after time.Duration) func(*whose.Event) {
+	return func(e *whose.Event) { e.End, e.By, e.Duration = end, by, after }
 }
 
 // carried is what went each way.
-func carried(sent, received uint64) func(*track.Event) {
-	return func(e *track.Event) { e.Sent.Bytes, e.Received.Bytes = sent, received }
+func carried(sent, received uint64) func(*whose.Event) {
+	return func(e *whose.Event) { e.Sent.Bytes, e.Received.Bytes = sent, received }
 }
 
-func datagrams(sent, received uint64) func(*track.Event) {
-	return func(e *track.Event) { e.Sent.Datagrams, e.Received.Datagrams = sent, received }
+func datagrams(sent, received uint64) func(*whose.Event) {
+	return func(e *whose.Event) { e.Sent.Datagrams, e.Received.Datagrams = sent, received }
 }
 
-func errno(n uint32) func(*track.Event) { return func(e *track.Event) { e.Errno = n } }
+func errno(n uint32) func(*whose.Event) { return func(e *whose.Event) { e.Errno = n } }
 
-func metTCP(rtt time.Duration, retrans uint32) func(*track.Event) {
-	return func(e *track.Event) { e.Session.TCP = &whose.TCPInfo{RTT: rtt, Retrans: retrans} }
+func metTCP(rtt time.Duration, retrans uint32) func(*whose.Event) {
+	return func(e *whose.Event) { e.Session.TCP = &whose.TCPInfo{RTT: rtt, Retrans: retrans} }
 }
 
 func directed(d whose.Direction) func(*whose.Session) {
@@ -50,7 +49,7 @@ func asUser(name string, s whose.Session) whose.Session {
 }
 
 // dayAtWork is what happens on a host.
-func dayAtWork() []track.Event {
+func dayAtWork() []whose.Event {
 	curl := asUser("sergey", with(session(whose.TCP, whose.Established, "10.0.0.5:52144", "93.184.215.14:443", owners(process(4711, "curl"))...), directed(whose.Out)))
 	nginx := with(session(whose.TCP, whose.Established, "10.0.0.5:443", "203.0.113.7:51234", owners(process(814, "nginx"))...), directed(whose.In))
 	app := with(session(whose.TCP, whose.Established, "127.0.0.1:40312", "127.0.0.1:5432", owners(process(1234, "app"))...), func(s *whose.Session) {
@@ -71,47 +70,47 @@ func dayAtWork() []track.Event {
 		s.Direction, s.Reason, s.Owners = whose.In, whose.ReasonAcceptQueue, owners(process(812, "nginx"))
 	})
 	bound := asUser("root", session(whose.UDP, whose.Unconn, "0.0.0.0:5353", "0.0.0.0:0", owners(process(500, "avahi-daemon"))...))
-	stood := func(e *track.Event) { e.Since = true }
-	return []track.Event{
-		event(0, track.Standing, nginx),
-		event(0, track.Standing, python),
-		event(1, track.Open, curl),
-		event(2, track.Close, curl, ended(track.EndOrderly, track.There, 1_221_400*time.Microsecond), carried(1_234, 34_567), metTCP(12_345*time.Microsecond, 0)),
-		event(3, track.Open, nginx),
-		event(4, track.Owned, handed),
-		event(5, track.Close, nginx, ended(track.EndReset, track.There, 3*time.Hour+5*time.Minute), carried(9_876_543_210, 517), metTCP(340*time.Microsecond, 3)),
-		event(6, track.Open, app),
-		event(7, track.Close, app, ended(track.EndOrderly, track.Here, 127*time.Second), carried(0, 0), stood, metTCP(25*time.Microsecond, 1)),
-		event(8, track.Fail, ssh, ended(track.EndRefused, 0, 312*time.Microsecond), errno(111)),
-		event(9, track.Fail, ssh, ended(track.EndTimedOut, 0, 127*time.Second), errno(110)),
-		event(10, track.Fail, ssh, ended(track.EndUnreachable, 0, 3*time.Second), errno(113)),
-		event(11, track.Fail, ssh, ended(track.EndError, 0, 9*time.Microsecond), errno(4711)),
-		event(12, track.Listen, python),
-		event(13, track.Unlisten, python),
-		event(14, track.Bind, bound),
-		event(15, track.Open, dig),
-		event(16, track.Close, dig, ended(track.EndClosed, track.Here, 23*time.Millisecond), carried(45, 312), datagrams(1, 1)),
-		event(17, track.Open, kernel),
-		event(18, track.Close, kernel, ended(track.EndIdle, 0, 31*time.Second), carried(1<<60, 999_999), datagrams(4, 7)),
-		event(19, track.Open, v6),
-		event(20, track.Close, v6, ended(track.EndTimedOut, 0, 52*time.Hour), carried(1000, 999)),
-		event(21, track.Open, web),
-		event(22, track.Close, queued, ended(track.EndError, 0, time.Second), carried(1, 2), errno(71)),
-		event(23, track.Close, app, ended(track.EndNone, 0, 2*time.Second)),
-		event(23, track.Lost, whose.Session{}, func(e *track.Event) { e.Lost, e.Why = 1234, "ring buffer full" }),
-		event(24, track.Lost, whose.Session{}, func(e *track.Event) { e.Lost = 1 }),
-		event(100_000, track.Open, curl),
+	stood := func(e *whose.Event) { e.Since = true }
+	return []whose.Event{
+		event(0, whose.EventStanding, nginx),
+		event(0, whose.EventStanding, python),
+		event(1, whose.EventOpen, curl),
+		event(2, whose.EventClose, curl, ended(whose.EndOrderly, whose.There, 1_221_400*time.Microsecond), carried(1_234, 34_567), metTCP(12_345*time.Microsecond, 0)),
+		event(3, whose.EventOpen, nginx),
+		event(4, whose.EventOwned, handed),
+		event(5, whose.EventClose, nginx, ended(whose.EndReset, whose.There, 3*time.Hour+5*time.Minute), carried(9_876_543_210, 517), metTCP(340*time.Microsecond, 3)),
+		event(6, whose.EventOpen, app),
+		event(7, whose.EventClose, app, ended(whose.EndOrderly, whose.Here, 127*time.Second), carried(0, 0), stood, metTCP(25*time.Microsecond, 1)),
+		event(8, whose.EventFail, ssh, ended(whose.EndRefused, 0, 312*time.Microsecond), errno(111)),
+		event(9, whose.EventFail, ssh, ended(whose.EndTimedOut, 0, 127*time.Second), errno(110)),
+		event(10, whose.EventFail, ssh, ended(whose.EndUnreachable, 0, 3*time.Second), errno(113)),
+		event(11, whose.EventFail, ssh, ended(whose.EndError, 0, 9*time.Microsecond), errno(4711)),
+		event(12, whose.EventListen, python),
+		event(13, whose.EventUnlisten, python),
+		event(14, whose.EventBind, bound),
+		event(15, whose.EventOpen, dig),
+		event(16, whose.EventClose, dig, ended(whose.EndClosed, whose.Here, 23*time.Millisecond), carried(45, 312), datagrams(1, 1)),
+		event(17, whose.EventOpen, kernel),
+		event(18, whose.EventClose, kernel, ended(whose.EndIdle, 0, 31*time.Second), carried(1<<60, 999_999), datagrams(4, 7)),
+		event(19, whose.EventOpen, v6),
+		event(20, whose.EventClose, v6, ended(whose.EndTimedOut, 0, 52*time.Hour), carried(1000, 999)),
+		event(21, whose.EventOpen, web),
+		event(22, whose.EventClose, queued, ended(whose.EndError, 0, time.Second), carried(1, 2), errno(71)),
+		event(23, whose.EventClose, app, ended(whose.EndNone, 0, 2*time.Second)),
+		event(23, whose.EventLost, whose.Session{}, func(e *whose.Event) { e.Lost, e.Why = 1234, "ring buffer full" }),
+		event(24, whose.EventLost, whose.Session{}, func(e *whose.Event) { e.Lost = 1 }),
+		event(100_000, whose.EventOpen, curl),
 	}
 }
 
 // hostileEvents are of processes whose names try to break a line.
-func hostileEvents() []track.Event {
-	var all []track.Event
+func hostileEvents() []whose.Event {
+	var all []whose.Event
 	for i, s := range hostile() {
 		s.State, s.Direction = whose.Established, whose.Out
 		s.NetNS, s.NetNSName, s.Peer = 7, s.User, s.Owners
-		all = append(all, event(i, track.Close, s, ended(track.EndOrderly, track.Here, time.Second), carried(1, 2)))
-		all = append(all, event(i, track.Lost, whose.Session{}, func(e *track.Event) { e.Lost, e.Why = 1, s.User }))
+		all = append(all, event(i, whose.EventClose, s, ended(whose.EndOrderly, whose.Here, time.Second), carried(1, 2)))
+		all = append(all, event(i, whose.EventLost, whose.Session{}, func(e *whose.Event) { e.Lost, e.Why = 1, s.User }))
 	}
 	return all
 }

@@ -13,11 +13,10 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // happened returns what a format makes of events.
-func happened(t testing.TB, format string, opts EventOptions, events []track.Event) string {
+func happened(t testing.TB, format string, opts EventOptions, events []whose.Event) string {
 	t.Helper()
 	opts.Zone, opts.NetNS = time.UTC, 4026531840
 	r, err := NewEvents(format, opts)
@@ -48,7 +47,7 @@ func TestEvents_GoldenText(t *testing.T) {
 // TestEvents_EndedWhileWatchBegan: nothing is known of how long it lasted.
 func TestEvents_EndedWhileWatchBegan(t *testing.T) {
 	for width, want := range map[int]string{0: " closed here, ↑0 B ↓0 B\n", 80: " here ↑0 ↓0\n"} {
-		events := []track.Event{{Kind: track.Close, End: track.EndOrderly, By: track.Here, Since: true}}
+		events := []whose.Event{{Kind: whose.EventClose, End: whose.EndOrderly, By: whose.Here, Since: true}}
 		events[0].Session.TCP = &whose.TCPInfo{}
 		events[0].Session.NetNS = 4026531840
 		if got := happened(t, Text, EventOptions{Width: width}, events); !strings.HasSuffix(got, want) {
@@ -225,14 +224,14 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, comm, user string, kind, end uint8, width int, bytes uint64, took int64) {
 		s := session(whose.TCP, whose.Established, "10.0.0.1:1", "[fe80::1]:2", owners(process(1, comm), process(2, user))...)
 		s.User, s.NetNSName, s.Scope, s.Peer, s.Direction = user, comm, user, owners(process(3, comm)), whose.Direction(kind%3)
-		e := track.Event{Time: noon, Kind: track.Kind(1 + kind%uint8(len(track.Kinds()))), End: track.End(end), By: track.Side(end % 4),
+		e := whose.Event{Time: noon, Kind: whose.EventKind(1 + kind%uint8(len(whose.EventKinds()))), End: whose.End(end), By: whose.Side(end % 4),
 			Errno: uint32(bytes), Duration: time.Duration(took), Why: comm, Session: s}
 		e.Sent.Bytes, e.Received.Datagrams, e.Lost = bytes, bytes, bytes
 		if width < 0 || width > 500 {
 			width = 80
 		}
 		for _, format := range []string{Text, JSONL, CSV, TSV} {
-			lines := strings.Split(happened(t, format, EventOptions{Width: width, NoHeader: true}, []track.Event{e}), "\n")
+			lines := strings.Split(happened(t, format, EventOptions{Width: width, NoHeader: true}, []whose.Event{e}), "\n")
 			if len(lines) != 2 || lines[1] != "" {
 				t.Errorf("%s: %d lines: %q", format, len(lines), lines)
 			}
@@ -276,7 +275,7 @@ func TestEvents_MemoBounded(t *testing.T) {
 	r := newEventJSON(DefaultEventFields(JSONL))
 	var out []byte
 	for pid := range uint32(3 * eventMemo) {
-		e := event(0, track.Open, session(whose.TCP, whose.Established, "10.0.0.1:1", "10.0.0.2:2", owners(process(pid+1, "short"))...))
+		e := event(0, whose.EventOpen, session(whose.TCP, whose.Established, "10.0.0.1:1", "10.0.0.2:2", owners(process(pid+1, "short"))...))
 		out, _ = r.Event(out[:0], &e)
 	}
 	if n := len(r.session.owners.memo); n > eventMemo || n == 0 {

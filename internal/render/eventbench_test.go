@@ -6,12 +6,11 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // busyServer is what nginx and wrk without keep-alive make on one host: each
 // connection opens and closes at both ends, with other ports, inodes and cookies.
-func busyServer(connections int) []track.Event {
+func busyServer(connections int) []whose.Event {
 	wrk, nginx := process(25250, "wrk"), process(25230, "nginx")
 	wrk.Cmdline, wrk.Exe = "wrk -t1 -c32 -d19s -H Connection: close http://127.0.0.1:8080/", "/usr/bin/wrk"
 	nginx.Cmdline, nginx.Exe = "nginx: worker process", "/usr/sbin/nginx"
@@ -28,28 +27,28 @@ func busyServer(connections int) []track.Event {
 		server.Owners, client.Peer, server.Peer = owners(nginx), owners(nginx), owners(wrk)
 		return client, server
 	}
-	close := func(s whose.Session, by track.Side, n int) (whose.Session, func(*track.Event)) {
+	close := func(s whose.Session, by whose.Side, n int) (whose.Session, func(*whose.Event)) {
 		s.State, s.TCP = whose.Close, &whose.TCPInfo{RTT: time.Duration(2+n%37) * time.Microsecond}
-		return s, ended(track.EndOrderly, by, time.Duration(700+n%512)*time.Microsecond)
+		return s, ended(whose.EndOrderly, by, time.Duration(700+n%512)*time.Microsecond)
 	}
 	const open = 32 // connections at once
-	var all []track.Event
-	tell := func(kind track.Kind, s whose.Session, changes ...func(*track.Event)) {
+	var all []whose.Event
+	tell := func(kind whose.EventKind, s whose.Session, changes ...func(*whose.Event)) {
 		all = append(all, event(0, kind, s, changes...))
 		all[len(all)-1].Time = noon.Add(time.Duration(len(all)) * 8 * time.Microsecond)
 	}
 	for n := range connections + open {
 		if n < connections {
 			client, server := ends(n)
-			tell(track.Open, client)
-			tell(track.Open, server)
+			tell(whose.EventOpen, client)
+			tell(whose.EventOpen, server)
 		}
 		if n >= open {
 			client, server := ends(n - open)
-			s, end := close(server, track.Here, n)
-			tell(track.Close, s, end, carried(154, 59))
-			s, end = close(client, track.There, n)
-			tell(track.Close, s, end, carried(59, 154))
+			s, end := close(server, whose.Here, n)
+			tell(whose.EventClose, s, end, carried(154, 59))
+			s, end = close(client, whose.There, n)
+			tell(whose.EventClose, s, end, carried(59, 154))
 		}
 	}
 	return all

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // eventColumns are the columns before those of the session. They are the keys
@@ -50,7 +49,7 @@ func (r *eventCells) Resize(int) {}
 
 // Event appends one event. Every line has the same number of cells; one
 // without a value is empty.
-func (r *eventCells) Event(dst []byte, e *track.Event) ([]byte, error) {
+func (r *eventCells) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	dst = append(r.clock.append(dst, e.Time), r.comma)
 	dst = append(append(dst, e.Kind.String()...), r.comma)
 	dst = append(append(dst, e.End.String()...), r.comma)
@@ -61,14 +60,14 @@ func (r *eventCells) Event(dst []byte, e *track.Event) ([]byte, error) {
 		dst = strconv.AppendBool(dst, e.Since)
 	}
 	dst = append(dst, r.comma)
-	for _, way := range [...]*track.Traffic{&e.Sent, &e.Received} {
+	for _, way := range [...]*whose.Traffic{&e.Sent, &e.Received} {
 		dst = r.number(dst, way.Bytes, trafficKnown(e))
 		dst = r.number(dst, way.Datagrams, trafficKnown(e) && isUDP(e))
 	}
-	dst = r.number(dst, e.Lost, e.Kind == track.Lost)
+	dst = r.number(dst, e.Lost, e.Kind == whose.EventLost)
 	start := len(dst)
 	dst = r.session.finish(r.session.appendText(dst, e.Why, false), start, whose.KindText)
-	if e.Kind != track.Lost {
+	if e.Kind != whose.EventLost {
 		return r.session.append(append(dst, r.comma), &e.Session), nil
 	}
 	for range r.commas {

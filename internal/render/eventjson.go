@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // EventSchemaVersion is the version in every line of events. It rises when a
@@ -26,9 +25,9 @@ type eventJSON struct {
 
 // An outcome is what happened, in the few words that there are for it.
 type outcome struct {
-	kind track.Kind
-	end  track.End
-	by   track.Side
+	kind whose.EventKind
+	end  whose.End
+	by   whose.Side
 }
 
 // An outcomeText is the text of an outcome.
@@ -59,9 +58,9 @@ func (r *eventJSON) Head(dst []byte) []byte { return dst }
 func (r *eventJSON) Resize(int) {}
 
 // Event appends one event. Keys without a value are left out.
-func (r *eventJSON) Event(dst []byte, e *track.Event) ([]byte, error) {
+func (r *eventJSON) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	dst = r.clock.append(dst, e.Time)
-	if e.Kind == track.Lost {
+	if e.Kind == whose.EventLost {
 		dst = append(append(dst, e.Kind.String()...), `","lost":`...)
 		dst = append(appendUint(dst, e.Lost), `,"why":`...)
 		return append(appendJSONString(dst, e.Why), "}\n"...), nil
@@ -90,7 +89,7 @@ func (r *eventJSON) appendOutcome(dst []byte, o outcome) []byte {
 }
 
 // appendEventEnd appends what a session or an attempt came to.
-func appendEventEnd(dst []byte, e *track.Event) []byte {
+func appendEventEnd(dst []byte, e *whose.Event) []byte {
 	dst = strconv.AppendInt(append(dst, `,"duration":`...), int64(e.Duration/time.Microsecond), 10)
 	if e.Since {
 		dst = append(dst, `,"stood_before":true`...)
@@ -103,16 +102,16 @@ func appendEventEnd(dst []byte, e *track.Event) []byte {
 }
 
 // ends reports whether events of the kind have a duration.
-func ends(k track.Kind) bool { return k == track.Close || k == track.Fail }
+func ends(k whose.EventKind) bool { return k == whose.EventClose || k == whose.EventFail }
 
 // trafficKnown reports whether the event tells what went over the session. A
 // source that only saw it gone knows neither that nor how it ended.
-func trafficKnown(e *track.Event) bool {
-	return e.Kind == track.Close && (e.End != track.EndNone || e.Sent != track.Traffic{} || e.Received != track.Traffic{})
+func trafficKnown(e *whose.Event) bool {
+	return e.Kind == whose.EventClose && (e.End != whose.EndNone || e.Sent != whose.Traffic{} || e.Received != whose.Traffic{})
 }
 
 // isUDP reports whether the event is one of a protocol of datagrams.
-func isUDP(e *track.Event) bool {
+func isUDP(e *whose.Event) bool {
 	return e.Session.Proto == whose.UDP || e.Session.Proto == whose.UDPLite
 }
 
@@ -124,7 +123,7 @@ func appendEventName(dst []byte, key, name string) []byte {
 }
 
 // appendEventTraffic appends what went one way, after the key of its bytes.
-func appendEventTraffic(dst []byte, e *track.Event, t track.Traffic) []byte {
+func appendEventTraffic(dst []byte, e *whose.Event, t whose.Traffic) []byte {
 	dst = appendUint(dst, t.Bytes)
 	if isUDP(e) {
 		dst = appendUint(append(dst, `,"datagrams":`...), t.Datagrams)

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // A detailLevel says how much is told at the end of a line.
@@ -40,7 +39,7 @@ type layout struct {
 // measured; whole words; the padding; the user; who ended it; the traffic;
 // letters of the process and of the ends; and of what is left as much as there
 // is room for. Of the name of a remote end letters go earlier: names are long.
-func (r *eventText) line(dst []byte, e *track.Event) []byte {
+func (r *eventText) line(dst []byte, e *whose.Event) []byte {
 	l := layout{user: true}
 	l.processPad = r.processCol.fit(r.process.width + r.user.width)
 	if r.arrow != "" {
@@ -95,7 +94,7 @@ func (r *eventText) width(l *layout) int {
 }
 
 // fit makes the cells take no more than the room there is.
-func (r *eventText) fit(e *track.Event, l *layout, room int) {
+func (r *eventText) fit(e *whose.Event, l *layout, room int) {
 	for level := detailPlain; level <= detailBrief && r.width(l) > room; level++ {
 		r.makeDetail(e, level)
 	}
@@ -178,7 +177,7 @@ func (r *eventText) put(dst []byte, l *layout) []byte {
 
 // makeDetail says who is at the other end, how it ended, and in which network
 // namespace it was if that is not the one that goes without saying.
-func (r *eventText) makeDetail(e *track.Event, level detailLevel) {
+func (r *eventText) makeDetail(e *whose.Event, level detailLevel) {
 	c := &r.detail
 	c.reset()
 	s := &e.Session
@@ -205,7 +204,7 @@ func parted(c *cell, sep string) {
 }
 
 // endCell says how and when it ended and what went over it.
-func (r *eventText) endCell(e *track.Event, level detailLevel) {
+func (r *eventText) endCell(e *whose.Event, level detailLevel) {
 	c, brief := &r.detail, level >= detailShort
 	parted(c, ", ")
 	c.style = endStyle(e)
@@ -230,14 +229,14 @@ func (r *eventText) endCell(e *track.Event, level detailLevel) {
 }
 
 // lastedCell says how long it lasted. What went idle lasted until its last datagram.
-func lastedCell(c *cell, e *track.Event, brief bool) {
+func lastedCell(c *cell, e *whose.Event, brief bool) {
 	if e.Since && e.Duration < time.Microsecond {
 		return // it ended while the watch began
 	}
 	switch {
 	case brief:
 		parted(c, " ")
-	case e.End == track.EndIdle:
+	case e.End == whose.EndIdle:
 		c.ascii(", active for ")
 	default:
 		parted(c, " ")
@@ -253,8 +252,8 @@ func lastedCell(c *cell, e *track.Event, brief bool) {
 }
 
 // endWord says how it ended, and who ended it; brief leaves out what is usual.
-func endWord(c *cell, e *track.Event, level detailLevel) {
-	usual := e.End == track.EndOrderly || e.End == track.EndClosed || e.End == track.EndNone
+func endWord(c *cell, e *whose.Event, level detailLevel) {
+	usual := e.End == whose.EndOrderly || e.End == whose.EndClosed || e.End == whose.EndNone
 	if level < detailBrief || !usual {
 		endText(c, e)
 	}
@@ -263,7 +262,7 @@ func endWord(c *cell, e *track.Event, level detailLevel) {
 	}
 	parted(c, " ")
 	switch {
-	case e.By == track.Here:
+	case e.By == whose.Here:
 		c.ascii("here")
 	case level == detailBrief:
 		c.ascii("remote")
@@ -272,11 +271,11 @@ func endWord(c *cell, e *track.Event, level detailLevel) {
 	}
 }
 
-func endStyle(e *track.Event) style {
+func endStyle(e *whose.Event) style {
 	switch {
-	case e.Kind == track.Fail:
+	case e.Kind == whose.EventFail:
 		return alarm
-	case e.End == track.EndReset || e.End == track.EndTimedOut || e.End == track.EndUnreachable || e.End == track.EndError:
+	case e.End == whose.EndReset || e.End == whose.EndTimedOut || e.End == whose.EndUnreachable || e.End == whose.EndError:
 		return passing
 	}
 	return plain

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // EventSchema returns the JSON Schema of a line of whose watch -o jsonl. It is
@@ -70,8 +69,8 @@ func eventTime() member {
 
 func eventSchema() object {
 	var kinds []string
-	for _, k := range track.Kinds() {
-		if k != track.Lost {
+	for _, k := range whose.EventKinds() {
+		if k != whose.EventLost {
 			kinds = append(kinds, k.String())
 		}
 	}
@@ -83,7 +82,7 @@ func eventSchema() object {
 			{"event", oneOf("What happened: standing (it was there when the watch began), open, close, fail (a connect that did not come about), "+
 				"listen, unlisten, bind (of UDP), owned (its owners are others now).", kinds)},
 			{"end", oneOf("How it ended, or why the connect failed.", endWords())},
-			{"by", oneOf("Who ended it first: the process here, or the other end there.", []string{track.Here.String(), track.There.String()})},
+			{"by", oneOf("Who ended it first: the process here, or the other end there.", []string{whose.Here.String(), whose.There.String()})},
 			{"errno", counted("The kernel's error number. Left out for none.")},
 			{"duration", counted("Microseconds that the session lasted, or that the attempt took.")},
 			{"stood_before", described("The session stood before the watch began, so duration is less than the whole. Left out if it did not.", member{"const", true})},
@@ -97,7 +96,7 @@ func eventSchema() object {
 // endWords are the names of the ends, in the order of their numbers.
 func endWords() []string {
 	var words []string
-	for e := track.EndNone + 1; e.String() != ""; e++ {
+	for e := whose.EndNone + 1; e <= whose.EndError; e++ {
 		words = append(words, e.String())
 	}
 	return words
@@ -110,7 +109,7 @@ func lostSchema() object {
 		{"required", []string{"version", "time", "event", "lost", "why"}},
 		{"properties", object{
 			eventVersion(), eventTime(),
-			{"event", object{{"const", track.Lost.String()}}},
+			{"event", object{{"const", whose.EventLost.String()}}},
 			{"lost", counted("How many.")},
 			{"why", described("Where: \"ring buffer full\".", member{"type", "string"})},
 		}},
@@ -158,8 +157,8 @@ func list(doc string, items object) object {
 
 func summarySchema() object {
 	var kinds object
-	for _, k := range track.Kinds() {
-		if k != track.Lost {
+	for _, k := range whose.EventKinds() {
+		if k != whose.EventLost {
 			kinds = append(kinds, member{k.String(), counted("Events of this kind.")})
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // The committed schema is what is made now.
@@ -63,7 +62,7 @@ func compileEvents(t testing.TB) *jsonschema.Schema {
 
 func TestEvents_MeetSchema(t *testing.T) {
 	schema := compileEvents(t)
-	everything := track.Event{Kind: track.Close, Time: noon, Session: *sampleSession()}
+	everything := whose.Event{Kind: whose.EventClose, Time: noon, Session: *sampleSession()}
 	events := append(append(dayAtWork(), hostileEvents()...), everything)
 	for _, fields := range [][]*whose.Field{nil, whose.Fields(), fieldsNamed("pid rtt")} {
 		for line := range strings.Lines(happened(t, JSONL, EventOptions{Fields: fields}, events)) {
@@ -108,11 +107,11 @@ func summarized(t testing.TB, format string, s *EventSummary, opts Options) stri
 // busyDay is a summary with something in each list.
 func busyDay() *EventSummary {
 	s := &EventSummary{Took: 30 * time.Second, Source: "bpf", Lost: 12, Beyond: 3, MoreProcesses: 7, MoreFailures: 1}
-	s.Counts[track.Open], s.Counts[track.Close], s.Counts[track.Fail] = 1234, 1230, 4
+	s.Counts[whose.EventOpen], s.Counts[whose.EventClose], s.Counts[whose.EventFail] = 1234, 1230, 4
 	remote := netip.MustParseAddrPort("[2001:db8::7]:443")
 	s.Processes = []EventTally{{Comm: "curl", Out: 1200, Failed: 4, Sent: 12_345, Received: 987_654_321}, {Comm: "a\nb", In: 30}, {}}
 	s.Remotes = []EventTally{{Remote: remote.Addr(), Out: 1200, Failed: 4, Sent: 1, Received: 2}}
-	s.Failures = []EventFailure{{Comm: "ssh", Proto: whose.TCP, Remote: netip.MustParseAddrPort("10.0.0.9:22"), End: track.EndRefused, Errno: 111, Count: 3}, {Count: 1}}
+	s.Failures = []EventFailure{{Comm: "ssh", Proto: whose.TCP, Remote: netip.MustParseAddrPort("10.0.0.9:22"), End: whose.EndRefused, Errno: 111, Count: 3}, {Count: 1}}
 	s.Busiest = []EventLoad{
 		{Comm: "curl", PID: 4711, Proto: whose.TCP, Direction: whose.Out, Local: netip.MustParseAddrPort("10.0.0.5:52144"), Remote: remote, Sent: 1 << 40, Received: 7, Took: 12 * time.Second},
 		{},

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // An EventSummary is what came to pass while a host was watched, the most
@@ -18,7 +17,7 @@ type EventSummary struct {
 	// Source is the source by which it was followed, empty if that is not told.
 	Source string
 	// Counts holds the events by kind, and Lost those that were lost.
-	Counts [1 + track.Lost]uint64
+	Counts [1 + whose.EventLost]uint64
 	Lost   uint64
 	// Processes and Remotes say who opened how many and what went over those
 	// that ended.
@@ -53,7 +52,7 @@ type EventFailure struct {
 	Reason whose.Reason // why there is no process
 	Proto  whose.Proto
 	Remote netip.AddrPort
-	End    track.End
+	End    whose.End
 	Errno  uint32
 	Count  uint64
 }
@@ -106,8 +105,8 @@ func summaryHead(c *cell, s *EventSummary) {
 		c.ascii(", by " + s.Source)
 	}
 	sep := ": "
-	for _, k := range track.Kinds() {
-		if n := s.Counts[k]; n > 0 && k != track.Lost {
+	for _, k := range whose.EventKinds() {
+		if n := s.Counts[k]; n > 0 && k != whose.EventLost {
 			c.ascii(sep)
 			c.uint(n)
 			c.ascii(" " + k.String())
@@ -193,7 +192,7 @@ func failureGrid(s *EventSummary, opts *Options) *grid {
 		g.process(f.Comm, 0, f.Reason)
 		g.text(f.Proto.String(), plain)
 		c = g.cell()
-		endText(c, &track.Event{Kind: track.Fail, End: f.End, Errno: f.Errno})
+		endText(c, &whose.Event{Kind: whose.EventFail, End: f.End, Errno: f.Errno})
 		g.add(c)
 		g.number(f.Count, plain)
 	}
@@ -318,8 +317,8 @@ func appendSummary(dst []byte, s *EventSummary) []byte {
 	dst = strconv.AppendInt(append(dst, `"duration":`...), int64(s.Took/time.Microsecond), 10)
 	dst = appendEventName(dst, `,"source":"`, s.Source)
 	dst = append(dst, `,"events":{`...)
-	for _, k := range track.Kinds() {
-		if k != track.Lost {
+	for _, k := range whose.EventKinds() {
+		if k != whose.EventLost {
 			dst = append(appendJSONString(dst, k.String()), ':')
 			dst = append(strconv.AppendUint(dst, s.Counts[k], 10), ',')
 		}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // An eventTemplate executes a text/template for each event and ends it with a
@@ -34,7 +33,7 @@ func newEventTemplate(text string) (*eventTemplate, error) {
 		return nil, templateError("parse", err)
 	}
 	r := &eventTemplate{clock: utcClock(), tmpl: tmpl, data: dataFor(namesIn(tmpl))}
-	sample := track.Event{Kind: track.Close, Session: *sampleSession()}
+	sample := whose.Event{Kind: whose.EventClose, Session: *sampleSession()}
 	if err := try(tmpl, r.of(&sample)); err != nil {
 		return nil, whose.WithHint(templateError("try", err),
 			"the facts of the session are in .session: {{.event}} {{.session.remote_addr}}")
@@ -58,7 +57,7 @@ func (r *eventTemplate) Head(dst []byte) []byte { return dst }
 func (r *eventTemplate) Resize(int) {}
 
 // Event appends what the template makes of one event.
-func (r *eventTemplate) Event(dst []byte, e *track.Event) ([]byte, error) {
+func (r *eventTemplate) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	r.n++
 	r.buf.Reset()
 	if err := r.tmpl.Execute(&r.buf, r.of(e)); err != nil {
@@ -72,7 +71,7 @@ func (r *eventTemplate) Event(dst []byte, e *track.Event) ([]byte, error) {
 }
 
 // of returns what the template sees of an event.
-func (r *eventTemplate) of(e *track.Event) map[string]any {
+func (r *eventTemplate) of(e *whose.Event) map[string]any {
 	data := map[string]any{
 		"time": string(r.clock.append(nil, e.Time)), "event": e.Kind.String(),
 		"end": e.End.String(), "by": e.By.String(), "errno": "", "duration": "", "stood_before": "",
@@ -85,13 +84,13 @@ func (r *eventTemplate) of(e *track.Event) map[string]any {
 	if ends(e.Kind) {
 		data["duration"], data["stood_before"] = int64(e.Duration/time.Microsecond), e.Since
 	}
-	if e.Kind == track.Lost {
+	if e.Kind == whose.EventLost {
 		data["lost"], data["why"] = e.Lost, hostileText(e.Why)
 	}
 	return data
 }
 
-func trafficData(e *track.Event, t track.Traffic) map[string]any {
+func trafficData(e *whose.Event, t whose.Traffic) map[string]any {
 	data := map[string]any{"bytes": "", "datagrams": ""}
 	if trafficKnown(e) {
 		data["bytes"] = t.Bytes

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/track"
 )
 
 // An eventText writes a line for each event, made for a person:
@@ -85,10 +84,10 @@ func (r *eventText) Resize(width int) {
 }
 
 // Event appends one line; the first of a new day has one with the date before it.
-func (r *eventText) Event(dst []byte, e *track.Event) ([]byte, error) {
+func (r *eventText) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	dst = r.newDay(dst, e.Time)
 	dst = r.head(dst, e)
-	if e.Kind == track.Lost {
+	if e.Kind == whose.EventLost {
 		return r.lost(dst, e), nil
 	}
 	r.fill(&e.Session)
@@ -108,12 +107,12 @@ func (r *eventText) newDay(dst []byte, t time.Time) []byte {
 }
 
 // head appends what every line begins with: time, kind, direction, protocol.
-func (r *eventText) head(dst []byte, e *track.Event) []byte {
+func (r *eventText) head(dst []byte, e *whose.Event) []byte {
 	color := r.opts.Color
 	r.short = append(r.clock.append(r.short[:0], e.Time), ' ')
 	r.headWidth = len(r.short)
 	dst = appendStyled(dst, r.short, faint, color)
-	if e.Kind == track.Lost {
+	if e.Kind == whose.EventLost {
 		r.headWidth += r.kindCol.width + 1
 		dst = appendStyled(dst, []byte("LOST"), alarm, color)
 		return appendSpaces(dst, r.kindCol.width+1-len("LOST"))
@@ -124,7 +123,7 @@ func (r *eventText) head(dst []byte, e *track.Event) []byte {
 	case r.narrow: // one of long names is put out of line
 		r.short = appendSpaces(r.short, max(0, r.kindCol.width-len(kind)))
 	case direction == "": // there is room for a long name
-		if e.Kind == track.Standing { // of which others come that have a direction
+		if e.Kind == whose.EventStanding { // of which others come that have a direction
 			r.kindCol.fit(len(kind))
 		}
 		r.short = appendSpaces(r.short, max(0, r.kindCol.width+len(" out")-len(kind)))
@@ -140,24 +139,24 @@ func (r *eventText) head(dst []byte, e *track.Event) []byte {
 	return appendSpaces(append(dst, proto...), protoPad)
 }
 
-func kindStyle(k track.Kind) style {
+func kindStyle(k whose.EventKind) style {
 	switch k {
-	case track.Open:
+	case whose.EventOpen:
 		return open
-	case track.Listen, track.Unlisten, track.Bind:
+	case whose.EventListen, whose.EventUnlisten, whose.EventBind:
 		return waiting
-	case track.Fail, track.Lost:
+	case whose.EventFail, whose.EventLost:
 		return alarm
-	case track.Owned:
+	case whose.EventOwned:
 		return passing
-	case track.Standing:
+	case whose.EventStanding:
 		return faint
 	}
 	return plain
 }
 
 // lost appends the rest of the line that tells of a loss.
-func (r *eventText) lost(dst []byte, e *track.Event) []byte {
+func (r *eventText) lost(dst []byte, e *whose.Event) []byte {
 	c := &r.detail
 	c.reset()
 	c.uint(e.Lost)

@@ -3,7 +3,7 @@ package render
 import (
 	"time"
 
-	"github.com/seed-44df2ae6/whose/track"
+	"github.com/seed-44df2ae6/whose"
 )
 
 // span appends a length of time as a person says it: "340 µs", "1.2 s",
@@ -90,29 +90,29 @@ func (c *cell) amount(n, unit uint64) {
 }
 
 // endText says how an attempt or a session ended.
-func endText(c *cell, e *track.Event) {
+func endText(c *cell, e *whose.Event) {
 	text := errnoText(e.Errno)
 	switch {
-	case e.End == track.EndOrderly || e.End == track.EndClosed:
+	case e.End == whose.EndOrderly || e.End == whose.EndClosed:
 		text = "closed"
-	case e.End == track.EndReset:
+	case e.End == whose.EndReset:
 		text = "reset"
-	case e.End == track.EndTimedOut:
+	case e.End == whose.EndTimedOut:
 		text = "timed out"
-	case e.End == track.EndRefused:
+	case e.End == whose.EndRefused:
 		text = "refused"
-	case e.End == track.EndAborted:
+	case e.End == whose.EndAborted:
 		text = "given up"
-	case e.End == track.EndIdle:
+	case e.End == whose.EndIdle:
 		text = "idle"
 	case text != "":
-	case e.End == track.EndUnreachable:
+	case e.End == whose.EndUnreachable:
 		text = "unreachable"
 	case e.Errno != 0:
 		c.ascii("error ")
 		c.uint(uint64(e.Errno))
 		return
-	case e.Kind == track.Fail:
+	case e.Kind == whose.EventFail:
 		text = "failed"
 	default:
 		text = "ended"

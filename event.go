@@ -1,38 +1,34 @@
-package track
+package whose
 
-import (
-	"time"
+import "time"
 
-	"github.com/seed-44df2ae6/whose"
-)
-
-// A Kind is what happened.
-type Kind uint8
+// An EventKind is the kind of what happened.
+type EventKind uint8
 
 // The kinds of events. The zero value is none of them.
 const (
-	// Standing: the session was there when the tracker began. Told once for
-	// each before all else, unless Options.NoInitial.
-	Standing Kind = iota + 1
-	// Open: a TCP connection was established, or the first datagram of a UDP
+	// EventStanding: the session was there when the tracker began. Told once for
+	// each before all else, unless track.Options.NoInitial.
+	EventStanding EventKind = iota + 1
+	// EventOpen: a TCP connection was established, or the first datagram of a UDP
 	// flow went either way.
-	Open
-	// Close: a TCP connection ended, or a UDP flow did: its socket was closed,
-	// or it was idle for Options.UDPIdle.
-	Close
-	// Fail: a TCP connect did not come about.
-	Fail
-	// Listen and Unlisten: a TCP socket began or ceased to listen.
-	Listen
-	Unlisten
-	// Bind: a UDP socket was bound to a port by its process.
-	Bind
-	// Owned: the owners of a session that was told before are others now: its
+	EventOpen
+	// EventClose: a TCP connection ended, or a UDP flow did: its socket was closed,
+	// or it was idle for track.Options.UDPIdle.
+	EventClose
+	// EventFail: a TCP connect did not come about.
+	EventFail
+	// EventListen and EventUnlisten: a TCP socket began or ceased to listen.
+	EventListen
+	EventUnlisten
+	// EventBind: a UDP socket was bound to a port by its process.
+	EventBind
+	// EventOwned: the owners of a session that was told before are others now: its
 	// socket was inherited, passed or handed over.
-	Owned
-	// Lost: events were lost, Event.Lost of them; Event.Why says where. Nothing
+	EventOwned
+	// EventLost: events were lost, Event.Lost of them; Event.Why says where. Nothing
 	// else of the event is set but its time.
-	Lost
+	EventLost
 )
 
 // An End tells how a session ended, or why a connect failed.
@@ -56,7 +52,7 @@ const (
 	// EndAborted: the caller gave up before it was decided: it closed the
 	// socket of a connect under way.
 	EndAborted
-	// EndIdle: a UDP flow without a datagram for Options.UDPIdle.
+	// EndIdle: a UDP flow without a datagram for track.Options.UDPIdle.
 	EndIdle
 	// EndClosed: the socket of a UDP flow was closed, or the flow's place was
 	// needed for another.
@@ -82,8 +78,8 @@ type Event struct {
 	// Time is when it happened, by the wall clock. The kernel notes its boot
 	// clock, which does not jump; both are related once a minute.
 	Time time.Time
-	// Kind is what happened.
-	Kind Kind
+	// EventKind is what happened.
+	Kind EventKind
 	// End tells how it ended (Close, Fail).
 	End End
 	// By tells who ended it first (Close of TCP).
@@ -98,14 +94,14 @@ type Event struct {
 	Since bool
 	// Sent and Received count what went each way since the session opened.
 	Sent, Received Traffic
-	// Lost counts the events that were lost, with Kind Lost.
+	// Lost counts the events that were lost, with EventKind Lost.
 	Lost uint64
 	// Why says where they were lost: "ring buffer full".
 	Why string
 	// Session is the session as the model has it. Its owners are those of the
 	// moment: for Open the process that called connect, accept, or sent first.
 	// TCP holds round-trip time, retransmits and bytes for Close of TCP.
-	Session whose.Session
+	Session Session
 }
 
 // Traffic counts what went one way.
@@ -116,13 +112,10 @@ type Traffic struct {
 	Datagrams uint64
 }
 
-// enum is a table of names by number.
-type enum []string
-
 var (
-	kindNames = enum{
-		Standing: "standing", Open: "open", Close: "close", Fail: "fail", Listen: "listen",
-		Unlisten: "unlisten", Bind: "bind", Owned: "owned", Lost: "lost",
+	eventNames = enum{
+		EventStanding: "standing", EventOpen: "open", EventClose: "close", EventFail: "fail", EventListen: "listen",
+		EventUnlisten: "unlisten", EventBind: "bind", EventOwned: "owned", EventLost: "lost",
 	}
 	endNames = enum{
 		EndOrderly: "orderly", EndReset: "reset", EndTimedOut: "timed-out", EndRefused: "refused",
@@ -131,15 +124,8 @@ var (
 	sideNames = enum{Here: "here", There: "there"}
 )
 
-func (e enum) name(v uint8) string {
-	if int(v) < len(e) {
-		return e[v]
-	}
-	return ""
-}
-
 // String returns the kind's name as in --events and JSON: "open".
-func (k Kind) String() string { return kindNames.name(uint8(k)) }
+func (k EventKind) String() string { return eventNames.name(uint8(k)) }
 
 // String returns the end's name as in JSON: "refused"; "" for EndNone.
 func (e End) String() string { return endNames.name(uint8(e)) }
@@ -147,10 +133,10 @@ func (e End) String() string { return endNames.name(uint8(e)) }
 // String returns "here", "there" or "".
 func (s Side) String() string { return sideNames.name(uint8(s)) }
 
-// Kinds returns all kinds in the order of their numbers.
-func Kinds() []Kind {
-	all := make([]Kind, 0, len(kindNames)-1)
-	for k := Standing; int(k) < len(kindNames); k++ {
+// EventKinds returns all kinds in the order of their numbers.
+func EventKinds() []EventKind {
+	all := make([]EventKind, 0, len(eventNames)-1)
+	for k := EventStanding; int(k) < len(eventNames); k++ {
 		all = append(all, k)
 	}
 	return all
