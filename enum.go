@@ -14,6 +14,9 @@ const (
 	MPTCP Proto = 4
 )
 
+// IsDatagram reports whether the protocol is one of datagrams: UDP or UDP-Lite.
+func (p Proto) IsDatagram() bool { return p == UDP || p == UDPLite }
+
 // A Family is an address family.
 type Family uint8
 
@@ -119,6 +122,16 @@ func (e enum) name(v uint8) string {
 		return ""
 	}
 	return strconv.Itoa(int(v))
+}
+
+// number returns the number that has the name, 0 for none.
+func (e enum) number(name string) uint8 {
+	for v, n := range e {
+		if n == name && n != "" {
+			return uint8(v)
+		}
+	}
+	return 0
 }
 
 // names returns all names in the order of their numbers.

@@ -31,107 +31,35 @@ const (
 	EventLost
 )
 
-// An End tells how a session ended, or why a connect failed.
-type End uint8
-
-// The ends. EndNone, the zero value, is that of an event that is no end, and
-// of one of which nobody knows.
-const (
-	EndNone End = iota
-	// EndOrderly: both sides closed (FIN).
-	EndOrderly
-	// EndReset: one side reset the connection (RST).
-	EndReset
-	// EndTimedOut: the other side answered no more (ETIMEDOUT).
-	EndTimedOut
-	// EndRefused: nobody listens there (ECONNREFUSED).
-	EndRefused
-	// EndUnreachable: no way to the host or the network (EHOSTUNREACH,
-	// ENETUNREACH, and what the kernel says instead of them).
-	EndUnreachable
-	// EndAborted: the caller gave up before it was decided: it closed the
-	// socket of a connect under way.
-	EndAborted
-	// EndIdle: a UDP flow without a datagram for track.Options.UDPIdle.
-	EndIdle
-	// EndClosed: the socket of a UDP flow was closed, or the flow's place was
-	// needed for another.
-	EndClosed
-	// EndError: another error; Event.Errno tells which.
-	EndError
-)
-
-// A Side is one end of a session.
-type Side uint8
-
-// The sides. The zero value: nobody knows.
-const (
-	// Here: the process of this session.
-	Here Side = 1
-	// There: the other end.
-	There Side = 2
-)
-
 // An Event is one thing that happened to a session. The slices in it are never
 // written again and may be kept. The zero value is no event.
 type Event struct {
 	// Time is when it happened, by the wall clock. The kernel notes its boot
 	// clock, which does not jump; both are related once a minute.
 	Time time.Time
-	// EventKind is what happened.
+	// Kind is what happened.
 	Kind EventKind
-	// End tells how it ended (Close, Fail).
-	End End
-	// By tells who ended it first (Close of TCP).
-	By Side
-	// Errno is the kernel's error number with EndError, and with Fail; 0 for none.
-	Errno uint32
-	// Duration is how long the session lasted (Close; of one that stood
-	// before, since the tracker began), or how long the attempt took (Fail).
-	Duration time.Duration
-	// Since tells that the session stood before the tracker began, so that
-	// Duration is less than the whole.
-	Since bool
-	// Sent and Received count what went each way since the session opened.
-	Sent, Received Traffic
-	// Lost counts the events that were lost, with EventKind Lost.
+	// Lifetime is what is known of the session's life at that moment. End, By,
+	// Errno, Duration and traffic are set for EventClose and EventFail only.
+	Lifetime
+	// Lost counts the events that were lost, with EventLost.
 	Lost uint64
 	// Why says where they were lost: "ring buffer full".
 	Why string
-	// Session is the session as the model has it. Its owners are those of the
-	// moment: for Open the process that called connect, accept, or sent first.
-	// TCP holds round-trip time, retransmits and bytes for Close of TCP.
+	// Session is the session as the model has it; its Life is nil. Its owners
+	// are those of the moment: for EventOpen the process that called connect,
+	// accept, or sent first. TCP holds round-trip time, retransmits and bytes for
+	// EventClose of TCP.
 	Session Session
 }
 
-// Traffic counts what went one way.
-type Traffic struct {
-	// Bytes of payload, those sent again not counted twice.
-	Bytes uint64
-	// Datagrams, of UDP only.
-	Datagrams uint64
+var eventNames = enum{
+	EventStanding: "standing", EventOpen: "open", EventClose: "close", EventFail: "fail", EventListen: "listen",
+	EventUnlisten: "unlisten", EventBind: "bind", EventOwned: "owned", EventLost: "lost",
 }
-
-var (
-	eventNames = enum{
-		EventStanding: "standing", EventOpen: "open", EventClose: "close", EventFail: "fail", EventListen: "listen",
-		EventUnlisten: "unlisten", EventBind: "bind", EventOwned: "owned", EventLost: "lost",
-	}
-	endNames = enum{
-		EndOrderly: "orderly", EndReset: "reset", EndTimedOut: "timed-out", EndRefused: "refused",
-		EndUnreachable: "unreachable", EndAborted: "aborted", EndIdle: "idle", EndClosed: "closed", EndError: "error",
-	}
-	sideNames = enum{Here: "here", There: "there"}
-)
 
 // String returns the kind's name as in --events and JSON: "open".
 func (k EventKind) String() string { return eventNames.name(uint8(k)) }
-
-// String returns the end's name as in JSON: "refused"; "" for EndNone.
-func (e End) String() string { return endNames.name(uint8(e)) }
-
-// String returns "here", "there" or "".
-func (s Side) String() string { return sideNames.name(uint8(s)) }
 
 // EventKinds returns all kinds in the order of their numbers.
 func EventKinds() []EventKind {
@@ -141,3 +69,7 @@ func EventKinds() []EventKind {
 	}
 	return all
 }
+
+// Ends reports whether events of the kind end something: a session, or an
+// attempt to connect.
+func (k EventKind) Ends() bool { return k == EventClose || k == EventFail }

@@ -26,6 +26,11 @@ const (
 	// NeedCookie: the socket's cookie. The kernel makes it when it is first
 	// asked for, so a source may have to look a second time.
 	NeedCookie
+	// NeedLife: when and how the session ended. A listing of what stands knows
+	// nothing of it.
+	NeedLife
+	// NeedEvent: the event itself, which nothing but a stream of events has.
+	NeedEvent
 )
 
 // NeedDefault is what the listing shows where nothing else is asked for.

@@ -8,7 +8,7 @@ import (
 // A Session is one TCP or UDP socket of the host as the kernel saw it when it
 // was read, with the processes that own it.
 //
-// A Session is a plain value of 264 bytes. The slices in it belong to the answer that it
+// A Session is a plain value of 272 bytes. The slices in it belong to the answer that it
 // came from, are never written again, and may be kept. The zero value is no
 // session of any host.
 type Session struct {
@@ -75,6 +75,9 @@ type Session struct {
 	Peer []Owner
 	// TCP holds what only a TCP session has. Nil: not TCP, or not asked for.
 	TCP *TCPInfo
+	// Life says when the session began and how it ended. Nil: not known, as in a
+	// listing of what stands; an event has it in itself.
+	Life *Lifetime
 }
 
 // IsListener reports whether the session waits for others: a TCP listener, or

@@ -1,7 +1,9 @@
 package whose
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -26,17 +28,19 @@ const (
 	KindBytes
 	// KindDuration: a span of time; in JSON a number of microseconds.
 	KindDuration
-	// KindTime: a point in time; in JSON as RFC 3339.
+	// KindTime: a point in time in steps of 10 ms; in JSON as RFC 3339.
 	KindTime
 	// KindBool: yes or no.
 	KindBool
 	// KindNumbers: a list of numbers.
 	KindNumbers
+	// KindInstant: a point in time in steps of a microsecond; in JSON as RFC 3339.
+	KindInstant
 )
 
 var kindNames = enum{
 	KindText: "text", KindName: "name", KindNumber: "number", KindPort: "port", KindAddr: "address",
-	KindBytes: "bytes", KindDuration: "duration", KindTime: "time", KindBool: "bool", KindNumbers: "numbers",
+	KindBytes: "bytes", KindDuration: "duration", KindTime: "time", KindBool: "bool", KindNumbers: "numbers", KindInstant: "instant",
 }
 
 // String returns the kind's name as the reference pages print it.
@@ -54,7 +58,7 @@ type Value struct {
 	Num uint64
 	// Addr holds KindAddr.
 	Addr netip.Addr
-	// Time holds KindTime.
+	// Time holds KindTime and KindInstant.
 	Time time.Time
 	// List holds KindNumbers.
 	List []int32
@@ -62,6 +66,30 @@ type Value struct {
 
 // IsZero reports whether there is no value.
 func (v Value) IsZero() bool { return v.Kind == 0 }
+
+// Compare orders two values of the same kind: -1 where v comes first, 1 where o
+// does, 0 where they are equal. No value comes after every other.
+func (v *Value) Compare(o *Value) int {
+	switch {
+	case v.IsZero() && o.IsZero():
+		return 0
+	case v.IsZero():
+		return 1
+	case o.IsZero():
+		return -1
+	}
+	switch v.Kind {
+	case KindText, KindName:
+		return cmp.Compare(v.Text, o.Text)
+	case KindAddr:
+		return v.Addr.Compare(o.Addr)
+	case KindTime, KindInstant:
+		return v.Time.Compare(o.Time)
+	case KindNumbers:
+		return slices.Compare(v.List, o.List)
+	}
+	return cmp.Compare(v.Num, o.Num)
+}
 
 // Append appends the plain text of the value to dst: no unit, no quoting and
 // nothing made safe.
@@ -77,6 +105,8 @@ func (v Value) Append(dst []byte) []byte {
 		return append(dst, time.Duration(v.Num).String()...)
 	case KindTime:
 		return v.Time.AppendFormat(dst, TimeFormat)
+	case KindInstant:
+		return v.Time.AppendFormat(dst, InstantFormat)
 	case KindBool:
 		return strconv.AppendBool(dst, v.Num != 0)
 	case KindNumbers:
@@ -94,34 +124,6 @@ func (v Value) Append(dst []byte) []byte {
 // which is all that /proc tells.
 const TimeFormat = "2006-01-02T15:04:05.00Z07:00"
 
-func textValue(s string) Value {
-	if s == "" {
-		return Value{}
-	}
-	return Value{Kind: KindText, Text: s}
-}
-
-func nameValue(s string) Value {
-	if s == "" {
-		return Value{}
-	}
-	return Value{Kind: KindName, Text: s}
-}
-
-func numValue(k Kind, n uint64) Value { return Value{Kind: k, Num: n} }
-
-// knownValue is a number of which zero means that it is not known.
-func knownValue(n uint64) Value {
-	if n == 0 {
-		return Value{}
-	}
-	return Value{Kind: KindNumber, Num: n}
-}
-
-func boolValue(b bool) Value {
-	v := Value{Kind: KindBool}
-	if b {
-		v.Num = 1
-	}
-	return v
-}
+// InstantFormat is how points in time are written that are known to the
+// microsecond: RFC 3339.
+const InstantFormat = "2006-01-02T15:04:05.000000Z07:00"

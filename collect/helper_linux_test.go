@@ -284,8 +284,8 @@ const patience = 2 * time.Minute
 
 // rowOf writes every fact of a session.
 func rowOf(s *whose.Session) string {
-	row := appendFacts(nil, whose.OfSession, func(f *whose.Field) whose.Value { return f.Value(s) })
-	row = appendFacts(row, whose.OfTCP, func(f *whose.Field) whose.Value { return f.Value(s) })
+	row := appendFacts(nil, whose.OfSession, func(f *whose.Field) whose.Value { return f.Value(s.Row()) })
+	row = appendFacts(row, whose.OfTCP, func(f *whose.Field) whose.Value { return f.Value(s.Row()) })
 	return string(appendOwners(appendOwners(row, " owner", s.Owners), " peer", s.Peer))
 }
 

@@ -189,7 +189,7 @@ func (o *orderer) byFields(fields []sortField, session func(at uint32, s *whose.
 
 func sortValue(f *whose.Field, s *whose.Session) whose.Value {
 	if !f.PerOwner() {
-		return f.Value(s)
+		return f.Value(s.Row())
 	}
 	owners := f.OwnersOf(s)
 	if len(owners) == 0 {
@@ -200,35 +200,11 @@ func sortValue(f *whose.Field, s *whose.Session) whose.Value {
 	return v
 }
 
+// compareValues orders two values. What has none comes last, either way.
 func compareValues(a, b *whose.Value, down bool) int {
-	if a.IsZero() || b.IsZero() {
-		return boolOrder(a.IsZero(), b.IsZero())
-	}
-	c := 0
-	switch a.Kind {
-	case whose.KindText, whose.KindName:
-		c = cmp.Compare(a.Text, b.Text)
-	case whose.KindAddr:
-		c = a.Addr.Compare(b.Addr)
-	case whose.KindTime:
-		c = a.Time.Compare(b.Time)
-	case whose.KindNumbers:
-		c = slices.Compare(a.List, b.List)
-	default:
-		c = cmp.Compare(a.Num, b.Num)
-	}
-	if down {
+	c := a.Compare(b)
+	if down && !a.IsZero() && !b.IsZero() {
 		return -c
 	}
 	return c
-}
-
-func boolOrder(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
 }

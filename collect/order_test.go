@@ -15,7 +15,7 @@ import (
 func plainOrder(j *joined, a, b uint32) int {
 	x, y := &j.sockets[a], &j.sockets[b]
 	return cmp.Or(
-		boolOrder(!isListener(x), !isListener(y)),
+		falseFirst(!isListener(x), !isListener(y)),
 		compareOwner(j, a, b),
 		cmp.Compare(x.Proto, y.Proto),
 		cmp.Compare(x.LocalPort, y.LocalPort),
@@ -23,10 +23,20 @@ func plainOrder(j *joined, a, b uint32) int {
 	)
 }
 
+func falseFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
 func compareOwner(j *joined, a, b uint32) int {
 	x, y := j.holdersOf(int(a)), j.holdersOf(int(b))
 	if len(x) == 0 || len(y) == 0 {
-		return boolOrder(len(x) == 0, len(y) == 0)
+		return falseFirst(len(x) == 0, len(y) == 0)
 	}
 	p, q := j.procs[x[0].proc], j.procs[y[0].proc]
 	return cmp.Or(cmp.Compare(p.Comm, q.Comm), cmp.Compare(p.PID, q.PID))

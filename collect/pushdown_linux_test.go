@@ -232,7 +232,7 @@ func (h *host) value(r *rand.Rand, name string) whose.Value {
 		f = whose.FieldByName(end + name)
 	}
 	if !f.PerOwner() {
-		return f.Value(s)
+		return f.Value(s.Row())
 	}
 	owners := f.OwnersOf(s)
 	if len(owners) == 0 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // This file compares single values with the operands of a condition.
@@ -92,17 +94,6 @@ func endpointIn(values []operand, at netip.AddrPort) bool {
 			continue
 		}
 		if !v.prefix.IsValid() || v.prefix.Contains(plainAddr(at.Addr())) {
-			return true
-		}
-	}
-	return false
-}
-
-// addrIn compares an address that is known without a port; a condition that
-// names a port is not met by it.
-func addrIn(values []operand, a netip.Addr) bool {
-	for i := range values {
-		if a.IsValid() && !values[i].hasPorts && (!values[i].prefix.IsValid() || values[i].prefix.Contains(plainAddr(a))) {
 			return true
 		}
 	}
@@ -198,6 +189,9 @@ func commTest(c *Cond) func(string) bool {
 	}
 	return textTest(cut)
 }
+
+// isTime reports whether values of the kind are points in time.
+func isTime(k whose.Kind) bool { return k == whose.KindTime || k == whose.KindInstant }
 
 // timeTest compares points in time with what was written: equal is within
 // that day, minute or second, later is after its end.

@@ -185,7 +185,7 @@ func (c *completer) offerTerms() {
 	for _, p := range whose.Pairs() {
 		c.add(p.Name, p.Doc)
 	}
-	for _, f := range whose.Fields() {
+	for _, f := range whose.AllFields() {
 		c.add(f.Name, f.Doc)
 		if c.start == "" {
 			continue // the short names only where one was begun

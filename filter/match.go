@@ -32,7 +32,7 @@ func (env Env) now() time.Time {
 // concurrent use. A nil Matcher is met by every session.
 type Matcher struct{ test test }
 
-type test func(s *whose.Session) bool
+type test func(r whose.Row) bool
 
 // Compile makes an expression ready to be evaluated. Nil is met by every
 // session.
@@ -45,12 +45,18 @@ func Compile(e Expr, env Env) *Matcher {
 }
 
 // Match reports whether the session meets the expression. It does not
-// allocate.
+// allocate. A condition on an event is met by no session.
 func (m *Matcher) Match(s *whose.Session) bool {
-	return m == nil || m.test == nil || m.test(s)
+	return m == nil || m.test == nil || m.test(s.Row())
 }
 
-func never(*whose.Session) bool { return false }
+// MatchEvent reports whether the event and its session meet the expression. It
+// does not allocate.
+func (m *Matcher) MatchEvent(e *whose.Event) bool {
+	return m == nil || m.test == nil || m.test(e.Row())
+}
+
+func never(whose.Row) bool { return false }
 
 func compile(e Expr, env Env) test {
 	switch e := e.(type) {
@@ -67,7 +73,7 @@ func compile(e Expr, env Env) test {
 		}
 		return t
 	}
-	return func(*whose.Session) bool { return true } // no expression: everything
+	return func(whose.Row) bool { return true } // no expression: everything
 }
 
 func compileTerms(terms []Expr, env Env) []test {
@@ -78,16 +84,16 @@ func compileTerms(terms []Expr, env Env) []test {
 	return tests
 }
 
-func negate(t test) test { return func(s *whose.Session) bool { return !t(s) } }
+func negate(t test) test { return func(r whose.Row) bool { return !t(r) } }
 
 func allTests(tests []test) test {
 	if len(tests) == 2 {
 		a, b := tests[0], tests[1]
-		return func(s *whose.Session) bool { return a(s) && b(s) }
+		return func(r whose.Row) bool { return a(r) && b(r) }
 	}
-	return func(s *whose.Session) bool {
+	return func(r whose.Row) bool {
 		for _, t := range tests {
-			if !t(s) {
+			if !t(r) {
 				return false
 			}
 		}
@@ -98,11 +104,11 @@ func allTests(tests []test) test {
 func anyTest(tests []test) test {
 	if len(tests) == 2 {
 		a, b := tests[0], tests[1]
-		return func(s *whose.Session) bool { return a(s) || b(s) }
+		return func(r whose.Row) bool { return a(r) || b(r) }
 	}
-	return func(s *whose.Session) bool {
+	return func(r whose.Row) bool {
 		for _, t := range tests {
-			if t(s) {
+			if t(r) {
 				return true
 			}
 		}
@@ -127,94 +133,60 @@ func compileCond(c *Cond, env Env) test {
 }
 
 func fieldTest(c *Cond, f *whose.Field, env Env) test {
-	if t := quickTest(c, f); t != nil {
-		return t
-	}
 	switch {
 	case f.Name == "netns":
 		return netnsTest(c, env)
 	case f.Name == "user":
-		return userTest(c, f)
+		return userTest(c)
 	case f.PerOwner():
-		return ownerTest(f, valueTest(c, f, env))
+		return ownerTest(f, ownerValueTest(c, f, env))
 	}
-	value := valueTest(c, f, env)
-	return func(s *whose.Session) bool { return value(f.Value(s)) }
+	return rowTest(c, f, env)
 }
 
-// quickTest returns a test that reads the session itself rather than through
-// the table of fields, for the fields that filters name most; else nil. It
-// means the same.
-func quickTest(c *Cond, f *whose.Field) test {
-	switch f.Name {
-	case "proto":
-		set := setOf(c, f, func(p whose.Proto) string { return p.String() })
-		return func(s *whose.Session) bool { return set.Has(uint8(s.Proto)) }
-	case "family":
-		set := setOf(c, f, func(v whose.Family) string { return v.String() })
-		return func(s *whose.Session) bool { return set.Has(uint8(s.Family)) }
-	case "state":
-		set := setOf(c, f, func(v whose.State) string { return v.String() })
-		return func(s *whose.Session) bool { return set.Has(uint8(s.State)) }
-	case "direction":
-		set := setOf(c, f, func(v whose.Direction) string { return v.String() })
-		return func(s *whose.Session) bool { return set.Has(uint8(s.Direction)) }
-	case "reason":
-		set := setOf(c, f, func(v whose.Reason) string { return v.String() })
-		return func(s *whose.Session) bool { return set.Has(uint8(s.Reason)) }
-	case "local_port":
-		ports := numberTest(c)
-		return func(s *whose.Session) bool { return ports(uint64(s.Local.Port())) }
-	case "remote_port":
-		ports := numberTest(c)
-		return func(s *whose.Session) bool { return ports(uint64(s.Remote.Port())) }
-	case "local_addr":
-		return func(s *whose.Session) bool { return endpointIn(c.values, s.Local) }
-	case "remote_addr":
-		return func(s *whose.Session) bool { return endpointIn(c.values, s.Remote) }
-	case "pid":
-		pid := numberTest(c)
-		return func(s *whose.Session) bool {
-			for i := range s.Owners {
-				if p := s.Owners[i].Process; p != nil && pid(uint64(p.PID)) {
-					return true
-				}
-			}
-			return false
+// rowTest returns the test of a fact of the row. It makes no Value of it, since
+// this is what Match spends its time on.
+func rowTest(c *Cond, f *whose.Field, env Env) test {
+	get := f.Getters()
+	switch f.Kind {
+	case whose.KindName:
+		set := setOf(c, f)
+		return func(r whose.Row) bool { return set.Has(get.Code(r)) }
+	case whose.KindText:
+		text := textOrMatch(c)
+		return func(r whose.Row) bool { s := get.Text(r); return s != "" && text(s) }
+	case whose.KindAddr:
+		if f.Name == "local_addr" {
+			return func(r whose.Row) bool { return endpointIn(c.values, r.Session.Local) }
 		}
-	case "comm":
-		comm := commTest(c)
-		return func(s *whose.Session) bool {
-			for i := range s.Owners {
-				if p := s.Owners[i].Process; p != nil && p.Comm != "" && comm(p.Comm) {
-					return true
-				}
-			}
-			return false
-		}
+		return func(r whose.Row) bool { return endpointIn(c.values, r.Session.Remote) }
+	case whose.KindTime, whose.KindInstant:
+		at := timeTest(c, env)
+		return func(r whose.Row) bool { t := get.Time(r); return !t.IsZero() && at(t) }
 	}
-	return nil
+	number := numberTest(c)
+	return func(r whose.Row) bool { n, ok := get.Num(r); return ok && number(n) }
 }
 
-// setOf returns the numbers of the values of a named type that the condition
+// setOf returns the numbers of the values of a KindName field that the condition
 // holds for, its negation left out.
-func setOf[T ~uint8](c *Cond, f *whose.Field, name func(T) string) whose.Set {
+func setOf(c *Cond, f *whose.Field) whose.Set {
 	holds := nameTest(c)
 	var set whose.Set
-	for v := range T(32) {
-		if n := name(v); slices.Contains(f.Values, n) && holds(n) {
-			set |= whose.SetOf(v)
+	for _, name := range f.Values {
+		if holds(name) {
+			set |= whose.SetOf(f.CodeOf(name))
 		}
 	}
 	return set
 }
 
-// ownerTest holds if the value of any owner meets the test.
-func ownerTest(f *whose.Field, value func(whose.Value) bool) test {
-	return func(s *whose.Session) bool {
-		owners := f.OwnersOf(s)
+// ownerTest holds if any owner meets the test.
+func ownerTest(f *whose.Field, holds func(*whose.Owner) bool) test {
+	return func(r whose.Row) bool {
+		owners := f.OwnersOf(r.Session)
 		for i := range owners {
-			if owners[i].Process != nil && value(f.OwnerValue(&owners[i])) {
+			if owners[i].Process != nil && holds(&owners[i]) {
 				return true
 			}
 		}
@@ -225,7 +197,7 @@ func ownerTest(f *whose.Field, value func(whose.Value) bool) test {
 // netnsTest tells namespaces by number, and by name where one was written.
 func netnsTest(c *Cond, env Env) test {
 	holds := netnsHolds(c, env)
-	return func(s *whose.Session) bool { return holds(s.NetNS, s.NetNSName) }
+	return func(r whose.Row) bool { return holds(r.Session.NetNS, r.Session.NetNSName) }
 }
 
 func netnsHolds(c *Cond, env Env) func(inode uint32, name string) bool {
@@ -248,7 +220,7 @@ func netnsHolds(c *Cond, env Env) func(inode uint32, name string) bool {
 }
 
 // userTest compares the user's name and, with a number, the user id too.
-func userTest(c *Cond, f *whose.Field) test {
+func userTest(c *Cond) test {
 	ids := &Cond{name: "uid", op: Eq}
 	for _, v := range c.values {
 		if n, bad := parseNumber(v.text); c.op.positive() == Eq && bad.isZero() && isDigits(v.text) {
@@ -256,42 +228,32 @@ func userTest(c *Cond, f *whose.Field) test {
 		}
 	}
 	text, number := textOrMatch(c), numberTest(ids)
-	return func(s *whose.Session) bool {
-		v := f.Value(s)
-		return !v.IsZero() && text(v.Text) || number(uint64(s.UID))
+	return func(r whose.Row) bool {
+		user := r.Session.User
+		return user != "" && text(user) || number(uint64(r.Session.UID))
 	}
 }
 
-// valueTest returns the test of one value of the field. No value meets none.
-func valueTest(c *Cond, f *whose.Field, env Env) func(whose.Value) bool {
+// ownerValueTest returns the test of a fact of an owner. No value meets none.
+func ownerValueTest(c *Cond, f *whose.Field, env Env) func(*whose.Owner) bool {
 	switch f.Kind {
-	case whose.KindText, whose.KindName:
+	case whose.KindText:
 		text := textOrMatch(c)
-		switch {
-		case f.Kind == whose.KindName:
-			text = nameTest(c)
-		case isComm(f):
+		if isComm(f) {
 			text = commTest(c)
 		}
-		return func(v whose.Value) bool { return !v.IsZero() && text(v.Text) }
-	case whose.KindAddr:
-		return func(v whose.Value) bool { return addrIn(c.values, v.Addr) }
+		return func(o *whose.Owner) bool { s := f.OwnerText(o); return s != "" && text(s) }
 	case whose.KindTime:
 		at := timeTest(c, env)
-		return func(v whose.Value) bool { return !v.IsZero() && at(v.Time) }
+		return func(o *whose.Owner) bool { v := f.OwnerValue(o); return !v.IsZero() && at(v.Time) }
 	case whose.KindNumbers:
 		number := numberTest(c)
-		return func(v whose.Value) bool {
-			for _, n := range v.List {
-				if n >= 0 && number(uint64(n)) {
-					return true
-				}
-			}
-			return false
+		return func(o *whose.Owner) bool {
+			return slices.ContainsFunc(f.OwnerValue(o).List, func(n int32) bool { return n >= 0 && number(uint64(n)) })
 		}
 	}
 	number := numberTest(c)
-	return func(v whose.Value) bool { return !v.IsZero() && number(v.Num) }
+	return func(o *whose.Owner) bool { n, ok := f.OwnerNum(o); return ok && number(n) }
 }
 
 // isComm reports whether the field is the name of a process, which the kernel

@@ -88,7 +88,7 @@ func TestMatch_Missing(t *testing.T) {
 			if f.Kind == whose.KindPort || f.Kind == whose.KindBytes || f.Name == "uid" {
 				continue // these have a value always
 			}
-			value := map[whose.Kind]string{whose.KindAddr: "::", whose.KindTime: "2026-01-01", whose.KindDuration: "1s",
+			value := map[whose.Kind]string{whose.KindAddr: "::", whose.KindTime: "2026-01-01", whose.KindInstant: "2026-01-01", whose.KindDuration: "1s",
 				whose.KindBool: "no", whose.KindText: "x"}[f.Kind]
 			if f.Kind == whose.KindName {
 				value = f.Values[0]

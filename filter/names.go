@@ -20,7 +20,7 @@ var aliases = [...]alias{
 	{"state", "est", []string{"ESTABLISHED"}, "short"},
 	{"state", "estab", []string{"ESTABLISHED"}, "as ss writes it"},
 	{"state", "synrcv", []string{"SYN_RECV"}, "as ss writes it"},
-	{"state", "closed", []string{"CLOSE"}, "as ss writes it"},
+	{"state", "closed", []string{"CLOSE"}, "as ss writes it; not alone, since closed is a field"},
 	{"state", "unconnected", []string{"UNCONN"}, "as ss writes it"},
 	{"state", "listening", []string{"LISTEN", "UNCONN"}, "what waits for others, TCP or UDP"},
 	{"state", "connected", []string{"ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
@@ -62,8 +62,12 @@ func namesMeant(f *whose.Field, word string) []string {
 // bareFields are the fields whose values may stand alone: "tcp", "listen".
 var bareFields = [...]string{"proto", "state", "family"}
 
-// bareName returns the field that a word alone is a value of, and the values.
+// bareName returns the field that a word alone is a value of, and the values. A
+// word that is the name of a field is that.
 func bareName(word string) (*whose.Field, []string) {
+	if whose.FieldByName(word) != nil {
+		return nil, nil
+	}
 	for _, name := range bareFields {
 		f := whose.FieldByName(name)
 		if values := namesMeant(f, word); values != nil {
@@ -87,7 +91,7 @@ func spellings(f *whose.Field) []string {
 // fieldNames returns all names of fields and pairs, aliases too.
 func fieldNames() []string {
 	var all []string
-	for _, f := range whose.Fields() {
+	for _, f := range whose.AllFields() {
 		all = append(append(all, f.Name), f.Aliases...)
 	}
 	for _, p := range whose.Pairs() {

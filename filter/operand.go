@@ -55,7 +55,7 @@ func (v operand) append(dst []byte, c *Cond) []byte {
 		return appendText(dst, v.text, v.glob)
 	}
 	switch subj.kind() {
-	case whose.KindText, whose.KindName, whose.KindTime:
+	case whose.KindText, whose.KindName, whose.KindTime, whose.KindInstant:
 		return appendText(dst, v.text, v.glob)
 	case whose.KindAddr:
 		return v.appendEndpoint(dst)

@@ -54,7 +54,7 @@ func plainField(c *Cond, f *whose.Field, s *whose.Session, env Env) bool {
 					return true
 				}
 			}
-		} else if plainValue(c.op.positive(), f, f.Value(s), want, s, env) {
+		} else if plainValue(c.op.positive(), f, f.Value(s.Row()), want, s, env) {
 			return true
 		}
 	}
@@ -89,7 +89,7 @@ func plainValue(op Op, f *whose.Field, v whose.Value, want operand, s *whose.Ses
 		}
 		return (want.prefix == netip.Prefix{} || want.prefix.Contains(v.Addr)) &&
 			(!want.hasPorts || want.ports.First <= port && port <= want.ports.Last)
-	case whose.KindTime:
+	case whose.KindTime, whose.KindInstant:
 		return plainTime(op, v.Time, want.text)
 	case whose.KindNumbers:
 		for _, n := range v.List {

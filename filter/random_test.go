@@ -42,7 +42,7 @@ func randomValue(r *rand.Rand, f *whose.Field) string {
 		return pick(r, []string{"0", "1", "1k", "1kB", "100-2000"})
 	case whose.KindDuration:
 		return pick(r, []string{"0s", "1ms", "50ms", "1ms-1s"})
-	case whose.KindTime:
+	case whose.KindTime, whose.KindInstant:
 		return pick(r, []string{"2026-01-31", "2026-01-31T07:59:00Z", "2026-01-30"})
 	case whose.KindBool:
 		return pick(r, []string{"yes", "false"})
@@ -77,7 +77,7 @@ func randomCond(r *rand.Rand) string {
 	value := randomValue(r, f)
 	if op.positive() != Eq {
 		value, _, _ = strings.Cut(value, "-")
-		if f.Kind == whose.KindTime {
+		if isTime(f.Kind) {
 			value = pick(r, []string{"2026-01-31", "10m", "1d"})
 		}
 		return fmt.Sprintf("%s %s %s", subj.name, op, value)
@@ -149,6 +149,14 @@ func randomSession(r *rand.Rand, processes []*whose.Process) whose.Session {
 		s.Reason = pick(r, []whose.Reason{whose.ReasonOrphan, whose.ReasonHidden, whose.ReasonKernel})
 	} else if r.IntN(4) == 0 {
 		s.Reason = whose.ReasonAcceptQueue
+	}
+	if r.IntN(2) == 0 {
+		noon := time.Date(2026, 1, 30, 12, 0, 0, 0, time.UTC)
+		s.Life = &whose.Lifetime{
+			Opened: noon, Closed: noon.Add(time.Duration(r.IntN(3)) * 12 * time.Hour), Duration: time.Duration(r.IntN(3)) * 50 * time.Millisecond,
+			End: whose.End(r.IntN(3)), By: whose.Side(r.IntN(3)), Errno: uint32(r.IntN(3)), StoodBefore: r.IntN(2) == 0,
+			Counted: r.IntN(2) == 0, Sent: whose.Traffic{Bytes: uint64(r.IntN(3)), Datagrams: uint64(r.IntN(3))},
+		}
 	}
 	if s.Proto == whose.TCP && r.IntN(2) == 0 {
 		s.TCP = &whose.TCPInfo{RTT: time.Duration(r.IntN(3)) * 50 * time.Millisecond, Retrans: uint32(r.IntN(3)),

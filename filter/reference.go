@@ -119,10 +119,12 @@ func writeFields(b *strings.Builder) {
 		{whose.OfOwner, "Of its owners. A condition holds if it holds for any owner; two conditions may hold for two different owners:"},
 		{whose.OfPeer, "Of the owners of the other end, where that is on this host too; again any of them:"},
 		{whose.OfTCP, "Of TCP sessions only:"},
+		{whose.OfLife, "Of a session that has ended, or of an event; `whose watch` knows them:"},
+		{whose.OfEvent, "Of an event; `whose watch` knows them:"},
 	}
 	for _, g := range groups {
 		b.WriteString("\n" + g.text + "\n\n| name | short | kind | meaning |\n|---|---|---|---|\n")
-		for _, f := range whose.Fields() {
+		for _, f := range whose.AllFields() {
 			if f.Of == g.of {
 				fmt.Fprintf(b, "| %s | %s | %s | %s |\n", code(f.Name), codes(f.Aliases), f.Kind, cell(f.Doc))
 			}
@@ -174,6 +176,7 @@ var kindDocs = [...]struct {
 	{whose.KindBytes, "A number of bytes, with a unit if wanted: `K`, `KiB`, `M`, `MiB` … are powers of 1,024, `kB`, `MB` … of 1,000; `1.5M`; a range `1K-2K`."},
 	{whose.KindDuration, "A span of time with its unit (`ns`, `us`, `ms`, `s`, `m`, `h`, `d`): `50ms`, `1.5s`, `1d12h`; a range `10ms-20ms`."},
 	{whose.KindTime, "A point in time: `2026-01-31T08:00:00Z`, `2026-01-31T08:00`, `2026-01-31`, in local time where no zone is given; or an age: `10m` is the moment ten minutes ago, so `> 10m` is later than that and `< 2d` earlier than two days ago. Equal means within that day, minute or second; later means after its end."},
+	{whose.KindInstant, "A point in time, as of kind time; known to the microsecond."},
 	{whose.KindBool, "`true` or `false`, `yes` or `no`; the name of the field alone means true."},
 	{whose.KindNumbers, "Several numbers, of which one has to meet the condition; written as a number."},
 }
@@ -207,7 +210,7 @@ const operatorNotes = "\n`netns` takes `=`, `!=` and `in` only; `netns_name` tak
 
 func writeNames(b *strings.Builder) {
 	b.WriteString("## Names\n\n| field | values |\n|---|---|\n")
-	for _, f := range whose.Fields() {
+	for _, f := range whose.AllFields() {
 		if f.Kind == whose.KindName {
 			fmt.Fprintf(b, "| %s | %s |\n", code(f.Name), codes(f.Values))
 		}

@@ -62,6 +62,9 @@ func TestNames_Distinct(t *testing.T) {
 	}
 	for _, name := range bareFields {
 		for _, word := range spellings(whose.FieldByName(name)) {
+			if f, _ := bareName(word); f == nil {
+				continue // understood after the name of its field alone
+			}
 			if other := meant[fold(word)]; other != "" && other != name {
 				t.Errorf("%q is a %s and %s", word, name, other)
 			}

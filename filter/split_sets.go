@@ -42,14 +42,7 @@ func condSet(c *Cond) whose.Set {
 	if len(c.values) == 0 {
 		return 0
 	}
-	f := whose.FieldByName(c.name)
-	switch c.name {
-	case "proto":
-		return setOf(c, f, func(v whose.Proto) string { return v.String() })
-	case "family":
-		return setOf(c, f, func(v whose.Family) string { return v.String() })
-	}
-	return setOf(c, f, func(v whose.State) string { return v.String() })
+	return setOf(c, whose.FieldByName(c.name))
 }
 
 // universe returns all values that the field has.

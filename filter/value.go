@@ -35,7 +35,7 @@ func operandsOf(subj *subject, op Op, t token) ([]operand, problem) {
 		return parseName(subj.fields[0], literal)
 	}
 	v, p := parseOperand(subj, t, literal, pattern, glob)
-	if p.isZero() && subj.kind() == whose.KindTime && op.positive() == Eq && isAge(literal) {
+	if p.isZero() && isTime(subj.kind()) && op.positive() == Eq && isAge(literal) {
 		p = problemf("compare an age by < or >; %s > %s is later than that long ago", subj.name, literal)
 	}
 	if p.isZero() && op.positive() != Eq && v.isSpan() {
@@ -55,7 +55,7 @@ func parseOperand(subj *subject, t token, literal, pattern string, glob bool) (o
 		return parseEndpoint(literal)
 	case whose.KindBool:
 		return parseBool(literal)
-	case whose.KindTime:
+	case whose.KindTime, whose.KindInstant:
 		if _, err := parseTime(literal, time.UTC); err != nil {
 			return operand{}, problemf("%s is no time; write one such as 2026-01-31T08:00:00Z, 2026-01-31 or an age such as 10m", quoted(literal))
 		}

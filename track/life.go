@@ -76,7 +76,9 @@ func (m *moment) write(ev *whose.Event, info func() *whose.TCPInfo) {
 		return
 	}
 	e, s := &l.entry, &ev.Session
-	ev.Since = e.is(since)
+	if ev.StoodBefore = e.is(since); !ev.StoodBefore && m.kind != whose.EventFail && m.kind != whose.EventLost {
+		ev.Opened = time.Unix(0, m.wall-int64(m.at)+int64(e.opened))
+	}
 	e.write(s)
 	s.Owners, s.Peer = l.owners, l.peer
 	l.labels.write(e, s)
@@ -85,9 +87,14 @@ func (m *moment) write(ev *whose.Event, info func() *whose.TCPInfo) {
 	}
 	ev.End, ev.By, ev.Errno, ev.Duration = l.end, l.by, l.errno, l.duration
 	ev.Sent, ev.Received = l.sent, l.received
-	if m.kind != whose.EventClose {
+	if m.kind == whose.EventUnlisten {
 		return
 	}
+	ev.Closed = ev.Time
+	if m.kind == whose.EventFail {
+		return
+	}
+	ev.Counted = l.end != whose.EndNone || l.sent != whose.Traffic{} || l.received != whose.Traffic{}
 	s.State = whose.Close
 	if l.counted {
 		s.TCP = info()

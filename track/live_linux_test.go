@@ -230,8 +230,8 @@ func TestLive_Standing(t *testing.T) {
 			client.Close()
 			server.Close()
 			for _, e := range until(t, tr, "close in", "close out") {
-				if !e.Since || e.Duration <= 0 {
-					t.Errorf("%v: since %v, duration %v", e.Kind, e.Since, e.Duration)
+				if !e.StoodBefore || e.Duration <= 0 {
+					t.Errorf("%v: since %v, duration %v", e.Kind, e.StoodBefore, e.Duration)
 				}
 			}
 			if err := tr.Close(); err != nil {

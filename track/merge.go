@@ -1,6 +1,8 @@
 package track
 
 import (
+	"time"
+
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
@@ -114,7 +116,11 @@ func (g *engine) facing(standing []whose.Session) []whose.Session {
 			localPort: s.Local.Port(), remotePort: s.Remote.Port(), netns: s.NetNS, proto: s.Proto, opened: g.began,
 		}
 		s.Peer = g.peerOf(&e)
-		if !g.want.late || g.want.match.Match(s) {
+		stood := whose.Event{
+			Time: time.Unix(0, g.base+int64(g.began)), Kind: whose.EventStanding,
+			Lifetime: whose.Lifetime{StoodBefore: true}, Session: *s,
+		}
+		if !g.want.late || g.want.match.MatchEvent(&stood) {
 			kept = append(kept, *s)
 		}
 	}

@@ -151,5 +151,5 @@ func (g *engine) complete(m *moment) bool {
 		return true
 	}
 	m.write(&g.order.asked, func() *whose.TCPInfo { return &g.order.askedInfo })
-	return g.want.match.Match(&g.order.asked.Session)
+	return g.want.match.MatchEvent(&g.order.asked)
 }

@@ -103,7 +103,7 @@ func (p *plan) setWant() {
 	}
 	if p.opts.Filter != nil {
 		p.want.match = filter.Compile(p.opts.Filter, p.env)
-		p.want.late = filter.Needs(p.opts.Filter)&(whose.NeedTCPInfo|whose.NeedPeer) != 0
+		p.want.late = filter.Needs(p.opts.Filter)&(whose.NeedTCPInfo|whose.NeedPeer|whose.NeedLife|whose.NeedEvent) != 0
 	}
 	if p.opts.NetNS != "" && p.opts.NetNS != "all" && p.opts.NetNS != "self" {
 		p.needs |= whose.NeedNetNSName
@@ -186,7 +186,7 @@ func (p *plan) snapshotOptions(first bool, cov *whose.Coverage) *collect.Options
 	}
 	if first {
 		o.States |= whose.SetOf(whose.SynSent)
-		o.Needs |= p.needs &^ (whose.NeedPeer | whose.NeedTCPInfo)
+		o.Needs |= p.needs &^ (whose.NeedPeer | whose.NeedTCPInfo | whose.NeedLife | whose.NeedEvent)
 	}
 	return o
 }

@@ -98,7 +98,7 @@ func lineOf(e *whose.Event) string {
 	if e.Duration != 0 {
 		fmt.Fprintf(&b, " %v", e.Duration)
 	}
-	if e.Since {
+	if e.StoodBefore {
 		b.WriteString(" since")
 	}
 	if (e.Sent != whose.Traffic{} || e.Received != whose.Traffic{}) {

@@ -355,7 +355,7 @@ func (t *Tracker) nextStanding(e *whose.Event) bool {
 		t.standing = nil
 		return false
 	}
-	*e = whose.Event{Time: t.began, Kind: whose.EventStanding, Since: true, Session: t.standing[0]}
+	*e = whose.Event{Time: t.began, Kind: whose.EventStanding, Lifetime: whose.Lifetime{StoodBefore: true}, Session: t.standing[0]}
 	t.standing = t.standing[1:]
 	return true
 }

@@ -421,7 +421,7 @@ func (j *judge) pair(cookie uint64, opened, closed *told) {
 		j.accuse(disordered, cookie, "%s after %s", describe(opened), describe(closed))
 	}
 	if opened.Kind == whose.EventStanding {
-		if !closed.Since {
+		if !closed.StoodBefore {
 			j.accuse(wrongTime, cookie, "%s stood before, which is not told", describe(closed))
 		}
 		return

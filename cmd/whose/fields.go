@@ -49,7 +49,7 @@ list "owners", those of the other end in "peer".`,
 
 func fieldInfos() []fieldInfo {
 	var infos []fieldInfo
-	for _, f := range whose.Fields() {
+	for _, f := range whose.AllFields() {
 		infos = append(infos, fieldInfo{
 			Name: f.Name, Aliases: f.Aliases, In: groupName(f.Of), Key: f.JSONKey(),
 			Kind: f.Kind.String(), Unit: f.Unit, Values: f.Values, Doc: f.Doc,
@@ -73,6 +73,10 @@ func groupName(g whose.Group) string {
 		return "peer"
 	case whose.OfTCP:
 		return "tcp"
+	case whose.OfLife:
+		return "life"
+	case whose.OfEvent:
+		return "event"
 	}
 	return "session"
 }
@@ -122,6 +126,10 @@ func groupHead(in string) string {
 		return "Of each owner"
 	case "peer":
 		return "Of each owner of the other end, where that is on this host"
+	case "life":
+		return "Of a session that ended, as whose watch knows them"
+	case "event":
+		return "Of an event of whose watch"
 	case "tcp":
 		return "What TCP measures"
 	case "filter":

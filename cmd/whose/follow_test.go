@@ -67,7 +67,9 @@ func someEvents(n int) []whose.Event {
 		}
 		at := time.Date(2026, 3, 1, 14, 3, 7, i*1_000_000, time.UTC)
 		all = append(all, whose.Event{Kind: whose.EventOpen, Time: at, Session: s})
-		closed := whose.Event{Kind: whose.EventClose, Time: at, Session: s, End: whose.EndOrderly, By: whose.There, Duration: time.Second}
+		closed := whose.Event{Kind: whose.EventClose, Time: at, Session: s, Lifetime: whose.Lifetime{
+			Closed: at, Duration: time.Second, End: whose.EndOrderly, By: whose.There, Counted: true,
+		}}
 		closed.Sent.Bytes, closed.Received.Bytes = uint64(i), 10
 		all = append(all, closed)
 	}

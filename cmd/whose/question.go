@@ -69,6 +69,10 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 	if err != nil {
 		return nil, err
 	}
+	if filter.Needs(where)&(whose.NeedLife|whose.NeedEvent) != 0 {
+		return nil, whose.WithHint(usagef("filter: how sessions ended is not known of those that stand"),
+			"whose watch knows it, as it happens")
+	}
 	q.where, q.typed, q.commands = where, typed, commandNames(cmd.Root())
 	switch q.source {
 	case "auto", "bpf", "netlink", "procfs":

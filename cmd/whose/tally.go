@@ -41,7 +41,7 @@ func (t *tally) add(s *whose.Session) {
 	for i, f := range t.fields {
 		switch {
 		case !f.PerOwner():
-			t.row[i] = f.Value(s)
+			t.row[i] = f.Value(s.Row())
 		case f.Of == whose.OfPeer:
 			peers = true
 		default:
@@ -126,22 +126,7 @@ func (t *tally) sorted() []render.CountRow {
 		if c := cmp.Compare(b.Count, a.Count); c != 0 {
 			return c
 		}
-		return slices.CompareFunc(a.Values, b.Values, compareValues)
+		return slices.CompareFunc(a.Values, b.Values, func(x, y whose.Value) int { return x.Compare(&y) })
 	})
 	return t.counts
-}
-
-// compareValues orders two values of one field; none comes last.
-func compareValues(a, b whose.Value) int {
-	switch {
-	case a.IsZero() || b.IsZero():
-		return -cmp.Compare(a.Kind, b.Kind)
-	case a.Kind == whose.KindAddr:
-		return a.Addr.Compare(b.Addr)
-	case a.Kind == whose.KindTime:
-		return a.Time.Compare(b.Time)
-	case a.Kind == whose.KindNumbers:
-		return slices.Compare(a.List, b.List)
-	}
-	return cmp.Or(cmp.Compare(a.Num, b.Num), cmp.Compare(a.Text, b.Text))
 }

@@ -79,7 +79,11 @@ func fieldNames() []string {
 
 // fieldByName finds a field that a flag names.
 func fieldByName(flag, name string) (*whose.Field, error) {
-	if f := whose.FieldByName(name); f != nil {
+	f := whose.FieldByName(name)
+	switch {
+	case f != nil && f.Of == whose.OfEvent:
+		return nil, whose.WithHint(usagef("--%s: %s is a fact of events, not of sessions", flag, f.Name), "every line of whose watch has it")
+	case f != nil:
 		return f, nil
 	}
 	err := usagef("--%s: unknown field %q", flag, name)

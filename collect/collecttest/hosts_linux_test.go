@@ -71,7 +71,7 @@ func answerText(sessions []whose.Session, c *whose.Coverage) string {
 func sessionFacts(s *whose.Session) []string {
 	var facts []string
 	for _, f := range whose.Fields() {
-		if v := f.Value(s); f.Of == whose.OfSession && f.Name != "user" && !v.IsZero() { // user names are this machine's
+		if v := f.Value(s.Row()); f.Of == whose.OfSession && f.Name != "user" && !v.IsZero() { // user names are this machine's
 			facts = append(facts, f.Name+"="+string(v.Append(nil)))
 		}
 	}

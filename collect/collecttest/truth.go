@@ -29,7 +29,7 @@ func row(s *whose.Session, open []string) []string {
 		if f.Of != whose.OfSession || f.Name == "user" || f.Name == "netns_name" || slices.Contains(open, f.Name) {
 			continue
 		}
-		if v := f.Value(s); !v.IsZero() {
+		if v := f.Value(s.Row()); !v.IsZero() {
 			row = append(row, f.Name+"="+string(v.Append(nil)))
 		}
 	}

@@ -128,7 +128,7 @@ func fieldColumn(f *whose.Field) *column {
 // shown once.
 func fieldCell(c *cell, f *whose.Field, s *whose.Session) {
 	if !f.PerOwner() {
-		v := f.Value(s)
+		v := f.Value(s.Row())
 		valueCell(c, &v)
 		if f.Name == "state" {
 			c.style = styleOf(s.State)

@@ -37,11 +37,11 @@ func tsvFraming(fields []*whose.Field, noHeader bool) framing {
 func cellFraming(fields []*whose.Field, noHeader bool, comma byte, quote func([]byte, int) []byte) framing {
 	enc := cellEncoder{comma: comma, quote: quote, backslash: quote == nil}
 	for _, field := range fields {
-		enc.fields = append(enc.fields, cellField{field, accessTo(field)})
+		enc.fields = append(enc.fields, cellField{field, field.Getters()})
 	}
 	f := framing{newEncoder: func() encoder {
 		own := enc
-		return own.append
+		return own.session
 	}}
 	if !noHeader {
 		for i, field := range fields {
@@ -55,10 +55,10 @@ func cellFraming(fields []*whose.Field, noHeader bool, comma byte, quote func([]
 	return f
 }
 
-// A cellField is a field with the way to its value.
+// A cellField is a field with its getters.
 type cellField struct {
 	*whose.Field
-	access access
+	get whose.Getters
 }
 
 // A cellEncoder writes a session as a line of cells.
@@ -70,51 +70,63 @@ type cellEncoder struct {
 	scratch   []byte
 }
 
-func (e *cellEncoder) append(dst []byte, s *whose.Session) []byte {
+// session appends one session.
+func (e *cellEncoder) session(dst []byte, s *whose.Session) []byte { return e.append(dst, s.Row()) }
+
+func (e *cellEncoder) append(dst []byte, r whose.Row) []byte {
 	for i := range e.fields {
 		if i > 0 {
 			dst = append(dst, e.comma)
 		}
-		dst = e.appendCell(dst, &e.fields[i], s)
+		dst = e.appendCell(dst, &e.fields[i], r)
 	}
 	return append(dst, '\n')
 }
 
 // appendCell appends one cell; a value that is not known is an empty cell.
-func (e *cellEncoder) appendCell(dst []byte, f *cellField, s *whose.Session) []byte {
+func (e *cellEncoder) appendCell(dst []byte, f *cellField, r whose.Row) []byte {
 	start := len(dst)
 	switch {
 	case f.PerOwner():
-		dst = e.appendOwners(dst, f.Field, f.OwnersOf(s))
-	case f.access == byTable:
-		v := f.Value(s)
-		dst = e.appendValue(dst, &v, false)
-	default:
-		dst = e.appendAccess(dst, f.access, s)
+		return e.finish(e.appendOwners(dst, f.Field, f.OwnersOf(r.Session)), start, f.Kind)
+	case f.Kind == whose.KindText:
+		return e.finish(e.appendText(dst, f.get.Text(r), false), start, f.Kind)
 	}
-	if f.Kind != whose.KindText && !f.PerOwner() {
-		return dst // numbers, addresses and known names
-	}
-	return e.finish(dst, start, f.Kind)
+	return appendPlain(dst, f, r)
 }
 
-func (e *cellEncoder) appendAccess(dst []byte, a access, s *whose.Session) []byte {
-	kind, text, num := a.of(s)
-	switch kind {
-	case 0:
-		return dst
-	case whose.KindName:
-		return append(dst, text...)
-	case whose.KindText:
-		return e.appendText(dst, text, false)
-	case whose.KindAddr:
-		return a.addr(s).AppendTo(dst)
-	case whose.KindBool:
-		return strconv.AppendBool(dst, num != 0)
-	case whose.KindDuration:
-		num /= uint64(time.Microsecond)
+// appendPlain appends a value that nobody chose: a number, an address, a time or
+// one of a few names. It reads the row by the getter of the field's kind, as
+// JSON does.
+func appendPlain(dst []byte, f *cellField, r whose.Row) []byte {
+	switch {
+	case f.get.Num != nil:
+		return f.appendNum(dst, r)
+	case f.get.Addr != nil:
+		if addr := f.get.Addr(r); addr.IsValid() {
+			return addr.AppendTo(dst)
+		}
+	case f.get.Code != nil:
+		return append(dst, f.CodeName(f.get.Code(r))...)
+	case f.get.Time != nil:
+		v := f.Value(r)
+		return appendPlainValue(dst, &v)
 	}
-	return appendUint(dst, num)
+	return dst
+}
+
+// appendNum appends a number of the field's kind.
+func (f *cellField) appendNum(dst []byte, r whose.Row) []byte {
+	n, ok := f.get.Num(r)
+	switch {
+	case !ok:
+		return dst
+	case f.Kind == whose.KindBool:
+		return strconv.AppendBool(dst, n != 0)
+	case f.Kind == whose.KindDuration:
+		n /= uint64(time.Microsecond)
+	}
+	return appendUint(dst, n)
 }
 
 // appendOwners appends the values of all owners, an empty one for an owner that
@@ -148,13 +160,19 @@ func (e *cellEncoder) finish(dst []byte, start int, kind whose.Kind) []byte {
 
 // appendValue appends one value, safe and on one line.
 func (e *cellEncoder) appendValue(dst []byte, v *whose.Value, ofOwner bool) []byte {
-	switch v.Kind {
-	case whose.KindText:
+	if v.Kind == whose.KindText {
 		return e.appendText(dst, v.Text, ofOwner)
-	case whose.KindDuration:
-		return whose.Value{Kind: whose.KindNumber, Num: v.Num / uint64(time.Microsecond)}.Append(dst)
+	}
+	return appendPlainValue(dst, v)
+}
+
+// appendPlainValue appends a value that is no text.
+func appendPlainValue(dst []byte, v *whose.Value) []byte {
+	switch v.Kind {
 	case whose.KindTime:
 		return v.Time.UTC().AppendFormat(dst, whose.TimeFormat)
+	case whose.KindInstant:
+		return v.Time.UTC().AppendFormat(dst, whose.InstantFormat)
 	}
 	return v.Append(dst)
 }

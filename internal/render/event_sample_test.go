@@ -12,6 +12,9 @@ var noon = time.Date(2026, 3, 1, 14, 3, 7, 123_456_789, time.UTC)
 // event makes the nth event of a sample.
 func event(n int, kind whose.EventKind, s whose.Session, changes ...func(*whose.Event)) whose.Event {
 	e := whose.Event{Kind: kind, Time: noon.Add(time.Duration(n) * 1_234_567 * time.Microsecond), Session: s}
+	if kind.Ends() {
+		e.Closed = e.Time
+	}
 	for _, change := range changes {
 		change(&e)
 	}
@@ -20,12 +23,14 @@ func event(n int, kind whose.EventKind, s whose.Session, changes ...func(*whose.
 
 // ended is how a session ended.
 func ended(end whose.End, by whose.Side, after time.Duration) func(*whose.Event) {
-	return func(e *whose.Event) { e.End, e.By, e.Duration = end, by, after }
+	return func(e *whose.Event) {
+		e.End, e.By, e.Duration, e.Counted = end, by, after, e.Kind == whose.EventClose && end != whose.EndNone
+	}
 }
 
 // carried is what went each way.
 func carried(sent, received uint64) func(*whose.Event) {
-	return func(e *whose.Event) { e.Sent.Bytes, e.Received.Bytes = sent, received }
+	return func(e *whose.Event) { e.Sent.Bytes, e.Received.Bytes, e.Counted = sent, received, true }
 }
 
 func datagrams(sent, received uint64) func(*whose.Event) {
@@ -70,7 +75,7 @@ func dayAtWork() []whose.Event {
 		s.Direction, s.Reason, s.Owners = whose.In, whose.ReasonAcceptQueue, owners(process(812, "nginx"))
 	})
 	bound := asUser("root", session(whose.UDP, whose.Unconn, "0.0.0.0:5353", "0.0.0.0:0", owners(process(500, "avahi-daemon"))...))
-	stood := func(e *whose.Event) { e.Since = true }
+	stood := func(e *whose.Event) { e.StoodBefore = true }
 	return []whose.Event{
 		event(0, whose.EventStanding, nginx),
 		event(0, whose.EventStanding, python),

@@ -47,7 +47,7 @@ func TestEvents_GoldenText(t *testing.T) {
 // TestEvents_EndedWhileWatchBegan: nothing is known of how long it lasted.
 func TestEvents_EndedWhileWatchBegan(t *testing.T) {
 	for width, want := range map[int]string{0: " closed here, ↑0 B ↓0 B\n", 80: " here ↑0 ↓0\n"} {
-		events := []whose.Event{{Kind: whose.EventClose, End: whose.EndOrderly, By: whose.Here, Since: true}}
+		events := []whose.Event{{Kind: whose.EventClose, Lifetime: whose.Lifetime{Closed: noon, End: whose.EndOrderly, By: whose.Here, StoodBefore: true, Counted: true}}}
 		events[0].Session.TCP = &whose.TCPInfo{}
 		events[0].Session.NetNS = 4026531840
 		if got := happened(t, Text, EventOptions{Width: width}, events); !strings.HasSuffix(got, want) {
@@ -224,8 +224,8 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, comm, user string, kind, end uint8, width int, bytes uint64, took int64) {
 		s := session(whose.TCP, whose.Established, "10.0.0.1:1", "[fe80::1]:2", owners(process(1, comm), process(2, user))...)
 		s.User, s.NetNSName, s.Scope, s.Peer, s.Direction = user, comm, user, owners(process(3, comm)), whose.Direction(kind%3)
-		e := whose.Event{Time: noon, Kind: whose.EventKind(1 + kind%uint8(len(whose.EventKinds()))), End: whose.End(end), By: whose.Side(end % 4),
-			Errno: uint32(bytes), Duration: time.Duration(took), Why: comm, Session: s}
+		e := whose.Event{Time: noon, Kind: whose.EventKind(1 + kind%uint8(len(whose.EventKinds()))), Why: comm, Session: s}
+		e.Lifetime = whose.Lifetime{Closed: noon, End: whose.End(end), By: whose.Side(end % 4), Errno: uint32(bytes), Duration: time.Duration(took), Counted: end > 0}
 		e.Sent.Bytes, e.Received.Datagrams, e.Lost = bytes, bytes, bytes
 		if width < 0 || width > 500 {
 			width = 80

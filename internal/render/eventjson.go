@@ -2,7 +2,7 @@ package render
 
 import (
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -18,37 +18,81 @@ const eventMemo = 1 << 10
 // An eventJSON writes each event as a JSON object on a line. It allocates
 // nothing for an event of a process that it has seen.
 type eventJSON struct {
-	clock    eventClock // with what stands before a time and after it
-	outcomes [outcomeSlots]outcomeText
+	clock eventClock // with what stands before a time and after it
+	// names are the first fields after the time, which have few values: what
+	// happened, how it ended and by whom. Their text is made once for each outcome.
+	names    []jsonField
+	outcomes [outcomeSlots]outcome
+	objects  []eventObject
 	session  *jsonEncoder
 }
 
-// An outcome is what happened, in the few words that there are for it.
+// An outcome is the text of names, by their codes.
 type outcome struct {
-	kind whose.EventKind
-	end  whose.End
-	by   whose.Side
+	codes uint32
+	text  []byte
 }
 
-// An outcomeText is the text of an outcome.
-type outcomeText struct {
-	of   outcome
-	text []byte
-}
-
-// outcomeSlots is how many texts of outcomes are kept, by a hash.
+// outcomeSlots is how many outcomes are kept, by a hash.
 const outcomeSlots = 64
 
+// An eventObject is what stands beside the session: fields of the event itself,
+// or an object within it.
+type eventObject struct {
+	key    string // of the object: `"sent":{`; empty: the event itself
+	fields []jsonField
+}
+
 func newEventJSON(fields []*whose.Field) *eventJSON {
-	r := &eventJSON{clock: utcClock(), session: newJSONEncoder(fields, `,"session":`, "}\n")}
+	r := &eventJSON{clock: utcClock(), session: newJSONEncoder(fields, `"session":`, "}\n")}
 	for _, o := range []*jsonOwners{r.session.owners, r.session.peer} {
 		if o != nil {
 			o.limit = eventMemo
 		}
 	}
 	r.clock.head = `{"version":` + strconv.Itoa(EventSchemaVersion) + `,"time":"`
-	r.clock.suffix += `","event":"`
+	r.clock.suffix += `",`
+	for _, o := range eventObjects() {
+		object := eventObject{}
+		if o.name != "" {
+			object.key = `"` + o.name + `":{`
+		}
+		for i, f := range o.fields {
+			object.fields = append(object.fields, newJSONField(f, o.keys[i]))
+		}
+		r.objects = append(r.objects, object)
+	}
+	own := &r.objects[0]
+	own.fields = own.fields[1:] // the clock writes the time
+	for len(own.fields) > 0 && own.fields[0].Kind == whose.KindName {
+		r.names, own.fields = append(r.names, own.fields[0]), own.fields[1:]
+	}
 	return r
+}
+
+// A besideObject is an object of an event, by its name, or the event itself: the
+// fields in it and their keys.
+type besideObject struct {
+	name   string
+	fields []*whose.Field
+	keys   []string
+}
+
+// eventObjects returns what stands beside the session of an event, in order.
+func eventObjects() []besideObject {
+	var all []besideObject
+	for _, f := range whose.EventFields() {
+		name, key, nested := strings.Cut(f.EventKey, ".")
+		if !nested {
+			name, key = "", name
+		}
+		if n := len(all); n == 0 || all[n-1].name != name {
+			all = append(all, besideObject{name: name})
+		}
+		o := &all[len(all)-1]
+		o.fields, o.keys = append(o.fields, f), append(o.keys, key)
+	}
+	return all
 }
 
 // Head appends nothing.
@@ -57,76 +101,51 @@ func (r *eventJSON) Head(dst []byte) []byte { return dst }
 // Resize does nothing.
 func (r *eventJSON) Resize(int) {}
 
-// Event appends one event. Keys without a value are left out.
+// Event appends one event. Keys without a value are left out. An event that
+// tells of a loss has no session.
 func (r *eventJSON) Event(dst []byte, e *whose.Event) ([]byte, error) {
-	dst = r.clock.append(dst, e.Time)
+	row := e.Row()
+	dst = r.appendNames(r.clock.append(dst, e.Time), row)
+	if e.Kind.Ends() || e.Kind == whose.EventLost || e.StoodBefore { // others have nothing more
+		for i := range r.objects {
+			dst = r.objects[i].append(dst, row)
+		}
+	}
 	if e.Kind == whose.EventLost {
-		dst = append(append(dst, e.Kind.String()...), `","lost":`...)
-		dst = append(appendUint(dst, e.Lost), `,"why":`...)
-		return append(appendJSONString(dst, e.Why), "}\n"...), nil
+		return append(dst[:len(dst)-1], "}\n"...), nil
 	}
-	dst = r.appendOutcome(dst, outcome{e.Kind, e.End, e.By})
-	if e.Errno != 0 {
-		dst = appendUint(append(dst, `,"errno":`...), uint64(e.Errno))
-	}
-	if ends(e.Kind) {
-		dst = appendEventEnd(dst, e)
-	}
-	return r.session.append(dst, &e.Session), nil
+	return r.session.append(dst, row), nil
 }
 
-// appendOutcome appends the name of the kind, whose quotes are open, how a
-// session ended, and who ended it.
-func (r *eventJSON) appendOutcome(dst []byte, o outcome) []byte {
-	slot := &r.outcomes[(uint8(o.kind)<<4^uint8(o.end)<<2^uint8(o.by))%outcomeSlots]
-	if slot.of != o || slot.text == nil {
-		text := append(append(slot.text[:0], o.kind.String()...), '"')
-		text = appendEventName(text, `,"end":"`, o.end.String())
-		text = appendEventName(text, `,"by":"`, o.by.String())
-		slot.of, slot.text = o, text
+// appendNames appends the fields that are names.
+func (r *eventJSON) appendNames(dst []byte, row whose.Row) []byte {
+	codes := uint32(1) // so that none is the zero of a slot
+	for i := range r.names {
+		codes = codes<<5 + uint32(r.names[i].get.Code(row))
+	}
+	slot := &r.outcomes[codes*0x9e3779b1>>26%outcomeSlots]
+	if slot.codes != codes {
+		slot.codes, slot.text = codes, slot.text[:0]
+		for i := range r.names {
+			slot.text = r.names[i].append(slot.text, row)
+		}
 	}
 	return append(dst, slot.text...)
 }
 
-// appendEventEnd appends what a session or an attempt came to.
-func appendEventEnd(dst []byte, e *whose.Event) []byte {
-	dst = strconv.AppendInt(append(dst, `,"duration":`...), int64(e.Duration/time.Microsecond), 10)
-	if e.Since {
-		dst = append(dst, `,"stood_before":true`...)
+// append appends the fields that have a value, each with a comma after it; of an
+// object within the event the whole, if any has.
+func (o *eventObject) append(dst []byte, r whose.Row) []byte {
+	dst = append(dst, o.key...)
+	start := len(dst)
+	for i := range o.fields {
+		dst = o.fields[i].append(dst, r)
 	}
-	if trafficKnown(e) {
-		dst = appendEventTraffic(append(dst, `,"sent":{"bytes":`...), e, e.Sent)
-		dst = appendEventTraffic(append(dst, `,"received":{"bytes":`...), e, e.Received)
-	}
-	return dst
-}
-
-// ends reports whether events of the kind have a duration.
-func ends(k whose.EventKind) bool { return k == whose.EventClose || k == whose.EventFail }
-
-// trafficKnown reports whether the event tells what went over the session. A
-// source that only saw it gone knows neither that nor how it ended.
-func trafficKnown(e *whose.Event) bool {
-	return e.Kind == whose.EventClose && (e.End != whose.EndNone || e.Sent != whose.Traffic{} || e.Received != whose.Traffic{})
-}
-
-// isUDP reports whether the event is one of a protocol of datagrams.
-func isUDP(e *whose.Event) bool {
-	return e.Session.Proto == whose.UDP || e.Session.Proto == whose.UDPLite
-}
-
-func appendEventName(dst []byte, key, name string) []byte {
-	if name == "" {
+	switch {
+	case o.key == "":
 		return dst
+	case len(dst) == start:
+		return dst[:start-len(o.key)]
 	}
-	return append(append(append(dst, key...), name...), '"')
-}
-
-// appendEventTraffic appends what went one way, after the key of its bytes.
-func appendEventTraffic(dst []byte, e *whose.Event, t whose.Traffic) []byte {
-	dst = appendUint(dst, t.Bytes)
-	if isUDP(e) {
-		dst = appendUint(append(dst, `,"datagrams":`...), t.Datagrams)
-	}
-	return append(dst, '}')
+	return append(dst[:len(dst)-1], "},"...)
 }

@@ -181,12 +181,12 @@ func (r *eventText) makeDetail(e *whose.Event, level detailLevel) {
 	c := &r.detail
 	c.reset()
 	s := &e.Session
-	if len(s.Peer) > 0 && (level < detailShort || level < detailLess && !ends(e.Kind)) {
+	if len(s.Peer) > 0 && (level < detailShort || level < detailLess && !e.Kind.Ends()) {
 		c.ascii("(")
 		r.names.ownersCell(c, s.Peer, r.names.maxPIDs)
 		c.ascii(")")
 	}
-	if ends(e.Kind) {
+	if e.Kind.Ends() {
 		r.endCell(e, level)
 	}
 	if s.NetNS != r.opts.NetNS && (s.NetNS != 0 || s.NetNSName != "") {
@@ -212,14 +212,14 @@ func (r *eventText) endCell(e *whose.Event, level detailLevel) {
 	if level < detailWord {
 		lastedCell(c, e, brief)
 	}
-	if !trafficKnown(e) || level >= detailLeast {
+	if !e.Counted || level >= detailLeast {
 		return
 	}
 	if !brief {
 		c.ascii(",")
 	}
 	c.ways(e.Sent.Bytes, e.Received.Bytes, true, brief)
-	if isUDP(e) && level == detailFull {
+	if e.Session.Proto.IsDatagram() && level == detailFull {
 		c.ascii(", datagrams")
 		c.ways(e.Sent.Datagrams, e.Received.Datagrams, false, brief)
 	}
@@ -230,7 +230,7 @@ func (r *eventText) endCell(e *whose.Event, level detailLevel) {
 
 // lastedCell says how long it lasted. What went idle lasted until its last datagram.
 func lastedCell(c *cell, e *whose.Event, brief bool) {
-	if e.Since && e.Duration < time.Microsecond {
+	if e.StoodBefore && e.Duration < time.Microsecond {
 		return // it ended while the watch began
 	}
 	switch {
@@ -243,9 +243,9 @@ func lastedCell(c *cell, e *whose.Event, brief bool) {
 		c.ascii("after ")
 	}
 	switch {
-	case e.Since && brief:
+	case e.StoodBefore && brief:
 		c.ascii(">")
-	case e.Since:
+	case e.StoodBefore:
 		c.ascii("more than ")
 	}
 	c.span(e.Duration, brief)

@@ -25,7 +25,6 @@ func EventSchema() ([]byte, error) {
 			{"session", sessionSchema()},
 			{"owner", ownerSchema("A process that held the session at that moment.", whose.OfOwner)},
 			{"peer", ownerSchema("A process that holds the other end, which is on this host too.", whose.OfPeer)},
-			{"traffic", trafficSchema()},
 			{"summary", summarySchema()},
 			{"tally", tallySchema()},
 		}},
@@ -62,69 +61,49 @@ func eventVersion() member {
 		{"description", "Rises when a key changes its meaning or goes; new keys may come without."}}}
 }
 
-func eventTime() member {
-	return member{"time", described("When it happened, by the wall clock, with microseconds, in UTC.",
-		member{"type", "string"}, member{"format", "date-time"})}
-}
-
-func eventSchema() object {
-	var kinds []string
-	for _, k := range whose.EventKinds() {
-		if k != whose.EventLost {
-			kinds = append(kinds, k.String())
+// besideSchema are the schemas of what stands beside the session of an event,
+// where has reports that such an event has it.
+func besideSchema(has func(*whose.Field) bool) object {
+	props := object{eventVersion()}
+	for _, o := range eventObjects() {
+		var own object
+		for i, f := range o.fields {
+			if has(f) {
+				own = append(own, member{o.keys[i], fieldSchema(f)})
+			}
+		}
+		switch {
+		case o.name == "":
+			props = append(props, own...)
+		case len(own) > 0:
+			props = append(props, member{o.name, described("What went that way since the session opened.",
+				member{"type", "object"}, member{"properties", own})})
 		}
 	}
+	return props
+}
+
+func ofLoss(f *whose.Field) bool { return f.Name == "lost" || f.Name == "why" }
+
+func eventSchema() object {
+	props := besideSchema(func(f *whose.Field) bool { return !ofLoss(f) })
 	return object{
 		{"type", "object"},
 		{"required", []string{"version", "time", "event", "session"}},
-		{"properties", object{
-			eventVersion(), eventTime(),
-			{"event", oneOf("What happened: standing (it was there when the watch began), open, close, fail (a connect that did not come about), "+
-				"listen, unlisten, bind (of UDP), owned (its owners are others now).", kinds)},
-			{"end", oneOf("How it ended, or why the connect failed.", endWords())},
-			{"by", oneOf("Who ended it first: the process here, or the other end there.", []string{whose.Here.String(), whose.There.String()})},
-			{"errno", counted("The kernel's error number. Left out for none.")},
-			{"duration", counted("Microseconds that the session lasted, or that the attempt took.")},
-			{"stood_before", described("The session stood before the watch began, so duration is less than the whole. Left out if it did not.", member{"const", true})},
-			{"sent", ref("traffic")},
-			{"received", ref("traffic")},
-			{"session", ref("session")},
-		}},
+		{"properties", append(props, member{"session", ref("session")})},
 	}
 }
 
 // endWords are the names of the ends, in the order of their numbers.
-func endWords() []string {
-	var words []string
-	for e := whose.EndNone + 1; e <= whose.EndError; e++ {
-		words = append(words, e.String())
-	}
-	return words
-}
+func endWords() []string { return whose.FieldByName("end").Values }
 
 func lostSchema() object {
+	props := besideSchema(func(f *whose.Field) bool { return f.Name == "time" || ofLoss(f) })
 	return object{
 		{"type", "object"},
 		{"description", "Events that were lost. Such a line is always written, whatever was asked for."},
-		{"required", []string{"version", "time", "event", "lost", "why"}},
-		{"properties", object{
-			eventVersion(), eventTime(),
-			{"event", object{{"const", whose.EventLost.String()}}},
-			{"lost", counted("How many.")},
-			{"why", described("Where: \"ring buffer full\".", member{"type", "string"})},
-		}},
-	}
-}
-
-func trafficSchema() object {
-	return object{
-		{"type", "object"},
-		{"description", "What went one way since the session opened."},
-		{"required", []string{"bytes"}},
-		{"properties", object{
-			{"bytes", counted("Bytes of payload, those sent again not counted twice.")},
-			{"datagrams", counted("Datagrams, of UDP only.")},
-		}},
+		{"required", []string{"version", "time", "event", "lost"}},
+		{"properties", append(props, member{"event", object{{"const", whose.EventLost.String()}}})},
 	}
 }
 

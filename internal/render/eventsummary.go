@@ -192,7 +192,7 @@ func failureGrid(s *EventSummary, opts *Options) *grid {
 		g.process(f.Comm, 0, f.Reason)
 		g.text(f.Proto.String(), plain)
 		c = g.cell()
-		endText(c, &whose.Event{Kind: whose.EventFail, End: f.End, Errno: f.Errno})
+		endText(c, &whose.Event{Kind: whose.EventFail, Lifetime: whose.Lifetime{End: f.End, Errno: f.Errno}})
 		g.add(c)
 		g.number(f.Count, plain)
 	}
@@ -411,4 +411,12 @@ func appendEnd(dst []byte, side string, end netip.AddrPort) []byte {
 	dst = append(end.Addr().AppendTo(dst), '"')
 	dst = append(append(append(dst, `,"`...), side...), `_port":`...)
 	return strconv.AppendUint(dst, uint64(end.Port()), 10)
+}
+
+// appendEventName appends a key and a name, if there is one.
+func appendEventName(dst []byte, key, name string) []byte {
+	if name == "" {
+		return dst
+	}
+	return append(append(append(dst, key...), name...), '"')
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"text/template"
-	"time"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -14,11 +13,10 @@ import (
 // of the event, and .session with what a template of the listing is given. A
 // key without a value is "".
 type eventTemplate struct {
-	clock eventClock
-	tmpl  *template.Template
-	data  templateData
-	buf   bytes.Buffer
-	n     int
+	tmpl *template.Template
+	data templateData
+	buf  bytes.Buffer
+	n    int
 }
 
 // eventSession is the key of the session in the data of an event.
@@ -32,7 +30,7 @@ func newEventTemplate(text string) (*eventTemplate, error) {
 	if err != nil {
 		return nil, templateError("parse", err)
 	}
-	r := &eventTemplate{clock: utcClock(), tmpl: tmpl, data: dataFor(namesIn(tmpl))}
+	r := &eventTemplate{tmpl: tmpl, data: dataFor(namesIn(tmpl))}
 	sample := whose.Event{Kind: whose.EventClose, Session: *sampleSession()}
 	if err := try(tmpl, r.of(&sample)); err != nil {
 		return nil, whose.WithHint(templateError("try", err),
@@ -72,30 +70,16 @@ func (r *eventTemplate) Event(dst []byte, e *whose.Event) ([]byte, error) {
 
 // of returns what the template sees of an event.
 func (r *eventTemplate) of(e *whose.Event) map[string]any {
-	data := map[string]any{
-		"time": string(r.clock.append(nil, e.Time)), "event": e.Kind.String(),
-		"end": e.End.String(), "by": e.By.String(), "errno": "", "duration": "", "stood_before": "",
-		"sent": trafficData(e, e.Sent), "received": trafficData(e, e.Received), "lost": "", "why": "",
-		eventSession: r.data.of(&e.Session),
-	}
-	if e.Errno != 0 {
-		data["errno"] = uint64(e.Errno)
-	}
-	if ends(e.Kind) {
-		data["duration"], data["stood_before"] = int64(e.Duration/time.Microsecond), e.Since
-	}
-	if e.Kind == whose.EventLost {
-		data["lost"], data["why"] = e.Lost, hostileText(e.Why)
-	}
-	return data
-}
-
-func trafficData(e *whose.Event, t whose.Traffic) map[string]any {
-	data := map[string]any{"bytes": "", "datagrams": ""}
-	if trafficKnown(e) {
-		data["bytes"] = t.Bytes
-		if isUDP(e) {
-			data["datagrams"] = t.Datagrams
+	row := e.Row()
+	data := map[string]any{eventSession: r.data.of(row)}
+	for _, o := range eventObjects() {
+		into := data
+		if o.name != "" {
+			into = make(map[string]any)
+			data[o.name] = into
+		}
+		for i, f := range o.fields {
+			into[o.keys[i]] = templateValue(f.Value(row))
 		}
 	}
 	return data

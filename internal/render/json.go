@@ -15,7 +15,7 @@ func jsonFraming(fields []*whose.Field) framing {
 	return framing{
 		head:       append(strconv.AppendInt([]byte(`{"version":`), SchemaVersion, 10), `,"sessions":[`...),
 		sep:        ",",
-		newEncoder: func() encoder { return newJSONEncoder(fields, ",\n", "").append },
+		newEncoder: func() encoder { return newJSONEncoder(fields, ",\n", "").session },
 		tail: func(dst []byte, c *whose.Coverage) []byte {
 			dst = append(dst, "\n]"...)
 			if c != nil {
@@ -27,14 +27,21 @@ func jsonFraming(fields []*whose.Field) framing {
 }
 
 func jsonlFraming(fields []*whose.Field) framing {
-	return framing{newEncoder: func() encoder { return newJSONEncoder(fields, "", "\n").append }}
+	return framing{newEncoder: func() encoder { return newJSONEncoder(fields, "", "\n").session }}
 }
 
 // A jsonField is a field with its key, ready to append.
 type jsonField struct {
 	*whose.Field
-	key    string // `"local_port":`
-	access access
+	key string // `"local_port":`
+	get whose.Getters
+	// plain: a number that is written as it is.
+	plain bool
+}
+
+func newJSONField(f *whose.Field, key string) jsonField {
+	plain := f.Kind != whose.KindBool && f.Kind != whose.KindDuration
+	return jsonField{f, `"` + key + `":`, f.Getters(), plain}
 }
 
 // A jsonEncoder writes sessions as JSON objects. It allocates nothing for a
@@ -42,9 +49,11 @@ type jsonField struct {
 // process that of what does not change.
 type jsonEncoder struct {
 	after        string
-	session      *moulds
+	own          *moulds
 	owners, peer *jsonOwners
-	tcp          []jsonField
+	// last are the facts that most sessions have none of: of TCP, where they were
+	// asked for, and of a life.
+	last []jsonField
 }
 
 // newJSONEncoder returns an encoder that puts before and after around every
@@ -54,36 +63,41 @@ func newJSONEncoder(fields []*whose.Field, before, after string) *jsonEncoder {
 		after:  "}" + after,
 		owners: newJSONOwners(fieldsOf(fields, whose.OfOwner)),
 		peer:   newJSONOwners(fieldsOf(fields, whose.OfPeer)),
-		tcp:    jsonFields(fieldsOf(fields, whose.OfTCP)),
+		last:   jsonFields(append(fieldsOf(fields, whose.OfTCP), fieldsOf(fields, whose.OfLife)...)),
 	}
 	opening := ""
 	if e.owners != nil {
 		opening = `"owners":[`
 	}
-	e.session = newMoulds(before+"{", jsonFields(fieldsOf(fields, whose.OfSession)), opening)
+	e.own = newMoulds(before+"{", jsonFields(fieldsOf(fields, whose.OfSession)), opening)
 	return e
 }
 
 func jsonFields(fields []*whose.Field) []jsonField {
 	all := make([]jsonField, len(fields))
 	for i, f := range fields {
-		all[i] = jsonField{f, `"` + f.JSONKey() + `":`, accessTo(f)}
+		all[i] = newJSONField(f, f.JSONKey())
 	}
 	return all
 }
 
-// append appends one session: its own fields, its owners, the peer's, TCP's.
-func (e *jsonEncoder) append(dst []byte, s *whose.Session) []byte {
-	dst = e.session.append(dst, s)
+// session appends one session.
+func (e *jsonEncoder) session(dst []byte, s *whose.Session) []byte { return e.append(dst, s.Row()) }
+
+// append appends the session of a row: its own fields, its owners, the peer's,
+// TCP's and those of its life.
+func (e *jsonEncoder) append(dst []byte, r whose.Row) []byte {
+	s := r.Session
+	dst = e.own.append(dst, r)
 	if e.owners != nil {
 		dst = e.owners.append(dst, s.Owners)
 	}
 	if e.peer != nil && len(s.Peer) > 0 {
 		dst = e.peer.append(append(dst, `"peer":[`...), s.Peer)
 	}
-	if s.TCP != nil {
-		for i := range e.tcp {
-			dst = e.tcp[i].fill(append(dst, e.tcp[i].key...), s)
+	if s.TCP != nil || r.HasLife() {
+		for i := range e.last {
+			dst = e.last[i].append(dst, r)
 		}
 	}
 	if last := len(dst) - 1; dst[last] == ',' {
@@ -92,38 +106,49 @@ func (e *jsonEncoder) append(dst []byte, s *whose.Session) []byte {
 	return append(dst, e.after...)
 }
 
-// fill appends the field's value and a comma after its key. Where there is no
-// value, it takes the key away again.
-func (f *jsonField) fill(dst []byte, s *whose.Session) []byte {
-	if f.access == byTable {
-		return f.fillByTable(dst, s)
+// append appends the key, the value and a comma; nothing where there is no value.
+// It reads the row by the getter of the field's kind: moving a whose.Value from
+// hand to hand is most of what a line of JSON would cost.
+func (f *jsonField) append(dst []byte, r whose.Row) []byte {
+	switch {
+	case f.get.Num != nil:
+		n, ok := f.get.Num(r)
+		switch {
+		case !ok:
+			return dst
+		case f.plain:
+			return append(appendUint(append(dst, f.key...), n), ',')
+		}
+		return append(f.appendNum(append(dst, f.key...), n), ',')
+	case f.get.Addr != nil:
+		if addr := f.get.Addr(r); addr.IsValid() {
+			return append(addr.AppendTo(append(append(dst, f.key...), '"')), `",`...)
+		}
+	case f.get.Code != nil:
+		if name := f.CodeName(f.get.Code(r)); name != "" {
+			return append(append(append(append(dst, f.key...), '"'), name...), `",`...)
+		}
+	case f.get.Text != nil:
+		if text := f.get.Text(r); text != "" {
+			return append(appendJSONString(append(dst, f.key...), text), ',')
+		}
+	case f.get.Time != nil:
+		if v := f.Value(r); !v.IsZero() {
+			return append(appendJSONValue(append(dst, f.key...), &v), ',')
+		}
 	}
-	kind, text, num := f.access.of(s)
-	switch kind {
-	case 0:
-		return dst[:len(dst)-len(f.key)]
-	case whose.KindName:
-		return append(append(append(dst, '"'), text...), `",`...)
-	case whose.KindText:
-		return append(appendJSONString(dst, text), ',')
-	case whose.KindAddr:
-		return append(f.access.addr(s).AppendTo(append(dst, '"')), `",`...)
-	case whose.KindBool:
-		return append(strconv.AppendBool(dst, num != 0), ',')
-	case whose.KindDuration:
-		num /= uint64(time.Microsecond)
-	}
-	return append(appendUint(dst, num), ',')
+	return dst
 }
 
-// fillByTable is fill for those without a quick access. It is apart so that the
-// others clear no room for a whose.Value.
-func (f *jsonField) fillByTable(dst []byte, s *whose.Session) []byte {
-	v := f.Value(s)
-	if v.Kind == 0 {
-		return dst[:len(dst)-len(f.key)]
+// appendNum appends a number of the field's kind.
+func (f *jsonField) appendNum(dst []byte, n uint64) []byte {
+	switch f.Kind {
+	case whose.KindBool:
+		return strconv.AppendBool(dst, n != 0)
+	case whose.KindDuration:
+		n /= uint64(time.Microsecond)
 	}
-	return append(appendJSONValue(dst, &v), ',')
+	return appendUint(dst, n)
 }
 
 // appendJSONValue appends a value: numbers as numbers, durations in
@@ -145,6 +170,10 @@ func appendJSONValue(dst []byte, v *whose.Value) []byte {
 	case whose.KindTime:
 		dst = append(dst, '"')
 		dst = v.Time.UTC().AppendFormat(dst, whose.TimeFormat)
+		return append(dst, '"')
+	case whose.KindInstant:
+		dst = append(dst, '"')
+		dst = v.Time.UTC().AppendFormat(dst, whose.InstantFormat)
 		return append(dst, '"')
 	case whose.KindNumbers:
 		dst = append(dst, '[')

@@ -96,10 +96,15 @@ func TestJSON_EveryField(t *testing.T) {
 	if err := json.Unmarshal([]byte(line), &got); err != nil {
 		t.Fatal(err)
 	}
-	objects := map[whose.Group]map[string]any{whose.OfSession: got, whose.OfTCP: got}
+	objects := map[whose.Group]map[string]any{whose.OfSession: got, whose.OfTCP: got, whose.OfLife: got}
 	for group, key := range map[whose.Group]string{whose.OfOwner: "owners", whose.OfPeer: "peer"} {
 		objects[group] = got[key].([]any)[0].(map[string]any)
 		delete(got, key)
+	}
+	udp := sampleSession() // some are facts of UDP
+	udp.Proto = whose.UDP
+	if err := json.Unmarshal([]byte(rendered(t, JSONL, Options{Fields: fieldsOf(whose.Fields(), whose.OfLife)}, []whose.Session{*udp})), &got); err != nil {
+		t.Fatal(err)
 	}
 	for _, f := range whose.Fields() {
 		if _, ok := objects[f.Of][f.JSONKey()]; !ok {

@@ -18,8 +18,8 @@ type moulds struct {
 // they are written field by field. At least 6.
 const mouldBits = 8
 
-// A mould is the text of sessions that are alike. Each piece but the last ends
-// with the key of the gap after it.
+// A mould is the text of sessions that are alike. After each piece but
+// the last comes a gap.
 type mould struct {
 	first whose.Session // that was alike, without its processes
 	made  bool
@@ -29,7 +29,18 @@ type mould struct {
 
 func (m *mould) turnTo(s *whose.Session) {
 	m.first, m.made = *s, false
-	m.first.Owners, m.first.Peer, m.first.TCP = nil, nil, nil
+	m.first.Owners, m.first.Peer, m.first.TCP, m.first.Life = nil, nil, nil, nil
+}
+
+// steady reports whether the field is the same for all sessions that are alike,
+// and so for most of a host.
+func steady(f *whose.Field) bool {
+	switch f.Name {
+	case "proto", "family", "state", "uid", "user", "netns", "netns_name", "direction", "bound_dev", "scope",
+		"v6only", "mark", "reason", "socket_unit", "socket_container":
+		return true
+	}
+	return false
 }
 
 // alike reports whether two sessions have the same values in all steady fields:
@@ -56,7 +67,7 @@ func slotOf(s *whose.Session) uint32 {
 func newMoulds(before string, fields []jsonField, after string) *moulds {
 	m := &moulds{fields: fields, before: before, after: after}
 	for _, f := range fields {
-		if !f.access.steady() {
+		if !steady(f.Field) {
 			m.gaps = append(m.gaps, f)
 		}
 	}
@@ -65,42 +76,40 @@ func newMoulds(before string, fields []jsonField, after string) *moulds {
 
 // append appends those fields that have a value, each with a comma after it,
 // and what stands before and after them.
-func (m *moulds) append(dst []byte, s *whose.Session) []byte {
+func (m *moulds) append(dst []byte, r whose.Row) []byte {
+	s := r.Session
 	mould := &m.slots[slotOf(s)]
 	switch {
 	case !alike(&mould.first, s):
 		mould.turnTo(s) // worth a mould if another follows
-		return m.appendFields(dst, s)
+		return m.appendFields(dst, r)
 	case !mould.made:
-		m.make(mould, s)
+		m.make(mould, r)
 	}
 	from := 0
 	for i, end := range mould.ends {
 		dst = append(dst, mould.text[from:end]...)
-		dst = m.gaps[i].fill(dst, s)
+		dst = m.gaps[i].append(dst, r)
 		from = end
 	}
 	return append(dst, mould.text[from:]...)
 }
 
 // appendFields is append without a mould.
-func (m *moulds) appendFields(dst []byte, s *whose.Session) []byte {
+func (m *moulds) appendFields(dst []byte, r whose.Row) []byte {
 	dst = append(dst, m.before...)
 	for i := range m.fields {
-		f := &m.fields[i]
-		dst = f.fill(append(dst, f.key...), s)
+		dst = m.fields[i].append(dst, r)
 	}
 	return append(dst, m.after...)
 }
 
-// make makes the mould of sessions like s, in the memory of the one before.
-func (m *moulds) make(mould *mould, s *whose.Session) {
+// make makes the mould of sessions like that of r, in the memory of the one before.
+func (m *moulds) make(mould *mould, r whose.Row) {
 	text, ends := append(mould.text[:0], m.before...), mould.ends[:0]
 	for i := range m.fields {
-		f := &m.fields[i]
-		text = append(text, f.key...)
-		if f.access.steady() {
-			text = f.fill(text, s)
+		if f := &m.fields[i]; steady(f.Field) {
+			text = f.append(text, r)
 		} else {
 			ends = append(ends, len(text))
 		}

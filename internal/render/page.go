@@ -17,6 +17,10 @@ func groupName(g whose.Group) string {
 		return "peer"
 	case whose.OfTCP:
 		return "tcp"
+	case whose.OfLife:
+		return "life"
+	case whose.OfEvent:
+		return "event"
 	}
 	return "session"
 }
@@ -32,6 +36,12 @@ func groupText(g whose.Group) string {
 			"present where that end is on this host and somebody holds it.\n\n"
 	case whose.OfTCP:
 		return "## Of TCP\n\nIn JSON beside the fields of the session, where they were asked for. Only TCP sessions have them.\n\n"
+	case whose.OfLife:
+		return "## Of a session's life\n\nIn a line of `whose watch` they stand beside `session`, as do `bytes_sent` and `bytes_received`, " +
+			"there `sent.bytes` and `received.bytes`; but for `opened` and `closed`, which are inside it, where they were asked for. " +
+			"A listing of what stands knows none of them.\n\n"
+	case whose.OfEvent:
+		return "## Of an event\n\nIn a line of `whose watch` beside `session`. No session has them without an event.\n\n"
 	}
 	return "## Of the session\n\n"
 }
@@ -47,12 +57,12 @@ func FieldsPage() []byte {
 		"In JSON, CSV and TSV durations are numbers of microseconds and points in time are RFC 3339 in UTC. In JSON numbers are numbers. " +
 		"The socket cookie is a 64-bit number: readers that keep numbers as floating point lose digits above 2^53. " +
 		"In CSV and TSV a field of the owners holds the values of all owners, parted by `;`.\n")
-	for _, group := range []whose.Group{whose.OfSession, whose.OfOwner, whose.OfPeer, whose.OfTCP} {
+	for _, group := range []whose.Group{whose.OfSession, whose.OfOwner, whose.OfPeer, whose.OfTCP, whose.OfLife, whose.OfEvent} {
 		b.WriteString("\n" + groupText(group))
 		b.WriteString("| name | other names | key in JSON | kind | meaning |\n|---|---|---|---|---|\n")
-		for _, f := range fieldsOf(whose.Fields(), group) {
+		for _, f := range fieldsOf(whose.AllFields(), group) {
 			fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | %s |\n",
-				f.Name, codeList(f.Aliases), f.JSONKey(), kindText(f), fieldDoc(f))
+				f.Name, codeList(f.Aliases), keyText(f), kindText(f), fieldDoc(f))
 		}
 	}
 	b.WriteString("\n## Both ends at once\n\nIn filters these names stand for the fields of either side.\n\n" +
@@ -68,6 +78,14 @@ func codeList(names []string) string {
 		return ""
 	}
 	return "`" + strings.Join(names, "` `") + "`"
+}
+
+// keyText is the key in JSON, that of events where it is another.
+func keyText(f *whose.Field) string {
+	if f.Of == whose.OfLife && f.EventKey != "" {
+		return f.EventKey
+	}
+	return f.JSONKey()
 }
 
 func kindText(f *whose.Field) string {

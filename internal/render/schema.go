@@ -88,7 +88,7 @@ func ref(name string) object { return object{{"$ref", "#/$defs/" + name}} }
 func sessionSchema() object {
 	var props object
 	for _, f := range whose.Fields() {
-		if !f.PerOwner() && f.Of != whose.OfTCP {
+		if f.Of == whose.OfSession {
 			props = append(props, member{f.JSONKey(), fieldSchema(f)})
 		}
 	}
@@ -97,8 +97,10 @@ func sessionSchema() object {
 			{"description", "All processes that hold the session, by process id; empty where nobody does, see reason."}}},
 		member{"peer", object{{"type", "array"}, {"items", ref("peer")}, {"minItems", 1},
 			{"description", "The owners of the other end, where that is on this host."}}})
-	for _, f := range fieldsOf(whose.Fields(), whose.OfTCP) {
-		props = append(props, member{f.JSONKey(), fieldSchema(f)})
+	for _, of := range []whose.Group{whose.OfTCP, whose.OfLife} {
+		for _, f := range fieldsOf(whose.Fields(), of) {
+			props = append(props, member{f.JSONKey(), fieldSchema(f)})
+		}
 	}
 	return object{{"type", "object"}, {"properties", props}}
 }
@@ -122,7 +124,7 @@ func fieldSchema(f *whose.Field) object {
 		return append(s, member{"type", "string"}, member{"enum", f.Values})
 	case whose.KindText, whose.KindAddr:
 		return append(s, member{"type", "string"})
-	case whose.KindTime:
+	case whose.KindTime, whose.KindInstant:
 		return append(s, member{"type", "string"}, member{"format", "date-time"})
 	case whose.KindBool:
 		return append(s, member{"type", "boolean"})

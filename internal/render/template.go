@@ -45,7 +45,7 @@ func newTemplate(w io.Writer, text string) (*templated, error) {
 		return nil, templateError("parse", err)
 	}
 	data := dataFor(namesIn(tmpl))
-	if err := try(tmpl, data.of(sampleSession())); err != nil {
+	if err := try(tmpl, data.of(sampleSession().Row())); err != nil {
 		return nil, whose.WithHint(templateError("try", err), "`whose fields` lists the names")
 	}
 	return &templated{w: w, tmpl: tmpl, data: data}, nil
@@ -87,7 +87,7 @@ func (e *boundedError) Unwrap() error { return e.err }
 func (t *templated) Session(s *whose.Session) error {
 	t.n++
 	start := t.buf.Len()
-	if err := t.tmpl.Execute(&t.buf, t.data.of(s)); err != nil {
+	if err := t.tmpl.Execute(&t.buf, t.data.of(s.Row())); err != nil {
 		t.buf.Truncate(start)
 		return templateError(fmt.Sprintf("session %d: execute", t.n), err)
 	}
@@ -146,13 +146,13 @@ func dataFor(names map[string]bool) templateData {
 	return d
 }
 
-func (d *templateData) of(s *whose.Session) map[string]any {
+func (d *templateData) of(r whose.Row) map[string]any {
 	data := make(map[string]any, len(d.session)+2)
 	for _, f := range d.session {
-		data[f.JSONKey()] = templateValue(f.Value(s))
+		data[f.JSONKey()] = templateValue(f.Value(r))
 	}
-	data["owners"] = ownersData(d.owners, s.Owners)
-	data["peer"] = ownersData(d.peer, s.Peer)
+	data["owners"] = ownersData(d.owners, r.Session.Owners)
+	data["peer"] = ownersData(d.peer, r.Session.Peer)
 	return data
 }
 
@@ -184,6 +184,8 @@ func templateValue(v whose.Value) any {
 		return v.Addr.String()
 	case whose.KindTime:
 		return v.Time.UTC().Format(whose.TimeFormat)
+	case whose.KindInstant:
+		return v.Time.UTC().Format(whose.InstantFormat)
 	case whose.KindNumbers:
 		return v.List
 	}
@@ -201,5 +203,9 @@ func sampleSession() *whose.Session {
 		Family: whose.IPv6, State: whose.Listen, Direction: whose.In, Reason: whose.ReasonHidden,
 		NetNSName: "a", User: "a", BoundDev: "a", Scope: "a", Unit: "a", Container: "a", Owners: owners, Peer: owners,
 		TCP: &whose.TCPInfo{RTT: 1, Retrans: 1, BytesSent: 1, BytesReceived: 1, Cong: "a", Cwnd: 1},
+		Life: &whose.Lifetime{
+			Opened: time.Unix(1, 0), Closed: time.Unix(2, 0), Duration: time.Second, End: whose.EndOrderly, By: whose.Here,
+			Errno: 1, StoodBefore: true, Counted: true, Sent: whose.Traffic{Bytes: 1}, Received: whose.Traffic{Bytes: 1},
+		},
 	}
 }

@@ -1,0 +1,246 @@
+package whose
+
+import (
+	"net/netip"
+	"time"
+)
+
+// This file is the table of the fields of sessions: a row a column.
+
+func sessionFields() []*Field {
+	return []*Field{
+		{Name: "proto", Title: "PROTO", Kind: KindName, Of: OfSession,
+			Doc:    "Transport protocol. An MPTCP session is mptcp and its subflows are not listed beside it.",
+			Values: protoNames.names(), names: protoNames,
+			row: nameAt(protoNames, func(r Row) *Proto { return &r.Session.Proto })},
+		{Name: "family", Title: "FAMILY", Kind: KindName, Of: OfSession,
+			Doc:    "Address family of the socket. An IPv4-mapped IPv6 address is shown as IPv4, its family is still ipv6.",
+			Values: familyNames.names(), names: familyNames,
+			row: nameAt(familyNames, func(r Row) *Family { return &r.Session.Family })},
+		{Name: "local_addr", Aliases: []string{"local", "laddr", "src"}, Title: "LOCAL", Kind: KindAddr, Of: OfSession,
+			Doc: "Address on this side.",
+			row: access[Row]{
+				addr: func(r Row) netip.Addr { return r.Session.Local.Addr() },
+				set:  func(r Row, v *Value) { r.Session.Local = netip.AddrPortFrom(v.Addr, r.Session.Local.Port()) },
+			}},
+		{Name: "local_port", Aliases: []string{"lport", "sport"}, Title: "LPORT", Kind: KindPort, Of: OfSession,
+			Doc: "Port on this side.",
+			row: access[Row]{
+				num: func(r Row) (uint64, bool) { return uint64(r.Session.Local.Port()), true },
+				set: func(r Row, v *Value) { r.Session.Local = netip.AddrPortFrom(r.Session.Local.Addr(), uint16(v.Num)) },
+			}},
+		{Name: "remote_addr", Aliases: []string{"remote", "raddr", "dst"}, Title: "REMOTE", Kind: KindAddr, Of: OfSession,
+			Doc: "Address of the other side; the unspecified address where there is none.",
+			row: access[Row]{
+				addr: func(r Row) netip.Addr { return r.Session.Remote.Addr() },
+				set:  func(r Row, v *Value) { r.Session.Remote = netip.AddrPortFrom(v.Addr, r.Session.Remote.Port()) },
+			}},
+		{Name: "remote_port", Aliases: []string{"rport", "dport"}, Title: "RPORT", Kind: KindPort, Of: OfSession,
+			Doc: "Port of the other side; 0 where there is none.",
+			row: access[Row]{
+				num: func(r Row) (uint64, bool) { return uint64(r.Session.Remote.Port()), true },
+				set: func(r Row, v *Value) { r.Session.Remote = netip.AddrPortFrom(r.Session.Remote.Addr(), uint16(v.Num)) },
+			}},
+		{Name: "state", Title: "STATE", Kind: KindName, Of: OfSession,
+			Doc:    "State: the twelve of TCP; UNCONN (bound, not connected) or ESTABLISHED for UDP.",
+			Values: stateNames.names(), names: stateNames,
+			row: nameAt(stateNames, func(r Row) *State { return &r.Session.State })},
+		{Name: "inode", Title: "INODE", Kind: KindNumber, Of: OfSession,
+			Doc: "Inode number of the socket, absent where it belongs to no open file.",
+			row: access[Row]{
+				num: func(r Row) (uint64, bool) { return r.Session.Inode, r.Session.Inode != 0 },
+				set: func(r Row, v *Value) { r.Session.Inode = v.Num },
+			}},
+		{Name: "cookie", Title: "COOKIE", Kind: KindNumber, Of: OfSession, Needs: NeedCookie,
+			Doc: "Socket cookie: the kernel's identity of the socket, never reused. Absent where the source does not know it.",
+			row: access[Row]{
+				num: func(r Row) (uint64, bool) { return r.Session.Cookie, r.Session.Cookie != 0 },
+				set: func(r Row, v *Value) { r.Session.Cookie = v.Num },
+			}},
+		{Name: "uid", Title: "UID", Kind: KindNumber, Of: OfSession,
+			Doc: "User id that the socket was created with.",
+			row: numAt(func(r Row) *uint32 { return &r.Session.UID })},
+		{Name: "user", Title: "USER", Kind: KindText, Of: OfSession, Needs: NeedUser,
+			Doc: "Name of the user that the socket was created with, or the number where it has no name.",
+			row: textAt(func(r Row) *string { return &r.Session.User })},
+		{Name: "netns", Title: "NETNS", Kind: KindNumber, Of: OfSession, Needs: NeedNetNSName,
+			Doc: "Network namespace by its inode number; a filter also takes its name, or self.",
+			row: knownAt(func(r Row) *uint32 { return &r.Session.NetNS })},
+		{Name: "netns_name", Title: "NETNS", Kind: KindText, Of: OfSession, Needs: NeedNetNSName,
+			Doc: "Name of the network namespace: from ip netns, the container in it, or the process that is in it.",
+			row: textAt(func(r Row) *string { return &r.Session.NetNSName })},
+		{Name: "direction", Title: "DIR", Kind: KindName, Of: OfSession, Needs: NeedDirection,
+			Doc:    "in where a listener of the same namespace accepts on the local address and port, out otherwise; listeners have none.",
+			Values: directionNames.names(), names: directionNames,
+			row: nameAt(directionNames, func(r Row) *Direction { return &r.Session.Direction })},
+		{Name: "recv_queue", Aliases: []string{"recvq"}, Title: "RECV-Q", Unit: "bytes", Kind: KindBytes, Of: OfSession,
+			Doc: "Bytes received and not yet read; for a TCP listener the connections that wait to be accepted.",
+			row: access[Row]{
+				num: func(r Row) (uint64, bool) { return uint64(r.Session.RecvQueue), true },
+				set: func(r Row, v *Value) { r.Session.RecvQueue = uint32(v.Num) },
+			}},
+		{Name: "send_queue", Aliases: []string{"sendq"}, Title: "SEND-Q", Unit: "bytes", Kind: KindBytes, Of: OfSession,
+			Doc: "Bytes sent and not yet acknowledged; for a TCP listener the limit of its accept queue.",
+			row: access[Row]{
+				num: func(r Row) (uint64, bool) { return uint64(r.Session.SendQueue), true },
+				set: func(r Row, v *Value) { r.Session.SendQueue = uint32(v.Num) },
+			}},
+		{Name: "bound_dev", Aliases: []string{"dev"}, Title: "DEV", Kind: KindText, Of: OfSession,
+			Doc: "Device that the socket is bound to.",
+			row: textAt(func(r Row) *string { return &r.Session.BoundDev })},
+		{Name: "scope", Title: "SCOPE", Kind: KindText, Of: OfSession,
+			Doc: "Zone of a link-local address: the name of its device.",
+			row: textAt(func(r Row) *string { return &r.Session.Scope })},
+		{Name: "v6only", Title: "V6ONLY", Kind: KindBool, Of: OfSession,
+			Doc: "Whether an IPv6 socket takes no IPv4. Absent for an IPv4 socket and for a connected one.",
+			row: access[Row]{
+				num: func(r Row) (uint64, bool) {
+					return flag(r.Session.V6Only), r.Session.Family == IPv6 && r.Session.IsListener()
+				},
+				set: func(r Row, v *Value) { r.Session.V6Only = v.Num != 0 },
+			}},
+		{Name: "mark", Title: "MARK", Kind: KindNumber, Of: OfSession,
+			Doc: "Mark of the socket (SO_MARK). Absent where it is 0 or not known.",
+			row: knownAt(func(r Row) *uint32 { return &r.Session.Mark })},
+		{Name: "reason", Title: "REASON", Kind: KindName, Of: OfSession, Needs: NeedOwners,
+			Doc:    "Why no process holds the session. Absent for a session with owners.",
+			Values: reasonNames.names(), names: reasonNames,
+			row: nameAt(reasonNames, func(r Row) *Reason { return &r.Session.Reason })},
+		{Name: "socket_unit", Title: "SOCKET-UNIT", Kind: KindText, Of: OfSession, Needs: NeedOwners,
+			Doc: "Systemd unit that made the socket, where its owners are hidden.",
+			row: textAt(func(r Row) *string { return &r.Session.Unit })},
+		{Name: "socket_container", Title: "SOCKET-CONTAINER", Kind: KindText, Of: OfSession, Needs: NeedOwners,
+			Doc: "Container that made the socket, where its owners are hidden.",
+			row: textAt(func(r Row) *string { return &r.Session.Container })},
+	}
+}
+
+func ownerFields() []*Field {
+	return []*Field{
+		{Name: "pid", Title: "PID", Kind: KindNumber, Of: OfOwner, Needs: NeedOwners,
+			Doc:   "Process id of an owner.",
+			owner: numAt(func(o *Owner) *uint32 { return &o.PID })},
+		{Name: "start_time", Title: "STARTED", Kind: KindTime, Of: OfOwner, Needs: NeedOwners,
+			Doc:   "When the owner started, in steps of 10 ms.",
+			owner: timeAt(func(o *Owner) *time.Time { return &o.StartTime })},
+		{Name: "comm", Aliases: []string{"process", "proc", "name"}, Title: "PROCESS", Kind: KindText, Of: OfOwner, Needs: NeedOwners,
+			Doc:   "Name of the owner's main thread, at most 15 bytes.",
+			owner: textAt(func(o *Owner) *string { return &o.Comm })},
+		{Name: "fds", Aliases: []string{"fd"}, Title: "FD", Kind: KindNumbers, Of: OfOwner, Needs: NeedOwners,
+			Doc: "Descriptors by which the owner has the socket.",
+			owner: access[*Owner]{
+				list: func(o *Owner) []int32 { return o.FDs },
+				set:  func(o *Owner, v *Value) { o.FDs = v.List },
+			}},
+		{Name: "cmdline", Title: "COMMAND", Kind: KindText, Of: OfOwner, Needs: NeedCmdline,
+			Doc:   "Command line of the owner, cut at 4,096 bytes.",
+			owner: textAt(func(o *Owner) *string { return &o.Cmdline })},
+		{Name: "exe", Title: "EXE", Kind: KindText, Of: OfOwner, Needs: NeedExe,
+			Doc:   "Path of the owner's executable.",
+			owner: textAt(func(o *Owner) *string { return &o.Exe })},
+		{Name: "owner_user", Key: "user", Title: "OWNER-USER", Kind: KindText, Of: OfOwner, Needs: NeedCreds,
+			Doc:   "Name of the user that the owner runs as.",
+			owner: textAt(func(o *Owner) *string { return &o.User })},
+		{Name: "parent", Aliases: []string{"ppid"}, Title: "PARENT", Kind: KindNumber, Of: OfOwner, Needs: NeedCreds,
+			Doc:   "Process id of the owner's parent.",
+			owner: knownAt(func(o *Owner) *uint32 { return &o.Parent })},
+		{Name: "unit", Title: "UNIT", Kind: KindText, Of: OfOwner, Needs: NeedCgroup,
+			Doc:   "The owner's systemd unit.",
+			owner: textAt(func(o *Owner) *string { return &o.Unit })},
+		{Name: "container", Title: "CONTAINER", Kind: KindText, Of: OfOwner, Needs: NeedCgroup,
+			Doc:   "Id of the owner's container.",
+			owner: textAt(func(o *Owner) *string { return &o.Container })},
+		{Name: "pod", Title: "POD", Kind: KindText, Of: OfOwner, Needs: NeedCgroup,
+			Doc:   "Uid of the owner's Kubernetes pod.",
+			owner: textAt(func(o *Owner) *string { return &o.Pod })},
+	}
+}
+
+func peerFields() []*Field {
+	return []*Field{
+		{Name: "peer_pid", Key: "pid", Title: "PEER-PID", Kind: KindNumber, Of: OfPeer, Needs: NeedPeer,
+			Doc:   "Process id of an owner of the other end, where that is on this host.",
+			owner: numAt(func(o *Owner) *uint32 { return &o.PID })},
+		{Name: "peer_comm", Key: "comm", Aliases: []string{"peer", "peer_process"}, Title: "PEER", Kind: KindText, Of: OfPeer, Needs: NeedPeer,
+			Doc:   "Name of an owner of the other end, where that is on this host.",
+			owner: textAt(func(o *Owner) *string { return &o.Comm })},
+	}
+}
+
+func tcpFields() []*Field {
+	return []*Field{
+		{Name: "rtt", Title: "RTT", Unit: "microseconds", Kind: KindDuration, Of: OfTCP, Needs: NeedTCPInfo,
+			Doc: "Smoothed round-trip time.",
+			row: tcpNum(func(t *TCPInfo) (uint64, bool) { return uint64(t.RTT), true }, func(t *TCPInfo, n uint64) { t.RTT = time.Duration(n) })},
+		{Name: "retrans", Title: "RETRANS", Unit: "segments", Kind: KindNumber, Of: OfTCP, Needs: NeedTCPInfo,
+			Doc: "Segments sent again since the session began.",
+			row: tcpNum(func(t *TCPInfo) (uint64, bool) { return uint64(t.Retrans), true }, func(t *TCPInfo, n uint64) { t.Retrans = uint32(n) })},
+		{Name: "bytes_sent", Title: "SENT", Unit: "bytes", Kind: KindBytes, Of: OfTCP, Needs: NeedTCPInfo, EventKey: "sent.bytes",
+			Doc: "Payload bytes sent, those sent again not counted twice.",
+			row: bytesAt(func(l *Lifetime) *uint64 { return &l.Sent.Bytes }, func(t *TCPInfo) *uint64 { return &t.BytesSent })},
+		{Name: "bytes_received", Title: "RECEIVED", Unit: "bytes", Kind: KindBytes, Of: OfTCP, Needs: NeedTCPInfo, EventKey: "received.bytes",
+			Doc: "Payload bytes received.",
+			row: bytesAt(func(l *Lifetime) *uint64 { return &l.Received.Bytes }, func(t *TCPInfo) *uint64 { return &t.BytesReceived })},
+		{Name: "cong", Title: "CONG", Kind: KindText, Of: OfTCP, Needs: NeedTCPInfo,
+			Doc: "Congestion control algorithm.",
+			row: access[Row]{
+				text: func(r Row) string {
+					if r.Session.TCP == nil {
+						return ""
+					}
+					return r.Session.TCP.Cong
+				},
+				set: func(r Row, v *Value) { tcpOf(r.Session).Cong = v.Text },
+			}},
+		{Name: "cwnd", Title: "CWND", Unit: "segments", Kind: KindNumber, Of: OfTCP, Needs: NeedTCPInfo,
+			Doc: "Congestion window.",
+			row: tcpNum(func(t *TCPInfo) (uint64, bool) { return uint64(t.Cwnd), t.Cwnd != 0 }, func(t *TCPInfo, n uint64) { t.Cwnd = uint32(n) })},
+	}
+}
+
+// tcpOf returns the session's figures of TCP, made where there are none.
+func tcpOf(s *Session) *TCPInfo {
+	if s.TCP == nil {
+		s.TCP = new(TCPInfo)
+	}
+	return s.TCP
+}
+
+// tcpNum makes the access to a number of TCP.
+func tcpNum(get func(*TCPInfo) (uint64, bool), set func(*TCPInfo, uint64)) access[Row] {
+	return access[Row]{
+		num: func(r Row) (uint64, bool) {
+			if r.Session.TCP == nil {
+				return 0, false
+			}
+			return get(r.Session.TCP)
+		},
+		set: func(r Row, v *Value) { set(tcpOf(r.Session), v.Num) },
+	}
+}
+
+// bytesAt makes the access to the bytes that went one way: what was counted in
+// the session's life, else what TCP counts now.
+func bytesAt(counted func(*Lifetime) *uint64, now func(*TCPInfo) *uint64) access[Row] {
+	return access[Row]{
+		num: func(r Row) (uint64, bool) {
+			switch {
+			case r.Life.Counted:
+				return *counted(r.Life), true
+			case r.Session.TCP != nil:
+				return *now(r.Session.TCP), true
+			}
+			return 0, false
+		},
+		set:       func(r Row, v *Value) { *now(tcpOf(r.Session)) = v.Num },
+		setBeside: func(r Row, v *Value) { *counted(r.Life), r.Life.Counted = v.Num, true },
+	}
+}
+
+// flag is a bool as fields count it.
+func flag(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
