@@ -71,7 +71,7 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 	case l.quiet:
 		return l.ask(cmd.Context(), c, opts)
 	case l.every > 0:
-		return l.watch(cmd.Context(), c, opts)
+		return l.redraw(cmd.Context(), c, opts)
 	}
 	return l.once(cmd.Context(), c, opts)
 }

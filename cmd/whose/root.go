@@ -24,7 +24,7 @@ func newRoot(sh *shell) *cobra.Command {
 	completeDir(root, "pin-dir")
 	complete(root, "color", completeWords(colorAuto, colorAlways, colorNever))
 
-	root.AddCommand(newCount(sh), newFollow(sh), newFields(sh), newDoctor(sh), newPin(sh), newUnpin(),
+	root.AddCommand(newCount(sh), newWatch(sh), newFields(sh), newDoctor(sh), newPin(sh), newUnpin(),
 		newVersion(sh), newCompletion(), newZabbix(sh))
 	for _, c := range append(root.Commands(), root) {
 		c.DisableFlagsInUseLine = true // they stand in Use already, where there are any

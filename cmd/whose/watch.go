@@ -1,184 +1,326 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/signal"
-	"strings"
+	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/internal/render"
+	"github.com/seed-44df2ae6/whose/track"
 )
 
-// What a terminal understands (ECMA-48, and DECTCEM for the cursor).
-const (
-	clearScreen = "\x1b[2J"
-	goHome      = "\x1b[H"
-	clearLine   = "\x1b[K"
-	clearBelow  = "\x1b[J"
-	hideCursor  = "\x1b[?25l"
-	showCursor  = "\x1b[?25h"
-)
+// A watch is the job of whose watch: sessions shown as they open and close.
+type watch struct {
+	sh *shell
+	watchFlags
 
-// watchLeast is the shortest time between two passes.
-const watchLeast = 100 * time.Millisecond
+	shape    render.EventOptions
+	renderer render.EventRenderer
+	sums     *summing
+	names    *laterNames // nil without --resolve
+	// told counts the events that were shown, lost those that were lost.
+	told, lost uint64
+	// now is the event that is being written, bad the renderer's error: kept
+	// here so that no event costs memory.
+	now *whose.Event
+	bad error
+}
 
-// watch shows the sessions again and again until it is stopped: a table is
-// drawn over the last one, JSON lines follow each other. The collector stays
-// open in between.
-func (l *list) watch(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
-	draw := l.frame
-	switch {
-	case l.every < watchLeast:
-		return usagef("--watch: want at least %v, got %v", watchLeast, l.every)
-	case l.format == render.JSONL:
-		draw = l.lines
-	case !l.forPerson():
-		return whose.WithHint(usagef("--watch: format %s has one end only", l.format),
-			"for a program: --watch with -o jsonl")
-	case !isTerminal(l.sh.out):
-		return whose.WithHint(usagef("--watch: the table is redrawn at a terminal only"),
-			"for a program or a file: --watch with -o jsonl")
+// An eventStream is what a watch needs of a *track.Tracker.
+type eventStream interface {
+	Each(ctx context.Context, fn func(*whose.Event) bool) error
+	Close() error
+}
+
+func newWatch(sh *shell) *cobra.Command {
+	w := &watch{sh: sh}
+	cmd := &cobra.Command{
+		Use:   "watch [flags] [filter…]",
+		Short: "show sessions as they open and close",
+		Long: `Show sessions as they open and close, a line for each event, until Ctrl-C: a TCP connection
+opened from here (out) or from elsewhere (in), closed, with who closed it, how long it lasted and what
+went over it; a connect that failed, and why; a socket that listens or no longer does; a flow of UDP
+between a socket and a remote address, with its datagrams; and the process to which it belonged at that
+moment, however short it lived. docs/watch.md explains every line.
+
+The sessions that stand when it begins are counted, not shown, as lines of text; --events standing shows
+them. To a program (-o jsonl) each is told as an event, unless --no-initial.
+
+What was lost is always told, in a line LOST: if nothing is shown, nothing happened.`,
+		Example: "whose watch\tall that opens, closes and fails\n" +
+			"whose watch curl\twhat a process does\n" +
+			"whose watch --events fail\tconnects that do not come about\n" +
+			"whose watch --events listen,unlisten -o jsonl\tlisteners that come and go, for a program\n" +
+			"whose watch --for 30s --summary -q\twho did what in half a minute\n" +
+			"whose watch -u port 53\tquestions to name servers, and who asks",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeFilter,
+		RunE:              w.run,
+	}
+	w.addFlags(cmd)
+	return cmd
+}
+
+func (w *watch) run(cmd *cobra.Command, words []string) error {
+	opts, err := w.settle(cmd, words)
+	if err != nil {
+		return err
 	}
 	relaxMemory()
-	want(opts, l.needs(opts.Filter))
-	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	ctx, stop := signal.NotifyContext(cmd.Context(), stopSignals()...)
 	defer stop()
+	t, err := track.Start(ctx, opts)
+	if err != nil {
+		return watchError(err)
+	}
+	defer closeSoon(t)
+	giveWay()
+	source := t.Source()
+	if err := w.announce(&source, t.Count(opts.Filter)); err != nil {
+		return err
+	}
+	if w.sums != nil {
+		w.sums.sum.Source = source.Name
+	}
+	if w.names != nil {
+		defer w.names.close()
+		return w.show(ctx, stop, w.named(t))
+	}
+	return w.show(ctx, stop, t)
+}
+
+// closeSoon closes the tracker, but waits no longer than a person who has
+// pressed Ctrl-C: what it holds in the kernel goes with the process.
+func closeSoon(t eventStream) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = t.Close() // all that was to be told has been
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+	}
+}
+
+// settle checks the command line and makes of it what the tracker is asked.
+func (w *watch) settle(cmd *cobra.Command, words []string) (*track.Options, error) {
+	shape, err := w.shaped(cmd, w.sh)
+	if err != nil {
+		return nil, err
+	}
+	w.shape = shape
+	if err := w.settleNames(); err != nil {
+		return nil, err
+	}
+	opts, err := w.options(cmd, words)
+	if err != nil {
+		return nil, err
+	}
+	if w.renderer, err = render.NewEvents(w.format, w.shape); err != nil {
+		return nil, &usageError{err}
+	}
+	opts.Needs = render.EventNeeds(w.format, w.shape) | w.filterNeeds()
+	if w.summary {
+		w.sums = newSumming(w.top)
+		opts.Needs |= whose.NeedOwners | whose.NeedDirection
+	}
+	return opts, nil
+}
+
+// show writes events until the time is over, the user has enough, the reader
+// of the output went away, or, with --quiet alone, something happened.
+func (w *watch) show(signals context.Context, stop func(), t eventStream) error {
+	if w.length > 0 {
+		over := time.AfterFunc(w.length, func() { _ = t.Close() }) // an error would come again with the next Close
+		defer over.Stop()
+	}
+	ctx, cancel := context.WithCancelCause(signals)
+	defer cancel(nil)
+	out := newSpool(w.sh.out, w.delay())
+	go out.writeAll(cancel)
+	go waitForReader(w.sh.out, func() { cancel(syscall.EPIPE) })
+
+	_, err := out.add(w.renderer.Head)
+	if err == nil {
+		err = w.feed(ctx, t, out)
+	}
+	interrupted, limit := signals.Err() != nil, time.Duration(0)
+	if interrupted {
+		stop() // who presses Ctrl-C once more, ends it whatever it does
+		limit = patience
+		w.leaveLine(out)
+		if w.sums != nil && err == nil {
+			err = w.rest(t, out)
+		}
+	}
+	if err == nil {
+		asking := signals // Ctrl-C ends that at once, if it is not what ended the rest
+		if interrupted {
+			asking = context.Background()
+		}
+		err = w.conclude(asking, out)
+	}
+	written := out.close(limit)
+	switch {
+	case err != nil:
+		return err
+	case written != nil:
+		return writeError(written)
+	case interrupted:
+		return context.Canceled
+	case ctx.Err() != nil:
+		return writeError(context.Cause(ctx))
+	}
+	return w.status()
+}
+
+// patience is how long Ctrl-C waits for a reader that is slow.
+const patience = 300 * time.Millisecond
+
+// delay is how long a line may wait for others, so that a thousand of them are
+// written at once: not at all at a terminal.
+func (w *watch) delay() time.Duration {
+	if isTerminal(w.sh.out) {
+		return 0
+	}
+	return 50 * time.Millisecond
+}
+
+// enough ends the feed early, and is no error.
+var errEnough = errors.New("enough was seen")
+
+// feed hands all events on.
+func (w *watch) feed(ctx context.Context, t eventStream, out *spool) error {
 	resized := make(chan os.Signal, 1)
-	notifyResize(resized)
-	defer signal.Stop(resized)
-	if l.redraws() {
-		fmt.Fprint(l.sh.out, hideCursor+clearScreen)
-		defer fmt.Fprint(l.sh.out, "\r\n"+showCursor)
+	if w.shape.Width > 0 {
+		notifyResize(resized)
+		defer signal.Stop(resized)
 	}
-	return l.repeat(ctx, resized, func() error { return draw(ctx, c, opts) })
-}
-
-// redraws reports whether frames are drawn over each other.
-func (l *list) redraws() bool { return l.forPerson() && l.sh.getenv("TERM") != "dumb" }
-
-// repeat draws at once, then each time the interval is over or the terminal
-// has another size.
-func (l *list) repeat(ctx context.Context, resized <-chan os.Signal, draw func() error) error {
-	tick := time.NewTicker(l.every)
-	defer tick.Stop()
-	for {
-		if err := draw(); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return err
-		}
+	// Who waits for room in the spool is not kept from ending.
+	defer context.AfterFunc(ctx, out.abandon)()
+	write := func(dst []byte) []byte {
+		dst, w.bad = w.renderer.Event(dst, w.now)
+		return dst
+	}
+	var ended error
+	err := t.Each(ctx, func(e *whose.Event) bool {
+		w.now = e
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
 		case <-resized:
+			w.renderer.Resize(w.sh.width())
+		default:
 		}
+		ended = w.event(out, write)
+		return ended == nil
+	})
+	switch {
+	case errors.Is(ended, errEnough), errors.Is(ended, errAbandoned):
+		return nil
+	case ended != nil:
+		return ended
+	case err != nil:
+		return watchError(err)
+	}
+	return nil
+}
+
+// event counts the event that is now, and writes it.
+func (w *watch) event(out *spool, write func(dst []byte) []byte) error {
+	if w.sums != nil {
+		w.sums.add(w.now)
+	}
+	if w.now.Kind == whose.EventLost {
+		w.lost += w.now.Lost
+	} else {
+		w.told++
+	}
+	if w.quiet {
+		if w.sums == nil && w.now.Kind != whose.EventLost {
+			return errEnough
+		}
+		return nil
+	}
+	wrote, err := out.add(write)
+	switch {
+	case w.bad != nil:
+		return &usageError{w.bad}
+	case err != nil && !wrote:
+		return err
+	}
+	return nil
+}
+
+// rest takes what happened before Ctrl-C and was not read yet, for the summary.
+func (w *watch) rest(t eventStream, out *spool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	go func() { _ = t.Close() }() // which ends the stream; run closes it too
+	return w.feed(ctx, t, out)
+}
+
+// leaveLine leaves the line of a terminal on which ^C stands.
+func (w *watch) leaveLine(out *spool) {
+	if isTerminal(w.sh.out) {
+		_, _ = out.add(func(dst []byte) []byte { return append(dst, '\n') }) // it matters to a reader only
 	}
 }
 
-// lines writes one pass as JSON lines.
-func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
-	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
-	r, err := render.New(l.format, out, l.shape)
-	if err != nil {
-		return &usageError{err}
+// conclude writes the summary. Its names are asked for until ctx ends.
+func (w *watch) conclude(ctx context.Context, out *spool) error {
+	if w.sums == nil {
+		return nil
 	}
-	if _, err := feed(r, l.sessions(ctx, c, opts)); err != nil {
-		discard(r)
-		return l.failed(err)
+	shape := render.Options{
+		Width: w.sh.width(), Color: w.shape.Color, HostName: w.shape.HostName, ServiceName: w.shape.ServiceName,
 	}
-	if err := r.Close(opts.Coverage); err != nil {
-		return l.failed(err)
+	summary := w.sums.summary()
+	if w.names != nil {
+		w.learnNames(ctx, summary)
 	}
-	return writeError(out.Flush())
+	var bad error
+	_, err := out.add(func(dst []byte) []byte {
+		text := appender(dst)
+		if !w.quiet && w.format == render.Text && w.told > 0 {
+			text = append(text, '\n')
+		}
+		bad = render.Summary(&text, w.format, summary, shape)
+		return text
+	})
+	if errors.Is(err, errAbandoned) {
+		err = nil
+	}
+	return errors.Join(bad, writeError(err))
 }
 
-// frame draws one pass: a line that says what it is, as many sessions as the
-// terminal has lines for, and how many more there are.
-func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
-	width, height := l.sh.width(), l.sh.height()
-	l.shape.Width = width
-	var text bytes.Buffer
-	r, err := render.New(l.format, &text, l.shape)
-	if err != nil {
-		return &usageError{err}
-	}
-	room := max(1, height-3) // the first line, the titles and the last line
-	all := 0
-	for s, err := range l.sessions(ctx, c, opts) {
-		if err != nil {
-			discard(r)
-			return collectError(err)
-		}
-		if all < room {
-			if err := r.Session(&s); err != nil {
-				discard(r)
-				return l.failed(err)
-			}
-		}
-		all++
-	}
-	if err := r.Close(nil); err != nil {
-		return l.failed(err)
-	}
-	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
-	lines = fitFrame(lines, all-min(all, room), height-1)
-	lines = append([]string{l.frameTitle(all, opts.Coverage, width)}, lines...)
-	_, err = l.sh.out.Write(l.paint(lines, height))
-	return writeError(err)
+// An appender is memory to write to.
+type appender []byte
+
+// Write appends p.
+func (a *appender) Write(p []byte) (int, error) {
+	*a = append(*a, p...)
+	return len(p), nil
 }
 
-// fitFrame cuts the lines of a table to at most height and says at the end how
-// many more sessions there are: those that are cut, and left that have no line.
-func fitFrame(lines []string, left, height int) []string {
-	if left == 0 && len(lines) <= height {
-		return lines
-	}
-	for len(lines) > max(1, height-1) {
-		last := len(lines) - 1
-		if lines[last] != "" { // what parts listeners from the rest is no session
-			left++
+// status is the end of a watch that came to its own end.
+func (w *watch) status() error {
+	switch {
+	case w.strict && w.lost > 0:
+		return whose.WithHint(&whose.PartialError{Gaps: []whose.Gap{{Kind: "events", Count: int(w.lost), Why: "lost"}}},
+			"a narrower filter, or a larger --buffer or --backlog")
+	case w.told == 0:
+		text := "nothing happened"
+		if w.typed != "" {
+			text += " that matches: " + w.typed
 		}
-		lines = lines[:last]
+		w.sh.remark("%s", text)
+		return statusError(exitNothing)
 	}
-	return append(lines, fmt.Sprintf("… %d more", left))
-}
-
-// frameTitle is the first line of a frame.
-func (l *list) frameTitle(all int, c *whose.Coverage, width int) string {
-	title := fmt.Sprintf("%s  every %v  %s", time.Now().Format(time.TimeOnly), l.every,
-		plural(all, "session", "sessions"))
-	if l.typed != "" {
-		title += "  " + printable(l.typed)
-	}
-	if text := hidden(c); text != "" {
-		title += "  " + printable(text)
-	}
-	return cutTo(title, width)
-}
-
-// paint makes the bytes that put lines on the screen, at most height of them.
-func (l *list) paint(lines []string, height int) []byte {
-	if !l.redraws() {
-		return []byte(strings.Join(lines, "\n") + "\n\n")
-	}
-	lines = lines[:min(len(lines), height)]
-	var b strings.Builder
-	b.WriteString(goHome)
-	for i, line := range lines {
-		if i > 0 {
-			b.WriteString("\r\n")
-		}
-		b.WriteString(line)
-		b.WriteString(clearLine)
-	}
-	b.WriteString(clearBelow)
-	return []byte(b.String())
+	return nil
 }

@@ -2,173 +2,177 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/seed-44df2ae6/whose/internal/testenv"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// openPTY returns both ends of a pseudo-terminal of that size.
-func openPTY(t *testing.T, columns, lines uint16) (master, terminal *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		testenv.Missing(t, "a pseudo-terminal", err.Error())
-	}
-	t.Cleanup(func() { master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+// TestWatch_Terminal: a line comes to a terminal at once, and Ctrl-C ends it at
+// once, with the terminal as it was: no code is left open, the cursor on a line
+// of its own.
+func TestWatch_Terminal(t *testing.T) {
+	master, terminal := openPTY(t, 160, 24)
+	cmd := runAt(t, terminal, nil, "watch", "--events", "listen,unlisten", "pid", fmt.Sprint(os.Getpid()))
+	readUntil(t, master, "until Ctrl-C")
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
+	defer l.Close()
+	seen := readUntil(t, master, l.Addr().String())
+	if !strings.Contains(seen, "listen") || !strings.Contains(seen, "\x1b[") {
+		t.Errorf("no coloured line of a listener: %q", seen)
+	}
+	if _, err := master.Write([]byte{3}); err != nil { // Ctrl-C
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { terminal.Close() })
-	size := &unix.Winsize{Col: columns, Row: lines}
-	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, size); err != nil {
+	pressed := time.Now()
+	terminal.Close()
+	rest, err := io.ReadAll(master) // EIO when the last writer has gone
+	if err != nil && !errors.Is(err, syscall.EIO) {
 		t.Fatal(err)
 	}
-	return master, terminal
+	_ = cmd.Wait() // how it ended is looked at below
+	if took := time.Since(pressed); took > 20*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("ended with %v, want exit status %d", cmd.ProcessState, exitInterrupted)
+	}
+	if all := seen + string(rest); strings.Count(all, "\x1b[0m") != strings.Count(all, "\x1b[")-strings.Count(all, "\x1b[0m") || !strings.HasSuffix(all, "\n") {
+		t.Errorf("the terminal is left with %q", all)
+	}
 }
 
-// runAt runs this test binary as whose at a terminal.
-func runAt(t *testing.T, terminal *os.File, env []string, args ...string) *exec.Cmd {
-	t.Helper()
+// TestWatch_ReaderGone: whose watch | head ends with head, not with the event
+// after it.
+func TestWatch_ReaderGone(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, args...)
-	cmd.Args[0] = "whose" // testscript.Main starts main for that name
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
-	cmd.Env = append([]string{"TERM=xterm", "PATH=" + os.Getenv("PATH")}, env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return cmd
-}
-
-// readUntil reads from the terminal until what was read holds want.
-func readUntil(t *testing.T, master *os.File, want string) string {
-	t.Helper()
-	var seen bytes.Buffer
-	buf := make([]byte, 4096)
-	deadline := time.Now().Add(30 * time.Second)
-	for time.Now().Before(deadline) {
-		n, err := master.Read(buf)
-		seen.Write(buf[:n])
-		if strings.Contains(seen.String(), want) {
-			return seen.String()
-		}
-		if err != nil {
-			t.Fatalf("no %q: %v, after %q", want, err, seen.String())
-		}
-	}
-	t.Fatalf("no %q in 30 s, but %q", want, seen.String())
-	return ""
-}
-
-// TestWatch_Terminal draws frames that fit the terminal, again when its size
-// changes, and gives it back as it was at Ctrl-C.
-func TestWatch_Terminal(t *testing.T) {
-	master, terminal := openPTY(t, 60, 4)
-	holders := []*os.File{listen(t), listen(t), listen(t), listen(t)}
-	cmd := runAt(t, terminal, nil, "--watch", "0.1", "-l", "pid", fmt.Sprint(os.Getpid()))
-	first := readUntil(t, master, "more"+clearLine)
-	if !strings.HasPrefix(first, hideCursor+clearScreen+goHome) {
-		t.Errorf("begins with %q", first[:min(len(first), 20)])
-	}
-	if want := fmt.Sprintf("… %d more", len(holders)-1); !strings.Contains(first, want) {
-		t.Errorf("a frame of 4 lines has no %q: %q", want, first)
-	}
-	frame := first[strings.LastIndex(first, goHome):]
-	if n := strings.Count(frame, "\n"); n > 3 {
-		t.Errorf("%d lines on a terminal of 4: %q", n+1, frame)
-	}
-	size := &unix.Winsize{Col: 60, Row: 20}
-	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, size); err != nil {
-		t.Fatal(err)
-	}
-	readUntil(t, master, "4 sessions")
-	readUntil(t, master, clearBelow)
-	if _, err := master.Write([]byte{3}); err != nil { // Ctrl-C
-		t.Fatal(err)
-	}
-	readUntil(t, master, showCursor)
-	_ = cmd.Wait() // how it ended is looked at below
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
-		t.Errorf("ended with %v, want exit status %d", cmd.ProcessState, exitInterrupted)
-	}
-}
-
-// TestRemarks_Terminal: what is said to a person is not said to a file.
-func TestRemarks_Terminal(t *testing.T) {
-	for _, test := range []struct{ args, want, not string }{
-		{"process no-such-process", "whose: no session matches: process no-such-process", "PROTO"},
-		{"dcotor", "whose: hint: did you mean the command whose doctor?", "PROTO"},
-		{"version", "whose ", "\x1b"},
-	} {
-		master, terminal := openPTY(t, 200, 24)
-		cmd := runAt(t, terminal, nil, strings.Fields(test.args)...)
-		terminal.Close()
-		said, err := io.ReadAll(master) // EIO when the last writer has gone
-		if len(said) == 0 {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // its status is the business of the scripts
-		if !strings.Contains(string(said), test.want) || strings.Contains(string(said), test.not) {
-			t.Errorf("whose %s says %q, want %q", test.args, said, test.want)
-		}
-	}
-}
-
-// TestColor_Terminal: colours at a terminal, unless NO_COLOR or a dumb one.
-func TestColor_Terminal(t *testing.T) {
-	listen(t)
-	for env, want := range map[string]bool{"": true, "NO_COLOR=1": false, "TERM=dumb": false, "NO_COLOR=": true} {
-		master, terminal := openPTY(t, 100, 24)
-		cmd := runAt(t, terminal, []string{env}, "-l", "pid", fmt.Sprint(os.Getpid()))
-		terminal.Close()
-		said, err := io.ReadAll(master)
-		if len(said) == 0 {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("with %q: %v", env, err)
-		}
-		if got := bytes.Contains(said, []byte("\x1b[")); got != want {
-			t.Errorf("with %q: colours %v, want %v: %q", env, got, want, said)
-		}
-	}
-}
-
-// listen opens a TCP listener of this process for the length of the test.
-func listen(t *testing.T) *os.File {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := os.NewFile(uintptr(fd), "listener")
-	t.Cleanup(func() { f.Close() })
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	cmd := exec.Command(exe, "watch", "-o", "csv", "port", "1") // its titles come at once, and then nothing
+	cmd.Args[0] = "whose"
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = w, &said
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Listen(fd, 1); err != nil {
+	w.Close()
+	if _, err := r.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	return f
+	r.Close()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is looked at below
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		_ = cmd.Process.Kill() // the test has failed
+		<-ended
+		t.Fatal("it goes on though nobody reads")
+	}
+	code, signal := cmd.ProcessState.ExitCode(), cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()
+	if code != exitPipe && signal != syscall.SIGPIPE || strings.Contains(said.String(), "error") {
+		t.Errorf("ended with %v and said %q", cmd.ProcessState, said.String())
+	}
+}
+
+// TestWatch_MeetsSchema holds what is really written to the committed schema.
+func TestWatch_MeetsSchema(t *testing.T) {
+	file, err := filepath.Abs("../../docs/schema/whose-event-v1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	schema, err := compiler.Compile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen(t) // something that stands
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "watch", "-o", "jsonl", "--summary", "--fields", "+unit,container,cong,fds,mark", "pid", fmt.Sprint(os.Getpid()))
+	cmd.Args[0] = "whose"
+	var out syncBuffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out.waitFor(t, `"event":"standing"`)
+	l := talk(t)
+	out.waitFor(t, fmt.Sprintf(`"family":"ipv4","local_addr":"127.0.0.1","local_port":%d,`, l.Port))
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // how it ended is the business of another test
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	for _, line := range lines {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(line)))
+		if err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if err := schema.Validate(doc); err != nil {
+			t.Errorf("%v in %s", err, line)
+		}
+	}
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, `{"version":1,"summary":{`) {
+		t.Errorf("the last line is no summary: %s", last)
+	}
+}
+
+// talk opens and closes sessions of several kinds and returns where it goes on
+// to listen for the length of the test.
+func talk(t *testing.T) *net.TCPAddr {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	out, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Write(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	in.Close()
+	u, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.WriteTo([]byte("to itself"), u.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	u.Close()
+	if c, err := net.Dial("tcp4", "127.0.0.1:1"); err == nil { // nobody is expected there
+		c.Close()
+	}
+	return l.Addr().(*net.TCPAddr)
 }

@@ -76,34 +76,34 @@ func someEvents(n int) []whose.Event {
 	return all
 }
 
-// following is a follow with these arguments that writes to out.
-func following(t *testing.T, out io.Writer, args ...string) *follow {
+// watching is a watch with these arguments that writes to out.
+func watching(t *testing.T, out io.Writer, args ...string) *watch {
 	t.Helper()
-	f := &follow{sh: &shell{out: out, err: io.Discard, getenv: func(string) string { return "" }}}
-	cmd := newFollow(f.sh)
+	w := &watch{sh: &shell{out: out, err: io.Discard, getenv: func(string) string { return "" }}}
+	cmd := newWatch(w.sh)
 	cmd.ResetFlags()
-	f.addFlags(cmd)
+	w.addFlags(cmd)
 	cmd.Flags().String("pin-dir", "", "")
 	cmd.Flags().String("color", colorAuto, "")
 	if err := cmd.ParseFlags(args); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.settle(cmd, cmd.Flags().Args()); err != nil {
+	if _, err := w.settle(cmd, cmd.Flags().Args()); err != nil {
 		t.Fatal(err)
 	}
-	return f
+	return w
 }
 
 // run shows what a stream gives until --for is over.
 func showAll(t *testing.T, stream *fakeStream, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	f := following(t, &out, append([]string{"--for", "50ms"}, args...)...)
-	err := f.show(t.Context(), func() {}, stream)
+	w := watching(t, &out, append([]string{"--for", "50ms"}, args...)...)
+	err := w.show(t.Context(), func() {}, stream)
 	return out.String(), err
 }
 
-func TestFollow_Lines(t *testing.T) {
+func TestWatch_Lines(t *testing.T) {
 	out, err := showAll(t, newFakeStream(someEvents(2)...))
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func TestFollow_Lines(t *testing.T) {
 	}
 }
 
-func TestFollow_Formats(t *testing.T) {
+func TestWatch_Formats(t *testing.T) {
 	for _, test := range []struct {
 		args, first string
 		lines       int
@@ -135,7 +135,7 @@ func TestFollow_Formats(t *testing.T) {
 	}
 }
 
-func TestFollow_Status(t *testing.T) {
+func TestWatch_Status(t *testing.T) {
 	lost := whose.Event{Kind: whose.EventLost, Lost: 3, Why: "ring buffer full"}
 	broken := newFakeStream(someEvents(1)...)
 	broken.err = errors.New("read ring buffer: it broke")
@@ -161,7 +161,7 @@ func TestFollow_Status(t *testing.T) {
 }
 
 // A loss is told whatever is asked for.
-func TestFollow_LossAlwaysTold(t *testing.T) {
+func TestWatch_LossAlwaysTold(t *testing.T) {
 	lost := whose.Event{Kind: whose.EventLost, Lost: 1234, Why: "ring buffer full"}
 	for _, format := range []string{render.Text, render.JSONL, render.CSV} {
 		out, err := showAll(t, newFakeStream(lost), "-o", format, "--events", "listen")
@@ -176,15 +176,15 @@ func TestFollow_LossAlwaysTold(t *testing.T) {
 }
 
 // Ctrl-C ends it at once, with what was shown until then and the summary.
-func TestFollow_Interrupted(t *testing.T) {
+func TestWatch_Interrupted(t *testing.T) {
 	for _, args := range [][]string{nil, {"--summary"}} {
 		stream := newFakeStream(someEvents(3)...)
 		var out syncBuffer
-		f := following(t, &out, args...)
+		w := watching(t, &out, args...)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		stopped := false
-		go func() { ended <- f.show(ctx, func() { stopped = true }, stream) }()
+		go func() { ended <- w.show(ctx, func() { stopped = true }, stream) }()
 		out.waitFor(t, "↑2 B")
 		cancel()
 		select {
@@ -202,15 +202,15 @@ func TestFollow_Interrupted(t *testing.T) {
 }
 
 // A reader that takes nothing does not keep Ctrl-C from ending it.
-func TestFollow_InterruptedWhileBlocked(t *testing.T) {
+func TestWatch_InterruptedWhileBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
-		f := following(t, blockedWriter(free))
+		w := watching(t, blockedWriter(free))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		stream := newFakeStream(someEvents(20_000)...) // more than the spool holds
 		began := time.Now()
-		go func() { ended <- f.show(ctx, func() {}, stream) }()
+		go func() { ended <- w.show(ctx, func() {}, stream) }()
 		synctest.Wait()
 		if len(stream.events) == 0 {
 			t.Error("all events were taken though nobody reads")
@@ -235,10 +235,10 @@ func (b blockedWriter) Write(p []byte) (int, error) {
 }
 
 // A writer that fails ends it.
-func TestFollow_WriteFails(t *testing.T) {
+func TestWatch_WriteFails(t *testing.T) {
 	full := errors.New("no space left on device")
-	f := following(t, failingWriter{full})
-	err := f.show(t.Context(), func() {}, newFakeStream(someEvents(1)...))
+	w := watching(t, failingWriter{full})
+	err := w.show(t.Context(), func() {}, newFakeStream(someEvents(1)...))
 	if !errors.Is(err, full) || !strings.HasPrefix(err.Error(), "write output: ") {
 		t.Errorf("error %v", err)
 	}
@@ -248,11 +248,11 @@ type failingWriter struct{ err error }
 
 func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
-func TestFollow_Quiet(t *testing.T) {
+func TestWatch_Quiet(t *testing.T) {
 	var out bytes.Buffer
-	f := following(t, &out, "-q")
+	w := watching(t, &out, "-q")
 	stream := newFakeStream(append([]whose.Event{{Kind: whose.EventLost, Lost: 1}}, someEvents(5)...)...)
-	if err := f.show(t.Context(), func() {}, stream); err != nil || out.Len() > 0 {
+	if err := w.show(t.Context(), func() {}, stream); err != nil || out.Len() > 0 {
 		t.Errorf("error %v, wrote %q", err, out.String())
 	}
 	if len(stream.events) != 9 {
@@ -264,7 +264,7 @@ func TestFollow_Quiet(t *testing.T) {
 	}
 }
 
-func TestFollow_SummaryJSON(t *testing.T) {
+func TestWatch_SummaryJSON(t *testing.T) {
 	fail := someEvents(1)[0]
 	fail.Kind, fail.End, fail.Errno = whose.EventFail, whose.EndRefused, 111
 	text, err := showAll(t, newFakeStream(append(someEvents(5), fail, fail)...), "-o", "jsonl", "--summary", "--top", "2")
@@ -401,23 +401,23 @@ func (b *syncBuffer) waitFor(t *testing.T, want string) {
 	t.Fatalf("no %q in %q", want, b.String())
 }
 
-// BenchmarkFollow is the whole way of an event from the tracker to a file.
-func BenchmarkFollow(b *testing.B) {
+// BenchmarkWatch is the whole way of an event from the tracker to a file.
+func BenchmarkWatch(b *testing.B) {
 	const n = 20_000
 	events := someEvents(n / 2)
 	for _, format := range []string{render.JSONL, render.Text} {
 		b.Run(format, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				f := &follow{sh: &shell{out: io.Discard, err: io.Discard, getenv: func(string) string { return "" }}}
+				w := &watch{sh: &shell{out: io.Discard, err: io.Discard, getenv: func(string) string { return "" }}}
 				r, err := render.NewEvents(format, render.EventOptions{})
 				if err != nil {
 					b.Fatal(err)
 				}
-				f.renderer = r
+				w.renderer = r
 				stream := newFakeStream(events...)
 				_ = stream.Close()
-				if err := f.show(b.Context(), func() {}, stream); err != nil {
+				if err := w.show(b.Context(), func() {}, stream); err != nil {
 					b.Fatal(err)
 				}
 			}

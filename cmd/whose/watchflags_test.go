@@ -20,17 +20,17 @@ func settled(t *testing.T, args ...string) (*track.Options, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The command's own flags are bound to a follow that only it knows.
-	f := &follow{sh: sh}
+	// The command's own flags are bound to a watch that only it knows.
+	w := &watch{sh: sh}
 	cmd.ResetFlags()
-	f.addFlags(cmd)
+	w.addFlags(cmd)
 	if err := cmd.ParseFlags(rest); err != nil {
 		return nil, flagError(cmd, err)
 	}
-	return f.settle(cmd, cmd.Flags().Args())
+	return w.settle(cmd, cmd.Flags().Args())
 }
 
-func TestFollow_Options(t *testing.T) {
+func TestWatch_Options(t *testing.T) {
 	opts, err := settled(t, "-t", "-6", "-N", "self", "--events", "open, CLOSE", "--udp-idle", "5s", "--source", "bpf",
 		"--interval", "2", "--buffer", "16", "--backlog", "1000", "--proc", "/host/proc", "process", "curl")
 	if err != nil {
@@ -45,7 +45,7 @@ func TestFollow_Options(t *testing.T) {
 }
 
 // Sessions that stand are counted for a person, and told to a program.
-func TestFollow_Initial(t *testing.T) {
+func TestWatch_Initial(t *testing.T) {
 	for args, want := range map[string]bool{
 		"": true, "-o jsonl": false, "-o jsonl --no-initial": true, "--events standing,open": false, "--events open": true,
 		"-o csv": false, "--template {{.event}}": false, "-q -o jsonl": true, "--events standing --no-initial": true,
@@ -61,7 +61,7 @@ func TestFollow_Initial(t *testing.T) {
 	}
 }
 
-func TestFollow_Refuses(t *testing.T) {
+func TestWatch_Refuses(t *testing.T) {
 	for _, test := range []struct{ args, want, hint string }{
 		{"-l", "--listening: an event has no state", "--events listen,unlisten"},
 		{"-ta", "--all: an event has no state", "--events standing,open"},
@@ -98,7 +98,7 @@ func TestFollow_Refuses(t *testing.T) {
 
 // What a source misses is told in one line, wherever stderr goes, if it is not
 // the best there is.
-func TestFollow_Announce(t *testing.T) {
+func TestWatch_Announce(t *testing.T) {
 	lesser := track.Source{Name: "netlink", Why: "source bpf: load programs: operation not permitted", Hint: "try sudo", Interval: time.Second,
 		Gaps: []whose.Gap{{Kind: whose.GapSockets, Why: "what opens and closes within 1s is missed"}, {Kind: whose.GapProcesses, Count: 12, Why: "permission denied"}}}
 	for _, test := range []struct {
@@ -114,9 +114,9 @@ func TestFollow_Announce(t *testing.T) {
 		{lesser, true, "", exitPartial},
 	} {
 		var said bytes.Buffer
-		f := &follow{sh: &shell{err: &said, getenv: func(string) string { return "" }}}
-		f.strict = test.strict
-		err := f.announce(&test.source, 5)
+		w := &watch{sh: &shell{err: &said, getenv: func(string) string { return "" }}}
+		w.strict = test.strict
+		err := w.announce(&test.source, 5)
 		if said.String() != test.said {
 			t.Errorf("%s: said %q, want %q", test.source.Name, said.String(), test.said)
 		}

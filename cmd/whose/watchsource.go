@@ -11,10 +11,10 @@ import (
 // announce says by which source it is watched and what that one misses. To a
 // person it also says how many sessions stand; a lesser source than the best
 // is told wherever stderr goes, once: it is a fact about all that follows.
-func (f *follow) announce(s *track.Source, standing int) error {
+func (w *watch) announce(s *track.Source, standing int) error {
 	lacks := missed(s)
 	switch {
-	case f.strict && lacks != "":
+	case w.strict && lacks != "":
 		gaps := s.Gaps
 		if len(gaps) == 0 {
 			gaps = []whose.Gap{{Kind: "events", Why: lacks}}
@@ -25,31 +25,31 @@ func (f *follow) announce(s *track.Source, standing int) error {
 		if s.Hint != "" {
 			text += "; " + s.Hint
 		}
-		f.sh.say("%s", text)
+		w.sh.say("%s", text)
 	case lacks != "":
-		f.sh.remark("watching by %s: %s", s.Name, lacks)
+		w.sh.remark("watching by %s: %s", s.Name, lacks)
 	}
-	if f.quiet {
+	if w.quiet {
 		return nil
 	}
-	if f.initialCounted() && !f.noInitial {
+	if w.initialCounted() && !w.noInitial {
 		until := "until Ctrl-C"
-		if f.length > 0 {
-			until = "for " + f.length.String()
+		if w.length > 0 {
+			until = "for " + w.length.String()
 		}
-		f.sh.remark("%s; what comes now is shown %s (%s)", f.standingText(standing), until, s.Name)
+		w.sh.remark("%s; what comes now is shown %s (%s)", w.standingText(standing), until, s.Name)
 	}
 	return nil
 }
 
 // standingText says how many sessions stand of those that are asked for.
-func (f *follow) standingText(n int) string {
+func (w *watch) standingText(n int) string {
 	switch {
-	case n == 0 && f.typed == "":
+	case n == 0 && w.typed == "":
 		return "no session stands yet"
 	case n == 0:
 		return "no session that matches stands yet"
-	case f.typed == "":
+	case w.typed == "":
 		return plural(n, "session stands", "sessions stand") + " already"
 	}
 	return plural(n, "session that matches stands", "sessions that match stand") + " already"

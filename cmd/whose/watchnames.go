@@ -197,27 +197,27 @@ func (n *laterNames) learn(ctx context.Context, wanted []netip.Addr) {
 }
 
 // settleNames makes what --resolve needs.
-func (f *follow) settleNames() error {
-	if !f.resolve {
+func (w *watch) settleNames() error {
+	if !w.resolve {
 		return nil
 	}
-	if f.format != render.Text {
-		return refuseNames(f.format, render.Text)
+	if w.format != render.Text {
+		return refuseNames(w.format, render.Text)
 	}
-	r := newResolver(f.within)
-	f.names = newLaterNames(r)
-	f.shape.HostName = f.names.host
-	f.shape.ServiceName = func(port uint16, p whose.Proto) string { return r.service(p, port) }
+	r := newResolver(w.within)
+	w.names = newLaterNames(r)
+	w.shape.HostName = w.names.host
+	w.shape.ServiceName = func(port uint16, p whose.Proto) string { return r.service(p, port) }
 	return nil
 }
 
 // learnNames asks for the names that a summary shows. Who waits for it is told why.
-func (f *follow) learnNames(ctx context.Context, s *render.EventSummary) {
+func (w *watch) learnNames(ctx context.Context, s *render.EventSummary) {
 	slow := time.AfterFunc(patience, func() {
-		f.sh.remark("asking for names, %v at most; Ctrl-C ends it", f.within)
+		w.sh.remark("asking for names, %v at most; Ctrl-C ends it", w.within)
 	})
 	defer slow.Stop()
-	f.names.learn(ctx, summaryHosts(s))
+	w.names.learn(ctx, summaryHosts(s))
 }
 
 // summaryHosts are the addresses that the lists of a summary show.

@@ -37,11 +37,11 @@ type heldEvent struct {
 }
 
 // named returns the stream with names, if there are lines to show them.
-func (f *follow) named(t eventStream) eventStream {
-	if f.quiet {
+func (w *watch) named(t eventStream) eventStream {
+	if w.quiet {
 		return t
 	}
-	return &heldStream{eventStream: t, names: f.names, pid: uint32(os.Getpid())}
+	return &heldStream{eventStream: t, names: w.names, pid: uint32(os.Getpid())}
 }
 
 // Each is as that of the tracker. When ctx ends, what is held is given out at once.

@@ -238,14 +238,14 @@ func TestHeldStream_OwnQuestions(t *testing.T) {
 	}
 }
 
-// withNames has a follow ask this look-up.
-func withNames(f *follow, dns *fakeDNS) {
-	f.names.resolver.lookup = dns.lookup
-	f.names.resolver.services = map[service]string{{whose.TCP, 443}: "https"}
+// withNames has a watch ask this look-up.
+func withNames(w *watch, dns *fakeDNS) {
+	w.names.resolver.lookup = dns.lookup
+	w.names.resolver.services = map[service]string{{whose.TCP, 443}: "https"}
 }
 
-// TestFollow_Resolve: names and services stand in the lines and in the summary.
-func TestFollow_Resolve(t *testing.T) {
+// TestWatch_Resolve: names and services stand in the lines and in the summary.
+func TestWatch_Resolve(t *testing.T) {
 	dns := &fakeDNS{answer: func(context.Context, string) ([]string, error) { return []string{"www.example.com."}, nil }}
 	for args, want := range map[string][]string{
 		"--resolve":              {" → www.example.com:https\n", " → www.example.com:https  closed by remote after 1 s"},
@@ -253,35 +253,35 @@ func TestFollow_Resolve(t *testing.T) {
 		"--resolve --summary -q": {"\nREMOTE         NAME ", "\n93.184.215.14  www.example.com "},
 	} {
 		var out bytes.Buffer
-		f := following(t, &out, append([]string{"--for", "50ms"}, strings.Fields(args)...)...)
-		withNames(f, dns)
-		if err := f.show(t.Context(), func() {}, f.named(newFakeStream(someEvents(2)...))); err != nil {
+		w := watching(t, &out, append([]string{"--for", "50ms"}, strings.Fields(args)...)...)
+		withNames(w, dns)
+		if err := w.show(t.Context(), func() {}, w.named(newFakeStream(someEvents(2)...))); err != nil {
 			t.Fatal(err)
 		}
-		f.names.close()
+		w.names.close()
 		for _, text := range want {
 			if !strings.Contains(out.String(), text) {
 				t.Errorf("%s: no %q in:\n%s", args, text, out.String())
 			}
 		}
-		if f.quiet && strings.Contains(out.String(), " open   out ") {
+		if w.quiet && strings.Contains(out.String(), " open   out ") {
 			t.Errorf("%s: lines were shown:\n%s", args, out.String())
 		}
 	}
 }
 
-// TestFollow_ResolveTime: the summary waits for names as long as it was told.
-func TestFollow_ResolveTime(t *testing.T) {
+// TestWatch_ResolveTime: the summary waits for names as long as it was told.
+func TestWatch_ResolveTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dns := &fakeDNS{answer: func(ctx context.Context, addr string) ([]string, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}
 		var out bytes.Buffer
-		f := following(t, &out, "--for", "50ms", "--resolve", "--resolve-time", "3s", "--summary", "-q")
-		withNames(f, dns)
+		w := watching(t, &out, "--for", "50ms", "--resolve", "--resolve-time", "3s", "--summary", "-q")
+		withNames(w, dns)
 		began := time.Now()
-		if err := f.show(t.Context(), func() {}, f.named(newFakeStream(someEvents(2)...))); err != nil {
+		if err := w.show(t.Context(), func() {}, w.named(newFakeStream(someEvents(2)...))); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took < 3*time.Second || took > 4*time.Second {
@@ -293,18 +293,18 @@ func TestFollow_ResolveTime(t *testing.T) {
 	})
 }
 
-// TestFollow_ResolveRefused: formats for programs show no names.
-func TestFollow_ResolveRefused(t *testing.T) {
+// TestWatch_ResolveRefused: formats for programs show no names.
+func TestWatch_ResolveRefused(t *testing.T) {
 	for _, args := range [][]string{{"-o", "jsonl"}, {"-o", "csv"}, {"-o", "tsv"}, {"--template", "{{.event}}"}} {
-		f := &follow{sh: &shell{out: io.Discard, err: io.Discard, getenv: func(string) string { return "" }}}
-		cmd := newFollow(f.sh)
+		w := &watch{sh: &shell{out: io.Discard, err: io.Discard, getenv: func(string) string { return "" }}}
+		cmd := newWatch(w.sh)
 		cmd.ResetFlags()
-		f.addFlags(cmd)
+		w.addFlags(cmd)
 		cmd.Flags().String("color", colorAuto, "")
 		if err := cmd.ParseFlags(append(args, "--resolve")); err != nil {
 			t.Fatal(err)
 		}
-		_, err := f.settle(cmd, nil)
+		_, err := w.settle(cmd, nil)
 		var usage *usageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), "shows no names") {
 			t.Errorf("%v: error %v", args, err)

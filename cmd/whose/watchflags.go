@@ -16,8 +16,8 @@ import (
 	"github.com/seed-44df2ae6/whose/track"
 )
 
-// followFlags are the flags of whose watch, and what they say.
-type followFlags struct {
+// watchFlags are the flags of whose watch, and what they say.
+type watchFlags struct {
 	question
 	events                         string
 	format, template, fields       string
@@ -38,38 +38,38 @@ const topDefault = 10
 // largestBuffer is the most MiB that the kernel's buffer may have.
 const largestBuffer = 1024
 
-func (f *followFlags) addFlags(cmd *cobra.Command) {
+func (w *watchFlags) addFlags(cmd *cobra.Command) {
 	which := flagGroup{cmd.Flags(), groupWhich}
-	which.text(&f.events, "events", "", "", "KIND,…", "only these: "+strings.Join(eventNames(), ", "))
-	f.addProtocols(which)
-	f.addNetNS(cmd, which)
-	which.boolean(&f.noInitial, "no-initial", "", "not those that stand when it begins")
-	which.boolean(&f.numeric, "numeric", "n", "accepted and needless: numbers are the default")
-	which.boolean(&f.processes, "processes", "p", "accepted and needless: owners are shown anyway")
-	which.boolean(&f.wantListening, "listening", "l", "refused: an event has no state")
-	which.boolean(&f.wantEstablished, "established", "e", "refused: an event has no state")
-	which.boolean(&f.wantAll, "all", "a", "refused: an event has no state")
+	which.text(&w.events, "events", "", "", "KIND,…", "only these: "+strings.Join(eventNames(), ", "))
+	w.addProtocols(which)
+	w.addNetNS(cmd, which)
+	which.boolean(&w.noInitial, "no-initial", "", "not those that stand when it begins")
+	which.boolean(&w.numeric, "numeric", "n", "accepted and needless: numbers are the default")
+	which.boolean(&w.processes, "processes", "p", "accepted and needless: owners are shown anyway")
+	which.boolean(&w.wantListening, "listening", "l", "refused: an event has no state")
+	which.boolean(&w.wantEstablished, "established", "e", "refused: an event has no state")
+	which.boolean(&w.wantAll, "all", "a", "refused: an event has no state")
 
 	show := flagGroup{cmd.Flags(), groupShow}
-	show.text(&f.format, "output", "o", render.Text, "FORMAT", "format: text, jsonl, csv, tsv")
-	show.text(&f.fields, "fields", "", "", "NAME,…", "show these fields of the session; +NAME,… these too")
-	show.text(&f.template, "template", "", "", "TEXT", "write each event by a Go text/template")
-	show.boolean(&f.noHeader, "no-header", "H", "no titles of columns")
-	show.boolean(&f.resolve, "resolve", "", "names of remote hosts (by DNS) and services, in text")
-	show.duration(&f.within, "resolve-time", "", resolveTime, "stop asking for a name after this time")
-	show.duration(&f.length, "for", "", 0, "end after this time, 30s for example")
-	show.boolean(&f.summary, "summary", "", "at the end: by process, by remote, what failed, the busiest")
-	show.number(&f.top, "top", "", "N", "lines in each list of the summary (default "+strconv.Itoa(topDefault)+")")
-	show.boolean(&f.quiet, "quiet", "q", "no events: with --summary only that, else end with the first")
+	show.text(&w.format, "output", "o", render.Text, "FORMAT", "format: text, jsonl, csv, tsv")
+	show.text(&w.fields, "fields", "", "", "NAME,…", "show these fields of the session; +NAME,… these too")
+	show.text(&w.template, "template", "", "", "TEXT", "write each event by a Go text/template")
+	show.boolean(&w.noHeader, "no-header", "H", "no titles of columns")
+	show.boolean(&w.resolve, "resolve", "", "names of remote hosts (by DNS) and services, in text")
+	show.duration(&w.within, "resolve-time", "", resolveTime, "stop asking for a name after this time")
+	show.duration(&w.length, "for", "", 0, "end after this time, 30s for example")
+	show.boolean(&w.summary, "summary", "", "at the end: by process, by remote, what failed, the busiest")
+	show.number(&w.top, "top", "", "N", "lines in each list of the summary (default "+strconv.Itoa(topDefault)+")")
+	show.boolean(&w.quiet, "quiet", "q", "no events: with --summary only that, else end with the first")
 
 	how := flagGroup{cmd.Flags(), groupHow}
-	how.text(&f.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
-	how.duration(&f.udpIdle, "udp-idle", "", 0, "a UDP flow ends after this time without a datagram (default 30s)")
-	how.duration(&f.interval, "interval", "", 0, "time between two snapshots (default 1s, with bpf 10s)")
-	how.number(&f.buffer, "buffer", "", "MIB", "size of the kernel's buffer in MiB (default 8)")
-	how.number(&f.backlog, "backlog", "", "N", "events that wait for a slow reader (default 65536)")
-	how.text(&f.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
-	how.boolean(&f.strict, "strict", "", "exit with 4 if something cannot be seen, or was lost")
+	how.text(&w.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
+	how.duration(&w.udpIdle, "udp-idle", "", 0, "a UDP flow ends after this time without a datagram (default 30s)")
+	how.duration(&w.interval, "interval", "", 0, "time between two snapshots (default 1s, with bpf 10s)")
+	how.number(&w.buffer, "buffer", "", "MIB", "size of the kernel's buffer in MiB (default 8)")
+	how.number(&w.backlog, "backlog", "", "N", "events that wait for a slow reader (default 65536)")
+	how.text(&w.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
+	how.boolean(&w.strict, "strict", "", "exit with 4 if something cannot be seen, or was lost")
 
 	for _, name := range []string{"listening", "established", "all"} {
 		cmd.Flags().Lookup(name).Hidden = true
@@ -94,18 +94,18 @@ func eventNames() []string {
 
 // watchFormats are the values of -o. A template has a flag of its own.
 func watchFormats() []string {
-	return slices.DeleteFunc(render.EventFormats(), func(f string) bool { return f == render.Template })
+	return slices.DeleteFunc(render.EventFormats(), func(w string) bool { return w == render.Template })
 }
 
 func watchSources() []string { return track.SourceNames() }
 
 // options turns flags and filter words into what the tracker is asked, but for
 // the facts that are needed.
-func (f *followFlags) options(cmd *cobra.Command, words []string) (*track.Options, error) {
-	if err := f.refuseStates(); err != nil {
+func (w *watchFlags) options(cmd *cobra.Command, words []string) (*track.Options, error) {
+	if err := w.refuseStates(); err != nil {
 		return nil, err
 	}
-	if err := refuseKinds(f.events, words); err != nil {
+	if err := refuseKinds(w.events, words); err != nil {
 		return nil, err
 	}
 	where, typed, err := parseFilter(words)
@@ -116,16 +116,16 @@ func (f *followFlags) options(cmd *cobra.Command, words []string) (*track.Option
 		return nil, whose.WithHint(usagef("filter: an event has no state"),
 			"what becomes of a session: whose watch --events %s", strings.Join(eventNames(), ","))
 	}
-	f.where, f.typed = where, typed
-	if f.kinds, err = eventKinds(f.events); err != nil {
+	w.where, w.typed = where, typed
+	if w.kinds, err = eventKinds(w.events); err != nil {
 		return nil, err
 	}
-	if err := f.checkNumbers(cmd); err != nil {
+	if err := w.checkNumbers(cmd); err != nil {
 		return nil, err
 	}
-	if !slices.Contains(watchSources(), f.source) {
-		err := usagef("--source: unknown source %q", f.source)
-		if f.source == "procfs" {
+	if !slices.Contains(watchSources(), w.source) {
+		err := usagef("--source: unknown source %q", w.source)
+		if w.source == "procfs" {
 			return nil, whose.WithHint(err, "procfs can only be read again and again: --source snapshot")
 		}
 		return nil, whose.WithHint(err, "the sources are %s", strings.Join(watchSources(), ", "))
@@ -135,21 +135,21 @@ func (f *followFlags) options(cmd *cobra.Command, words []string) (*track.Option
 		return nil, err
 	}
 	return &track.Options{
-		Filter: where, Protos: f.protos(), Families: f.families(), NetNS: f.netns,
-		Events: f.kinds, NoInitial: f.noInitial || f.initialCounted(),
-		UDPIdle: f.udpIdle, Source: f.source, Interval: f.interval,
-		BufferSize: f.buffer << 20, MaxEvents: f.backlog, Proc: f.proc, PinDir: pinDir,
+		Filter: where, Protos: w.protos(), Families: w.families(), NetNS: w.netns,
+		Events: w.kinds, NoInitial: w.noInitial || w.initialCounted(),
+		UDPIdle: w.udpIdle, Source: w.source, Interval: w.interval,
+		BufferSize: w.buffer << 20, MaxEvents: w.backlog, Proc: w.proc, PinDir: pinDir,
 	}, nil
 }
 
 // initialCounted reports whether the sessions that stand are counted in place
 // of being shown: to a person who did not ask for them.
-func (f *followFlags) initialCounted() bool {
-	return (f.format == render.Text || f.quiet) && !f.kinds.Has(uint8(whose.EventStanding))
+func (w *watchFlags) initialCounted() bool {
+	return (w.format == render.Text || w.quiet) && !w.kinds.Has(uint8(whose.EventStanding))
 }
 
-func (f *followFlags) refuseStates() error {
-	for flag, given := range map[string]bool{"listening": f.wantListening, "established": f.wantEstablished, "all": f.wantAll} {
+func (w *watchFlags) refuseStates() error {
+	for flag, given := range map[string]bool{"listening": w.wantListening, "established": w.wantEstablished, "all": w.wantAll} {
 		if !given {
 			continue
 		}
@@ -213,68 +213,68 @@ func eventKinds(list string) (whose.Set, error) {
 	return kinds, nil
 }
 
-func (f *followFlags) checkNumbers(cmd *cobra.Command) error {
+func (w *watchFlags) checkNumbers(cmd *cobra.Command) error {
 	switch {
-	case f.top < 0 || f.top > maxTop:
-		return usagef("--top: want a number of lines up to %d, got %d", maxTop, f.top)
-	case f.buffer < 0 || f.buffer > largestBuffer:
-		return usagef("--buffer: want up to %d MiB, got %d", largestBuffer, f.buffer)
-	case cmd.Flags().Changed("interval") && f.interval < watchLeast:
-		return usagef("--interval: want at least %v, got %v", watchLeast, f.interval)
-	case f.backlog < 0:
-		return usagef("--backlog: want a number of events, got %d", f.backlog)
-	case f.summary && f.format != render.Text && f.format != render.JSONL || f.summary && f.template != "":
+	case w.top < 0 || w.top > maxTop:
+		return usagef("--top: want a number of lines up to %d, got %d", maxTop, w.top)
+	case w.buffer < 0 || w.buffer > largestBuffer:
+		return usagef("--buffer: want up to %d MiB, got %d", largestBuffer, w.buffer)
+	case cmd.Flags().Changed("interval") && w.interval < shortestInterval:
+		return usagef("--interval: want at least %v, got %v", shortestInterval, w.interval)
+	case w.backlog < 0:
+		return usagef("--backlog: want a number of events, got %d", w.backlog)
+	case w.summary && w.format != render.Text && w.format != render.JSONL || w.summary && w.template != "":
 		return whose.WithHint(usagef("--summary: only text and jsonl have a place for it"), "with -q the summary stands alone")
-	case cmd.Flags().Changed("top") && !f.summary:
+	case cmd.Flags().Changed("top") && !w.summary:
 		return usagef("--top: there are lists with --summary only")
 	}
-	if f.top == 0 {
-		f.top = topDefault
+	if w.top == 0 {
+		w.top = topDefault
 	}
 	return nil
 }
 
 // filterNeeds is what has to be known of a session to tell whether it is meant.
-func (f *followFlags) filterNeeds() whose.Needs { return filter.Needs(f.where) }
+func (w *watchFlags) filterNeeds() whose.Needs { return filter.Needs(w.where) }
 
 // shaped checks how events are to be shown.
-func (f *followFlags) shaped(cmd *cobra.Command, sh *shell) (render.EventOptions, error) {
+func (w *watchFlags) shaped(cmd *cobra.Command, sh *shell) (render.EventOptions, error) {
 	none := render.EventOptions{}
 	if cmd.Flags().Changed("template") {
 		if cmd.Flags().Changed("output") {
 			return none, usagef("--template and --output exclude each other")
 		}
-		f.format = render.Template
-	} else if !slices.Contains(watchFormats(), f.format) {
-		return none, unknownFormat(f.format, watchFormats()...)
+		w.format = render.Template
+	} else if !slices.Contains(watchFormats(), w.format) {
+		return none, unknownFormat(w.format, watchFormats()...)
 	}
 	mode, err := colorMode(cmd)
 	if err != nil {
 		return none, err
 	}
-	fields, err := f.namedFields()
+	fields, err := w.namedFields()
 	if err != nil {
 		return none, err
 	}
 	return render.EventOptions{
 		Fields: fields, Width: sh.width(), Color: sh.colored(mode, sh.out),
-		NoHeader: f.noHeader, Template: f.template, NetNS: ownNetNS(),
+		NoHeader: w.noHeader, Template: w.template, NetNS: ownNetNS(),
 	}, nil
 }
 
 // namedFields reads --fields.
-func (f *followFlags) namedFields() ([]*whose.Field, error) {
-	if f.fields == "" {
+func (w *watchFlags) namedFields() ([]*whose.Field, error) {
+	if w.fields == "" {
 		return nil, nil
 	}
-	if f.format == render.Text || f.format == render.Template {
-		return nil, whose.WithHint(usagef("--fields: %s takes no fields", f.format), "jsonl, csv and tsv do")
+	if w.format == render.Text || w.format == render.Template {
+		return nil, whose.WithHint(usagef("--fields: %s takes no fields", w.format), "jsonl, csv and tsv do")
 	}
 	var fields []*whose.Field
-	if strings.HasPrefix(strings.TrimSpace(f.fields), "+") {
-		fields = render.DefaultEventFields(f.format)
+	if strings.HasPrefix(strings.TrimSpace(w.fields), "+") {
+		fields = render.DefaultEventFields(w.format)
 	}
-	for name := range strings.SplitSeq(f.fields, ",") {
+	for name := range strings.SplitSeq(w.fields, ",") {
 		field, err := fieldByName("fields", strings.TrimPrefix(strings.TrimSpace(name), "+"))
 		if err != nil {
 			return nil, err
@@ -300,9 +300,9 @@ func ownNetNS() uint32 {
 	return uint32(n)
 }
 
-// followError is the error of a tracker; a mistake on the command line in it is
+// watchError is the error of a tracker; a mistake on the command line in it is
 // one of usage.
-func followError(err error) error {
+func watchError(err error) error {
 	err = collectError(err)
 	var failure collectFailure
 	if errors.As(err, &failure) {

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/render"
+)
+
+// What a terminal understands (ECMA-48, and DECTCEM for the cursor).
+const (
+	clearScreen = "\x1b[2J"
+	goHome      = "\x1b[H"
+	clearLine   = "\x1b[K"
+	clearBelow  = "\x1b[J"
+	hideCursor  = "\x1b[?25l"
+	showCursor  = "\x1b[?25h"
+)
+
+// shortestInterval is the shortest time between two passes.
+const shortestInterval = 100 * time.Millisecond
+
+// redraw shows the sessions again and again until it is stopped: a table is
+// drawn over the last one, JSON lines follow each other. The collector stays
+// open in between.
+func (l *list) redraw(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
+	draw := l.frame
+	switch {
+	case l.every < shortestInterval:
+		return usagef("--watch: want at least %v, got %v", shortestInterval, l.every)
+	case l.format == render.JSONL:
+		draw = l.lines
+	case !l.forPerson():
+		return whose.WithHint(usagef("--watch: format %s has one end only", l.format),
+			"for a program: --watch with -o jsonl")
+	case !isTerminal(l.sh.out):
+		return whose.WithHint(usagef("--watch: the table is redrawn at a terminal only"),
+			"for a program or a file: --watch with -o jsonl")
+	}
+	relaxMemory()
+	want(opts, l.needs(opts.Filter))
+	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	defer stop()
+	resized := make(chan os.Signal, 1)
+	notifyResize(resized)
+	defer signal.Stop(resized)
+	if l.drawsOver() {
+		fmt.Fprint(l.sh.out, hideCursor+clearScreen)
+		defer fmt.Fprint(l.sh.out, "\r\n"+showCursor)
+	}
+	return l.repeat(ctx, resized, func() error { return draw(ctx, c, opts) })
+}
+
+// drawsOver reports whether frames are drawn over each other.
+func (l *list) drawsOver() bool { return l.forPerson() && l.sh.getenv("TERM") != "dumb" }
+
+// repeat draws at once, then each time the interval is over or the terminal
+// has another size.
+func (l *list) repeat(ctx context.Context, resized <-chan os.Signal, draw func() error) error {
+	tick := time.NewTicker(l.every)
+	defer tick.Stop()
+	for {
+		if err := draw(); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		case <-resized:
+		}
+	}
+}
+
+// lines writes one pass as JSON lines.
+func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
+	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
+	r, err := render.New(l.format, out, l.shape)
+	if err != nil {
+		return &usageError{err}
+	}
+	if _, err := feed(r, l.sessions(ctx, c, opts)); err != nil {
+		discard(r)
+		return l.failed(err)
+	}
+	if err := r.Close(opts.Coverage); err != nil {
+		return l.failed(err)
+	}
+	return writeError(out.Flush())
+}
+
+// frame draws one pass: a line that says what it is, as many sessions as the
+// terminal has lines for, and how many more there are.
+func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
+	width, height := l.sh.width(), l.sh.height()
+	l.shape.Width = width
+	var text bytes.Buffer
+	r, err := render.New(l.format, &text, l.shape)
+	if err != nil {
+		return &usageError{err}
+	}
+	room := max(1, height-3) // the first line, the titles and the last line
+	all := 0
+	for s, err := range l.sessions(ctx, c, opts) {
+		if err != nil {
+			discard(r)
+			return collectError(err)
+		}
+		if all < room {
+			if err := r.Session(&s); err != nil {
+				discard(r)
+				return l.failed(err)
+			}
+		}
+		all++
+	}
+	if err := r.Close(nil); err != nil {
+		return l.failed(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+	lines = fitFrame(lines, all-min(all, room), height-1)
+	lines = append([]string{l.frameTitle(all, opts.Coverage, width)}, lines...)
+	_, err = l.sh.out.Write(l.paint(lines, height))
+	return writeError(err)
+}
+
+// fitFrame cuts the lines of a table to at most height and says at the end how
+// many more sessions there are: those that are cut, and left that have no line.
+func fitFrame(lines []string, left, height int) []string {
+	if left == 0 && len(lines) <= height {
+		return lines
+	}
+	for len(lines) > max(1, height-1) {
+		last := len(lines) - 1
+		if lines[last] != "" { // what parts listeners from the rest is no session
+			left++
+		}
+		lines = lines[:last]
+	}
+	return append(lines, fmt.Sprintf("… %d more", left))
+}
+
+// frameTitle is the first line of a frame.
+func (l *list) frameTitle(all int, c *whose.Coverage, width int) string {
+	title := fmt.Sprintf("%s  every %v  %s", time.Now().Format(time.TimeOnly), l.every,
+		plural(all, "session", "sessions"))
+	if l.typed != "" {
+		title += "  " + printable(l.typed)
+	}
+	if text := hidden(c); text != "" {
+		title += "  " + printable(text)
+	}
+	return cutTo(title, width)
+}
+
+// paint makes the bytes that put lines on the screen, at most height of them.
+func (l *list) paint(lines []string, height int) []byte {
+	if !l.drawsOver() {
+		return []byte(strings.Join(lines, "\n") + "\n\n")
+	}
+	lines = lines[:min(len(lines), height)]
+	var b strings.Builder
+	b.WriteString(goHome)
+	for i, line := range lines {
+		if i > 0 {
+			b.WriteString("\r\n")
+		}
+		b.WriteString(line)
+		b.WriteString(clearLine)
+	}
+	b.WriteString(clearBelow)
+	return []byte(b.String())
+}
