@@ -160,13 +160,14 @@ func (d Direction) String() string { return directionNames.name(uint8(d)) }
 // String returns the reason's name: "accept-queue", or "" for ReasonNone.
 func (r Reason) String() string { return reasonNames.name(uint8(r)) }
 
-// A Set is a set of small numbers: of protocols, families or states. The zero
-// value is empty; where a Set says what to ask for, empty means all.
-type Set uint32
+// A Set is a set of protocols, families, states or other small numbers of one
+// type. The zero value is empty. Sets are joined by |, intersected by & and
+// subtracted by &^.
+type Set[T ~uint8] uint32
 
-// SetOf returns the set of the given values.
-func SetOf[T ~uint8](values ...T) Set {
-	var s Set
+// SetOf returns the set of the given values, each of which must be below 32.
+func SetOf[T ~uint8](values ...T) Set[T] {
+	var s Set[T]
 	for _, v := range values {
 		s |= 1 << v
 	}
@@ -174,13 +175,17 @@ func SetOf[T ~uint8](values ...T) Set {
 }
 
 // Has reports whether v is in the set.
-func (s Set) Has(v uint8) bool { return s>>v&1 != 0 }
+func (s Set[T]) Has(v T) bool { return s>>v&1 != 0 }
 
-// Allows reports whether v is in the set or the set is empty, which means all.
-func (s Set) Allows(v uint8) bool { return s == 0 || s.Has(v) }
+// AllProtos are all protocols.
+const AllProtos = Set[Proto](1<<TCP | 1<<UDP | 1<<UDPLite | 1<<MPTCP)
 
-// DefaultStates are the states listed where nothing else is asked for.
-const DefaultStates = Set(1<<Listen | 1<<Established | 1<<Unconn)
+// AllFamilies are both families.
+const AllFamilies = Set[Family](1<<IPv4 | 1<<IPv6)
 
-// AllStates are all states there are.
-const AllStates = Set(1<<Unconn | (1<<(NewSynRecv+1) - 1) - 1)
+// AllStates are all states.
+const AllStates = Set[State](1<<Unconn | (1<<(NewSynRecv+1) - 1) - 1)
+
+// DefaultStates are the states that the listing shows where nothing else is
+// asked for: those of listeners and of established sessions.
+const DefaultStates = Set[State](1<<Listen | 1<<Established | 1<<Unconn)

@@ -1,6 +1,7 @@
 package whose
 
-// Needs is a set of facts that cost something to collect.
+// Needs is a set of facts that cost something to collect. Where the zero value
+// stands for a default, [NeedSessions] asks for the sessions alone.
 type Needs uint32
 
 // The facts that cost something. What is not named here comes with the socket.
@@ -31,6 +32,9 @@ const (
 	NeedLife
 	// NeedEvent: the event itself, which nothing but a stream of events has.
 	NeedEvent
+	// NeedSessions: the sessions alone. They come with every answer, so the bit
+	// adds nothing to others.
+	NeedSessions
 )
 
 // NeedDefault is what the listing shows where nothing else is asked for.

@@ -108,11 +108,22 @@ func TestStates(t *testing.T) {
 		t.Errorf("an unknown state prints %q, want its number", got)
 	}
 	for _, s := range []whose.State{whose.Established, whose.NewSynRecv, whose.Unconn} {
-		if !whose.AllStates.Has(uint8(s)) {
+		if !whose.AllStates.Has(s) {
 			t.Errorf("AllStates lacks %s", s)
 		}
 	}
 	if whose.AllStates.Has(0) || whose.AllStates.Has(13) {
 		t.Error("AllStates holds what is no state")
+	}
+}
+
+func TestSet(t *testing.T) {
+	var none whose.Set[whose.Proto]
+	some := whose.SetOf(whose.TCP, whose.MPTCP)
+	if none.Has(whose.TCP) || !some.Has(whose.MPTCP) || some.Has(whose.UDP) {
+		t.Errorf("%b holds MPTCP and TCP, %b nothing", some, none)
+	}
+	if got := whose.AllProtos &^ some; got != whose.SetOf(whose.UDP, whose.UDPLite) {
+		t.Errorf("all protocols but %b are %b", some, got)
 	}
 }

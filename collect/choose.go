@@ -198,7 +198,7 @@ func (c *Collector) read(ctx context.Context, p *pass) (*openSource, error) {
 		if err == nil {
 			err = p.readFrom(ctx, s)
 		}
-		if err == nil && p.plan.nothing {
+		if err == nil && p.plan.query.AsksNothing() {
 			p.coverage.Source = "" // it was not asked
 		}
 		if err == nil {

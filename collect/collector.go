@@ -128,7 +128,7 @@ func (c *Collector) Prepare(opts *Options) {
 	if err != nil {
 		return
 	}
-	if order, err := c.chooseSource(pl); err == nil && !pl.nothing {
+	if order, err := c.chooseSource(pl); err == nil && !pl.query.AsksNothing() {
 		_, _ = c.source(order.names[0], pl, order) // the collection tries it again, or the next
 	}
 }
@@ -169,7 +169,7 @@ func (c *Collector) fill(ctx context.Context, p *pass, began time.Time) error {
 		within, cancel = context.WithDeadline(ctx, began.Add(allowed))
 		defer cancel()
 	}
-	if !p.plan.nothing {
+	if !p.plan.query.AsksNothing() {
 		err := c.gather(within, p)
 		switch {
 		case ctx.Err() != nil:

@@ -50,7 +50,7 @@ func TestCollector_Concurrent(t *testing.T) {
 		questions = append(questions, opts)
 	}
 	questions = append(questions,
-		collect.Options{NetNS: netns, BareSockets: true, Source: collect.Netlink},
+		collect.Options{NetNS: netns, Needs: whose.NeedSessions, Source: collect.Netlink},
 		collect.Options{NetNS: netns, FirstOwner: true, Source: collect.Procfs},
 		collect.Options{Proc: collecttest.Unpack(t, "collecttest/testdata/hosts/web.txtar"), States: whose.AllStates})
 	want := make([][]string, len(questions))

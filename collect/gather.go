@@ -26,7 +26,7 @@ func (c *Collector) gather(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
-	if p.plan.nothing { // of the namespaces that could be seen none was meant
+	if p.plan.query.AsksNothing() { // of the namespaces that could be seen none was meant
 		p.noteGaps()
 		return nil
 	}
@@ -128,10 +128,10 @@ func (p *pass) findNamespaces(ctx context.Context) error {
 	}
 	if p.plan.netns != nil {
 		refs = p.wantedNamespaces(ctx, refs)
-		for _, r := range refs {
-			p.plan.query.NetNS = append(p.plan.query.NetNS, r.Inode)
+		p.plan.query.NetNS = make([]uint32, len(refs))
+		for i, r := range refs {
+			p.plan.query.NetNS[i] = r.Inode
 		}
-		p.plan.nothing = len(refs) == 0
 	}
 	p.refs = append(p.refs, refs...)
 	p.plan.query.Visit = p.refs
@@ -190,7 +190,7 @@ func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 	defer s.mu.Unlock()
 	p.enters = enters(s.source)
 	if p.enters || p.plan.netns != nil {
-		if err := p.findNamespaces(ctx); err != nil || p.plan.nothing {
+		if err := p.findNamespaces(ctx); err != nil || p.plan.query.AsksNothing() {
 			return err
 		}
 	}

@@ -71,7 +71,7 @@ type errand struct {
 type ask struct {
 	Source, PinDir, Proc, NetNS, Filter string
 	Needs                               whose.Needs
-	States                              whose.Set
+	States                              whose.Set[whose.State]
 }
 
 // A told is what a helper says.

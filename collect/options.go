@@ -15,19 +15,19 @@ type Options struct {
 	// Filter is the expression that a session has to meet. Nil: every session.
 	Filter filter.Expr
 	// Protos, Families and States that are wanted, beside what Filter says.
-	// Empty Protos or Families means all. Empty States means
-	// whose.DefaultStates, or every state if Filter names a state.
-	Protos, Families, States whose.Set
+	// Zero Protos or Families means all. Zero States means
+	// [whose.DefaultStates], or every state if Filter names a state.
+	Protos   whose.Set[whose.Proto]
+	Families whose.Set[whose.Family]
+	States   whose.Set[whose.State]
 	// NetNS chooses network namespaces: "" or "all", "self", a name, or an
 	// inode number as text. Others are not looked into, so that the other end
 	// of a session that is in one of them has no name.
 	NetNS string
-	// Needs says which facts the answer shows. Zero means whose.NeedDefault.
-	// What the filter and the order need is added.
+	// Needs says which facts the answer shows. Zero means [whose.NeedDefault];
+	// [whose.NeedSessions] alone shows no owners and no names. What the filter
+	// and the order need is added.
 	Needs whose.Needs
-	// BareSockets leaves out all that costs more than the sockets themselves,
-	// where Needs is zero: no owners, no names.
-	BareSockets bool
 	// FirstOwner stops looking when every session has an owner, where one is
 	// enough. A session then may have more owners than are named.
 	FirstOwner bool

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,9 +23,9 @@ type plan struct {
 	query source.Query
 	// states, protos and families are those of the answer; the query may ask
 	// for more, since listeners and the other ends of sessions matter too.
-	states, protos, families whose.Set
-	// nothing tells that no session can meet the question.
-	nothing bool
+	states   whose.Set[whose.State]
+	protos   whose.Set[whose.Proto]
+	families whose.Set[whose.Family]
 	// match evaluates what the source does not apply, nil for nothing.
 	match *filter.Matcher
 	// process narrows the processes whose descriptors are read, nil for all.
@@ -43,7 +44,6 @@ func newPlan(opts *Options, env filter.Env) (*plan, error) {
 		return nil, err
 	}
 	split := filter.Split(opts.Filter, env)
-	p.nothing = split.Nothing
 	p.query = source.Query{Any: split.Any, PIDs: split.PIDs}
 	p.process = split.Process
 	if split.Rest != nil {
@@ -61,11 +61,7 @@ func newPlan(opts *Options, env filter.Env) (*plan, error) {
 
 // setNeeds adds up what is shown, filtered by and ordered by.
 func (p *plan) setNeeds() {
-	p.needs = p.opts.Needs
-	if p.needs == 0 && !p.opts.BareSockets {
-		p.needs = whose.NeedDefault
-	}
-	p.needs |= filter.Needs(p.opts.Filter)
+	p.needs = cmp.Or(p.opts.Needs, whose.NeedDefault) | filter.Needs(p.opts.Filter)
 	for _, f := range p.order {
 		p.needs |= f.field.Needs
 	}
@@ -94,20 +90,19 @@ func (p *plan) namesPeers() bool {
 }
 
 // setKinds brings together the kinds of sessions that flags and filter ask
-// for. An empty set means all, so that two that exclude each other are kept
-// apart from that.
+// for, and adds those that the answer follows from.
 func (p *plan) setKinds(q *filter.Plan) {
-	states := p.opts.States
-	if states == 0 {
-		states = whose.DefaultStates
-		if filter.StatesNamed(p.opts.Filter) {
-			states = whose.AllStates
-		}
+	states := whose.DefaultStates
+	if filter.StatesNamed(p.opts.Filter) {
+		states = whose.AllStates
 	}
-	p.states = p.both(states, q.States)
-	p.protos = p.both(p.opts.Protos, q.Protos)
-	p.families = p.both(p.opts.Families, q.Families)
+	p.states = cmp.Or(p.opts.States, states) & q.States
+	p.protos = cmp.Or(p.opts.Protos, whose.AllProtos) & q.Protos
+	p.families = cmp.Or(p.opts.Families, whose.AllFamilies) & q.Families
 	p.query.States, p.query.Protos, p.query.Families = p.states, p.protos, p.families
+	if p.query.AsksNothing() {
+		return
+	}
 	if p.needsListeners() {
 		p.query.States |= whose.SetOf(whose.Listen, whose.Unconn)
 	}
@@ -116,7 +111,7 @@ func (p *plan) setKinds(q *filter.Plan) {
 		p.query.Protos |= streams // an MPTCP listener accepts plain TCP, and talks to it
 	}
 	if p.peers {
-		p.query.Families = 0 // IPv4 may talk to an IPv6 socket under its mapped address
+		p.query.Families = whose.AllFamilies // IPv4 may talk to an IPv6 socket under its mapped address
 	}
 }
 
@@ -126,19 +121,8 @@ func (p *plan) needsListeners() bool {
 	return p.needs&(whose.NeedDirection|whose.NeedOwners) != 0 && !onlyListeners(p.states)
 }
 
-func onlyListeners(states whose.Set) bool {
+func onlyListeners(states whose.Set[whose.State]) bool {
 	return states&^whose.SetOf(whose.Listen, whose.Unconn) == 0
-}
-
-func (p *plan) both(a, b whose.Set) whose.Set {
-	switch {
-	case a == 0:
-		return b
-	case b == 0:
-		return a
-	}
-	p.nothing = p.nothing || a&b == 0
-	return a & b
 }
 
 // setEnds completes the conditions on the ends: the other end of a session
@@ -200,7 +184,7 @@ func (p *plan) setOrder(names []string) error {
 // wants reports whether the socket is of a kind that the answer shows, and not
 // only there because others need it.
 func (p *plan) wants(s *source.Socket) bool {
-	return p.states.Allows(uint8(s.State)) && p.protos.Allows(uint8(s.Proto)) && p.families.Allows(uint8(s.Family))
+	return p.states.Has(s.State) && p.protos.Has(s.Proto) && p.families.Has(s.Family)
 }
 
 // admits returns a test for the processes that may be named as owners, nil for

@@ -284,7 +284,7 @@ func selfNetNS(t *testing.T, root string) uint32 {
 	if root != "" {
 		return 0 // a captured host does not show the test
 	}
-	for s, err := range collect.Sessions(context.Background(), &collect.Options{NetNS: "self", BareSockets: true, States: whose.AllStates}) {
+	for s, err := range collect.Sessions(context.Background(), &collect.Options{NetNS: "self", Needs: whose.NeedSessions, States: whose.AllStates}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -177,7 +177,7 @@ func withSocketOf(t *testing.T, of, in *testenv.NetNS, attr *syscall.SysProcAttr
 func TestWork_BareSocketsReadNoDescriptors(t *testing.T) {
 	netns, _ := holding(t, 20)
 	for _, source := range walkers() {
-		w := workOf(t, collect.Options{Source: source, NetNS: netns, BareSockets: true})
+		w := workOf(t, collect.Options{Source: source, NetNS: netns, Needs: whose.NeedSessions})
 		if w.Links != 0 || w.Processes != 0 || w.Sessions != held(20) {
 			t.Errorf("%s: %d links of %d processes for %d sessions, want none for %d", source, w.Links, w.Processes, w.Sessions, held(20))
 		}

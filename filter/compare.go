@@ -90,7 +90,7 @@ func endpointIn(values []operand, at netip.AddrPort) bool {
 	}
 	for i := range values {
 		v := &values[i]
-		if v.hasPorts && (at.Port() < v.ports.First || at.Port() > v.ports.Last) {
+		if !v.ports.Holds(at.Port()) {
 			continue
 		}
 		if !v.prefix.IsValid() || v.prefix.Contains(plainAddr(at.Addr())) {

@@ -1,25 +1,37 @@
 package filter
 
-import "net/netip"
+import (
+	"math"
+	"net/netip"
+)
+
+// A PortRange is a range of ports, both ends included. The zero value is port
+// 0 alone.
+type PortRange struct{ First, Last uint16 }
+
+// AnyPort is the range of all ports.
+var AnyPort = PortRange{First: 0, Last: math.MaxUint16}
+
+// Holds reports whether port is in the range.
+func (r PortRange) Holds(port uint16) bool { return r.First <= port && port <= r.Last }
 
 // Endpoints is a condition on both ends of a session; all of it has to hold.
-// The zero value holds for every session.
+// Conditions on some of the four parts start from [AnyEnds].
 type Endpoints struct {
 	// Local and Remote are prefixes that the addresses are in; the zero Prefix
 	// is no condition. IPv4 prefixes also mean IPv4-mapped addresses.
 	Local, Remote netip.Prefix
-	// LocalPorts and RemotePorts are ranges, both ends included; a zero range
+	// LocalPorts and RemotePorts are the ranges that the ports are in; AnyPort
 	// is no condition.
 	LocalPorts, RemotePorts PortRange
 }
 
-// A PortRange is a range of ports, both ends included. The zero value means
-// no condition, not port 0.
-type PortRange struct{ First, Last uint16 }
+// AnyEnds is the condition that every session meets.
+var AnyEnds = Endpoints{LocalPorts: AnyPort, RemotePorts: AnyPort}
 
-// Holds reports whether port is in the range, or there is no range.
-func (r PortRange) Holds(port uint16) bool {
-	return r == PortRange{} || r.First <= port && port <= r.Last
+// OnLocal returns the condition on the local end alone.
+func OnLocal(prefix netip.Prefix, ports PortRange) Endpoints {
+	return Endpoints{Local: prefix, LocalPorts: ports, RemotePorts: AnyPort}
 }
 
 // Holds reports whether the condition holds for the two ends.

@@ -150,7 +150,7 @@ func rowTest(c *Cond, f *whose.Field, env Env) test {
 	get := f.Getters()
 	switch f.Kind {
 	case whose.KindName:
-		set := setOf(c, f)
+		set := setOf[uint8](c, f)
 		return func(r whose.Row) bool { return set.Has(get.Code(r)) }
 	case whose.KindText:
 		text := textOrMatch(c)
@@ -170,12 +170,12 @@ func rowTest(c *Cond, f *whose.Field, env Env) test {
 
 // setOf returns the numbers of the values of a KindName field that the condition
 // holds for, its negation left out.
-func setOf(c *Cond, f *whose.Field) whose.Set {
+func setOf[T ~uint8](c *Cond, f *whose.Field) whose.Set[T] {
 	holds := nameTest(c)
-	var set whose.Set
+	var set whose.Set[T]
 	for _, name := range f.Values {
 		if holds(name) {
-			set |= whose.SetOf(f.CodeOf(name))
+			set |= whose.SetOf(T(f.CodeOf(name)))
 		}
 	}
 	return set

@@ -26,7 +26,7 @@ type operand struct {
 	lo, hi uint64
 	// prefix of an address; the zero Prefix means any address.
 	prefix netip.Prefix
-	// ports beside an address, where hasPorts.
+	// ports beside an address: AnyPort, unless some were written (hasPorts).
 	ports    PortRange
 	hasPorts bool
 }

@@ -88,8 +88,8 @@ func plainValue(op Op, f *whose.Field, v whose.Value, want operand, s *whose.Ses
 			port = s.Remote.Port()
 		}
 		return (want.prefix == netip.Prefix{} || want.prefix.Contains(v.Addr)) &&
-			(!want.hasPorts || want.ports.First <= port && port <= want.ports.Last)
-	case whose.KindTime, whose.KindInstant:
+			want.ports.First <= port && port <= want.ports.Last
+	case whose.KindTime:
 		return plainTime(op, v.Time, want.text)
 	case whose.KindNumbers:
 		for _, n := range v.List {

@@ -15,12 +15,16 @@ import "github.com/seed-44df2ae6/whose"
 // the owners of a connection in an accept queue) have to be found before
 // sessions that are not admitted are left out.
 type Plan struct {
-	// Protos, Families and States that are wanted; empty means all.
-	Protos, Families, States whose.Set
-	// Any holds conditions on the two ends: a session meets at least one.
-	// Empty means no condition.
+	// Protos, Families and States that are wanted. No session can meet the
+	// expression where one of them is empty.
+	Protos   whose.Set[whose.Proto]
+	Families whose.Set[whose.Family]
+	States   whose.Set[whose.State]
+	// Any holds conditions on the two ends: a session meets at least one. Nil:
+	// no condition.
 	Any []Endpoints
-	// PIDs are the processes whose sessions are wanted; empty means all.
+	// PIDs are the processes whose sessions are wanted. Nil: those of every
+	// process and of none.
 	PIDs []uint32
 	// Rest is what is left of the expression; nil: nothing.
 	Rest Expr
@@ -31,43 +35,30 @@ type Plan struct {
 	// Session.NetNSName will be; it is not used unless Needs names
 	// whose.NeedNetNSName. Nil: every namespace.
 	NetNS func(inode uint32, name string) bool
-	// Nothing tells that no session can meet the expression. Query is then
-	// empty, which asks for everything, and Rest the whole expression.
-	Nothing bool
 }
 
-// Split returns the plan of an expression. A nil expression has the zero Plan.
+// Split returns the plan of an expression. The plan of a nil expression asks
+// for every session, the zero Plan for none.
 func Split(e Expr, env Env) Plan {
 	if e == nil {
-		return Plan{}
+		return Plan{Protos: whose.AllProtos, Families: whose.AllFamilies, States: whose.AllStates}
 	}
 	env.Now = env.now()
 	all := setsOf(e, true)
 	ends := endsOf(e, true)
 	if all.isEmpty() || len(ends) == 0 {
-		return Plan{Rest: e, Nothing: true}
+		return Plan{Rest: e}
 	}
 	p := Plan{
-		Protos:   narrowed("proto", all[dimProto]),
-		Families: narrowed("family", all[dimFamily]),
-		States:   narrowed("state", all[dimState]),
-		Rest:     withoutSets(e),
-		NetNS:    netnsOf(e, true, env),
+		Protos: all.protos, Families: all.families, States: all.states,
+		Rest:  withoutSets(e),
+		NetNS: netnsOf(e, true, env),
 	}
-	if ends[0] != (Endpoints{}) {
+	if ends[0] != AnyEnds {
 		p.Any = ends
 	}
 	p.Process, p.PIDs = ownersOf(e)
 	return p
-}
-
-// narrowed returns the set for a Query: 0, which means all, where nothing is
-// left out.
-func narrowed(name string, set whose.Set) whose.Set {
-	if set == universe(name) {
-		return 0
-	}
-	return set
 }
 
 // withoutSets returns what is left of an expression when its conditions on
@@ -76,7 +67,7 @@ func narrowed(name string, set whose.Set) whose.Set {
 func withoutSets(e Expr) Expr {
 	and, ok := e.(*And)
 	if !ok {
-		if _, _, pure := pureSet(e, true); pure {
+		if pureDimension(e) != "" {
 			return nil
 		}
 		return e

@@ -7,12 +7,12 @@ import (
 
 // This file finds what an expression says of addresses and ports: a list of
 // conditions of which one has to hold. An empty list cannot be met; a list
-// that holds the zero Endpoints holds for every session.
+// that holds AnyEnds is met by every session.
 
 // maxEnds is how many conditions a Query gets at most.
 const maxEnds = 16
 
-func everyEnd() []Endpoints { return []Endpoints{{}} }
+func everyEnd() []Endpoints { return []Endpoints{AnyEnds} }
 
 // endsOf returns the conditions of an expression or, where positive is false,
 // of its negation. They may hold for more sessions than it does.
@@ -63,7 +63,7 @@ func endsOfCond(c *Cond, positive bool) []Endpoints {
 	}
 	var ends []Endpoints
 	for _, v := range c.values {
-		ends = addEnds(ends, onSides(c.name, Endpoints{Local: v.prefix, LocalPorts: v.ports}))
+		ends = addEnds(ends, onSides(c.name, OnLocal(v.prefix, v.ports)))
 	}
 	return ends
 }
@@ -81,7 +81,7 @@ func endsOfPorts(c *Cond, positive bool) []Endpoints {
 	}
 	var ends []Endpoints
 	for _, r := range ranges {
-		ends = addEnds(ends, onSides(c.name, Endpoints{LocalPorts: r}))
+		ends = addEnds(ends, onSides(c.name, OnLocal(netip.Prefix{}, r)))
 	}
 	return ends
 }
@@ -186,13 +186,6 @@ func meetPrefixes(a, b netip.Prefix) (netip.Prefix, bool) {
 }
 
 func meetPorts(a, b PortRange) (PortRange, bool) {
-	none := PortRange{}
-	switch {
-	case a == none:
-		return b, true
-	case b == none:
-		return a, true
-	}
 	r := PortRange{First: max(a.First, b.First), Last: min(a.Last, b.Last)}
 	return r, r.First <= r.Last
 }
@@ -207,7 +200,4 @@ func coversPrefix(a, b netip.Prefix) bool {
 	return !a.IsValid() || b.IsValid() && a.Bits() <= b.Bits() && a.Contains(b.Addr())
 }
 
-func coversPorts(a, b PortRange) bool {
-	none := PortRange{}
-	return a == none || b != none && a.First <= b.First && b.Last <= a.Last
-}
+func coversPorts(a, b PortRange) bool { return a.First <= b.First && b.Last <= a.Last }

@@ -1,61 +1,28 @@
 package filter
 
-import (
-	"slices"
-
-	"github.com/seed-44df2ae6/whose"
-)
+import "github.com/seed-44df2ae6/whose"
 
 // This file finds what an expression says of protocols, families and states.
 
-// The dimensions of sets.
-const (
-	dimProto = iota
-	dimFamily
-	dimState
-	numDims
-)
-
 // sets are the protocols, families and states that a session can have that
 // meets an expression.
-type sets [numDims]whose.Set
+type sets struct {
+	protos   whose.Set[whose.Proto]
+	families whose.Set[whose.Family]
+	states   whose.Set[whose.State]
+}
+
+func everySet() sets { return sets{whose.AllProtos, whose.AllFamilies, whose.AllStates} }
 
 // isEmpty reports whether no session can be so.
-func (s sets) isEmpty() bool { return slices.Contains(s[:], 0) }
+func (s sets) isEmpty() bool { return s.protos == 0 || s.families == 0 || s.states == 0 }
 
-// dimOf returns the dimension of a field, false for a field that has none.
-func dimOf(name string) (int, bool) {
-	switch name {
-	case "proto":
-		return dimProto, true
-	case "family":
-		return dimFamily, true
-	case "state":
-		return dimState, true
-	}
-	return 0, false
+func (s sets) and(o sets) sets {
+	return sets{s.protos & o.protos, s.families & o.families, s.states & o.states}
 }
 
-// condSet returns the values that a condition with a dimension holds for, its
-// negation left out.
-func condSet(c *Cond) whose.Set {
-	if len(c.values) == 0 {
-		return 0
-	}
-	return setOf(c, whose.FieldByName(c.name))
-}
-
-// universe returns all values that the field has.
-func universe(name string) whose.Set {
-	c := &Cond{name: name, op: Eq}
-	for _, v := range whose.FieldByName(name).Values {
-		c.values = append(c.values, operand{text: v})
-	}
-	return condSet(c)
-}
-
-func everySet() sets {
-	return sets{universe("proto"), universe("family"), universe("state")}
+func (s sets) or(o sets) sets {
+	return sets{s.protos | o.protos, s.families | o.families, s.states | o.states}
 }
 
 // setsOf returns the sets of an expression or, where positive is false, of its
@@ -69,15 +36,7 @@ func setsOf(e Expr, positive bool) sets {
 	case *Or:
 		return setsOfTerms(e.Terms, positive, !positive)
 	case *Cond:
-		all := everySet()
-		if dim, ok := dimOf(e.name); ok {
-			set := condSet(e)
-			if positive == e.op.negative() {
-				set = all[dim] &^ set
-			}
-			all[dim] = set
-		}
-		return all
+		return setsOfCond(e, positive != e.op.negative())
 	}
 	return everySet()
 }
@@ -90,53 +49,72 @@ func setsOfTerms(terms []Expr, positive, all bool) sets {
 	}
 	for _, t := range terms {
 		s := setsOf(t, positive)
-		if !all && s.isEmpty() {
-			continue
-		}
-		for dim := range joined {
-			if all {
-				joined[dim] &= s[dim]
-			} else {
-				joined[dim] |= s[dim]
-			}
+		switch {
+		case all:
+			joined = joined.and(s)
+		case !s.isEmpty():
+			joined = joined.or(s)
 		}
 	}
 	return joined
 }
 
-// pureSet returns the values that meet an expression, or its negation, which
-// names nothing but one dimension; ok is false for any other.
-func pureSet(e Expr, positive bool) (dim int, set whose.Set, ok bool) {
-	switch e := e.(type) {
-	case *Not:
-		return pureSet(e.X, !positive)
-	case *And:
-		return pureTerms(e.Terms, positive, positive)
-	case *Or:
-		return pureTerms(e.Terms, positive, !positive)
-	case *Cond:
-		dim, ok = dimOf(e.name)
-		if !ok {
-			return 0, 0, false
-		}
-		return dim, setsOf(e, positive)[dim], true
+// setsOfCond returns the sets of one condition; positive is its own negation
+// taken into account.
+func setsOfCond(c *Cond, positive bool) sets {
+	s := everySet()
+	switch c.name {
+	case "proto":
+		s.protos = condSet(c, positive, whose.AllProtos)
+	case "family":
+		s.families = condSet(c, positive, whose.AllFamilies)
+	case "state":
+		s.states = condSet(c, positive, whose.AllStates)
 	}
-	return 0, 0, false
+	return s
 }
 
-func pureTerms(terms []Expr, positive, all bool) (dim int, set whose.Set, ok bool) {
-	for i, t := range terms {
-		d, s, ok := pureSet(t, positive)
-		switch {
-		case !ok || i > 0 && d != dim:
-			return 0, 0, false
-		case i == 0:
-			dim, set = d, s
-		case all:
-			set &= s
-		default:
-			set |= s
+// condSet returns those of all values that a condition holds for or, where
+// positive is false, does not hold for.
+func condSet[T ~uint8](c *Cond, positive bool, all whose.Set[T]) whose.Set[T] {
+	var set whose.Set[T]
+	if len(c.values) > 0 {
+		set = setOf[T](c, whose.FieldByName(c.name))
+	}
+	if positive {
+		return set
+	}
+	return all &^ set
+}
+
+// pureDimension returns the field that an expression is about where it names no
+// other, and this is the protocol, the family or the state; "" for any other
+// expression. The sets say all that such an expression says.
+func pureDimension(e Expr) string {
+	switch e := e.(type) {
+	case *Not:
+		return pureDimension(e.X)
+	case *And:
+		return pureTerms(e.Terms)
+	case *Or:
+		return pureTerms(e.Terms)
+	case *Cond:
+		switch e.name {
+		case "proto", "family", "state":
+			return e.name
 		}
 	}
-	return dim, set, len(terms) > 0
+	return ""
+}
+
+func pureTerms(terms []Expr) string {
+	name := ""
+	for i, t := range terms {
+		n := pureDimension(t)
+		if n == "" || i > 0 && n != name {
+			return ""
+		}
+		name = n
+	}
+	return name
 }

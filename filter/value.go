@@ -289,7 +289,7 @@ func isAge(s string) bool {
 // "10.0.0.0/8", "[::1]:443", "1.2.3.4:8000-9000", "*:80", ":80".
 func parseEndpoint(s string) (operand, problem) {
 	addr, ports, hasPorts := splitPorts(s)
-	var v operand
+	v := operand{ports: AnyPort}
 	if addr != "" && addr != "*" {
 		p, bad := parsePrefix(addr)
 		if !bad.isZero() {

@@ -16,7 +16,7 @@ func openBPF(_ context.Context, p *plan) (kernelSource, error) {
 		BufferSize: p.opts.BufferSize, MaxFlows: p.opts.MaxFlows, Query: &p.query, Whole: true,
 		Text: p.needs&(whose.NeedCmdline|whose.NeedExe) != 0, Packets: p.opts.packets,
 	}
-	if !p.opts.Events.Allows(uint8(whose.EventFail)) {
+	if !p.opts.Events.Has(whose.EventFail) {
 		// All others make the live table.
 		c.Kinds = whose.SetOf(bpfevent.TCPOpen, bpfevent.TCPAccept, bpfevent.TCPClose, bpfevent.TCPListen,
 			bpfevent.TCPUnlisten, bpfevent.UDPBind, bpfevent.UDPOpen, bpfevent.UDPClose)

@@ -29,15 +29,13 @@ type question struct {
 	// process is asked of the owners, once for each set: the answer is kept.
 	process func(pid uint32, comm string) bool
 	sets    map[setID]bool
-	// nothing: no session can meet it.
-	nothing bool
 }
 
 // ask makes a question of an expression. The engine must not change before it
 // is answered.
 func (g *engine) ask(where filter.Expr, env filter.Env) *question {
 	split := filter.Split(where, env)
-	q := &question{g: g, plan: split, nothing: split.Nothing}
+	q := &question{g: g, plan: split}
 	if split.Rest != nil {
 		q.rest = filter.Compile(split.Rest, env)
 		q.names = filter.Needs(split.Rest)&(whose.NeedUser|whose.NeedNetNSName|whose.NeedCgroup) != 0
@@ -55,8 +53,8 @@ func (q *question) bySets() bool { return q.rest == nil && len(q.plan.Any) == 0 
 // admits reports whether an entry may meet the question; what it refuses does
 // not meet it.
 func (q *question) admits(e *entry) bool {
-	if !e.is(wanted) || !q.plan.Protos.Allows(uint8(e.proto)) ||
-		!q.plan.Families.Allows(uint8(e.family)) || !q.plan.States.Allows(uint8(e.state)) {
+	if !e.is(wanted) || !q.plan.Protos.Has(e.proto) ||
+		!q.plan.Families.Has(e.family) || !q.plan.States.Has(e.state) {
 		return false
 	}
 	if len(q.plan.Any) > 0 && !q.endsMeet(e) {
@@ -115,10 +113,7 @@ func (q *question) restMeets(e *entry, s *whose.Session) bool {
 // count counts the sessions that meet the question.
 func (q *question) count() int {
 	t := q.g.table
-	switch {
-	case q.nothing:
-		return 0
-	case q.bySets():
+	if q.bySets() {
 		return t.sumOf(q.plan.Protos, q.plan.Families, q.plan.States)
 	}
 	hands := min(runtime.GOMAXPROCS(0), len(t.slabs)/slabsPerHand+1, maxHands)
@@ -160,9 +155,6 @@ func (q *question) countSlabs(first, step int) int {
 
 // append appends the sessions of slab i that meet the question.
 func (q *question) append(dst []whose.Session, i int) []whose.Session {
-	if q.nothing {
-		return dst
-	}
 	var s whose.Session
 	entries := q.g.table.slab(i)
 	for k := range entries {

@@ -62,11 +62,12 @@ type engine struct {
 
 // want is what the caller wants to be told.
 type want struct {
-	match            *filter.Matcher
-	protos, families whose.Set
-	netns            func(inode uint32, name string) bool
-	kinds            whose.Set
-	needs            whose.Needs
+	match    *filter.Matcher
+	protos   whose.Set[whose.Proto]
+	families whose.Set[whose.Family]
+	netns    func(inode uint32, name string) bool
+	kinds    whose.Set[whose.EventKind]
+	needs    whose.Needs
 	// late tells that the filter names what is only known when an event is given
 	// out, so that it is asked of each event and not of the session.
 	late bool
@@ -74,7 +75,7 @@ type want struct {
 
 // everything reports whether every session is wanted.
 func (w *want) everything() bool {
-	return (w.match == nil || w.late) && w.protos == 0 && w.families == 0 && w.netns == nil
+	return (w.match == nil || w.late) && w.protos == whose.AllProtos && w.families == whose.AllFamilies && w.netns == nil
 }
 
 func newEngine(limit int, n *names, w want, emit func(moment)) *engine {
@@ -97,7 +98,7 @@ func (g *engine) apply(r *bpfevent.Record) {
 	case bpfevent.TCPClose:
 		g.tcpClose(r)
 	case bpfevent.TCPFail:
-		if wasOpen.Has(r.OldState) {
+		if wasOpen.Has(whose.State(r.OldState)) {
 			g.tcpClose(r) // programs that were attached one after the other missed that it opened
 		} else {
 			g.tcpFail(r)
@@ -118,7 +119,7 @@ func (g *engine) apply(r *bpfevent.Record) {
 }
 
 // wasOpen are the states that only a connection that was established can be in.
-const wasOpen = whose.Set(1<<whose.Established | 1<<whose.FinWait1 | 1<<whose.FinWait2 | 1<<whose.CloseWait |
+const wasOpen = whose.Set[whose.State](1<<whose.Established | 1<<whose.FinWait1 | 1<<whose.FinWait2 | 1<<whose.CloseWait |
 	1<<whose.LastAck | 1<<whose.Closing | 1<<whose.TimeWait)
 
 // entryOf returns the session of a record, without owners, until the next call.

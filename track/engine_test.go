@@ -281,7 +281,7 @@ func TestFilter_KindsProtosAndLateFacts(t *testing.T) {
 // also when it executes another program; what was handed out stays.
 func TestProcess_Facts(t *testing.T) {
 	var seen []whose.Process
-	g := newEngine(10, newNames(nil, 0), want{}, asEvents(func(e *whose.Event) { seen = append(seen, *e.Session.Owners[0].Process) }))
+	g := newEngine(10, newNames(nil, 0), ofAll(want{}), asEvents(func(e *whose.Event) { seen = append(seen, *e.Session.Owners[0].Process) }))
 	who := by("sh", 7)
 	exec := by("curl", 7)
 	for _, r := range []bpfevent.Record{

@@ -22,7 +22,7 @@ var livingStates = whose.SetOf(whose.Established, whose.FinWait1, whose.FinWait2
 // Of a connection in FIN_WAIT2 that no file refers to, the kernel may keep no
 // more than of one in TIME_WAIT.
 func lives(s *whose.Session) bool {
-	return livingStates.Has(uint8(s.State)) && (s.State != whose.FinWait2 || s.Inode != 0)
+	return livingStates.Has(s.State) && (s.State != whose.FinWait2 || s.Inode != 0)
 }
 
 // opening is what the records that came during the first snapshot open: the

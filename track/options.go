@@ -15,13 +15,13 @@ type Options struct {
 	// told. Nil: every session. The part that the kernel can apply is applied
 	// there. States are not part of it: an event says what became of them.
 	Filter filter.Expr
-	// Protos and Families that are wanted, beside what Filter says. Empty: all.
-	Protos, Families whose.Set
+	// Protos and Families that are wanted, beside what Filter says. Zero: all.
+	Protos   whose.Set[whose.Proto]
+	Families whose.Set[whose.Family]
 	// NetNS chooses network namespaces as in collect.Options.
 	NetNS string
-	// Events are the kinds that are wanted, as a set of Kind. Empty: all.
-	// Lost is always told.
-	Events whose.Set
+	// Events are the kinds that are wanted. Zero: all. EventLost always comes.
+	Events whose.Set[whose.EventKind]
 	// NoInitial leaves out the events Standing; the live table has the
 	// sessions all the same.
 	NoInitial bool

@@ -1,6 +1,7 @@
 package track
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,9 @@ func (p *plan) setDefaults() {
 	if p.clock == nil {
 		p.clock = hostClock{}
 	}
+	o.Protos = cmp.Or(o.Protos, whose.AllProtos)
+	o.Families = cmp.Or(o.Families, whose.AllFamilies)
+	o.Events = cmp.Or(o.Events, whose.SetOf(whose.EventKinds()...))
 	setDefault(&o.UDPIdle, defaultUDPIdle)
 	setDefault(&o.MaxSessions, defaultMaxSessions)
 	setDefault(&o.MaxFlows, defaultMaxFlows)
@@ -111,10 +115,10 @@ func (p *plan) setWant() {
 	}
 	// A process may get a session later than it was opened, and states change:
 	// the kernel must not leave out for either.
-	p.query = source.Query{Any: split.Any}
-	p.query.Protos = narrower(p.opts.Protos, split.Protos)
-	p.query.Families = narrower(p.opts.Families, split.Families)
-	p.query.Needs = p.needs
+	p.query = source.Query{
+		Any: split.Any, Needs: p.needs, States: whose.AllStates,
+		Protos: p.opts.Protos & split.Protos, Families: p.opts.Families & split.Families,
+	}
 	if p.needs.Has(whose.NeedPeer) {
 		p.addPeers()
 	}
@@ -137,22 +141,10 @@ func (p *plan) addPeers() {
 	for _, e := range slices.Clone(q.Any) {
 		q.Any = append(q.Any, e.Swapped())
 	}
-	q.Families = 0
+	q.Families = whose.AllFamilies
 	if streams := whose.SetOf(whose.TCP, whose.MPTCP); q.Protos&streams != 0 {
 		q.Protos |= streams
 	}
-}
-
-// narrower returns what both sets have in common; an empty one means all, and
-// so does what two have that have nothing in common: the engine leaves that out.
-func narrower(a, b whose.Set) whose.Set {
-	switch {
-	case a == 0:
-		return b
-	case b == 0:
-		return a
-	}
-	return a & b
 }
 
 func netnsChoice(choice string, self uint32) func(uint32, string) bool {
@@ -179,7 +171,7 @@ func (p *plan) snapshotOptions(first bool, cov *whose.Coverage) *collect.Options
 	}
 	o.Needs |= p.needs & whose.NeedNetNSName
 	if p.needs.Has(whose.NeedPeer) {
-		o.Families = 0
+		o.Families = whose.AllFamilies
 		if streams := whose.SetOf(whose.TCP, whose.MPTCP); o.Protos&streams != 0 {
 			o.Protos |= streams
 		}

@@ -32,6 +32,7 @@ func TestOpenBPF_Refused(t *testing.T) {
 		}
 		p := &plan{}
 		p.setDefaults()
+		p.setWant()
 		var refused error
 		if err := testenv.OnThread(func() error {
 			if err := keepCapabilities(test.keep...); err != nil {

@@ -1,13 +1,14 @@
 package track
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/seed-44df2ae6/whose"
@@ -37,7 +38,17 @@ func asEvents(fn func(*whose.Event)) func(moment) {
 
 func newBench(t testing.TB, w want) *bench { return newBenchOf(t, w, 1000) }
 
+// ofAll returns what is wanted with all protocols, families and events where
+// it names none.
+func ofAll(w want) want {
+	w.protos = cmp.Or(w.protos, whose.AllProtos)
+	w.families = cmp.Or(w.families, whose.AllFamilies)
+	w.kinds = cmp.Or(w.kinds, whose.SetOf(whose.EventKinds()...))
+	return w
+}
+
 func newBenchOf(t testing.TB, w want, limit int) *bench {
+	w = ofAll(w)
 	b := &bench{t: t}
 	b.g = newEngine(limit, newNames(nil, w.needs), w, asEvents(func(e *whose.Event) { b.lines = append(b.lines, lineOf(e)) }))
 	b.g.began, b.g.healAfter = began*1e6, 0
@@ -60,7 +71,7 @@ func (b *bench) apply(records ...bpfevent.Record) {
 
 func (b *bench) want(lines ...string) {
 	b.t.Helper()
-	if diff := cmp.Diff(lines, b.lines); diff != "" {
+	if diff := gocmp.Diff(lines, b.lines); diff != "" {
 		b.t.Errorf("events (-want +got):\n%s", diff)
 	}
 	b.lines = nil

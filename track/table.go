@@ -273,20 +273,19 @@ func familyIndex(f whose.Family) int {
 	return 0
 }
 
-// sumOf returns how many wanted sessions are of the given kinds; an empty set
-// means all.
-func (t *table) sumOf(protos, families, states whose.Set) int {
+// sumOf returns how many wanted sessions are of the given kinds.
+func (t *table) sumOf(protos whose.Set[whose.Proto], families whose.Set[whose.Family], states whose.Set[whose.State]) int {
 	sum := 0
 	for p := range t.byKind {
-		if !protos.Allows(uint8(p)) {
+		if !protos.Has(whose.Proto(p)) {
 			continue
 		}
 		for i, family := range [...]whose.Family{whose.IPv4, whose.IPv6} {
-			if !families.Allows(uint8(family)) {
+			if !families.Has(family) {
 				continue
 			}
 			for s, n := range t.byKind[p][i] {
-				if states.Allows(uint8(s)) {
+				if states.Has(whose.State(s)) {
 					sum += int(n)
 				}
 			}

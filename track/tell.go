@@ -43,7 +43,7 @@ func (g *engine) shownOwners(e *entry) []whose.Owner {
 // meets reports whether a session is wanted.
 func (g *engine) meets(e *entry) bool {
 	w := &g.want
-	if !w.protos.Allows(uint8(e.proto)) || !w.families.Allows(uint8(e.family)) {
+	if !w.protos.Has(e.proto) || !w.families.Has(e.family) {
 		return false
 	}
 	if w.netns != nil && !w.netns(e.netns, g.names.netnsName(e.netns)) {
@@ -58,7 +58,7 @@ func (g *engine) meets(e *entry) bool {
 
 // tells reports whether an event of the session is wanted.
 func (g *engine) tells(kind whose.EventKind, e *entry) bool {
-	return e.is(wanted) && g.want.kinds.Allows(uint8(kind))
+	return e.is(wanted) && g.want.kinds.Has(kind)
 }
 
 // lifeOf returns what events tell of a session by now.

@@ -192,7 +192,7 @@ func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 	standing := t.engine.begin(snapshot, t.meanwhile)
 	t.meanwhile, t.live = nil, true
 	t.source.Gaps = append(t.source.Gaps, cov.Gaps...)
-	if !t.plan.opts.NoInitial && t.plan.opts.Events.Allows(uint8(whose.EventStanding)) {
+	if !t.plan.opts.NoInitial && t.plan.opts.Events.Has(whose.EventStanding) {
 		t.standing = standing
 	}
 }

@@ -504,8 +504,8 @@ func checkBooks(t *testing.T, g *engine) {
 		}
 		return true
 	})
-	if n != g.table.len() || n != g.table.sumOf(0, 0, 0) || n != g.table.wanted {
-		t.Errorf("%d sessions, but counted %d, by kinds %d, wanted %d", n, g.table.len(), g.table.sumOf(0, 0, 0), g.table.wanted)
+	if n != g.table.len() || n != g.table.sumOf(whose.AllProtos, whose.AllFamilies, whose.AllStates) || n != g.table.wanted {
+		t.Errorf("%d sessions, but counted %d, by kinds %d, wanted %d", n, g.table.len(), g.table.sumOf(whose.AllProtos, whose.AllFamilies, whose.AllStates), g.table.wanted)
 	}
 	if diff := cmp.Diff(netns, g.table.netns); diff != "" {
 		t.Errorf("sessions by namespace (-there +counted):\n%s", diff)

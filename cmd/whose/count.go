@@ -80,7 +80,7 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 	for _, f := range fields {
 		needs |= f.Needs
 	}
-	want(opts, needs)
+	opts.Needs = whose.NeedSessions | needs
 	counts, err := c.count(cmd.Context(), opts, fields)
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 
 // once collects and shows the sessions one time.
 func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
-	want(opts, l.needs(opts.Filter))
+	opts.Needs = whose.NeedSessions | l.needs(opts.Filter)
 	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
 	r, err := render.New(l.format, out, l.shape)
 	if err != nil {
@@ -105,7 +105,7 @@ func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Opt
 // ask collects no more than is needed to know whether there is any session.
 func (l *list) ask(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	opts.Sort, opts.FirstOwner = nil, true
-	want(opts, 0)
+	opts.Needs = whose.NeedSessions
 	found := 0
 	for _, err := range c.Sessions(ctx, opts) {
 		if err != nil {

@@ -102,8 +102,8 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 
 // protos returns the protocols that -t and -u ask for. What is a kind of TCP
 // to the one who types counts as TCP, and likewise for UDP.
-func (q *question) protos() whose.Set {
-	var s whose.Set
+func (q *question) protos() whose.Set[whose.Proto] {
+	var s whose.Set[whose.Proto]
 	if q.tcp {
 		s |= whose.SetOf(whose.TCP, whose.MPTCP)
 	}
@@ -113,8 +113,8 @@ func (q *question) protos() whose.Set {
 	return s
 }
 
-func (q *question) families() whose.Set {
-	var s whose.Set
+func (q *question) families() whose.Set[whose.Family] {
+	var s whose.Set[whose.Family]
 	if q.ipv4 {
 		s |= whose.SetOf(whose.IPv4)
 	}
@@ -126,11 +126,11 @@ func (q *question) families() whose.Set {
 
 // states returns the states that -l, -e and -a ask for; none of them leaves
 // the choice to the collector, which knows the filter too.
-func (q *question) states() whose.Set {
+func (q *question) states() whose.Set[whose.State] {
 	if q.all {
 		return whose.AllStates
 	}
-	var s whose.Set
+	var s whose.Set[whose.State]
 	if q.listening {
 		s |= whose.SetOf(whose.Listen, whose.Unconn)
 	}
@@ -187,11 +187,6 @@ func (q *question) hint(namespaces []string) string {
 		return "for a part of a process's name: whose '*" + name + "*'"
 	}
 	return ""
-}
-
-// want asks the collector for facts; none of them are the bare sockets.
-func want(opts *collect.Options, needs whose.Needs) {
-	opts.Needs, opts.BareSockets = needs, needs == 0
 }
 
 // status is the end of a command that looked for sessions.

@@ -46,7 +46,7 @@ func (l *list) redraw(ctx context.Context, c *collect.Collector, opts *collect.O
 			"for a program or a file: --watch with -o jsonl")
 	}
 	relaxMemory()
-	want(opts, l.needs(opts.Filter))
+	opts.Needs = whose.NeedSessions | l.needs(opts.Filter)
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
 	resized := make(chan os.Signal, 1)

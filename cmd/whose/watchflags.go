@@ -29,7 +29,7 @@ type watchFlags struct {
 	within                         time.Duration // of resolve
 	wantListening, wantEstablished bool          // of the listing; refused
 	wantAll                        bool
-	kinds                          whose.Set
+	kinds                          whose.Set[whose.EventKind]
 }
 
 // topDefault is how many lines each list of the summary has.
@@ -145,7 +145,7 @@ func (w *watchFlags) options(cmd *cobra.Command, words []string) (*track.Options
 // initialCounted reports whether the sessions that stand are counted in place
 // of being shown: to a person who did not ask for them.
 func (w *watchFlags) initialCounted() bool {
-	return (w.format == render.Text || w.quiet) && !w.kinds.Has(uint8(whose.EventStanding))
+	return (w.format == render.Text || w.quiet) && !w.kinds.Has(whose.EventStanding)
 }
 
 func (w *watchFlags) refuseStates() error {
@@ -193,8 +193,8 @@ func namesState(e filter.Expr) bool {
 }
 
 // eventKinds reads --events.
-func eventKinds(list string) (whose.Set, error) {
-	var kinds whose.Set
+func eventKinds(list string) (whose.Set[whose.EventKind], error) {
+	var kinds whose.Set[whose.EventKind]
 	if list == "" {
 		return 0, nil
 	}

@@ -59,7 +59,7 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool)
 	if err != nil {
 		return 0, err
 	}
-	want(opts, filter.Needs(opts.Filter))
+	opts.Needs = whose.NeedSessions | filter.Needs(opts.Filter)
 	opts.Timeout = q.timeout * 4 / 5
 	n, err := within(q.timeout-q.timeout/40, began, func() (int, error) { return countSessions(cmd.Context(), opts) })
 	if err != nil {

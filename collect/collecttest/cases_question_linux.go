@@ -58,7 +58,7 @@ func (c *caught) expect(t *testing.T, what string, opts collect.Options, keep fu
 }
 
 func checkDefaults(t *testing.T, c *caught) {
-	c.expect(t, "no options", collect.Options{}, func(s *whose.Session) bool { return whose.DefaultStates.Has(uint8(s.State)) })
+	c.expect(t, "no options", collect.Options{}, func(s *whose.Session) bool { return whose.DefaultStates.Has(s.State) })
 }
 
 func checkKinds(t *testing.T, c *caught) {
@@ -173,7 +173,7 @@ func checkFilters(t *testing.T, c *caught) {
 
 func checkBare(t *testing.T, c *caught) {
 	opts := everything()
-	opts.BareSockets = true
+	opts.Needs = whose.NeedSessions
 	sessions, coverage := c.again(t, opts)
 	ours := c.ours(sessions)
 	if len(ours) != len(c.truths) {

@@ -24,31 +24,45 @@ type Source interface {
 }
 
 // A Query is the part of a question that a source can apply, and into the
-// kernel where the kernel can. The zero value asks for every socket there is.
+// kernel where the kernel can. The zero value asks for nothing, [Everything]
+// for every socket.
 //
 // A source applies Protos, Families, States and NetNS exactly. Any and PIDs it
-// may apply in part: what it appends is never less than what they ask for, and
-// the collector removes the rest.
+// may apply in part: it never appends less than they ask for, and the collector
+// removes the rest.
 type Query struct {
-	// Protos, Families and States that are wanted; empty means all.
-	Protos, Families, States whose.Set
-	// NetNS are the namespaces that are wanted, by inode; empty means all.
+	// Protos, Families and States that are wanted.
+	Protos   whose.Set[whose.Proto]
+	Families whose.Set[whose.Family]
+	States   whose.Set[whose.State]
+	// NetNS are the namespaces that are wanted, by inode. Nil: all.
 	NetNS []uint32
 	// Visit are the ways into the wanted namespaces, for a source that has to
 	// enter each; one that sees all of them at once needs none.
 	Visit []NetNSRef
 	// Any holds conditions on the two ends: a socket is wanted if it meets at
-	// least one. Empty means no condition.
+	// least one. Nil: no condition.
 	Any []filter.Endpoints
 	// Listeners tells that listeners are wanted whatever Any says: what comes
 	// in is told from what goes out by who listens.
 	Listeners bool
-	// PIDs are the processes whose sockets are wanted; empty means all. A
-	// source that reads descriptors itself then reads those only.
+	// PIDs are the processes whose sockets are wanted. Nil: those of every
+	// process and of none. A source that reads descriptors itself reads those
+	// only.
 	PIDs []uint32
 	// Needs says which facts the answer will show; a source leaves out others
 	// that cost something.
 	Needs whose.Needs
+}
+
+// Everything returns the query for every socket there is.
+func Everything() Query {
+	return Query{Protos: whose.AllProtos, Families: whose.AllFamilies, States: whose.AllStates}
+}
+
+// AsksNothing reports whether no socket can meet the query.
+func (q *Query) AsksNothing() bool {
+	return q.Protos == 0 || q.Families == 0 || q.States == 0 || q.NetNS != nil && len(q.NetNS) == 0
 }
 
 // A NetNSRef is a network namespace and the ways into it.

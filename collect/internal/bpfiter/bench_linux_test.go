@@ -73,7 +73,7 @@ func BenchmarkRead(b *testing.B) {
 			var snap source.Snapshot
 			for b.Loop() {
 				snap.Reset()
-				must(b, s.Read(context.Background(), &source.Query{States: whose.DefaultStates}, &snap))
+				must(b, s.Read(context.Background(), asking(source.Query{States: whose.DefaultStates}), &snap))
 			}
 			b.ReportMetric(float64(len(snap.Sockets)), "sockets")
 		})

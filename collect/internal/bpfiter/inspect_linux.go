@@ -59,7 +59,9 @@ func tryPinned(dir string) error {
 	if err != nil {
 		return err
 	}
+	listeners := source.Everything()
+	listeners.States = whose.SetOf(whose.Listen)
 	var snap source.Snapshot
-	err = s.Read(context.Background(), &source.Query{States: whose.SetOf(whose.Listen)}, &snap)
+	err = s.Read(context.Background(), &listeners, &snap)
 	return errors.Join(err, s.Close())
 }

@@ -11,11 +11,8 @@ import (
 // TestNewNarrow_Listeners shows that what listens meets the conditions on the
 // ends of others too, and that without room for it there are none.
 func TestNewNarrow_Listeners(t *testing.T) {
-	web := filter.Endpoints{
-		Remote:      netip.MustParsePrefix("10.0.0.0/8"),
-		RemotePorts: filter.PortRange{First: 443, Last: 443},
-	}
-	q := source.Query{Any: []filter.Endpoints{web}}
+	web := filter.OnLocal(netip.MustParsePrefix("10.0.0.0/8"), filter.PortRange{First: 443, Last: 443}).Swapped()
+	q := *asking(source.Query{Any: []filter.Endpoints{web}})
 	if n := newNarrow(&q); n.nEnds != 1 || n.ends[0].rportFirst != 443 || n.ends[0].remoteMask[12] != 0xff {
 		t.Errorf("one condition: %+v", n.ends[:n.nEnds])
 	}

@@ -15,9 +15,9 @@ import (
 type pass struct {
 	mu   sync.Mutex
 	snap *source.Snapshot
-	// netns are the namespaces, states the states that are wanted; empty: all.
+	// netns are the namespaces, nil for all, and states the states that are wanted.
 	netns  []uint32
-	states whose.Set
+	states whose.Set[whose.State]
 	// waiting tells that a listener was met with connections to accept.
 	waiting bool
 	// held are the inodes met with a descriptor; the socket of each is in snap.
@@ -78,7 +78,7 @@ func (p *pass) reset(q *source.Query, snap *source.Snapshot) {
 
 // wantsNetNS reports whether sockets of the namespace are wanted.
 func (p *pass) wantsNetNS(ino uint32) bool {
-	return len(p.netns) == 0 || slices.Contains(p.netns, ino)
+	return p.netns == nil || slices.Contains(p.netns, ino)
 }
 
 // takeFiles takes records of fd_walk or task_file. It is safe for concurrent use.
@@ -97,7 +97,7 @@ func (p *pass) takeFiles(b []byte) error {
 			if s.state == uint8(whose.Listen) && s.recvq > 0 {
 				p.waiting = true
 			}
-			if fresh = false; s.fd < p.from || !p.wantsNetNS(s.netns) || !p.states.Allows(s.state) {
+			if fresh = false; s.fd < p.from || !p.wantsNetNS(s.netns) || !p.states.Has(whose.State(s.state)) {
 				continue
 			}
 			if fresh = p.held.add(s.inode); fresh {

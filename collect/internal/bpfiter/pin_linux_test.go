@@ -65,7 +65,7 @@ func readPins(dir string) account {
 	s, err := OpenPinned(dir, Options{})
 	var snap source.Snapshot
 	if err == nil {
-		err = errors.Join(s.Read(context.Background(), &source.Query{}, &snap), s.Close())
+		err = errors.Join(s.Read(context.Background(), asking(source.Query{}), &snap), s.Close())
 	}
 	if err != nil {
 		a.Err, a.Permission = err.Error(), errors.Is(err, fs.ErrPermission)
@@ -218,7 +218,7 @@ func readUntil(dir string, ino uint64, stop chan struct{}) error {
 	}
 	for {
 		var snap source.Snapshot
-		if err := s.Read(context.Background(), &source.Query{}, &snap); err != nil {
+		if err := s.Read(context.Background(), asking(source.Query{}), &snap); err != nil {
 			return err
 		}
 		if len(find(&snap, ino)) != 1 || len(holders(&snap, ino)) != 1 {
@@ -287,7 +287,7 @@ func TestOpenPinned_Foreign(t *testing.T) {
 	s, err := OpenPinned(dir, Options{})
 	must(t, err)
 	var bad *RecordError
-	if err := s.Read(context.Background(), &source.Query{}, new(source.Snapshot)); !errors.As(err, &bad) {
+	if err := s.Read(context.Background(), asking(source.Query{}), new(source.Snapshot)); !errors.As(err, &bad) {
 		t.Errorf("another program's iterator: %v, want a RecordError", err)
 	}
 	must(t, s.Close())

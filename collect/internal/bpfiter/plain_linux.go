@@ -83,7 +83,7 @@ func visits(q *source.Query) []visited {
 	var all []visited
 	met := make(map[uint32]bool, len(refs))
 	for _, ref := range refs {
-		if met[ref.Inode] || len(q.NetNS) > 0 && !slices.Contains(q.NetNS, ref.Inode) {
+		if met[ref.Inode] || q.NetNS != nil && !slices.Contains(q.NetNS, ref.Inode) {
 			continue
 		}
 		met[ref.Inode] = true

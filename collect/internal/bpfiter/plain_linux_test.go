@@ -3,6 +3,7 @@ package bpfiter
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -182,7 +183,7 @@ func TestPlain_Question(t *testing.T) {
 		"ipv6":            {source.Query{Families: whose.SetOf(whose.IPv6)}, 1},
 		"listeners":       {source.Query{States: whose.SetOf(whose.Listen)}, 2},
 		"none":            {source.Query{States: whose.SetOf(whose.SynSent)}, 0},
-		"a port of many":  {source.Query{Any: []filter.Endpoints{{LocalPorts: filter.PortRange{First: want.port, Last: want.port}}}}, 3},
+		"a port of many":  {source.Query{Any: []filter.Endpoints{filter.OnLocal(netip.Prefix{}, filter.PortRange{First: want.port, Last: want.port})}}, 3},
 		"bound, no table": {source.Query{States: whose.SetOf(whose.Close)}, 0},
 	} {
 		if got := read(t, s, visiting(ns, c.q)).Sockets; len(got) != c.n {
@@ -223,7 +224,7 @@ func TestPlain_Ways(t *testing.T) {
 			hold(ns)
 			replace(t, c)
 			replace(t, l)
-			snap := read(t, s, &source.Query{States: whose.SetOf(whose.TimeWait)})
+			snap := read(t, s, asking(source.Query{States: whose.SetOf(whose.TimeWait)}))
 			n := 0
 			for _, x := range snap.Sockets {
 				if x.NetNS == ns.Inode() {
@@ -242,9 +243,9 @@ func TestPlain_Ways(t *testing.T) {
 func TestPlain_Refused(t *testing.T) {
 	testenv.CheckLeaks(t)
 	s := openPlain(t)
-	snap := read(t, s, &source.Query{Visit: []source.NetNSRef{
+	snap := read(t, s, asking(source.Query{Visit: []source.NetNSRef{
 		{Inode: 1}, {Inode: 2}, {Inode: 3, TID: 1 << 30}, {Inode: 4, Path: "/dev/null"}, {Inode: 5, Path: "/proc/self/ns/net"},
-	}})
+	}}))
 	i := slices.IndexFunc(snap.Gaps, func(g whose.Gap) bool { return g.Kind == whose.GapNamespaces && g.Why == errNoWay.Error() })
 	if i < 0 || snap.Gaps[i].Count != 2 {
 		t.Errorf("gaps %v, want one for two namespaces without a way in", snap.Gaps)
@@ -296,7 +297,7 @@ func TestPlain_UDPLite(t *testing.T) {
 // TestPlain_NotNeeded loads none of it where the tables can be walked.
 func TestPlain_NotNeeded(t *testing.T) {
 	s := open(t, Options{})
-	read(t, s, &source.Query{States: whose.SetOf(whose.Listen)})
+	read(t, s, asking(source.Query{States: whose.SetOf(whose.Listen)}))
 	if s.Enters() || s.loaded.plain != nil {
 		t.Error("iterators of each namespace are loaded where nobody needs them")
 	}
@@ -348,5 +349,5 @@ func TestPlain_Pinned(t *testing.T) {
 		}
 		return nil
 	}
-	must(t, s.readEvery(context.Background(), newQuestion(&source.Query{}), none))
+	must(t, s.readEvery(context.Background(), newQuestion(asking(source.Query{})), none))
 }

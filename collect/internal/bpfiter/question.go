@@ -31,19 +31,12 @@ const maxParts = 63
 
 // newQuestion turns the part of q that fits a name into a question.
 func newQuestion(q *source.Query) question {
-	all := uint32(whose.AllStates)
-	ask := question{states: all, protos: 1<<whose.TCP | 1<<whose.UDP | 1<<whose.UDPLite | 1<<whose.MPTCP, flags: askV4 | askV6}
-	if q.States != 0 {
-		ask.states = uint32(q.States) & all
+	ask := question{states: uint32(q.States), protos: uint32(q.Protos)}
+	if q.Families.Has(whose.IPv4) {
+		ask.flags |= askV4
 	}
-	if q.Protos != 0 {
-		ask.protos &= uint32(q.Protos)
-	}
-	if q.Families != 0 && !q.Families.Has(uint8(whose.IPv4)) {
-		ask.flags &^= askV4
-	}
-	if q.Families != 0 && !q.Families.Has(uint8(whose.IPv6)) {
-		ask.flags &^= askV6
+	if q.Families.Has(whose.IPv6) {
+		ask.flags |= askV6
 	}
 	if q.Needs.Has(whose.NeedTCPInfo) {
 		ask.flags |= askTCPInfo

@@ -1,6 +1,7 @@
 package bpfiter
 
 import (
+	"cmp"
 	"net/netip"
 	"testing"
 
@@ -27,13 +28,13 @@ func TestQuestion_Name(t *testing.T) {
 }
 
 func TestNewQuestion(t *testing.T) {
-	all := newQuestion(&source.Query{})
+	all := newQuestion(asking(source.Query{}))
 	if all.states != uint32(whose.AllStates) || all.flags != askV4|askV6 || all.protos != 1<<1|1<<2|1<<3|1<<4 {
 		t.Errorf("the zero query asks for %+v", all)
 	}
-	q := newQuestion(&source.Query{
+	q := newQuestion(asking(source.Query{
 		States: whose.SetOf(whose.Listen), Protos: whose.SetOf(whose.UDP), Families: whose.SetOf(whose.IPv6), Needs: whose.NeedTCPInfo,
-	})
+	}))
 	if q.states != 1<<whose.Listen || q.protos != 1<<whose.UDP || q.flags != askV6|askTCPInfo {
 		t.Errorf("asks for %+v", q)
 	}
@@ -63,7 +64,8 @@ func TestNewEnds(t *testing.T) {
 	addrs := []string{"10.0.0.1", "10.1.2.3", "192.168.1.1", "0.0.0.0", "::", "::1", "fe80::1", "2001:db8::5"}
 	for _, p := range []string{"10.0.0.0/8", "10.0.0.1/32", "0.0.0.0/0", "::/0", "::1/128", "fe80::/10", "2001:db8::/33"} {
 		prefix := netip.MustParsePrefix(p)
-		e := newEnds(&filter.Endpoints{Remote: prefix})
+		to := filter.OnLocal(prefix, filter.AnyPort).Swapped()
+		e := newEnds(&to)
 		for _, s := range addrs {
 			a := netip.MustParseAddr(s)
 			got := within(a.As16(), e.remote, e.remoteMask)
@@ -76,8 +78,18 @@ func TestNewEnds(t *testing.T) {
 			}
 		}
 	}
-	e := newEnds(&filter.Endpoints{LocalPorts: filter.PortRange{First: 80, Last: 90}})
+	from := filter.OnLocal(netip.Prefix{}, filter.PortRange{First: 80, Last: 90})
+	e := newEnds(&from)
 	if e.lportFirst != 80 || e.lportLast != 90 || e.rportFirst != 0 || e.rportLast != 0xffff {
 		t.Errorf("ports %+v", e)
 	}
+}
+
+// asking completes a query with all protocols, families and states where it
+// names none.
+func asking(q source.Query) *source.Query {
+	q.Protos = cmp.Or(q.Protos, whose.AllProtos)
+	q.Families = cmp.Or(q.Families, whose.AllFamilies)
+	q.States = cmp.Or(q.States, whose.AllStates)
+	return &q
 }

@@ -64,7 +64,7 @@ func FuzzTake(f *testing.F) {
 		} {
 			var p pass
 			var snap source.Snapshot
-			p.reset(&source.Query{}, &snap)
+			p.reset(asking(source.Query{}), &snap)
 			err := take(&p, b)
 			if err == nil {
 				p.settleUnmet()
@@ -116,7 +116,7 @@ func TestInodeSet_NoAllocs(t *testing.T) {
 func TestSettleDoubtful(t *testing.T) {
 	var p pass
 	var snap source.Snapshot
-	p.reset(&source.Query{}, &snap)
+	p.reset(asking(source.Query{}), &snap)
 	snap.Holdings = []source.Holding{{Inode: 7, PID: 10, FD: 3}, {Inode: 8, PID: 11, FD: 3}}
 	p.doubtful = []source.Holding{
 		{Inode: 7, PID: 10, FD: 3}, // the leader's table has it too
@@ -145,7 +145,7 @@ func TestSettleLoose(t *testing.T) {
 	}
 	var p pass
 	var snap source.Snapshot
-	p.reset(&source.Query{}, &snap)
+	p.reset(asking(source.Query{}), &snap)
 	snap.Sockets = []source.Socket{conn(1000, 5), {NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80, Inode: 6}}
 	kernel := source.Socket{NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80, Inode: 60, Flags: source.SocketKernel}
 	p.loose = []source.Socket{

@@ -125,7 +125,7 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 		return err
 	}
 	read := s.readAll
-	if len(q.PIDs) > 0 {
+	if q.PIDs != nil {
 		read = s.readProcesses
 	}
 	if err := read(ctx, q); err != nil {

@@ -57,7 +57,7 @@ type namespace interface {
 // inNetNS asks for one namespace.
 func inNetNS(ns namespace, q source.Query) *source.Query {
 	q.NetNS = []uint32{ns.Inode()}
-	return &q
+	return asking(q)
 }
 
 // socket opens a socket in the namespace, closed when the test ends.
@@ -224,7 +224,7 @@ func TestRead_OneBucket(t *testing.T) {
 	// lost if nobody held them.
 	s.pass.reset(inNetNS(ns, source.Query{}), new(source.Snapshot))
 	must(t, s.loaded.narrow(inNetNS(ns, source.Query{})))
-	must(t, s.walkTables(context.Background(), newQuestion(&source.Query{})))
+	must(t, s.walkTables(context.Background(), newQuestion(asking(source.Query{}))))
 	met := make(map[uint64]bool)
 	for _, at := range s.pass.unmet {
 		met[uint64(at.inode)] = true
@@ -308,11 +308,11 @@ func TestRead_OwnTables(t *testing.T) {
 		t.Errorf("%d connections wait to be accepted, want 40", waiting)
 	}
 	s.pass.reset(inNetNS(child, source.Query{}), new(source.Snapshot))
-	must(t, s.readRuns(context.Background(), []run{{it: s.walk, ask: newQuestion(&source.Query{}), take: s.pass.takeWalk}}))
+	must(t, s.readRuns(context.Background(), []run{{it: s.walk, ask: newQuestion(asking(source.Query{})), take: s.pass.takeWalk}}))
 	if len(s.pass.more) < 2 {
 		t.Errorf("%d tables of its own, want that of TCP and that of UDP", len(s.pass.more))
 	}
-	must(t, s.resume(context.Background(), newQuestion(&source.Query{}), s.pass.takeWalk))
+	must(t, s.resume(context.Background(), newQuestion(asking(source.Query{})), s.pass.takeWalk))
 	for name, fd := range map[string]int{"listener": l, "UDP socket": u} {
 		if !isUnmet(s, inodeOf(t, fd)) {
 			t.Errorf("the walk did not meet the %s", name)
@@ -543,8 +543,8 @@ func TestRead_Cancelled(t *testing.T) {
 	s := open(t, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.Read(ctx, &source.Query{}, new(source.Snapshot)); err == nil {
+	if err := s.Read(ctx, asking(source.Query{}), new(source.Snapshot)); err == nil {
 		t.Error("a cancelled read gives no error")
 	}
-	read(t, s, &source.Query{}) // and the next one works
+	read(t, s, asking(source.Query{})) // and the next one works
 }

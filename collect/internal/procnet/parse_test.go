@@ -134,7 +134,7 @@ func FuzzParseLine(f *testing.F) {
 			}
 			return
 		}
-		if little.Proto != k.proto || little.Family != k.family || !whose.AllStates.Has(uint8(little.State)) {
+		if little.Proto != k.proto || little.Family != k.family || !whose.AllStates.Has(little.State) {
 			t.Fatalf("%q parsed as %+v", line, little)
 		}
 		swap(&little.Local, k.family)

@@ -64,7 +64,7 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 	}
 	for i := range q.Visit {
 		ref := &q.Visit[i]
-		if len(q.NetNS) > 0 && !slices.Contains(q.NetNS, ref.Inode) || slices.Contains(snap.NetNS, ref.Inode) {
+		if q.NetNS != nil && !slices.Contains(q.NetNS, ref.Inode) || slices.Contains(snap.NetNS, ref.Inode) {
 			continue
 		}
 		err := s.readNetNS(ctx, ref)
@@ -152,7 +152,7 @@ func (s *Source) readDir(ctx context.Context, dir string, inode uint32, check fu
 	for i := range kinds {
 		k := &kinds[i]
 		q := s.reader.query
-		if !q.Protos.Allows(uint8(k.proto)) || !q.Families.Allows(uint8(k.family)) {
+		if !q.Protos.Has(k.proto) || !q.Families.Has(k.family) {
 			continue
 		}
 		err := s.readKind(ctx, dir, k, inode, check)

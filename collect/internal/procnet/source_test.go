@@ -1,6 +1,7 @@
 package procnet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +14,7 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
@@ -61,7 +62,7 @@ func read(t testing.TB, root string, q source.Query) *source.Snapshot {
 		t.Fatal(err)
 	}
 	snap := new(source.Snapshot)
-	if err := src.Read(context.Background(), &q, snap); err != nil {
+	if err := src.Read(context.Background(), asking(q), snap); err != nil {
 		t.Fatal(err)
 	}
 	return snap
@@ -85,7 +86,7 @@ func TestRead_MalformedLineIsAGap(t *testing.T) {
 	}
 	want := []whose.Gap{{Kind: whose.GapSockets, Count: 2,
 		Why: root + `/7/net/tcp:3: line "   1: torn": want at least 10 columns, not 2`}}
-	if diff := cmp.Diff(want, snap.Gaps); diff != "" {
+	if diff := gocmp.Diff(want, snap.Gaps); diff != "" {
 		t.Errorf("wrong gaps (-want +got):\n%s", diff)
 	}
 	if !slices.Equal(snap.NetNS, []uint32{4026531840}) || snap.Sockets[0].NetNS != 4026531840 {
@@ -116,9 +117,9 @@ func TestRead_Query(t *testing.T) {
 		{"mptcp is not told apart", source.Query{Protos: whose.SetOf(whose.MPTCP)}, nil},
 		{"family", source.Query{Families: whose.SetOf(whose.IPv6)}, nil},
 		{"state", source.Query{States: whose.SetOf(whose.Listen, whose.Unconn)}, []uint64{12, 31}},
-		{"any", source.Query{Any: []filter.Endpoints{{LocalPorts: filter.PortRange{First: 2, Last: 5}},
-			{Local: netip.MustParsePrefix("10.0.0.0/8")}}}, []uint64{12, 31}},
-		{"listeners beside any", source.Query{Any: []filter.Endpoints{{LocalPorts: filter.PortRange{First: 1, Last: 1}}},
+		{"any", source.Query{Any: []filter.Endpoints{filter.OnLocal(netip.Prefix{}, filter.PortRange{First: 2, Last: 5}),
+			filter.OnLocal(netip.MustParsePrefix("10.0.0.0/8"), filter.AnyPort)}}, []uint64{12, 31}},
+		{"listeners beside any", source.Query{Any: []filter.Endpoints{filter.OnLocal(netip.Prefix{}, filter.PortRange{First: 1, Last: 1})},
 			Listeners: true}, []uint64{11, 12, 31}},
 		{"other namespace", source.Query{NetNS: []uint32{1}}, nil},
 	}
@@ -166,7 +167,7 @@ func TestRead_NoWay(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			snap := read(t, root, source.Query{Visit: test.visit})
-			if diff := cmp.Diff([]whose.Gap{test.want}, snap.Gaps); diff != "" {
+			if diff := gocmp.Diff([]whose.Gap{test.want}, snap.Gaps); diff != "" {
 				t.Errorf("wrong gaps (-want +got):\n%s", diff)
 			}
 		})
@@ -182,11 +183,11 @@ func TestRead_Deadline(t *testing.T) {
 	ctx, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
 	defer cancel()
 	snap := new(source.Snapshot)
-	if err := src.Read(ctx, &source.Query{Visit: visit7}, snap); err != nil {
+	if err := src.Read(ctx, asking(source.Query{Visit: visit7}), snap); err != nil {
 		t.Fatal(err)
 	}
 	want := []whose.Gap{{Kind: whose.GapDeadline, Why: context.DeadlineExceeded.Error()}}
-	if diff := cmp.Diff(want, snap.Gaps); diff != "" || len(snap.NetNS) != 0 {
+	if diff := gocmp.Diff(want, snap.Gaps); diff != "" || len(snap.NetNS) != 0 {
 		t.Errorf("namespaces %v, wrong gaps (-want +got):\n%s", snap.NetNS, diff)
 	}
 }
@@ -229,11 +230,11 @@ func TestReadFile_Pieces(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var snap source.Snapshot
 			r := newReader()
-			r.begin(&source.Query{}, &snap)
+			r.begin(asking(source.Query{}), &snap)
 			if _, err := r.readFile(context.Background(), test.file, "tcp", &kinds[0], 1); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, inodes(&snap)); diff != "" || r.badLines != test.bad {
+			if diff := gocmp.Diff(want, inodes(&snap)); diff != "" || r.badLines != test.bad {
 				t.Errorf("%d malformed lines (%v), want %d; inodes (-want +got):\n%s", r.badLines, r.firstBad, test.bad, diff)
 			}
 		})
@@ -244,7 +245,7 @@ func TestReadFile_NoAllocationPerSession(t *testing.T) {
 	text := header + strings.Repeat(tcpLine(1, 1, 11)+tcpLine(2, 6, 0), 1000)
 	var snap source.Snapshot
 	r := newReader()
-	q := &source.Query{}
+	q := asking(source.Query{})
 	file := strings.NewReader("")
 	pass := func() {
 		snap.Reset()
@@ -273,10 +274,19 @@ func BenchmarkReadFile_10k(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		snap.Reset()
-		r.begin(&source.Query{}, &snap)
+		r.begin(asking(source.Query{}), &snap)
 		file.Reset(text.String())
 		if _, err := r.readFile(context.Background(), file, "tcp", &kinds[0], 1); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// asking completes a query with all protocols, families and states where it
+// names none.
+func asking(q source.Query) *source.Query {
+	q.Protos = cmp.Or(q.Protos, whose.AllProtos)
+	q.Families = cmp.Or(q.Families, whose.AllFamilies)
+	q.States = cmp.Or(q.States, whose.AllStates)
+	return &q
 }

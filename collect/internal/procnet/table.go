@@ -120,7 +120,7 @@ func (r *reader) addLine(text []byte, path string, line int, k *kind, netns uint
 		r.bad(path, line, err)
 		return
 	}
-	if !r.query.States.Allows(uint8(s.State)) || !r.meetsAny(&s) {
+	if !r.query.States.Has(s.State) || !r.meetsAny(&s) {
 		return
 	}
 	s.NetNS = netns

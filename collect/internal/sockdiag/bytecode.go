@@ -92,7 +92,7 @@ func conditions(e *filter.Endpoints) []byte {
 
 // appendEnd appends the conditions on one end.
 func appendEnd(b []byte, prefix netip.Prefix, ports filter.PortRange, cond, ge, le byte) []byte {
-	one := ports != filter.PortRange{} && ports.First == ports.Last
+	one := ports.First == ports.Last
 	if prefix.IsValid() || one {
 		port := int32(-1)
 		if one {
@@ -100,13 +100,13 @@ func appendEnd(b []byte, prefix netip.Prefix, ports filter.PortRange, cond, ge, 
 		}
 		b = appendCond(b, cond, prefix, port)
 	}
-	if one || ports == (filter.PortRange{}) {
+	if one || ports == filter.AnyPort {
 		return b
 	}
 	if ports.First > 0 {
 		b = appendPort(b, ge, ports.First)
 	}
-	if ports.Last < 0xffff || ports.First == 0 {
+	if ports.Last < 0xffff {
 		b = appendPort(b, le, ports.Last)
 	}
 	return b

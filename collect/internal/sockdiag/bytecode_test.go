@@ -125,7 +125,7 @@ func randomEndpoints(r *rand.Rand) filter.Endpoints {
 	ports := func() filter.PortRange {
 		switch first := randomPort(r); r.IntN(3) {
 		case 0:
-			return filter.PortRange{}
+			return filter.AnyPort
 		case 1:
 			return filter.PortRange{First: first, Last: first}
 		default:
@@ -190,8 +190,8 @@ func TestCompile_Random(t *testing.T) {
 }
 
 func TestCompile_Bounds(t *testing.T) {
-	port := filter.Endpoints{LocalPorts: filter.PortRange{First: 80, Last: 80}}
-	if code := compile([]filter.Endpoints{port, {}}, true); len(code) != 0 {
+	port := filter.OnLocal(netip.Prefix{}, filter.PortRange{First: 80, Last: 80})
+	if code := compile([]filter.Endpoints{port, filter.AnyEnds}, true); len(code) != 0 {
 		t.Errorf("a condition that always holds gives %x, want no program", code)
 	}
 	many := make([]filter.Endpoints, 10_000)
@@ -210,7 +210,8 @@ func TestCompile_Bounds(t *testing.T) {
 }
 
 func BenchmarkCompile(b *testing.B) {
-	e := []filter.Endpoints{{LocalPorts: filter.PortRange{First: 80, Last: 80}}, {RemotePorts: filter.PortRange{First: 80, Last: 80}}}
+	port := filter.OnLocal(netip.Prefix{}, filter.PortRange{First: 80, Last: 80})
+	e := []filter.Endpoints{port, port.Swapped()}
 	b.ReportAllocs()
 	for b.Loop() {
 		compile(e, true)

@@ -46,7 +46,7 @@ func faked(t *testing.T, k *fakeKernel) (*lane, *conn) {
 	w := &s.workers[0]
 	w.buf = make([]byte, datagramSize)
 	c := &conn{port: 9, seq: 6, send: k.send, receive: k.receive}
-	return &lane{w: w, p: &pass{s: s, ctx: t.Context(), q: &source.Query{}}, n: &netns{inode: 1}, c: c}, c
+	return &lane{w: w, p: &pass{s: s, ctx: t.Context(), q: asking(source.Query{})}, n: &netns{inode: 1}, c: c}, c
 }
 
 // with returns the messages of cookies with the sequence number of a request.
@@ -88,7 +88,7 @@ func TestAsk_Faults(t *testing.T) {
 	} {
 		k := &fakeKernel{answers: c.answers}
 		l, _ := faked(t, k)
-		r, d := request{proto: protoTCP}, dump{proto: whose.TCP}
+		r, d := request{proto: protoTCP}, dump{proto: whose.TCP, families: whose.AllFamilies, states: whose.AllStates}
 		err := l.ask(&r, &d, &l.w.out)
 		if c.err == nil && err != nil || c.err != nil && !errors.Is(err, c.err) {
 			t.Errorf("%s: error %v, want %v", c.name, err, c.err)
@@ -156,14 +156,14 @@ func TestReport_MissingModule(t *testing.T) {
 
 func TestKernel_Unlisted(t *testing.T) {
 	var k kernel
-	if g := k.unlisted(&source.Query{}); len(g) != 1 {
+	if g := k.unlisted(asking(source.Query{})); len(g) != 1 {
 		t.Errorf("an old kernel asked for all states: %v", g)
 	}
-	if g := k.unlisted(&source.Query{States: whose.DefaultStates}); len(g) != 0 {
+	if g := k.unlisted(asking(source.Query{States: whose.DefaultStates})); len(g) != 0 {
 		t.Errorf("an old kernel asked for the default states: %v", g)
 	}
 	k.listsBound = true
-	if g := k.unlisted(&source.Query{}); len(g) != 0 {
+	if g := k.unlisted(asking(source.Query{})); len(g) != 0 {
 		t.Errorf("a new kernel: %v", g)
 	}
 }
@@ -189,7 +189,7 @@ func TestRead_Churn(t *testing.T) {
 		ns.Do(func() { rounds, churnErr = churn(stop) })
 	})
 	s := open(t, Options{})
-	q := source.Query{Visit: visit(ns), States: whose.DefaultStates}
+	q := *asking(source.Query{Visit: visit(ns), States: whose.DefaultStates})
 	var snap source.Snapshot
 	for pass := range 500 {
 		snap.Reset()

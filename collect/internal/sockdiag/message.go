@@ -113,8 +113,9 @@ type dump struct {
 	netns     uint32
 	proto     whose.Proto
 	// families and states are wanted exactly, whatever the kernel sends.
-	families, states whose.Set
-	wantInfo         bool
+	families whose.Set[whose.Family]
+	states   whose.Set[whose.State]
+	wantInfo bool
 
 	// other, where it is not nil, gets the inodes of the sockets, which are not
 	// of the internet, and nothing else is read of them.
@@ -273,7 +274,7 @@ func (d *dump) wanted(s *source.Socket) bool {
 	if s.LocalPort == 0 && s.RemotePort == 0 && s.State != whose.Listen {
 		return false
 	}
-	return d.families.Allows(uint8(s.Family)) && d.states.Allows(uint8(s.State))
+	return d.families.Has(s.Family) && d.states.Has(s.State)
 }
 
 // attributes reads what follows the fixed part.

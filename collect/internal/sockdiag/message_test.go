@@ -1,11 +1,12 @@
 package sockdiag
 
 import (
+	"cmp"
 	"encoding/binary"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/source"
@@ -46,7 +47,9 @@ func diagMsg(family, state byte, cookie uint32) []byte {
 	return b
 }
 
-func newDump() dump { return dump{seq: 7, port: 9, proto: whose.TCP, netns: 4711} }
+func newDump() dump {
+	return dump{seq: 7, port: 9, proto: whose.TCP, netns: 4711, families: whose.AllFamilies, states: whose.AllStates}
+}
 
 func TestDatagram_Socket(t *testing.T) {
 	ne := binary.NativeEndian
@@ -77,7 +80,7 @@ func TestDatagram_Socket(t *testing.T) {
 		RecvQueue: 5, SendQueue: 128, Device: 3, LocalPort: 8080,
 		Proto: whose.TCP, Family: whose.IPv6, State: whose.Listen, Flags: source.SocketV6Only,
 	}
-	if diff := cmp.Diff([]source.Socket{want}, out.sockets); diff != "" {
+	if diff := gocmp.Diff([]source.Socket{want}, out.sockets); diff != "" {
 		t.Error(diff)
 	}
 	if !d.done || d.errno != 0 || d.malformed != 0 || d.foreign != 0 {
@@ -119,7 +122,7 @@ func TestDatagram_TCPInfo(t *testing.T) {
 		if len(out.sockets) != 2 || out.sockets[0].TCPInfo != 1 || out.sockets[1].TCPInfo != 0 {
 			t.Fatalf("%s: %+v", c.name, out.sockets)
 		}
-		if diff := cmp.Diff([]whose.TCPInfo{c.want}, out.info); diff != "" {
+		if diff := gocmp.Diff([]whose.TCPInfo{c.want}, out.info); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
 		}
 	}
@@ -217,7 +220,7 @@ func TestDatagram_Repeated(t *testing.T) {
 		for _, s := range out.sockets[1:] {
 			got = append(got, s.Cookie)
 		}
-		if diff := cmp.Diff(c.want, got); diff != "" {
+		if diff := gocmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
 		}
 	}
@@ -305,10 +308,11 @@ func TestRequest_Bytes(t *testing.T) {
 
 func TestKernelStates(t *testing.T) {
 	for _, c := range []struct {
-		wanted   whose.Set
+		wanted   whose.Set[whose.State]
 		tcp, udp uint32
 	}{
-		{0, 0x2ffe, 0x82},
+		{0, 0, 0},
+		{whose.AllStates, 0x2ffe, 0x82},
 		{whose.DefaultStates, 1<<10 | 1<<1, 0x82},
 		{whose.SetOf(whose.Close), 1<<7 | 1<<13, 0},
 		{whose.SetOf(whose.Unconn), 0, 1 << 7},
@@ -319,4 +323,13 @@ func TestKernelStates(t *testing.T) {
 			t.Errorf("%#x: tcp %#x, udp %#x; want %#x, %#x", c.wanted, tcp, udp, c.tcp, c.udp)
 		}
 	}
+}
+
+// asking completes a query with all protocols, families and states where it
+// names none.
+func asking(q source.Query) *source.Query {
+	q.Protos = cmp.Or(q.Protos, whose.AllProtos)
+	q.Families = cmp.Or(q.Families, whose.AllFamilies)
+	q.States = cmp.Or(q.States, whose.AllStates)
+	return &q
 }

@@ -78,7 +78,7 @@ func TestRead_ManyNamespaces(t *testing.T) {
 	s := open(t, Options{})
 	for pass := range 2 {
 		var snap source.Snapshot
-		if err := s.Read(t.Context(), &source.Query{Visit: visit(spaces...), States: whose.DefaultStates}, &snap); err != nil {
+		if err := s.Read(t.Context(), asking(source.Query{Visit: visit(spaces...), States: whose.DefaultStates}), &snap); err != nil {
 			t.Fatal(err)
 		}
 		got := map[uint32]int{}
@@ -114,7 +114,7 @@ func TestRead_Own(t *testing.T) {
 	s := open(t, Options{})
 	for _, refs := range [][]source.NetNSRef{nil, {{Inode: own}}, {{Inode: own}, {Inode: own}}} {
 		var snap source.Snapshot
-		if err := s.Read(t.Context(), &source.Query{Visit: refs}, &snap); err != nil {
+		if err := s.Read(t.Context(), asking(source.Query{Visit: refs}), &snap); err != nil {
 			t.Fatal(err)
 		}
 		if len(snap.NetNS) != 1 || snap.NetNS[0] != own || len(gapsOf(&snap)) != 0 {
@@ -142,7 +142,7 @@ func TestRead_Gone(t *testing.T) {
 	}
 	s := open(t, Options{})
 	var snap source.Snapshot
-	if err := s.Read(t.Context(), &source.Query{Visit: append(visit(ns), bad...)}, &snap); err != nil {
+	if err := s.Read(t.Context(), asking(source.Query{Visit: append(visit(ns), bad...)}), &snap); err != nil {
 		t.Fatal(err)
 	}
 	if len(snap.NetNS) != 1 || snap.NetNS[0] != ns.Inode() {
@@ -159,11 +159,11 @@ func TestRead_Gone(t *testing.T) {
 		t.Errorf("gaps: %v", counts)
 	}
 	snap.Reset()
-	err := s.Read(t.Context(), &source.Query{Visit: bad}, &snap)
+	err := s.Read(t.Context(), asking(source.Query{Visit: bad}), &snap)
 	if err == nil || whose.Hint(err) == "" {
 		t.Errorf("nothing to read: error %v, hint %q", err, whose.Hint(err))
 	}
-	if err := s.Read(t.Context(), &source.Query{Visit: bad[:6]}, &snap); err != nil || len(snap.NetNS) > 0 {
+	if err := s.Read(t.Context(), asking(source.Query{Visit: bad[:6]}), &snap); err != nil || len(snap.NetNS) > 0 {
 		t.Errorf("only what is gone: error %v, namespaces %d", err, snap.NetNS)
 	}
 	if err := s.Close(); err != nil {
@@ -180,7 +180,7 @@ func TestRead_Kept(t *testing.T) {
 	pass := func(refs ...source.NetNSRef) *source.Snapshot {
 		t.Helper()
 		var snap source.Snapshot
-		if err := s.Read(t.Context(), &source.Query{Visit: refs}, &snap); err != nil {
+		if err := s.Read(t.Context(), asking(source.Query{Visit: refs}), &snap); err != nil {
 			t.Fatal(err)
 		}
 		if len(gapsOf(&snap)) != 0 || len(snap.NetNS) != len(refs) {
@@ -198,7 +198,7 @@ func TestRead_Kept(t *testing.T) {
 	none := open(t, Options{Keep: -1})
 	for _, s := range []*Source{one, none} {
 		var snap source.Snapshot
-		if err := s.Read(t.Context(), &source.Query{Visit: visit(a, b)}, &snap); err != nil {
+		if err := s.Read(t.Context(), asking(source.Query{Visit: visit(a, b)}), &snap); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestRead_MainThread(t *testing.T) {
 	s := open(t, Options{Keep: -1})
 	for range 50 {
 		var snap source.Snapshot
-		if err := s.Read(t.Context(), &source.Query{Visit: visit(ns)}, &snap); err != nil {
+		if err := s.Read(t.Context(), asking(source.Query{Visit: visit(ns)}), &snap); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestRead_NetNS(t *testing.T) {
 	s := open(t, Options{})
 	for _, wanted := range [][]uint32{{a.Inode()}, {b.Inode(), 1}, {1}} {
 		var snap source.Snapshot
-		if err := s.Read(t.Context(), &source.Query{Visit: visit(a, b), NetNS: wanted}, &snap); err != nil {
+		if err := s.Read(t.Context(), asking(source.Query{Visit: visit(a, b), NetNS: wanted}), &snap); err != nil {
 			t.Fatal(err)
 		}
 		if len(snap.NetNS) > 1 || (len(snap.NetNS) == 1) != (wanted[0] != 1) || len(snap.NetNS) == 1 && snap.NetNS[0] != wanted[0] {
@@ -252,16 +252,16 @@ func TestRead_Context(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var snap source.Snapshot
-	if err := s.Read(ctx, &source.Query{}, &snap); !errors.Is(err, context.Canceled) {
+	if err := s.Read(ctx, asking(source.Query{}), &snap); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	ctx, cancel = context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	if err := s.Read(ctx, &source.Query{}, &snap); err != nil || len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Kind != whose.GapDeadline {
+	if err := s.Read(ctx, asking(source.Query{}), &snap); err != nil || len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Kind != whose.GapDeadline {
 		t.Errorf("late: %v, gaps %v", err, gapsOf(&snap))
 	}
 	snap.Reset()
-	if err := s.Read(t.Context(), &source.Query{}, &snap); err != nil || len(gapsOf(&snap)) != 0 {
+	if err := s.Read(t.Context(), asking(source.Query{}), &snap); err != nil || len(gapsOf(&snap)) != 0 {
 		t.Errorf("afterwards: %v, gaps %v", err, gapsOf(&snap))
 	}
 }
@@ -299,7 +299,7 @@ func unprivileged(t *testing.T, text string) {
 	}
 	s := open(t, Options{})
 	var snap source.Snapshot
-	if err := s.Read(t.Context(), &source.Query{Visit: []source.NetNSRef{{Inode: own}, ref}}, &snap); err != nil {
+	if err := s.Read(t.Context(), asking(source.Query{Visit: []source.NetNSRef{{Inode: own}, ref}}), &snap); err != nil {
 		t.Fatal(err)
 	}
 	if len(snap.NetNS) != 1 || snap.NetNS[0] != own {
@@ -308,7 +308,7 @@ func unprivileged(t *testing.T, text string) {
 	if len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Count != 1 || gapsOf(&snap)[0].Why != "permission denied" || gapsOf(&snap)[0].Hint == "" {
 		t.Errorf("gaps: %+v", gapsOf(&snap))
 	}
-	if err := s.Read(t.Context(), &source.Query{Visit: []source.NetNSRef{ref}}, &snap); err == nil || whose.Hint(err) == "" {
+	if err := s.Read(t.Context(), asking(source.Query{Visit: []source.NetNSRef{ref}}), &snap); err == nil || whose.Hint(err) == "" {
 		t.Errorf("only a namespace that is refused: %v", err)
 	}
 }

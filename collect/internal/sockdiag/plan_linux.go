@@ -34,7 +34,7 @@ type kernel struct {
 
 // unlisted says what of the query the kernel does not list.
 func (k *kernel) unlisted(q *source.Query) []whose.Gap {
-	if k.listsBound || !q.States.Allows(uint8(whose.Close)) || !q.Protos.Allows(uint8(whose.TCP)) {
+	if k.listsBound || !q.States.Has(whose.Close) || !q.Protos.Has(whose.TCP) {
 		return nil
 	}
 	missing := whose.UnsupportedError{What: "listing of tcp sockets that are bound and neither listen nor connect", Since: "6.8"}
@@ -112,7 +112,7 @@ func (p *pass) err() error {
 func (p *pass) run(spaces []*netns, snap *source.Snapshot) {
 	s := p.s
 	total := p.plan(spaces)
-	if len(p.bytecode) == 0 && p.q.States.Allows(uint8(whose.Established)) {
+	if len(p.bytecode) == 0 && p.q.States.Has(whose.Established) {
 		snap.Sockets = slices.Grow(snap.Sockets, total)
 	}
 	first := &s.workers[0].out
@@ -214,7 +214,7 @@ type lane struct {
 func (l *lane) udp(proto whose.Proto, number uint32) {
 	q := l.p.q
 	states := kernelUDPStates(q.States)
-	if states == 0 || !q.Protos.Allows(uint8(proto)) {
+	if states == 0 || !q.Protos.Has(proto) {
 		return
 	}
 	l.eachFamily(proto, q.Families, func(family uint8) bool {
@@ -226,12 +226,12 @@ func (l *lane) udp(proto whose.Proto, number uint32) {
 
 // eachFamily calls fn for each wanted family of which there may be sockets,
 // until it returns false.
-func (l *lane) eachFamily(proto whose.Proto, wanted whose.Set, fn func(family uint8) bool) {
+func (l *lane) eachFamily(proto whose.Proto, wanted whose.Set[whose.Family], fn func(family uint8) bool) {
 	for _, f := range [...]struct {
 		model  whose.Family
 		kernel uint8
 	}{{whose.IPv4, familyIPv4}, {whose.IPv6, familyIPv6}} {
-		if wanted.Allows(uint8(f.model)) && !l.census.none(proto, f.model) && !fn(f.kernel) {
+		if wanted.Has(f.model) && !l.census.none(proto, f.model) && !fn(f.kernel) {
 			return
 		}
 	}

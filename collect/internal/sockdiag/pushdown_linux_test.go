@@ -78,7 +78,7 @@ func near(r *rand.Rand, s *source.Socket) filter.Endpoints {
 		case 2:
 			return filter.PortRange{First: p, Last: 65535}
 		}
-		return filter.PortRange{}
+		return filter.AnyPort
 	}
 	return filter.Endpoints{Local: prefix(s.Local), Remote: prefix(s.Remote), LocalPorts: ports(s.LocalPort), RemotePorts: ports(s.RemotePort)}
 }

@@ -125,15 +125,12 @@ func appendAttr(b []byte, typ uint16, value []byte) []byte {
 }
 
 // tcpStates are the states of TCP sockets.
-const tcpStates = whose.Set(1<<(stateClosing+1) - 2)
+const tcpStates = 1<<(stateClosing+1) - 2
 
 // kernelTCPStates returns the bits by which the kernel is asked for the wanted
 // states of TCP; 0: there is no such state.
-func kernelTCPStates(wanted whose.Set) uint32 {
-	bits := uint32(tcpStates)
-	if wanted != 0 {
-		bits &= uint32(wanted)
-	}
+func kernelTCPStates(wanted whose.Set[whose.State]) uint32 {
+	bits := uint32(wanted) & tcpStates
 	if bits&(1<<stateClose) != 0 {
 		bits |= 1 << stateBoundInactive
 	}
@@ -142,12 +139,12 @@ func kernelTCPStates(wanted whose.Set) uint32 {
 
 // kernelUDPStates is the same for UDP and UDP-Lite, which have two states: the
 // kernel keeps an unconnected socket as CLOSE.
-func kernelUDPStates(wanted whose.Set) uint32 {
+func kernelUDPStates(wanted whose.Set[whose.State]) uint32 {
 	bits := uint32(0)
-	if wanted.Allows(uint8(whose.Established)) {
+	if wanted.Has(whose.Established) {
 		bits |= 1 << stateEstablished
 	}
-	if wanted.Allows(uint8(whose.Unconn)) {
+	if wanted.Has(whose.Unconn) {
 		bits |= 1 << stateClose
 	}
 	return bits

@@ -33,7 +33,7 @@ func TestRead_Crowd(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	in(t, ns, func(o *opener) { crowd(o, connections) })
 	s := open(t, Options{})
-	q := source.Query{Visit: visit(ns), Needs: whose.NeedTCPInfo}
+	q := *asking(source.Query{Visit: visit(ns), Needs: whose.NeedTCPInfo})
 	var snap source.Snapshot
 	pass := func() {
 		snap.Reset()
@@ -63,8 +63,8 @@ func TestRead_TwoFormsAgree(t *testing.T) {
 	in(t, ns, zoo)
 	one, two := open(t, Options{}), open(t, Options{})
 	two.kernel.oneFamily.Store(true)
-	for _, states := range []whose.Set{0, whose.DefaultStates} {
-		q := source.Query{States: states, Needs: whose.NeedTCPInfo}
+	for _, states := range []whose.Set[whose.State]{0, whose.DefaultStates} {
+		q := *asking(source.Query{States: states, Needs: whose.NeedTCPInfo})
 		a, b := readWith(t, one, ns, q), readWith(t, two, ns, q)
 		same(t, "one form", a, b, func(*source.Socket) bool { return true })
 		if len(a.TCPInfo) != len(b.TCPInfo) || len(a.TCPInfo) == 0 {
@@ -100,7 +100,7 @@ func TestRead_SplitAgrees(t *testing.T) {
 		testenv.Missing(t, "two processors", "GOMAXPROCS is 1")
 	}
 	states := whose.DefaultStates
-	q := source.Query{States: states, Needs: whose.NeedTCPInfo}
+	q := *asking(source.Query{States: states, Needs: whose.NeedTCPInfo})
 	for range 3 {
 		a, b := readWith(t, split, ns, q), readWith(t, whole, ns, q)
 		same(t, "split", a, b, func(*source.Socket) bool { return true })
@@ -189,7 +189,7 @@ func BenchmarkRead(b *testing.B) {
 			ns := testenv.NewNetNS(b)
 			in(b, ns, func(o *opener) { crowd(o, n) })
 			s := open(b, Options{})
-			q := source.Query{Visit: visit(ns), States: whose.DefaultStates}
+			q := *asking(source.Query{Visit: visit(ns), States: whose.DefaultStates})
 			var snap source.Snapshot
 			b.ReportAllocs()
 			for b.Loop() {

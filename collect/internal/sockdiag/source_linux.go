@@ -154,7 +154,7 @@ func (s *Source) visits(q *source.Query) []source.NetNSRef {
 	refs := make([]source.NetNSRef, 0, len(visit))
 	met := make(map[uint32]bool, len(visit))
 	for _, ref := range visit {
-		if !met[ref.Inode] && (len(q.NetNS) == 0 || slices.Contains(q.NetNS, ref.Inode)) {
+		if !met[ref.Inode] && (q.NetNS == nil || slices.Contains(q.NetNS, ref.Inode)) {
 			met[ref.Inode] = true
 			refs = append(refs, ref)
 		}

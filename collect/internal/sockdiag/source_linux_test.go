@@ -33,7 +33,7 @@ func gapsOf(snap *source.Snapshot) []whose.Gap {
 	if major, minor := kernelVersion(); major > 6 || major == 6 && minor >= 8 {
 		return snap.Gaps
 	}
-	old := (&kernel{}).unlisted(&source.Query{})[0]
+	old := (&kernel{}).unlisted(asking(source.Query{}))[0]
 	return slices.DeleteFunc(slices.Clone(snap.Gaps), func(g whose.Gap) bool { return g.Why == old.Why })
 }
 
@@ -46,6 +46,7 @@ func countsMPTCP(t testing.TB) bool {
 
 func readWith(t testing.TB, s *Source, ns *testenv.NetNS, q source.Query) *source.Snapshot {
 	t.Helper()
+	q = *asking(q)
 	q.Visit = []source.NetNSRef{{Inode: ns.Inode(), Path: ns.Path()}}
 	var snap source.Snapshot
 	if err := s.Read(t.Context(), &q, &snap); err != nil {
@@ -309,16 +310,16 @@ func TestRead_Exact(t *testing.T) {
 	for proto := whose.TCP; proto <= whose.MPTCP; proto++ {
 		for _, family := range []whose.Family{whose.IPv4, whose.IPv6} {
 			for state := whose.Established; state <= whose.Unconn; state++ {
-				q := source.Query{Protos: whose.SetOf(proto), Families: whose.SetOf(family), States: whose.SetOf(state)}
+				q := *asking(source.Query{Protos: whose.SetOf(proto), Families: whose.SetOf(family), States: whose.SetOf(state)})
 				same(t, fmt.Sprint(proto, family, state), readWith(t, s, ns, q), all, func(s *source.Socket) bool {
 					return s.Proto == proto && s.Family == family && s.State == state
 				})
 			}
 		}
 	}
-	q := source.Query{States: whose.DefaultStates}
+	q := *asking(source.Query{States: whose.DefaultStates})
 	same(t, "default states", readWith(t, s, ns, q), all, func(s *source.Socket) bool {
-		return whose.DefaultStates.Has(uint8(s.State))
+		return whose.DefaultStates.Has(s.State)
 	})
 }
 

@@ -26,11 +26,11 @@ const (
 func halves() (lower, upper []byte) {
 	servers := filter.PortRange{Last: firstClient - 1}
 	lower = compile([]filter.Endpoints{
-		{RemotePorts: filter.PortRange{First: firstClient, Last: middle - 1}},
+		{RemotePorts: filter.PortRange{First: firstClient, Last: middle - 1}, LocalPorts: filter.AnyPort},
 		{RemotePorts: servers, LocalPorts: filter.PortRange{Last: middle - 1}},
 	}, false)
 	upper = compile([]filter.Endpoints{
-		{RemotePorts: filter.PortRange{First: middle, Last: lastPort}},
+		{RemotePorts: filter.PortRange{First: middle, Last: lastPort}, LocalPorts: filter.AnyPort},
 		{RemotePorts: servers, LocalPorts: filter.PortRange{First: middle, Last: lastPort}},
 	}, false)
 	return lower, upper

@@ -17,7 +17,7 @@ import (
 func (l *lane) tcp() {
 	q := l.p.q
 	states := kernelTCPStates(q.States)
-	wantTCP, wantMPTCP := q.Protos.Allows(uint8(whose.TCP)), q.Protos.Allows(uint8(whose.MPTCP))
+	wantTCP, wantMPTCP := q.Protos.Has(whose.TCP), q.Protos.Has(whose.MPTCP)
 	if states == 0 || !wantTCP && !wantMPTCP {
 		return
 	}
@@ -40,10 +40,10 @@ func (l *lane) tcp() {
 
 // mptcp reads all MPTCP sockets there are.
 func (l *lane) mptcp(out *rows) {
-	states := kernelTCPStates(0)
-	l.eachFamily(whose.MPTCP, 0, func(family uint8) bool {
+	states := kernelTCPStates(whose.AllStates)
+	l.eachFamily(whose.MPTCP, whose.AllFamilies, func(family uint8) bool {
 		r := request{proto: protoMPTCP, family: family, states: states}
-		d := dump{proto: whose.MPTCP}
+		d := dump{proto: whose.MPTCP, families: whose.AllFamilies, states: whose.AllStates}
 		return l.report(l.ask(&r, &d, out), &d)
 	})
 }
@@ -147,7 +147,7 @@ func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (tally, bool) 
 	if d.wantInfo {
 		r.ext = extInfo | extCong
 	}
-	both := q.Families.Allows(uint8(whose.IPv4)) && q.Families.Allows(uint8(whose.IPv6))
+	both := q.Families == whose.AllFamilies
 	if (both || bytecode == nil && states == 1<<stateListen) && !l.p.s.kernel.oneFamily.Load() {
 		one := d
 		if l.splits(&r) {
@@ -163,7 +163,7 @@ func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (tally, bool) 
 	}
 	var sum tally
 	for _, family := range [...]uint8{familyIPv4, familyIPv6} {
-		if !both && !q.Families.Allows(modelFamily(family)) {
+		if !both && !q.Families.Has(modelFamily(family)) {
 			continue
 		}
 		one := d
@@ -177,9 +177,9 @@ func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (tally, bool) 
 	return sum, true
 }
 
-func modelFamily(kernel uint8) uint8 {
+func modelFamily(kernel uint8) whose.Family {
 	if kernel == familyIPv4 {
-		return uint8(whose.IPv4)
+		return whose.IPv4
 	}
-	return uint8(whose.IPv6)
+	return whose.IPv6
 }

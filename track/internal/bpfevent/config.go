@@ -39,8 +39,8 @@ type Config struct {
 	// 100 ms, the one that used the socket last.
 	Packets bool
 	// Kinds are the kinds of records that are wanted (SetOf(TCPOpen, …)); what
-	// no kind needs is not attached. Empty means all. ProcessSeen comes in any case.
-	Kinds whose.Set
+	// no kind needs is not attached. Zero means all. ProcessSeen comes in any case.
+	Kinds whose.Set[Kind]
 
 	// takenWithin is the time of Packets, for tests on slow machines. Zero means
 	// 100 ms.
@@ -85,7 +85,11 @@ func (c Config) withDefaults() Config {
 		c.takenWithin = defaultTaken
 	}
 	if c.Query == nil {
-		c.Query = &source.Query{}
+		everything := source.Everything()
+		c.Query = &everything
+	}
+	if c.Kinds == 0 {
+		c.Kinds = ^c.Kinds
 	}
 	return c
 }
@@ -101,7 +105,7 @@ func (c *Config) settlesAfter() time.Duration { return max(c.FlushEvery/4, 10*ti
 // wants reports whether one of the kinds is wanted.
 func (c *Config) wants(kinds ...Kind) bool {
 	for _, k := range kinds {
-		if c.Kinds.Allows(uint8(k)) {
+		if c.Kinds.Has(k) {
 			return true
 		}
 	}
@@ -111,13 +115,13 @@ func (c *Config) wants(kinds ...Kind) bool {
 // wantsTCP and wantsUDP report whether anything of the protocol is wanted.
 func (c *Config) wantsTCP() bool {
 	p := c.Query.Protos
-	return (p.Allows(uint8(whose.TCP)) || p.Has(uint8(whose.MPTCP))) &&
+	return (p.Has(whose.TCP) || p.Has(whose.MPTCP)) &&
 		c.wants(TCPOpen, TCPAccept, TCPClose, TCPFail, TCPListen, TCPUnlisten)
 }
 
 func (c *Config) wantsUDP() bool {
 	p := c.Query.Protos
-	return (p.Allows(uint8(whose.UDP)) || p.Has(uint8(whose.UDPLite))) && c.wants(UDPBind, UDPOpen, UDPClose)
+	return (p.Has(whose.UDP) || p.Has(whose.UDPLite)) && c.wants(UDPBind, UDPOpen, UDPClose)
 }
 
 // what returns the wanted kinds as enum what of bpf/record.h.

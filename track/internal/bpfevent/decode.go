@@ -123,7 +123,7 @@ func (d *decoder) recently(cookie uint64) *closing {
 }
 
 // orderly are the states from which a connection closes when both ends did.
-const orderly = whose.Set(1<<whose.FinWait2 | 1<<whose.LastAck | 1<<whose.Closing | 1<<whose.TimeWait)
+const orderly = whose.Set[whose.State](1<<whose.FinWait2 | 1<<whose.LastAck | 1<<whose.Closing | 1<<whose.TimeWait)
 
 func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 	rec := &d.rec
@@ -192,7 +192,7 @@ func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) erro
 		rec.BytesSent, rec.BytesReceived = r.sent, r.received
 		rec.RTT, rec.Retrans = r.rtt, r.retrans
 		rec.Accepted = r.flags&flagAccepted != 0 && !rec.Out
-		rec.ResetHere = r.err == 0 && !orderly.Has(r.oldState)
+		rec.ResetHere = r.err == 0 && !orderly.Has(whose.State(r.oldState))
 	}
 	return fn(rec)
 }

@@ -1,6 +1,7 @@
 package bpfevent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
@@ -63,7 +65,7 @@ func newWatch(t *testing.T, c Config) *watch {
 
 // inNetNS returns a configuration that tells of one network namespace.
 func inNetNS(ns *testenv.NetNS) Config {
-	return Config{Text: true, Query: &source.Query{NetNS: []uint32{ns.Inode()}}}
+	return Config{Text: true, Query: asking(source.Query{NetNS: []uint32{ns.Inode()}})}
 }
 
 func (w *watch) take(r *Record) error {
@@ -145,4 +147,13 @@ func local(r *Record) netip.AddrPort {
 
 func remote(r *Record) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(r.Remote).Unmap(), r.RemotePort)
+}
+
+// asking completes a query with all protocols, families and states where it
+// names none.
+func asking(q source.Query) *source.Query {
+	q.Protos = cmp.Or(q.Protos, whose.AllProtos)
+	q.Families = cmp.Or(q.Families, whose.AllFamilies)
+	q.States = cmp.Or(q.States, whose.AllStates)
+	return &q
 }

@@ -108,8 +108,8 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 	for name, value := range map[string]any{
 		eventsVarWakeAt:       uint64(c.BufferSize / 4),
 		eventsVarWanted:       c.what(),
-		eventsVarProtos:       orAll(c.Query.Protos),
-		eventsVarFamilies:     orAll(c.Query.Families),
+		eventsVarProtos:       uint32(c.Query.Protos),
+		eventsVarFamilies:     uint32(c.Query.Families),
 		eventsVarListeners:    c.Query.Listeners,
 		eventsVarMaxFlows:     flows,
 		eventsVarPackets:      wantsPackets(c),
@@ -123,13 +123,6 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 		}
 	}
 	return nil
-}
-
-func orAll(s whose.Set) uint32 {
-	if s == 0 {
-		return ^uint32(0)
-	}
-	return uint32(s)
 }
 
 // load loads the programs that the configuration asks for. Where the kernel does

@@ -49,16 +49,9 @@ func newEnds(e *filter.Endpoints) ends {
 	var t ends
 	t.local, t.localMask = prefixBits(e.Local)
 	t.remote, t.remoteMask = prefixBits(e.Remote)
-	t.lportFirst, t.lportLast = portBounds(e.LocalPorts)
-	t.rportFirst, t.rportLast = portBounds(e.RemotePorts)
+	t.lportFirst, t.lportLast = e.LocalPorts.First, e.LocalPorts.Last
+	t.rportFirst, t.rportLast = e.RemotePorts.First, e.RemotePorts.Last
 	return t
-}
-
-func portBounds(r filter.PortRange) (first, last uint16) {
-	if r == (filter.PortRange{}) {
-		return 0, 0xffff
-	}
-	return r.First, r.Last
 }
 
 // prefixBits returns the prefix as address and mask of 16 bytes, IPv4 as

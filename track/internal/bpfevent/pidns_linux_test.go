@@ -48,7 +48,7 @@ func watchInside(arg string) error {
 	if _, err := fmt.Sscan(arg, &netns, &port); err != nil {
 		return err
 	}
-	source, err := Open(Config{Query: &source.Query{NetNS: []uint32{netns}}})
+	source, err := Open(Config{Query: asking(source.Query{NetNS: []uint32{netns}})})
 	if err != nil {
 		return err
 	}

@@ -211,10 +211,10 @@ func TestKinds(t *testing.T) {
 		config     Config
 		has, lacks []string
 	}{
-		{"TCP alone", Config{Query: &source.Query{Protos: whose.SetOf(whose.TCP)}},
+		{"TCP alone", Config{Query: asking(source.Query{Protos: whose.SetOf(whose.TCP)})},
 			[]string{eventsProgTcpState, eventsProgTcpStateAgain, eventsProgTcpConnect4, eventsProgTcpPeer6},
 			[]string{eventsProgUdpSent, eventsProgUdpRelease, eventsProgUdpBind4}},
-		{"UDP alone", Config{Query: &source.Query{Protos: whose.SetOf(whose.UDP)}},
+		{"UDP alone", Config{Query: asking(source.Query{Protos: whose.SetOf(whose.UDP)})},
 			[]string{eventsProgUdpBind4, eventsProgUdpBind6},
 			[]string{eventsProgTcpState, eventsProgFlush, eventsProgRoute4}},
 		{"listeners", Config{Kinds: whose.SetOf(TCPListen, TCPUnlisten)},
@@ -249,10 +249,10 @@ func TestQuery(t *testing.T) {
 		l, other = listen(t, loopbacks["IPv4"]), listen(t, loopbacks["IPv4"])
 	})
 	port := l.name().Port()
-	w := newWatch(t, Config{Query: &source.Query{
+	w := newWatch(t, Config{Query: asking(source.Query{
 		NetNS: []uint32{ns.Inode()}, Families: whose.SetOf(whose.IPv4),
-		Any: []filter.Endpoints{{RemotePorts: filter.PortRange{First: port, Last: port}, Remote: netip.MustParsePrefix("127.0.0.0/8")}},
-	}})
+		Any: []filter.Endpoints{filter.OnLocal(netip.MustParsePrefix("127.0.0.0/8"), filter.PortRange{First: port, Last: port}).Swapped()},
+	})})
 	var last *sock
 	ns.Do(func() {
 		for _, to := range []netip.AddrPort{other.name(), l.name()} {
