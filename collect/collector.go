@@ -3,8 +3,6 @@ package collect
 import (
 	"context"
 	"errors"
-	"iter"
-	"slices"
 	"sync"
 	"time"
 
@@ -58,58 +56,23 @@ func (c *Collector) Close() error {
 	return errors.Join(errs...)
 }
 
-// Sessions makes one collection and returns its sessions, in order. The
-// collection is made when the iteration begins. An error ends it; a partial
-// answer is no error, but stands in Options.Coverage. Sessions may be kept.
-func Sessions(ctx context.Context, opts *Options) iter.Seq2[whose.Session, error] {
-	return func(yield func(whose.Session, error) bool) {
-		c := Open()
-		defer c.Close()
-		c.Sessions(ctx, opts)(yield)
-	}
-}
-
-// Append makes one collection and appends its sessions to dst, in order. On an
-// error it returns dst as it was.
-func Append(ctx context.Context, dst []whose.Session, opts *Options) ([]whose.Session, error) {
+// Collect makes one collection. What could not be seen is no error, but stands
+// in the answer's coverage. There is no answer where ctx ends, where opts name a
+// source or a field that does not exist (ErrNoSource, ErrNoField), or where no
+// source works.
+func Collect(ctx context.Context, opts *Options) (*Answer, error) {
 	c := Open()
 	defer c.Close()
-	return c.Append(ctx, dst, opts)
+	return c.Collect(ctx, opts)
 }
 
-// Sessions is as the function Sessions, with the collector's buffers and
-// sources.
-func (c *Collector) Sessions(ctx context.Context, opts *Options) iter.Seq2[whose.Session, error] {
-	return func(yield func(whose.Session, error) bool) {
-		p, err := c.collect(ctx, opts)
-		if err != nil {
-			yield(whose.Session{}, err)
-			return
-		}
-		defer c.giveBack(p)
-		var s whose.Session
-		for i := range p.order.places {
-			p.out.session(p.order.places[i].at, &s)
-			if !yield(s, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Append is as the function Append, with the collector's buffers and sources.
-func (c *Collector) Append(ctx context.Context, dst []whose.Session, opts *Options) ([]whose.Session, error) {
+// Collect is as the function Collect, with the collector's buffers and sources.
+func (c *Collector) Collect(ctx context.Context, opts *Options) (*Answer, error) {
 	p, err := c.collect(ctx, opts)
 	if err != nil {
-		return dst, err
+		return nil, err
 	}
-	defer c.giveBack(p)
-	at := len(dst)
-	dst = slices.Grow(dst, len(p.order.places))[:at+len(p.order.places)]
-	for i := range p.order.places {
-		p.out.session(p.order.places[i].at, &dst[at+i])
-	}
-	return dst, nil
+	return &Answer{Coverage: p.coverage, collector: c, pass: p}, nil
 }
 
 // Prepare opens the source that a collection with these options tries first,
@@ -152,9 +115,6 @@ func (c *Collector) collect(ctx context.Context, opts *Options) (*pass, error) {
 	if err := c.fill(ctx, p, began); err != nil {
 		c.giveBack(p)
 		return nil, err
-	}
-	if opts.Coverage != nil {
-		*opts.Coverage = p.coverage
 	}
 	return p, nil
 }

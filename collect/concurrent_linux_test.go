@@ -82,19 +82,20 @@ func TestCollector_Concurrent(t *testing.T) {
 	}
 }
 
-// askAgain asks by Sessions, with a coverage of its own.
+// askAgain asks and reads the answer while others ask.
 func askAgain(c *collect.Collector, opts collect.Options, want []string) error {
-	var coverage whose.Coverage
-	opts.Coverage = &coverage
+	answer, err := c.Collect(context.Background(), &opts)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	coverage := &answer.Coverage
 	var rows []string
-	for s, err := range c.Sessions(context.Background(), &opts) {
-		if err != nil {
-			return err
-		}
+	for s := range answer.Sessions() {
 		rows = append(rows, rowOf(&s))
 		runtime.Gosched()
 	}
-	if coverage.Sessions != len(rows) || !slices.Equal(rows, want) {
+	if coverage.Sessions != len(rows) || answer.Len() != len(rows) || !slices.Equal(rows, want) {
 		return fmt.Errorf("%d rows, coverage of %d, want the %d rows as before; first %.300q",
 			len(rows), coverage.Sessions, len(want), strings.Join(rows[:min(1, len(rows))], ""))
 	}
@@ -112,21 +113,31 @@ func TestCollector_Nested(t *testing.T) {
 			want := rowsOf(t, c, opts)
 			var rows []string
 			var kept []whose.Session
-			for s, err := range c.Sessions(context.Background(), &opts) {
-				if err != nil {
-					t.Fatal(err)
-				}
+			answer, err := c.Collect(context.Background(), &opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for s := range answer.Sessions() {
 				rows = append(rows, rowOf(&s))
 				kept = append(kept, s)
 				if len(rows)%40 == 1 {
 					if inner := rowsOf(t, c, opts); !slices.Equal(inner, want) {
 						t.Errorf("the inner collection has %d rows, want the same %d", len(inner), len(want))
 					}
-					for range c.Sessions(context.Background(), &opts) {
+					for range answer.Sessions() {
 						break
 					}
 				}
 			}
+			if again := answer.Append(nil); len(again) != len(rows) || rowOf(&again[0]) != rows[0] {
+				t.Errorf("read again, the answer has %d sessions, want the same %d", len(again), len(rows))
+			}
+			answer.Close()
+			answer.Close()
+			if answer.Len() != 0 || len(answer.Append(nil)) != 0 {
+				t.Errorf("closed, the answer has %d sessions", answer.Len())
+			}
+			gather(t, c, opts) // in the same buffers
 			if !slices.Equal(rows, want) {
 				t.Errorf("the outer collection has %d rows, want the same %d", len(rows), len(want))
 			}

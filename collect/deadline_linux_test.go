@@ -37,10 +37,8 @@ func TestTimeout(t *testing.T) {
 			partial, complete := 0, 0
 			for allowed := time.Nanosecond; complete < 3 && allowed < patience; allowed = longer(allowed) {
 				opts.Timeout = allowed
-				var coverage whose.Coverage
-				opts.Coverage = &coverage
-				sessions := gather(t, c, opts)
-				gaps := deadlines(&coverage)
+				sessions, coverage := gatherAll(t, c, opts)
+				gaps := deadlines(coverage)
 				if gaps > 0 {
 					partial, complete = partial+1, 0
 					if late := truthful(t, whole, sessions); t.Failed() {
@@ -146,14 +144,15 @@ func TestContext(t *testing.T) {
 			for k := range 20 {
 				ctx, cancel := context.WithCancel(context.Background())
 				stop := time.AfterFunc(took*time.Duration(k)/15, cancel)
-				sessions, err := c.Append(ctx, make([]whose.Session, 1), &opts)
+				answer, err := c.Collect(ctx, &opts)
 				stop.Stop()
 				cancel()
 				switch {
-				case errors.Is(err, context.Canceled) && len(sessions) == 1:
-				case err == nil && len(sessions) == 1+len(whole):
+				case errors.Is(err, context.Canceled) && answer == nil:
+				case err == nil && answer.Len() == len(whole):
+					answer.Close()
 				default:
-					t.Errorf("cancelled on the way: %d sessions of %d and %v", len(sessions)-1, len(whole), err)
+					t.Errorf("cancelled on the way: %v and %v, want %d sessions or an error", answer, err, len(whole))
 				}
 			}
 		})
@@ -163,16 +162,7 @@ func TestContext(t *testing.T) {
 // wantEnded asks with a context that has ended.
 func wantEnded(t *testing.T, c *collect.Collector, ctx context.Context, opts collect.Options, want error) {
 	t.Helper()
-	if sessions, err := c.Append(ctx, nil, &opts); !errors.Is(err, want) || len(sessions) > 0 {
-		t.Errorf("Append: %d sessions and %v, want %v", len(sessions), err, want)
-	}
-	rounds := 0
-	for s, err := range c.Sessions(ctx, &opts) {
-		if rounds++; !errors.Is(err, want) || s.Proto != 0 {
-			t.Errorf("Sessions: %v and %v, want %v", s, err, want)
-		}
-	}
-	if rounds != 1 {
-		t.Errorf("Sessions: %d rounds, want one with the error", rounds)
+	if answer, err := c.Collect(ctx, &opts); !errors.Is(err, want) || answer != nil {
+		t.Errorf("%v and %v, want %v", answer, err, want)
 	}
 }

@@ -72,8 +72,9 @@ func Diagnose(ctx context.Context, opts *Options) *Diagnosis {
 		d.Sources = append(d.Sources, diagnoseSource(ctx, opts, try.name, try.source, try.pinned))
 	}
 	auto := *opts
-	auto.Source, auto.Coverage = Auto, &d.Coverage
-	if _, err := Append(ctx, nil, &auto); err == nil {
+	auto.Source = Auto
+	if a, err := Collect(ctx, &auto); err == nil {
+		d.Coverage = a.Coverage
 		d.Auto, d.Why = d.Coverage.Source, whyAuto(&d.Coverage, d)
 	}
 	return d
@@ -82,7 +83,7 @@ func Diagnose(ctx context.Context, opts *Options) *Diagnosis {
 // diagnoseSource makes one collection by one source and no other.
 func diagnoseSource(ctx context.Context, opts *Options, name, source string, pinned bool) SourceDiagnosis {
 	d := SourceDiagnosis{Name: name}
-	o := Options{Source: source, Proc: opts.Proc, PinDir: opts.PinDir, NetNS: opts.NetNS, Coverage: &d.Coverage}
+	o := Options{Source: source, Proc: opts.Proc, PinDir: opts.PinDir, NetNS: opts.NetNS}
 	c := Open()
 	defer c.Close()
 	c.only = choice{names: []string{source}, pinnedOnly: pinned, loadOnly: !pinned}
@@ -92,12 +93,16 @@ func diagnoseSource(ctx context.Context, opts *Options, name, source string, pin
 		_, err = c.source(source, pl, c.only)
 		d.Open = time.Since(began)
 	}
-	if err == nil {
-		began := time.Now()
-		_, err = c.Append(ctx, nil, &o)
-		d.Read = time.Since(began)
+	if err != nil {
+		d.Err = err
+		return d
 	}
-	d.Err = err
+	began := time.Now()
+	a, err := c.Collect(ctx, &o)
+	d.Read, d.Err = time.Since(began), err
+	if err == nil {
+		d.Coverage = a.Coverage
+	}
 	return d
 }
 

@@ -3,14 +3,20 @@
 // with the processes that hold them, and keeps the account of what could not
 // be seen.
 //
-// [Sessions] and [Append] make one collection. A program that asks again and
-// again keeps a [Collector] open, which reuses its buffers, descriptors and
-// loaded programs:
+// [Collect] makes one collection. A program that asks again and again keeps a
+// [Collector] open, which reuses its buffers, descriptors and loaded programs:
 //
 //	c := collect.Open()
 //	defer c.Close()
-//	for s, err := range c.Sessions(ctx, &collect.Options{}) {
-//		…
+//	for {
+//		answer, err := c.Collect(ctx, &collect.Options{})
+//		if err != nil {
+//			return err
+//		}
+//		for s := range answer.Sessions() {
+//			…
+//		}
+//		answer.Close()
 //	}
 //
 // # How an answer is made

@@ -12,12 +12,12 @@ import (
 )
 
 // Every listener of the host, and who it belongs to.
-func ExampleSessions() {
-	opts := collect.Options{States: whose.SetOf(whose.Listen)}
-	for s, err := range collect.Sessions(context.Background(), &opts) {
-		if err != nil {
-			log.Fatal(err)
-		}
+func ExampleCollect() {
+	answer, err := collect.Collect(context.Background(), &collect.Options{States: whose.SetOf(whose.Listen)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for s := range answer.Sessions() {
 		for _, o := range s.Owners {
 			fmt.Printf("%v %v belongs to %s (%d)\n", s.Proto, s.Local, o.Comm, o.PID)
 		}
@@ -25,55 +25,35 @@ func ExampleSessions() {
 }
 
 // The answer says itself what it could not see.
-func ExampleSessions_coverage() {
-	var coverage whose.Coverage
-	for s, err := range collect.Sessions(context.Background(), &collect.Options{Coverage: &coverage}) {
-		if err != nil {
-			log.Fatal(err)
-		}
-		if s.Reason == whose.ReasonHidden {
-			fmt.Println(s.Local, "belongs to somebody we may not look at")
-		}
+func ExampleCollect_coverage() {
+	answer, err := collect.Collect(context.Background(), nil)
+	if err != nil {
+		log.Fatal(err)
 	}
-	if err := coverage.Err(); err != nil {
+	fmt.Println(answer.Len(), "sessions by", answer.Coverage.Source)
+	if err := answer.Coverage.Err(); err != nil {
 		fmt.Println(err) // partial answer: 12 processes: permission denied
 	}
 }
 
-// Sessions that meet a filter. Its conditions go to the kernel where the kernel
-// can apply them.
-func ExampleSessions_filter() {
+// Sessions that meet a filter, in no more time than is allowed. The conditions
+// go to the kernel where the kernel can apply them.
+func ExampleCollect_filter() {
 	expr, err := filter.Parse("tcp and state established and not remote in 127.0.0.0/8 and process ~ '^post'")
 	if err != nil {
 		log.Fatal(err)
 	}
-	for s, err := range collect.Sessions(context.Background(), &collect.Options{Filter: expr}) {
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Println(s.Local, s.Direction, s.Remote)
-	}
-}
-
-// One collection into a slice, in no more time than is allowed.
-func ExampleAppend() {
-	sessions, err := collect.Append(context.Background(), nil, &collect.Options{
-		Filter:  mustFilter(":443"),
+	answer, err := collect.Collect(context.Background(), &collect.Options{
+		Filter:  expr,
 		Sort:    []string{"remote_addr"},
 		Timeout: 5 * time.Second,
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(len(sessions), "sessions on port 443")
-}
-
-func mustFilter(text string) filter.Expr {
-	expr, err := filter.Parse(text)
-	if err != nil {
-		log.Fatal(err)
+	for s := range answer.Sessions() {
+		fmt.Println(s.Local, s.Direction, s.Remote)
 	}
-	return expr
 }
 
 // An agent that asks every few seconds keeps a collector open: buffers,
@@ -82,19 +62,18 @@ func ExampleCollector() {
 	c := collect.Open()
 	defer c.Close()
 	opts := collect.Options{States: whose.SetOf(whose.Established)}
-	var sessions []whose.Session
 	for range 3 {
-		var err error
-		sessions, err = c.Append(context.Background(), sessions[:0], &opts)
+		answer, err := c.Collect(context.Background(), &opts)
 		if err != nil {
 			log.Fatal(err)
 		}
 		byProcess := make(map[string]int)
-		for i := range sessions {
-			for _, o := range sessions[i].Owners {
+		for s := range answer.Sessions() {
+			for _, o := range s.Owners {
 				byProcess[o.Comm]++
 			}
 		}
+		answer.Close()
 		time.Sleep(time.Second)
 	}
 }

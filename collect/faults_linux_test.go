@@ -127,8 +127,7 @@ func TestFaults_ForeignPin(t *testing.T) {
 			if err := c.make(c.dir); err != nil {
 				t.Fatal(err)
 			}
-			var coverage whose.Coverage
-			gather(t, opened(t), collect.Options{PinDir: c.dir, Coverage: &coverage})
+			_, coverage := gatherAll(t, opened(t), collect.Options{PinDir: c.dir})
 			if coverage.Pinned || coverage.Source == "" {
 				t.Errorf("auto: by %s, pinned %v", coverage.Source, coverage.Pinned)
 			}
@@ -256,20 +255,22 @@ func TestFaults_Root(t *testing.T) {
 	}{
 		{t.TempDir() + "/none", fs.ErrNotExist}, {file, unix.ENOTDIR}, {"/proc/self/exe/x", unix.ENOTDIR}, {strings.Repeat("x", 5000), unix.ENAMETOOLONG},
 	} {
-		_, err := collect.Append(context.Background(), nil, &collect.Options{Proc: c.root})
+		_, err := collect.Collect(context.Background(), &collect.Options{Proc: c.root})
 		if !errors.Is(err, c.want) {
 			t.Errorf("root %.40s: %v, want %v", c.root, err, c.want)
 		}
 	}
 	for _, source := range []string{collect.BPF, collect.Netlink} {
-		_, err := collect.Append(context.Background(), nil, &collect.Options{Proc: t.TempDir(), Source: source})
+		_, err := collect.Collect(context.Background(), &collect.Options{Proc: t.TempDir(), Source: source})
 		if !errors.Is(err, whose.ErrUnsupported) || whose.Hint(err) == "" {
 			t.Errorf("%s of another root: %v, want that it is not supported, and a hint", source, err)
 		}
 	}
-	var coverage whose.Coverage
-	sessions, err := collect.Append(context.Background(), nil, &collect.Options{Proc: t.TempDir(), Coverage: &coverage})
-	if err != nil || len(sessions) != 0 || coverage.Err() == nil {
-		t.Errorf("an empty root: %d sessions, %v, gaps %v; want none, and a gap", len(sessions), err, coverage.Gaps)
+	answer, err := collect.Collect(context.Background(), &collect.Options{Proc: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.Len() != 0 || answer.Coverage.Err() == nil {
+		t.Errorf("an empty root: %d sessions, gaps %v; want none, and a gap", answer.Len(), answer.Coverage.Gaps)
 	}
 }

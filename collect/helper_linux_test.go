@@ -266,15 +266,16 @@ func (a ask) answer(c *collect.Collector) (got answer) {
 	if err != nil {
 		return answer{Err: err.Error()}
 	}
-	opts.Coverage = &got.Coverage
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	sessions, err := c.Append(ctx, nil, &opts)
+	found, err := c.Collect(ctx, &opts)
 	if err != nil {
-		got.Err = err.Error()
+		return answer{Err: err.Error()}
 	}
-	for i := range sessions {
-		got.Rows = append(got.Rows, rowOf(&sessions[i]))
+	defer found.Close()
+	got.Coverage = found.Coverage
+	for s := range found.Sessions() {
+		got.Rows = append(got.Rows, rowOf(&s))
 	}
 	return got
 }
@@ -490,13 +491,21 @@ func holding(t testing.TB, n int) (netns string, pid int) {
 // gather makes a collection that has to succeed.
 func gather(t testing.TB, c *collect.Collector, opts collect.Options) []whose.Session {
 	t.Helper()
+	sessions, _ := gatherAll(t, c, opts)
+	return sessions
+}
+
+// gatherAll is gather with the coverage.
+func gatherAll(t testing.TB, c *collect.Collector, opts collect.Options) ([]whose.Session, *whose.Coverage) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	sessions, err := c.Append(ctx, nil, &opts)
+	answer, err := c.Collect(ctx, &opts)
 	if err != nil {
 		t.Fatalf("collect by %s: %v", opts.Source, err)
 	}
-	return sessions
+	defer answer.Close()
+	return answer.Append(nil), &answer.Coverage
 }
 
 // sources are those that answer about this host.

@@ -31,9 +31,13 @@ func TestHostileRoot(t *testing.T) {
 				t.Fatal(err)
 			}
 			var coverage whose.Coverage
-			opts.Coverage = &coverage
 			rows, err := within(func() ([]whose.Session, error) {
-				return collect.Append(context.Background(), nil, &opts)
+				answer, err := collect.Collect(context.Background(), &opts)
+				if err != nil {
+					return nil, err
+				}
+				coverage = answer.Coverage
+				return answer.Append(nil), nil
 			})
 			if err != nil {
 				t.Fatal(err)

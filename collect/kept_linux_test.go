@@ -53,10 +53,12 @@ func costOf(t *testing.T, opts collect.Options) (sessions, allocs, bytes int) {
 	c := opened(t)
 	var found []whose.Session
 	pass := func() {
-		var err error
-		if found, err = c.Append(context.Background(), found[:0], &opts); err != nil {
+		answer, err := c.Collect(context.Background(), &opts)
+		if err != nil {
 			t.Fatal(err)
 		}
+		found = answer.Append(found[:0])
+		answer.Close()
 	}
 	pass()
 	allocs, bytes = math.MaxInt, math.MaxInt
@@ -81,11 +83,13 @@ func TestCollector_MemoryStaysFlat(t *testing.T) {
 			c := opened(t)
 			opts.NetNS = netns
 			pass := func() {
+				answer, err := c.Collect(context.Background(), &opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer answer.Close()
 				n := 0
-				for _, err := range c.Sessions(context.Background(), &opts) {
-					if err != nil {
-						t.Fatal(err)
-					}
+				for range answer.Sessions() {
 					n++
 				}
 				if n < 1000 {

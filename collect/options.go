@@ -43,14 +43,12 @@ type Options struct {
 	Proc string
 	// PinDir is where pinned iterators are looked for. Empty means DefaultPinDir.
 	PinDir string
-	// Timeout bounds one collection. When it has passed, what was collected
-	// until then is returned, with a gap (whose.GapDeadline): what is said of
-	// a session is true, but sessions, owners, directions and names may be
-	// missing, and Filter is evaluated without them. The end of the caller's context is an error instead. Zero: no
-	// bound of its own.
+	// Timeout bounds one collection. When it has passed, the answer is what was
+	// collected until then, with a gap (whose.GapDeadline): its sessions are
+	// true, but some may be missing, as may owners, directions and names, and
+	// Filter is evaluated without them. The end of the caller's context is an
+	// error instead. Zero: no bound.
 	Timeout time.Duration
-	// Coverage, where it is not nil, is set when the collection has ended.
-	Coverage *whose.Coverage
 }
 
 // DefaultPinDir is where `whose pin` puts the iterators.

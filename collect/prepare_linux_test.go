@@ -3,7 +3,6 @@ package collect_test
 import (
 	"testing"
 
-	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 )
 
@@ -18,9 +17,7 @@ func TestCollector_Prepare(t *testing.T) {
 			if len(sources) != 1 {
 				t.Fatalf("%d sources are open", len(sources))
 			}
-			var cov whose.Coverage
-			opts.Coverage = &cov
-			if gather(t, c, opts); cov.Source != sources[0] || len(c.OpenSources()) != 1 {
+			if _, cov := gatherAll(t, c, opts); cov.Source != sources[0] || len(c.OpenSources()) != 1 {
 				t.Errorf("the collection came from %s, open was %s and are %v", cov.Source, sources[0], c.OpenSources())
 			}
 		})
@@ -28,7 +25,7 @@ func TestCollector_Prepare(t *testing.T) {
 	c := opened(t)
 	bad := collect.Options{Source: "guess"}
 	c.Prepare(&bad)
-	if _, err := c.Append(t.Context(), nil, &bad); err == nil {
+	if _, err := c.Collect(t.Context(), &bad); err == nil {
 		t.Error("no error")
 	}
 }

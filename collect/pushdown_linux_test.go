@@ -284,10 +284,11 @@ func selfNetNS(t *testing.T, root string) uint32 {
 	if root != "" {
 		return 0 // a captured host does not show the test
 	}
-	for s, err := range collect.Sessions(context.Background(), &collect.Options{NetNS: "self", Needs: whose.NeedSessions, States: whose.AllStates}) {
-		if err != nil {
-			t.Fatal(err)
-		}
+	answer, err := collect.Collect(context.Background(), &collect.Options{NetNS: "self", Needs: whose.NeedSessions, States: whose.AllStates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s := range answer.Sessions() {
 		return s.NetNS
 	}
 	return 0

@@ -67,7 +67,7 @@ func TestSS_Kinds(t *testing.T) {
 		"-unlO":               {Protos: whose.SetOf(whose.UDP), States: whose.SetOf(whose.Unconn)},
 		"-tnO":                {Protos: whose.SetOf(whose.TCP), States: whose.SetOf(whose.Established)},
 		"-tna4O":              {Protos: whose.SetOf(whose.TCP), Families: whose.SetOf(whose.IPv4), States: whose.AllStates},
-		"-tunaO sport > 1023": {Filter: mustFilter("lport > 1023"), States: whose.AllStates},
+		"-tunaO sport > 1023": {Filter: mustParse(t, "lport > 1023"), States: whose.AllStates},
 	} {
 		var text []byte
 		var err error

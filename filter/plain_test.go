@@ -89,7 +89,7 @@ func plainValue(op Op, f *whose.Field, v whose.Value, want operand, s *whose.Ses
 		}
 		return (want.prefix == netip.Prefix{} || want.prefix.Contains(v.Addr)) &&
 			want.ports.First <= port && port <= want.ports.Last
-	case whose.KindTime:
+	case whose.KindTime, whose.KindInstant:
 		return plainTime(op, v.Time, want.text)
 	case whose.KindNumbers:
 		for _, n := range v.List {

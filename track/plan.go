@@ -163,11 +163,11 @@ func netnsChoice(choice string, self uint32) func(uint32, string) bool {
 // snapshotOptions are the options of the collector. States, owners and ends
 // are not asked of it: a session's owners may become those that the filter
 // names, and what the table holds must not seem to be missing.
-func (p *plan) snapshotOptions(first bool, cov *whose.Coverage) *collect.Options {
+func (p *plan) snapshotOptions(first bool) *collect.Options {
 	o := &collect.Options{
 		Protos: p.opts.Protos, Families: p.opts.Families, NetNS: p.opts.NetNS,
 		States: livingStates, Needs: whose.NeedOwners | whose.NeedDirection | whose.NeedCookie,
-		Proc: p.opts.Proc, PinDir: p.opts.PinDir, Coverage: cov,
+		Proc: p.opts.Proc, PinDir: p.opts.PinDir,
 	}
 	o.Needs |= p.needs & whose.NeedNetNSName
 	if p.needs.Has(whose.NeedPeer) {

@@ -85,7 +85,7 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	asked := p.clock.Now()
 	t := newTracker(p)
 	var preparing sync.WaitGroup
-	preparing.Go(func() { t.collector.Prepare(p.snapshotOptions(true, nil)) })
+	preparing.Go(func() { t.collector.Prepare(p.snapshotOptions(true)) })
 	kernel, source, err := p.openSource(ctx)
 	preparing.Wait()
 	if err != nil {
@@ -199,12 +199,16 @@ func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 
 // collect takes a snapshot.
 func (t *Tracker) collect(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error) {
-	var cov whose.Coverage
-	sessions, err := t.collector.Append(ctx, t.again[:0], t.plan.snapshotOptions(first, &cov))
-	if err == nil && !first { // those of the first are given away as events
+	answer, err := t.collector.Collect(ctx, t.plan.snapshotOptions(first))
+	if err != nil {
+		return nil, whose.Coverage{}, err
+	}
+	defer answer.Close()
+	sessions := answer.Append(t.again[:0])
+	if !first { // those of the first are given away as events
 		t.again = sessions
 	}
-	return sessions, cov, err
+	return sessions, answer.Coverage, nil
 }
 
 // setBase relates the boot clock to the wall clock.

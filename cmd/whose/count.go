@@ -2,7 +2,7 @@ package main
 
 import (
 	"bufio"
-	"context"
+	"iter"
 	"slices"
 	"strings"
 
@@ -81,11 +81,11 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 		needs |= f.Needs
 	}
 	opts.Needs = whose.NeedSessions | needs
-	counts, err := c.count(cmd.Context(), opts, fields)
+	answer, err := collect.Collect(cmd.Context(), opts)
 	if err != nil {
-		return err
+		return collectError(err)
 	}
-	return c.write(counts, opts.Coverage, render.Options{
+	return c.write(counted(answer.Sessions(), fields), &answer.Coverage, render.Options{
 		Width: c.sh.width(), Color: c.sh.colored(color, c.sh.out), NoHeader: c.noHeader,
 	})
 }
@@ -106,18 +106,15 @@ func (c *counting) fields() ([]*whose.Field, error) {
 	return fields, nil
 }
 
-// count collects the sessions and counts them.
-func (c *counting) count(ctx context.Context, opts *collect.Options, fields []*whose.Field) (*tally, error) {
+// counted counts sessions by fields.
+func counted(sessions iter.Seq[whose.Session], fields []*whose.Field) *tally {
 	t := newTally(fields)
 	one := new(whose.Session) // in one place: the loop's variable would be allocated each time
-	for s, err := range collect.Sessions(ctx, opts) {
-		if err != nil {
-			return nil, collectError(err)
-		}
+	for s := range sessions {
 		*one = s
 		t.add(one)
 	}
-	return t, nil
+	return t
 }
 
 // write writes the groups and ends the command.

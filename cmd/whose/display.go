@@ -176,10 +176,7 @@ func (d *display) forPerson() bool { return d.format == render.Table || d.format
 // asks for what a session has not.
 func (d *display) failed(err error) error {
 	var exec template.ExecError
-	switch {
-	case isCollectError(err):
-		return err
-	case errors.As(err, &exec):
+	if errors.As(err, &exec) {
 		return &usageError{err}
 	}
 	return writeError(err)

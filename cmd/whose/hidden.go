@@ -132,23 +132,11 @@ func many(n int, one, more string) string {
 	return plural(n, one, more)
 }
 
-// A collectFailure marks an error as the collector's, not the writer's.
-type collectFailure struct{ error }
-
-// Unwrap returns the cause.
-func (e collectFailure) Unwrap() error { return e.error }
-
-// collectError is the error of a collection; a mistake of the caller in it is
+// collectError is the error of a collector or tracker; a mistake of the caller in it is
 // one on the command line.
 func collectError(err error) error {
 	if errors.Is(err, collect.ErrNoField) || errors.Is(err, collect.ErrNoSource) {
 		return &usageError{err}
 	}
-	return collectFailure{err}
-}
-
-func isCollectError(err error) bool {
-	var failure collectFailure
-	var usage *usageError
-	return errors.As(err, &failure) || errors.As(err, &usage)
+	return err
 }

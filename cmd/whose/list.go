@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,80 +83,54 @@ func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Opt
 	if err != nil {
 		return &usageError{err}
 	}
-	shown, err := feed(r, l.sessions(ctx, c, opts))
+	answer, err := l.collect(ctx, c, opts)
 	if err != nil {
+		discard(r)
+		return err
+	}
+	defer answer.Close()
+	if err := render.All(r, answer.Sessions()); err != nil {
 		discard(r)
 		return l.failed(err)
 	}
-	if shown == 0 && l.forPerson() && isTerminal(l.sh.out) {
+	if answer.Len() == 0 && l.forPerson() && isTerminal(l.sh.out) {
 		discard(r)
-		return l.conclude(l.sh, shown, opts.Coverage)
+		return l.conclude(l.sh, 0, &answer.Coverage)
 	}
-	if err := r.Close(opts.Coverage); err != nil {
+	if err := r.Close(&answer.Coverage); err != nil {
 		return l.failed(err)
 	}
 	if err := out.Flush(); err != nil {
 		return writeError(err)
 	}
-	return l.conclude(l.sh, shown, opts.Coverage)
+	return l.conclude(l.sh, answer.Len(), &answer.Coverage)
 }
 
 // ask collects no more than is needed to know whether there is any session.
 func (l *list) ask(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	opts.Sort, opts.FirstOwner = nil, true
 	opts.Needs = whose.NeedSessions
-	found := 0
-	for _, err := range c.Sessions(ctx, opts) {
-		if err != nil {
-			return collectError(err)
-		}
-		found++
-		break
+	answer, err := c.Collect(ctx, opts)
+	if err != nil {
+		return collectError(err)
 	}
-	if l.strict && len(opts.Coverage.Gaps) > 0 {
+	if l.strict && len(answer.Coverage.Gaps) > 0 {
 		return statusError(exitPartial)
 	}
-	return status(found)
+	return status(answer.Len())
 }
 
-// sessions makes one collection. With names to resolve it is made in full
-// first, so that all names are asked for at once.
-func (l *list) sessions(ctx context.Context, c *collect.Collector, opts *collect.Options) iter.Seq2[whose.Session, error] {
-	if l.names == nil {
-		return c.Sessions(ctx, opts)
+// collect makes one collection. The names to resolve are all asked for at once,
+// before any of them is shown.
+func (l *list) collect(ctx context.Context, c *collect.Collector, opts *collect.Options) (*collect.Answer, error) {
+	answer, err := c.Collect(ctx, opts)
+	if err != nil {
+		return nil, collectError(err)
 	}
-	return func(yield func(whose.Session, error) bool) {
-		all, err := c.Append(ctx, nil, opts)
-		if err != nil {
-			yield(whose.Session{}, err)
-			return
-		}
-		l.names.learn(ctx, all)
-		for i := range all {
-			if !yield(all[i], nil) {
-				return
-			}
-		}
+	if l.names != nil {
+		l.names.learn(ctx, answer.Sessions())
 	}
-}
-
-// feed gives all sessions to a renderer and counts them. The renderer gets
-// each in the same place: the loop's own variable would be allocated anew every
-// time.
-func feed(r render.Renderer, sessions iter.Seq2[whose.Session, error]) (int, error) {
-	n := 0
-	one := new(whose.Session)
-	for s, err := range sessions {
-		if err != nil {
-			return n, collectError(err)
-		}
-		*one = s
-		if err := r.Session(one); err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
+	return answer, nil
 }
 
 // discard ends a renderer whose output is not wanted any more. What it still

@@ -96,7 +96,6 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 		Timeout:  q.timeout,
 
 		FirstOwner: q.oneOwner,
-		Coverage:   new(whose.Coverage),
 	}, nil
 }
 

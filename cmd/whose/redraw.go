@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"os/signal"
 	"strings"
@@ -90,11 +91,17 @@ func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Op
 	if err != nil {
 		return &usageError{err}
 	}
-	if _, err := feed(r, l.sessions(ctx, c, opts)); err != nil {
+	answer, err := l.collect(ctx, c, opts)
+	if err != nil {
+		discard(r)
+		return err
+	}
+	defer answer.Close()
+	if err := render.All(r, answer.Sessions()); err != nil {
 		discard(r)
 		return l.failed(err)
 	}
-	if err := r.Close(opts.Coverage); err != nil {
+	if err := r.Close(&answer.Coverage); err != nil {
 		return l.failed(err)
 	}
 	return writeError(out.Flush())
@@ -110,29 +117,39 @@ func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Op
 	if err != nil {
 		return &usageError{err}
 	}
+	answer, err := l.collect(ctx, c, opts)
+	if err != nil {
+		discard(r)
+		return err
+	}
+	defer answer.Close()
 	room := max(1, height-3) // the first line, the titles and the last line
-	all := 0
-	for s, err := range l.sessions(ctx, c, opts) {
-		if err != nil {
-			discard(r)
-			return collectError(err)
-		}
-		if all < room {
-			if err := r.Session(&s); err != nil {
-				discard(r)
-				return l.failed(err)
-			}
-		}
-		all++
+	if err := render.All(r, first(room, answer.Sessions())); err != nil {
+		discard(r)
+		return l.failed(err)
 	}
 	if err := r.Close(nil); err != nil {
 		return l.failed(err)
 	}
+	all := answer.Len()
 	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 	lines = fitFrame(lines, all-min(all, room), height-1)
-	lines = append([]string{l.frameTitle(all, opts.Coverage, width)}, lines...)
+	lines = append([]string{l.frameTitle(all, &answer.Coverage, width)}, lines...)
 	_, err = l.sh.out.Write(l.paint(lines, height))
 	return writeError(err)
+}
+
+// first returns no more than n values of a sequence.
+func first[T any](n int, of iter.Seq[T]) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		left := n
+		for v := range of {
+			if left == 0 || !yield(v) {
+				return
+			}
+			left--
+		}
+	}
 }
 
 // fitFrame cuts the lines of a table to at most height and says at the end how

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"iter"
 	"net"
 	"net/netip"
 	"os"
@@ -55,7 +56,7 @@ func newResolver(within time.Duration) *resolver {
 
 // learn asks for the names of the sessions' remote addresses. It returns when
 // all are known or the time is up, whichever is first.
-func (r *resolver) learn(ctx context.Context, sessions []whose.Session) {
+func (r *resolver) learn(ctx context.Context, sessions iter.Seq[whose.Session]) {
 	wanted := r.unknown(sessions)
 	if len(wanted) == 0 {
 		return
@@ -97,11 +98,11 @@ func (r *resolver) learn(ctx context.Context, sessions []whose.Session) {
 }
 
 // unknown returns the remote addresses that have not been asked for, each once.
-func (r *resolver) unknown(sessions []whose.Session) []netip.Addr {
+func (r *resolver) unknown(sessions iter.Seq[whose.Session]) []netip.Addr {
 	var wanted []netip.Addr
 	seen := make(map[netip.Addr]bool)
-	for i := range sessions {
-		a := sessions[i].Remote.Addr()
+	for s := range sessions {
+		a := s.Remote.Addr()
 		if !a.IsValid() || a.IsUnspecified() || seen[a] {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -56,7 +57,7 @@ func TestResolver(t *testing.T) {
 			return []string{"host-" + addr + "."}, nil
 		}
 		began := time.Now()
-		r.learn(t.Context(), sessions)
+		r.learn(t.Context(), slices.Values(sessions))
 		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("took %v, want at most 2s", took)
 		}
@@ -70,7 +71,7 @@ func TestResolver(t *testing.T) {
 				t.Errorf("%s is %q, want %q", addr, got, want)
 			}
 		}
-		r.learn(t.Context(), sessions)
+		r.learn(t.Context(), slices.Values(sessions))
 		if len(asked) != 101 {
 			t.Errorf("%d questions after the second time, want 101: what timed out again", len(asked))
 		}

@@ -77,7 +77,7 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 	defer stop()
 	t, err := track.Start(ctx, opts)
 	if err != nil {
-		return watchError(err)
+		return collectError(err)
 	}
 	defer closeSoon(t)
 	giveWay()
@@ -226,7 +226,7 @@ func (w *watch) feed(ctx context.Context, t eventStream, out *spool) error {
 	case ended != nil:
 		return ended
 	case err != nil:
-		return watchError(err)
+		return collectError(err)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -298,15 +297,4 @@ func ownNetNS() uint32 {
 		return 0
 	}
 	return uint32(n)
-}
-
-// watchError is the error of a tracker; a mistake on the command line in it is
-// one of usage.
-func watchError(err error) error {
-	err = collectError(err)
-	var failure collectFailure
-	if errors.As(err, &failure) {
-		return failure.error
-	}
-	return err
 }

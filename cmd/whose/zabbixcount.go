@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -61,30 +60,26 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool)
 	}
 	opts.Needs = whose.NeedSessions | filter.Needs(opts.Filter)
 	opts.Timeout = q.timeout * 4 / 5
-	n, err := within(q.timeout-q.timeout/40, began, func() (int, error) { return countSessions(cmd.Context(), opts) })
+	answer, err := within(q.timeout-q.timeout/40, began, func() (*collect.Answer, error) {
+		answer, err := collect.Collect(cmd.Context(), opts)
+		if err != nil {
+			return nil, collectError(err)
+		}
+		return answer, nil
+	})
 	if err != nil {
 		return 0, err
 	}
-	for _, g := range opts.Coverage.Gaps {
+	c := &answer.Coverage
+	for _, g := range c.Gaps {
 		switch {
 		case g.Kind == whose.GapDeadline:
 			return 0, fmt.Errorf("count sessions: the time allowed ran out")
 		case !partial && g.Kind == whose.GapProcesses && isRefusal(g) && filter.Needs(opts.Filter).Owners() && os.Geteuid() > 0:
-			return 0, whose.WithHint(errors.New("count sessions: "+gapsText(opts.Coverage)), "%s", hintOf(opts.Coverage, os.Geteuid()))
+			return 0, whose.WithHint(errors.New("count sessions: "+gapsText(c)), "%s", hintOf(c, os.Geteuid()))
 		}
 	}
-	return n, nil
-}
-
-func countSessions(ctx context.Context, opts *collect.Options) (int, error) {
-	n := 0
-	for _, err := range collect.Sessions(ctx, opts) {
-		if err != nil {
-			return 0, collectError(err)
-		}
-		n++
-	}
-	return n, nil
+	return answer.Len(), nil
 }
 
 // within returns what do returns, or an error when the time since began is

@@ -36,13 +36,13 @@ type zabbixJob struct {
 	began   time.Time
 	// late tells that the time ran out.
 	late bool
-	// sessions is collect.Sessions; tests have others.
-	sessions func(context.Context, *collect.Options) iter.Seq2[whose.Session, error]
+	// ask makes the collection; tests have others.
+	ask func(context.Context, *collect.Options) (iter.Seq[whose.Session], *whose.Coverage, error)
 }
 
 // newZabbixJob turns flags and filter words into a job. Its time begins now.
 func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbixJob, error) {
-	j := &zabbixJob{began: time.Now(), timeout: q.timeout, sessions: collect.Sessions}
+	j := &zabbixJob{began: time.Now(), timeout: q.timeout, ask: askKernel}
 	opts, err := q.options(cmd, words)
 	if err != nil {
 		return nil, err
@@ -60,6 +60,15 @@ func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbi
 		j.about.NetNSNames = mountedNetNS("/run/netns")
 	}
 	return j, nil
+}
+
+// askKernel makes one collection.
+func askKernel(ctx context.Context, opts *collect.Options) (iter.Seq[whose.Session], *whose.Coverage, error) {
+	answer, err := collect.Collect(ctx, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	return answer.Sessions(), &answer.Coverage, nil
 }
 
 // An answer is a document or why there is none.
@@ -98,21 +107,22 @@ func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 			a = answer{err: fmt.Errorf("collect sessions: internal error: %v", fault)}
 		}
 	}()
+	sessions, coverage, err := j.ask(ctx, j.opts)
+	if err != nil {
+		return answer{err: collectError(err)}
+	}
 	sum := zabbix.New(j.about)
 	const often = 1 << 12
 	n, late := 0, false
-	for s, err := range j.sessions(ctx, j.opts) {
-		if err != nil {
-			return answer{err: collectError(err)}
-		}
+	for s := range sessions {
 		sum.Add(&s)
 		if n++; n%often == 0 && j.timeout > 0 && time.Now().After(j.by(j.timeout/10)) {
 			late = true
 			break
 		}
 	}
-	d := sum.Document(j.opts.Coverage)
-	for _, g := range j.opts.Coverage.Gaps {
+	d := sum.Document(coverage)
+	for _, g := range coverage.Gaps {
 		late = late || g.Kind == whose.GapDeadline
 	}
 	if late && d.Discovery.Listeners != nil {

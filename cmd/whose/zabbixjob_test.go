@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,11 +20,13 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
-// jobOf is a job whose collector is played by sessions.
-func jobOf(timeout time.Duration, sessions func(context.Context, *collect.Options) iter.Seq2[whose.Session, error]) *zabbixJob {
+// jobOf is a job whose collector is played by ask.
+func jobOf(timeout time.Duration, ask func() (iter.Seq[whose.Session], *whose.Coverage, error)) *zabbixJob {
 	return &zabbixJob{
-		opts: &collect.Options{Timeout: timeout * 4 / 5, Coverage: new(whose.Coverage)}, timeout: timeout, began: time.Now(),
-		sessions: sessions,
+		opts: &collect.Options{Timeout: timeout * 4 / 5}, timeout: timeout, began: time.Now(),
+		ask: func(context.Context, *collect.Options) (iter.Seq[whose.Session], *whose.Coverage, error) {
+			return ask()
+		},
 	}
 }
 
@@ -38,8 +41,9 @@ func listener(port uint16) whose.Session {
 func TestZabbixJob_Hangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		job := jobOf(zabbixTimeout, func(context.Context, *collect.Options) iter.Seq2[whose.Session, error] {
-			return func(func(whose.Session, error) bool) { <-release }
+		job := jobOf(zabbixTimeout, func() (iter.Seq[whose.Session], *whose.Coverage, error) {
+			<-release
+			return nil, nil, errors.New("released")
 		})
 		_, err := job.document(t.Context())
 		if took := time.Since(job.began); err == nil || took >= zabbixTimeout || !job.late {
@@ -53,17 +57,17 @@ func TestZabbixJob_Hangs(t *testing.T) {
 // as they came, before the time is over, and that nothing is called gone.
 func TestZabbixJob_Slow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		job := jobOf(zabbixTimeout, func(context.Context, *collect.Options) iter.Seq2[whose.Session, error] {
-			return func(yield func(whose.Session, error) bool) {
+		job := jobOf(zabbixTimeout, func() (iter.Seq[whose.Session], *whose.Coverage, error) {
+			return func(yield func(whose.Session) bool) {
 				for i := 0; ; i++ {
 					if i%1000 == 0 {
 						time.Sleep(10 * time.Millisecond)
 					}
-					if !yield(listener(uint16(i)), nil) {
+					if !yield(listener(uint16(i))) {
 						return
 					}
 				}
-			}
+			}, &whose.Coverage{}, nil
 		})
 		d, err := job.document(t.Context())
 		took := time.Since(job.began)
@@ -78,11 +82,10 @@ func TestZabbixJob_Slow(t *testing.T) {
 
 // TestZabbixJob_Deadline shows that the collector's own deadline is told.
 func TestZabbixJob_Deadline(t *testing.T) {
-	job := jobOf(time.Minute, func(_ context.Context, o *collect.Options) iter.Seq2[whose.Session, error] {
-		return func(yield func(whose.Session, error) bool) {
-			o.Coverage.Add(whose.Gap{Kind: whose.GapDeadline, Why: "the time allowed ran out"})
-			yield(listener(1), nil)
-		}
+	job := jobOf(time.Minute, func() (iter.Seq[whose.Session], *whose.Coverage, error) {
+		var c whose.Coverage
+		c.Add(whose.Gap{Kind: whose.GapDeadline, Why: "the time allowed ran out"})
+		return slices.Values([]whose.Session{listener(1)}), &c, nil
 	})
 	d, err := job.document(t.Context())
 	if err != nil || d.Complete || !job.late || d.Discovery.Listeners != nil || len(d.Reasons) != 1 {
@@ -93,12 +96,14 @@ func TestZabbixJob_Deadline(t *testing.T) {
 // TestZabbixJob_Fails shows that neither an error nor a fault of ours leaves an
 // agent without a document.
 func TestZabbixJob_Fails(t *testing.T) {
-	for name, sessions := range map[string]iter.Seq2[whose.Session, error]{
-		"error": func(yield func(whose.Session, error) bool) { yield(whose.Session{}, errors.New("boom {#X}")) },
-		"fault": func(func(whose.Session, error) bool) { panic("boom {#X}") },
+	for name, ask := range map[string]func() (iter.Seq[whose.Session], *whose.Coverage, error){
+		"error": func() (iter.Seq[whose.Session], *whose.Coverage, error) { return nil, nil, errors.New("boom {#X}") },
+		"fault": func() (iter.Seq[whose.Session], *whose.Coverage, error) {
+			return func(func(whose.Session) bool) { panic("boom {#X}") }, &whose.Coverage{}, nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			job := jobOf(0, func(context.Context, *collect.Options) iter.Seq2[whose.Session, error] { return sessions })
+			job := jobOf(0, ask)
 			_, err := job.document(t.Context())
 			if err == nil {
 				t.Fatal("no error")

@@ -29,19 +29,19 @@ func TestHosts(t *testing.T) {
 	for _, archive := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(archive), ".txtar"), func(t *testing.T) {
 			root := Unpack(t, archive)
-			var coverage whose.Coverage
-			sessions, err := collect.Append(context.Background(), nil, &collect.Options{
-				Proc: root, States: whose.AllStates, Coverage: &coverage,
+			answer, err := collect.Collect(context.Background(), &collect.Options{
+				Proc: root, States: whose.AllStates,
 				Needs: whose.NeedDefault | whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup,
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, w := range account("procfs", sessions, &coverage, true) {
+			sessions, coverage := answer.Append(nil), &answer.Coverage
+			for _, w := range account("procfs", sessions, coverage, true) {
 				t.Error(w)
 			}
 			golden(t, strings.TrimSuffix(archive, ".txtar")+".golden",
-				strings.ReplaceAll(answerText(sessions, &coverage), root, "ROOT"))
+				strings.ReplaceAll(answerText(sessions, coverage), root, "ROOT"))
 		})
 	}
 }

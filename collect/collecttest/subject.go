@@ -10,13 +10,16 @@ import (
 // A Subject makes one collection: it is what the suite tests.
 type Subject func(ctx context.Context, opts collect.Options) ([]whose.Session, whose.Coverage, error)
 
-// Collect is the Subject that a collector's Append is, with the given source.
+// Collect is the Subject that a collector is with the given source.
 func Collect(c *collect.Collector, source string) Subject {
 	return func(ctx context.Context, opts collect.Options) ([]whose.Session, whose.Coverage, error) {
-		var coverage whose.Coverage
-		opts.Source, opts.Coverage = source, &coverage
-		sessions, err := c.Append(ctx, nil, &opts)
-		return sessions, coverage, err
+		opts.Source = source
+		answer, err := c.Collect(ctx, &opts)
+		if err != nil {
+			return nil, whose.Coverage{}, err
+		}
+		defer answer.Close()
+		return answer.Append(nil), answer.Coverage, nil
 	}
 }
 

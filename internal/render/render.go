@@ -98,14 +98,11 @@ func New(format string, w io.Writer, opts Options) (Renderer, error) {
 		"the formats are %s", strings.Join(Formats(), ", "))
 }
 
-// All feeds every session of seq to r and stops at the first error, whichever
-// side it comes from. It does not close r.
-func All(r Renderer, seq iter.Seq2[whose.Session, error]) error {
+// All feeds every session of seq to r and stops at the first error of r. It
+// does not close r.
+func All(r Renderer, seq iter.Seq[whose.Session]) error {
 	one := new(whose.Session) // in one place: the loop's variable would be allocated each time
-	for s, err := range seq {
-		if err != nil {
-			return err
-		}
+	for s := range seq {
 		*one = s
 		if err := r.Session(one); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
@@ -102,27 +103,21 @@ func TestRenderer_KeepsNoSession(t *testing.T) {
 
 func TestAll(t *testing.T) {
 	sessions := webHost()
-	seq := func(fail error) func(func(whose.Session, error) bool) {
-		return func(yield func(whose.Session, error) bool) {
-			for _, s := range sessions {
-				if !yield(s, nil) {
-					return
-				}
-			}
-			if fail != nil {
-				yield(whose.Session{}, fail)
-			}
-		}
-	}
 	var b bytes.Buffer
 	r, _ := New(JSONL, &b, Options{})
-	if err := All(r, seq(nil)); err != nil {
+	if err := All(r, slices.Values(sessions)); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Close(nil); err != nil || b.String() != rendered(t, JSONL, Options{}, sessions) {
 		t.Errorf("error %v, or other rows than one by one", err)
 	}
-	if err := All(r, seq(errFull)); !errors.Is(err, errFull) {
-		t.Errorf("error %v, want that of the sequence", err)
+	fed := 0
+	many := func(yield func(whose.Session) bool) {
+		for ; yield(sessions[0]); fed++ {
+		}
+	}
+	r, _ = New(JSONL, &fullWriter{}, Options{})
+	if err := All(r, many); !errors.Is(err, errFull) {
+		t.Errorf("error %v after %d sessions, want that of the writer", err, fed)
 	}
 }
