@@ -451,9 +451,9 @@ func send(t testing.TB, ns *testenv.NetNS, attr *syscall.SysProcAttr, e errand) 
 		t.Fatal(err)
 	}
 	if ns != nil {
-		ns.Do(func() { err = cmd.Start() })
+		err = ns.Start(cmd)
 	} else {
-		err = cmd.Start()
+		err = testenv.Start(t, cmd)
 	}
 	if err != nil {
 		t.Fatalf("start helper: %v", err)

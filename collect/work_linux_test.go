@@ -158,7 +158,7 @@ func withSocketOf(t *testing.T, of, in *testenv.NetNS, attr *syscall.SysProcAttr
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.Do(func() { err = cmd.Start() })
+	err = in.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}

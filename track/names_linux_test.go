@@ -22,8 +22,7 @@ func TestNames_NumberIsUsedAgain(t *testing.T) {
 	defer fs.Close()
 	ns := testenv.NewNetNS(t)
 	sleeper := exec.Command(testenv.NeedProgram(t, "sleep"), "60")
-	ns.Do(func() { err = sleeper.Start() })
-	if err != nil {
+	if err := ns.Start(sleeper); err != nil {
 		t.Fatal(err)
 	}
 	defer sleeper.Wait()

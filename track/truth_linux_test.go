@@ -85,9 +85,7 @@ func newLoad(t testing.TB, namespaces, tcp, udp int) (*load, func()) {
 	}
 	return l, func() {
 		for i, cmd := range l.cmds {
-			var err error
-			spaces[i].Do(func() { err = cmd.Start() })
-			if err != nil {
+			if err := spaces[i].Start(cmd); err != nil {
 				t.Fatalf("start load: %v", err)
 			}
 			t.Cleanup(func() { unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })

@@ -52,8 +52,7 @@ func hold(t testing.TB, n int) *standing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns.Do(func() { err = cmd.Start() })
-	if err != nil {
+	if err := ns.Start(cmd); err != nil {
 		t.Fatalf("start load: %v", err)
 	}
 	s := &standing{netns: ns.Inode(), ends: make(map[procID]int)}

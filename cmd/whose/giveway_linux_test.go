@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // TestGiveWay: every thread of whose watch lets others go first, and its session
@@ -91,7 +93,7 @@ func startNice(t *testing.T, more int) (pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := testenv.Start(t, cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // TestWatch_Terminal: a line comes to a terminal at once, and Ctrl-C ends it at
@@ -69,7 +70,7 @@ func TestWatch_ReaderGone(t *testing.T) {
 	cmd.Args[0] = "whose"
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = w, &said
-	if err := cmd.Start(); err != nil {
+	if err := testenv.Start(t, cmd); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
@@ -116,7 +117,7 @@ func TestWatch_MeetsSchema(t *testing.T) {
 	cmd.Args[0] = "whose"
 	var out syncBuffer
 	cmd.Stdout = &out
-	if err := cmd.Start(); err != nil {
+	if err := testenv.Start(t, cmd); err != nil {
 		t.Fatal(err)
 	}
 	out.waitFor(t, `"event":"standing"`)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,11 +93,7 @@ type churner struct {
 }
 
 func startChurner(t *testing.T, ns *testenv.NetNS, i int) *churner {
-	helper, err := startHelper("churn", strconv.Itoa(i), func(cmd *exec.Cmd) error {
-		var err error
-		ns.Do(func() { err = cmd.Start() })
-		return err
-	})
+	helper, err := startHelper("churn", strconv.Itoa(i), ns.Start)
 	if err != nil {
 		t.Fatalf("start churner: %v", err)
 	}

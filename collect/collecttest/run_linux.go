@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -71,11 +70,7 @@ func (c *Case) start(t testing.TB) standing {
 		prepared = c.prepare(t)
 	}
 	ns := testenv.NewNetNS(t)
-	helper, err := startHelper("case "+c.Name, prepared, func(cmd *exec.Cmd) error {
-		var err error
-		ns.Do(func() { err = cmd.Start() })
-		return err
-	})
+	helper, err := startHelper("case "+c.Name, prepared, ns.Start)
 	if err != nil {
 		t.Fatalf("set up: %v", err)
 	}

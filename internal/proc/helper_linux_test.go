@@ -115,7 +115,7 @@ func startProgram(t testing.TB, program, kind string, attr *syscall.SysProcAttr,
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := testenv.Start(t, cmd); err != nil {
 		t.Fatalf("start helper %s: %v", kind, err)
 	}
 	t.Cleanup(func() {

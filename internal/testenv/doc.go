@@ -1,6 +1,7 @@
 // Package testenv holds what the tests of this module need of the machine:
 // checks of kernel, capabilities and programs that skip loudly, fresh network
-// namespaces, and a check for leaks.
+// namespaces, processes that end with the test however it ends, and a check for
+// leaks.
 //
 // A requirement that is missing skips the test with the line
 //

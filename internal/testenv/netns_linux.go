@@ -63,13 +63,14 @@ func (n *NetNS) Close() {
 }
 
 // Do runs fn on a throw-away thread inside the namespace and waits for it.
-// What fn opens stays in the namespace, and so do processes that it starts. fn
-// must not end the test (t.Fatal): it runs on another goroutine.
+// What fn opens stays in the namespace, and so do processes that it runs; one
+// that is to go on after fn is started by Start. fn must not end the test
+// (t.Fatal): it runs on another goroutine.
 func (n *NetNS) Do(fn func()) {
 	n.t.Helper()
 	err := OnThread(func() error {
-		if err := unix.Setns(n.FD(), unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter network namespace %d: %w", n.inode, err)
+		if err := n.enter(); err != nil {
+			return err
 		}
 		fn()
 		return nil

@@ -233,7 +233,7 @@ func testUDPOwner(t *testing.T, packets bool) {
 			file := os.NewFile(uintptr(s.fd), "socket")
 			cmd := actor(t, c.role, "")
 			cmd.ExtraFiles = []*os.File{file}
-			must(t, "start", cmd.Start())
+			must(t, "start", testenv.Start(t, cmd))
 			must(t, "close", file.Close())
 			s.fd = -1
 			if c.role != "echo" {

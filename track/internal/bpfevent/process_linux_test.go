@@ -167,7 +167,7 @@ func TestProcess_Inherited(t *testing.T) {
 			file := os.NewFile(uintptr(server.fd), "server")
 			cmd := actor(t, "echo", "")
 			cmd.ExtraFiles = []*os.File{file}
-			must(t, "start", cmd.Start())
+			must(t, "start", testenv.Start(t, cmd))
 			must(t, "close", file.Close())
 			server.fd = -1
 			client.receive(5)

@@ -119,7 +119,7 @@ func TestKill_Detaches(t *testing.T) {
 	cmd := actor(t, "watch", "")
 	out, err := cmd.StdoutPipe()
 	must(t, "make pipe", err)
-	must(t, "start", cmd.Start())
+	must(t, "start", testenv.Start(t, cmd))
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "open\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
