@@ -48,6 +48,7 @@ var layers = map[string]layer{
 	},
 	"internal/zabbix":             {inside: []string{".", "filter"}},
 	"integrations/zabbix/test":    {}, // tests only
+	"scripts":                     {}, // tests only
 	"collect/collecttest":         {inside: []string{".", "filter", "collect", "internal/source", "internal/testenv"}, outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"}},
 	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
 	"internal/render":             {inside: []string{"."}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
