@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // actorEnv makes the test program play an actor instead.
@@ -46,8 +48,7 @@ type result struct {
 }
 
 // newActor starts an actor as the user, under a name of at most 15 bytes.
-// enter, where it is set, is called around the start, to start it elsewhere.
-func newActor(t *testing.T, name string, uid uint32, enter func(func())) *actor {
+func newActor(t *testing.T, name string, uid uint32) *actor {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -65,11 +66,7 @@ func newActor(t *testing.T, name string, uid uint32, enter func(func())) *actor 
 		t.Fatal(err)
 	}
 	a.reply = bufio.NewScanner(out)
-	if enter == nil {
-		enter = func(start func()) { start() }
-	}
-	enter(func() { err = a.cmd.Start() })
-	if err != nil {
+	if err := testenv.Start(t, a.cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(a.leave)

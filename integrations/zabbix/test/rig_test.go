@@ -64,8 +64,11 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// wrapper runs whose, and once kills it when it has begun, when told to.
+// wrapper runs whose, and once kills it when it has begun, when told to. Its
+// document is of the rig's own network: in others are sockets whose processes
+// are not of the rig's process namespace, as many as this machine pleases.
 const wrapper = `#!/bin/sh
+[ "$1 $2" != "zabbix get" ] || set -- "$@" --netns self
 if rm "%[1]s" 2>/dev/null; then
 	"%[2]s.real" --pin-dir "%[3]s" "$@" & kill -KILL $!
 	wait $!
