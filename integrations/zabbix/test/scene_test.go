@@ -120,6 +120,27 @@ func (s *scene) expect(t *testing.T, problem string, there bool) {
 	})
 }
 
+// came waits for a problem that there was not among the first ones. It may be
+// gone again: some go by themselves, soon.
+func (s *scene) came(t *testing.T, since int, problem string) {
+	t.Helper()
+	eventually(t, problem, func() error {
+		ever, err := s.everProblems()
+		if err == nil && !slices.Contains(ever[since:], problem) {
+			err = fmt.Errorf("problems since are %q", ever[since:])
+		}
+		return err
+	})
+}
+
+// howMany returns how many problems there ever were.
+func (s *scene) howMany(t *testing.T) int {
+	t.Helper()
+	ever, err := s.everProblems()
+	must(t, err)
+	return len(ever)
+}
+
 // everProblems returns the names of all problems that there ever were.
 func (s *scene) everProblems() ([]string, error) {
 	var events []struct{ Name string }
