@@ -222,6 +222,7 @@ func tcpNum(get func(*TCPInfo) (uint64, bool), set func(*TCPInfo, uint64)) acces
 // bytesAt makes the access to the bytes that went one way: what was counted in
 // the session's life, else what TCP counts now.
 func bytesAt(counted func(*Lifetime) *uint64, now func(*TCPInfo) *uint64) access[Row] {
+	count := func(r Row, v *Value) { *counted(r.Life), r.Life.Counted = v.Num, true }
 	return access[Row]{
 		num: func(r Row) (uint64, bool) {
 			switch {
@@ -232,8 +233,15 @@ func bytesAt(counted func(*Lifetime) *uint64, now func(*TCPInfo) *uint64) access
 			}
 			return 0, false
 		},
-		set:       func(r Row, v *Value) { *now(tcpOf(r.Session)) = v.Num },
-		setBeside: func(r Row, v *Value) { *counted(r.Life), r.Life.Counted = v.Num, true },
+		// Whoever wrote it beside other figures of TCP had it from there.
+		set: func(r Row, v *Value) {
+			if r.Session.TCP == nil {
+				count(r, v)
+				return
+			}
+			*now(r.Session.TCP) = v.Num
+		},
+		setBeside: count,
 	}
 }
 

@@ -7,10 +7,6 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// EventSchemaVersion is the version in every line of events. It rises when a
-// key changes its meaning or goes; new keys leave it as it is.
-const EventSchemaVersion = 1
-
 // eventMemo is how many processes the lines of events remember. It is less
 // than for a listing: a host makes processes as long as it is watched.
 const eventMemo = 1 << 10
@@ -50,7 +46,7 @@ func newEventJSON(fields []*whose.Field) *eventJSON {
 			o.limit = eventMemo
 		}
 	}
-	r.clock.head = `{"version":` + strconv.Itoa(EventSchemaVersion) + `,"time":"`
+	r.clock.head = `{"version":` + strconv.Itoa(whose.EventVersion) + `,"time":"`
 	r.clock.suffix += `",`
 	for _, o := range eventObjects() {
 		object := eventObject{}

@@ -57,7 +57,7 @@ func oneOf(doc string, words []string) object {
 }
 
 func eventVersion() member {
-	return member{"version", object{{"const", EventSchemaVersion},
+	return member{"version", object{{"const", whose.EventVersion},
 		{"description", "Rises when a key changes its meaning or goes; new keys may come without."}}}
 }
 

@@ -313,7 +313,7 @@ func remoteEndCell(c *cell, end netip.AddrPort, proto whose.Proto, opts *Options
 
 // appendSummary appends the object that JSONL ends with.
 func appendSummary(dst []byte, s *EventSummary) []byte {
-	dst = append(strconv.AppendInt(append(dst, `{"version":`...), EventSchemaVersion, 10), `,"summary":{`...)
+	dst = append(strconv.AppendInt(append(dst, `{"version":`...), whose.EventVersion, 10), `,"summary":{`...)
 	dst = strconv.AppendInt(append(dst, `"duration":`...), int64(s.Took/time.Microsecond), 10)
 	dst = appendEventName(dst, `,"source":"`, s.Source)
 	dst = append(dst, `,"events":{`...)
