@@ -28,18 +28,19 @@ var layers = map[string]layer{
 	".":               {},
 	"filter":          {inside: []string{"."}},
 	"internal/source": {inside: []string{".", "filter"}},
-	"internal/proc":   {inside: []string{".", "filter", "internal/source"}, outside: []string{"golang.org/x/sys"}},
+	"internal/netns":  {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
+	"internal/proc":   {inside: []string{".", "filter", "internal/source", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"collect/internal/bpfiter": {
 		inside:  []string{".", "filter", "internal/source"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
-	"collect/internal/sockdiag": {inside: []string{".", "filter", "internal/source"}, outside: []string{"golang.org/x/sys"}},
-	"collect/internal/procnet":  {inside: []string{".", "filter", "internal/source", "internal/proc"}, outside: []string{"golang.org/x/sys"}},
+	"collect/internal/sockdiag": {inside: []string{".", "filter", "internal/source", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
+	"collect/internal/procnet":  {inside: []string{".", "filter", "internal/source", "internal/netns"}},
 	"collect": {
 		inside: []string{".", "filter", "internal/source", "internal/proc", "collect/internal/bpfiter", "collect/internal/sockdiag", "collect/internal/procnet"},
 	},
 	"track": {
-		inside:  []string{".", "filter", "collect", "internal/source", "internal/proc", "track/internal/bpfevent"},
+		inside:  []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track/internal/bpfevent"},
 		outside: []string{"golang.org/x/sys"},
 	},
 	"track/internal/bpfevent": {
@@ -52,10 +53,10 @@ var layers = map[string]layer{
 	"collect/collecttest":         {inside: []string{".", "filter", "collect", "internal/source", "internal/testenv"}, outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"}},
 	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
 	"internal/render":             {inside: []string{"."}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
-	"internal/testenv":            {outside: []string{"golang.org/x/sys"}},
+	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: []string{".", "filter", "collect", "internal/source", "internal/proc", "track", "internal/render", "internal/zabbix"},
+		inside: []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track", "internal/render", "internal/zabbix"},
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/mattn/go-runewidth", "golang.org/x/term", "golang.org/x/sys",
 		},

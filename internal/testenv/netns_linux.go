@@ -3,18 +3,18 @@ package testenv
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/netns"
 )
 
 // A NetNS is a network namespace of a test, held by a descriptor and by
 // nothing else. It goes when the test ends and nobody else holds it.
 type NetNS struct {
-	t     testing.TB
-	file  *os.File
-	inode uint32
+	t    testing.TB
+	file *netns.File
 }
 
 // NewNetNS makes a fresh network namespace with its loopback device up. It
@@ -31,26 +31,21 @@ func NewNetNS(t testing.TB) *NetNS {
 			return err
 		}
 		var err error
-		ns.file, err = os.Open("/proc/thread-self/ns/net")
+		ns.file, err = netns.OpenSelf()
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ns.Close() })
-	var stat unix.Stat_t
-	if err := unix.Fstat(int(ns.file.Fd()), &stat); err != nil {
-		t.Fatalf("stat network namespace: %v", err)
-	}
-	ns.inode = uint32(stat.Ino)
+	t.Cleanup(ns.Close)
 	return ns
 }
 
 // Inode returns the namespace's number, as in "net:[4026531840]".
-func (n *NetNS) Inode() uint32 { return n.inode }
+func (n *NetNS) Inode() uint32 { return n.file.Inode }
 
 // FD returns the descriptor that holds the namespace. It stays the NetNS's.
-func (n *NetNS) FD() int { return int(n.file.Fd()) }
+func (n *NetNS) FD() int { return n.file.FD() }
 
 // Path returns a file of this process by which the namespace can be entered.
 func (n *NetNS) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.FD()) }
@@ -58,9 +53,7 @@ func (n *NetNS) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid()
 // Close gives the descriptor back, so that the namespace is held only by
 // others, if at all. It may be called more than once; the end of the test
 // does it too.
-func (n *NetNS) Close() {
-	n.file.Close() // closing a second time is harmless
-}
+func (n *NetNS) Close() { _ = n.file.Close() } // closing a second time is harmless
 
 // Do runs fn on a throw-away thread inside the namespace and waits for it.
 // What fn opens stays in the namespace, and so do processes that it runs; one
@@ -68,8 +61,8 @@ func (n *NetNS) Close() {
 // (t.Fatal): it runs on another goroutine.
 func (n *NetNS) Do(fn func()) {
 	n.t.Helper()
-	err := OnThread(func() error {
-		if err := n.enter(); err != nil {
+	err := netns.OnThread(func(thread *netns.Thread) error {
+		if err := thread.EnterFile(n.file); err != nil {
 			return err
 		}
 		fn()
@@ -80,27 +73,10 @@ func (n *NetNS) Do(fn func()) {
 	}
 }
 
-// OnThread runs fn on a thread of its own that is thrown away afterwards,
-// whatever fn did to it, and returns fn's error. It is never the main thread,
-// which the kernel takes for the process in /proc/PID/ns and which cannot be
-// thrown away.
+// OnThread runs fn on a throw-away thread, for a test that changes it: see
+// [netns.OnThread].
 func OnThread(fn func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		// No UnlockOSThread: the thread ends with the goroutine.
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			// While this goroutine sits on the main thread, another cannot.
-			done <- OnThread(fn)
-			runtime.UnlockOSThread()
-			return
-		}
-		var err error
-		defer func() { done <- err }() // also where fn ends the goroutine
-		err = fmt.Errorf("the function ended its goroutine")
-		err = fn()
-	}()
-	return <-done
+	return netns.OnThread(func(*netns.Thread) error { return fn() })
 }
 
 // loopbackUp sets the loopback device of the thread's namespace up.

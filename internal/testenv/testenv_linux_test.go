@@ -117,20 +117,6 @@ func loopbackEcho(t *testing.T) string {
 	return string(buf[:n])
 }
 
-func TestOnThread_NeverMain(t *testing.T) {
-	for range 50 {
-		err := OnThread(func() error {
-			if unix.Gettid() == unix.Getpid() {
-				return fmt.Errorf("on the main thread")
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestNeedBPFFS(t *testing.T) {
 	NeedCap(t, unix.CAP_SYS_ADMIN)
 	dir := NeedBPFFS(t)

@@ -1,0 +1,39 @@
+//go:build !linux
+
+package netns
+
+import "github.com/seed-44df2ae6/whose"
+
+func unsupported() error {
+	return &whose.UnsupportedError{What: "network namespaces on this platform"}
+}
+
+// A File is an open network namespace. There is none on this platform.
+type File struct {
+	// Inode is the namespace's number.
+	Inode uint32
+}
+
+// Open returns an error that is whose.ErrUnsupported.
+func Open(string, uint32) (*File, error) { return nil, unsupported() }
+
+// FD returns -1.
+func (*File) FD() int { return -1 }
+
+// Path returns "".
+func (*File) Path() string { return "" }
+
+// Close returns an error that is whose.ErrUnsupported.
+func (*File) Close() error { return unsupported() }
+
+// A Thread is what Linux has.
+type Thread struct{}
+
+// OnThread returns an error that is whose.ErrUnsupported, and calls nothing.
+func OnThread(func(*Thread) error) error { return unsupported() }
+
+// Enter returns an error that is whose.ErrUnsupported.
+func (*Thread) Enter(string, uint32) error { return unsupported() }
+
+// EnterFile returns an error that is whose.ErrUnsupported.
+func (*Thread) EnterFile(*File) error { return unsupported() }
