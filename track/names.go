@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
@@ -171,19 +171,19 @@ const askAgain = uint64(time.Second)
 // meetBy names the namespace of a session by a process that is in it. The
 // number of a namespace is given to the next one when it ends, with all its
 // sockets: so the name is believed while there were sessions in it all the time.
-func (n *names) meetBy(netns, pid uint32, sessions int, now uint64) {
-	if n.fs == nil || !n.needs.Has(whose.NeedNetNSName) || pid == 0 || netns == n.self {
+func (n *names) meetBy(of, pid uint32, sessions int, now uint64) {
+	if n.fs == nil || !n.needs.Has(whose.NeedNetNSName) || pid == 0 || of == n.self {
 		return
 	}
-	if name := n.netns[netns]; name != "" && (sessions > 0 || now < n.asked[netns]+askAgain) {
+	if name := n.netns[of]; name != "" && (sessions > 0 || now < n.asked[of]+askAgain) {
 		return
 	}
-	n.asked[netns] = now
-	link, err := os.Readlink(fmt.Sprintf("%s/%d/ns/net", n.fs.Root(), pid))
-	if inode, ok := proc.ParseNetNSLink([]byte(link)); err != nil || !ok || inode != netns {
+	n.asked[of] = now
+	inode, err := netns.Inode(fmt.Sprintf("%s/%d/ns/net", n.fs.Root(), pid))
+	if err != nil || inode != of {
 		return // exited, or its socket is of another namespace than it
 	}
-	n.nameNetNS(source.NetNSRef{Inode: netns, TID: pid})
+	n.nameNetNS(source.NetNSRef{Inode: of, TID: pid})
 }
 
 func (n *names) nameNetNS(ref source.NetNSRef) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/render"
 	"github.com/seed-44df2ae6/whose/track"
 )
@@ -287,14 +287,9 @@ func (w *watchFlags) namedFields() ([]*whose.Field, error) {
 
 // ownNetNS is the network namespace that we are in, 0 if that cannot be told.
 func ownNetNS() uint32 {
-	link, err := os.Readlink("/proc/self/ns/net")
+	inode, err := netns.Self()
 	if err != nil {
 		return 0 // then every namespace is named
 	}
-	digits := strings.TrimSuffix(strings.TrimPrefix(link, "net:["), "]")
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil {
-		return 0
-	}
-	return uint32(n)
+	return inode
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/filter"
-	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
@@ -135,11 +135,7 @@ func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 // where it may be looked at, and of this one otherwise. 0: not known.
 func hostNetNS(root string) uint32 {
 	for _, process := range []string{"1", "self"} {
-		link, err := os.Readlink(filepath.Join(procRoot(root), process, "ns/net"))
-		if err != nil {
-			continue
-		}
-		if inode, ok := proc.ParseNetNSLink([]byte(link)); ok {
+		if inode, err := netns.Inode(filepath.Join(procRoot(root), process, "ns/net")); err == nil {
 			return inode
 		}
 	}

@@ -11,6 +11,7 @@ package proc
 // open is missed, whatever else is opened and closed meanwhile.
 
 import (
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"golang.org/x/sys/unix"
 )
@@ -112,7 +113,7 @@ func (wk *worker) descriptor(dir int, pid, tid uint32, fd int32) unix.Errno {
 	if inode, ok := ParseSocketLink(link); ok {
 		wk.socket(inode, pid, fd)
 	} else if wk.pass.opt.WantNetNS {
-		if inode, ok := ParseNetNSLink(link); ok {
+		if inode, ok := netns.ParseLink(link); ok {
 			wk.heldNetNS(inode, pid, tid, fd)
 		}
 	}

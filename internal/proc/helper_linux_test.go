@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -278,13 +279,9 @@ func sharedTableHelper() report {
 }
 
 func threadNetNS() uint32 {
-	link, err := os.Readlink("/proc/thread-self/ns/net")
+	inode, err := netns.Self()
 	if err != nil {
 		panic(err)
-	}
-	inode, ok := ParseNetNSLink([]byte(link))
-	if !ok {
-		panic("network namespace link: " + link)
 	}
 	return inode
 }

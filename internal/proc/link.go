@@ -8,16 +8,6 @@ func ParseSocketLink(link []byte) (inode uint64, ok bool) {
 	return numberIn(link, "socket:[")
 }
 
-// ParseNetNSLink returns the inode of a namespace's link "net:[4026531840]",
-// and false for a link to anything else.
-func ParseNetNSLink(link []byte) (inode uint32, ok bool) {
-	n, ok := numberIn(link, "net:[")
-	if n > math.MaxUint32 {
-		return 0, false
-	}
-	return uint32(n), ok
-}
-
 // numberIn returns the number between prefix and "]" where link is just that.
 func numberIn(link []byte, prefix string) (uint64, bool) {
 	if len(link) < len(prefix)+2 || string(link[:len(prefix)]) != prefix || link[len(link)-1] != ']' {

@@ -3,6 +3,8 @@ package proc
 import (
 	"bytes"
 	"strings"
+
+	"github.com/seed-44df2ae6/whose/internal/netns"
 )
 
 // A netNSMount is a mount that holds a network namespace.
@@ -32,7 +34,7 @@ func netNSMounts(mountinfo []byte) []netNSMount {
 		if m.Type != "nsfs" {
 			continue
 		}
-		if inode, ok := ParseNetNSLink([]byte(m.Root)); ok {
+		if inode, ok := netns.ParseLink([]byte(m.Root)); ok {
 			found = append(found, netNSMount{inode: inode, point: m.Point})
 		}
 	}

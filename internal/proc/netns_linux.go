@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -17,14 +18,8 @@ import (
 // a socket opened here would be in. Zero where the root does not show the
 // caller.
 func (f *FS) SelfNetNS() uint32 {
-	var link [linkSize]byte
-	var name cname
 	for _, rel := range []string{"thread-self/ns/net", "self/ns/net"} { // the first since Linux 3.17
-		n, errno := readlinkat(f.dir, name.set(rel, -1, ""), link[:])
-		if errno != 0 {
-			continue
-		}
-		if inode, ok := ParseNetNSLink(link[:n]); ok {
+		if inode, err := netns.Inode(f.path(rel)); err == nil {
 			return inode
 		}
 	}
@@ -183,7 +178,7 @@ func (wk *worker) netNSAt(dir int, name *cname, pid, tid uint32) unix.Errno {
 	if errno != 0 {
 		return errno
 	}
-	if inode, ok := ParseNetNSLink(wk.link[:n]); ok {
+	if inode, ok := netns.ParseLink(wk.link[:n]); ok {
 		if old, met := wk.known[inode]; !met || better(netNS{pid, tid}, old) {
 			wk.known[inode] = netNS{pid, tid}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -60,24 +61,9 @@ func (*FS) NetNSNames(context.Context, []source.NetNSRef) map[uint32]string { re
 func (*FS) NetNSNamesOf(context.Context, []uint32) map[uint32]string { return nil }
 
 // NetNSOfSockets returns none.
-func (*FS) NetNSOfSockets(context.Context, []source.Holding, func(uint32) bool) (open []*NetNSFile, unasked int) {
+func (*FS) NetNSOfSockets(context.Context, []source.Holding, func(uint32) bool) (open []*netns.File, unasked int) {
 	return nil, 0
 }
-
-// A NetNSFile is an open network namespace. There is none on this platform.
-type NetNSFile struct {
-	// Inode is the namespace's number.
-	Inode uint32
-}
-
-// FD returns -1.
-func (*NetNSFile) FD() int { return -1 }
-
-// Path returns "".
-func (*NetNSFile) Path() string { return "" }
-
-// Close returns an error that is whose.ErrUnsupported.
-func (*NetNSFile) Close() error { return unsupported() }
 
 // Process returns an error that is whose.ErrUnsupported.
 func (*FS) Process(uint32, uint64, whose.Needs) (whose.Process, error) {
