@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -75,37 +76,34 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 		switch {
 		case err == nil:
 			snap.NetNS = append(snap.NetNS, ref.Inode)
-		case !errors.Is(err, errGone):
+		case !errors.Is(err, netns.ErrGone):
 			note(snap, gapOf(err))
 		}
 	}
 	return nil
 }
 
-// errGone: the thread, file or namespace is not there any more.
-var errGone = errors.New("gone")
-
 // readNetNS reads one namespace by the first way that leads into it. Where
 // each of them has gone, it looks for another thread that is in it; the
-// namespace is gone (errGone) where there is none.
+// namespace is gone (netns.ErrGone) where there is none.
 func (s *Source) readNetNS(ctx context.Context, ref *source.NetNSRef) error {
-	if err := s.readThread(ctx, ownOr(ref.TID), ref.Inode); !errors.Is(err, errGone) {
+	if err := s.readThread(ctx, ownOr(ref.TID), ref.Inode); !errors.Is(err, netns.ErrGone) {
 		return err
 	}
 	if ref.TID == 0 && ref.Path == "" {
 		return errors.New("no process is in it and no file leads to it")
 	}
 	if ref.Path != "" {
-		if err := s.readPath(ctx, ref); !errors.Is(err, errGone) {
+		if err := s.readPath(ctx, ref); !errors.Is(err, netns.ErrGone) {
 			return err
 		}
 	}
 	for tid := range s.threadsIn(ctx, ref.Inode) {
-		if err := s.readThread(ctx, ownOr(tid), ref.Inode); !errors.Is(err, errGone) {
+		if err := s.readThread(ctx, ownOr(tid), ref.Inode); !errors.Is(err, netns.ErrGone) {
 			return err
 		}
 	}
-	return errGone
+	return netns.ErrGone
 }
 
 // ownOr names the thread in procfs: where none is known, the own namespace
@@ -121,11 +119,11 @@ func ownOr(tid uint32) string {
 func (s *Source) readThread(ctx context.Context, name string, inode uint32) error {
 	dir := filepath.Join(s.root, name)
 	return s.readDir(ctx, filepath.Join(dir, "net"), inode, func() error {
-		switch found, err := nsInode(filepath.Join(dir, "ns", "net")); {
+		switch found, err := netns.Inode(filepath.Join(dir, "ns", "net")); {
 		case errors.Is(err, fs.ErrPermission):
 			return nil // its files may be read although its namespace may not be asked for
 		case err != nil || found != inode:
-			return errGone
+			return netns.ErrGone
 		}
 		return nil
 	})
@@ -136,13 +134,16 @@ func (s *Source) readPath(ctx context.Context, ref *source.NetNSRef) error {
 	if s.root != "/proc" && !strings.HasPrefix(ref.Path, s.root+"/") {
 		return fmt.Errorf("no process is in it, and %s is not below %s", ref.Path, s.root)
 	}
-	return inNetNS(ref.Path, ref.Inode, func() error {
+	return netns.OnThread(func(thread *netns.Thread) error {
+		if err := thread.Enter(ref.Path, ref.Inode); err != nil {
+			return err
+		}
 		return s.readDir(ctx, "/proc/thread-self/net", ref.Inode, func() error { return nil })
 	})
 }
 
 // readDir reads the wanted files of dir, a directory "net". The function check
-// returns errGone once dir does not show the namespace any more; an open file
+// returns netns.ErrGone once dir does not show the namespace any more; an open file
 // goes on to show the namespace that it was opened in.
 func (s *Source) readDir(ctx context.Context, dir string, inode uint32, check func() error) error {
 	if err := check(); err != nil {
@@ -166,7 +167,7 @@ func (s *Source) readDir(ctx context.Context, dir string, inode uint32, check fu
 	}
 	if !found {
 		if _, err := os.Stat(dir); err != nil {
-			return errGone
+			return netns.ErrGone
 		}
 	}
 	return check()
@@ -199,7 +200,7 @@ func (s *Source) readOnce(ctx context.Context, dir string, k *kind, inode uint32
 	path := dir + "/" + k.name
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // below another root it may be a pipe
 	if errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.ENXIO) {
-		return 0, errGone
+		return 0, netns.ErrGone
 	}
 	if err != nil {
 		return 0, err
@@ -212,21 +213,6 @@ func (s *Source) readOnce(ctx context.Context, dir string, k *kind, inode uint32
 		return 0, err
 	}
 	return s.reader.readFile(ctx, f, path, k, inode)
-}
-
-// nsInode reads the namespace that a link like /proc/PID/ns/net names.
-func nsInode(link string) (uint32, error) {
-	target, err := os.Readlink(link)
-	if err != nil {
-		return 0, err
-	}
-	digits, open := strings.CutPrefix(target, "net:[")
-	digits, shut := strings.CutSuffix(digits, "]")
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if !open || !shut || err != nil {
-		return 0, fmt.Errorf("%s: link %q: want net:[N]", link, target)
-	}
-	return uint32(n), nil
 }
 
 // gapOf says why a namespace could not be read, and what to do.

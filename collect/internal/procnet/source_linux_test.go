@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
@@ -115,7 +116,7 @@ func TestRead_Thread(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	inode, err := nsInode("/proc/self/ns/net")
+	inode, err := netns.Inode("/proc/self/ns/net")
 	if err != nil {
 		t.Fatal(err)
 	}

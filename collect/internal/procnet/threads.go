@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/seed-44df2ae6/whose/internal/netns"
 )
 
 // threadsIn finds threads that are in a namespace, for the rare case that
@@ -19,7 +21,7 @@ func (s *Source) threadsIn(ctx context.Context, inode uint32) iter.Seq[uint32] {
 				if ctx.Err() != nil {
 					return
 				}
-				if found, err := nsInode(link); err != nil || found != inode {
+				if found, err := netns.Inode(link); err != nil || found != inode {
 					continue // of those that may not be asked nothing is known
 				}
 				tid, err := strconv.ParseUint(filepath.Base(filepath.Dir(filepath.Dir(link))), 10, 32)
