@@ -56,7 +56,7 @@ type pass struct {
 
 // job is what one worker does at once: one lane of one namespace.
 type job struct {
-	n      *netns
+	n      *space
 	lane   int
 	weight int
 	census census
@@ -109,7 +109,7 @@ func (p *pass) err() error {
 }
 
 // run reads the given namespaces into snap.
-func (p *pass) run(spaces []*netns, snap *source.Snapshot) {
+func (p *pass) run(spaces []*space, snap *source.Snapshot) {
 	s := p.s
 	total := p.plan(spaces)
 	if len(p.bytecode) == 0 && p.q.States.Has(whose.Established) {
@@ -144,7 +144,7 @@ func (p *pass) run(spaces []*netns, snap *source.Snapshot) {
 
 // plan looks what the namespaces hold and lists what there is to do, the
 // largest first. It returns about how many sockets there are.
-func (p *pass) plan(spaces []*netns) int {
+func (p *pass) plan(spaces []*space) int {
 	s, total := p.s, 0
 	s.jobs = s.jobs[:0]
 	for _, n := range spaces {
@@ -160,7 +160,7 @@ func (p *pass) plan(spaces []*netns) int {
 }
 
 // merge puts together what the workers read and names the devices.
-func (p *pass) merge(spaces []*netns, snap *source.Snapshot) {
+func (p *pass) merge(spaces []*space, snap *source.Snapshot) {
 	for i := range p.s.workers {
 		out := &p.s.workers[i].out
 		if i == 0 {
@@ -203,7 +203,7 @@ func (w *worker) do(p *pass, j *job) {
 type lane struct {
 	w      *worker
 	p      *pass
-	n      *netns
+	n      *space
 	c      *conn
 	census census
 	// failed: a dump of this lane has failed.

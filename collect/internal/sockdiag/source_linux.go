@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -42,7 +43,7 @@ type Options struct {
 type Source struct {
 	keep    int
 	pass    uint64 // number of calls of Read
-	spaces  map[uint32]*netns
+	spaces  map[uint32]*space
 	workers [2]worker
 	// second reads the second half of a split dump, one at a time.
 	second struct {
@@ -62,7 +63,7 @@ var _ source.Source = (*Source)(nil)
 // caller's own network namespace. An error is ErrUnsupported where the kernel
 // cannot, and carries a hint.
 func Open(opt Options) (*Source, error) {
-	s := &Source{keep: opt.Keep, spaces: make(map[uint32]*netns), splitFrom: splitFrom}
+	s := &Source{keep: opt.Keep, spaces: make(map[uint32]*space), splitFrom: splitFrom}
 	if s.keep == 0 {
 		s.keep = DefaultKeep
 	}
@@ -145,7 +146,7 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 func (s *Source) visits(q *source.Query) []source.NetNSRef {
 	visit := q.Visit
 	if len(visit) == 0 {
-		own, err := ownInode()
+		own, err := netns.Self()
 		if err != nil {
 			own = 0 // no procfs: the number is not known
 		}
@@ -179,15 +180,15 @@ func (s *Source) forget(refs []source.NetNSRef) {
 }
 
 // open returns the namespaces of refs, entering those that are not open yet.
-func (s *Source) open(refs []source.NetNSRef, p *pass) []*netns {
-	own, ownErr := ownInode()
-	all := make([]*netns, 0, len(refs))
-	got := func(ref source.NetNSRef, n *netns, err error) {
-		if errors.Is(err, errGone) {
+func (s *Source) open(refs []source.NetNSRef, p *pass) []*space {
+	own, ownErr := netns.Self()
+	all := make([]*space, 0, len(refs))
+	got := func(ref source.NetNSRef, n *space, err error) {
+		if errors.Is(err, netns.ErrGone) {
 			return // it is not among Snapshot.NetNS, and the collector asks whether there is another way
 		}
 		if err != nil {
-			p.failed(fmt.Errorf("enter network namespace: %w", err), namespaceGap(err))
+			p.failed(err, namespaceGap(err))
 			return
 		}
 		n.used = s.pass
@@ -200,14 +201,16 @@ func (s *Source) open(refs []source.NetNSRef, p *pass) []*netns {
 		case n != nil:
 			all = append(all, n)
 		case ref.Inode == own || ownErr != nil && ref.Inode == 0:
-			n, err := openNetNS(ref.Inode)
+			n, err := openSpace(ref.Inode)
 			got(ref, n, err)
 		default:
 			foreign = append(foreign, ref)
 		}
 	}
 	if len(foreign) > 0 {
-		enter(foreign, got)
+		if err := enter(foreign, got); err != nil {
+			p.failed(err, namespaceGap(err))
+		}
 	}
 	return all
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
@@ -107,7 +108,7 @@ func TestRead_ManyNamespaces(t *testing.T) {
 
 // TestRead_Own reads the caller's own namespace, which needs no way in.
 func TestRead_Own(t *testing.T) {
-	own, err := ownInode()
+	own, err := netns.Self()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +137,8 @@ func TestRead_Gone(t *testing.T) {
 		{Inode: 2, Path: other.Path()}, // another namespace is there now
 		{Inode: 3, Path: "/dev/null"},
 		{Inode: 4, Path: fifo},
-		{Inode: 5, TID: 1<<31 - 1},
-		{Inode: 6, TID: uint32(os.Getpid())},
+		{Inode: 5, Path: "/proc/2147483647/ns/net"},
+		{Inode: 6, Path: "/proc/self/ns/net"},
 		{Inode: 7},
 	}
 	s := open(t, Options{})
@@ -293,7 +294,7 @@ func unprivileged(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	ref.Path = path
-	own, err := ownInode()
+	own, err := netns.Self()
 	if err != nil {
 		t.Fatal(err)
 	}
