@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
@@ -107,14 +106,14 @@ func listenDestroyed() (int, error) {
 }
 
 // add takes a socket over, which it closes where it cannot.
-func (s *netlinkSource) add(netns uint32, fd int) error {
+func (s *netlinkSource) add(inode uint32, fd int) error {
 	if err := s.watch(fd); err != nil {
 		unix.Close(fd)
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.conns[netns], s.netns[fd] = fd, netns
+	s.conns[inode], s.netns[fd] = fd, inode
 	return nil
 }
 
@@ -135,9 +134,9 @@ func (s *netlinkSource) Follow(ctx context.Context) error {
 			fresh = append(fresh, r)
 		}
 	}
-	for netns, fd := range s.conns {
-		if !here[netns] && netns != s.fs.SelfNetNS() {
-			delete(s.conns, netns)
+	for inode, fd := range s.conns {
+		if !here[inode] && inode != s.fs.SelfNetNS() {
+			delete(s.conns, inode)
 			delete(s.netns, fd)
 			unix.Close(fd) // which takes it out of epoll too
 		}
@@ -146,66 +145,25 @@ func (s *netlinkSource) Follow(ctx context.Context) error {
 	return s.enter(fresh)
 }
 
-// enter opens a socket in each of the namespaces, on one thread that is thrown
-// away afterwards.
+// enter opens a socket in each of the namespaces. One that cannot be entered is
+// left to the snapshots.
 func (s *netlinkSource) enter(refs []source.NetNSRef) error {
 	if len(refs) == 0 {
 		return nil
 	}
-	done := make(chan error, 1)
-	go func() {
-		// No UnlockOSThread: the thread ends with the goroutine.
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			// The main thread cannot be thrown away, and another goroutine is on
-			// another thread while this one sits here.
-			done <- s.enter(refs)
-			runtime.UnlockOSThread()
-			return
-		}
+	return netns.OnThread(func(thread *netns.Thread) error {
 		var errs []error
 		for _, r := range refs {
-			fd, err := enterOne(r)
-			if err == nil {
-				err = s.add(r.Inode, fd)
-				errs = append(errs, err)
+			if thread.Enter(r.Path, r.Inode) != nil {
+				continue
+			}
+			if fd, err := listenDestroyed(); err == nil {
+				errs = append(errs, s.add(r.Inode, fd))
 			}
 		}
-		done <- errors.Join(errs...)
-	}()
-	return <-done
+		return errors.Join(errs...)
+	})
 }
-
-// enterOne moves the calling thread into a namespace and opens a socket there.
-// A descriptor or a process may be another's by now, and to open a device does
-// something: so it is looked at first.
-func enterOne(ref source.NetNSRef) (int, error) {
-	look, err := unix.Open(ref.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(look)
-	var st unix.Stat_t
-	var in unix.Statfs_t
-	if err := errors.Join(unix.Fstat(look, &st), unix.Fstatfs(look, &in)); err != nil {
-		return -1, err
-	}
-	if int64(in.Type) != nsfsMagic || uint32(st.Ino) != ref.Inode {
-		return -1, fs.ErrNotExist
-	}
-	ns, err := unix.Open("/proc/thread-self/fd/"+strconv.Itoa(look), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(ns)
-	if err := unix.Setns(ns, unix.CLONE_NEWNET); err != nil {
-		return -1, err
-	}
-	return listenDestroyed()
-}
-
-// nsfsMagic is the type of the file system that namespaces are files of.
-const nsfsMagic = 0x6e736673
 
 // Read calls fn for each socket that the kernel tells of, until ctx ends. What
 // waits then is read before it returns.
