@@ -46,7 +46,7 @@ func faked(t *testing.T, k *fakeKernel) (*lane, *conn) {
 	w := &s.workers[0]
 	w.buf = make([]byte, datagramSize)
 	c := &conn{port: 9, seq: 6, send: k.send, receive: k.receive}
-	return &lane{w: w, p: &pass{s: s, ctx: t.Context(), q: asking(source.Query{})}, n: &space{inode: 1}, c: c}, c
+	return &lane{w: w, p: &pass{s: s, ctx: t.Context(), q: asking(source.Query{})}, job: &job{n: &space{inode: 1}}, c: c}, c
 }
 
 // with returns the messages of cookies with the sequence number of a request.

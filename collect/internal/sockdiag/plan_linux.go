@@ -47,6 +47,8 @@ type pass struct {
 	ctx      context.Context
 	q        *source.Query
 	bytecode []byte
+	// everything: about as many sockets come as the census counts.
+	everything bool
 
 	mu       sync.Mutex
 	gaps     []whose.Gap
@@ -56,8 +58,10 @@ type pass struct {
 
 // job is what one worker does at once: one lane of one namespace.
 type job struct {
-	n      *space
-	lane   int
+	n    *space
+	lane int
+	// half is the condition of one half of a split dump, empty for all.
+	half   []byte
 	weight int
 	census census
 }
@@ -77,7 +81,9 @@ func (s *Source) begin(ctx context.Context, q *source.Query) *pass {
 	for i := range s.workers {
 		s.workers[i].begin()
 	}
-	return &pass{s: s, ctx: ctx, q: q, bytecode: compile(q.Any, q.Listeners)}
+	p := &pass{s: s, ctx: ctx, q: q, bytecode: compile(q.Any, q.Listeners)}
+	p.everything = len(p.bytecode) == 0 && q.States.Has(whose.Established)
+	return p
 }
 
 // begin makes the worker ready for a pass.
@@ -112,8 +118,8 @@ func (p *pass) err() error {
 func (p *pass) run(spaces []*space, snap *source.Snapshot) {
 	s := p.s
 	total := p.plan(spaces)
-	if len(p.bytecode) == 0 && p.q.States.Has(whose.Established) {
-		snap.Sockets = slices.Grow(snap.Sockets, total)
+	if p.everything {
+		snap.Sockets = withRoom(snap.Sockets, total)
 	}
 	first := &s.workers[0].out
 	first.sockets, first.info = snap.Sockets, snap.TCPInfo
@@ -142,6 +148,15 @@ func (p *pass) run(spaces []*space, snap *source.Snapshot) {
 	p.merge(spaces, snap)
 }
 
+// withRoom returns the sockets with room for n more. Unlike slices.Grow it leaves
+// memory that is not used untouched, so that it takes no page.
+func withRoom(sockets []source.Socket, n int) []source.Socket {
+	if cap(sockets)-len(sockets) >= n {
+		return sockets
+	}
+	return append(make([]source.Socket, 0, len(sockets)+n), sockets...)
+}
+
 // plan looks what the namespaces hold and lists what there is to do, the
 // largest first. It returns about how many sockets there are.
 func (p *pass) plan(spaces []*space) int {
@@ -151,9 +166,14 @@ func (p *pass) plan(spaces []*space) int {
 		c := n.census(s.text[:], s.kernel.countsMPTCP)
 		tcp := c.tcpTotal() + c.timeWait
 		total += c.sockets()
-		s.jobs = append(s.jobs,
-			job{n: n, lane: laneTCP, weight: tcp, census: c},
-			job{n: n, lane: laneUDP, weight: c.sockets() - tcp, census: c})
+		j := job{n: n, lane: laneTCP, weight: tcp, census: c}
+		if p.splits(&c) {
+			parts := j.split()
+			s.jobs = append(s.jobs, parts[:]...)
+		} else {
+			s.jobs = append(s.jobs, j)
+		}
+		s.jobs = append(s.jobs, job{n: n, lane: laneUDP, weight: c.sockets() - tcp, census: c})
 	}
 	slices.SortStableFunc(s.jobs, func(a, b job) int { return b.weight - a.weight })
 	return total
@@ -187,7 +207,10 @@ func (p *pass) merge(spaces []*space, snap *source.Snapshot) {
 
 // do reads one lane of one namespace.
 func (w *worker) do(p *pass, j *job) {
-	l := lane{w: w, p: p, n: j.n, c: j.n.conns[j.lane], census: j.census}
+	l := lane{w: w, p: p, job: j, c: j.n.conns[j.lane]}
+	if p.everything && w != &p.s.workers[0] { // which has room for all
+		w.out.sockets = withRoom(w.out.sockets, j.weight)
+	}
 	if j.lane == laneUDP {
 		l.udp(whose.UDP, protoUDP)
 		l.udp(whose.UDPLite, protoUDPLite)
@@ -201,11 +224,10 @@ func (w *worker) do(p *pass, j *job) {
 
 // lane is a worker at one lane of one namespace.
 type lane struct {
-	w      *worker
-	p      *pass
-	n      *space
-	c      *conn
-	census census
+	w *worker
+	p *pass
+	*job
+	c *conn
 	// failed: a dump of this lane has failed.
 	failed bool
 }

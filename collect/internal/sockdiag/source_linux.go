@@ -45,12 +45,7 @@ type Source struct {
 	pass    uint64 // number of calls of Read
 	spaces  map[uint32]*space
 	workers [2]worker
-	// second reads the second half of a split dump, one at a time.
-	second struct {
-		busy sync.Mutex
-		worker
-	}
-	kernel kernel
+	kernel  kernel
 	// splitFrom is the constant, for tests to change.
 	splitFrom int
 	jobs      []job

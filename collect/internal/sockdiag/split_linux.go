@@ -1,14 +1,13 @@
 package sockdiag
 
 import (
-	"sync"
-
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
 // splitFrom is from how many TCP sockets of a namespace on its table is listed
-// in two halves at the same time. Each half walks the whole table, so that both
-// together cost about a fifth more than one dump of all.
+// in two halves, by two workers. Each half walks the whole table: both cost 6 to
+// 12 % more processor time than one dump of all and take 14 to 20 % less time.
 const splitFrom = 8192
 
 // The halves go by the ports, which a socket keeps as long as it is connected:
@@ -36,57 +35,24 @@ func halves() (lower, upper []byte) {
 	return lower, upper
 }
 
-// splits reports whether a dump is worth splitting and may be. A socket that is
-// only bound gets its remote port when it connects, and so could change from
-// one half to the other unseen; where those are asked for, one dump does it.
-// Before Linux 6.9 the kernel lets one dump of a protocol wait for the other.
-func (l *lane) splits(r *request) bool {
-	return l.p.s.threads() > 1 && l.p.s.kernel.dumpsAtOnce &&
-		l.census.known && l.census.tcpTotal() >= l.p.s.splitFrom &&
-		r.family == familyUnspec && len(r.bytecode) == 0 &&
-		r.states&(1<<stateEstablished) != 0 && r.states&uncounted == 0
+// splits reports whether the TCP sockets of a namespace are worth two dumps, and
+// may be listed by two. A socket that is only bound gets its remote port when it
+// connects, and so could change from one half to the other unseen; where those
+// are asked for, one dump does it. Before Linux 6.9 the kernel lets one dump of
+// a protocol wait for the other.
+func (p *pass) splits(c *census) bool {
+	states := kernelTCPStates(p.q.States)
+	return p.s.threads() > 1 && p.s.kernel.dumpsAtOnce && !p.s.kernel.oneFamily.Load() && p.everything &&
+		c.known && c.tcpTotal() >= p.s.splitFrom && states&uncounted == 0 &&
+		p.q.Protos.Has(whose.TCP) && p.q.Families == whose.AllFamilies
 }
 
-// askSplit makes the dump in two halves. It reports false where that was not
-// possible, and then has left nothing behind.
-func (l *lane) askSplit(r *request, d *dump, out *rows) (sum tally, done bool) {
-	s := l.p.s
-	if !s.second.busy.TryLock() {
-		return tally{}, false
-	}
-	defer s.second.busy.Unlock()
-	w := &s.second.worker
-	w.begin()
-	w.out.sockets = reserved(w.out.sockets, l.census.tcpTotal()*5/8)
-	other := lane{w: w, p: l.p, n: l.n, c: l.n.conns[laneHalf], census: l.census}
-	upper, lower := *r, *r
-	lower.bytecode, upper.bytecode = halves()
-	first, second := *d, *d
-	begin := out.place()
-	var secondErr error
-	var both sync.WaitGroup
-	both.Go(func() { secondErr = other.ask(&upper, &second, &w.out) })
-	err := l.ask(&lower, &first, out)
-	both.Wait()
-	l.w.dumps += w.dumps
-	if (err != nil || secondErr != nil) && l.p.ctx.Err() == nil {
-		out.truncate(begin)
-		return tally{}, false
-	}
-	l.w.gaps = append(l.w.gaps, w.gaps...)
-	out.adopt(&w.out)
-	for device := range w.out.devices {
-		out.device(device)
-	}
-	d.malformed = first.malformed + second.malformed
-	l.report(l.p.ctx.Err(), d)
-	return tally{first.seen + second.seen, first.cookies + second.cookies}, true
-}
-
-// reserved returns the empty slice s with room for n elements.
-func reserved[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, 0, n)
-	}
-	return s[:0]
+// split parts the job of listing TCP sockets in two.
+func (j job) split() [2]job {
+	lower, upper := j, j
+	lower.half, upper.half = halves()
+	upper.lane = laneHalf
+	lower.weight = j.weight * 5 / 8 // they are seldom of the same size
+	upper.weight = lower.weight
+	return [2]job{lower, upper}
 }

@@ -33,7 +33,7 @@ func (l *lane) tcp() {
 		mp.sockets = once(mp.sockets)
 		l.w.out.sockets = append(l.w.out.sockets[:begin], dropSubflows(l.w.out.sockets[begin:], mp.sockets)...)
 	}
-	if wantMPTCP {
+	if wantMPTCP && l.lane == laneTCP {
 		l.takeMPTCP(mp.sockets)
 	}
 }
@@ -101,6 +101,10 @@ func (l *lane) plainTCP(states uint32) {
 	if l.census.noTCP(states, l.n.sockets()) {
 		return
 	}
+	if len(l.half) > 0 {
+		l.dumpTCP(states, l.half, &l.w.out)
+		return
+	}
 	const listen = 1 << stateListen
 	if states&listen != 0 && states&uncounted == 0 && states != listen && l.census.known && l.census.tcpTotal() <= fewSockets {
 		if done := l.listenersFirst(states); done {
@@ -150,11 +154,6 @@ func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (tally, bool) 
 	both := q.Families == whose.AllFamilies
 	if (both || bytecode == nil && states == 1<<stateListen) && !l.p.s.kernel.oneFamily.Load() {
 		one := d
-		if l.splits(&r) {
-			if sum, ok := l.askSplit(&r, &one, out); ok {
-				return sum, true
-			}
-		}
 		err := l.ask(&r, &one, out)
 		if err == nil || one.errno == 0 {
 			return tally{one.seen, one.cookies}, l.report(err, &one)
