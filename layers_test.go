@@ -47,16 +47,17 @@ var layers = map[string]layer{
 		inside:  []string{".", "filter", "internal/source"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
-	"internal/zabbix":             {inside: []string{".", "filter"}},
+	"internal/tally":              {inside: []string{".", "filter"}},
+	"internal/zabbix":             {inside: []string{".", "internal/tally"}},
 	"integrations/zabbix/test":    {}, // tests only
 	"scripts":                     {}, // tests only
 	"collect/collecttest":         {inside: []string{".", "filter", "collect", "internal/source", "internal/testenv"}, outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"}},
 	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
-	"internal/render":             {inside: []string{"."}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
+	"internal/render":             {inside: []string{".", "internal/tally"}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
 	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track", "internal/render", "internal/zabbix"},
+		inside: []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track", "internal/render", "internal/tally", "internal/zabbix"},
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/mattn/go-runewidth", "golang.org/x/term", "golang.org/x/sys",
 		},

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/internal/render"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // A counting is the job of whose count.
@@ -85,7 +86,7 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 	if err != nil {
 		return collectError(err)
 	}
-	return c.write(counted(answer.Sessions(), fields), &answer.Coverage, render.Options{
+	return c.write(c.count(answer.Sessions(), fields), &answer.Coverage, render.Options{
 		Width: c.sh.width(), Color: c.sh.colored(color, c.sh.out), NoHeader: c.noHeader,
 	})
 }
@@ -106,29 +107,25 @@ func (c *counting) fields() ([]*whose.Field, error) {
 	return fields, nil
 }
 
-// counted counts sessions by fields.
-func counted(sessions iter.Seq[whose.Session], fields []*whose.Field) *tally {
-	t := newTally(fields)
+// count counts sessions by fields.
+func (c *counting) count(sessions iter.Seq[whose.Session], fields []*whose.Field) *tally.Count {
+	counter := tally.NewCounter(fields)
 	one := new(whose.Session) // in one place: the loop's variable would be allocated each time
 	for s := range sessions {
 		*one = s
-		t.add(one)
+		counter.Add(one.Row())
 	}
-	return t
+	return counter.Count(c.top)
 }
 
 // write writes the groups and ends the command.
-func (c *counting) write(t *tally, cov *whose.Coverage, opts render.Options) error {
-	rows := t.sorted()
-	if c.top > 0 && len(rows) > c.top {
-		rows = rows[:c.top]
-	}
+func (c *counting) write(count *tally.Count, cov *whose.Coverage, opts render.Options) error {
 	out := bufio.NewWriterSize(c.sh.out, outputBuffer)
-	if err := render.Counts(out, c.format, &render.Count{By: t.fields, Rows: rows, Total: t.total, Coverage: cov}, opts); err != nil {
+	if err := render.Counts(out, c.format, count, cov, opts); err != nil {
 		return writeError(err)
 	}
 	if err := out.Flush(); err != nil {
 		return writeError(err)
 	}
-	return c.question.conclude(c.sh, t.total, cov)
+	return c.question.conclude(c.sh, count.Total, cov)
 }

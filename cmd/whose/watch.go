@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/render"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 	"github.com/seed-44df2ae6/whose/track"
 )
 
@@ -22,7 +23,9 @@ type watch struct {
 
 	shape    render.EventOptions
 	renderer render.EventRenderer
-	sums     *summing
+	sums     *tally.Events // nil without --summary
+	began    time.Time
+	by       string      // the source that was taken
 	names    *laterNames // nil without --resolve
 	// told counts the events that were shown, lost those that were lost.
 	told, lost uint64
@@ -82,11 +85,9 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 	defer closeSoon(t)
 	giveWay()
 	source := t.Source()
+	w.by = source.Name
 	if err := w.announce(&source, t.Count(opts.Filter)); err != nil {
 		return err
-	}
-	if w.sums != nil {
-		w.sums.sum.Source = source.Name
 	}
 	if w.names != nil {
 		defer w.names.close()
@@ -128,7 +129,7 @@ func (w *watch) settle(cmd *cobra.Command, words []string) (*track.Options, erro
 	}
 	opts.Needs = render.EventNeeds(w.format, w.shape) | w.filterNeeds()
 	if w.summary {
-		w.sums = newSumming(w.top)
+		w.sums, w.began = tally.NewEvents(w.top), time.Now()
 		opts.Needs |= whose.NeedOwners | whose.NeedDirection
 	}
 	return opts, nil
@@ -234,7 +235,7 @@ func (w *watch) feed(ctx context.Context, t eventStream, out *spool) error {
 // event counts the event that is now, and writes it.
 func (w *watch) event(out *spool, write func(dst []byte) []byte) error {
 	if w.sums != nil {
-		w.sums.add(w.now)
+		w.sums.Add(w.now)
 	}
 	if w.now.Kind == whose.EventLost {
 		w.lost += w.now.Lost
@@ -280,7 +281,8 @@ func (w *watch) conclude(ctx context.Context, out *spool) error {
 	shape := render.Options{
 		Width: w.sh.width(), Color: w.shape.Color, HostName: w.shape.HostName, ServiceName: w.shape.ServiceName,
 	}
-	summary := w.sums.summary()
+	summary := w.sums.Summary()
+	summary.Took, summary.Source = time.Since(w.began), w.by
 	if w.names != nil {
 		w.learnNames(ctx, summary)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"strings"
@@ -296,25 +295,6 @@ func TestWatch_SummaryJSON(t *testing.T) {
 	}
 	if len(lines) != 13 || s.Events["close"] != 5 || len(s.Failed) != 1 || s.Failed[0]["count"] != 2. || len(s.Busiest) != 2 || s.Busiest[0]["sent"] != 4. {
 		t.Errorf("%d lines, the last: %s", len(lines), lines[len(lines)-1])
-	}
-}
-
-// The memory of a summary is bounded, and says so.
-func TestSumming_Bounded(t *testing.T) {
-	s := newSumming(5)
-	e := someEvents(1)[0]
-	const more = 100
-	for i := range maxSummed + more {
-		e.Kind = whose.EventFail
-		e.Session.Owners = []whose.Owner{{Process: &whose.Process{Comm: fmt.Sprint("p", i)}}}
-		e.Session.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80)
-		s.add(&e)
-	}
-	got := s.summary()
-	if len(got.Processes) != 5 || got.MoreProcesses != maxSummed-5 || got.MoreRemotes != maxSummed-5 ||
-		got.MoreFailures != maxSummed-5 || got.Beyond != more || got.Counts[whose.EventFail] != maxSummed+more {
-		t.Errorf("%d processes and %d more, %d remotes more, %d failures more, %d beyond",
-			len(got.Processes), got.MoreProcesses, got.MoreRemotes, got.MoreFailures, got.Beyond)
 	}
 }
 

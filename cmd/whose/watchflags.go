@@ -34,6 +34,9 @@ type watchFlags struct {
 // topDefault is how many lines each list of the summary has.
 const topDefault = 10
 
+// maxTop is how many lines a list may have.
+const maxTop = 1000
+
 // largestBuffer is the most MiB that the kernel's buffer may have.
 const largestBuffer = 1024
 

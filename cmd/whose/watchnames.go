@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/render"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // Names for whose watch are bounded in every direction: in what is asked for at
@@ -212,7 +213,7 @@ func (w *watch) settleNames() error {
 }
 
 // learnNames asks for the names that a summary shows. Who waits for it is told why.
-func (w *watch) learnNames(ctx context.Context, s *render.EventSummary) {
+func (w *watch) learnNames(ctx context.Context, s *tally.Summary) {
 	slow := time.AfterFunc(patience, func() {
 		w.sh.remark("asking for names, %v at most; Ctrl-C ends it", w.within)
 	})
@@ -221,13 +222,13 @@ func (w *watch) learnNames(ctx context.Context, s *render.EventSummary) {
 }
 
 // summaryHosts are the addresses that the lists of a summary show.
-func summaryHosts(s *render.EventSummary) []netip.Addr {
+func summaryHosts(s *tally.Summary) []netip.Addr {
 	var all []netip.Addr
 	for i := range s.Remotes {
-		all = append(all, s.Remotes[i].Remote)
+		all = append(all, s.Remotes[i].Key)
 	}
 	for i := range s.Failures {
-		all = append(all, s.Failures[i].Remote.Addr())
+		all = append(all, s.Failures[i].Key.Remote.Addr())
 	}
 	for i := range s.Busiest {
 		all = append(all, s.Busiest[i].Remote.Addr())

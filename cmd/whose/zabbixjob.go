@@ -17,6 +17,7 @@ import (
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/netns"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
@@ -30,6 +31,7 @@ const zabbixNeeds = whose.NeedOwners | whose.NeedDirection | whose.NeedUser | wh
 // kernel does not answer at all.
 type zabbixJob struct {
 	opts  *collect.Options
+	host  tally.HostOptions
 	about zabbix.Options
 	// timeout is the whole time, 0 for no bound; began is when it began.
 	timeout time.Duration
@@ -50,12 +52,10 @@ func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbi
 	opts.Needs, opts.States = zabbixNeeds, whose.AllStates
 	opts.Timeout = j.timeout * 4 / 5
 	j.opts = opts
-	j.about = zabbix.Options{
-		Version:        buildVersion().Version,
-		HostNetNS:      hostNetNS(opts.Proc),
-		EphemeralPorts: ephemeralPorts(opts.Proc),
-		Ephemeral:      q.ephemeral,
+	j.host = tally.HostOptions{
+		NetNS: hostNetNS(opts.Proc), EphemeralPorts: ephemeralPorts(opts.Proc), Ephemeral: q.ephemeral,
 	}
+	j.about = zabbix.Options{Version: buildVersion().Version}
 	if opts.Proc == "" {
 		j.about.NetNSNames = mountedNetNS("/run/netns")
 	}
@@ -111,17 +111,17 @@ func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 	if err != nil {
 		return answer{err: collectError(err)}
 	}
-	sum := zabbix.New(j.about)
+	host := tally.NewHost(j.host)
 	const often = 1 << 12
 	n, late := 0, false
 	for s := range sessions {
-		sum.Add(&s)
+		host.Add(&s)
 		if n++; n%often == 0 && j.timeout > 0 && time.Now().After(j.by(j.timeout/10)) {
 			late = true
 			break
 		}
 	}
-	d := sum.Document(coverage)
+	d := zabbix.NewDocument(host.Count(), coverage, j.about)
 	for _, g := range coverage.Gaps {
 		late = late || g.Kind == whose.GapDeadline
 	}
@@ -154,7 +154,7 @@ func procRoot(root string) string {
 func ephemeralPorts(root string) filter.PortRange {
 	r, err := readPortRange(filepath.Join(procRoot(root), "sys/net/ipv4/ip_local_port_range"))
 	if err != nil {
-		return zabbix.DefaultEphemeralPorts
+		return tally.DefaultEphemeralPorts
 	}
 	return r
 }

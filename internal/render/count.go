@@ -7,35 +7,13 @@ import (
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
-
-// CountRow is one group of sessions.
-type CountRow struct {
-	// Values are the group's values, one for each field it was made by; the
-	// zero value for sessions that have none.
-	Values []whose.Value
-	// Count is how many sessions are in the group.
-	Count int
-}
-
-// A Count is how many sessions there are of each kind.
-type Count struct {
-	// By are the fields that the groups were made by.
-	By []*whose.Field
-	// Rows are the groups, in the order in which they are shown.
-	Rows []CountRow
-	// Total is the number of sessions. Where a session has several owners it
-	// is in several groups, and where only the top groups are shown others are
-	// missing: the total counts each session once.
-	Total int
-	// Coverage says what was not seen; JSON has a place for it. Nil: none.
-	Coverage *whose.Coverage
-}
 
 // Counts writes c to w as table, wide, json, jsonl, csv or tsv. A table ends
 // with the total where there is more than one group; jsonl, csv and tsv are
-// the groups alone.
-func Counts(w io.Writer, format string, c *Count, opts Options) error {
+// the groups alone. JSON has a place for coverage, what was not seen; nil is none.
+func Counts(w io.Writer, format string, c *tally.Count, coverage *whose.Coverage, opts Options) error {
 	for _, row := range c.Rows {
 		if len(row.Values) != len(c.By) {
 			return fmt.Errorf("count: %d values for %d fields", len(row.Values), len(c.By))
@@ -46,7 +24,7 @@ func Counts(w io.Writer, format string, c *Count, opts Options) error {
 	case Table, Wide:
 		return countTable(w, c, &opts)
 	case JSON:
-		out = countJSON(c)
+		out = countJSON(c, coverage)
 	case JSONL:
 		for i := range c.Rows {
 			out = append(appendCountRow(out, c, &c.Rows[i]), '\n')
@@ -63,7 +41,7 @@ func Counts(w io.Writer, format string, c *Count, opts Options) error {
 	return err
 }
 
-func countJSON(c *Count) []byte {
+func countJSON(c *tally.Count, coverage *whose.Coverage) []byte {
 	out := append(strconv.AppendInt([]byte(`{"version":`), SchemaVersion, 10), `,"by":[`...)
 	for i, f := range c.By {
 		if i > 0 {
@@ -79,15 +57,15 @@ func countJSON(c *Count) []byte {
 		out = appendCountRow(append(out, '\n'), c, &c.Rows[i])
 	}
 	out = appendCount(append(out, "\n]"...), `,"total":`, c.Total)
-	if c.Coverage != nil {
-		out = appendCoverage(append(out, `,"coverage":`...), c.Coverage)
+	if coverage != nil {
+		out = appendCoverage(append(out, `,"coverage":`...), coverage)
 	}
 	return append(out, "}\n"...)
 }
 
 // appendCountRow appends a group as a JSON object; fields go by their names,
 // which are all different, not by their keys.
-func appendCountRow(out []byte, c *Count, row *CountRow) []byte {
+func appendCountRow(out []byte, c *tally.Count, row *tally.Row) []byte {
 	out = append(out, '{')
 	for i, f := range c.By {
 		if v := row.Values[i]; !v.IsZero() {
@@ -98,7 +76,7 @@ func appendCountRow(out []byte, c *Count, row *CountRow) []byte {
 	return append(appendCount(out, `"count":`, row.Count), '}')
 }
 
-func countCells(c *Count, comma byte, quote func([]byte, int) []byte, noHeader bool) []byte {
+func countCells(c *tally.Count, comma byte, quote func([]byte, int) []byte, noHeader bool) []byte {
 	var out []byte
 	if !noHeader {
 		for _, f := range c.By {
@@ -120,7 +98,7 @@ func countCells(c *Count, comma byte, quote func([]byte, int) []byte, noHeader b
 
 // countTable writes a table with the count first, where it is aligned and
 // found at once.
-func countTable(w io.Writer, c *Count, opts *Options) error {
+func countTable(w io.Writer, c *tally.Count, opts *Options) error {
 	if len(c.Rows) == 0 {
 		return nil
 	}

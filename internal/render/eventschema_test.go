@@ -14,6 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // The committed schema is what is made now.
@@ -69,7 +70,7 @@ func TestEvents_MeetSchema(t *testing.T) {
 			validate(t, schema, line)
 		}
 	}
-	for _, s := range []*EventSummary{{}, busyDay()} {
+	for _, s := range []*tally.Summary{{}, busyDay()} {
 		validate(t, schema, summarized(t, JSONL, s, Options{}))
 	}
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(`{"version":1,"time":"2026-03-01T14:03:07Z","event":"opne","session":{}}`))
@@ -95,7 +96,7 @@ func TestEventSchema_Example(t *testing.T) {
 	validate(t, compileEvents(t), example)
 }
 
-func summarized(t testing.TB, format string, s *EventSummary, opts Options) string {
+func summarized(t testing.TB, format string, s *tally.Summary, opts Options) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := Summary(&b, format, s, opts); err != nil {
@@ -105,15 +106,25 @@ func summarized(t testing.TB, format string, s *EventSummary, opts Options) stri
 }
 
 // busyDay is a summary with something in each list.
-func busyDay() *EventSummary {
-	s := &EventSummary{Took: 30 * time.Second, Source: "bpf", Lost: 12, Beyond: 3, MoreProcesses: 7, MoreFailures: 1}
+func busyDay() *tally.Summary {
+	s := &tally.Summary{Took: 30 * time.Second, Source: "bpf", Lost: 12, Beyond: 3, MoreProcesses: 7, MoreFailures: 1}
 	s.Counts[whose.EventOpen], s.Counts[whose.EventClose], s.Counts[whose.EventFail] = 1234, 1230, 4
 	remote := netip.MustParseAddrPort("[2001:db8::7]:443")
-	s.Processes = []EventTally{{Comm: "curl", Out: 1200, Failed: 4, Sent: 12_345, Received: 987_654_321}, {Comm: "a\nb", In: 30}, {}}
-	s.Remotes = []EventTally{{Remote: remote.Addr(), Out: 1200, Failed: 4, Sent: 1, Received: 2}}
-	s.Failures = []EventFailure{{Comm: "ssh", Proto: whose.TCP, Remote: netip.MustParseAddrPort("10.0.0.9:22"), End: whose.EndRefused, Errno: 111, Count: 3}, {Count: 1}}
-	s.Busiest = []EventLoad{
-		{Comm: "curl", PID: 4711, Proto: whose.TCP, Direction: whose.Out, Local: netip.MustParseAddrPort("10.0.0.5:52144"), Remote: remote, Sent: 1 << 40, Received: 7, Took: 12 * time.Second},
+	curl := tally.Actor{Comm: "curl"}
+	s.Processes = []tally.Group[tally.Actor, tally.Traffic]{
+		{Key: curl, Sum: tally.Traffic{Out: 1200, Failed: 4, Sent: 12_345, Received: 987_654_321}},
+		{Key: tally.Actor{Comm: "a\nb"}, Sum: tally.Traffic{In: 30}}, {},
+	}
+	s.Remotes = []tally.Group[netip.Addr, tally.Traffic]{
+		{Key: remote.Addr(), Sum: tally.Traffic{Out: 1200, Failed: 4, Sent: 1, Received: 2}},
+	}
+	refused := tally.Failure{
+		Actor: tally.Actor{Comm: "ssh"}, Proto: whose.TCP, Remote: netip.MustParseAddrPort("10.0.0.9:22"),
+		End: whose.EndRefused, Errno: 111,
+	}
+	s.Failures = []tally.Group[tally.Failure, uint64]{{Key: refused, Sum: 3}, {Sum: 1}}
+	s.Busiest = []tally.Load{
+		{Actor: curl, PID: 4711, Proto: whose.TCP, Direction: whose.Out, Local: netip.MustParseAddrPort("10.0.0.5:52144"), Remote: remote, Sent: 1 << 40, Received: 7, Took: 12 * time.Second},
 		{},
 	}
 	return s
@@ -126,7 +137,7 @@ func TestSummary_Golden(t *testing.T) {
 	}
 	screens = append(screens,
 		screen("colour", summarized(t, Text, busyDay(), Options{Width: 100, Color: true})),
-		screen("nothing", summarized(t, Text, &EventSummary{Took: time.Second}, Options{Width: 80})),
+		screen("nothing", summarized(t, Text, &tally.Summary{Took: time.Second}, Options{Width: 80})),
 		screen("jsonl", summarized(t, JSONL, busyDay(), Options{})))
 	golden(t, "events_summary", screens)
 }

@@ -7,71 +7,12 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
-
-// An EventSummary is what came to pass while a host was watched, the most
-// telling of each list first.
-type EventSummary struct {
-	// Took is how long it was watched.
-	Took time.Duration
-	// Source is the source by which it was followed, empty if that is not told.
-	Source string
-	// Counts holds the events by kind, and Lost those that were lost.
-	Counts [1 + whose.EventLost]uint64
-	Lost   uint64
-	// Processes and Remotes say who opened how many and what went over those
-	// that ended.
-	Processes, Remotes []EventTally
-	// Failures are the attempts that came to nothing, alike ones counted.
-	Failures []EventFailure
-	// Busiest are the sessions with the most bytes of those that ended.
-	Busiest []EventLoad
-	// MoreProcesses, MoreRemotes and MoreFailures count what the lists leave out.
-	MoreProcesses, MoreRemotes, MoreFailures int
-	// Beyond counts the events that stand in no list, since there was no room
-	// to remember yet another process, remote or failure.
-	Beyond uint64
-}
-
-// An EventTally counts for one process or one remote address.
-type EventTally struct {
-	// Comm is the name of the process, Remote the address; one of them is set,
-	// or Reason, which says why there is no process.
-	Comm   string
-	Remote netip.Addr
-	Reason whose.Reason
-	// Out, In and Failed count sessions opened either way, and attempts that failed.
-	Out, In, Failed uint64
-	// Sent and Received are the bytes of sessions that ended.
-	Sent, Received uint64
-}
-
-// An EventFailure is attempts that failed alike.
-type EventFailure struct {
-	Comm   string
-	Reason whose.Reason // why there is no process
-	Proto  whose.Proto
-	Remote netip.AddrPort
-	End    whose.End
-	Errno  uint32
-	Count  uint64
-}
-
-// An EventLoad is one session that ended.
-type EventLoad struct {
-	Comm           string
-	PID            uint32
-	Reason         whose.Reason // why there is no process
-	Proto          whose.Proto
-	Direction      whose.Direction
-	Local, Remote  netip.AddrPort
-	Sent, Received uint64
-	Took           time.Duration
-}
 
 // Summary writes the summary to w: as tables for a person, for JSONL as one
 // object on a line.
-func Summary(w io.Writer, format string, s *EventSummary, opts Options) error {
+func Summary(w io.Writer, format string, s *tally.Summary, opts Options) error {
 	if format == JSONL {
 		_, err := w.Write(appendSummary(nil, s))
 		return err
@@ -98,7 +39,7 @@ func Summary(w io.Writer, format string, s *EventSummary, opts Options) error {
 }
 
 // summaryHead says in a line how long and how much.
-func summaryHead(c *cell, s *EventSummary) {
+func summaryHead(c *cell, s *tally.Summary) {
 	c.ascii("In ")
 	c.span(s.Took, false)
 	if s.Source != "" {
@@ -140,14 +81,14 @@ func summaryGrid(left []string, right ...string) *grid {
 	return g
 }
 
-// tallyTitles are those of what is counted for a process or a remote address.
-var tallyTitles = []string{"OUT", "IN", "FAILED", "SENT", "RECEIVED"}
+// trafficTitles are those of the columns that are counted for a process or a remote address.
+var trafficTitles = []string{"OUT", "IN", "FAILED", "SENT", "RECEIVED"}
 
-func processGrid(s *EventSummary) *grid {
-	g := summaryGrid([]string{"PROCESS"}, tallyTitles...)
+func processGrid(s *tally.Summary) *grid {
+	g := summaryGrid([]string{"PROCESS"}, trafficTitles...)
 	for i := range s.Processes {
-		g.process(s.Processes[i].Comm, 0, s.Processes[i].Reason)
-		g.tally(&s.Processes[i])
+		g.process(s.Processes[i].Key, 0)
+		g.traffic(&s.Processes[i].Sum)
 	}
 	g.more(s.MoreProcesses)
 	return g
@@ -155,26 +96,26 @@ func processGrid(s *EventSummary) *grid {
 
 // remoteGrid has the name of each address beside it, where names are asked for:
 // many addresses may have one name.
-func remoteGrid(s *EventSummary, opts *Options) *grid {
+func remoteGrid(s *tally.Summary, opts *Options) *grid {
 	left := []string{"REMOTE"}
 	if opts.HostName != nil {
 		left = append(left, "NAME")
 	}
-	g := summaryGrid(left, tallyTitles...)
+	g := summaryGrid(left, trafficTitles...)
 	for i := range s.Remotes {
-		t := &s.Remotes[i]
-		g.text(t.Remote.String(), plain)
+		remote := s.Remotes[i].Key
+		g.text(remote.String(), plain)
 		if opts.HostName != nil {
-			g.text(opts.HostName(t.Remote), plain)
+			g.text(opts.HostName(remote), plain)
 		}
-		g.tally(t)
+		g.traffic(&s.Remotes[i].Sum)
 	}
 	g.more(s.MoreRemotes)
 	return g
 }
 
-// tally adds what is counted for one process or remote address.
-func (g *grid) tally(t *EventTally) {
+// traffic adds what is counted for one process or remote address.
+func (g *grid) traffic(t *tally.Traffic) {
 	g.number(t.Out, plain)
 	g.number(t.In, plain)
 	g.failures(t.Failed)
@@ -182,30 +123,30 @@ func (g *grid) tally(t *EventTally) {
 	g.bytes(t.Received)
 }
 
-func failureGrid(s *EventSummary, opts *Options) *grid {
+func failureGrid(s *tally.Summary, opts *Options) *grid {
 	g := summaryGrid([]string{"FAILED", "PROCESS", "PROTO", "WHY"}, "TIMES")
 	for i := range s.Failures {
-		f := &s.Failures[i]
+		f := &s.Failures[i].Key
 		c := g.cell()
 		remoteEndCell(c, f.Remote, f.Proto, opts)
 		g.add(c)
-		g.process(f.Comm, 0, f.Reason)
+		g.process(f.Actor, 0)
 		g.text(f.Proto.String(), plain)
 		c = g.cell()
 		endText(c, &whose.Event{Kind: whose.EventFail, Lifetime: whose.Lifetime{End: f.End, Errno: f.Errno}})
 		g.add(c)
-		g.number(f.Count, plain)
+		g.number(s.Failures[i].Sum, plain)
 	}
 	g.more(s.MoreFailures)
 	return g
 }
 
-func busiestGrid(list []EventLoad, opts *Options) *grid {
+func busiestGrid(list []tally.Load, opts *Options) *grid {
 	g := summaryGrid([]string{"BUSIEST", "PROTO", "ENDS"}, "SENT", "RECEIVED", "TOOK")
 	g.columns[2].shorten, g.columns[2].easy = shortenEnds, len("…:52144 → 255.255.255.255:443")
 	for i := range list {
 		l := &list[i]
-		g.process(l.Comm, l.PID, l.Reason)
+		g.process(l.Actor, l.PID)
 		g.text(l.Proto.String(), plain)
 		c := g.cell()
 		localEndCell(c, l.Local, l.Proto, opts)
@@ -248,13 +189,13 @@ func shortenTo(dst, end []byte, width int) ([]byte, int) {
 
 // process adds the name of a process, and its number where one is given; or why
 // there is none.
-func (g *grid) process(comm string, pid uint32, reason whose.Reason) {
+func (g *grid) process(by tally.Actor, pid uint32) {
 	c := g.cell()
-	if comm == "" && reason != whose.ReasonNone {
-		g.text("("+reasonWords(reason)+")", faint)
+	if by.Comm == "" && by.Reason != whose.ReasonNone {
+		g.text("("+reasonWords(by.Reason)+")", faint)
 		return
 	}
-	nameCell(c, comm)
+	nameCell(c, by.Comm)
 	if pid > 0 {
 		c.ascii(" ")
 		c.uint(uint64(pid))
@@ -312,7 +253,7 @@ func remoteEndCell(c *cell, end netip.AddrPort, proto whose.Proto, opts *Options
 }
 
 // appendSummary appends the object that JSONL ends with.
-func appendSummary(dst []byte, s *EventSummary) []byte {
+func appendSummary(dst []byte, s *tally.Summary) []byte {
 	dst = append(strconv.AppendInt(append(dst, `{"version":`...), whose.EventVersion, 10), `,"summary":{`...)
 	dst = strconv.AppendInt(append(dst, `"duration":`...), int64(s.Took/time.Microsecond), 10)
 	dst = appendEventName(dst, `,"source":"`, s.Source)
@@ -326,11 +267,18 @@ func appendSummary(dst []byte, s *EventSummary) []byte {
 	dst = append(dst[:len(dst)-1], '}')
 	dst = strconv.AppendUint(append(dst, `,"lost":`...), s.Lost, 10)
 	dst = strconv.AppendUint(append(dst, `,"beyond":`...), s.Beyond, 10)
-	dst = appendTallies(append(dst, `,"by_process":[`...), s.Processes)
-	dst = appendTallies(append(dst, `,"by_remote":[`...), s.Remotes)
-	dst = append(dst, `,"failed":[`...)
+	dst = append(dst, `,"by_process":[`...)
+	for i := range s.Processes {
+		dst = appendTraffic(appendActor(dst, s.Processes[i].Key), &s.Processes[i].Sum)
+	}
+	dst = append(unlist(dst), `,"by_remote":[`...)
+	for i := range s.Remotes {
+		dst = append(s.Remotes[i].Key.AppendTo(append(dst, `{"remote_addr":"`...)), '"')
+		dst = appendTraffic(dst, &s.Remotes[i].Sum)
+	}
+	dst = append(unlist(dst), `,"failed":[`...)
 	for i := range s.Failures {
-		dst = appendFailure(dst, &s.Failures[i])
+		dst = appendFailure(dst, &s.Failures[i].Key, s.Failures[i].Sum)
 	}
 	dst = append(unlist(dst), `,"busiest":[`...)
 	for i := range s.Busiest {
@@ -351,45 +299,36 @@ func unlist(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-func appendTallies(dst []byte, list []EventTally) []byte {
-	for i := range list {
-		t := &list[i]
-		if t.Remote.IsValid() {
-			dst = append(t.Remote.AppendTo(append(dst, `{"remote_addr":"`...)), '"')
-		} else {
-			dst = appendSummed(dst, t.Comm, t.Reason)
-		}
-		for j, n := range [...]uint64{t.Out, t.In, t.Failed, t.Sent, t.Received} {
-			dst = append(dst, [...]string{`,"out":`, `,"in":`, `,"failed":`, `,"sent":`, `,"received":`}[j]...)
-			dst = strconv.AppendUint(dst, n, 10)
-		}
-		dst = append(dst, "},"...)
+func appendTraffic(dst []byte, t *tally.Traffic) []byte {
+	for i, n := range [...]uint64{t.Out, t.In, t.Failed, t.Sent, t.Received} {
+		dst = append(dst, [...]string{`,"out":`, `,"in":`, `,"failed":`, `,"sent":`, `,"received":`}[i]...)
+		dst = strconv.AppendUint(dst, n, 10)
 	}
-	return unlist(dst)
+	return append(dst, "},"...)
 }
 
-// appendSummed begins an object with the process, or the reason why there is none.
-func appendSummed(dst []byte, comm string, reason whose.Reason) []byte {
-	if comm == "" && reason != whose.ReasonNone {
-		return append(append(append(dst, `{"reason":"`...), reason.String()...), '"')
+// appendActor begins an object with the process, or the reason why there is none.
+func appendActor(dst []byte, by tally.Actor) []byte {
+	if by.Comm == "" && by.Reason != whose.ReasonNone {
+		return append(append(append(dst, `{"reason":"`...), by.Reason.String()...), '"')
 	}
-	return appendJSONString(append(dst, `{"comm":`...), comm)
+	return appendJSONString(append(dst, `{"comm":`...), by.Comm)
 }
 
-func appendFailure(dst []byte, f *EventFailure) []byte {
-	dst = appendSummed(dst, f.Comm, f.Reason)
+func appendFailure(dst []byte, f *tally.Failure, count uint64) []byte {
+	dst = appendActor(dst, f.Actor)
 	dst = appendEventName(dst, `,"proto":"`, f.Proto.String())
 	dst = appendEnd(dst, "remote", f.Remote)
 	dst = appendEventName(dst, `,"end":"`, f.End.String())
 	if f.Errno != 0 {
 		dst = strconv.AppendUint(append(dst, `,"errno":`...), uint64(f.Errno), 10)
 	}
-	dst = strconv.AppendUint(append(dst, `,"count":`...), f.Count, 10)
+	dst = strconv.AppendUint(append(dst, `,"count":`...), count, 10)
 	return append(dst, "},"...)
 }
 
-func appendLoad(dst []byte, l *EventLoad) []byte {
-	dst = appendSummed(dst, l.Comm, l.Reason)
+func appendLoad(dst []byte, l *tally.Load) []byte {
+	dst = appendActor(dst, l.Actor)
 	if l.PID > 0 {
 		dst = strconv.AppendUint(append(dst, `,"pid":`...), uint64(l.PID), 10)
 	}

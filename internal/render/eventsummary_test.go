@@ -5,15 +5,20 @@ import (
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // Why a session belongs to nobody is told as in the lines, and a process that
 // calls itself so looks otherwise.
 func TestSummary_Reasons(t *testing.T) {
-	s := &EventSummary{
-		Processes: []EventTally{{Reason: whose.ReasonAcceptQueue, In: 3}, {Comm: "(accept queue)", In: 2}, {Reason: whose.ReasonKernel}, {}},
-		Failures:  []EventFailure{{Reason: whose.ReasonOrphan}},
-		Busiest:   []EventLoad{{Reason: whose.ReasonHidden}},
+	s := &tally.Summary{
+		Processes: []tally.Group[tally.Actor, tally.Traffic]{
+			{Key: tally.Actor{Reason: whose.ReasonAcceptQueue}, Sum: tally.Traffic{In: 3}},
+			{Key: tally.Actor{Comm: "(accept queue)"}, Sum: tally.Traffic{In: 2}},
+			{Key: tally.Actor{Reason: whose.ReasonKernel}}, {},
+		},
+		Failures: []tally.Group[tally.Failure, uint64]{{Key: tally.Failure{Actor: tally.Actor{Reason: whose.ReasonOrphan}}}},
+		Busiest:  []tally.Load{{Actor: tally.Actor{Reason: whose.ReasonHidden}}},
 	}
 	text := summarized(t, Text, s, Options{})
 	for _, want := range []string{"\n(accept queue) ", "\n\"(accept queue)\" ", "\n(kernel) ", "\n? ", " (orphan) ", "\n(hidden) "} {

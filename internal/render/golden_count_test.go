@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 func nameOfHost(addr netip.Addr) string {
@@ -21,32 +22,36 @@ func nameOfHost(addr netip.Addr) string {
 	return ""
 }
 
-func sampleCount() *Count {
+func sampleCount() *tally.Count {
 	by := fieldsNamed("comm state")
-	row := func(n int, comm, state string) CountRow {
+	row := func(n int, comm, state string) tally.Row {
 		values := []whose.Value{{}, {Kind: whose.KindName, Text: state}}
 		if comm != "" {
 			values[0] = whose.Value{Kind: whose.KindText, Text: comm}
 		}
-		return CountRow{Values: values, Count: n}
+		return tally.Row{Values: values, Count: n}
 	}
-	return &Count{By: by, Total: 12345, Rows: []CountRow{
+	return &tally.Count{By: by, Total: 12345, Rows: []tally.Row{
 		row(10211, "nginx", "ESTABLISHED"), row(99, "=cmd|' /C calc'!A0", "LISTEN"), row(7, "データ\x1b", "LISTEN"),
 		row(1, "", "TIME_WAIT"),
-	}, Coverage: &whose.Coverage{Source: "bpf", Sessions: 12345, Processes: 7, Namespaces: 1}}
+	}}
+}
+
+func countCoverage() *whose.Coverage {
+	return &whose.Coverage{Source: "bpf", Sessions: 12345, Processes: 7, Namespaces: 1}
 }
 
 func TestGolden_Counts(t *testing.T) {
 	var screens []txtar.File
 	for _, format := range []string{Table, JSON, JSONL, CSV, TSV} {
 		var b bytes.Buffer
-		if err := Counts(&b, format, sampleCount(), Options{}); err != nil {
+		if err := Counts(&b, format, sampleCount(), countCoverage(), Options{}); err != nil {
 			t.Fatal(err)
 		}
 		screens = append(screens, screen(format, b.String()))
 	}
 	var b bytes.Buffer
-	if err := Counts(&b, Table, sampleCount(), Options{Width: 30, Color: true}); err != nil {
+	if err := Counts(&b, Table, sampleCount(), countCoverage(), Options{Width: 30, Color: true}); err != nil {
 		t.Fatal(err)
 	}
 	screens = append(screens, screen("table, 30 columns, colour", b.String()))
@@ -58,9 +63,8 @@ func TestCounts_MeetsSchema(t *testing.T) {
 	whole, group := c.MustCompile("whose.json#/$defs/count"), c.MustCompile("whose.json#/$defs/group")
 	for _, cov := range []*whose.Coverage{nil, {Source: "netlink", Gaps: []whose.Gap{{Kind: whose.GapProcesses, Why: "permission denied"}}}} {
 		count := sampleCount()
-		count.Coverage = cov
 		var b bytes.Buffer
-		if err := Counts(&b, JSON, count, Options{}); err != nil {
+		if err := Counts(&b, JSON, count, cov, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		validate(t, whole, b.String())
@@ -68,7 +72,7 @@ func TestCounts_MeetsSchema(t *testing.T) {
 			t.Errorf("coverage %v: %s", cov, b.String())
 		}
 		b.Reset()
-		if err := Counts(&b, JSONL, count, Options{}); err != nil {
+		if err := Counts(&b, JSONL, count, cov, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {
@@ -78,12 +82,12 @@ func TestCounts_MeetsSchema(t *testing.T) {
 }
 
 func TestCounts_Refuses(t *testing.T) {
-	if err := Counts(&bytes.Buffer{}, Template, sampleCount(), Options{}); err == nil || whose.Hint(err) == "" {
+	if err := Counts(&bytes.Buffer{}, Template, sampleCount(), countCoverage(), Options{}); err == nil || whose.Hint(err) == "" {
 		t.Errorf("template: error %v with hint %q, want one with a hint", err, whose.Hint(err))
 	}
 	c := sampleCount()
 	c.Rows[0].Values = nil
-	if err := Counts(&bytes.Buffer{}, Table, c, Options{}); err == nil {
+	if err := Counts(&bytes.Buffer{}, Table, c, nil, Options{}); err == nil {
 		t.Error("a row without its values was accepted")
 	}
 }

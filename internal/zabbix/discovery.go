@@ -7,68 +7,71 @@ import (
 	"encoding/hex"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
-// less orders listeners by their facts, for a choice that is the same each time.
-func less(a, b *listenerFacts) bool {
-	return cmp.Or(
-		cmp.Compare(a.netns, b.netns),
-		cmp.Compare(a.process, b.process),
-		cmp.Compare(a.user, b.user),
-		cmp.Compare(a.unit, b.unit),
-		cmp.Compare(a.container, b.container),
-	) < 0
+// kernelProcess is the name of the process of a listener that the kernel holds.
+const kernelProcess = "[kernel]"
+
+// commName is the name of a process that is known. One that has none, or
+// nothing but spaces, is not to look like one that is hidden.
+func commName(comm string) string {
+	if name := Safe(comm); name != "" {
+		return name
+	}
+	return "?"
+}
+
+// programName is the name of a program's processes, empty where they are hidden.
+func programName(p *tally.Program) string {
+	if p.Hidden {
+		return ""
+	}
+	return commName(p.Name)
 }
 
 // netnsLabel names a namespace by what stays: nothing for the host's own, the
-// name that `ip netns` gave, the container, or else the inode. A name that is
-// that of some process in it is none that stays.
-func (a *Aggregate) netnsLabel(inode uint32) string {
-	if inode == a.opts.HostNetNS {
+// name that `ip netns` gave, the container, or else the inode.
+func (w *writer) netnsLabel(inode uint32) string {
+	space := w.count.Spaces[inode]
+	if space == nil {
 		return ""
 	}
-	if name := a.opts.NetNSNames[inode]; name != "" {
+	if name := cmp.Or(w.opts.NetNSNames[inode], space.Stable()); name != "" {
 		return Safe(name)
-	}
-	if sp := a.spaces[inode]; sp != nil {
-		if len(sp.name) == 12 && isHex(sp.name) || sp.name == sp.container && sp.name != "" {
-			return Safe(sp.name)
-		}
-		if sp.container != "" {
-			return Safe(sp.container)
-		}
 	}
 	return strconv.FormatUint(uint64(inode), 10)
 }
 
 // listenerRows returns the rows of discovery in order, and the values beside
 // them. Rows that have become the same by their names are one.
-func (a *Aggregate) listenerRows() ([]ListenerRow, []Listener) {
-	places := make([]int32, len(a.listeners))
-	rows := make([]ListenerRow, len(a.listeners))
-	for i := range a.listeners {
-		places[i], rows[i] = int32(i), a.listenerRow(&a.listeners[i])
+func (w *writer) listenerRows() ([]ListenerRow, []Listener) {
+	all := w.count.Listeners
+	places := make([]int32, len(all))
+	rows := make([]ListenerRow, len(all))
+	for i := range all {
+		places[i], rows[i] = int32(i), w.listenerRow(&all[i])
 	}
 	slices.SortFunc(places, func(x, y int32) int {
-		a, b := &a.listeners[x].facts, &a.listeners[y].facts
+		a, b := &all[x].Key, &all[y].Key
 		p, q := &rows[x], &rows[y]
 		return cmp.Or(
-			cmp.Compare(a.proto, b.proto), cmp.Compare(a.port, b.port), a.addr.Compare(b.addr),
+			cmp.Compare(p.Proto, q.Proto), cmp.Compare(a.Port, b.Port), a.Addr.Compare(b.Addr),
 			cmp.Compare(p.Addr, q.Addr), cmp.Compare(p.NetNS, q.NetNS), cmp.Compare(p.Process, q.Process),
 			cmp.Compare(p.User, q.User), cmp.Compare(p.Unit, q.Unit), cmp.Compare(p.Container, q.Container),
-			cmp.Compare(a.netns, b.netns),
+			cmp.Compare(a.NetNS, b.NetNS),
 		)
 	})
 	sorted := make([]ListenerRow, 0, len(rows))
 	values := make([]Listener, 0, len(rows))
 	ids := newIDs(len(rows))
 	for _, at := range places {
-		row, l := rows[at], &a.listeners[at]
-		value := l.values
-		value.QueueUsed, value.Holders = percent(l.full), l.holderText()
+		row, value := rows[at], listenerOf(&all[at].Sum)
 		id, known := ids.of(identity(&row))
 		if known {
-			merge(&values[id.place], &value)
+			mergeListener(&values[id.place], &value)
 			continue
 		}
 		row.ID = id.text
@@ -77,16 +80,34 @@ func (a *Aggregate) listenerRows() ([]ListenerRow, []Listener) {
 	return sorted, values
 }
 
-func (a *Aggregate) listenerRow(l *listenerRow) ListenerRow {
-	f := &l.facts
+func (w *writer) listenerRow(l *tally.Group[tally.ListenerKey, tally.Listener]) ListenerRow {
+	k := &l.Key
 	row := ListenerRow{
-		Proto: f.proto, Addr: f.addr.String(), Port: strconv.Itoa(int(f.port)), NetNS: a.netnsLabel(f.netns),
-		Process: f.process, User: f.user, Unit: l.unit, Container: l.container, Ephemeral: "0",
+		Proto: k.Proto.String(), Addr: k.Addr.WithZone(Safe(k.Addr.Zone())).String(), Port: strconv.Itoa(int(k.Port)),
+		NetNS: w.netnsLabel(k.NetNS), Process: programName(&k.By), User: Safe(k.By.User),
+		Unit: Safe(l.Sum.Unit), Container: Safe(l.Sum.Container), Ephemeral: "0",
 	}
-	if f.ephemeral {
+	if k.Kernel {
+		row.Process = kernelProcess
+	}
+	if k.Ephemeral {
 		row.Ephemeral = "1"
 	}
 	return row
+}
+
+// listenerOf makes the values of a listener, with names that are safe.
+func listenerOf(l *tally.Listener) Listener {
+	var holders []string
+	for _, name := range l.Holders {
+		holders = append(holders, commName(name))
+	}
+	slices.Sort(holders)
+	return Listener{
+		Sockets: l.Sockets, Holders: Safe(strings.Join(slices.Compact(holders), ", ")),
+		Established: l.Established, CloseWait: l.CloseWait, SynRecv: l.SynRecv, TimeWait: l.TimeWait,
+		Queue: l.Queue, QueueLimit: l.QueueLimit, QueueUsed: percent(l.QueueUsed), RemoteHosts: l.RemoteHosts,
+	}
 }
 
 // identity is what makes a listener the same one in the next collection. The
@@ -100,8 +121,8 @@ func identity(r *ListenerRow) []string {
 	return facts
 }
 
-// merge adds the values of a listener to those of another with the same facts.
-func merge(into, from *Listener) {
+// mergeListener adds the values of a listener to those of another with the same facts.
+func mergeListener(into, from *Listener) {
 	into.Sockets += from.Sockets
 	into.Established += from.Established
 	into.CloseWait += from.CloseWait
@@ -114,30 +135,64 @@ func merge(into, from *Listener) {
 	into.Holders = least(into.Holders, from.Holders)
 }
 
+// least returns the lesser of two texts that is not empty.
+func least(a, b string) string {
+	if a == "" || b != "" && b < a {
+		return b
+	}
+	return a
+}
+
 // percent rounds to two digits, so that a value does not look more exact than it is.
 func percent(v float64) float64 { return float64(int64(v*100+0.5)) / 100 }
 
-// processRows returns the rows of discovery in order, and the values beside them.
-func (a *Aggregate) processRows() ([]ProcessRow, []Process) {
-	places := make([]int32, len(a.processes))
-	for i := range places {
+// processRows returns the rows of discovery in order, and the values beside
+// them. Programs whose names have become the same are one row.
+func (w *writer) processRows() ([]ProcessRow, []Process) {
+	all := w.count.Programs
+	rows := make([]ProcessRow, len(all))
+	places := make([]int32, len(all))
+	for i := range all {
+		p := &all[i].Key
 		places[i] = int32(i)
+		rows[i] = ProcessRow{Process: programName(p), Unit: Safe(p.Unit), Container: Safe(p.Container), User: Safe(p.User)}
 	}
 	slices.SortFunc(places, func(x, y int32) int {
-		p, q := &a.processes[x].facts, &a.processes[y].facts
-		return cmp.Or(cmp.Compare(p.process, q.process), cmp.Compare(p.unit, q.unit),
-			cmp.Compare(p.container, q.container), cmp.Compare(p.user, q.user))
+		p, q := &rows[x], &rows[y]
+		return cmp.Or(cmp.Compare(p.Process, q.Process), cmp.Compare(p.Unit, q.Unit),
+			cmp.Compare(p.Container, q.Container), cmp.Compare(p.User, q.User))
 	})
-	rows := make([]ProcessRow, len(places))
-	values := make([]Process, len(places))
-	ids := newIDs(len(places))
-	for i, at := range places {
-		f := &a.processes[at].facts
-		id, _ := ids.of([]string{"process", f.process, f.unit, f.container, f.user})
-		rows[i] = ProcessRow{ID: id.text, Process: f.process, Unit: f.unit, Container: f.container, User: f.user}
-		values[i] = a.processes[at].values
+	sorted := make([]ProcessRow, 0, len(rows))
+	values := make([]Process, 0, len(rows))
+	ids := newIDs(len(rows))
+	for _, at := range places {
+		row, value := rows[at], Process(all[at].Sum)
+		id, known := ids.of([]string{"process", row.Process, row.Unit, row.Container, row.User})
+		if known {
+			mergeProcess(&values[id.place], &value)
+			continue
+		}
+		row.ID = id.text
+		sorted, values = append(sorted, row), append(values, value)
 	}
-	return rows, values
+	return sorted, values
+}
+
+// mergeProcess adds the values of a program to those of another with the same
+// names. A session that both hold counts twice then.
+func mergeProcess(into, from *Process) {
+	into.Processes += from.Processes
+	into.Sessions += from.Sessions
+	into.Listening += from.Listening
+	into.Established += from.Established
+	into.CloseWait += from.CloseWait
+	into.TimeWait += from.TimeWait
+	into.SynSent += from.SynSent
+	into.Other += from.Other
+	into.UDP += from.UDP
+	into.In += from.In
+	into.Out += from.Out
+	into.RemoteHosts += from.RemoteHosts
 }
 
 // ids gives rows their ids: the beginning of a hash of their facts. Where two

@@ -65,7 +65,7 @@ type Totals struct {
 	// have no discovery rows by themselves.
 	UDPEphemeral int `json:"udp_ephemeral"`
 	// RemoteHosts counts the distinct remote addresses, loopback left out.
-	// Above MaxRemoteHosts they are not told apart any more, here and below.
+	// Above [tally.MaxRemoteHosts] they are not told apart any more, here and below.
 	RemoteHosts int `json:"remote_hosts"`
 }
 

@@ -64,7 +64,7 @@ func FuzzAppendLine(f *testing.F) {
 // TestAppendValues shows the lines of a host: one for each value that the table
 // of items names, with nothing for what is not known.
 func TestAppendValues(t *testing.T) {
-	d := documentOf(t, options(), hostOf())
+	d := documentOf(t, usual(), hostOf())
 	text, err := d.AppendValues(nil, "web 1")
 	if err != nil {
 		t.Fatal(err)

@@ -5,30 +5,44 @@ import (
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // maxReasons bounds the reasons that a document gives.
 const maxReasons = 16
 
-// Document makes the document of what was added, with the account of the
-// collection. The aggregate takes no sessions after that.
-func (a *Aggregate) Document(c *whose.Coverage) *Document {
-	a.assign()
+// Options are what a document says that was not counted.
+type Options struct {
+	// Version of whose.
+	Version string
+	// NetNSNames are the names that `ip netns` gave, by inode.
+	NetNSNames map[uint32]string
+}
+
+// A writer makes the rows of one document.
+type writer struct {
+	count *tally.HostCount
+	opts  Options
+}
+
+// NewDocument makes the document of what was counted, with the account of the
+// collection.
+func NewDocument(count *tally.HostCount, c *whose.Coverage, opts Options) *Document {
+	w := &writer{count: count, opts: opts}
+	listeners, listenerValues := w.listenerRows()
+	processes, processValues := w.processRows()
 	d := &Document{
-		Schema: Schema, Version: a.opts.Version, Source: c.Source, Pinned: c.Pinned,
+		Schema: Schema, Version: opts.Version, Source: c.Source, Pinned: c.Pinned,
 		Duration: c.Duration.Seconds(), Complete: true, Reasons: []string{},
 		Coverage:  coverageOf(c),
-		Truncated: a.droppedListeners + a.droppedProcesses,
+		Truncated: count.Totals.BeyondListeners + count.Totals.BeyondPrograms,
+		Totals:    totalsOf(&count.Totals, len(listeners), len(processes)),
+		Discovery: Discovery{Listeners: listeners, Processes: processes}, Absent: new(Absent),
+		Listeners: make(map[string]Listener, len(listeners)), Processes: make(map[string]Process, len(processes)),
 	}
-	listeners, listenerValues := a.listenerRows()
-	processes, processValues := a.processRows()
-	d.Totals = a.totals(len(listeners), len(processes))
-	d.Discovery, d.Absent = Discovery{Listeners: listeners, Processes: processes}, new(Absent)
-	d.Listeners = make(map[string]Listener, len(listeners))
 	for i := range listeners {
 		d.Listeners[listeners[i].ID] = listenerValues[i]
 	}
-	d.Processes = make(map[string]Process, len(processes))
 	for i := range processes {
 		d.Processes[processes[i].ID] = processValues[i]
 	}
@@ -102,19 +116,19 @@ func Failed(version string, reasons ...string) *Document {
 // the time ran out while it was made.
 func (d *Document) CutShort(reason string) { d.note(whose.GapDeadline, reason) }
 
-func (a *Aggregate) totals(listeners, processes int) Totals {
+// totalsOf returns the totals, with how many rows there are.
+func totalsOf(c *tally.Totals, listeners, processes int) Totals {
 	t := Totals{
-		Sessions: a.sessions, In: a.in, Out: a.out, UDPEphemeral: a.ephemeral,
-		Listeners: listeners + a.droppedListeners, Processes: processes + a.droppedProcesses,
-		RemoteHosts: a.hosts.public,
-		TCP:         map[string]int{}, UDP: map[string]int{},
+		Sessions: c.Sessions, In: c.In, Out: c.Out, UDPEphemeral: c.Ephemeral, RemoteHosts: c.RemoteHosts,
+		Listeners: listeners + c.BeyondListeners, Processes: processes + c.BeyondPrograms,
+		TCP: map[string]int{}, UDP: map[string]int{},
 	}
 	for s := whose.Established; s <= whose.Closing; s++ {
-		t.TCP[stateKey(s)] = a.tcp[s]
+		t.TCP[stateKey(s)] = c.TCP[s]
 	}
-	t.TCP[stateKey(whose.SynRecv)] += a.tcp[whose.NewSynRecv]
-	t.UDP[stateKey(whose.Established)] = a.udp[whose.Established]
-	t.UDP[stateKey(whose.Unconn)] = a.udp[whose.Unconn] + a.udp[whose.Close]
+	t.TCP[stateKey(whose.SynRecv)] += c.TCP[whose.NewSynRecv]
+	t.UDP[stateKey(whose.Established)] = c.UDP[whose.Established]
+	t.UDP[stateKey(whose.Unconn)] = c.UDP[whose.Unconn] + c.UDP[whose.Close]
 	return t
 }
 

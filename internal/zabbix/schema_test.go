@@ -10,6 +10,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 const schemaPath = "../../docs/schema/whose-zabbix-v1.schema.json"
@@ -58,21 +59,21 @@ func closeObjects(node any) {
 // all keys, with nothing, cut short, and cut down to a size.
 func TestSchema(t *testing.T) {
 	schema := strictSchema(t)
-	late := documentOf(t, options(), hostOf())
+	late := documentOf(t, usual(), hostOf())
 	late.CutShort("the time allowed ran out")
-	o := options()
+	o := usual()
 	o.Ephemeral = true
-	busiest := New(options())
+	busiest := tally.NewHost(usual().HostOptions)
 	for s := range busy(2000) {
 		busiest.Add(s)
 	}
 	for name, d := range map[string]*Document{
-		"whole":     documentOf(t, options(), hostOf()),
+		"whole":     documentOf(t, usual(), hostOf()),
 		"ephemeral": documentOf(t, o, hostOf()),
-		"empty":     documentOf(t, options(), nil),
+		"empty":     documentOf(t, usual(), nil),
 		"late":      late,
 		"failed":    Failed("1.2.3", "open procfs: no such file or directory"),
-		"cut":       busiest.Document(&whose.Coverage{Source: "netlink"}),
+		"cut":       NewDocument(busiest.Count(), &whose.Coverage{Source: "netlink"}, usual().Options),
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, err := d.Encode(20_000, false)
@@ -96,7 +97,7 @@ func TestSchema(t *testing.T) {
 // TestSchema_Refuses shows that the schema can fail.
 func TestSchema_Refuses(t *testing.T) {
 	schema := strictSchema(t)
-	text, err := documentOf(t, options(), hostOf()).Encode(0, false)
+	text, err := documentOf(t, usual(), hostOf()).Encode(0, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -86,19 +87,19 @@ func takeRequest(c net.Conn) ([]sent, error) {
 // arrives: the largest document there is, names that are hard to quote, values.
 func TestLines_Sender(t *testing.T) {
 	sender := testenv.WantProgram(t, "zabbix_sender")
-	a := New(options())
+	h := tally.NewHost(usual().HostOptions)
 	for i := range 1500 {
 		s := tcp(whose.Listen, fmt.Sprintf("192.0.2.%d:%d", i%250, 1000+i), "", process(uint32(i+1), fmt.Sprintf("a \"b\" %d", i), `x\x2dy.service`, "u"))
-		a.Add(&s)
+		h.Add(&s)
 	}
-	large, err := a.Document(&whose.Coverage{}).Encode(MaxSize, false)
+	large, err := NewDocument(h.Count(), &whose.Coverage{}, usual().Options).Encode(MaxSize, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(large) < MaxSize*9/10 {
 		t.Fatalf("%d bytes are not large", len(large))
 	}
-	values, err := documentOf(t, options(), hostOf()).AppendValues(nil, "-")
+	values, err := documentOf(t, usual(), hostOf()).AppendValues(nil, "-")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package zabbix
+package tally
 
 import "strings"
 
@@ -78,3 +78,5 @@ func ofConnection(instance string) bool {
 	return rest != instance && len(rest) > 1 && rest[0] == '-' &&
 		(strings.Contains(rest, ":") || strings.Trim(rest, "-0123456789") == "")
 }
+
+func isHex(text string) bool { return strings.Trim(text, "0123456789abcdef") == "" }

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 var updateDocument = flag.Bool("update-document", false, "write testdata/document.json anew")
@@ -117,26 +117,34 @@ func hostOf() []whose.Session {
 	}
 }
 
-func options() Options { return Options{Version: "1.2.3", HostNetNS: hostSpace} }
+// options are those of the count and of the document.
+type options struct {
+	tally.HostOptions
+	Options
+}
 
-func documentOf(t *testing.T, o Options, sessions []whose.Session) *Document {
+func usual() options {
+	return options{tally.HostOptions{NetNS: hostSpace}, Options{Version: "1.2.3"}}
+}
+
+func documentOf(t *testing.T, o options, sessions []whose.Session) *Document {
 	t.Helper()
-	a := New(o)
+	h := tally.NewHost(o.HostOptions)
 	c := whose.Coverage{Source: "bpf", Duration: 12500 * time.Microsecond, OwnersAsked: true}
 	for i := range sessions {
-		a.Add(&sessions[i])
+		h.Add(&sessions[i])
 		if sessions[i].Reason == whose.ReasonNone {
 			c.Owned++
 		} else {
 			c.Ownerless[sessions[i].Reason]++
 		}
 	}
-	return a.Document(&c)
+	return NewDocument(h.Count(), &c, o.Options)
 }
 
 // TestDocument shows the whole document of a host, as it is printed.
 func TestDocument(t *testing.T) {
-	got, err := documentOf(t, options(), hostOf()).Encode(MaxSize, true)
+	got, err := documentOf(t, usual(), hostOf()).Encode(MaxSize, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,13 +163,13 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// TestAggregate_AnyOrder shows that the order of sessions does not matter.
-func TestAggregate_AnyOrder(t *testing.T) {
-	want := documentOf(t, options(), hostOf())
+// TestDocument_AnyOrder shows that the order of sessions does not matter.
+func TestDocument_AnyOrder(t *testing.T) {
+	want := documentOf(t, usual(), hostOf())
 	sessions := hostOf()
 	for range 20 {
 		rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
-		if diff := cmp.Diff(want, documentOf(t, options(), sessions)); diff != "" {
+		if diff := cmp.Diff(want, documentOf(t, usual(), sessions)); diff != "" {
 			t.Fatalf("another order (-want +got):\n%s", diff)
 		}
 	}
@@ -170,7 +178,7 @@ func TestAggregate_AnyOrder(t *testing.T) {
 // TestDiscovery_Stable shows that what changes all the time changes no byte of
 // discovery: PIDs, start times, workers, counts, queues, other ends.
 func TestDiscovery_Stable(t *testing.T) {
-	before := documentOf(t, options(), hostOf())
+	before := documentOf(t, usual(), hostOf())
 	later := hostOf()
 	moved := map[*whose.Process]*whose.Process{}
 	for i := range later {
@@ -196,7 +204,7 @@ func TestDiscovery_Stable(t *testing.T) {
 	for i := range 50 {
 		later = append(later, in(tcp(whose.Established, "192.0.2.1:80", fmt.Sprintf("203.0.113.%d:999", i), later[1].Owners[0].Process)))
 	}
-	after := documentOf(t, options(), later)
+	after := documentOf(t, usual(), later)
 	for name, get := range map[string]func(*Document) ([]byte, error){
 		"listeners": func(d *Document) ([]byte, error) { return EncodeRows(d.Discovery.Listeners, false) },
 		"processes": func(d *Document) ([]byte, error) {
@@ -250,7 +258,7 @@ func TestListener_Closest(t *testing.T) {
 		mapped, in(tcp(whose.Established, "192.0.2.1:2", "192.0.2.9:8", p)),
 		in(tcp(whose.Established, "192.0.2.1:3", "192.0.2.8:8", q)), in(tcp(whose.Established, "192.0.2.1:3", "192.0.2.9:8", q)),
 	}
-	d := documentOf(t, options(), sessions)
+	d := documentOf(t, usual(), sessions)
 	for _, want := range []struct {
 		addr, port, netns  string
 		established, hosts int
@@ -282,7 +290,7 @@ func TestNetNS(t *testing.T) {
 		s.NetNS, s.NetNSName = inode, name
 		return s
 	}
-	o := options()
+	o := usual()
 	o.NetNSNames = map[uint32]string{100: "blue"}
 	d := documentOf(t, o, []whose.Session{
 		at(hostSpace, "whatever", process(1, "x", "", "root")),
@@ -305,7 +313,7 @@ func TestNetNS(t *testing.T) {
 // one, and that one which has ended meanwhile does not name a listener.
 func TestNameless(t *testing.T) {
 	gone := &whose.Process{PID: 3}
-	d := documentOf(t, options(), []whose.Session{
+	d := documentOf(t, usual(), []whose.Session{
 		tcp(whose.Listen, "0.0.0.0:1", "", process(9, " ", "", "u")),
 		tcp(whose.Listen, "0.0.0.0:2", "", process(5, "nginx", "", "u"), gone),
 	})
@@ -316,9 +324,31 @@ func TestNameless(t *testing.T) {
 	}
 }
 
+// TestDocument_SameNames shows that programs and listeners whose names are the
+// same once they are safe are one row, which has the values of all.
+func TestDocument_SameNames(t *testing.T) {
+	brace, bracket := process(5, "a{", "x.service", "u"), process(6, "a(", "x.service", "u")
+	d := documentOf(t, usual(), []whose.Session{
+		tcp(whose.Listen, "0.0.0.0:1", "", brace), tcp(whose.Listen, "0.0.0.0:1", "", bracket),
+		in(tcp(whose.Established, "192.0.2.1:1", "192.0.2.9:1", brace)),
+		in(tcp(whose.Established, "192.0.2.1:1", "192.0.2.8:1", bracket)),
+	})
+	row, values := rowAt(t, d, "0.0.0.0", "1", "")
+	if row.Process != "a(" || values.Sockets != 2 || values.Established != 2 || values.Holders != "a(" {
+		t.Errorf("listener %+v: %+v", row, values)
+	}
+	if len(d.Discovery.Processes) != 1 || len(d.Processes) != 1 || d.Totals.Processes != 1 {
+		t.Fatalf("%d rows, %d values, %d in the totals, want one", len(d.Discovery.Processes), len(d.Processes), d.Totals.Processes)
+	}
+	want := Process{Processes: 2, Sessions: 4, Listening: 2, Established: 2, In: 2, RemoteHosts: 2}
+	if diff := cmp.Diff(want, d.Processes[d.Discovery.Processes[0].ID]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestEphemeral(t *testing.T) {
 	sessions := hostOf()
-	o := options()
+	o := usual()
 	o.Ephemeral, o.EphemeralPorts = true, filter.PortRange{First: 40002, Last: 60000}
 	d := documentOf(t, o, sessions)
 	for port, want := range map[string]string{"40001": "0", "40002": "1", "51820": "0", "53": "0"} {
@@ -364,12 +394,12 @@ func TestGaps(t *testing.T) {
 		"deadline":    {whose.Gap{Kind: whose.GapDeadline, Why: "x"}, false, false, 0, 0, "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := New(options())
+			h := tally.NewHost(usual().HostOptions)
 			sessions := hostOf()
 			for i := range sessions {
-				a.Add(&sessions[i])
+				h.Add(&sessions[i])
 			}
-			d := a.Document(&whose.Coverage{Gaps: []whose.Gap{c.gap}})
+			d := NewDocument(h.Count(), &whose.Coverage{Gaps: []whose.Gap{c.gap}}, usual().Options)
 			if d.Complete != c.complete || !slices.Equal(d.Reasons, []string{c.reason}) || (len(d.Discovery.Listeners) > 0) != c.discovery ||
 				d.Coverage.ProcessesHidden != c.processes || d.Coverage.NamespacesHidden != c.spaces {
 				t.Errorf("%+v: complete %v, reasons %q, %d rows, coverage %+v", c.gap, d.Complete, d.Reasons, len(d.Discovery.Listeners), d.Coverage)
@@ -414,65 +444,22 @@ func busy(n int) func(yield func(*whose.Session) bool) {
 	}
 }
 
-// TestAggregate_Memory holds the budget of the aggregate at 100,000 sessions
-// of as many hosts, the hardest case: 7.2 MiB measured, and some headroom.
-func TestAggregate_Memory(t *testing.T) {
-	const budget = 12 << 20
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	before := heap()
-	a := New(options())
-	for s := range busy(100_000) {
-		a.Add(s)
-	}
-	used := heap() - before
-	d := a.Document(&whose.Coverage{})
-	if used > budget {
-		t.Errorf("%d KiB in use, want at most %d", used>>10, budget>>10)
-	}
-	if d.Totals.Sessions != 100_000 || d.Totals.RemoteHosts != 100_000-200 || len(d.Discovery.Listeners) != 200 || len(d.Discovery.Processes) != 300 {
-		t.Errorf("%d sessions, %d hosts, %d listeners, %d processes", d.Totals.Sessions, d.Totals.RemoteHosts,
-			len(d.Discovery.Listeners), len(d.Discovery.Processes))
-	}
-	t.Logf("%d KiB for 100,000 sessions", used>>10)
-}
-
-// TestAggregate_Bounds shows that rows and hosts beyond the bounds are told of.
-func TestAggregate_Bounds(t *testing.T) {
-	a := New(options())
+// TestDocument_Bounds shows that rows and hosts beyond the bounds are told of.
+func TestDocument_Bounds(t *testing.T) {
+	h := tally.NewHost(usual().HostOptions)
 	p := process(5, "p", "", "u")
-	for i := range maxRows + 10 {
+	for i := range tally.MaxRows + 10 {
 		s := tcp(whose.Listen, fmt.Sprintf("10.%d.%d.%d:80", i>>16, i>>8&255, i&255), "", p)
-		a.Add(&s)
+		h.Add(&s)
 	}
-	for i := range MaxRemoteHosts + 100 {
+	for i := range tally.MaxRemoteHosts + 100 {
 		s := tcp(whose.Established, "192.0.2.1:999", fmt.Sprintf("10.%d.%d.%d:80", i>>16, i>>8&255, i&255), p)
-		a.Add(&s)
+		h.Add(&s)
 	}
-	d := a.Document(&whose.Coverage{})
-	if d.Totals.Listeners != maxRows+10 || d.Truncated != 10 || d.Complete || d.Totals.RemoteHosts != MaxRemoteHosts {
+	d := NewDocument(h.Count(), &whose.Coverage{}, Options{})
+	if d.Totals.Listeners != tally.MaxRows+10 || d.Truncated != 10 || d.Complete || d.Totals.RemoteHosts != tally.MaxRemoteHosts {
 		t.Errorf("totals %+v, truncated %d, complete %v", d.Totals, d.Truncated, d.Complete)
 	}
-}
-
-// BenchmarkAdd is the cost of one session.
-func BenchmarkAdd(b *testing.B) {
-	var sessions []whose.Session
-	for s := range busy(100_000) {
-		sessions = append(sessions, *s)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		a := New(options())
-		for i := range sessions {
-			a.Add(&sessions[i])
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/100_000, "ns/session")
 }
 
 // FuzzDocument shows that no names, addresses or ports break the JSON, its
@@ -485,18 +472,18 @@ func FuzzDocument(f *testing.F) {
 		if len(comm)+len(unit)+len(user)+len(container) > 4096 {
 			return // longer than any name
 		}
-		a := New(Options{})
+		h := tally.NewHost(tally.HostOptions{})
 		for i := range 40 {
 			p := process(uint32(i+1), comm[:len(comm)*i/40], unit, user)
 			p.Container = container
 			s := tcp(whose.Listen, fmt.Sprintf("192.0.2.%d:%d", i, port), "", p)
 			s.NetNS, s.NetNSName, s.User = uint32(i%3), container, user
-			a.Add(&s)
+			h.Add(&s)
 			c := in(tcp(whose.State(i%14+1), fmt.Sprintf("192.0.2.%d:%d", i, port), "198.51.100.1:5", p))
 			c.NetNS = s.NetNS
-			a.Add(&c)
+			h.Add(&c)
 		}
-		d := a.Document(&whose.Coverage{Gaps: []whose.Gap{{Kind: whose.GapSockets, Why: comm}}})
+		d := NewDocument(h.Count(), &whose.Coverage{Gaps: []whose.Gap{{Kind: whose.GapSockets, Why: comm}}}, Options{})
 		if limit < 6000 {
 			limit += 6000 // what a document without rows needs
 		}

@@ -1,4 +1,4 @@
-package zabbix
+package tally
 
 import (
 	"hash/maphash"
@@ -9,13 +9,13 @@ import (
 // counted, so that memory stays bounded.
 const MaxRemoteHosts = 1 << 17
 
-// maxPairs bounds the pairs of a row and a remote host.
+// maxPairs bounds the pairs of a group and a remote host.
 const maxPairs = 4 * MaxRemoteHosts
 
-// hosts numbers remote addresses, each once, from 1. Open addressing over flat
+// remotes numbers remote addresses, each once, from 1. Open addressing over flat
 // arrays: 20 to 30 bytes for an address. The hash has a seed of its own, since
 // the addresses are chosen by others.
-type hosts struct {
+type remotes struct {
 	seed  maphash.Seed
 	slots []uint32
 	addrs [][16]byte
@@ -25,46 +25,46 @@ type hosts struct {
 
 // number returns the number of an address, 0 for none: the unspecified address,
 // and a new one above the bound.
-func (h *hosts) number(addr netip.Addr) uint32 {
+func (r *remotes) number(addr netip.Addr) uint32 {
 	if !addr.IsValid() || addr.IsUnspecified() {
 		return 0
 	}
-	if 4*len(h.addrs) >= 3*len(h.slots) {
-		h.grow()
+	if 4*len(r.addrs) >= 3*len(r.slots) {
+		r.grow()
 	}
 	key := addr.As16()
-	at := h.find(&key)
-	if n := h.slots[at]; n != 0 {
+	at := r.find(&key)
+	if n := r.slots[at]; n != 0 {
 		return n
 	}
-	if len(h.addrs) >= MaxRemoteHosts {
+	if len(r.addrs) >= MaxRemoteHosts {
 		return 0
 	}
-	h.addrs = append(h.addrs, key)
-	h.slots[at] = uint32(len(h.addrs))
+	r.addrs = append(r.addrs, key)
+	r.slots[at] = uint32(len(r.addrs))
 	if !addr.Unmap().IsLoopback() {
-		h.public++
+		r.public++
 	}
-	return h.slots[at]
+	return r.slots[at]
 }
 
 // find returns the slot of the address, or the empty one where it belongs.
-func (h *hosts) find(key *[16]byte) int {
-	mask := len(h.slots) - 1
-	at := int(maphash.Bytes(h.seed, key[:])) & mask
-	for h.slots[at] != 0 && h.addrs[h.slots[at]-1] != *key {
+func (r *remotes) find(key *[16]byte) int {
+	mask := len(r.slots) - 1
+	at := int(maphash.Bytes(r.seed, key[:])) & mask
+	for r.slots[at] != 0 && r.addrs[r.slots[at]-1] != *key {
 		at = (at + 1) & mask
 	}
 	return at
 }
 
-func (h *hosts) grow() {
-	if h.slots == nil {
-		h.seed = maphash.MakeSeed()
+func (r *remotes) grow() {
+	if r.slots == nil {
+		r.seed = maphash.MakeSeed()
 	}
-	h.slots = make([]uint32, max(64, 2*len(h.slots)))
-	for i := range h.addrs {
-		h.slots[h.find(&h.addrs[i])] = uint32(i + 1)
+	r.slots = make([]uint32, max(64, 2*len(r.slots)))
+	for i := range r.addrs {
+		r.slots[r.find(&r.addrs[i])] = uint32(i + 1)
 	}
 }
 

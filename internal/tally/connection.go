@@ -1,0 +1,143 @@
+package tally
+
+import (
+	"net/netip"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// maxConnections bounds the groups of connections: one for each local address
+// of a listener and each program that holds its connections.
+const maxConnections = 1 << 16
+
+// A connectionKey is what connections share that came in by the same listener.
+// Sessions come in any order, so that listener is found in the end.
+type connectionKey struct {
+	netns  uint32
+	port   uint16
+	proto  whose.Proto
+	family whose.Family
+	addr   netip.Addr
+	// program is the place of the program that holds them, -1 for none.
+	program int32
+}
+
+// A connection counts such connections.
+type connection struct{ established, closeWait, synRecv, timeWait int }
+
+// addConnection counts a session that came in.
+func (h *Host) addConnection(s *whose.Session, program int32, remote uint32) {
+	key := connectionKey{
+		netns: s.NetNS, port: s.Local.Port(), proto: plainProto(s.Proto), family: s.Family,
+		addr: localAddr(s), program: program,
+	}
+	at := h.lastPlace
+	if at < 0 || key != h.lastConnection {
+		if at = h.connections.place(key); at < 0 {
+			return
+		}
+		h.lastConnection, h.lastPlace = key, at
+	}
+	h.visits.add(at, remote)
+	c := &h.connections.all[at].Sum
+	switch s.State {
+	case whose.Established:
+		c.established++
+	case whose.CloseWait:
+		c.closeWait++
+	case whose.SynRecv, whose.NewSynRecv:
+		c.synRecv++
+	case whose.TimeWait:
+		c.timeWait++
+	}
+}
+
+// A door is what listeners share that may accept the same connection.
+type door struct {
+	netns uint32
+	port  uint16
+	proto whose.Proto
+}
+
+// assignConnections gives the sessions that came in to their listeners.
+func (h *Host) assignConnections() {
+	doors := map[door][]int32{}
+	for i := range h.listeners.all {
+		k := &h.listeners.all[i].Key
+		d := door{k.NetNS, k.Port, k.Proto}
+		doors[d] = append(doors[d], int32(i))
+	}
+	listenerOf := make([]int32, len(h.connections.all))
+	for i := range h.connections.all {
+		c := &h.connections.all[i]
+		at := h.accepted(&c.Key, doors[door{c.Key.netns, c.Key.port, c.Key.proto}])
+		listenerOf[i] = at
+		if at >= 0 {
+			h.assign(&h.listeners.all[at].Sum, c)
+		}
+	}
+	var remotes pairs
+	h.visits.each(func(connection int32, remote uint32) {
+		if at := listenerOf[connection]; at >= 0 && remotes.add(at, remote) {
+			h.listeners.all[at].Sum.RemoteHosts++
+		}
+	})
+}
+
+// assign counts connections for their listener, and those that nobody holds any
+// more for its program.
+func (h *Host) assign(l *Listener, c *Group[connectionKey, connection]) {
+	l.Established += c.Sum.established
+	l.CloseWait += c.Sum.closeWait
+	l.SynRecv += c.Sum.synRecv
+	l.TimeWait += c.Sum.timeWait
+	if c.Key.program < 0 && l.program >= 0 {
+		h.programs.all[l.program].Sum.TimeWait += c.Sum.timeWait
+	}
+}
+
+// accepted returns the place of the listener that accepted connections: of
+// those that could, the one with the most specific address, and of several with
+// that address the one whose program holds them. -1: none is known.
+func (h *Host) accepted(c *connectionKey, candidates []int32) int32 {
+	best, bestRank := int32(-1), 0
+	for _, at := range candidates {
+		l := &h.listeners.all[at]
+		rank := 2 * closeness(l, c)
+		if rank == 0 {
+			continue
+		}
+		if l.Sum.program >= 0 && l.Sum.program == c.program {
+			rank++
+		}
+		if rank > bestRank || rank == bestRank && l.Key.less(&h.listeners.all[best].Key) {
+			best, bestRank = at, rank
+		}
+	}
+	return best
+}
+
+// closeness tells how specific the listener's address is for the connections, 0
+// where it does not take them: its own address before the unspecified one of the
+// socket's family before that of both.
+func closeness(l *Group[ListenerKey, Listener], c *connectionKey) int {
+	switch addr := l.Key.Addr; {
+	case addr == c.addr:
+		return 3
+	case !addr.IsUnspecified():
+		return 0
+	case addr.Is4():
+		if !c.addr.Is4() {
+			return 0
+		}
+		if c.family == whose.IPv4 {
+			return 2
+		}
+		return 1
+	case c.addr.Is4() && l.Sum.v6only:
+		return 0
+	case c.family == whose.IPv6:
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,78 @@
+package tally
+
+import "slices"
+
+// A Group is the sum over all that share a key.
+type Group[K comparable, V any] struct {
+	Key K
+	Sum V
+	// seen is the number of the session that was counted last.
+	seen int
+}
+
+// groups find the group of a key. A group keeps its place, a number from 0.
+type groups[K comparable, V any] struct {
+	// limit is how many groups there may be, 0 for no bound.
+	limit  int
+	places map[K]int32
+	all    []Group[K, V]
+	// beyond counts the calls that found no room for another group.
+	beyond int
+}
+
+func newGroups[K comparable, V any](limit int) groups[K, V] {
+	return groups[K, V]{limit: limit, places: make(map[K]int32)}
+}
+
+// place returns the place of a key's group, -1 where there is no room for it.
+func (g *groups[K, V]) place(key K) int32 {
+	if at, known := g.places[key]; known {
+		return at
+	}
+	return g.add(key)
+}
+
+// add makes the group of a key that has none.
+func (g *groups[K, V]) add(key K) int32 {
+	if g.limit > 0 && len(g.all) >= g.limit {
+		g.beyond++
+		return -1
+	}
+	at := int32(len(g.all))
+	if len(g.all) == cap(g.all) {
+		g.all = slices.Grow(g.all, 8+len(g.all)) // doubled: a quarter each time would copy them oftener
+	}
+	g.all = append(g.all, Group[K, V]{Key: key})
+	g.places[key] = at
+	return at
+}
+
+// sum returns the sum of a key's group, nil where there is no room for it.
+func (g *groups[K, V]) sum(key K) *V {
+	at := g.place(key)
+	if at < 0 {
+		return nil
+	}
+	return &g.all[at].Sum
+}
+
+// once returns the sum at a place, to which the session of that number adds. It
+// is nil where there is no group, or the session was counted in it already.
+// Sessions are numbered from 1.
+func (g *groups[K, V]) once(at int32, session int) *V {
+	if at < 0 || g.all[at].seen == session {
+		return nil
+	}
+	g.all[at].seen = session
+	return &g.all[at].Sum
+}
+
+// largest sorts a list by order, cuts it to its first top entries, and returns
+// how many it cut. With 0 it cuts none.
+func largest[T any](list []T, top int, order func(a, b T) int) (first []T, more int) {
+	slices.SortFunc(list, order)
+	if top > 0 && len(list) > top {
+		return list[:top], len(list) - top
+	}
+	return list, 0
+}

@@ -1,0 +1,300 @@
+package tally
+
+import (
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// DefaultEphemeralPorts is the kernel's own range of ports for sockets that ask
+// for none (net.ipv4.ip_local_port_range).
+var DefaultEphemeralPorts = filter.PortRange{First: 32768, Last: 60999}
+
+// HostOptions say how the sessions of a host are counted. The zero value works.
+type HostOptions struct {
+	// NetNS is the host's own network namespace, by inode. Zero: not known, and
+	// none is told apart from the others.
+	NetNS uint32
+	// EphemeralPorts is the range of the host. Zero: DefaultEphemeralPorts.
+	EphemeralPorts filter.PortRange
+	// Ephemeral makes listeners of unconnected UDP sockets on ephemeral ports
+	// too. A resolver opens and closes thousands of them, so by default they are
+	// only counted.
+	Ephemeral bool
+}
+
+// MaxRows bounds the programs and the listeners of a [Host], each.
+const MaxRows = 1 << 14
+
+// A Host counts the sessions of one collection by program and by listener. It
+// takes them one after the other in any order, and keeps counts but no sessions:
+// its memory grows with the listeners, the processes and the distinct remote
+// hosts, each up to a bound. It is not safe for concurrent use.
+type Host struct {
+	opts   HostOptions
+	totals Totals
+
+	remotes remotes
+	// spaces are the network namespaces by inode, but for the host's own.
+	spaces map[uint32]*Space
+
+	programs groups[Program, Process]
+	byPID    map[uint32]int32 // to the place of the program
+	lastPID  uint32
+	lastAt   int32
+	talks    pairs // of programs and remote hosts
+
+	listeners groups[ListenerKey, Listener]
+
+	connections    groups[connectionKey, connection]
+	lastConnection connectionKey
+	lastPlace      int32
+	visits         pairs // of connections and remote hosts
+}
+
+// Totals count all sessions of a host.
+type Totals struct {
+	Sessions int
+	// TCP and UDP count by state; MPTCP counts as TCP, UDP-Lite as UDP.
+	TCP, UDP [int(whose.Unconn) + 1]int
+	// In and Out count the TCP sessions by direction; listeners are neither.
+	In, Out int
+	// Ephemeral counts the unconnected UDP sockets on ephemeral ports.
+	Ephemeral int
+	// RemoteHosts counts the distinct remote addresses, loopback left out. Above
+	// MaxRemoteHosts they are not told apart any more, here and elsewhere.
+	RemoteHosts int
+	// BeyondPrograms and BeyondListeners count what is above MaxRows.
+	BeyondPrograms, BeyondListeners int
+}
+
+// A Program is all processes that share these facts. Its names are hostile input.
+type Program struct {
+	// Name is that of the processes, empty for one without a name, or one that
+	// has ended meanwhile.
+	Name string
+	// Hidden says that the processes may not be looked into: only the unit or
+	// the container is known.
+	Hidden bool
+	// Unit is the systemd unit, with * for whatever changes with each start.
+	Unit, Container, User string
+}
+
+// A Process holds what is counted for the processes of one program.
+type Process struct {
+	// Processes counts them, 0 where they are hidden.
+	Processes int
+	// Sessions that they hold.
+	Sessions                          int
+	Listening, Established, CloseWait int
+	// TimeWait counts sessions in TIME_WAIT that came in by a listener of the
+	// program. Nobody holds them any more, so Sessions is without them.
+	TimeWait int
+	SynSent  int
+	// Other counts TCP sessions in another state.
+	Other, UDP int
+	// In and Out count the TCP sessions by direction.
+	In, Out int
+	// RemoteHosts counts the distinct remote addresses, loopback left out.
+	RemoteHosts int
+}
+
+// A Space is what names a network namespace. Both names are hostile input.
+type Space struct {
+	// Name is what the collector calls it; Container the least of those whose
+	// processes were found in it.
+	Name, Container string
+}
+
+// Stable returns the container that names the namespace, empty if there is none.
+// A name that is that of some process in it is not one that stays.
+func (s *Space) Stable() string {
+	if s.Name == s.Container || len(s.Name) == 12 && isHex(s.Name) {
+		return s.Name
+	}
+	return s.Container
+}
+
+// NewHost returns an empty count.
+func NewHost(opts HostOptions) *Host {
+	if opts.EphemeralPorts == (filter.PortRange{}) {
+		opts.EphemeralPorts = DefaultEphemeralPorts
+	}
+	return &Host{
+		opts:        opts,
+		spaces:      map[uint32]*Space{},
+		programs:    newGroups[Program, Process](MaxRows),
+		byPID:       map[uint32]int32{},
+		lastAt:      -1,
+		listeners:   newGroups[ListenerKey, Listener](MaxRows),
+		connections: newGroups[connectionKey, connection](maxConnections),
+		lastPlace:   -1,
+	}
+}
+
+// Add counts one session. It keeps nothing of s but its strings.
+func (h *Host) Add(s *whose.Session) {
+	t := &h.totals
+	t.Sessions++
+	state := min(s.State, whose.Unconn)
+	if isStream(s.Proto) {
+		t.TCP[state]++
+		switch s.Direction {
+		case whose.In:
+			t.In++
+		case whose.Out:
+			t.Out++
+		}
+	} else {
+		t.UDP[state]++
+	}
+	remote := h.remotes.number(s.Remote.Addr())
+	h.noteSpace(s)
+	program := h.addOwners(s, remote)
+	switch {
+	case s.IsListener():
+		h.addListener(s, program)
+	case s.Direction == whose.In:
+		h.addConnection(s, program, remote)
+	}
+}
+
+func isStream(p whose.Proto) bool { return p == whose.TCP || p == whose.MPTCP }
+
+// noteSpace learns what names a namespace that is not the host's own.
+func (h *Host) noteSpace(s *whose.Session) {
+	if s.NetNS == h.opts.NetNS {
+		return
+	}
+	sp := h.spaces[s.NetNS]
+	if sp == nil {
+		sp = &Space{Name: s.NetNSName}
+		h.spaces[s.NetNS] = sp
+	}
+	sp.Container = least(sp.Container, s.Container)
+	for i := range s.Owners {
+		sp.Container = least(sp.Container, s.Owners[i].Container)
+	}
+}
+
+// least returns the lesser of two texts that is not empty.
+func least(a, b string) string {
+	if a == "" || b != "" && b < a {
+		return b
+	}
+	return a
+}
+
+// addOwners counts the session for each program that holds it and returns the
+// place of the one whose process is the eldest, -1 for none.
+func (h *Host) addOwners(s *whose.Session, remote uint32) int32 {
+	if s.Remote.Addr().IsLoopback() {
+		remote = 0
+	}
+	if len(s.Owners) == 0 {
+		if s.Reason != whose.ReasonHidden || s.Unit == "" && s.Container == "" {
+			return -1
+		}
+		at := h.programs.place(Program{Hidden: true, Unit: stableUnit(s.Unit), Container: s.Container, User: s.User})
+		h.count(at, s, remote)
+		return at
+	}
+	first, eldest := int32(-1), &s.Owners[0]
+	for i := range s.Owners {
+		o := &s.Owners[i]
+		at := h.programOf(o, s)
+		h.count(at, s, remote)
+		if i == 0 || elder(o, eldest) {
+			first, eldest = at, o
+		}
+	}
+	return first
+}
+
+// elder reports whether a began before b. An owner of which only the PID is
+// known, because it has ended meanwhile, is younger than all others.
+func elder(a, b *whose.Owner) bool {
+	if known := a.Comm != ""; known != (b.Comm != "") {
+		return known
+	}
+	if !a.StartTime.Equal(b.StartTime) {
+		return a.StartTime.Before(b.StartTime)
+	}
+	return a.PID < b.PID
+}
+
+// programOf returns the place of the program that a process belongs to, and
+// counts the process when it comes first.
+func (h *Host) programOf(o *whose.Owner, s *whose.Session) int32 {
+	if o.PID == h.lastPID && h.lastAt >= 0 {
+		return h.lastAt
+	}
+	at, met := h.byPID[o.PID]
+	if !met {
+		user := o.User
+		if user == "" {
+			user = s.User // the process may not be looked into
+		}
+		at = h.programs.place(Program{Name: o.Comm, Unit: stableUnit(o.Unit), Container: o.Container, User: user})
+		h.byPID[o.PID] = at
+		if at >= 0 {
+			h.programs.all[at].Sum.Processes++
+		}
+	}
+	h.lastPID, h.lastAt = o.PID, at
+	return at
+}
+
+// count counts a session for a program, once however many of its processes hold it.
+func (h *Host) count(at int32, s *whose.Session, remote uint32) {
+	p := h.programs.once(at, h.totals.Sessions)
+	if p == nil {
+		return
+	}
+	p.Sessions++
+	if h.talks.add(at, remote) {
+		p.RemoteHosts++
+	}
+	if !isStream(s.Proto) {
+		p.UDP++
+		return
+	}
+	switch s.State {
+	case whose.Listen:
+		p.Listening++
+	case whose.Established:
+		p.Established++
+	case whose.CloseWait:
+		p.CloseWait++
+	case whose.TimeWait:
+		p.TimeWait++
+	case whose.SynSent:
+		p.SynSent++
+	default:
+		p.Other++
+	}
+	switch s.Direction {
+	case whose.In:
+		p.In++
+	case whose.Out:
+		p.Out++
+	}
+}
+
+// A HostCount is what a [Host] has counted. Its groups are in no order.
+type HostCount struct {
+	Totals    Totals
+	Programs  []Group[Program, Process]
+	Listeners []Group[ListenerKey, Listener]
+	// Spaces name the network namespaces by inode, but for the host's own.
+	Spaces map[uint32]*Space
+}
+
+// Count gives the connections that came in to their listeners, and returns what
+// was counted. Nothing may be added after it.
+func (h *Host) Count() *HostCount {
+	h.assignConnections()
+	t := h.totals
+	t.RemoteHosts = h.remotes.public
+	t.BeyondPrograms, t.BeyondListeners = h.programs.beyond, h.listeners.beyond
+	return &HostCount{Totals: t, Programs: h.programs.all, Listeners: h.listeners.all, Spaces: h.spaces}
+}

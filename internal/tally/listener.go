@@ -1,0 +1,150 @@
+package tally
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A ListenerKey is what the sockets of one listener share: an SO_REUSEPORT group
+// of one program is one listener.
+type ListenerKey struct {
+	// NetNS is the inode of the network namespace.
+	NetNS uint32
+	Port  uint16
+	// Proto is TCP for MPTCP, which takes plain TCP on the same ports.
+	Proto whose.Proto
+	// Addr is the local address with its zone, which is hostile input.
+	Addr netip.Addr
+	// Ephemeral says that nobody seems to have chosen the port.
+	Ephemeral bool
+	// Kernel says that the kernel holds the socket.
+	Kernel bool
+	// By is the program whose process has held it longest, without its unit and
+	// container unless it is hidden: a process may be moved without becoming
+	// another listener. Hidden and without either, nothing but the user of the
+	// socket is known.
+	By Program
+}
+
+// A Listener holds what is counted for one listener.
+type Listener struct {
+	// Unit and Container of the program.
+	Unit, Container string
+	// Sockets of the group.
+	Sockets int
+	// Holders are the names of the processes that have it open now, in order, at
+	// most 8 of them.
+	Holders []string
+	// Established, CloseWait, SynRecv and TimeWait count connections that came in by it.
+	Established, CloseWait, SynRecv, TimeWait int
+	// Queue is how many connections wait to be accepted, QueueLimit how many may,
+	// and QueueUsed the part of it in percent of the fullest socket. 0 for UDP.
+	Queue, QueueLimit uint64
+	QueueUsed         float64
+	// RemoteHosts counts the distinct remote addresses.
+	RemoteHosts int
+
+	program int32 // its place, -1 for none
+	v6only  bool
+}
+
+// maxHolders bounds the names of those who hold one listener.
+const maxHolders = 8
+
+// addListener counts a listening socket, whose program has that place.
+func (h *Host) addListener(s *whose.Session, program int32) {
+	ephemeral := h.isEphemeral(s)
+	if ephemeral {
+		h.totals.Ephemeral++
+		if !h.opts.Ephemeral {
+			return
+		}
+	}
+	l := h.listeners.sum(h.listenerKey(s, program, ephemeral))
+	if l == nil {
+		return
+	}
+	if l.Sockets == 0 {
+		l.program, l.v6only = program, s.V6Only
+	}
+	l.Sockets++
+	l.v6only = l.v6only && s.V6Only
+	if program >= 0 {
+		of := &h.programs.all[program].Key
+		l.Unit, l.Container = least(l.Unit, of.Unit), least(l.Container, of.Container)
+	}
+	for i := range s.Owners {
+		l.heldBy(s.Owners[i].Comm)
+	}
+	if s.State == whose.Listen {
+		l.Queue += uint64(s.RecvQueue)
+		l.QueueLimit += uint64(s.SendQueue)
+		if s.SendQueue > 0 {
+			l.QueueUsed = max(l.QueueUsed, 100*float64(s.RecvQueue)/float64(s.SendQueue))
+		}
+	}
+}
+
+// isEphemeral reports whether the socket is an unconnected one of UDP that
+// looks as if nobody chose its port.
+func (h *Host) isEphemeral(s *whose.Session) bool {
+	return !isStream(s.Proto) && s.State == whose.Unconn && s.Reason != whose.ReasonKernel &&
+		h.opts.EphemeralPorts.Holds(s.Local.Port())
+}
+
+func (h *Host) listenerKey(s *whose.Session, program int32, ephemeral bool) ListenerKey {
+	key := ListenerKey{
+		NetNS: s.NetNS, Port: s.Local.Port(), Proto: plainProto(s.Proto), Addr: localAddr(s), Ephemeral: ephemeral,
+	}
+	switch {
+	case program >= 0:
+		key.By = h.programs.all[program].Key
+		if !key.By.Hidden {
+			key.By.Unit, key.By.Container = "", ""
+		}
+	default:
+		key.Kernel = s.Reason == whose.ReasonKernel
+		key.By = Program{Hidden: !key.Kernel, User: s.User}
+	}
+	return key
+}
+
+// plainProto is the protocol as an administrator knows it.
+func plainProto(p whose.Proto) whose.Proto {
+	if isStream(p) {
+		return whose.TCP
+	}
+	return p
+}
+
+// localAddr is the local address with its zone.
+func localAddr(s *whose.Session) netip.Addr {
+	addr := s.Local.Addr()
+	if s.Scope != "" && addr.Is6() {
+		return addr.WithZone(s.Scope)
+	}
+	return addr
+}
+
+// heldBy notes the name of a process that holds the listener.
+func (l *Listener) heldBy(name string) {
+	at, known := slices.BinarySearch(l.Holders, name)
+	if !known && len(l.Holders) < maxHolders {
+		l.Holders = slices.Insert(l.Holders, at, name)
+	}
+}
+
+// less orders listeners at one port, for a choice that is the same each time.
+func (k *ListenerKey) less(other *ListenerKey) bool {
+	a, b := &k.By, &other.By
+	return cmp.Or(
+		cmp.Compare(k.NetNS, other.NetNS),
+		cmp.Compare(a.Name, b.Name),
+		cmp.Compare(a.User, b.User),
+		cmp.Compare(a.Unit, b.Unit),
+		cmp.Compare(a.Container, b.Container),
+	) < 0
+}
