@@ -47,6 +47,8 @@ var layers = map[string]layer{
 		inside:  []string{".", "filter", "internal/source"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
+	"internal/hostname":           {inside: []string{"."}},
+	"internal/spool":              {outside: []string{"golang.org/x/sys"}},
 	"internal/tally":              {inside: []string{".", "filter"}},
 	"internal/zabbix":             {inside: []string{".", "internal/tally"}},
 	"integrations/zabbix/test":    {}, // tests only
@@ -57,7 +59,7 @@ var layers = map[string]layer{
 	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track", "internal/render", "internal/tally", "internal/zabbix"},
+		inside: []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track", "internal/hostname", "internal/render", "internal/spool", "internal/tally", "internal/zabbix"},
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/mattn/go-runewidth", "golang.org/x/term", "golang.org/x/sys",
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/hostname"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
@@ -25,8 +25,11 @@ type display struct {
 	shape  render.Options
 	named  []*whose.Field // by --fields
 	sortBy []string
-	names  *resolver
+	names  *hostname.Resolver // nil without --resolve
 }
+
+// resolveTime is how long a name is asked for where nothing else is said.
+const resolveTime = 2 * time.Second
 
 // maxEncoders bounds the goroutines that write beside the one that collects.
 const maxEncoders = 3
@@ -73,7 +76,7 @@ func (d *display) settle(cmd *cobra.Command, sh *shell) error {
 	if d.sortBy, err = sortFields(d.sort); err != nil {
 		return err
 	}
-	return d.settleNames()
+	return d.settleNames(sh)
 }
 
 func (d *display) settleFormat(cmd *cobra.Command) error {
@@ -90,17 +93,21 @@ func (d *display) settleFormat(cmd *cobra.Command) error {
 	return nil
 }
 
-func (d *display) settleNames() error {
+func (d *display) settleNames(sh *shell) error {
 	if !d.resolve {
 		return nil
 	}
 	if !d.forPerson() {
 		return refuseNames(d.format, "table and wide")
 	}
-	d.names = newResolver(d.within)
-	d.shape.HostName = func(a netip.Addr) string { return d.names.host(a) }
-	d.shape.ServiceName = func(port uint16, p whose.Proto) string { return d.names.service(p, port) }
+	d.names = hostname.New(d.within, sh.lookup)
+	d.shape.HostName, d.shape.ServiceName = d.names.Name, hostname.ReadServices(sh.services).Name
 	return nil
+}
+
+// refuseNames is the error of --resolve with a format that has no place for names.
+func refuseNames(format, formats string) error {
+	return whose.WithHint(usagef("--resolve: format %s shows no names", format), "names are shown by %s", formats)
 }
 
 // chooseFields reads --fields. With a plus before the first name they are added

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -128,7 +129,11 @@ func (l *list) collect(ctx context.Context, c *collect.Collector, opts *collect.
 		return nil, collectError(err)
 	}
 	if l.names != nil {
-		l.names.learn(ctx, answer.Sessions())
+		remotes := make([]netip.Addr, 0, answer.Len())
+		for s := range answer.Sessions() {
+			remotes = append(remotes, s.Remote.Addr())
+		}
+		l.names.Learn(ctx, remotes)
 	}
 	return answer, nil
 }

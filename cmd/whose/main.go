@@ -10,7 +10,7 @@ import (
 // --watch handles them, to give the terminal back as it was.
 func main() {
 	tuneMemory(os.Getenv)
-	sh := &shell{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
+	sh := &shell{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, services: "/etc/services"}
 	code := run(context.Background(), os.Args[1:], sh)
 	if err := os.Stdout.Close(); err != nil && code == exitFound {
 		code = sh.report(writeError(err))

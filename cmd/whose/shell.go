@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"golang.org/x/term"
+
+	"github.com/seed-44df2ae6/whose/internal/hostname"
 )
 
 // A shell is what a command knows of the place it was started in. Tests make
@@ -14,6 +16,8 @@ type shell struct {
 	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) string
+	lookup   hostname.Lookup // nil: the DNS of this host
+	services string          // the file of service names
 }
 
 // fallbackHeight is the height of a terminal that does not tell.

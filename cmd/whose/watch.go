@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/hostname"
 	"github.com/seed-44df2ae6/whose/internal/render"
+	"github.com/seed-44df2ae6/whose/internal/spool"
 	"github.com/seed-44df2ae6/whose/internal/tally"
 	"github.com/seed-44df2ae6/whose/track"
 )
@@ -25,8 +27,8 @@ type watch struct {
 	renderer render.EventRenderer
 	sums     *tally.Events // nil without --summary
 	began    time.Time
-	by       string      // the source that was taken
-	names    *laterNames // nil without --resolve
+	by       string             // the source that was taken
+	names    *hostname.Resolver // nil without --resolve
 	// told counts the events that were shown, lost those that were lost.
 	told, lost uint64
 	// now is the event that is being written, bad the renderer's error: kept
@@ -90,10 +92,9 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 		return err
 	}
 	if w.names != nil {
-		defer w.names.close()
-		return w.show(ctx, stop, w.named(t))
+		defer w.names.Close()
 	}
-	return w.show(ctx, stop, t)
+	return w.show(ctx, stop, w.named(t))
 }
 
 // closeSoon closes the tracker, but waits no longer than a person who has
@@ -144,11 +145,11 @@ func (w *watch) show(signals context.Context, stop func(), t eventStream) error 
 	}
 	ctx, cancel := context.WithCancelCause(signals)
 	defer cancel(nil)
-	out := newSpool(w.sh.out, w.delay())
-	go out.writeAll(cancel)
-	go waitForReader(w.sh.out, func() { cancel(syscall.EPIPE) })
+	out := spool.New(w.sh.out, w.delay())
+	go out.Run(cancel)
+	go spool.AwaitReader(w.sh.out, func() { cancel(syscall.EPIPE) })
 
-	_, err := out.add(w.renderer.Head)
+	_, err := out.Add(w.renderer.Head)
 	if err == nil {
 		err = w.feed(ctx, t, out)
 	}
@@ -168,7 +169,7 @@ func (w *watch) show(signals context.Context, stop func(), t eventStream) error 
 		}
 		err = w.conclude(asking, out)
 	}
-	written := out.close(limit)
+	written := out.Close(limit)
 	switch {
 	case err != nil:
 		return err
@@ -198,14 +199,14 @@ func (w *watch) delay() time.Duration {
 var errEnough = errors.New("enough was seen")
 
 // feed hands all events on.
-func (w *watch) feed(ctx context.Context, t eventStream, out *spool) error {
+func (w *watch) feed(ctx context.Context, t eventStream, out *spool.Spool) error {
 	resized := make(chan os.Signal, 1)
 	if w.shape.Width > 0 {
 		notifyResize(resized)
 		defer signal.Stop(resized)
 	}
 	// Who waits for room in the spool is not kept from ending.
-	defer context.AfterFunc(ctx, out.abandon)()
+	defer context.AfterFunc(ctx, out.Abandon)()
 	write := func(dst []byte) []byte {
 		dst, w.bad = w.renderer.Event(dst, w.now)
 		return dst
@@ -222,7 +223,7 @@ func (w *watch) feed(ctx context.Context, t eventStream, out *spool) error {
 		return ended == nil
 	})
 	switch {
-	case errors.Is(ended, errEnough), errors.Is(ended, errAbandoned):
+	case errors.Is(ended, errEnough), errors.Is(ended, spool.ErrAbandoned):
 		return nil
 	case ended != nil:
 		return ended
@@ -233,7 +234,7 @@ func (w *watch) feed(ctx context.Context, t eventStream, out *spool) error {
 }
 
 // event counts the event that is now, and writes it.
-func (w *watch) event(out *spool, write func(dst []byte) []byte) error {
+func (w *watch) event(out *spool.Spool, write func(dst []byte) []byte) error {
 	if w.sums != nil {
 		w.sums.Add(w.now)
 	}
@@ -248,7 +249,7 @@ func (w *watch) event(out *spool, write func(dst []byte) []byte) error {
 		}
 		return nil
 	}
-	wrote, err := out.add(write)
+	wrote, err := out.Add(write)
 	switch {
 	case w.bad != nil:
 		return &usageError{w.bad}
@@ -259,7 +260,7 @@ func (w *watch) event(out *spool, write func(dst []byte) []byte) error {
 }
 
 // rest takes what happened before Ctrl-C and was not read yet, for the summary.
-func (w *watch) rest(t eventStream, out *spool) error {
+func (w *watch) rest(t eventStream, out *spool.Spool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	go func() { _ = t.Close() }() // which ends the stream; run closes it too
@@ -267,14 +268,14 @@ func (w *watch) rest(t eventStream, out *spool) error {
 }
 
 // leaveLine leaves the line of a terminal on which ^C stands.
-func (w *watch) leaveLine(out *spool) {
+func (w *watch) leaveLine(out *spool.Spool) {
 	if isTerminal(w.sh.out) {
-		_, _ = out.add(func(dst []byte) []byte { return append(dst, '\n') }) // it matters to a reader only
+		_, _ = out.Add(func(dst []byte) []byte { return append(dst, '\n') }) // it matters to a reader only
 	}
 }
 
 // conclude writes the summary. Its names are asked for until ctx ends.
-func (w *watch) conclude(ctx context.Context, out *spool) error {
+func (w *watch) conclude(ctx context.Context, out *spool.Spool) error {
 	if w.sums == nil {
 		return nil
 	}
@@ -287,7 +288,7 @@ func (w *watch) conclude(ctx context.Context, out *spool) error {
 		w.learnNames(ctx, summary)
 	}
 	var bad error
-	_, err := out.add(func(dst []byte) []byte {
+	_, err := out.Add(func(dst []byte) []byte {
 		text := appender(dst)
 		if !w.quiet && w.format == render.Text && w.told > 0 {
 			text = append(text, '\n')
@@ -295,7 +296,7 @@ func (w *watch) conclude(ctx context.Context, out *spool) error {
 		bad = render.Summary(&text, w.format, summary, shape)
 		return text
 	})
-	if errors.Is(err, errAbandoned) {
+	if errors.Is(err, spool.ErrAbandoned) {
 		err = nil
 	}
 	return errors.Join(bad, writeError(err))

@@ -78,7 +78,12 @@ func someEvents(n int) []whose.Event {
 // watching is a watch with these arguments that writes to out.
 func watching(t *testing.T, out io.Writer, args ...string) *watch {
 	t.Helper()
-	w := &watch{sh: &shell{out: out, err: io.Discard, getenv: func(string) string { return "" }}}
+	return watchingIn(t, &shell{out: out, err: io.Discard, getenv: func(string) string { return "" }}, args...)
+}
+
+func watchingIn(t *testing.T, sh *shell, args ...string) *watch {
+	t.Helper()
+	w := &watch{sh: sh}
 	cmd := newWatch(w.sh)
 	cmd.ResetFlags()
 	w.addFlags(cmd)
@@ -296,61 +301,6 @@ func TestWatch_SummaryJSON(t *testing.T) {
 	if len(lines) != 13 || s.Events["close"] != 5 || len(s.Failed) != 1 || s.Failed[0]["count"] != 2. || len(s.Busiest) != 2 || s.Busiest[0]["sent"] != 4. {
 		t.Errorf("%d lines, the last: %s", len(lines), lines[len(lines)-1])
 	}
-}
-
-// A line in a pipe is written soon though no other follows, and many are
-// written at once.
-func TestSpool_Delay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var w writes
-		s := newSpool(&w, 50*time.Millisecond)
-		go s.writeAll(func(error) {})
-		line := func(dst []byte) []byte { return append(dst, "line\n"...) }
-		for range 1000 {
-			if _, err := s.add(line); err != nil {
-				t.Fatal(err)
-			}
-		}
-		synctest.Wait()
-		if n := w.count(); n != 0 {
-			t.Errorf("%d writes before the time was over", n)
-		}
-		time.Sleep(51 * time.Millisecond)
-		synctest.Wait()
-		if n := w.count(); n != 1 {
-			t.Errorf("%d writes of 1000 lines, want 1", n)
-		}
-		for range spoolHurry/len("line\n") + 1 {
-			if _, err := s.add(line); err != nil {
-				t.Fatal(err)
-			}
-		}
-		synctest.Wait()
-		if n := w.count(); n != 2 {
-			t.Errorf("%d writes, want 2: there was enough to write at once", n)
-		}
-		if err := s.close(0); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-type writes struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (w *writes) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.n++
-	return len(p), nil
-}
-
-func (w *writes) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.n
 }
 
 // A syncBuffer is a buffer that others may look into.

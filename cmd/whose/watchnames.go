@@ -2,200 +2,25 @@ package main
 
 import (
 	"context"
-	"errors"
-	"net"
 	"net/netip"
+	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/hostname"
 	"github.com/seed-44df2ae6/whose/internal/render"
 	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
-// Names for whose watch are bounded in every direction: in what is asked for at
-// once, in what waits to be asked for, in what is remembered, and for how long.
 const (
-	laterWorkers = 16
-	// laterWaiting addresses wait for a worker; more are asked for with their
-	// next line.
-	laterWaiting = 256
-	// laterKept is half of how many addresses are remembered.
-	laterKept = 8192
-	// nameAge is how long an answer holds, that there is no name too; failureAge
-	// is when it is tried again where no answer came.
-	nameAge, failureAge = time.Hour, time.Minute
+	// nameWait is how long an event waits at most for the name of its remote
+	// address, and nameLook how often it looks: a name server that is near
+	// answers in that time, and nobody who watches notices it.
+	nameWait, nameLook = 100 * time.Millisecond, 2 * time.Millisecond
+	// maxHeld events are held; from half of it on none waits for a name.
+	maxHeld = 1024
 )
-
-// laterNames knows names of hosts and asks for them in the background: who
-// needs one takes what is known and never waits longer than it wants. It is safe
-// for concurrent use.
-type laterNames struct {
-	resolver *resolver
-	// life ends with close: it is that of the questions.
-	life  context.Context
-	close func()
-
-	mu sync.Mutex
-	// young and old remember what was asked for. When young is full it becomes
-	// the old one, so that what nobody needs is forgotten first.
-	young, old map[netip.Addr]*laterName
-	waiting    []netip.Addr
-	workers    int
-}
-
-// A laterName is what is known of the name of one address.
-type laterName struct {
-	name string
-	// asking is true from the question to the answer, which holds until expires.
-	asking  bool
-	expires time.Time
-	// answered is closed by the first answer.
-	answered chan struct{}
-}
-
-func newLaterNames(r *resolver) *laterNames {
-	n := &laterNames{resolver: r, young: make(map[netip.Addr]*laterName)}
-	n.life, n.close = context.WithCancel(context.Background())
-	return n
-}
-
-// host returns the name of an address, "" where none is known yet.
-func (n *laterNames) host(a netip.Addr) string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if known := n.find(a); known != nil {
-		return known.name
-	}
-	return ""
-}
-
-// find returns what is known of an address, nil for nothing. The lock is held.
-func (n *laterNames) find(a netip.Addr) *laterName {
-	if known := n.young[a]; known != nil {
-		return known
-	}
-	known := n.old[a]
-	if known != nil {
-		n.remember(a, known)
-	}
-	return known
-}
-
-// remember keeps what is known of an address. The lock is held.
-func (n *laterNames) remember(a netip.Addr, known *laterName) {
-	if len(n.young) >= laterKept {
-		n.young, n.old = make(map[netip.Addr]*laterName), n.young
-	}
-	n.young[a] = known
-}
-
-// ask sees to it that the name of an address becomes known, unless too many
-// wait already. What is known is asked for anew when it is old, but not for
-// our own sessions: each question opens one, which would never end.
-func (n *laterNames) ask(a netip.Addr, own bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.waiting) < laterWaiting {
-		n.want(a, own)
-	}
-}
-
-// want puts an address into the queue, and sees to it that somebody works. The
-// lock is held.
-func (n *laterNames) want(a netip.Addr, own bool) {
-	known := n.find(a)
-	switch {
-	case known == nil:
-		known = &laterName{answered: make(chan struct{})}
-		n.remember(a, known)
-	case known.asking || own || time.Now().Before(known.expires):
-		return
-	}
-	known.asking = true
-	n.waiting = append(n.waiting, a)
-	if n.workers < laterWorkers {
-		n.workers++
-		go n.work()
-	}
-}
-
-// work asks until nothing waits.
-func (n *laterNames) work() {
-	for {
-		n.mu.Lock()
-		if len(n.waiting) == 0 || n.life.Err() != nil {
-			n.workers--
-			n.mu.Unlock()
-			return
-		}
-		a := n.waiting[0]
-		n.waiting = n.waiting[1:]
-		n.mu.Unlock()
-		ctx, cancel := context.WithTimeout(n.life, n.resolver.within)
-		name, err := n.resolver.nameOf(ctx, a)
-		cancel()
-		n.answer(a, name, err)
-	}
-}
-
-// answer remembers an answer. One that did not come changes nothing but when it
-// is asked for again.
-func (n *laterNames) answer(a netip.Addr, name string, err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	known := n.find(a)
-	if known == nil {
-		return // forgotten meanwhile
-	}
-	var dns *net.DNSError
-	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
-		known.name, known.expires = name, time.Now().Add(nameAge)
-	} else {
-		known.expires = time.Now().Add(failureAge)
-	}
-	known.asking = false
-	select {
-	case <-known.answered:
-	default:
-		close(known.answered)
-	}
-}
-
-// answered is closed once there was an answer for the address; nil is returned
-// where there is nothing to wait for.
-func (n *laterNames) answered(a netip.Addr) <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if known := n.find(a); known != nil && known.asking && known.name == "" {
-		return known.answered
-	}
-	return nil
-}
-
-// learn asks for names and returns when all are known, the time is up or ctx ends.
-func (n *laterNames) learn(ctx context.Context, wanted []netip.Addr) {
-	n.mu.Lock()
-	for _, a := range wanted {
-		n.want(a, false)
-	}
-	n.mu.Unlock()
-	up := time.After(n.resolver.within)
-	for _, a := range wanted {
-		c := n.answered(a)
-		if c == nil {
-			continue
-		}
-		select {
-		case <-c:
-		case <-up:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
 
 // settleNames makes what --resolve needs.
 func (w *watch) settleNames() error {
@@ -205,20 +30,99 @@ func (w *watch) settleNames() error {
 	if w.format != render.Text {
 		return refuseNames(w.format, render.Text)
 	}
-	r := newResolver(w.within)
-	w.names = newLaterNames(r)
-	w.shape.HostName = w.names.host
-	w.shape.ServiceName = func(port uint16, p whose.Proto) string { return r.service(p, port) }
+	w.names = hostname.New(w.within, w.sh.lookup)
+	w.shape.HostName, w.shape.ServiceName = w.names.Name, hostname.ReadServices(w.sh.services).Name
 	return nil
 }
 
-// learnNames asks for the names that a summary shows. Who waits for it is told why.
+// named returns the stream with names, if there are lines to show them.
+func (w *watch) named(t eventStream) eventStream {
+	if w.names == nil || w.quiet {
+		return t
+	}
+	return &namedStream{eventStream: t, names: w.names, pid: uint32(os.Getpid())}
+}
+
+// A namedStream asks for the names of remote addresses, and gives out the events
+// in their order when the names are known, or a little later without them. The
+// time counts from the coming of each event, so they wait together and not one
+// after the other; and under load none waits.
+type namedStream struct {
+	eventStream
+	names *hostname.Resolver
+	pid   uint32 // our own
+}
+
+// A heldEvent is one that waits, with the facts that it only refers to.
+type heldEvent struct {
+	event whose.Event
+	tcp   whose.TCPInfo
+	until time.Time
+}
+
+// Each is as that of the tracker. When ctx ends, held events are given out at once.
+func (s *namedStream) Each(ctx context.Context, fn func(*whose.Event) bool) error {
+	taking, stop := context.WithCancel(ctx)
+	defer stop()
+	held := make(chan heldEvent, maxHeld)
+	var err error
+	go func() {
+		defer close(held)
+		err = s.eventStream.Each(taking, func(e *whose.Event) bool {
+			s.names.Ask(e.Session.Remote.Addr(), !s.isOwn(&e.Session))
+			held <- newHeldEvent(e)
+			return true
+		})
+	}()
+	enough := false
+	for h := range held {
+		if enough {
+			continue // the stream has still to end
+		}
+		if h.event.Session.TCP != nil {
+			h.event.Session.TCP = &h.tcp
+		}
+		s.wait(ctx, &h, held)
+		if enough = !fn(&h.event); enough {
+			stop()
+		}
+	}
+	return err
+}
+
+// newHeldEvent copies an event that is lent.
+func newHeldEvent(e *whose.Event) heldEvent {
+	h := heldEvent{event: *e, until: time.Now().Add(nameWait)}
+	if e.Session.TCP != nil {
+		h.tcp = *e.Session.TCP
+	}
+	return h
+}
+
+// isOwn reports whether a session is one by which we ask. Such a session is never
+// a reason to ask for a name again: each question would bring the next one.
+func (s *namedStream) isOwn(session *whose.Session) bool {
+	return slices.ContainsFunc(session.Owners, func(o whose.Owner) bool { return o.PID == s.pid })
+}
+
+// wait waits for the name of an event's remote address, if it is being asked for.
+func (s *namedStream) wait(ctx context.Context, h *heldEvent, held <-chan heldEvent) {
+	remote := h.event.Session.Remote.Addr()
+	for s.names.Awaits(remote) && time.Now().Before(h.until) && len(held) < maxHeld/2 && ctx.Err() == nil {
+		select {
+		case <-time.After(nameLook):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// learnNames asks for the names that a summary shows, and says why it takes time.
 func (w *watch) learnNames(ctx context.Context, s *tally.Summary) {
 	slow := time.AfterFunc(patience, func() {
 		w.sh.remark("asking for names, %v at most; Ctrl-C ends it", w.within)
 	})
 	defer slow.Stop()
-	w.names.learn(ctx, summaryHosts(s))
+	w.names.Learn(ctx, summaryHosts(s))
 }
 
 // summaryHosts are the addresses that the lists of a summary show.
@@ -233,8 +137,5 @@ func summaryHosts(s *tally.Summary) []netip.Addr {
 	for i := range s.Busiest {
 		all = append(all, s.Busiest[i].Remote.Addr())
 	}
-	return slices.DeleteFunc(all, func(a netip.Addr) bool { return !hasName(a) })
+	return all
 }
-
-// hasName reports whether an address may have a name.
-func hasName(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() }

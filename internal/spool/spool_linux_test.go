@@ -1,4 +1,4 @@
-package main
+package spool
 
 import (
 	"bytes"
@@ -22,18 +22,18 @@ func BenchmarkSpool_File(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	s := newSpool(f, 50*time.Millisecond)
-	go s.writeAll(func(err error) { b.Error(err) })
+	s := New(f, 50*time.Millisecond)
+	go s.Run(func(err error) { b.Error(err) })
 	before := usage(b)
 	for b.Loop() {
 		for range burst {
-			if _, err := s.add(add); err != nil {
+			if _, err := s.Add(add); err != nil {
 				b.Fatal(err)
 			}
 		}
 		time.Sleep(60 * time.Millisecond)
 	}
-	if err := s.close(0); err != nil {
+	if err := s.Close(0); err != nil {
 		b.Fatal(err)
 	}
 	after := usage(b)

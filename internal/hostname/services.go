@@ -1,0 +1,77 @@
+package hostname
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// maxServices is how many bytes of a file are read.
+const maxServices = 4 << 20
+
+// Services are the names of ports. The zero value knows none. It is safe for
+// concurrent use.
+type Services struct{ names map[service]string }
+
+type service struct {
+	proto whose.Proto
+	port  uint16
+}
+
+// ReadServices reads a file like /etc/services. A host without that file has no
+// names of services, which is no error.
+func ReadServices(path string) Services {
+	f, err := os.Open(path)
+	if err != nil {
+		return Services{}
+	}
+	defer f.Close()
+	return parseServices(io.LimitReader(f, maxServices))
+}
+
+// Name returns the name of a port, "" where it has none.
+func (s Services) Name(port uint16, p whose.Proto) string {
+	switch p {
+	case whose.MPTCP:
+		p = whose.TCP
+	case whose.UDPLite:
+		p = whose.UDP
+	}
+	return s.names[service{p, port}]
+}
+
+// parseServices reads lines of "name port/proto alias… # comment". The first
+// name of a port stands; a line of another form is passed over.
+func parseServices(r io.Reader) Services {
+	names := make(map[service]string)
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		port, proto, _ := strings.Cut(words[1], "/")
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			continue
+		}
+		s := service{port: uint16(n)}
+		switch proto {
+		case "tcp":
+			s.proto = whose.TCP
+		case "udp":
+			s.proto = whose.UDP
+		default:
+			continue
+		}
+		if _, taken := names[s]; !taken {
+			names[s] = words[0]
+		}
+	}
+	return Services{names}
+}
