@@ -55,13 +55,13 @@ var layers = map[string]layer{
 	"scripts":                     {}, // tests only
 	"collect/collecttest":         {inside: []string{".", "filter", "collect", "internal/source", "internal/testenv"}, outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"}},
 	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
-	"internal/render":             {inside: []string{".", "internal/tally"}, outside: []string{"github.com/mattn/go-runewidth", "github.com/rivo/uniseg"}},
+	"internal/render":             {inside: []string{".", "internal/tally"}, outside: []string{"github.com/rivo/uniseg"}},
 	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
 		inside: []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track", "internal/hostname", "internal/render", "internal/spool", "internal/tally", "internal/zabbix"},
 		outside: []string{
-			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/mattn/go-runewidth", "golang.org/x/term", "golang.org/x/sys",
+			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
 		},
 	},
 }

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/mattn/go-runewidth"
 	"github.com/spf13/pflag"
 )
 
@@ -89,11 +88,3 @@ func (s *seconds) String() string {
 
 // Type is the word for the value in --help.
 func (s *seconds) Type() string { return "TIME" }
-
-// cutTo shortens text to at most width columns; 0 is no bound.
-func cutTo(text string, width int) string {
-	if width <= 0 {
-		return text
-	}
-	return runewidth.Truncate(text, width, "…")
-}

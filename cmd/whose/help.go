@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
 // Help is written for the width of the terminal, within these bounds.
@@ -114,11 +114,11 @@ type row struct{ thing, says string }
 func (p helpPrinter) rows(rows []row) {
 	col := 0
 	for _, r := range rows {
-		col = max(col, runewidth.StringWidth(r.thing))
+		col = max(col, render.Width(r.thing))
 	}
 	col = min(col, p.width/2)
 	for _, r := range rows {
-		gap := col - runewidth.StringWidth(r.thing)
+		gap := col - render.Width(r.thing)
 		fmt.Fprintf(p.w, "  %s", r.thing)
 		if gap < 0 {
 			fmt.Fprintf(p.w, "\n")
@@ -158,7 +158,7 @@ func wrap(text string, width int) []string {
 		switch {
 		case *last == "":
 			*last = word
-		case runewidth.StringWidth(*last)+1+runewidth.StringWidth(word) <= width:
+		case render.Width(*last)+1+render.Width(word) <= width:
 			*last += " " + word
 		default:
 			lines = append(lines, word)

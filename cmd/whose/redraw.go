@@ -178,7 +178,7 @@ func (l *list) frameTitle(all int, c *whose.Coverage, width int) string {
 	if text := hidden(c); text != "" {
 		title += "  " + printable(text)
 	}
-	return cutTo(title, width)
+	return render.Cut(title, width)
 }
 
 // paint makes the bytes that put lines on the screen, at most height of them.
