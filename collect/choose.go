@@ -196,6 +196,9 @@ func (c *Collector) read(ctx context.Context, p *pass) (*openSource, error) {
 		p.coverage.Source = name
 		s, err := c.source(name, p.plan, order)
 		if err == nil {
+			s, err = c.complete(p, s, order)
+		}
+		if err == nil {
 			err = p.readFrom(ctx, s)
 		}
 		if err == nil && p.plan.query.AsksNothing() {

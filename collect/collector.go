@@ -189,6 +189,12 @@ type pass struct {
 	fs   *proc.FS
 	snap source.Snapshot
 	walk proc.Walk
+	// can are the capabilities of the source that reads the sockets.
+	can source.Capabilities
+	// holders stands for the walk where it finds who holds sockets and not the
+	// rest of them, nil elsewhere; held is what it read.
+	holders *openSource
+	held    source.Snapshot
 	joined
 	derived
 	order orderer
@@ -197,10 +203,8 @@ type pass struct {
 	coverage whose.Coverage
 	// refs are the namespaces that were visited.
 	refs []source.NetNSRef
-	// refGaps are the namespaces that there is no way into; enters tells that the
-	// source has to enter them.
+	// refGaps are the namespaces that there is no way into.
 	refGaps []whose.Gap
-	enters  bool
 	// narrow tells that only namespaces of the processes that the question is
 	// about were listed.
 	narrow bool
@@ -211,7 +215,9 @@ type pass struct {
 // reset empties the pass and keeps its memory.
 func (p *pass) reset() {
 	p.snap.Reset()
+	p.held.Reset()
 	p.walk.Reset()
+	p.holders, p.can = nil, source.Capabilities{}
 	p.plan, p.fs, p.gone, p.refGaps, p.narrow = nil, nil, nil, nil, false
 	p.coverage = whose.Coverage{}
 	p.refs = p.refs[:0]

@@ -41,11 +41,11 @@ func pin(t *testing.T, o collect.PinOptions) string {
 	return o.Dir
 }
 
-// plain returns a collector whose source bpf reads as on kernels before Linux 5.19.
-func plain(t *testing.T) *collect.Collector {
+// beforeWalk returns a collector whose source bpf reads as before Linux 5.19.
+func beforeWalk(t *testing.T) *collect.Collector {
 	t.Helper()
 	testenv.NeedRoot(t)
-	s, err := bpfiter.Load(bpfiter.Options{Plain: true})
+	s, err := bpfiter.Load(bpfiter.Options{TaskFileOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,9 +65,9 @@ func TestConformance(t *testing.T) {
 			collecttest.Run(t, source, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, source) })
 		})
 	}
-	t.Run("plain", func(t *testing.T) {
-		c := plain(t)
-		collecttest.Run(t, collect.BPF, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, collect.BPF) })
+	t.Run(collecttest.BeforeWalk, func(t *testing.T) {
+		c := beforeWalk(t)
+		collecttest.Run(t, collecttest.BeforeWalk, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, collect.BPF) })
 	})
 	t.Run("pinned", func(t *testing.T) {
 		subject := pinned(t, opened(t))
@@ -85,11 +85,12 @@ func TestAgreement(t *testing.T) {
 	collecttest.Agree(t, subjects)
 }
 
-// TestAgreement_Plain has the source bpf look with and without the programs
+// TestAgreement_BeforeWalk has the source bpf look with and without the programs
 // that take newer kernels.
-func TestAgreement_Plain(t *testing.T) {
+func TestAgreement_BeforeWalk(t *testing.T) {
 	collecttest.Agree(t, map[string]collecttest.Subject{
-		collect.BPF: collecttest.Collect(opened(t), collect.BPF), "plain": collecttest.Collect(plain(t), collect.BPF),
+		collect.BPF:            collecttest.Collect(opened(t), collect.BPF),
+		collecttest.BeforeWalk: collecttest.Collect(beforeWalk(t), collect.BPF),
 	})
 }
 
@@ -100,8 +101,8 @@ func TestChurn(t *testing.T) {
 			collecttest.Churn(t, source, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, source) })
 		})
 	}
-	t.Run("plain", func(t *testing.T) {
-		c := plain(t)
-		collecttest.Churn(t, collect.BPF, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, collect.BPF) })
+	t.Run(collecttest.BeforeWalk, func(t *testing.T) {
+		c := beforeWalk(t)
+		collecttest.Churn(t, collecttest.BeforeWalk, func(*testing.T) collecttest.Subject { return collecttest.Collect(c, collect.BPF) })
 	})
 }

@@ -23,7 +23,7 @@
 //
 // options.go says what can be asked; plan.go turns it into a query for a
 // source and the rest; choose.go takes a source; gather.go reads sockets and
-// descriptors; join.go brings them together and derive.go adds what follows
+// descriptors, holders.go by two sources at once; join.go brings them together and derive.go adds what follows
 // from the whole: direction, peers and reasons; order.go sorts; session.go
 // makes the values that are handed out. The hot loops are in join.go, order.go
 // and session.go: they touch each socket and allocate nothing for it.

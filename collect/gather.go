@@ -35,8 +35,8 @@ func (c *Collector) gather(ctx context.Context, p *pass) error {
 	}
 	p.dedupe()
 	switch {
-	case !p.plan.needs.Owners():
-	case p.snap.FindsOwners:
+	case !p.plan.needs.Owners() && p.holders == nil:
+	case p.can.FindsHolders:
 		p.attach(p.snap.Holdings, p.plan.admits())
 		p.confirm()
 		p.nameTasks(p.snap.Tasks)
@@ -60,16 +60,16 @@ func (p *pass) dedupe() {
 // noteGaps tells in the coverage what was seen and what source and walk could
 // not see.
 func (p *pass) noteGaps() {
-	p.coverage.Pinned = p.snap.Pinned
+	p.coverage.Pinned = p.snap.Pinned || p.held.Pinned
 	switch {
 	case !p.plan.needs.Owners():
-	case p.snap.FindsOwners:
+	case p.can.FindsHolders:
 		p.coverage.Processes = p.snap.Processes
 	default:
 		p.coverage.Processes = p.walk.Processes
 	}
 	gaps := p.refGaps
-	if !p.enters {
+	if !p.can.EntersNamespaces {
 		gaps = nil // a source that sees all namespaces at once needs no way into them
 	}
 	for _, g := range slices.Concat(gaps, p.walk.Gaps, p.snap.Gaps) {
@@ -81,11 +81,12 @@ func (p *pass) noteGaps() {
 // of a session is true; sessions, owners and peers may be missing.
 func (p *pass) cutShort() {
 	p.dedupe()
+	p.addHeld()
 	slices.Sort(p.snap.NetNS)
 	p.snap.NetNS = slices.Compact(p.snap.NetNS)
 	if p.plan.needs.Owners() {
 		holdings, tasks := p.walk.Holdings, p.walk.Tasks
-		if p.snap.FindsOwners {
+		if p.can.FindsHolders {
 			holdings, tasks = p.snap.Holdings, p.snap.Tasks
 		}
 		p.attach(holdings, p.plan.admits())
@@ -146,7 +147,6 @@ func (p *pass) findNamespaces(ctx context.Context) error {
 func (p *pass) someNamespaces(ctx context.Context) ([]source.NetNSRef, []whose.Gap, error) {
 	pids := p.plan.query.PIDs
 	p.narrow = len(pids) > 0 && p.plan.netns == nil && p.fs.Own() &&
-		p.coverage.Source != BPF && // which asks no socket
 		!slices.Contains(pids, uint32(os.Getpid())) // nor are our own
 	if p.narrow {
 		refs, gaps, err := p.fs.NamespacesOf(ctx, pids)
@@ -177,19 +177,12 @@ func (p *pass) wantedNamespaces(ctx context.Context, refs []source.NetNSRef) []s
 	})
 }
 
-// enters reports whether a source has to enter each namespace: all but bpf, and
-// bpf on older kernels.
-func enters(s source.Source) bool {
-	bpf, ok := s.(interface{ Enters() bool })
-	return s.Name() != BPF || ok && bpf.Enters()
-}
-
 // readFrom asks one source the plan's query.
 func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.enters = enters(s.source)
-	if p.enters || p.plan.netns != nil {
+	p.can = s.source.Capabilities()
+	if p.can.EntersNamespaces || p.plan.netns != nil {
 		if err := p.findNamespaces(ctx); err != nil || p.plan.query.AsksNothing() {
 			return err
 		}
@@ -199,11 +192,11 @@ func (p *pass) readFrom(ctx context.Context, s *openSource) error {
 
 // readLost reads the namespaces that could not be entered by the way that was
 // known first, since the process that was in it has exited, by another way.
-// One that is gone altogether is nothing to tell, and one to which the way is
-// the same as before was refused, which is told already.
+// Vanished namespaces are not gaps; those to which the way is the same were
+// refused, which was already reported.
 func (p *pass) readLost(ctx context.Context, s *openSource) error {
 	lost := func(r source.NetNSRef) bool { return !slices.Contains(p.snap.NetNS, r.Inode) }
-	if p.snap.FindsOwners || !slices.ContainsFunc(p.refs, lost) {
+	if !p.can.EntersNamespaces || !slices.ContainsFunc(p.refs, lost) {
 		return nil
 	}
 	now, _, err := p.fs.Namespaces(ctx)
@@ -232,7 +225,7 @@ func (c *Collector) findOwners(ctx context.Context, p *pass, s *openSource) erro
 	if p.plan.opts.FirstOwner {
 		opts.Want, opts.FirstOwner = p.inodes(), true
 	}
-	if err := p.fs.Walk(ctx, opts, &p.walk); err != nil {
+	if err := p.findHolders(ctx, opts, &p.walk); err != nil {
 		return err
 	}
 	if opts.WantNetNS {
@@ -240,9 +233,16 @@ func (c *Collector) findOwners(ctx context.Context, p *pass, s *openSource) erro
 			return err
 		}
 	}
+	p.addHeld()
+	if !p.plan.needs.Owners() {
+		return nil
+	}
 	p.attach(p.walk.Holdings, p.plan.admits())
 	if err := c.lookAgain(ctx, p, s); err != nil {
 		return err
+	}
+	if p.holders != nil {
+		p.confirm()
 	}
 	if inInner("pid") && p.missing().Len() > 0 { // there may be processes that /proc does not show
 		p.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
@@ -313,7 +313,11 @@ func (p *pass) readHeld(ctx context.Context, s *openSource) error {
 	if err := p.readMore(ctx, s, held); err != nil {
 		return err
 	}
-	sockets, done, all := p.heldBySockets(ctx, s)
+	find := p.heldBySockets
+	if p.holders != nil {
+		find = p.alongWays
+	}
+	sockets, done, all := find(ctx, s)
 	defer done()
 	if p.narrow && !all {
 		return p.readOthers(ctx, s)
@@ -363,7 +367,7 @@ func (c *Collector) lookAgain(ctx context.Context, p *pass, s *openSource) error
 		return err
 	}
 	var again proc.Walk
-	if err := p.fs.Walk(ctx, proc.WalkOptions{Want: standing}, &again); err != nil {
+	if err := p.findHolders(ctx, proc.WalkOptions{Want: standing}, &again); err != nil {
 		return err
 	}
 	p.walk.Holdings = append(p.walk.Holdings, again.Holdings...)

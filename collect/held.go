@@ -33,7 +33,14 @@ func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []source.
 			Hint: "use --source bpf, which sees them",
 		})
 	}
-	open, unasked := p.fs.NetNSOfSockets(ctx, unknown, p.visited)
+	refs, done, all = p.behindSockets(ctx, unknown)
+	return refs, done, all && !more
+}
+
+// behindSockets returns the unread namespaces that the sockets were opened in,
+// as heldBySockets does.
+func (p *pass) behindSockets(ctx context.Context, sockets []source.Holding) (refs []source.NetNSRef, done func(), all bool) {
+	open, unasked := p.fs.NetNSOfSockets(ctx, sockets, p.visited)
 	for _, f := range open {
 		refs = append(refs, source.NetNSRef{Inode: f.Inode, Path: f.Path()})
 	}
@@ -41,7 +48,7 @@ func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []source.
 		for _, f := range open {
 			f.Close()
 		}
-	}, unasked == 0 && !more
+	}, unasked == 0
 }
 
 // A unixLister is a source that can list the UNIX sockets of the namespaces

@@ -10,7 +10,7 @@ import (
 
 // A Fact is something that a source cannot know, or knows only in part.
 type Fact struct {
-	// Source is "bpf", "netlink" or "procfs".
+	// Source is "bpf", "netlink", "procfs" or [BeforeWalk].
 	Source string
 	// Field is the field's name as in whose.Fields; "" stands for the session
 	// itself, which the source does not list.
@@ -45,18 +45,30 @@ func hasFile(s *whose.Session) bool {
 // exactly these before it compares; docs/sources.md is rendered from it.
 func Facts() []Fact {
 	facts := []Fact{{
-		Source: "bpf", Field: "", Which: "UDP-Lite sockets that nobody holds, before Linux 5.19", Instead: "no row, and a gap with their number",
-		holds: func(s *whose.Session) bool {
-			return s.Proto == whose.UDPLite && s.Reason != whose.ReasonNone && kernelBefore(5, 19)
-		},
-		Why: "without a walk of the kernel's tables there are its iterators, of which none shows UDP-Lite",
-	}, {
 		Source: "bpf", Field: "cookie", Which: "sessions that nobody holds", Instead: "nothing, unless it was asked for before",
 		holds: func(s *whose.Session) bool { return s.Reason != whose.ReasonNone },
 		Why:   "the kernel makes a cookie when it is asked for the first time, and a walk of its tables only reads",
 	}}
+	facts = append(facts, beforeWalkFacts()...)
 	facts = append(facts, netlinkFacts()...)
 	return append(facts, procfsFacts()...)
+}
+
+// BeforeWalk is the source "bpf" on kernels that it cannot walk the socket
+// tables of. The sockets are then from netlink.
+const BeforeWalk = "bpf before Linux 5.19"
+
+func beforeWalkFacts() []Fact {
+	var facts []Fact
+	for _, f := range netlinkFacts() {
+		if f.Source = BeforeWalk; f.Field == "" {
+			held := f.holds
+			f.Which = "TCP sockets that are bound and neither listening nor connected, and that nobody holds"
+			f.holds = func(s *whose.Session) bool { return s.Reason != whose.ReasonNone && held(s) }
+		}
+		facts = append(facts, f)
+	}
+	return facts
 }
 
 func netlinkFacts() []Fact {
@@ -64,7 +76,7 @@ func netlinkFacts() []Fact {
 	return []Fact{
 		{Source: source, Field: "", Which: "TCP sockets that are bound and neither listening nor connected, before Linux 6.8", Instead: "no row",
 			holds: func(s *whose.Session) bool { return isIdle(s) && kernelBefore(6, 8) },
-			Why:   "until then sock_diag did not dump the table of bound sockets"},
+			Why:   "sock_diag dumps the table of bound sockets since Linux 6.8"},
 		{Source: source, Field: "mark", Which: "all, for a caller without CAP_NET_ADMIN", Instead: "nothing",
 			holds: func(*whose.Session) bool { return os.Geteuid() != 0 },
 			Why:   "sock_diag tells it to those alone who may set it"},
@@ -114,6 +126,9 @@ func procfsFacts() []Fact {
 // it. It returns false where the source does not list the session at all.
 func Blank(source string, s *whose.Session) bool {
 	truth := *s
+	if source == "bpf" && kernelBefore(5, 19) {
+		source = BeforeWalk
+	}
 	for _, f := range Facts() {
 		if f.Source != source || !f.Holds(&truth) {
 			continue
@@ -169,7 +184,7 @@ func kernelBefore(major, minor int) bool {
 func FactsPage() string {
 	var b strings.Builder
 	b.WriteString(pageHead)
-	for _, source := range []string{"bpf", "netlink", "procfs"} {
+	for _, source := range []string{"bpf", BeforeWalk, "netlink", "procfs"} {
 		fmt.Fprintf(&b, "\n## %s\n\n", source)
 		rows := 0
 		for _, f := range Facts() {

@@ -137,7 +137,7 @@ func difference(label string, want, got []string) []string {
 func account(source string, sessions []whose.Session, c *whose.Coverage, ownersAsked bool) []string {
 	var wrong []string
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	if c.Source != source {
+	if name, _, _ := strings.Cut(source, " "); c.Source != name {
 		say("coverage: source %q, want %q", c.Source, source)
 	}
 	if c.Sessions != len(sessions) {

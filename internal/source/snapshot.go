@@ -50,6 +50,13 @@ type Holding struct {
 	FD    int32
 }
 
+// A Way is a descriptor of a process that leads into a network namespace: a
+// socket that was opened there or, where Inode is 0, the namespace itself.
+type Way struct {
+	Holding
+	NetNS uint32
+}
+
 // A Task is what a source that sees processes itself read of one.
 type Task struct {
 	PID uint32
@@ -71,7 +78,7 @@ type Snapshot struct {
 	Sockets []Socket
 	// TCPInfo of the sockets that refer to it.
 	TCPInfo []whose.TCPInfo
-	// Holdings, where the source finds owners itself (FindsOwners).
+	// Holdings, from a source that FindsHolders.
 	Holdings []Holding
 	// Tasks are the processes of Holdings, each once or several times.
 	Tasks []Task
@@ -79,12 +86,12 @@ type Snapshot struct {
 	Devices map[Device]string
 	// NetNS are the namespaces that were read, by inode, each once.
 	NetNS []uint32
-	// FindsOwners tells that the source found all owners that it may see:
-	// Holdings and Tasks are complete and no walk of /proc is needed.
-	FindsOwners bool
+	// Ways lead into namespaces that descriptors were met in, one for each, from
+	// a source that does not find every socket there.
+	Ways []Way
 	// Pinned tells that the answer came through a pinned iterator.
 	Pinned bool
-	// Processes counts the processes looked into, where FindsOwners.
+	// Processes counts the processes looked into, from a source that FindsHolders.
 	Processes int
 	// Gaps is what could not be seen.
 	Gaps []whose.Gap
@@ -95,7 +102,7 @@ func (s *Snapshot) Reset() {
 	clear(s.Devices)
 	*s = Snapshot{
 		Sockets: s.Sockets[:0], TCPInfo: s.TCPInfo[:0], Holdings: s.Holdings[:0],
-		Tasks: s.Tasks[:0], Devices: s.Devices, NetNS: s.NetNS[:0], Gaps: s.Gaps[:0],
+		Tasks: s.Tasks[:0], Devices: s.Devices, NetNS: s.NetNS[:0], Ways: s.Ways[:0], Gaps: s.Gaps[:0],
 	}
 }
 

@@ -15,12 +15,28 @@ import (
 type Source interface {
 	// Name is the source's name: "bpf", "netlink" or "procfs".
 	Name() string
+	// Capabilities are those of the open source on this kernel.
+	Capabilities() Capabilities
 	// Read appends to snap what q asks for. What could not be seen goes into
 	// snap.Gaps; an error means that there is no answer at all. Exit of a
 	// process or of a namespace in the middle is neither.
 	Read(ctx context.Context, q *Query, snap *Snapshot) error
 	// Close gives back descriptors and programs.
 	Close() error
+}
+
+// Capabilities say what one [Source.Read] gives, and what it needs for that.
+type Capabilities struct {
+	// FindsSockets: it gives every socket that the source may see. A source
+	// without it gives those that processes hold, and another has to read the
+	// rest.
+	FindsSockets bool
+	// FindsHolders: it gives Holdings and Tasks, as far as the source may see
+	// them. No walk of /proc is needed.
+	FindsHolders bool
+	// EntersNamespaces: it reads the namespaces of [Query.Visit] and no others.
+	// A source without it reads all that there are.
+	EntersNamespaces bool
 }
 
 // A Query is the part of a question that a source can apply, and into the
@@ -37,8 +53,8 @@ type Query struct {
 	States   whose.Set[whose.State]
 	// NetNS are the namespaces that are wanted, by inode. Nil: all.
 	NetNS []uint32
-	// Visit are the ways into the wanted namespaces, for a source that has to
-	// enter each; one that sees all of them at once needs none.
+	// Visit are the ways into the wanted namespaces, for a source that
+	// EntersNamespaces.
 	Visit []NetNSRef
 	// Any holds conditions on the two ends: a socket is wanted if it meets at
 	// least one. Nil: no condition.

@@ -29,16 +29,6 @@ func BenchmarkLoadFiles(b *testing.B) {
 	}
 }
 
-// BenchmarkLoadPlain is what kernels without a walk of the tables pay instead.
-func BenchmarkLoadPlain(b *testing.B) {
-	testenv.NeedRoot(b)
-	for b.Loop() {
-		p := noPrograms()
-		must(b, p.loadPlain())
-		must(b, p.close())
-	}
-}
-
 // BenchmarkKernelTypes is the part of it that finds the kernel's types.
 func BenchmarkKernelTypes(b *testing.B) {
 	walk, err := loadHashWalk()
@@ -65,7 +55,7 @@ func BenchmarkObjects(b *testing.B) {
 // the programs of newer kernels and as older ones have to.
 func BenchmarkRead(b *testing.B) {
 	testenv.NeedRoot(b)
-	for name, o := range map[string]Options{"new": {}, "plain": {Plain: true}} {
+	for name, o := range map[string]Options{"new": {}, "task_file only": {TaskFileOnly: true}} {
 		b.Run(name, func(b *testing.B) {
 			s, err := Load(o)
 			must(b, err)

@@ -7,8 +7,9 @@
 // same on kernels before Linux 6.2, and for questions that it is made for.
 // hash_walk visits the kernel's socket tables and gives what no descriptor
 // holds: connections in the accept queue, TIME_WAIT, sockets in flight over a
-// UNIX socket. On kernels before Linux 5.19 tcp_sockets and udp_sockets give
-// that, in one network namespace after the other, each of which is entered.
+// UNIX socket. There is no hash_walk before Linux 5.19. There the source finds
+// who holds sockets, and says in its Capabilities that it does not find all of
+// them; package collect reads the others by netlink.
 //
 // The programs are loaded by this process, which takes CAP_BPF and
 // CAP_PERFMON, or found pinned in bpffs, which takes no more than permission

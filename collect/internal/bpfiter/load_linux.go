@@ -20,8 +20,8 @@ import (
 
 // programs are what this process loaded into the kernel.
 type programs struct {
-	files, walk, fds, plain                      *object // nil: not loaded, or not to be had
-	fileLink, walkLink, fdLink, tcpLink, udpLink linkedIter
+	files, walk, fds           *object // nil: not loaded, or not to be had
+	fileLink, walkLink, fdLink linkedIter
 	// secret goes into the keys of files.
 	secret [3]uint64
 	how    loading
@@ -33,10 +33,10 @@ type programs struct {
 
 // A loading says what programs are for. The zero value: for a pin.
 type loading struct {
-	// plain leaves out those that take newer kernels.
-	plain bool
-	// ways has task_file tell the ways into other namespaces, where its reader
-	// will have to enter them.
+	// taskFileOnly leaves out those that take newer kernels.
+	taskFileOnly bool
+	// ways has task_file show the ways into other namespaces, where there is no
+	// walk and a reader has to enter them.
 	ways bool
 }
 
@@ -53,21 +53,21 @@ func load(how loading) (*programs, error) {
 
 // noPrograms are none yet.
 func noPrograms() *programs {
-	return &programs{fileLink: -1, walkLink: -1, fdLink: -1, tcpLink: -1, udpLink: -1}
+	return &programs{fileLink: -1, walkLink: -1, fdLink: -1}
 }
 
 func (p *programs) load() error {
 	if err := binary.Read(rand.Reader, binary.NativeEndian, &p.secret); err != nil {
 		return fmt.Errorf("make secret: %w", err)
 	}
-	if p.how.plain {
-		p.noWalk = errPlain
+	if p.how.taskFileOnly {
+		p.noWalk = errNotWanted
 		return p.loadFiles()
 	}
 	return p.loadWalks()
 }
 
-var errPlain = errors.New("not wanted")
+var errNotWanted = errors.New("not wanted")
 
 // loadWalks loads fd_walk and hash_walk and, instead of the first, task_file.
 func (p *programs) loadWalks() error {
@@ -91,9 +91,6 @@ func (p *programs) loadWalks() error {
 		if errors.Is(err, unix.EPERM) { // EACCES is the verifier's
 			return err
 		}
-	}
-	if p.noWalk != nil {
-		p.noWalk = &whose.UnsupportedError{What: "walk of the socket tables", Since: "5.19", Err: p.noWalk}
 	}
 	if noFDs != nil {
 		return p.loadFiles()
@@ -259,7 +256,7 @@ func (p *programs) narrow(q *source.Query) error {
 	if n == p.narrowed {
 		return nil
 	}
-	for _, o := range []*object{p.files, p.walk, p.fds, p.plain} {
+	for _, o := range []*object{p.files, p.walk, p.fds} {
 		if err := o.tell(&n); err != nil {
 			return err
 		}
@@ -285,12 +282,12 @@ func (o *object) tell(n *narrow) error {
 // close gives back all that is loaded.
 func (p *programs) close() error {
 	var errs []error
-	for _, link := range []linkedIter{p.fileLink, p.walkLink, p.fdLink, p.tcpLink, p.udpLink} {
+	for _, link := range []linkedIter{p.fileLink, p.walkLink, p.fdLink} {
 		if link >= 0 {
 			errs = append(errs, unix.Close(int(link)))
 		}
 	}
-	for _, o := range []*object{p.files, p.walk, p.fds, p.plain} {
+	for _, o := range []*object{p.files, p.walk, p.fds} {
 		if o != nil {
 			errs = append(errs, o.close())
 		}

@@ -8,9 +8,9 @@ type Options struct {
 	PinDir string
 	// Threads is how many threads read at once; 0 means two.
 	Threads int
-	// Plain does without fd_walk and hash_walk, which take newer kernels, and
-	// reads as Linux 5.11 has to. It is for tests, and not for pins.
-	Plain bool
+	// TaskFileOnly does without fd_walk and hash_walk, which take newer kernels,
+	// and reads as before Linux 5.19. It is for tests, and not for pins.
+	TaskFileOnly bool
 }
 
 // PinOptions say who may read what is pinned. The zero value: root alone.

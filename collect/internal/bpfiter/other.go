@@ -28,6 +28,9 @@ func OpenPinned(string, Options) (*Source, error) { return nil, errOther }
 // Name returns "bpf".
 func (*Source) Name() string { return "bpf" }
 
+// Capabilities returns none.
+func (*Source) Capabilities() source.Capabilities { return source.Capabilities{} }
+
 // Read returns a whose.UnsupportedError.
 func (*Source) Read(context.Context, *source.Query, *source.Snapshot) error { return errOther }
 

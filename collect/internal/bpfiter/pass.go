@@ -41,11 +41,8 @@ type pass struct {
 	bare []bareSocket
 	// from is the first descriptor that counts; what is below was taken before.
 	from int32
-	// ways lead into the namespaces that descriptors were met in, nil where
-	// nobody has to enter them. lite are sockets of UDP-Lite, each with its
-	// namespace.
-	ways map[uint32]way
-	lite []place
+	// ways are the namespaces that a way leads into, nil where the walk sees all.
+	ways map[uint32]bool
 }
 
 // A bareSocket is one that the kernel has not given a cookie: its place in the
@@ -73,7 +70,7 @@ func (p *pass) reset(q *source.Query, snap *source.Snapshot) {
 	p.loose, p.more, p.bare = p.loose[:0], p.more[:0], p.bare[:0]
 	p.processes, p.confirmed, p.from = 0, false, 0
 	p.keys = p.keys[:0]
-	p.ways, p.lite = nil, nil
+	p.ways = nil
 }
 
 // wantsNetNS reports whether sockets of the namespace are wanted.
@@ -92,7 +89,7 @@ func (p *pass) takeFiles(b []byte) error {
 			s := as[socketRecord](r.body)
 			if s.netns != netns {
 				netns = s.netns
-				p.noteWay(netns, s.pid, s.fd)
+				p.noteWay(source.Way{NetNS: netns, Holding: holdingOf(s)})
 			}
 			if s.state == uint8(whose.Listen) && s.recvq > 0 {
 				p.waiting = true
@@ -185,8 +182,21 @@ func (p *pass) appendTCP(sockets []source.Socket, r *tcpRecord) {
 	sockets[len(sockets)-1].TCPInfo = uint32(len(p.snap.TCPInfo))
 }
 
+func holdingOf(r *socketRecord) source.Holding {
+	return source.Holding{Inode: r.inode, PID: r.pid, FD: r.fd}
+}
+
+// noteWay notes a way into a namespace, where ways are wanted and it is the first.
+func (p *pass) noteWay(w source.Way) {
+	if p.ways == nil || p.ways[w.NetNS] || !p.wantsNetNS(w.NetNS) {
+		return
+	}
+	p.ways[w.NetNS] = true
+	p.snap.Ways = append(p.snap.Ways, w)
+}
+
 func (p *pass) appendHolding(r *socketRecord) {
-	h := source.Holding{Inode: r.inode, PID: r.pid, FD: r.fd}
+	h := holdingOf(r)
 	if r.flags&flagThread != 0 {
 		p.doubtful = append(p.doubtful, h)
 		return

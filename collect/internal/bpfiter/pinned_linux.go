@@ -85,7 +85,7 @@ func OpenPinned(dir string, o Options) (*Source, error) {
 	}
 	err := tryOpen(s.walk)
 	if errors.Is(err, fs.ErrNotExist) { // pinned on a kernel that cannot do it
-		s.walk, s.noWalk, err = nil, err, nil
+		s.walk, err = nil, nil
 	}
 	if err != nil {
 		return nil, explainPinned(dir, err)

@@ -36,10 +36,7 @@ func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 	if !s.pass.waiting {
 		ask.protos = 0 // of the tables no more than which namespaces there are
 	}
-	if err := s.readTables(ctx, q, ask); err != nil {
-		return err
-	}
-	if err := s.readWays(ctx, ask); err != nil {
+	if err := s.readTables(ctx, ask); err != nil {
 		return err
 	}
 	s.pass.unmet = s.pass.unmet[:0] // others' sockets

@@ -98,6 +98,7 @@ type wayRecord struct {
 	_               structs.HostLayout
 	tag, netns, pid uint32
 	fd              int32
+	inode, _        uint32
 }
 
 // sizeOf returns the size of a record by its kind, 0 for a kind that this

@@ -28,16 +28,12 @@ type Source struct {
 	fds     opener    // nil where the kernel cannot do it; files can then
 	files   opener    // nil until it is needed; see needFiles
 	walk    opener    // nil where the kernel cannot do it
-	noWalk  error     // why not
-	noPlain error     // why there is nothing instead of it
 	loaded  *programs // nil where the iterators are pinned
 	threads int
 	inner   bool // the caller is in a pid namespace of its own
 	bufs    [][]uint64
 	wanted  wantedSet
 	pass    pass
-	// visiting are the namespaces that are read one by one, where there is no walk.
-	visiting []visited
 }
 
 var _ source.Source = (*Source)(nil)
@@ -68,7 +64,7 @@ func Open(o Options) (*Source, error) {
 // CAP_BPF and CAP_PERFMON; without them the error is a permission error with a
 // hint. Where the kernel cannot do it, the error is a whose.UnsupportedError.
 func Load(o Options) (*Source, error) {
-	p, err := load(loading{plain: o.Plain, ways: true})
+	p, err := load(loading{taskFileOnly: o.TaskFileOnly, ways: true})
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +79,6 @@ func Load(o Options) (*Source, error) {
 	if p.walkLink >= 0 {
 		s.walk = p.walkLink
 	}
-	s.noWalk = p.noWalk
 	return s, nil
 }
 
@@ -104,6 +99,12 @@ func inInnerPIDNamespace() bool {
 // Name returns "bpf".
 func (s *Source) Name() string { return "bpf" }
 
+// Capabilities: the source finds holders in all namespaces and, where it can walk
+// the kernel's tables, every socket. It enters no namespace.
+func (s *Source) Capabilities() source.Capabilities {
+	return source.Capabilities{FindsHolders: true, FindsSockets: s.walk != nil}
+}
+
 // Close unloads the programs that the source loaded. Pinned ones stay.
 func (s *Source) Close() error {
 	err := s.wanted.close()
@@ -116,10 +117,9 @@ func (s *Source) Close() error {
 // Read appends to snap the sockets that q asks for and their owners.
 func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.pass.reset(q, snap)
-	snap.FindsOwners = true
 	snap.Pinned = s.loaded == nil
-	if s.walk == nil && s.loaded != nil {
-		s.pass.ways = make(map[uint32]way)
+	if s.walk == nil {
+		s.pass.ways = make(map[uint32]bool)
 	}
 	if err := s.loaded.narrow(q); err != nil {
 		return err
@@ -142,14 +142,11 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 // readAll reads what every process holds, and what none does.
 func (s *Source) readAll(ctx context.Context, q *source.Query) error {
 	ask := newQuestion(q)
-	if err := s.readTables(ctx, q, ask); err != nil {
+	if err := s.readTables(ctx, ask); err != nil {
 		return err
 	}
 	s.pass.makeRoom()
 	if err := s.readFiles(ctx, ask, s.pass.takeFiles); err != nil {
-		return err
-	}
-	if err := s.readWays(ctx, ask); err != nil {
 		return err
 	}
 	if err := s.readUnmet(ctx, ask); err != nil {
@@ -167,14 +164,6 @@ func (s *Source) noteGaps(snap *source.Snapshot) {
 		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
 			Hint: "run in the host's pid namespace"})
 	}
-	if s.walk == nil && !s.Enters() {
-		why := s.noWalk
-		if s.noPlain != nil {
-			why = s.noPlain
-		}
-		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapSockets, Why: "without a descriptor: " + why.Error(),
-			Hint: "use --source netlink"})
-	}
 }
 
 // A run is an iterator to be read to its end by one thread.
@@ -186,18 +175,14 @@ type run struct {
 	enough int
 }
 
-// readTables reads the socket tables. It comes before the descriptors: then
-// what has a file and is not met with a descriptor was closed or passed on in
-// between, or nobody holds it, while what is new since does not matter.
-func (s *Source) readTables(ctx context.Context, q *source.Query, ask question) error {
+// readTables walks the socket tables, where the kernel can do it. It comes before
+// the descriptors: then what has a file and is not met with a descriptor was
+// closed or passed on in between, or nobody holds it, while what is new since
+// does not matter.
+func (s *Source) readTables(ctx context.Context, ask question) error {
 	if s.walk == nil {
-		return s.readPlain(ctx, q, ask)
+		return nil
 	}
-	return s.walkTables(ctx, ask)
-}
-
-// walkTables walks the socket tables.
-func (s *Source) walkTables(ctx context.Context, ask question) error {
 	if err := s.readRuns(ctx, s.parts(run{it: s.walk, ask: ask, take: s.pass.takeWalk})); err != nil {
 		return err
 	}
@@ -208,9 +193,6 @@ func (s *Source) walkTables(ctx context.Context, ask question) error {
 // descriptor was met for. Those that are still there are in flight or held by
 // io_uring, unless a second look at the descriptors finds to whom they went.
 func (s *Source) readUnmet(ctx context.Context, ask question) error {
-	if err := s.settleLite(ask); err != nil {
-		return err
-	}
 	s.pass.settleUnmet()
 	if len(s.pass.unmet) == 0 {
 		return nil
@@ -236,9 +218,6 @@ const maxPlaces = 32
 
 // walkAgain looks where the unmet sockets were met.
 func (s *Source) walkAgain(ctx context.Context, full question) error {
-	if s.walk == nil {
-		return s.visitAgain(ctx, full)
-	}
 	places, few := s.pass.placesOfUnmet(maxPlaces)
 	if few {
 		s.pass.more = append(s.pass.more[:0], places...)

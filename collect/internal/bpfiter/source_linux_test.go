@@ -33,8 +33,8 @@ func open(t testing.TB, o Options) *Source {
 	if s.walk == nil {
 		testenv.NeedKernel(t, 5, 19, "the walk of the socket tables")
 		var log *ebpf.VerifierError
-		errors.As(s.noWalk, &log)
-		t.Fatalf("no walk of the socket tables: %v\n%+v", s.noWalk, log)
+		errors.As(s.loaded.noWalk, &log)
+		t.Fatalf("no walk of the socket tables: %v\n%+v", s.loaded.noWalk, log)
 	}
 	return s
 }
@@ -95,6 +95,19 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// sendAway leaves a socket in transit and its descriptor on something else.
+func sendAway(t testing.TB, fd int) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
+	must(t, unix.Sendmsg(pair[0], []byte{1}, unix.UnixRights(fd), nil, 0))
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(null)
+	must(t, unix.Dup3(null, fd, unix.O_CLOEXEC))
 }
 
 func inodeOf(t testing.TB, fd int) uint64 {
@@ -224,7 +237,7 @@ func TestRead_OneBucket(t *testing.T) {
 	// lost if nobody held them.
 	s.pass.reset(inNetNS(ns, source.Query{}), new(source.Snapshot))
 	must(t, s.loaded.narrow(inNetNS(ns, source.Query{})))
-	must(t, s.walkTables(context.Background(), newQuestion(asking(source.Query{}))))
+	must(t, s.readTables(context.Background(), newQuestion(asking(source.Query{}))))
 	met := make(map[uint64]bool)
 	for _, at := range s.pass.unmet {
 		met[uint64(at.inode)] = true
@@ -345,7 +358,7 @@ func TestRead_Tables(t *testing.T) {
 	}
 	q := inNetNS(ns, source.Query{})
 	s.pass.reset(q, new(source.Snapshot))
-	must(t, s.walkTables(context.Background(), newQuestion(q)))
+	must(t, s.readTables(context.Background(), newQuestion(q)))
 	for table, fd := range want {
 		if !isUnmet(s, inodeOf(t, fd)) {
 			t.Errorf("the walk did not meet the socket of the table of %s", table)
@@ -399,7 +412,7 @@ func TestRead_WalkVariants(t *testing.T) {
 			t.Errorf("by %s %d connections wait to be accepted, want 5", name, n)
 		}
 		s.pass.reset(q, new(source.Snapshot))
-		must(t, s.walkTables(context.Background(), newQuestion(q)))
+		must(t, s.readTables(context.Background(), newQuestion(q)))
 		if !isUnmet(s, inodeOf(t, l)) {
 			t.Errorf("by %s the walk did not meet the listener", name)
 		}

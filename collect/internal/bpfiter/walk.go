@@ -10,7 +10,7 @@ import (
 // What the walk over the socket tables gives, and how it is joined with what
 // the descriptors gave.
 
-// takeWalk takes records of hash_walk or of what stands for it. It is safe for concurrent use.
+// takeWalk takes records of hash_walk. It is safe for concurrent use.
 func (p *pass) takeWalk(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,7 +49,7 @@ func (p *pass) takeRest(kind recordKind, rec []byte) {
 		p.more = append(p.more, resumption{r.element, r.done})
 	case recordWay:
 		r := as[wayRecord](rec)
-		p.noteWay(r.netns, r.pid, r.fd)
+		p.noteWay(source.Way{NetNS: r.netns, Holding: source.Holding{Inode: uint64(r.inode), PID: r.pid, FD: r.fd}})
 	}
 }
 

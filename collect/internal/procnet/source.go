@@ -51,6 +51,11 @@ func Open(opts Options) (*Source, error) {
 // Name returns "procfs".
 func (s *Source) Name() string { return "procfs" }
 
+// Capabilities: the source finds sockets, by entering each namespace.
+func (s *Source) Capabilities() source.Capabilities {
+	return source.Capabilities{FindsSockets: true, EntersNamespaces: true}
+}
+
 // Close gives back nothing: the source keeps nothing open.
 func (s *Source) Close() error { return nil }
 

@@ -35,6 +35,9 @@ func Open(Options) (*Source, error) { return nil, errUnsupported() }
 // Name returns "netlink".
 func (s *Source) Name() string { return "netlink" }
 
+// Capabilities returns none.
+func (s *Source) Capabilities() source.Capabilities { return source.Capabilities{} }
+
 // Read returns an error that is whose.ErrUnsupported.
 func (s *Source) Read(context.Context, *source.Query, *source.Snapshot) error {
 	return errUnsupported()

@@ -94,6 +94,11 @@ func probe() error {
 // Name returns "netlink".
 func (s *Source) Name() string { return "netlink" }
 
+// Capabilities: the source finds sockets, by entering each namespace.
+func (s *Source) Capabilities() source.Capabilities {
+	return source.Capabilities{FindsSockets: true, EntersNamespaces: true}
+}
+
 // Close closes the sockets in all namespaces.
 func (s *Source) Close() error {
 	var errs []error

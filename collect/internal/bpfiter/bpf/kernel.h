@@ -6,9 +6,9 @@
 
 /*
  * A function of its own to the verifier, so that it looks at it once (Linux
- * 5.12). What is built for older kernels too has it looked at with each call.
+ * 5.12). What is built BEFORE_5_12 has it looked at with each call.
  */
-#ifdef PLAIN
+#ifdef BEFORE_5_12
 #define verified_once static noinline
 #else
 #define verified_once noinline
@@ -327,16 +327,4 @@ struct bpf_iter__bpf_map_elem {
 	void *map;
 	u32 *key;
 	u64 *value;
-};
-
-struct bpf_iter__tcp {
-	struct bpf_iter_meta *meta;
-	struct sock_common *sk_common;
-	u32 uid;
-};
-
-struct bpf_iter__udp {
-	struct bpf_iter_meta *meta;
-	struct udp_sock *udp_sk;
-	u32 uid;
 };

@@ -124,6 +124,8 @@ struct way_record {
 	u32 netns;
 	u32 pid;
 	s32 fd;
+	u32 inode; /* of the socket, 0: the file is the namespace */
+	u32 pad;
 };
 
 /* Keeps all records in what the object tells of its types; a test compares them. */

@@ -6,7 +6,6 @@
 #pragma once
 
 #include "look.h"
-#include "table.h"
 
 /* More rounds than a loop has. */
 #define MAX_STEPS (1 << 22)
@@ -22,6 +21,20 @@
  */
 #define OWN_ELEMENTS 16384
 #define OWN_MASK     8191
+
+enum table_kind { TABLE_TCP, TABLE_LISTEN, TABLE_UDP, TABLE_UDPLITE, TABLES };
+
+/* A table of the kernel: chains of sockets in buckets. */
+struct table {
+	u64 buckets; /* address of the first */
+	u32 mask;
+	u32 stride;  /* bytes from bucket to bucket */
+	u32 head;    /* offset of the chain's head in the bucket */
+	u16 group;   /* buckets that are copied at once */
+	u16 words;   /* a bit for each word of a group that is a head */
+	u32 kind;
+	u32 proto;
+};
 
 /*
  * Where the walk begins. Written once by find_tables before the first walk, and

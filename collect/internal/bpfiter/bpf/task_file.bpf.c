@@ -197,6 +197,7 @@ static noinline int write_way(void *seq, struct file *file, struct sock *sk, u32
 	if (sk) {
 		net = load(sk, __sk_common.skc_net.net);
 		ns = net ? &net->ns : NULL;
+		r.inode = load(load(file, f_inode), i_ino);
 	} else {
 		ns = netns_of_file(file, mine);
 	}

@@ -7,8 +7,7 @@
 #pragma once
 
 #include "key.h"
-#include "look.h"
-#include "table.h"
+#include "tables.h"
 
 /* What the functions that look at a socket have to know. */
 struct view {
