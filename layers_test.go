@@ -30,8 +30,12 @@ var layers = map[string]layer{
 	"internal/source": {inside: []string{".", "filter"}},
 	"internal/netns":  {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/proc":   {inside: []string{".", "filter", "internal/source", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
-	"collect/internal/bpfiter": {
+	"internal/bpf": {
 		inside:  []string{".", "filter", "internal/source"},
+		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
+	},
+	"collect/internal/bpfiter": {
+		inside:  []string{".", "filter", "internal/source", "internal/bpf"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
 	"collect/internal/sockdiag": {inside: []string{".", "filter", "internal/source", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
@@ -44,7 +48,7 @@ var layers = map[string]layer{
 		outside: []string{"golang.org/x/sys"},
 	},
 	"track/internal/bpfevent": {
-		inside:  []string{".", "filter", "internal/source"},
+		inside:  []string{".", "filter", "internal/source", "internal/bpf"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
 	"internal/hostname":           {inside: []string{"."}},

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
@@ -36,7 +37,7 @@ func BenchmarkKernelTypes(b *testing.B) {
 	fds, err := loadFdWalk()
 	must(b, err)
 	for b.Loop() {
-		_, err := readKernelTypes(walk, fds)
+		_, err := bpf.ReadTypes(walk, fds)
 		must(b, err)
 	}
 }

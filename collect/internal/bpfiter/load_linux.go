@@ -9,19 +9,19 @@ import (
 	"io/fs"
 	"runtime"
 	"sync"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // programs are what this process loaded into the kernel.
 type programs struct {
-	files, walk, fds           *object // nil: not loaded, or not to be had
-	fileLink, walkLink, fdLink linkedIter
+	files, walk, fds           *bpf.Object // nil: not loaded, or not to be had
+	fileLink, walkLink, fdLink bpf.Iter    // -1: not attached
 	// secret goes into the keys of files.
 	secret [3]uint64
 	how    loading
@@ -79,13 +79,13 @@ func (p *programs) loadWalks() error {
 	if err != nil {
 		return fmt.Errorf("read fd_walk object: %w", err)
 	}
-	k, err := readKernelTypes(walk, fds)
-	if errors.Is(err, fs.ErrNotExist) {
+	types, err := bpf.ReadTypes(walk, fds)
+	if err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { p.noWalk = p.loadWalk(walk, k) })
-	noFDs := p.loadFDs(fds, k)
+	wg.Go(func() { p.noWalk = p.loadWalk(walk, types) })
+	noFDs := p.loadFDs(fds, types)
 	wg.Wait()
 	for _, err := range []error{noFDs, p.noWalk} {
 		if errors.Is(err, unix.EPERM) { // EACCES is the verifier's
@@ -108,51 +108,47 @@ func (p *programs) loadFiles() error {
 	if err != nil {
 		return fmt.Errorf("read task_file object: %w", err)
 	}
-	k, err := readKernelTypes(spec)
-	if errors.Is(err, fs.ErrNotExist) {
+	types, err := bpf.ReadTypes(spec)
+	if err != nil {
 		return err
 	}
 	if err := spec.Variables[taskFileVarShowWays].Set(p.how.ways && p.noWalk != nil); err != nil {
 		return fmt.Errorf("set %s: %w", taskFileVarShowWays, err)
 	}
-	files, err := loadObject(spec, k)
+	files, err := bpf.Load(spec, types)
 	if err != nil && !errors.Is(err, unix.EPERM) {
 		// Before Linux 5.12 iterators cannot have a socket's cookie made.
 		if err := spec.Variables[taskFileVarCookieHelper].Set(false); err != nil {
 			return fmt.Errorf("set %s: %w", taskFileVarCookieHelper, err)
 		}
-		files, err = loadObject(spec, k)
+		files, err = bpf.Load(spec, types)
 	}
 	if err != nil {
 		return fmt.Errorf("load task_file iterator: %w", err)
 	}
 	p.files = files
-	if err := files.tell(&p.narrowed); err != nil {
+	if err := setNarrow(files, &p.narrowed); err != nil {
 		return err
 	}
-	link, err := linkIter(files.progs[taskFileProgTaskFile], nil)
-	if err != nil {
-		return err
-	}
-	p.fileLink = linkedIter(link)
-	return nil
+	p.fileLink, err = bpf.AttachIter(files.Programs[taskFileProgTaskFile], nil)
+	return err
 }
 
 // loadWalk loads the walk and has it find the kernel's tables.
-func (p *programs) loadWalk(spec *ebpf.CollectionSpec, k *kernelTypes) error {
-	err := p.tryWalk(spec, k, loadQuickly)
+func (p *programs) loadWalk(spec *ebpf.CollectionSpec, types *bpf.Types) error {
+	err := p.tryWalk(spec, types, bpf.LoadQuickly)
 	if err == nil || errors.Is(err, unix.EPERM) {
 		return err
 	}
 	if spec, err = loadHashProbe(); err != nil {
 		return fmt.Errorf("read hash_walk object: %w", err)
 	}
-	return p.tryWalk(spec, k, loadObject)
+	return p.tryWalk(spec, types, bpf.Load)
 }
 
-type loader = func(*ebpf.CollectionSpec, *kernelTypes) (*object, error)
+type loader = func(*ebpf.CollectionSpec, *bpf.Types) (*bpf.Object, error)
 
-func (p *programs) tryWalk(spec *ebpf.CollectionSpec, k *kernelTypes, load loader) error {
+func (p *programs) tryWalk(spec *ebpf.CollectionSpec, types *bpf.Types, load loader) error {
 	for _, v := range []struct {
 		name  string
 		proto int
@@ -169,26 +165,26 @@ func (p *programs) tryWalk(spec *ebpf.CollectionSpec, k *kernelTypes, load loade
 	if err := spec.Variables[hashWalkVarSecret].Set(p.secret); err != nil {
 		return fmt.Errorf("set %s: %w", hashWalkVarSecret, err)
 	}
-	walk, err := load(spec, k)
+	walk, err := load(spec, types)
 	if err != nil {
 		return fmt.Errorf("load hash_walk iterator: %w", err)
 	}
-	elements := []uint32{uint32(walk.maps[hashWalkMapElements].FD())}
-	err = runOnce(walk.progs[hashWalkProgFindTables], elements)
+	elements := []uint32{uint32(walk.Maps[hashWalkMapElements].FD())}
+	err = runOnce(walk.Programs[hashWalkProgFindTables], elements)
 	if err != nil {
-		return errors.Join(fmt.Errorf("find socket tables: %w", err), walk.close())
+		return errors.Join(fmt.Errorf("find socket tables: %w", err), walk.Close())
 	}
-	link, err := linkIter(walk.progs[hashWalkProgHashWalk], elements)
+	link, err := bpf.AttachIter(walk.Programs[hashWalkProgHashWalk], elements)
 	if err != nil {
-		return errors.Join(err, walk.close())
+		return errors.Join(err, walk.Close())
 	}
-	p.walk, p.walkLink = walk, linkedIter(link)
+	p.walk, p.walkLink = walk, link
 	return nil
 }
 
 // loadFDs loads the walk of descriptor tables and has it find out how to tell
 // sockets. It gives what task_file does, faster, so without it nothing lacks.
-func (p *programs) loadFDs(spec *ebpf.CollectionSpec, k *kernelTypes) error {
+func (p *programs) loadFDs(spec *ebpf.CollectionSpec, types *bpf.Types) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open socket: %w", err)
@@ -201,18 +197,18 @@ func (p *programs) loadFDs(spec *ebpf.CollectionSpec, k *kernelTypes) error {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
-	fds, err := loadQuickly(spec, k)
+	fds, err := bpf.LoadQuickly(spec, types)
 	if err != nil {
 		return fmt.Errorf("load fd_walk iterator: %w", err)
 	}
-	if err := runOnce(fds.progs[fdWalkProgFindSocketOps], nil); err != nil {
-		return errors.Join(fmt.Errorf("find operations of sockets: %w", err), fds.close())
+	if err := runOnce(fds.Programs[fdWalkProgFindSocketOps], nil); err != nil {
+		return errors.Join(fmt.Errorf("find operations of sockets: %w", err), fds.Close())
 	}
-	link, err := linkIter(fds.progs[fdWalkProgFdWalk], nil)
+	link, err := bpf.AttachIter(fds.Programs[fdWalkProgFdWalk], nil)
 	if err != nil {
-		return errors.Join(err, fds.close())
+		return errors.Join(err, fds.Close())
 	}
-	p.fds, p.fdLink = fds, linkedIter(link)
+	p.fds, p.fdLink = fds, link
 	return nil
 }
 
@@ -224,13 +220,13 @@ func strongOrder() bool {
 var errNotFound = errors.New("not found")
 
 // runOnce runs an iterator that finds something, and writes a record if it did.
-func runOnce(prog int, info []uint32) error {
-	link, err := linkIter(prog, info)
+func runOnce(prog *ebpf.Program, info []uint32) error {
+	link, err := bpf.AttachIter(prog, info)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(link)
-	fd, err := linkedIter(link).open()
+	defer link.Close()
+	fd, err := link.Open()
 	if err != nil {
 		return err
 	}
@@ -256,8 +252,11 @@ func (p *programs) narrow(q *source.Query) error {
 	if n == p.narrowed {
 		return nil
 	}
-	for _, o := range []*object{p.files, p.walk, p.fds} {
-		if err := o.tell(&n); err != nil {
+	for _, o := range []*bpf.Object{p.files, p.walk, p.fds} {
+		if o == nil {
+			continue
+		}
+		if err := setNarrow(o, &n); err != nil {
 			return err
 		}
 	}
@@ -265,31 +264,20 @@ func (p *programs) narrow(q *source.Query) error {
 	return nil
 }
 
-// narrowMap is the section that holds struct narrow.
-const narrowMap = ".data.narrow"
-
-// tell tells the programs of an object what does not fit a question.
-func (o *object) tell(n *narrow) error {
-	if o == nil {
-		return nil
-	}
-	if err := o.maps[narrowMap].Put(uint32(0), unsafe.Pointer(n)); err != nil {
-		return fmt.Errorf("set conditions: %w", err)
-	}
-	return nil
-}
+// setNarrow tells the programs of an object what does not fit a question.
+func setNarrow(o *bpf.Object, n *narrow) error { return o.Set(hashWalkVarNarrow, n) }
 
 // close gives back all that is loaded.
 func (p *programs) close() error {
 	var errs []error
-	for _, link := range []linkedIter{p.fileLink, p.walkLink, p.fdLink} {
+	for _, link := range []bpf.Iter{p.fileLink, p.walkLink, p.fdLink} {
 		if link >= 0 {
-			errs = append(errs, unix.Close(int(link)))
+			errs = append(errs, link.Close())
 		}
 	}
-	for _, o := range []*object{p.files, p.walk, p.fds} {
+	for _, o := range []*bpf.Object{p.files, p.walk, p.fds} {
 		if o != nil {
-			errs = append(errs, o.close())
+			errs = append(errs, o.Close())
 		}
 	}
 	return errors.Join(errs...)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 )
 
 // BPFFS is where bpffs is mounted by convention.
@@ -51,7 +52,7 @@ func Pin(dir string, o PinOptions) error {
 
 // pin pins the links under their names.
 func (p *programs) pin(dir string, o *PinOptions) error {
-	for program, link := range map[string]linkedIter{pinFiles: p.fileLink, pinWalk: p.walkLink, pinFDs: p.fdLink} {
+	for program, link := range map[string]bpf.Iter{pinFiles: p.fileLink, pinWalk: p.walkLink, pinFDs: p.fdLink} {
 		if link < 0 {
 			continue
 		}
@@ -64,9 +65,9 @@ func (p *programs) pin(dir string, o *PinOptions) error {
 
 // replacePin pins under a name of its own, sets owner and mode, and then
 // renames, so that at no time there is a file with the wrong mode or none.
-func replacePin(link linkedIter, path string, o *PinOptions) (err error) {
+func replacePin(link bpf.Iter, path string, o *PinOptions) (err error) {
 	fresh := path + leftover + strconv.Itoa(os.Getpid())
-	if err := link.pin(fresh); err != nil {
+	if err := link.Pin(fresh); err != nil {
 		return explainPin(err)
 	}
 	defer func() {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
@@ -239,7 +240,7 @@ func pinsHere(t *testing.T) int {
 	must(t, err)
 	must(t, p.loadFiles())
 	n := 0
-	for _, link := range []linkedIter{p.fileLink, p.walkLink, p.fdLink} {
+	for _, link := range []bpf.Iter{p.fileLink, p.walkLink, p.fdLink} {
 		if link >= 0 {
 			n++
 		}
@@ -268,10 +269,10 @@ func pinForeign(t *testing.T, path string) {
 	})
 	must(t, err)
 	defer prog.Close()
-	link, err := linkIter(prog.FD(), nil)
+	link, err := bpf.AttachIter(prog, nil)
 	must(t, err)
-	defer unix.Close(link)
-	must(t, linkedIter(link).pin(path))
+	defer link.Close()
+	must(t, link.Pin(path))
 }
 
 // TestOpenPinned_Foreign has under our names what is not ours.

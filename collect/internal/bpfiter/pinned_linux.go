@@ -33,11 +33,11 @@ func pinsOfOld() []string { return []string{"fd_scan"} }
 // A pinnedIter is an iterator that is a file in bpffs.
 type pinnedIter string
 
-// open opens the file, after it has made sure that it is an iterator that the
+// Open opens the file, after it has made sure that it is an iterator that the
 // superuser or the caller itself pinned: anybody may make directories and
 // symbolic links in a bpffs that is mounted with its default mode. It does not
 // wait: what looks like a pin may be a FIFO.
-func (p pinnedIter) open() (int, error) {
+func (p pinnedIter) Open() (int, error) {
 	fd, err := unix.Open(string(p), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return -1, fmt.Errorf("open %s: %w", string(p), err)
@@ -101,7 +101,7 @@ func OpenPinned(dir string, o Options) (*Source, error) {
 }
 
 func tryOpen(it opener) error {
-	fd, err := it.open()
+	fd, err := it.Open()
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -57,15 +58,15 @@ func (s *Source) readEach(ctx context.Context, pids []uint32, ask question, take
 	}
 	for _, pid := range pids {
 		// union bpf_iter_link_info: task.tid, task.pid (a thread group), task.pid_fd.
-		link, err := linkIter(s.loaded.files.progs[taskFileProgTaskFile], []uint32{0, pid, 0})
+		link, err := bpf.AttachIter(s.loaded.files.Programs[taskFileProgTaskFile], []uint32{0, pid, 0})
 		if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.EINVAL) {
 			return errNoProcessLink
 		}
 		if err != nil {
 			return err
 		}
-		err = s.readRuns(ctx, []run{{it: linkedIter(link), ask: ask, take: take}})
-		if err := errors.Join(err, unix.Close(link)); err != nil {
+		err = s.readRuns(ctx, []run{{it: link, ask: ask, take: take}})
+		if err := errors.Join(err, link.Close()); err != nil {
 			return fmt.Errorf("read process %d: %w", pid, err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // An opener gives a new run of an iterator: a descriptor to read from start to
 // end, which the caller closes.
 type opener interface {
-	open() (int, error)
+	Open() (int, error)
 }
 
 // maxSilent bounds the reads in a row that bring nothing. A run over a million
@@ -29,7 +29,7 @@ var errSilent = errors.New("nothing but EAGAIN")
 // take returns.
 func readAll(ctx context.Context, r run, buf []uint64) error {
 	return onNamedThread(r.ask.name(), func() error {
-		fd, err := r.it.open()
+		fd, err := r.it.Open()
 		if err != nil {
 			return err
 		}

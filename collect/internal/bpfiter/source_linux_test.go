@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
@@ -401,10 +402,10 @@ func TestRead_WalkVariants(t *testing.T) {
 	for name, spec := range variants {
 		hash, err := spec()
 		must(t, err)
-		k, err := readKernelTypes(hash)
+		k, err := bpf.ReadTypes(hash)
 		must(t, err)
 		p := noPrograms()
-		must(t, p.tryWalk(hash, k, loadQuickly))
+		must(t, p.tryWalk(hash, k, bpf.LoadQuickly))
 		t.Cleanup(func() { must(t, p.close()) })
 		s.walk = p.walkLink
 		snap := read(t, s, q)

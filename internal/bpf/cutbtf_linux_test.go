@@ -1,4 +1,4 @@
-package bpfiter
+package bpf
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package bpfiter
+package bpf
 
 import (
 	"bytes"
@@ -80,16 +80,16 @@ type btfCutter struct {
 }
 
 // cutBTF returns a BTF with the structs and typedefs named in types, their
-// members named in members, and the ids that the functions and structs named in
-// funcs have in the whole.
-func cutBTF(raw []byte, types, members, funcs map[string]bool) (small []byte, ids map[string]uint32, err error) {
+// members named in members, and the ids that the functions, structs and typedefs
+// named in others have in the whole.
+func cutBTF(raw []byte, types, members, others map[string]bool) (small []byte, ids map[string]uint32, err error) {
 	c := &btfCutter{
 		members: members, ids: make(map[uint32]uint32), names: map[string]uint32{"": 0}, outStrs: []byte{0},
 	}
 	if err := c.open(raw); err != nil {
 		return nil, nil, err
 	}
-	wanted, ids, err := c.scan(types, funcs)
+	wanted, ids, err := c.scan(types, others)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -150,12 +150,12 @@ func (f *prefixFilter) has(strs []byte, off uint32) bool {
 }
 
 // scan notes where each type is, and finds those that are wanted by name.
-func (c *btfCutter) scan(types, funcs map[string]bool) (wanted []uint32, ids map[string]uint32, err error) {
+func (c *btfCutter) scan(types, others map[string]bool) (wanted []uint32, ids map[string]uint32, err error) {
 	ids = make(map[string]uint32)
 	c.offsets = make([]uint32, 0, len(c.types)/24)
-	var typeNames, funcNames prefixFilter
+	var typeNames, otherNames prefixFilter
 	typeNames.add(types)
-	funcNames.add(funcs)
+	otherNames.add(others)
 	for at := 0; at < len(c.types); {
 		if len(c.types)-at < btfTypeSize {
 			return nil, nil, errBTF
@@ -167,24 +167,21 @@ func (c *btfCutter) scan(types, funcs map[string]bool) (wanted []uint32, ids map
 		}
 		c.offsets = append(c.offsets, uint32(at))
 		id := uint32(len(c.offsets))
-		switch info >> 24 & 0x1f {
+		off := binary.LittleEndian.Uint32(c.types[at:])
+		switch kind := info >> 24 & 0x1f; kind {
 		case btfStruct, btfUnion, btfTypedef:
-			off := binary.LittleEndian.Uint32(c.types[at:])
-			if !typeNames.has(c.strs, off) {
-				break
-			}
-			if name := c.name(off); types[string(name)] {
+			if typeNames.has(c.strs, off) && types[string(c.name(off))] {
 				wanted = append(wanted, id)
-				if info>>24&0x1f == btfStruct && ids[string(name)] == 0 && funcs[string(name)] {
-					ids[string(name)] = id
-				}
 			}
-		case btfFunc:
-			off := binary.LittleEndian.Uint32(c.types[at:])
-			if !funcNames.has(c.strs, off) {
+			if kind == btfUnion {
 				break
 			}
-			if name := c.name(off); funcs[string(name)] {
+			fallthrough
+		case btfFunc:
+			if !otherNames.has(c.strs, off) {
+				break
+			}
+			if name := c.name(off); others[string(name)] && (kind == btfFunc || ids[string(name)] == 0) {
 				ids[string(name)] = id
 			}
 		}
