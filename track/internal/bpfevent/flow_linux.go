@@ -41,7 +41,7 @@ func (s *Source) readFlows(cursor *ebpf.MapBatchCursor, keys []rawKey, values []
 	if s.released {
 		return 0, fs.ErrClosed
 	}
-	return s.coll.Maps[eventsMapFlows].BatchLookup(cursor, keys, values, nil)
+	return s.object.Maps[eventsMapFlows].BatchLookup(cursor, keys, values, nil)
 }
 
 // CloseFlow ends a flow, which is then told of no more, and returns its last
@@ -55,7 +55,7 @@ func (s *Source) CloseFlow(key FlowKey) (f Flow, ok bool, err error) {
 	}
 	k := key.raw()
 	var v rawFlow
-	err = s.coll.Maps[eventsMapFlows].LookupAndDelete(&k, &v)
+	err = s.object.Maps[eventsMapFlows].LookupAndDelete(&k, &v)
 	switch {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
 		return Flow{}, false, nil

@@ -7,10 +7,10 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 )
 
 // A program is one of those in the object.
@@ -125,44 +125,37 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
-// load loads the programs that the configuration asks for. Where the kernel does
-// not tell what calls send and receive, those that count packets take their place.
+// load loads the programs that the configuration asks for. Where the kernel has no
+// tracepoint of what calls send, which Linux 6.3 brought, those that count packets
+// take their place.
 func (s *Source) load() error {
 	spec, err := loadEvents()
 	if err != nil {
 		return fmt.Errorf("read events object: %w", err)
 	}
+	types, err := bpf.ReadTypes(spec)
+	if err != nil {
+		return err
+	}
+	if types.Lacks(spec.Programs[eventsProgUdpSent]) {
+		s.config.Packets = true
+	}
 	if err := s.configure(spec); err != nil {
 		return err
 	}
-	if s.coll, err = ebpf.NewCollection(spec); err == nil {
+	if s.object, err = bpf.Load(spec, types); err == nil {
 		return nil
 	}
-	if wantsCalls(&s.config) && !errors.Is(err, unix.EPERM) && lacksLengths() {
-		s.config.Packets = true
-		return s.load()
-	}
-	if s.coll, s.missing, err = loadMost(spec, err); err != nil {
+	if s.object, s.missing, err = loadMost(spec, types, err); err != nil {
 		return fmt.Errorf("load programs: %w", err)
 	}
 	return nil
 }
 
-// lacksLengths reports whether the kernel has no tracepoint that tells what calls
-// send on sockets, which Linux 6.3 brought.
-func lacksLengths() bool {
-	kernel, err := btf.LoadKernelSpec()
-	if err != nil {
-		return false
-	}
-	var def *btf.Typedef
-	return errors.Is(kernel.TypeByName("btf_trace_sock_send_length", &def), btf.ErrNotFound)
-}
-
 // loadMost loads what the kernel refused as a whole with that error: those
 // programs that can be done without are tried one by one, and left out if they
 // are what it refuses.
-func loadMost(spec *ebpf.CollectionSpec, err error) (*ebpf.Collection, []error, error) {
+func loadMost(spec *ebpf.CollectionSpec, types *bpf.Types, err error) (*bpf.Object, []error, error) {
 	if errors.Is(err, unix.EPERM) {
 		return nil, nil, err
 	}
@@ -177,13 +170,14 @@ func loadMost(spec *ebpf.CollectionSpec, err error) (*ebpf.Collection, []error, 
 				delete(alone.Programs, name)
 			}
 		}
-		one, err := ebpf.NewCollection(alone)
+		one, err := bpf.Load(alone, types)
+		if err == nil {
+			err = one.Close()
+		}
 		if err != nil {
 			missing = append(missing, &whose.UnsupportedError{What: p.what, Since: p.since, Err: err})
 			delete(spec.Programs, p.name)
-			continue
 		}
-		one.Close()
 	}
 	if len(missing) == 0 {
 		return nil, nil, err
@@ -193,8 +187,8 @@ func loadMost(spec *ebpf.CollectionSpec, err error) (*ebpf.Collection, []error, 
 			delete(spec.Programs, p.name)
 		}
 	}
-	coll, err := ebpf.NewCollection(spec)
-	return coll, missing, err
+	object, err := bpf.Load(spec, types)
+	return object, missing, err
 }
 
 // explain turns the error of Open into one that says what is missing.

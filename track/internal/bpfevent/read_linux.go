@@ -65,7 +65,7 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 
 // tellAfter has connections told as open that have been for that long.
 func (s *Source) tellAfter(d time.Duration) error {
-	if err := s.coll.Variables[eventsVarToldAfter].Set(uint64(d)); err != nil {
+	if err := s.object.Set(eventsVarToldAfter, uint64(d)); err != nil {
 		return fmt.Errorf("tell programs when to tell of connections: %w", err)
 	}
 	return nil
@@ -90,7 +90,7 @@ func (s *Source) pass(fn func(*Record) error) (records int, err error) {
 		defer func() { s.passed(uint64(max(until, 0))) }()
 	}
 	for _, name := range []string{eventsProgFlush, eventsProgFlushFlows} {
-		if s.coll.Programs[name] == nil {
+		if s.object.Programs[name] == nil {
 			continue
 		}
 		if err := s.run(name); err != nil {

@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 )
 
 // A Source is the programs in the kernel, from Open to Close. They are gone
@@ -17,7 +19,7 @@ import (
 // goroutine; all else may be called by any, at any time.
 type Source struct {
 	config  Config
-	coll    *ebpf.Collection
+	object  *bpf.Object
 	links   []link.Link
 	ring    *ring
 	decoder *decoder
@@ -54,7 +56,7 @@ func (s *Source) open() error {
 	if err != nil {
 		return err
 	}
-	if s.ring, err = openRing(s.coll.Maps[eventsMapRing]); err != nil {
+	if s.ring, err = openRing(s.object.Maps[eventsMapRing]); err != nil {
 		return err
 	}
 	if err := s.openWait(); err != nil {
@@ -94,7 +96,7 @@ func (s *Source) openWait() error {
 
 // run has the kernel run a program in the context of the caller.
 func (s *Source) run(name string) error {
-	if _, err := s.coll.Programs[name].Run(&ebpf.RunOptions{}); err != nil {
+	if _, err := s.object.Programs[name].Run(&ebpf.RunOptions{}); err != nil {
 		return fmt.Errorf("run %s: %w", name, err)
 	}
 	return nil
@@ -110,7 +112,7 @@ func (s *Source) attach() error {
 	defer root.Close()
 	path := fmt.Sprintf("/proc/self/fd/%d", root.Fd())
 	for _, p := range programs {
-		prog := s.coll.Programs[p.name]
+		prog := s.object.Programs[p.name]
 		if prog == nil || p.attach == runOnly {
 			continue
 		}
@@ -134,7 +136,7 @@ func (s *Source) noteAttached() error {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return fmt.Errorf("read boot clock: %w", err)
 	}
-	if err := s.coll.Variables[eventsVarAttached].Set(uint64(now.Nano())); err != nil {
+	if err := s.object.Set(eventsVarAttached, uint64(now.Nano())); err != nil {
 		return fmt.Errorf("tell programs that they are attached: %w", err)
 	}
 	return nil
@@ -194,8 +196,8 @@ func (s *Source) release() error {
 	if s.wake >= 0 {
 		err = errors.Join(err, unix.Close(s.wake))
 	}
-	if s.coll != nil {
-		s.coll.Close()
+	if s.object != nil {
+		err = errors.Join(err, s.object.Close())
 	}
 	return err
 }
@@ -209,7 +211,7 @@ func (s *Source) Losses() (Losses, error) {
 	}
 	var all Losses
 	var each [][3]uint64 // of each CPU, struct losses of bpf/ring.h
-	if err := s.coll.Maps[eventsMapLost].Lookup(uint32(0), &each); err != nil {
+	if err := s.object.Maps[eventsMapLost].Lookup(uint32(0), &each); err != nil {
 		return Losses{}, fmt.Errorf("count losses: %w", err)
 	}
 	for _, l := range each {
@@ -218,7 +220,7 @@ func (s *Source) Losses() (Losses, error) {
 		all.Sockets += l[2]
 	}
 	for _, p := range programs {
-		prog := s.coll.Programs[p.name]
+		prog := s.object.Programs[p.name]
 		if prog == nil || p.attach != tracepoint || p.again {
 			continue
 		}

@@ -143,7 +143,7 @@ func TestKill_Detaches(t *testing.T) {
 func programsOf(t *testing.T, s *Source) []ebpf.ProgramID {
 	t.Helper()
 	var ids []ebpf.ProgramID
-	for name, p := range s.coll.Programs {
+	for name, p := range s.object.Programs {
 		info, err := p.Info()
 		must(t, "read "+name, err)
 		id, _ := info.ID()
@@ -228,12 +228,12 @@ func TestKinds(t *testing.T) {
 			}
 			defer s.Close()
 			for _, name := range c.has {
-				if s.coll.Programs[name] == nil {
+				if s.object.Programs[name] == nil {
 					t.Errorf("%s is not loaded", name)
 				}
 			}
 			for _, name := range c.lacks {
-				if s.coll.Programs[name] != nil {
+				if s.object.Programs[name] != nil {
 					t.Errorf("%s is loaded", name)
 				}
 			}
@@ -348,7 +348,7 @@ func TestMissing(t *testing.T) {
 		eventsProgUdpSent: !old, eventsProgUdpReceived: !old, eventsProgUdpRelease: true,
 		eventsProgPacketIn: old, eventsProgPacketOut: old, eventsProgUdpConnect4: old, eventsProgFlushFlows: old,
 	} {
-		if got := s.coll.Programs[name] != nil; got != wanted {
+		if got := s.object.Programs[name] != nil; got != wanted {
 			t.Errorf("%s is loaded: %v", name, got)
 		}
 	}
