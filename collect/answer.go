@@ -19,28 +19,28 @@ type Answer struct {
 	Coverage whose.Coverage
 
 	collector *Collector
-	pass      *pass
+	stages    *stages
 }
 
 // Len returns the number of sessions; 0 after Close.
 func (a *Answer) Len() int {
-	if a.pass == nil {
+	if a.stages == nil {
 		return 0
 	}
-	return len(a.pass.order.places)
+	return len(a.stages.chosen.places)
 }
 
 // Sessions returns the sessions, in order. Each is made when the iteration comes
 // to it.
 func (a *Answer) Sessions() iter.Seq[whose.Session] {
 	return func(yield func(whose.Session) bool) {
-		if a.pass == nil {
+		if a.stages == nil {
 			return
 		}
-		m := a.pass.out
+		m := maker{described: &a.stages.described}
 		var s whose.Session
-		for _, p := range a.pass.order.places {
-			m.session(p.at, &s)
+		for _, at := range a.stages.chosen.places {
+			m.session(at, &s)
 			if !yield(s) {
 				return
 			}
@@ -50,15 +50,15 @@ func (a *Answer) Sessions() iter.Seq[whose.Session] {
 
 // Append appends the sessions to dst, in order.
 func (a *Answer) Append(dst []whose.Session) []whose.Session {
-	if a.pass == nil {
+	if a.stages == nil {
 		return dst
 	}
-	m := a.pass.out
-	places := a.pass.order.places
+	m := maker{described: &a.stages.described}
+	places := a.stages.chosen.places
 	begin := len(dst)
 	dst = slices.Grow(dst, len(places))[:begin+len(places)]
-	for i := range places {
-		m.session(places[i].at, &dst[begin+i])
+	for i, at := range places {
+		m.session(at, &dst[begin+i])
 	}
 	return dst
 }
@@ -66,8 +66,25 @@ func (a *Answer) Append(dst []whose.Session) []whose.Session {
 // Close gives the buffers back to the collector, which uses them again. The
 // answer then has no sessions. Closing it again does nothing.
 func (a *Answer) Close() {
-	if a.pass != nil {
-		a.collector.giveBack(a.pass)
-		a.pass = nil
+	if a.stages != nil {
+		a.collector.giveBack(a.stages)
+		a.stages = nil
 	}
+}
+
+// account returns the coverage of the answer.
+func (s *stages) account() whose.Coverage {
+	c := s.gathered.coverage
+	c.Sessions = len(s.chosen.places)
+	if !c.OwnersAsked {
+		return c
+	}
+	for _, at := range s.chosen.places {
+		if r := s.derived.reason[at]; r == whose.ReasonNone {
+			c.Owned++
+		} else {
+			c.Ownerless[r]++
+		}
+	}
+	return c
 }

@@ -2,16 +2,18 @@ package collect
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// derived holds what follows from all sockets together: who listens where, and
-// so the direction of a session and the owners of one in an accept queue; and
-// which two sockets are the ends of one connection. Flat arrays beside
-// joined.sockets; the memory is used again.
+// derived is what follows from all sockets together: who listens where, and so
+// the direction of a session and the owners of one in an accept queue; and which
+// two sockets are the ends of one connection. It is the third stage, in flat
+// arrays beside the sockets; the memory is used again.
 type derived struct {
+	*joined
 	listeners map[listenKey][]uint32
 	// listener is, for each session that came in by one, its listener's place
 	// plus one. Its siblings of a SO_REUSEPORT group share the address.
@@ -22,6 +24,47 @@ type derived struct {
 	reason []whose.Reason
 	// partial tells that not all was read, so that a listener may be missing.
 	partial bool
+}
+
+// manySockets is from how many sockets on peers are looked for while listeners
+// and reasons are: neither needs the other.
+const manySockets = 16 << 10
+
+// derive finds directions, peers and reasons, as far as they are needed.
+func (d *derived) derive(j *joined) *derived {
+	needs := j.plan.needs
+	d.joined, d.partial = j, j.late()
+	d.listener, d.peer, d.reason = d.listener[:0], d.peer[:0], d.reason[:0]
+	var peers sync.WaitGroup
+	defer peers.Wait()
+	if needs.Has(whose.NeedPeer) {
+		if len(j.sockets) >= manySockets {
+			peers.Go(func() { d.findPeers(j.sockets) })
+		} else {
+			d.findPeers(j.sockets)
+		}
+	}
+	if needs&(whose.NeedDirection|whose.NeedOwners) != 0 {
+		d.findListeners(j.sockets)
+	}
+	if needs.Owners() {
+		hidden := d.partial || j.hasGap(whose.GapProcesses)
+		d.findReasons(j, hidden, j.gone.Has)
+	}
+	return d
+}
+
+// firstProc returns the first process that is named for the socket: the first
+// that holds it, or that holds the listener whose queue it is in.
+func (d *derived) firstProc(i uint32) (proc uint32, ok bool) {
+	holders := d.holdersOf(int(i))
+	if len(holders) == 0 && len(d.reason) > 0 && d.reason[i] == whose.ReasonAcceptQueue {
+		holders = d.holdersOf(int(d.listener[i] - 1))
+	}
+	if len(holders) == 0 {
+		return 0, false
+	}
+	return holders[0].proc, true
 }
 
 // A listenKey is what listeners that may accept the same connection share.

@@ -21,10 +21,21 @@
 //
 // # How an answer is made
 //
-// options.go says what can be asked; plan.go turns it into a query for a
-// source and the rest; choose.go takes a source; gather.go reads sockets and
-// descriptors, holders.go by two sources at once; join.go brings them together and derive.go adds what follows
-// from the whole: direction, peers and reasons; order.go sorts; session.go
-// makes the values that are handed out. The hot loops are in join.go, order.go
-// and session.go: they touch each socket and allocate nothing for it.
+// options.go says what can be asked, and plan.go turns it into a query for a
+// source and the rest. Then the answer goes through stages. Each is a value that
+// is made of the one before, and their memory is used again:
+//
+//	gather    what was read: sockets and descriptors       gather.go
+//	join      the descriptors of each socket               join.go
+//	derive    directions, other ends and reasons           derive.go
+//	describe  names of processes, users and namespaces     describe.go
+//	choose    the sockets that meet the question           choose.go
+//	order     these, in the order of the answer            order.go
+//
+// sources.go chooses the source to gather from, holders.go gathers from two at
+// once; spaces.go says which network namespaces are read, and held.go finds those
+// that only a socket keeps alive. After the join again.go looks once more at what
+// has no owner. session.go makes the values that are handed out. The hot loops are
+// in join.go, order.go and session.go: they touch each socket and allocate nothing
+// for it.
 package collect

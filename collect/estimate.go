@@ -14,16 +14,16 @@ const maxEstimate = 2 << 20
 // that the first collection does not grow its arrays step by step: at a
 // hundred thousand sockets that cost more than joining them. The number is a
 // hint and nothing more.
-func (p *pass) makeRoom() {
-	if onlyListeners(p.plan.states) || len(p.plan.query.PIDs) > 0 || len(p.plan.query.Any) > 0 {
+func (g *gatherer) makeRoom() {
+	if onlyListeners(g.plan.states) || len(g.query.PIDs) > 0 || len(g.query.Any) > 0 {
 		return
 	}
 	n := min(allocatedSockets(), maxEstimate)
 	n += n/16 + 64
-	p.snap.Sockets = reserve(p.snap.Sockets, n)
-	if p.plan.needs.Owners() { // whichever finds them: what is not touched costs nothing
-		p.snap.Holdings = reserve(p.snap.Holdings, n)
-		p.walk.Holdings = reserve(p.walk.Holdings, n)
+	g.snap.Sockets = reserve(g.snap.Sockets, n)
+	if g.plan.needs.Owners() { // whichever finds them: what is not touched costs nothing
+		g.snap.Holdings = reserve(g.snap.Holdings, n)
+		g.walk.Holdings = reserve(g.walk.Holdings, n)
 	}
 }
 
@@ -32,14 +32,15 @@ func (p *pass) makeRoom() {
 const hugeAnswer = 256 << 10
 
 // shed gives up what only joining and ordering needed, where that is much: at
-// a million sockets some 90 MB, in which the output then finds its room. Below
+// a million sockets some 110 MB, in which the output then finds its room. Below
 // that it is kept for the next collection.
-func (p *pass) shed() {
-	if len(p.sockets) < hugeAnswer {
+func (s *stages) shed() {
+	if len(s.joined.sockets) < hugeAnswer {
 		return
 	}
-	p.snap.Holdings, p.walk.Holdings = nil, nil
-	p.index, p.ends, p.order.spare = inodeIndex{}, nil, nil
+	s.gathered.snap.Holdings, s.gathered.walk.Holdings = nil, nil
+	s.gathered.index, s.derived.ends = inodeIndex{}, nil
+	s.ordered.keys, s.ordered.spare = nil, nil
 	runtime.GC() // its next turn would come when the heap has grown by another third
 }
 

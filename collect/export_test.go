@@ -29,17 +29,18 @@ type Work struct {
 
 // WorkOf makes a collection and says what it did.
 func (c *Collector) WorkOf(ctx context.Context, opts *Options) (Work, error) {
-	p, err := c.collect(ctx, opts)
+	a, err := c.Collect(ctx, opts)
 	if err != nil {
 		return Work{}, err
 	}
-	defer c.giveBack(p)
+	defer a.Close()
+	read := &a.stages.gathered
 	w := Work{
-		Sockets: make(map[whose.State]int), Links: p.walk.Links, Processes: p.walk.Processes,
-		Early: p.walk.Early, Sessions: len(p.order.places), Coverage: p.coverage,
+		Sockets: make(map[whose.State]int), Links: read.walk.Links, Processes: read.walk.Processes,
+		Early: read.walk.Early, Sessions: a.Len(), Coverage: a.Coverage,
 	}
-	for i := range p.snap.Sockets {
-		w.Sockets[p.snap.Sockets[i].State]++
+	for i := range read.snap.Sockets {
+		w.Sockets[read.snap.Sockets[i].State]++
 	}
 	return w, nil
 }

@@ -19,28 +19,28 @@ const maxForeign = 4096
 // a descriptor and not in any namespace that was read is asked; most of them
 // are UNIX sockets of namespaces that are known. The caller calls done when it
 // has read the namespaces; all tells that each socket could be asked.
-func (p *pass) heldBySockets(ctx context.Context, s *openSource) (refs []source.NetNSRef, done func(), all bool) {
-	unknown, more := p.foreign(nil)
+func (g *gatherer) heldBySockets(ctx context.Context) (refs []source.NetNSRef, done func(), all bool) {
+	unknown, more := g.foreign(nil)
 	if len(unknown) > fewForeign {
-		if known := unixSockets(ctx, s); known != nil {
-			unknown, more = p.foreign(known)
+		if known := g.sockets.unixSockets(ctx); known != nil {
+			unknown, more = g.foreign(known)
 		}
 	}
 	if more {
-		p.coverage.Add(whose.Gap{
+		g.coverage.Add(whose.Gap{
 			Kind: whose.GapNamespaces,
 			Why:  fmt.Sprintf("more than %d other sockets: not looked for namespaces that only a socket holds", maxForeign),
 			Hint: "use --source bpf, which sees them",
 		})
 	}
-	refs, done, all = p.behindSockets(ctx, unknown)
+	refs, done, all = g.behindSockets(ctx, unknown)
 	return refs, done, all && !more
 }
 
 // behindSockets returns the unread namespaces that the sockets were opened in,
 // as heldBySockets does.
-func (p *pass) behindSockets(ctx context.Context, sockets []source.Holding) (refs []source.NetNSRef, done func(), all bool) {
-	open, unasked := p.fs.NetNSOfSockets(ctx, sockets, p.visited)
+func (g *gatherer) behindSockets(ctx context.Context, sockets []source.Holding) (refs []source.NetNSRef, done func(), all bool) {
+	open, unasked := g.plan.fs.NetNSOfSockets(ctx, sockets, g.visited)
 	for _, f := range open {
 		refs = append(refs, source.NetNSRef{Inode: f.Inode, Path: f.Path()})
 	}
@@ -64,7 +64,7 @@ const fewForeign = 64
 // what is met with a descriptor and is no session. One list of them costs less
 // than asking each of a few dozen. Nil: the source does not list them, and each
 // is asked.
-func unixSockets(ctx context.Context, s *openSource) *proc.Inodes {
+func (s *openSource) unixSockets(ctx context.Context) *proc.Inodes {
 	lister, can := s.source.(unixLister)
 	if !can {
 		return nil
@@ -80,16 +80,15 @@ func unixSockets(ctx context.Context, s *openSource) *proc.Inodes {
 
 // foreign returns a holding of each socket that was met with a descriptor and
 // not in any namespace that was read, without the known ones; more than
-// maxForeign are not returned but told of.
-func (p *pass) foreign(known *proc.Inodes) (all []source.Holding, more bool) {
-	if !p.fs.Own() {
+// maxForeign are not returned, and more says so.
+func (g *gathered) foreign(known *proc.Inodes) (all []source.Holding, more bool) {
+	if !g.plan.fs.Own() {
 		return nil, false // sockets can be asked of live processes only
 	}
 	own := uint32(os.Getpid()) // a source's own sockets keep namespaces that it has read
 	met := proc.NewInodes(0)
-	for i := range p.walk.Holdings {
-		h := p.walk.Holdings[i]
-		if h.PID == own || p.index.find(p.sockets, h.Inode) >= 0 || met.Has(h.Inode) || known != nil && known.Has(h.Inode) {
+	for _, h := range g.walk.Holdings {
+		if h.PID == own || g.found(h.Inode) >= 0 || met.Has(h.Inode) || known != nil && known.Has(h.Inode) {
 			continue
 		}
 		if len(all) == maxForeign {

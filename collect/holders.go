@@ -15,13 +15,13 @@ import (
 
 // complete returns the source that reads the sockets: s or, where s does not
 // find all of them, netlink. s is then asked for their holders.
-func (c *Collector) complete(p *pass, s *openSource, how choice) (*openSource, error) {
-	p.holders = nil
+func (g *gatherer) complete(s *openSource, how choice) (*openSource, error) {
+	g.holders = nil
 	if s.source.Capabilities().FindsSockets {
 		return s, nil
 	}
-	p.holders = s
-	sockets, err := c.source(Netlink, p.plan, how)
+	g.holders = s
+	sockets, err := g.collector.source(Netlink, g.plan, how)
 	if err != nil {
 		return nil, fmt.Errorf("sockets that nobody holds: %w", err)
 	}
@@ -30,28 +30,26 @@ func (c *Collector) complete(p *pass, s *openSource, how choice) (*openSource, e
 
 // findHolders adds to w who holds sockets, as the source for it finds them or,
 // where there is none, a walk of /proc. A source leaves opts to the join.
-func (p *pass) findHolders(ctx context.Context, opts proc.WalkOptions, w *proc.Walk) error {
-	if p.holders == nil {
-		return p.fs.Walk(ctx, opts, w)
+func (g *gatherer) findHolders(ctx context.Context, opts proc.WalkOptions, w *proc.Walk) error {
+	if g.holders == nil {
+		return g.plan.fs.Walk(ctx, opts, w)
 	}
-	p.holders.mu.Lock()
-	defer p.holders.mu.Unlock()
-	p.held.Reset()
-	err := p.holders.source.Read(ctx, &p.plan.query, &p.held)
-	w.Holdings = append(w.Holdings, p.held.Holdings...)
-	w.Tasks = append(w.Tasks, p.held.Tasks...)
-	w.Gaps = append(w.Gaps, p.held.Gaps...)
-	w.Processes += p.held.Processes
+	g.held.Reset()
+	err := g.holders.read(ctx, &g.query, &g.held)
+	w.Holdings = append(w.Holdings, g.held.Holdings...)
+	w.Tasks = append(w.Tasks, g.held.Tasks...)
+	w.Gaps = append(w.Gaps, g.held.Gaps...)
+	w.Processes += g.held.Processes
 	return err
 }
 
 // alongWays returns the unread namespaces that the holders' descriptors lead
-// into. It returns what [pass.heldBySockets] does.
-func (p *pass) alongWays(ctx context.Context, _ *openSource) (refs []source.NetNSRef, done func(), all bool) {
+// into. It returns what [gatherer.heldBySockets] does.
+func (g *gatherer) alongWays(ctx context.Context) (refs []source.NetNSRef, done func(), all bool) {
 	var sockets []source.Holding
-	for _, w := range p.held.Ways {
+	for _, w := range g.held.Ways {
 		switch {
-		case p.visited(w.NetNS):
+		case g.visited(w.NetNS):
 		case w.Inode == 0:
 			path := "/proc/" + strconv.FormatUint(uint64(w.PID), 10) + "/fd/" + strconv.Itoa(int(w.FD))
 			refs = append(refs, source.NetNSRef{Inode: w.NetNS, Path: path})
@@ -59,7 +57,7 @@ func (p *pass) alongWays(ctx context.Context, _ *openSource) (refs []source.NetN
 			sockets = append(sockets, w.Holding)
 		}
 	}
-	behind, done, all := p.behindSockets(ctx, sockets)
+	behind, done, all := g.behindSockets(ctx, sockets)
 	return append(refs, behind...), done, all
 }
 
@@ -67,23 +65,22 @@ func (p *pass) alongWays(ctx context.Context, _ *openSource) (refs []source.NetN
 // not list: those of namespaces that it could not read, and those that are only
 // bound, which it does not list before Linux 6.8. Other sockets are from after
 // its look.
-func (p *pass) addHeld() {
-	if p.holders == nil {
+func (g *gatherer) addHeld() {
+	if g.holders == nil {
 		return
 	}
-	for i := range p.held.Sockets {
-		s := p.held.Sockets[i]
-		if p.index.find(p.sockets, s.Inode) >= 0 || s.RemotePort != 0 && p.visited(s.NetNS) {
+	for _, s := range g.held.Sockets {
+		if g.found(s.Inode) >= 0 || s.RemotePort != 0 && g.visited(s.NetNS) {
 			continue
 		}
 		if s.TCPInfo != 0 {
-			p.snap.TCPInfo = append(p.snap.TCPInfo, p.held.TCPInfo[s.TCPInfo-1])
-			s.TCPInfo = uint32(len(p.snap.TCPInfo))
+			g.snap.TCPInfo = append(g.snap.TCPInfo, g.held.TCPInfo[s.TCPInfo-1])
+			s.TCPInfo = uint32(len(g.snap.TCPInfo))
 		}
-		p.snap.Sockets = append(p.snap.Sockets, s)
+		g.snap.Sockets = append(g.snap.Sockets, s)
 	}
-	for d, name := range p.held.Devices {
-		p.snap.NameDevice(d, name)
+	for d, name := range g.held.Devices {
+		g.snap.NameDevice(d, name)
 	}
-	p.dedupe()
+	g.settle()
 }

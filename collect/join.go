@@ -1,18 +1,23 @@
 package collect
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// A joined answer: sockets, each once, and beside each the descriptors by
-// which processes hold it. Everything is in flat arrays without pointers, and
-// the memory is used again for the next pass.
+// The second stage sorts what processes hold to the sockets. Everything is in
+// flat arrays without pointers, and the memory is used again. This file holds hot
+// loops: they touch each socket and each holding.
+
+// joined is what was read, and beside each socket the descriptors by which
+// processes hold it.
 type joined struct {
+	*gathered
+	// sockets are those of the snapshot, each once.
 	sockets []source.Socket
-	index   inodeIndex
 
 	// holders[first[i]:first[i+1]] hold socket i, by PID and descriptor.
 	first   []uint32
@@ -31,27 +36,17 @@ type holder struct {
 	fd   int32
 }
 
-// unique makes each socket of the snapshot stand once, in place, and indexes
-// those that have an inode. A socket that is read again with each of its
-// descriptors keeps what was read first.
-func (j *joined) unique(sockets []source.Socket) {
-	j.index.reset(len(sockets))
-	kept := 0
-	for i := range sockets {
-		inode := sockets[i].Inode
-		if inode != 0 {
-			if j.index.find(sockets, inode) >= 0 {
-				continue
-			}
-			j.index.add(inode, kept)
-		}
-		if kept != i {
-			sockets[kept] = sockets[i]
-		}
-		kept++
-	}
-	j.sockets = sockets[:kept]
+// join brings sockets and holders together.
+func (j *joined) join(g *gathered) *joined {
+	j.gathered, j.sockets = g, g.snap.Sockets
+	holdings, tasks := g.holdings()
+	j.attach(holdings, g.plan.admits())
+	j.nameTasks(tasks)
+	return j
 }
+
+// reset forgets the collection and keeps the memory.
+func (j *joined) reset() { j.gathered, j.sockets, j.procs = nil, nil, nil }
 
 // attach sorts holdings to their sockets: a counting sort, since the places
 // are known. Holdings of sockets that are not in the answer are dropped, and
@@ -63,7 +58,7 @@ func (j *joined) attach(holdings []source.Holding, admit func(pid uint32) bool) 
 	j.beginProcs()
 	for i := range holdings {
 		h := &holdings[i]
-		if at := j.index.find(j.sockets, h.Inode); at >= 0 && (admit == nil || admit(h.PID)) {
+		if at := j.found(h.Inode); at >= 0 && (admit == nil || admit(h.PID)) {
 			j.first[at+1]++
 		}
 	}
@@ -83,7 +78,7 @@ func (j *joined) place(holdings []source.Holding, admit func(pid uint32) bool) {
 	have := false
 	for i := range holdings {
 		h := &holdings[i]
-		at := j.index.find(j.sockets, h.Inode)
+		at := j.found(h.Inode)
 		if at < 0 || admit != nil && !admit(h.PID) {
 			continue
 		}
@@ -141,6 +136,29 @@ func (j *joined) proc(pid uint32) uint32 {
 		j.pids[pid] = at
 	}
 	return at
+}
+
+// nameTasks gives the processes that hold something their names and start
+// times, as the walk or the source read them beside the descriptors.
+func (j *joined) nameTasks(tasks []source.Task) {
+	for i := range tasks {
+		t := &tasks[i]
+		at, ok := j.pids[t.PID]
+		if !ok {
+			continue
+		}
+		process := &j.procs[at]
+		j.starts[at] = t.Start
+		process.StartTime = j.plan.fs.StartTime(t.Start)
+		process.Comm = string(cutNUL(t.Comm[:]))
+	}
+}
+
+func cutNUL(b []byte) []byte {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return b[:i]
+	}
+	return b
 }
 
 // holdersOf returns who holds socket i.

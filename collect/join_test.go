@@ -28,33 +28,43 @@ func plainJoin(sockets []source.Socket, holdings []source.Holding) map[uint64]ma
 	return held
 }
 
-// TestShed joins a huge answer twice with one pass's memory: what was given up
+// joinAll brings sockets and holdings together in the memory of s.
+func joinAll(s *stages, sockets []source.Socket, holdings []source.Holding) *joined {
+	g := &s.gathered
+	g.reset()
+	g.plan = &plan{opts: &Options{}, needs: whose.NeedOwners | whose.NeedPeer}
+	g.snap.Sockets, g.walk.Holdings = sockets, holdings
+	g.settle()
+	return s.joined.join(g)
+}
+
+// TestShed takes a huge answer twice through the same stages: what was given up
 // after the first is not missed, neither by its sessions nor by the second.
 func TestShed(t *testing.T) {
-	p := &pass{plan: &plan{opts: &Options{}}}
+	var s stages
 	sockets := make([]source.Socket, hugeAnswer)
 	holdings := make([]source.Holding, len(sockets))
 	for i := range sockets {
-		sockets[i] = source.Socket{Inode: uint64(i + 1), LocalPort: uint16(i), RemotePort: 1, State: whose.Established}
+		sockets[i] = source.Socket{Inode: uint64(i + 1), LocalPort: uint16(i), RemotePort: 1,
+			State: whose.Established, Proto: whose.TCP, Family: whose.IPv4}
 		holdings[i] = source.Holding{Inode: uint64(i + 1), PID: uint32(i % 100), FD: int32(i)}
 	}
 	for range 2 {
-		p.unique(slices.Clone(sockets))
-		p.attach(holdings, nil)
-		p.findPeers(p.sockets)
-		p.order.reset(len(p.sockets))
-		for i := range p.sockets {
-			p.order.places = append(p.order.places, place{at: uint32(i)})
-		}
-		p.order.byDefault(&p.joined, func(i uint32) (uint32, bool) { return p.holdersOf(int(i))[0].proc, true })
-		p.shed()
-		if p.index.slots != nil || p.ends != nil || p.order.spare != nil {
+		j := joinAll(&s, slices.Clone(sockets), holdings)
+		j.plan.states, j.plan.protos, j.plan.families = whose.AllStates, whose.AllProtos, whose.AllFamilies
+		s.described = described{derived: s.derived.derive(j)}
+		o := s.ordered.order(s.chosen.choose(&s.described))
+		s.shed()
+		if s.gathered.index.slots != nil || s.derived.ends != nil || o.keys != nil || o.spare != nil {
 			t.Fatal("nothing was given up")
 		}
-		for _, o := range p.order.places {
-			h := p.holdersOf(int(o.at))
-			if len(h) != 1 || p.procs[h[0].proc].PID != uint32(o.at%100) || h[0].fd != int32(o.at) {
-				t.Fatalf("socket %d is held by %v", o.at, h)
+		if len(o.places) != len(sockets) {
+			t.Fatalf("%d sockets, want %d", len(o.places), len(sockets))
+		}
+		for _, at := range o.places {
+			h := j.holdersOf(int(at))
+			if len(h) != 1 || j.procs[h[0].proc].PID != uint32(at%100) || h[0].fd != int32(at) {
+				t.Fatalf("socket %d is held by %v", at, h)
 			}
 		}
 	}
@@ -62,12 +72,11 @@ func TestShed(t *testing.T) {
 
 func TestJoin_AgreesWithPlainJoin(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	var j joined // kept, so that what an earlier pass left behind would show
+	var kept stages // so that what an earlier collection left behind would show
 	for range 200 {
 		sockets, holdings := randomHost(r)
 		want := plainJoin(sockets, holdings)
-		j.unique(slices.Clone(sockets))
-		j.attach(holdings, nil)
+		j := joinAll(&kept, slices.Clone(sockets), holdings)
 		got := map[uint64]map[uint32][]int32{}
 		for i, s := range j.sockets {
 			if s.Inode == 0 {
@@ -114,9 +123,8 @@ func randomHost(r *rand.Rand) ([]source.Socket, []source.Holding) {
 }
 
 func TestJoin_AdmitNarrowsOwners(t *testing.T) {
-	var j joined
-	j.unique([]source.Socket{{Inode: 5}})
 	holdings := []source.Holding{{Inode: 5, PID: 1, FD: 3}, {Inode: 5, PID: 2, FD: 4}}
+	j := joinAll(new(stages), []source.Socket{{Inode: 5}}, holdings)
 	j.attach(holdings, func(pid uint32) bool { return pid == 2 })
 	if got := j.holdersOf(0); len(got) != 1 || j.procs[got[0].proc].PID != 2 {
 		t.Errorf("got holders %v, want process 2 alone", got)
@@ -130,12 +138,11 @@ func TestJoin_SteadyStateAllocatesNothingPerSocket(t *testing.T) {
 		sockets[i].Inode = uint64(i + 1)
 		holdings[i] = source.Holding{Inode: uint64(i + 1), PID: uint32(i%50 + 1), FD: int32(i)}
 	}
-	var j joined
+	var s stages
 	again := make([]source.Socket, n)
 	pass := func() {
 		copy(again, sockets)
-		j.unique(again)
-		j.attach(holdings, nil)
+		joinAll(&s, again, holdings)
 	}
 	pass()
 	if allocs := testing.AllocsPerRun(10, pass); allocs > 20 {
@@ -150,10 +157,9 @@ func BenchmarkJoin(b *testing.B) {
 		sockets[i].Inode = uint64(at + 1)
 		holdings[i] = source.Holding{Inode: uint64(i + 1), PID: uint32(i%1000 + 1), FD: int32(i)}
 	}
-	var j joined
+	var s stages
 	for b.Loop() {
-		j.unique(sockets)
-		j.attach(holdings, nil)
+		joinAll(&s, sockets, holdings)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/socket")
 }

@@ -10,49 +10,60 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// A place is a session's place in the answer with the words it is sorted by.
-type place struct {
+// A key is a session's place in the answer with the words it is sorted by.
+type key struct {
 	hi, lo uint64
 	at     uint32
 }
 
-// orderer sorts the places of an answer. The default order is a radix sort of
-// two words a session, with a comparison only where both are equal.
-type orderer struct {
-	places, spare []place
+// ordered are the chosen sockets in the order of the answer: the last stage. The
+// default order is a radix sort of two words a session, with a comparison only
+// where both are equal.
+type ordered struct {
+	*chosen
+	keys, spare []key
 }
 
-// reset makes room for n places.
-func (o *orderer) reset(n int) {
-	o.places = reserve(o.places, n)[:0]
+// order puts what was chosen in the order that was asked for.
+func (o *ordered) order(c *chosen) *ordered {
+	o.chosen = c
+	o.byDefault()
+	if len(c.plan.order) > 0 {
+		m := maker{described: c.described}
+		o.byFields(c.plan.order, m.borrow)
+	}
+	for i := range o.keys {
+		o.places[i] = o.keys[i].at
+	}
+	return o
 }
 
 // byDefault puts listeners first, then orders by process name and PID (those
 // without a process last), protocol, local port and remote end; what is still
 // equal by all that tells sockets apart.
-func (o *orderer) byDefault(j *joined, procOf func(i uint32) (proc uint32, ok bool)) {
-	rank := rankProcs(j.procs)
-	for i := range o.places {
-		p := &o.places[i]
-		s := &j.sockets[p.at]
+func (o *ordered) byDefault() {
+	rank := rankProcs(o.procs)
+	o.keys = sized(o.keys, len(o.places))
+	for i, place := range o.places {
+		s := &o.sockets[place]
 		proc := uint64(len(rank))
-		if at, ok := procOf(p.at); ok {
+		if at, ok := o.firstProc(place); ok {
 			proc = uint64(rank[at])
 		}
-		p.hi, p.lo = defaultKey(s, proc), remoteKey(s)
+		o.keys[i] = key{defaultKey(s, proc), remoteKey(s), place}
 	}
 	o.radix()
-	o.breakTies(j.sockets)
+	o.breakTies(o.sockets)
 }
 
 // defaultKey packs, from the highest bit: not a listener (1), rank of the
 // process (28), protocol (3), local port (16).
 func defaultKey(s *source.Socket, proc uint64) uint64 {
-	key := proc<<19 | uint64(s.Proto&7)<<16 | uint64(s.LocalPort)
+	word := proc<<19 | uint64(s.Proto&7)<<16 | uint64(s.LocalPort)
 	if !isListener(s) {
-		key |= 1 << 47
+		word |= 1 << 47
 	}
-	return key
+	return word
 }
 
 // remoteKey packs the remote end so that it sorts as the address does: IPv4
@@ -80,19 +91,19 @@ func rankProcs(procs []whose.Process) []uint32 {
 	return rank
 }
 
-// radix sorts the places by hi and lo, a byte at a time from the lowest,
+// radix sorts the keys by hi and lo, a byte at a time from the lowest,
 // passing over bytes in which all are the same.
-func (o *orderer) radix() {
-	n := len(o.places)
+func (o *ordered) radix() {
+	n := len(o.keys)
 	if n < 64 {
-		slices.SortFunc(o.places, func(a, b place) int {
+		slices.SortFunc(o.keys, func(a, b key) int {
 			return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo))
 		})
 		return
 	}
 	var counts [16][256]uint32
-	for i := range o.places {
-		hi, lo := o.places[i].hi, o.places[i].lo
+	for i := range o.keys {
+		hi, lo := o.keys[i].hi, o.keys[i].lo
 		for b := range 8 {
 			counts[b][byte(lo>>(8*b))]++
 			counts[8+b][byte(hi>>(8*b))]++
@@ -104,37 +115,37 @@ func (o *orderer) radix() {
 			continue
 		}
 		o.scatter(&counts[b], b)
-		o.places, o.spare = o.spare, o.places
+		o.keys, o.spare = o.spare, o.keys
 	}
 }
 
-// scatter moves the places to spare in the order of byte b.
-func (o *orderer) scatter(counts *[256]uint32, b int) {
+// scatter moves the keys to spare in the order of byte b.
+func (o *ordered) scatter(counts *[256]uint32, b int) {
 	var at uint32
 	for v := range counts {
 		at, counts[v] = at+counts[v], at
 	}
 	shift := 8 * (b & 7)
-	for i := range o.places {
-		word := o.places[i].lo
+	for i := range o.keys {
+		word := o.keys[i].lo
 		if b >= 8 {
-			word = o.places[i].hi
+			word = o.keys[i].hi
 		}
 		v := byte(word >> shift)
-		o.spare[counts[v]] = o.places[i]
+		o.spare[counts[v]] = o.keys[i]
 		counts[v]++
 	}
 }
 
 // breakTies orders those whose two words are equal.
-func (o *orderer) breakTies(sockets []source.Socket) {
-	for from := 0; from < len(o.places); {
+func (o *ordered) breakTies(sockets []source.Socket) {
+	for from := 0; from < len(o.keys); {
 		to := from + 1
-		for to < len(o.places) && o.places[to].hi == o.places[from].hi && o.places[to].lo == o.places[from].lo {
+		for to < len(o.keys) && o.keys[to].hi == o.keys[from].hi && o.keys[to].lo == o.keys[from].lo {
 			to++
 		}
 		if to-from > 1 {
-			slices.SortFunc(o.places[from:to], func(a, b place) int {
+			slices.SortFunc(o.keys[from:to], func(a, b key) int {
 				return compareSockets(&sockets[a.at], &sockets[b.at])
 			})
 		}
@@ -166,18 +177,18 @@ type sortField struct {
 // byFields orders by fields of the caller's choice. What they leave equal
 // keeps the default order, which has been made before. Of a field that each
 // owner has, the first owner's value counts; no value sorts last.
-func (o *orderer) byFields(fields []sortField, session func(at uint32, s *whose.Session)) {
+func (o *ordered) byFields(fields []sortField, session func(at uint32, s *whose.Session)) {
 	n := len(fields)
-	values := make([]whose.Value, len(o.places)*n)
+	values := make([]whose.Value, len(o.keys)*n)
 	var s whose.Session
-	for i := range o.places {
-		session(o.places[i].at, &s)
+	for i := range o.keys {
+		session(o.keys[i].at, &s)
 		for k, f := range fields {
 			values[i*n+k] = sortValue(f.field, &s)
 		}
-		o.places[i].hi = uint64(i)
+		o.keys[i].hi = uint64(i)
 	}
-	slices.SortStableFunc(o.places, func(a, b place) int {
+	slices.SortStableFunc(o.keys, func(a, b key) int {
 		for k, f := range fields {
 			if c := compareValues(&values[int(a.hi)*n+k], &values[int(b.hi)*n+k], f.down); c != 0 {
 				return c

@@ -44,35 +44,37 @@ func compareOwner(j *joined, a, b uint32) int {
 
 func TestOrder_AgreesWithPlainOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	var o orderer
+	var s stages
 	for _, n := range []int{0, 1, 2, 63, 64, 1000} {
-		j := randomJoined(r, n)
-		o.reset(n)
-		var want []uint32
-		for i := range n {
-			o.places = append(o.places, place{at: uint32(i)})
-			want = append(want, uint32(i))
-		}
+		j := randomJoined(&s, r, n)
+		want := allPlaces(n)
 		slices.SortFunc(want, func(a, b uint32) int { return plainOrder(j, a, b) })
-		o.byDefault(j, func(i uint32) (uint32, bool) {
-			h := j.holdersOf(int(i))
-			if len(h) == 0 {
-				return 0, false
-			}
-			return h[0].proc, true
-		})
-		for i, p := range o.places {
-			if plainOrder(j, p.at, want[i]) != 0 {
-				t.Fatalf("%d sockets: place %d holds socket %d, want %d", n, i, p.at, want[i])
+		for i, at := range s.ordered.order(chosenAll(&s, n)).places {
+			if plainOrder(j, at, want[i]) != 0 {
+				t.Fatalf("%d sockets: place %d holds socket %d, want %d", n, i, at, want[i])
 			}
 		}
 	}
 }
 
+func allPlaces(n int) []uint32 {
+	places := make([]uint32, n)
+	for i := range places {
+		places[i] = uint32(i)
+	}
+	return places
+}
+
+// chosenAll chooses all n sockets that were joined.
+func chosenAll(s *stages, n int) *chosen {
+	s.derived.joined, s.described.derived = &s.joined, &s.derived
+	s.chosen = chosen{&s.described, allPlaces(n)}
+	return &s.chosen
+}
+
 // randomJoined makes sockets of few distinct values, so that every step of the
 // order has ties to break.
-func randomJoined(r *rand.Rand, n int) *joined {
-	j := &joined{}
+func randomJoined(kept *stages, r *rand.Rand, n int) *joined {
 	sockets := make([]source.Socket, n)
 	var holdings []source.Holding
 	for i := range sockets {
@@ -92,8 +94,7 @@ func randomJoined(r *rand.Rand, n int) *joined {
 			holdings = append(holdings, source.Holding{Inode: s.Inode, PID: 1 + r.Uint32N(6), FD: 3})
 		}
 	}
-	j.unique(sockets)
-	j.attach(holdings, nil)
+	j := joinAll(kept, sockets, holdings)
 	for i := range j.procs {
 		j.procs[i].Comm = fmt.Sprint("p", j.procs[i].PID%3)
 	}
@@ -102,14 +103,10 @@ func randomJoined(r *rand.Rand, n int) *joined {
 
 func BenchmarkOrder(b *testing.B) {
 	const n = 100_000
-	j := randomJoined(rand.New(rand.NewPCG(7, 8)), n)
-	var o orderer
+	var s stages
+	randomJoined(&s, rand.New(rand.NewPCG(7, 8)), n)
 	for b.Loop() {
-		o.reset(n)
-		for i := range n {
-			o.places = append(o.places, place{at: uint32(i)})
-		}
-		o.byDefault(j, func(i uint32) (uint32, bool) { return uint32(i) % uint32(len(j.procs)), true })
+		s.ordered.order(chosenAll(&s, n))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/session")
 }

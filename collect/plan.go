@@ -2,6 +2,7 @@ package collect
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -18,7 +20,9 @@ const maxTerms = 16
 
 // A plan is a question, cut into what a source applies and what is left.
 type plan struct {
-	opts  *Options
+	opts *Options
+	// fs is the procfs root that is asked about.
+	fs    *proc.FS
 	needs whose.Needs
 	query source.Query
 	// states, protos and families are those of the answer; the query may ask
@@ -32,17 +36,17 @@ type plan struct {
 	process func(pid uint32, comm string) bool
 	// netns narrows the namespaces, nil for all.
 	netns func(inode uint32, name string) bool
-	// peers tells that peers are shown.
-	peers bool
 	order []sortField
 }
 
-// newPlan makes the plan of a question. Its errors are the caller's mistakes.
-func newPlan(opts *Options, env filter.Env) (*plan, error) {
-	p := &plan{opts: opts}
+// newPlan makes the plan of a question that is asked now. Its errors are the
+// caller's mistakes.
+func newPlan(opts *Options, fs *proc.FS, now time.Time) (*plan, error) {
+	p := &plan{opts: opts, fs: fs}
 	if err := p.setOrder(opts.Sort); err != nil {
 		return nil, err
 	}
+	env := filter.Env{SelfNetNS: fs.SelfNetNS(), Now: now}
 	split := filter.Split(opts.Filter, env)
 	p.query = source.Query{Any: split.Any, PIDs: split.PIDs}
 	p.process = split.Process
@@ -73,8 +77,7 @@ func (p *plan) setNeeds() {
 		// to be looked into, and the question was about one.
 		p.needs &^= whose.NeedPeer
 	}
-	p.peers = p.needs.Has(whose.NeedPeer)
-	if p.peers {
+	if p.showsPeers() {
 		p.query.PIDs, p.process = nil, nil
 	}
 	if len(p.query.PIDs) > 0 || p.process != nil || p.needs.Owners() {
@@ -82,6 +85,9 @@ func (p *plan) setNeeds() {
 	}
 	p.query.Needs = p.needs
 }
+
+// showsPeers reports whether the other ends of sessions are asked for.
+func (p *plan) showsPeers() bool { return p.needs.Has(whose.NeedPeer) }
 
 // namesPeers reports whether peers were asked for by name, and are not only
 // part of what is shown where nothing was said.
@@ -110,7 +116,7 @@ func (p *plan) setKinds(q *filter.Plan) {
 	if p.query.Protos&streams != 0 && p.needs&(whose.NeedPeer|whose.NeedDirection|whose.NeedOwners) != 0 {
 		p.query.Protos |= streams // an MPTCP listener accepts plain TCP, and talks to it
 	}
-	if p.peers {
+	if p.showsPeers() {
 		p.query.Families = whose.AllFamilies // IPv4 may talk to an IPv6 socket under its mapped address
 	}
 }
@@ -131,7 +137,7 @@ func (p *plan) setEnds() {
 	if len(p.query.Any) == 0 {
 		return
 	}
-	if p.peers {
+	if p.showsPeers() {
 		for _, e := range slices.Clone(p.query.Any) {
 			p.query.Any = append(p.query.Any, e.Swapped())
 		}
@@ -181,6 +187,14 @@ func (p *plan) setOrder(names []string) error {
 	return nil
 }
 
+// within returns ctx with the end of the time that is allowed since began.
+func (p *plan) within(ctx context.Context, began time.Time) (context.Context, context.CancelFunc) {
+	if p.opts.Timeout <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, began.Add(p.opts.Timeout))
+}
+
 // wants reports whether the socket is of a kind that the answer shows, and not
 // only there because others need it.
 func (p *plan) wants(s *source.Socket) bool {
@@ -200,6 +214,3 @@ func (p *plan) admits() func(pid uint32) bool {
 	}
 	return func(pid uint32) bool { return pids[pid] }
 }
-
-// env is what a filter needs to know of this host and moment.
-func env(self uint32, now time.Time) filter.Env { return filter.Env{SelfNetNS: self, Now: now} }

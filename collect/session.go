@@ -4,29 +4,14 @@ import (
 	"net/netip"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A maker makes the sessions of an answer, one at a time, from the flat arrays
-// of a pass. Owners and descriptors come out of blocks that are given away
+// of the stages. Owners and descriptors come out of blocks that are given away
 // with the sessions, so that nothing is allocated for each one.
 type maker struct {
-	j *joined
-	d *derived
-	// users, netns and devices are the names of numbers.
-	users   map[uint32]string
-	netns   map[uint32]string
-	devices map[source.Device]string
-	tcp     []whose.TCPInfo
-	// cgroups names the groups of sockets whose owners are hidden.
-	cgroups *proc.CgroupIndex
-	// scratch makes owners in memory that the next session overwrites; for
-	// sessions that do not leave the collector.
-	scratch bool
-	// withOwners and withPeers tell what the answer shows.
-	withOwners, withPeers bool
-
+	*described
 	owners []whose.Owner
 	fds    []int32
 	seen   []uint32
@@ -34,9 +19,16 @@ type maker struct {
 
 const ownerBlock = 4096
 
+// borrow makes a session as the method session does, but its owners stand in
+// memory that the next call overwrites.
+func (m *maker) borrow(at uint32, s *whose.Session) {
+	m.owners, m.fds = m.owners[:0], m.fds[:0]
+	m.session(at, s)
+}
+
 // session makes the session of the socket at place at.
 func (m *maker) session(at uint32, s *whose.Session) {
-	k := &m.j.sockets[at]
+	k := &m.sockets[at]
 	*s = whose.Session{
 		Local:     netip.AddrPortFrom(netip.AddrFrom16(k.Local).Unmap(), k.LocalPort),
 		Remote:    netip.AddrPortFrom(netip.AddrFrom16(k.Remote).Unmap(), k.RemotePort),
@@ -51,7 +43,7 @@ func (m *maker) session(at uint32, s *whose.Session) {
 		Family:    k.Family,
 		State:     k.State,
 		V6Only:    k.Flags&source.SocketV6Only != 0 && isListener(k),
-		Direction: m.d.direction(k, at),
+		Direction: m.direction(k, at),
 		NetNSName: m.netns[k.NetNS],
 		User:      m.users[k.UID],
 	}
@@ -61,39 +53,36 @@ func (m *maker) session(at uint32, s *whose.Session) {
 	if k.TCPInfo != 0 {
 		s.TCP = &m.tcp[k.TCPInfo-1]
 	}
-	if m.scratch {
-		m.owners, m.fds = m.owners[:0], m.fds[:0]
-	}
-	if m.withOwners {
+	if m.plan.needs.Owners() {
 		m.addOwners(at, s)
 	}
 }
 
 // addOwners fills in owners, peer and reason.
 func (m *maker) addOwners(at uint32, s *whose.Session) {
-	s.Reason = m.d.reason[at]
+	s.Reason = m.reason[at]
 	switch s.Reason {
 	case whose.ReasonHidden:
-		if group, ok := m.cgroups.Lookup(m.j.sockets[at].Cgroup); ok {
+		if group, ok := m.groups.Lookup(m.sockets[at].Cgroup); ok {
 			s.Unit, s.Container = group.Unit, group.Container
 		}
 	case whose.ReasonNone:
-		s.Owners = m.ownersOf(m.j.holdersOf(int(at)))
+		s.Owners = m.ownersOf(m.holdersOf(int(at)))
 	case whose.ReasonAcceptQueue:
-		s.Owners = m.ownersOfListener(m.d.listener[at] - 1)
+		s.Owners = m.ownersOfListener(m.listener[at] - 1)
 	}
-	if m.withPeers && m.d.peer[at] != 0 {
-		s.Peer = m.peerOf(m.d.peer[at] - 1)
+	if len(m.peer) > 0 && m.peer[at] != 0 {
+		s.Peer = m.peerOf(m.peer[at] - 1)
 	}
 }
 
 // peerOf returns the owners of the other end, which may itself still be in an
 // accept queue.
 func (m *maker) peerOf(at uint32) []whose.Owner {
-	if m.d.reason[at] == whose.ReasonAcceptQueue {
-		return m.ownersOfListener(m.d.listener[at] - 1)
+	if m.reason[at] == whose.ReasonAcceptQueue {
+		return m.ownersOfListener(m.listener[at] - 1)
 	}
-	return m.ownersOf(m.j.holdersOf(int(at)))
+	return m.ownersOf(m.holdersOf(int(at)))
 }
 
 // nameDevice tells the device that a socket is bound to, and the zone of a
@@ -123,7 +112,7 @@ func (m *maker) ownersOf(holders []holder) []whose.Owner {
 			m.fds = append(m.fds, holders[i].fd)
 		}
 		m.owners = append(m.owners, whose.Owner{
-			Process: &m.j.procs[proc], FDs: m.fds[first:len(m.fds):len(m.fds)],
+			Process: &m.procs[proc], FDs: m.fds[first:len(m.fds):len(m.fds)],
 		})
 	}
 	return m.owners[begin:len(m.owners):len(m.owners)]
@@ -134,17 +123,17 @@ func (m *maker) ownersOf(holders []holder) []whose.Owner {
 func (m *maker) ownersOfListener(listener uint32) []whose.Owner {
 	m.seen = m.seen[:0]
 	total := 0
-	for _, at := range m.d.siblings(m.j.sockets, listener) {
-		holders := m.j.holdersOf(int(at))
+	for _, at := range m.siblings(m.sockets, listener) {
+		holders := m.holdersOf(int(at))
 		total += len(holders)
 		for _, h := range holders {
-			m.seen = insertProc(m.j.procs, m.seen, h.proc)
+			m.seen = insertProc(m.procs, m.seen, h.proc)
 		}
 	}
 	m.room(total)
 	begin := len(m.owners)
 	for _, proc := range m.seen {
-		m.owners = append(m.owners, whose.Owner{Process: &m.j.procs[proc]})
+		m.owners = append(m.owners, whose.Owner{Process: &m.procs[proc]})
 	}
 	return m.owners[begin:len(m.owners):len(m.owners)]
 }
@@ -177,7 +166,7 @@ func (m *maker) room(n int) {
 
 // block is the size of the next block: what is left to hand out, but neither
 // less than is needed now nor more than a block.
-func (m *maker) block(n int) int { return max(n, min(ownerBlock, len(m.j.holders)+16)) }
+func (m *maker) block(n int) int { return max(n, min(ownerBlock, len(m.holders)+16)) }
 
 // direction tells which side began the session at place at.
 func (d *derived) direction(k *source.Socket, at uint32) whose.Direction {

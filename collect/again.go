@@ -1,0 +1,143 @@
+package collect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
+)
+
+// This file looks once more at what seems to have no owner, before it is called
+// ownerless.
+
+// lookAgain looks for the owners of sockets that nobody seemed to hold, and
+// joins what it found. The source that meets descriptors itself has looked at
+// socket and descriptor at once; for the others much may have changed between
+// the two.
+func (g *gatherer) lookAgain(ctx context.Context, j *joined) error {
+	if !g.plan.needs.Owners() {
+		return nil
+	}
+	if !g.can.FindsHolders {
+		if err := g.walkAgain(ctx, j); err != nil {
+			return err
+		}
+	}
+	if g.can.FindsHolders || g.holders != nil {
+		g.confirm(j)
+	}
+	if !g.can.FindsHolders && inInner("pid") && j.missing().Len() > 0 { // there may be processes that /proc does not show
+		g.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
+			Hint: "run in the host's pid namespace"})
+	}
+	return nil
+}
+
+// walkAgain first asks whether the sockets are still there, which settles most of
+// them; only for those that are, descriptors are read a second time.
+func (g *gatherer) walkAgain(ctx context.Context, j *joined) error {
+	if g.walk.Denied > 0 || len(g.query.PIDs) > 0 || g.plan.process != nil || g.plan.opts.FirstOwner {
+		return nil // others may hold them whom this walk did not look into
+	}
+	missing := g.collector.unconfirmed(j.missing())
+	if missing.Len() == 0 {
+		return nil
+	}
+	standing, err := g.standing(ctx, missing)
+	if err != nil || standing.Len() == 0 {
+		return err
+	}
+	var again proc.Walk
+	if err := g.findHolders(ctx, proc.WalkOptions{Want: standing}, &again); err != nil {
+		return err
+	}
+	g.walk.Holdings = append(g.walk.Holdings, again.Holdings...)
+	g.walk.Tasks = append(g.walk.Tasks, again.Tasks...)
+	j.join(g.gathered)
+	if missing = j.missing(); missing.Len() > 0 {
+		if missing, err = g.standing(ctx, missing); err == nil {
+			g.collector.noteConfirmed(missing)
+		}
+	}
+	return err
+}
+
+// missing returns the sockets that have a file and that nobody holds, without
+// those that are known to be gone.
+func (j *joined) missing() *proc.Inodes {
+	set := proc.NewInodes(0)
+	for i := range j.sockets {
+		if inode := j.sockets[i].Inode; inode != 0 && len(j.holdersOf(i)) == 0 && !j.gone.Has(inode) {
+			set.Add(inode)
+		}
+	}
+	return set
+}
+
+// standing reads the sockets again and returns which of the wanted ones are
+// still there; the others are noted as gone.
+func (g *gatherer) standing(ctx context.Context, wanted *proc.Inodes) (*proc.Inodes, error) {
+	var again source.Snapshot
+	query := g.query
+	query.Visit = g.spaces.refs
+	err := g.sockets.read(ctx, &query, &again)
+	if err = cmp.Or(ctx.Err(), err); err != nil {
+		return nil, err // what was not listed may be standing all the same
+	}
+	found := proc.NewInodes(wanted.Len())
+	for i := range again.Sockets {
+		if inode := again.Sockets[i].Inode; wanted.Has(inode) {
+			found.Add(inode)
+		}
+	}
+	for inode := range wanted.All() {
+		if !found.Has(inode) {
+			g.gone.Add(inode)
+		}
+	}
+	return found, nil
+}
+
+// confirm looks whether what the source calls in flight may belong to a
+// process that it does not see: kernels of sandboxes are known to hide their
+// first process from programs. /proc then refuses even the privileged a look
+// into it, and hidden is the truth where in-flight was a guess.
+func (g *gatherer) confirm(j *joined) {
+	if mayTrace() && j.missing().Len() > 0 && errors.Is(g.plan.fs.MayLook(1), fs.ErrPermission) {
+		g.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Count: 1, Why: "permission denied"})
+	}
+}
+
+// maxConfirmed bounds the sockets that a collector remembers as looked for.
+const maxConfirmed = 1 << 16
+
+// unconfirmed removes from a set what was looked for by an earlier collection.
+func (c *Collector) unconfirmed(set *proc.Inodes) *proc.Inodes {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.confirmed == nil || c.confirmed.Len() == 0 {
+		return set
+	}
+	left := proc.NewInodes(0)
+	for inode := range set.All() {
+		if !c.confirmed.Has(inode) {
+			left.Add(inode)
+		}
+	}
+	return left
+}
+
+func (c *Collector) noteConfirmed(set *proc.Inodes) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.confirmed == nil || c.confirmed.Len() > maxConfirmed {
+		c.confirmed = proc.NewInodes(set.Len())
+	}
+	for inode := range set.All() {
+		c.confirmed.Add(inode)
+	}
+}

@@ -1,0 +1,226 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect/internal/bpfiter"
+	"github.com/seed-44df2ae6/whose/collect/internal/procnet"
+	"github.com/seed-44df2ae6/whose/collect/internal/sockdiag"
+	"github.com/seed-44df2ae6/whose/internal/source"
+)
+
+// The names of the sources. Auto is the best of them that works.
+const (
+	Auto    = "auto"
+	BPF     = "bpf"
+	Netlink = "netlink"
+	Procfs  = "procfs"
+)
+
+// SourceNames returns what Options.Source may be.
+func SourceNames() []string { return []string{Auto, BPF, Netlink, Procfs} }
+
+// manyFiles is the number of open files of the host above which loading BPF
+// programs costs less than reading the link of every descriptor. Loading takes
+// about as long as reading this many links.
+const manyFiles = 12_000
+
+// A sourceKey tells open sources apart.
+type sourceKey struct{ name, where string }
+
+// retryAfter is how long a source that could not be opened is left alone: a
+// collector that is kept open for days finds what was pinned since.
+const retryAfter = 30 * time.Second
+
+// An openSource is a source with the lock that serialises its use. err says
+// why it could not be opened, and tried when that was.
+type openSource struct {
+	mu     sync.Mutex
+	source source.Source
+	err    error
+	tried  time.Time
+}
+
+// choice is the order in which sources are tried, and how.
+type choice struct {
+	names []string
+	// pinnedOnly: bpf is used through a pin or not at all.
+	pinnedOnly bool
+	// loadOnly: bpf loads its own programs even where a pin is there.
+	loadOnly bool
+}
+
+// chooseSource decides which sources to try, best first.
+func (c *Collector) chooseSource(pl *plan) (choice, error) {
+	name := pl.opts.Source
+	foreign := pl.opts.Proc != "" && pl.opts.Proc != "/proc"
+	switch {
+	case name != "" && name != Auto && name != BPF && name != Netlink && name != Procfs:
+		return choice{}, fmt.Errorf("source %q: %w", name, ErrNoSource)
+	case foreign && name != "" && name != Auto && name != Procfs:
+		return choice{}, whose.WithHint(
+			&whose.UnsupportedError{What: fmt.Sprintf("source %s with the procfs root %s", name, pl.opts.Proc)},
+			"only --source procfs reads another root")
+	case len(c.only.names) > 0:
+		return c.only, nil
+	case foreign:
+		return choice{names: []string{Procfs}}, nil
+	case name != "" && name != Auto:
+		return choice{names: []string{name}}, nil
+	}
+	if len(pl.query.PIDs) > 0 && os.Geteuid() == 0 {
+		// A few processes' descriptors are read at once; no program is loaded for that.
+		return choice{names: []string{Netlink, Procfs}}, nil
+	}
+	cheap := choice{names: []string{BPF, Netlink, Procfs}, pinnedOnly: true}
+	if c.again() || openFiles() > manyFiles {
+		cheap.pinnedOnly = false
+	}
+	if !pl.needs.Owners() {
+		// Sockets alone are read as fast without loading anything.
+		cheap.pinnedOnly = true
+	}
+	return cheap, nil
+}
+
+// again reports whether the collector has been used before: it is kept open,
+// and loading programs once pays.
+func (c *Collector) again() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.passes > 1
+}
+
+// openFiles returns the number of open files of the host
+// (/proc/sys/fs/file-nr), 0 where that cannot be read.
+func openFiles() int {
+	text, err := os.ReadFile("/proc/sys/fs/file-nr")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(fields[0])
+	return n
+}
+
+// source returns the named source, opened once.
+func (c *Collector) source(name string, pl *plan, how choice) (*openSource, error) {
+	key := sourceKey{name: name}
+	switch name {
+	case BPF:
+		key.where = pinDir(pl.opts)
+		if how.pinnedOnly {
+			key.name = "pinned"
+		}
+	case Procfs:
+		key.where = pl.opts.Proc
+	}
+	c.mu.Lock()
+	s := c.sources[key]
+	if s == nil {
+		s = &openSource{}
+		if c.sources == nil {
+			c.sources = make(map[sourceKey]*openSource)
+		}
+		c.sources[key] = s
+	}
+	c.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.source == nil && (s.err == nil || time.Since(s.tried) > retryAfter) {
+		s.tried = time.Now()
+		s.source, s.err = openNamed(name, pl.opts, how)
+	}
+	return s, s.err
+}
+
+func pinDir(opts *Options) string {
+	if opts.PinDir != "" {
+		return opts.PinDir
+	}
+	return DefaultPinDir
+}
+
+func openNamed(name string, opts *Options, how choice) (source.Source, error) {
+	switch name {
+	case BPF:
+		return openBPF(opts, how)
+	case Netlink:
+		return opened(sockdiag.Open(sockdiag.Options{}))
+	default:
+		return opened(procnet.Open(procnet.Options{Root: opts.Proc}))
+	}
+}
+
+func openBPF(opts *Options, how choice) (source.Source, error) {
+	o := bpfiter.Options{PinDir: pinDir(opts)}
+	switch {
+	case how.pinnedOnly:
+		return opened(bpfiter.OpenPinned(o.PinDir, o))
+	case how.loadOnly:
+		return opened(bpfiter.Load(o))
+	}
+	return opened(bpfiter.Open(o))
+}
+
+// opened makes sure that a source that could not be opened is nil, and not a
+// nil pointer in an interface.
+func opened[S source.Source](s S, err error) (source.Source, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// read has the source append to snap what q asks for.
+func (s *openSource) read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.source.Read(ctx, q, snap)
+}
+
+// readSockets reads the sockets by the first source that answers. Refusals are
+// an error only where no source answers; Diagnose reports them to those who ask.
+func (g *gatherer) readSockets(ctx context.Context) error {
+	order, err := g.collector.chooseSource(g.plan)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range order.names {
+		g.coverage.Source = name
+		s, err := g.collector.source(name, g.plan, order)
+		if err == nil {
+			s, err = g.complete(s, order)
+		}
+		if err == nil {
+			err = g.readFrom(ctx, s)
+		}
+		if err == nil && g.query.AsksNothing() {
+			g.coverage.Source = "" // it was not asked
+		}
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		g.snap.Reset()
+		errs = append(errs, fmt.Errorf("source %s: %w", name, err))
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,148 @@
+package collect
+
+import (
+	"context"
+	"os"
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
+)
+
+// spaces are network namespaces, listed for sources that have to enter each, and
+// to know the wanted ones by their names.
+type spaces struct {
+	// refs are the ways into those that are read.
+	refs []source.NetNSRef
+	// noWay are those that nothing leads into.
+	noWay []whose.Gap
+	// some tells that only those of the processes in question were listed.
+	some bool
+}
+
+// listSpaces lists the namespaces that the question is about, once.
+func (g *gatherer) listSpaces(ctx context.Context) error {
+	if len(g.spaces.refs) > 0 {
+		return nil
+	}
+	var err error
+	if g.plan.opts.NetNS == "self" {
+		g.spaces.refs = []source.NetNSRef{{Inode: g.plan.fs.SelfNetNS()}}
+	} else if g.spaces, err = g.plan.spaces(ctx); err != nil {
+		return err
+	}
+	if g.plan.netns != nil {
+		g.query.NetNS = make([]uint32, len(g.spaces.refs))
+		for i, r := range g.spaces.refs {
+			g.query.NetNS[i] = r.Inode
+		}
+	}
+	g.query.Visit = g.spaces.refs
+	return nil
+}
+
+// spaces lists the namespaces to read first. For a question about few processes
+// these are the ones that they are in, for which no other process is looked at:
+// into which others their sockets lead is asked of these once their descriptors
+// are known (see readHeld).
+func (p *plan) spaces(ctx context.Context) (s spaces, err error) {
+	some := len(p.query.PIDs) > 0 && p.netns == nil && p.fs.Own() &&
+		!slices.Contains(p.query.PIDs, uint32(os.Getpid())) // our own sockets are not asked
+	if some {
+		s.refs, s.noWay, err = p.fs.NamespacesOf(ctx, p.query.PIDs)
+		if s.some = true; err != nil || len(s.refs) > 0 && len(s.noWay) == 0 {
+			return s, err
+		}
+	}
+	s.some = false
+	s.refs, s.noWay, err = p.fs.Namespaces(ctx)
+	if err != nil || p.netns == nil {
+		return s, err
+	}
+	names := p.fs.NetNSNames(ctx, s.refs)
+	s.refs = slices.DeleteFunc(s.refs, func(r source.NetNSRef) bool { return !p.netns(r.Inode, names[r.Inode]) })
+	return s, nil
+}
+
+// visited reports whether the namespace has been read.
+func (g *gathered) visited(inode uint32) bool { return slices.Contains(g.snap.NetNS, inode) }
+
+// unvisited returns those that have not been read.
+func (g *gathered) unvisited(refs []source.NetNSRef) []source.NetNSRef {
+	return slices.DeleteFunc(slices.Clone(refs), func(r source.NetNSRef) bool { return g.visited(r.Inode) })
+}
+
+// readLost reads the namespaces that could not be entered by the way that was
+// known first, since the process that was in it has exited, by another way.
+// Vanished namespaces are not gaps; those to which the way is the same were
+// refused, which was already reported.
+func (g *gatherer) readLost(ctx context.Context) error {
+	lost := g.unvisited(g.spaces.refs)
+	if !g.can.EntersNamespaces || len(lost) == 0 {
+		return nil
+	}
+	now, _, err := g.plan.fs.Namespaces(ctx)
+	if err != nil {
+		return err
+	}
+	return g.readMore(ctx, slices.DeleteFunc(now, func(r source.NetNSRef) bool {
+		return !slices.ContainsFunc(lost, func(asked source.NetNSRef) bool {
+			return asked.Inode == r.Inode && asked.Path != r.Path
+		})
+	}))
+}
+
+// readHeld reads the namespaces that were not listed, since no process is in
+// them or none that the question is about: first those that a descriptor keeps
+// alive, then those that a socket does. A descriptor may be gone before its
+// namespace was read by it, and the socket still be there.
+func (g *gatherer) readHeld(ctx context.Context) error {
+	if err := g.readMore(ctx, g.unvisited(g.walk.NetNS)); err != nil {
+		return err
+	}
+	find := g.heldBySockets
+	if g.holders != nil {
+		find = g.alongWays
+	}
+	refs, done, all := find(ctx)
+	defer done()
+	if g.spaces.some && !all {
+		return g.readOthers(ctx)
+	}
+	return g.readMore(ctx, refs)
+}
+
+// readOthers reads all namespaces after all, since some socket of the processes
+// that the question is about could not be asked for its own.
+func (g *gatherer) readOthers(ctx context.Context) error {
+	refs, noWay, err := g.plan.fs.Namespaces(ctx)
+	if err != nil {
+		return err
+	}
+	g.spaces.noWay = noWay
+	return g.readMore(ctx, g.unvisited(refs))
+}
+
+// readMore reads further namespaces. Vanished ones are not gaps: what they held
+// is gone too. One that may not be entered is a gap.
+func (g *gatherer) readMore(ctx context.Context, refs []source.NetNSRef) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	query := g.query
+	query.Visit = refs
+	err := g.sockets.read(ctx, &query, &g.snap)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		g.coverage.Add(whose.Gap{Kind: whose.GapNamespaces, Count: len(refs), Why: err.Error(), Hint: whose.Hint(err)})
+	}
+	g.settle()
+	for _, r := range refs {
+		if g.visited(r.Inode) {
+			g.spaces.refs = append(g.spaces.refs, r)
+		}
+	}
+	return nil
+}
