@@ -51,6 +51,7 @@ var layers = map[string]layer{
 		inside:  []string{".", "filter", "internal/source", "internal/bpf"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
+	"internal/footprint":          {outside: []string{"golang.org/x/sys"}},
 	"internal/hostname":           {inside: []string{"."}},
 	"internal/spool":              {outside: []string{"golang.org/x/sys"}},
 	"internal/tally":              {inside: []string{".", "filter"}},
@@ -63,7 +64,7 @@ var layers = map[string]layer{
 	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track", "internal/hostname", "internal/render", "internal/spool", "internal/tally", "internal/zabbix"},
+		inside: []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track", "internal/footprint", "internal/hostname", "internal/render", "internal/spool", "internal/tally", "internal/zabbix"},
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
 		},

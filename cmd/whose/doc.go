@@ -1,13 +1,18 @@
 // Command whose lists the TCP and UDP sessions of a Linux host and the
 // processes that own them.
 //
-// The package is wiring: one file for each subcommand, which reads its flags,
-// asks package collect and hands the answer to internal/render. What several
-// of them share has a file of its own: question.go (what is asked for),
-// output.go (how it is written), report.go (how it is said that something
-// went wrong, and the exit statuses), shell.go (what the command knows of
-// the place it was started in).
+// The package is wiring: it reads flags, asks package collect or track, and hands
+// the answer to internal/render. Each subcommand has a file of its name, or
+// several that begin with it (watch*.go, doctor*.go, zabbix*.go for the
+// subcommands of zabbix); the listing, which is the root, has list.go, and redraw.go
+// for its flag --watch. The rest is what several of them share:
 //
-// The man page, docs/cli.md and --help are written from the same texts: the
-// command tree and topics.go.
+//	root.go, flags.go       the tree of commands, flags and their groups
+//	question.go             the flags that say what is asked for, and filterargs.go the filter
+//	display.go              the flags that say how the listing is shown
+//	report.go, usage.go     how it is said that something went wrong, and the exit statuses
+//	hidden.go               how it is said what was not seen
+//	shell.go                the place in which the command was started
+//	help.go, topics.go      --help, and the texts that it shares with the man page and docs/cli.md
+//	complete*.go            completion of what is typed
 package main

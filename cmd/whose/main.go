@@ -2,28 +2,32 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
+
+	"github.com/seed-44df2ae6/whose/internal/footprint"
 )
 
 // main hands over to run. Signals keep their default action, which for Ctrl-C
 // and for a reader that went away is the right one: quiet and immediate. Only
-// --watch handles them, to give the terminal back as it was.
+// whose watch and --watch handle them: the one has a summary to write, the other
+// a terminal to give back as it was.
 func main() {
-	tuneMemory(os.Getenv)
-	sh := &shell{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, services: "/etc/services"}
-	code := run(context.Background(), os.Args[1:], sh)
+	footprint.ShortLived(os.Getenv)
+	code := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if err := os.Stdout.Close(); err != nil && code == exitFound {
-		code = sh.report(writeError(err))
+		code = newShell(os.Stdout, os.Stderr).report(writeError(err))
 	}
 	os.Exit(code)
 }
 
 // run executes one command line and returns the exit status.
-func run(ctx context.Context, args []string, sh *shell) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	sh := newShell(stdout, stderr)
 	root := newRoot(sh)
 	root.SetArgs(args)
-	root.SetIn(sh.in)
-	root.SetOut(sh.out)
-	root.SetErr(sh.err)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
 	return sh.report(root.ExecuteContext(ctx))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/footprint"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
@@ -46,7 +47,7 @@ func (l *list) redraw(ctx context.Context, c *collect.Collector, opts *collect.O
 		return whose.WithHint(usagef("--watch: the table is redrawn at a terminal only"),
 			"for a program or a file: --watch with -o jsonl")
 	}
-	relaxMemory()
+	footprint.LongLived(l.sh.getenv)
 	opts.Needs = whose.NeedSessions | l.needs(opts.Filter)
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()

@@ -13,11 +13,15 @@ import (
 // A shell is what a command knows of the place it was started in. Tests make
 // their own.
 type shell struct {
-	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) string
 	lookup   hostname.Lookup // nil: the DNS of this host
 	services string          // the file of service names
+}
+
+// newShell is the shell of this process.
+func newShell(stdout, stderr io.Writer) *shell {
+	return &shell{out: stdout, err: stderr, getenv: os.Getenv, services: "/etc/services"}
 }
 
 // fallbackHeight is the height of a terminal that does not tell.

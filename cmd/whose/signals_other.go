@@ -4,7 +4,7 @@ package main
 
 import "os"
 
-// stopSignals are the signals that end --watch.
+// stopSignals are the signals that end whose watch and --watch.
 func stopSignals() []os.Signal { return []os.Signal{os.Interrupt} }
 
 // notifyResize does nothing: no signal tells of another size here.

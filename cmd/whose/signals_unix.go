@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// stopSignals are the signals that end --watch.
+// stopSignals are the signals that end whose watch and --watch.
 func stopSignals() []os.Signal {
 	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 }

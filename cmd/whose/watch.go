@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/footprint"
 	"github.com/seed-44df2ae6/whose/internal/hostname"
 	"github.com/seed-44df2ae6/whose/internal/render"
 	"github.com/seed-44df2ae6/whose/internal/spool"
@@ -77,7 +78,7 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 	if err != nil {
 		return err
 	}
-	relaxMemory()
+	footprint.LongLived(w.sh.getenv)
 	ctx, stop := signal.NotifyContext(cmd.Context(), stopSignals()...)
 	defer stop()
 	t, err := track.Start(ctx, opts)
@@ -85,7 +86,7 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 		return collectError(err)
 	}
 	defer closeSoon(t)
-	giveWay()
+	footprint.GiveWay()
 	source := t.Source()
 	w.by = source.Name
 	if err := w.announce(&source, t.Count(opts.Filter)); err != nil {

@@ -2,12 +2,40 @@ package main
 
 import (
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
+
+// zabbixTimeout is the time that a document is made in, where nothing is said:
+// below the 3 s that agents and servers give an item by themselves.
+const zabbixTimeout = 2500 * time.Millisecond
+
+// A zabbixQuestion is what the commands for Zabbix ask for.
+type zabbixQuestion struct {
+	question
+	ephemeral bool
+}
+
+// addFlags defines the flags that the commands for Zabbix share.
+func (q *zabbixQuestion) addFlags(cmd *cobra.Command) {
+	which := flagGroup{cmd.Flags(), groupWhich}
+	q.addNetNS(cmd, which)
+	how := flagGroup{cmd.Flags(), groupHow}
+	how.duration(&q.timeout, "timeout", "", zabbixTimeout, "give what there is after this time; 0 for no bound")
+	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
+	how.text(&q.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
+	complete(cmd, "source", completeWords("auto", "bpf", "netlink", "procfs"))
+	completeDir(cmd, "proc")
+}
+
+// addEphemeral defines the flag of the commands that tell of listeners.
+func (q *zabbixQuestion) addEphemeral(cmd *cobra.Command) {
+	flagGroup{cmd.Flags(), groupWhich}.boolean(&q.ephemeral, "ephemeral", "",
+		"discover UDP sockets on ephemeral ports too")
+}
 
 // newZabbix is the command zabbix, whose subcommands are what an agent, a timer
 // and an administrator of Zabbix run.
@@ -37,34 +65,5 @@ apart into discovered items, triggers and graphs. whose doctor --zabbix says wha
 	for _, c := range cmd.Commands() {
 		c.DisableFlagsInUseLine = true
 	}
-	return cmd
-}
-
-// newZabbixTemplate prints a template.
-func newZabbixTemplate(sh *shell) *cobra.Command {
-	var version string
-	var opts zabbix.TemplateOptions
-	cmd := &cobra.Command{
-		Use:   "template [flags]",
-		Short: "print the template to import",
-		Long: `Print the template for a version of Zabbix as YAML. It works with that version and with
-newer ones. With --trapper its master item waits for what whose zabbix send sends; without, the
-server asks the agent for it.`,
-		Example: "whose zabbix template --version 7.0 >whose.yaml\tfor Zabbix 7.0 and newer\n" +
-			"whose zabbix template --version 6.0 --trapper >whose.yaml\tfor hosts without an agent",
-		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			text, err := zabbix.Template(version, opts)
-			if err != nil {
-				return whose.WithHint(&usageError{err}, "--version takes one of %s", strings.Join(zabbix.Versions(), ", "))
-			}
-			_, err = sh.out.Write(text)
-			return writeError(err)
-		},
-	}
-	show := flagGroup{cmd.Flags(), groupShow}
-	show.text(&version, "version", "", zabbix.Versions()[0], "VERSION", "for this version of Zabbix: "+strings.Join(zabbix.Versions(), ", "))
-	show.boolean(&opts.Trapper, "trapper", "", "for whose zabbix send, without an agent")
-	complete(cmd, "version", completeWords(zabbix.Versions()...))
 	return cmd
 }

@@ -1,4 +1,4 @@
-package main
+package footprint
 
 import (
 	"os"
@@ -8,14 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// consideration is the niceness of a command that watches others for long: who
+// Nice is the niceness of a command that watches others for long: who
 // has work of its own goes first, and a quarter of a processor's time is left to
 // it beside one that never has enough.
-const consideration = 5
+const Nice = 5
 
-// giveWay makes the process nicer, unless whoever started it has set its
-// niceness. It needs no privilege; what is refused all the same is left as it was.
-func giveWay() {
+// GiveWay gives every thread of the process that niceness, unless whoever started
+// it has set another. It needs no privilege; what is refused all the same is left
+// as it was.
+func GiveWay() {
 	if nice, err := niceness(0); err != nil || nice != 0 {
 		return
 	}
@@ -35,7 +36,7 @@ func giveWayThreads() {
 				continue
 			}
 			if nice, err := niceness(tid); err == nil && nice == 0 {
-				more = unix.Setpriority(unix.PRIO_PROCESS, tid, consideration) == nil || more
+				more = unix.Setpriority(unix.PRIO_PROCESS, tid, Nice) == nil || more
 			}
 		}
 	}
@@ -53,7 +54,7 @@ func giveWaySession() {
 		return
 	}
 	if group, err := os.ReadFile(autogroup); err == nil && strings.HasSuffix(string(group), " nice 0\n") {
-		_ = os.WriteFile(autogroup, []byte(strconv.Itoa(consideration)), 0) // see giveWay
+		_ = os.WriteFile(autogroup, []byte(strconv.Itoa(Nice)), 0) // see GiveWay
 	}
 }
 

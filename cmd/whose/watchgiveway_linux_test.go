@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/footprint"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -24,7 +27,7 @@ func TestGiveWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := consideration
+	plain := footprint.Nice
 	if mine != 0 {
 		plain = mine // somebody chose how nice these tests are
 	}
@@ -46,7 +49,7 @@ func TestGiveWay(t *testing.T) {
 			}
 			nice := 0
 			if more == 0 && mine == 0 {
-				nice = consideration
+				nice = footprint.Nice
 			}
 			if want := fmt.Sprintf(" nice %d\n", nice); err != nil || !strings.HasSuffix(string(group), want) {
 				t.Errorf("its session is %q, %v; want one that ends with %q", group, err, want)
@@ -73,6 +76,13 @@ func unlikeThread(t *testing.T, pid, want int) (tid int) {
 		}
 	}
 	return tid
+}
+
+// niceness returns that of a thread, 0 for the one that asks. The kernel answers
+// 20 less it.
+func niceness(tid int) (int, error) {
+	prio, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
+	return 20 - prio, err
 }
 
 // startNice starts whose watch in a session of its own, nicer than these tests,

@@ -1,4 +1,4 @@
-package main
+package footprint
 
 import (
 	"runtime"
@@ -13,14 +13,15 @@ import (
 const (
 	firstCollection = 128 << 20
 	laterGrowth     = 40
-	// minHeap is what the runtime multiplies by GOGC/100 to get the size of
-	// the heap at which it collects for the first time.
+	// minHeap is the first heap that the runtime collects at GOGC=100. It grows
+	// with GOGC.
 	minHeap = 4 << 20
 )
 
-// tuneMemory sets the collector's pace, unless the user has set it.
-func tuneMemory(getenv func(string) string) {
-	if getenv("GOGC") != "" || getenv("GOMEMLIMIT") != "" {
+// ShortLived sets the collector's pace for a command that answers and ends,
+// unless the environment sets it (GOGC, GOMEMLIMIT).
+func ShortLived(getenv func(string) string) {
+	if given(getenv) {
 		return
 	}
 	debug.SetGCPercent(100 * firstCollection / minHeap)
@@ -28,5 +29,15 @@ func tuneMemory(getenv func(string) string) {
 	runtime.AddCleanup(new([16]byte), func(percent int) { debug.SetGCPercent(percent) }, laterGrowth)
 }
 
-// relaxMemory gives the collector its usual pace, for a command that stays.
-func relaxMemory() { debug.SetGCPercent(100) }
+// LongLived has a command that stays collect for the first time when others do,
+// unless the environment sets the pace. After that the heap grows as that of
+// [ShortLived].
+func LongLived(getenv func(string) string) {
+	if !given(getenv) {
+		debug.SetGCPercent(100)
+	}
+}
+
+func given(getenv func(string) string) bool {
+	return getenv("GOGC") != "" || getenv("GOMEMLIMIT") != ""
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose/internal/zabbix"
+)
+
+// newZabbixDiscovery prints the bare arrays.
+func newZabbixDiscovery(sh *shell) *cobra.Command {
+	q := new(zabbixQuestion)
+	var indent bool
+	cmd := &cobra.Command{
+		Use:   "discovery [flags] listen|process [filter…]",
+		Short: "print the listeners or processes for a discovery rule",
+		Long: `Print one array of the document alone, for a discovery rule of one's own: rows of the
+macros {#WHOSE.…}, with nothing in them that changes from one collection to the next. The
+template needs none of this; it takes them from the document.
+
+Where not all could be collected, that is an error and no array: a row that is missing would be
+taken for one that is gone.`,
+		Example: "UserParameter=whose.discovery[*],/usr/bin/whose zabbix discovery $1\tin the agent's configuration\n" +
+			"whose zabbix discovery listen tcp\tTCP only",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeWords("listen", "process"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			if len(words) == 0 || words[0] != "listen" && words[0] != "process" {
+				return usagef("whose zabbix discovery: want listen or process first")
+			}
+			text, err := discover(cmd, q, words[0], words[1:], indent)
+			if err != nil {
+				return err
+			}
+			_, err = sh.out.Write(append(text, '\n'))
+			return writeError(err)
+		},
+	}
+	q.addFlags(cmd)
+	q.addEphemeral(cmd)
+	flagGroup{cmd.Flags(), groupShow}.boolean(&indent, "indent", "", "on many lines, for people")
+	return cmd
+}
+
+// discover makes one of the arrays, within what agents take.
+func discover(cmd *cobra.Command, q *zabbixQuestion, what string, words []string, indent bool) ([]byte, error) {
+	job, err := newZabbixJob(cmd, q, words)
+	if err != nil {
+		return nil, err
+	}
+	d, err := job.wholeDocument(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Encode(zabbix.MaxSize, indent); err != nil { // leaves out what is too much
+		return nil, err
+	}
+	if what == "listen" {
+		return zabbix.EncodeRows(d.Discovery.Listeners, indent)
+	}
+	return zabbix.EncodeRows(d.Discovery.Processes, indent)
+}
+
+// wholeDocument is document, with an error where the time ran out.
+func (j *zabbixJob) wholeDocument(ctx context.Context) (*zabbix.Document, error) {
+	d, err := j.document(ctx)
+	if err == nil && j.late {
+		err = fmt.Errorf("collect sessions: the time allowed, %s, ran out", brief(j.opts.Timeout))
+	}
+	return d, err
+}
