@@ -14,34 +14,22 @@ import (
 // press of the tab key costs nothing on a host with a million of them. What
 // cannot be read is not offered.
 
-// A completer returns what a word may become.
-type completer func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
-
 // completeMost is how many words are offered.
 const completeMost = 1000
 
 // complete sets the completer of a flag. A flag that is not there is a mistake
 // in this package, and the tests of completion show it.
-func complete(cmd *cobra.Command, flag string, c completer) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.CompletionFunc(c))
-}
-
-// completeDir completes the flag by directories.
-func completeDir(cmd *cobra.Command, flag string) {
-	complete(cmd, flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return nil, cobra.ShellCompDirectiveFilterDirs
-	})
+func complete(cmd *cobra.Command, flag string, c cobra.CompletionFunc) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, c)
 }
 
 // completeWords completes one of some words.
-func completeWords(words ...string) completer {
-	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		return startingWith(typed, words), cobra.ShellCompDirectiveNoFileComp
-	}
+func completeWords(words ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 }
 
 // completeFields completes a list of fields, each perhaps with a sign before it.
-func completeFields(sign string) completer {
+func completeFields(sign string) cobra.CompletionFunc {
 	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		at := strings.LastIndexByte(typed, ',') + 1
 		before, last := typed[:at], typed[at:]
@@ -59,7 +47,7 @@ func completeFields(sign string) completer {
 }
 
 // completeList completes a list of some words, parted by commas.
-func completeList(all []string) completer {
+func completeList(all []string) cobra.CompletionFunc {
 	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		at := strings.LastIndexByte(typed, ',') + 1
 		words := startingWith(strings.ToLower(typed[at:]), all)

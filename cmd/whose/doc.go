@@ -7,12 +7,12 @@
 // subcommands of zabbix); the listing, which is the root, has list.go, and redraw.go
 // for its flag --watch. The rest is what several of them share:
 //
-//	root.go, flags.go       the tree of commands, flags and their groups
-//	question.go             the flags that say what is asked for, and filterargs.go the filter
-//	display.go              the flags that say how the listing is shown
-//	report.go, usage.go     how it is said that something went wrong, and the exit statuses
-//	hidden.go               how it is said what was not seen
-//	shell.go                the place in which the command was started
-//	help.go, topics.go      --help, and the texts that it shares with the man page and docs/cli.md
-//	complete*.go            completion of what is typed
+//	root.go, flags.go          the tree of commands, flags and their groups
+//	question.go                the flags that say what is asked for, and filterargs.go the filter
+//	display.go                 the flags that say how the listing is shown
+//	report.go, usage.go        how it is said that something went wrong, and the exit statuses
+//	hidden.go                  how it is said what was not seen
+//	shell.go                   the place in which the command was started
+//	helpprinter.go, topics.go  --help, and the texts that it shares with the man page and docs/cli.md
+//	complete*.go               completion of what is typed
 package main

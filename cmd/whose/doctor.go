@@ -45,11 +45,10 @@ something cannot be seen.`,
 	}
 	flagGroup{cmd.Flags(), groupShow}.text(&d.format, "output", "o", "text", "FORMAT", "format: text, json")
 	how := flagGroup{cmd.Flags(), groupHow}
-	how.text(&d.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
+	how.text(&d.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
 	how.boolean(&d.strict, "strict", "", "exit with 4 if something could not be seen")
 	how.boolean(&d.zabbix, "zabbix", "", "say what the Zabbix item gives that runs as you")
 	complete(cmd, "output", completeWords("text", "json"))
-	completeDir(cmd, "proc")
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -27,6 +28,9 @@ const (
 	annotationGroup = "group"
 	annotationValue = "value"
 )
+
+// valueDir is the word for a directory.
+const valueDir = "DIR"
 
 func (g flagGroup) boolean(p *bool, name, short, usage string) {
 	g.set.BoolVarP(p, name, short, false, usage)
@@ -57,6 +61,9 @@ func (g flagGroup) mark(name, value string) {
 	f.Annotations = map[string][]string{annotationGroup: {g.name}}
 	if value != "" {
 		f.Annotations[annotationValue] = []string{value}
+	}
+	if value == valueDir {
+		f.Annotations[cobra.BashCompSubdirsInDir] = nil // which completes it, in every shell
 	}
 }
 

@@ -40,13 +40,12 @@ func (q *question) addFlags(cmd *cobra.Command) {
 
 	how := flagGroup{cmd.Flags(), groupHow}
 	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
-	how.text(&q.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
+	how.text(&q.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
 	how.boolean(&q.oneOwner, "one-owner", "", "one owner of each session is enough")
 	how.duration(&q.timeout, "timeout", "", 0, "give what there is after this time")
 	how.boolean(&q.strict, "strict", "", "exit with 4 if something could not be seen")
 
 	complete(cmd, "source", completeWords("auto", "bpf", "netlink", "procfs"))
-	completeDir(cmd, "proc")
 }
 
 // addProtocols defines the flags of protocols and families.

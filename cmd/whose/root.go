@@ -18,19 +18,18 @@ func newRoot(sh *shell) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 
 	other := flagGroup{root.PersistentFlags(), groupOther}
-	other.text(new(string), "pin-dir", "", collect.DefaultPinDir, "DIR", "where pinned iterators are")
+	other.text(new(string), "pin-dir", "", collect.DefaultPinDir, valueDir, "where pinned iterators are")
 	other.text(new(string), "color", "", colorAuto, "WHEN", "colours: auto, always, never")
 	other.boolean(new(bool), "help", "h", "this help")
-	completeDir(root, "pin-dir")
 	complete(root, "color", completeWords(colorAuto, colorAlways, colorNever))
 
 	root.AddCommand(newCount(sh), newWatch(sh), newFields(sh), newDoctor(sh), newPin(sh), newUnpin(),
 		newVersion(sh), newCompletion(), newZabbix(sh))
-	for _, c := range append(root.Commands(), root) {
+	for _, c := range append(allCommands(root), root) {
 		c.DisableFlagsInUseLine = true // they stand in Use already, where there are any
 	}
 	root.SetHelpCommand(newHelp(root, sh))
-	setHelp(root, sh)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { newHelpPrinter(sh).command(cmd) })
 	return root
 }
 

@@ -70,7 +70,7 @@ func (w *watchFlags) addFlags(cmd *cobra.Command) {
 	how.duration(&w.interval, "interval", "", 0, "time between two snapshots (default 1s, with bpf 10s)")
 	how.number(&w.buffer, "buffer", "", "MIB", "size of the kernel's buffer in MiB (default 8)")
 	how.number(&w.backlog, "backlog", "", "N", "events that wait for a slow reader (default 65536)")
-	how.text(&w.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
+	how.text(&w.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
 	how.boolean(&w.strict, "strict", "", "exit with 4 if something cannot be seen, or was lost")
 
 	for _, name := range []string{"listening", "established", "all"} {
@@ -80,7 +80,6 @@ func (w *watchFlags) addFlags(cmd *cobra.Command) {
 	complete(cmd, "output", completeWords(watchFormats()...))
 	complete(cmd, "fields", completeFields("+"))
 	complete(cmd, "source", completeWords(watchSources()...))
-	completeDir(cmd, "proc")
 }
 
 // eventNames are the kinds that --events takes.

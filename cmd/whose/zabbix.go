@@ -26,9 +26,8 @@ func (q *zabbixQuestion) addFlags(cmd *cobra.Command) {
 	how := flagGroup{cmd.Flags(), groupHow}
 	how.duration(&q.timeout, "timeout", "", zabbixTimeout, "give what there is after this time; 0 for no bound")
 	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
-	how.text(&q.proc, "proc", "", "", "DIR", "another root of procfs, such as /host/proc")
+	how.text(&q.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
 	complete(cmd, "source", completeWords("auto", "bpf", "netlink", "procfs"))
-	completeDir(cmd, "proc")
 }
 
 // addEphemeral defines the flag of the commands that tell of listeners.
@@ -62,8 +61,5 @@ apart into discovered items, triggers and graphs. whose doctor --zabbix says wha
 		},
 	}
 	cmd.AddCommand(newZabbixGet(sh), newZabbixDiscovery(sh), newZabbixCount(sh), newZabbixSend(sh), newZabbixTemplate(sh))
-	for _, c := range cmd.Commands() {
-		c.DisableFlagsInUseLine = true
-	}
 	return cmd
 }
