@@ -2,21 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
-	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/netns"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/tally"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
@@ -52,12 +47,14 @@ func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbi
 	opts.Needs, opts.States = zabbixNeeds, whose.AllStates
 	opts.Timeout = j.timeout * 4 / 5
 	j.opts = opts
-	j.host = tally.HostOptions{
-		NetNS: hostNetNS(opts.Proc), EphemeralPorts: ephemeralPorts(opts.Proc), Ephemeral: q.ephemeral,
+	ports, err := proc.EphemeralPorts(opts.Proc)
+	if err != nil {
+		ports = tally.DefaultEphemeralPorts
 	}
+	j.host = tally.HostOptions{NetNS: netns.Host(opts.Proc), EphemeralPorts: ports, Ephemeral: q.ephemeral}
 	j.about = zabbix.Options{Version: buildVersion().Version}
 	if opts.Proc == "" {
-		j.about.NetNSNames = mountedNetNS("/run/netns")
+		j.about.NetNSNames = netns.Mounted("/run/netns")
 	}
 	return j, nil
 }
@@ -129,52 +126,4 @@ func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 		d.CutShort("the time allowed ran out while sessions were counted")
 	}
 	return answer{document: d, late: late}
-}
-
-// hostNetNS is the host's own network namespace: that of the first process,
-// where it may be looked at, and of this one otherwise. 0: not known.
-func hostNetNS(root string) uint32 {
-	for _, process := range []string{"1", "self"} {
-		if inode, err := netns.Inode(filepath.Join(procRoot(root), process, "ns/net")); err == nil {
-			return inode
-		}
-	}
-	return 0
-}
-
-func procRoot(root string) string {
-	if root == "" {
-		return "/proc"
-	}
-	return root
-}
-
-// ephemeralPorts is the range of ports that the kernel gives to sockets that
-// ask for none; the usual one where that cannot be read.
-func ephemeralPorts(root string) filter.PortRange {
-	r, err := readPortRange(filepath.Join(procRoot(root), "sys/net/ipv4/ip_local_port_range"))
-	if err != nil {
-		return tally.DefaultEphemeralPorts
-	}
-	return r
-}
-
-func readPortRange(path string) (filter.PortRange, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return filter.PortRange{}, err
-	}
-	words := strings.Fields(string(text))
-	if len(words) != 2 {
-		return filter.PortRange{}, errors.New("read port range: want two numbers")
-	}
-	var ports [2]uint16
-	for i, w := range words {
-		n, err := strconv.ParseUint(w, 10, 16)
-		if err != nil {
-			return filter.PortRange{}, fmt.Errorf("read port range: %w", err)
-		}
-		ports[i] = uint16(n)
-	}
-	return filter.PortRange{First: ports[0], Last: ports[1]}, nil
 }

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"iter"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
-	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
@@ -118,21 +115,5 @@ func TestZabbixJob_Fails(t *testing.T) {
 				t.Errorf("%v: %s", err, out.Bytes())
 			}
 		})
-	}
-}
-
-func TestReadPortRange(t *testing.T) {
-	for text, want := range map[string]filter.PortRange{
-		"32768\t60999\n": {First: 32768, Last: 60999}, "1024 1025": {First: 1024, Last: 1025},
-		"": {}, "1 2 3": {}, "1 70000": {}, "a b": {},
-	} {
-		path := filepath.Join(t.TempDir(), "range")
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		got, err := readPortRange(path)
-		if got != want || (err == nil) != (want != filter.PortRange{}) {
-			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
-		}
 	}
 }

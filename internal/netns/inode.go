@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 )
 
@@ -41,3 +42,18 @@ func Self() (uint32, error) { return Inode(selfPath) }
 
 // selfPath is the namespace of whichever thread opens it.
 const selfPath = "/proc/thread-self/ns/net"
+
+// Host returns the number of the host's own namespace under a root of procfs, ""
+// for /proc: that of the first process, where it may be looked at, and of this one
+// otherwise. Zero: it is not known.
+func Host(root string) uint32 {
+	if root == "" {
+		root = "/proc"
+	}
+	for _, process := range []string{"1", "self"} {
+		if inode, err := Inode(filepath.Join(root, process, "ns/net")); err == nil {
+			return inode
+		}
+	}
+	return 0
+}

@@ -37,3 +37,6 @@ func (*Thread) Enter(string, uint32) error { return unsupported() }
 
 // EnterFile returns an error that is whose.ErrUnsupported.
 func (*Thread) EnterFile(*File) error { return unsupported() }
+
+// Mounted names nothing.
+func Mounted(string) map[uint32]string { return nil }

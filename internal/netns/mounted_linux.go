@@ -1,4 +1,4 @@
-package main
+package netns
 
 import (
 	"os"
@@ -7,9 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountedNetNS names the network namespaces that are mounted in a folder, as
-// `ip netns` does. The names are those of files, and so stay.
-func mountedNetNS(dir string) map[uint32]string {
+// Mounted names the network namespaces that are mounted in a folder, by number,
+// as `ip netns` mounts them in /run/netns. It returns nothing where the folder
+// may not be read.
+func Mounted(dir string) map[uint32]string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil

@@ -1,0 +1,37 @@
+package proc
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// EphemeralPorts returns the range of ports that the kernel gives to sockets that
+// ask for none, under a root of procfs; "" means /proc. Source:
+// /proc/sys/net/ipv4/ip_local_port_range.
+func EphemeralPorts(root string) (filter.PortRange, error) {
+	if root == "" {
+		root = "/proc"
+	}
+	text, err := os.ReadFile(filepath.Join(root, "sys/net/ipv4/ip_local_port_range"))
+	if err != nil {
+		return filter.PortRange{}, fmt.Errorf("read port range: %w", err)
+	}
+	words := strings.Fields(string(text))
+	if len(words) != 2 {
+		return filter.PortRange{}, fmt.Errorf("read port range: %q: want two numbers", text)
+	}
+	var ports [2]uint16
+	for i, w := range words {
+		n, err := strconv.ParseUint(w, 10, 16)
+		if err != nil {
+			return filter.PortRange{}, fmt.Errorf("read port range: %w", err)
+		}
+		ports[i] = uint16(n)
+	}
+	return filter.PortRange{First: ports[0], Last: ports[1]}, nil
+}
