@@ -41,11 +41,6 @@ func Parse(text string) (Expr, error) {
 	return e, nil
 }
 
-// ParseArgs reads a filter expression from the arguments of a command line,
-// joined by one space. Offsets of a SyntaxError refer to the joined text,
-// which is in the error.
-func ParseArgs(args []string) (Expr, error) { return Parse(strings.Join(args, " ")) }
-
 // A parser is a recursive descent over the tokens of one text.
 type parser struct {
 	text  string

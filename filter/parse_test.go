@@ -108,8 +108,8 @@ func TestParse_Empty(t *testing.T) {
 			t.Errorf("Parse(%q) = %v, %v, want nil, nil", text, e, err)
 		}
 	}
-	if e, err := ParseArgs(nil); e != nil || err != nil {
-		t.Errorf("ParseArgs(nil) = %v, %v, want nil, nil", e, err)
+	if e, text, err := ParseArgs(nil); e != nil || text != "" || err != nil {
+		t.Errorf("ParseArgs(nil) = %v, %q, %v, want nil, nothing, nil", e, text, err)
 	}
 }
 
@@ -222,7 +222,7 @@ func TestSyntaxError_Caret(t *testing.T) {
 }
 
 func TestParseArgs(t *testing.T) {
-	_, err := ParseArgs([]string{"tcp", "and", "prot", "=", "x"})
+	_, _, err := ParseArgs([]string{"tcp", "and", "prot", "=", "x"})
 	var bad *SyntaxError
 	if !errors.As(err, &bad) || bad.Offset != 8 || bad.Text != "tcp and prot = x" {
 		t.Errorf("ParseArgs: %#v, want offset 8 in the joined text", err)

@@ -8,7 +8,7 @@
 // for its flag --watch. The rest is what several of them share:
 //
 //	root.go, flags.go          the tree of commands, flags and their groups
-//	question.go                the flags that say what is asked for, and filterargs.go the filter
+//	question.go                the flags and the filter that say what is asked for
 //	display.go                 the flags that say how the listing is shown
 //	report.go, usage.go        how it is said that something went wrong, and the exit statuses
 //	hidden.go                  how it is said what was not seen

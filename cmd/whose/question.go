@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -97,6 +99,30 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 		FirstOwner: q.oneOwner,
 	}, nil
 }
+
+// parseFilter parses the words after the flags as one expression, and returns
+// it with its text.
+func parseFilter(words []string) (filter.Expr, string, error) {
+	expr, text, err := filter.ParseArgs(words)
+	if err == nil {
+		return expr, text, nil
+	}
+	var syntax *filter.SyntaxError
+	if errors.As(err, &syntax) {
+		// The place is shown below by a caret, so it is not counted out.
+		return nil, "", &usageError{&placed{syntax}}
+	}
+	return nil, "", &usageError{fmt.Errorf("filter: %w", err)}
+}
+
+// A placed error is a mistake in the filter without the offset in its text.
+type placed struct{ syntax *filter.SyntaxError }
+
+// Error is the message alone.
+func (e *placed) Error() string { return "filter: " + e.syntax.Msg }
+
+// Unwrap returns the error that knows the place.
+func (e *placed) Unwrap() error { return e.syntax }
 
 // protos returns the protocols that -t and -u ask for. What is a kind of TCP
 // to the one who types counts as TCP, and likewise for UDP.

@@ -1,12 +1,12 @@
-package main
+package filter
 
 import (
 	"testing"
 )
 
-// TestParseFilter_Quotes: what the shell took the quotes off is one value where
+// TestParseArgs_Quotes: what the shell took the quotes off is one value where
 // a value has to stand, and a piece of the expression elsewhere.
-func TestParseFilter_Quotes(t *testing.T) {
+func TestParseArgs_Quotes(t *testing.T) {
 	for _, test := range []struct {
 		words []string
 		want  string
@@ -20,7 +20,7 @@ func TestParseFilter_Quotes(t *testing.T) {
 		{[]string{"process", "in (a, b)"}, "process in (a, b)"},
 		{[]string{"tcp and lport 80"}, "tcp and lport 80"},
 	} {
-		_, got, err := parseFilter(test.words)
+		_, got, err := ParseArgs(test.words)
 		if err != nil || got != test.want {
 			t.Errorf("%q is read as %q, %v; want %q", test.words, got, err, test.want)
 		}
