@@ -1,6 +1,7 @@
 package whose_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -15,60 +16,118 @@ import (
 
 const module = "github.com/seed-44df2ae6/whose"
 
-// A layer says what a package may import: packages of this module by their
-// path below it, and modules from outside. Tests may import more.
+// A layer says what a package may import itself: packages of this module by
+// their path below it, and modules from outside. Tests may import more.
 type layer struct {
 	inside  []string
 	outside []string
 }
 
+// below is what sources, collect and track stand on.
+var below = []string{
+	".", "filter", "internal/source", "internal/netns", "internal/bpf", "internal/pair", "internal/proc",
+}
+
 // layers is the table of docs/architecture.md. A package that is not in it
-// fails the test, so that a new one is placed on purpose.
+// fails the test, so that a new one is placed on purpose. Some of its packages
+// are still to come.
 var layers = map[string]layer{
 	".":               {},
 	"filter":          {inside: []string{"."}},
 	"internal/source": {inside: []string{".", "filter"}},
+	"internal/pair":   {inside: []string{".", "internal/source"}},
 	"internal/netns":  {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/proc":   {inside: []string{".", "filter", "internal/source", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/bpf": {
 		inside:  []string{".", "filter", "internal/source"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
-	"collect/internal/bpfiter": {
-		inside:  []string{".", "filter", "internal/source", "internal/bpf"},
-		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
-	},
-	"collect/internal/sockdiag": {inside: []string{".", "filter", "internal/source", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
-	"collect/internal/procnet":  {inside: []string{".", "filter", "internal/source", "internal/netns"}},
+	"collect/internal/bpfiter":  {inside: below, outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"}},
+	"collect/internal/sockdiag": {inside: below, outside: []string{"golang.org/x/sys"}},
+	"collect/internal/procnet":  {inside: below, outside: []string{"golang.org/x/sys"}},
 	"collect": {
-		inside: []string{".", "filter", "internal/source", "internal/proc", "collect/internal/bpfiter", "collect/internal/sockdiag", "collect/internal/procnet"},
+		inside: and(below, "collect/internal/bpfiter", "collect/internal/sockdiag", "collect/internal/procnet"),
 	},
+	"track/internal/bpfevent": {inside: below, outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"}},
+	"track/internal/ledger":   {inside: and(below, "track/internal/bpfevent")},
 	"track": {
-		inside:  []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track/internal/bpfevent"},
+		inside:  and(below, "collect", "track/internal/bpfevent", "track/internal/ledger"),
 		outside: []string{"golang.org/x/sys"},
 	},
-	"track/internal/bpfevent": {
-		inside:  []string{".", "filter", "internal/source", "internal/bpf"},
-		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
+	"history":            {inside: []string{".", "filter", "internal/tally"}},
+	"fleet":              {inside: []string{".", "filter", "internal/tally"}},
+	"internal/tally":     {inside: []string{".", "filter"}},
+	"internal/footprint": {outside: []string{"golang.org/x/sys"}},
+	"internal/hostname":  {inside: []string{"."}},
+	"internal/spool":     {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
+	"internal/render":    {inside: []string{".", "internal/tally"}, outside: []string{"github.com/rivo/uniseg"}},
+	"internal/tui":       {inside: []string{".", "filter", "internal/render", "internal/tally"}},
+	"internal/web":       {},
+	"internal/zabbix":    {inside: []string{".", "filter", "internal/tally"}},
+	"internal/api":       {inside: []string{".", "filter", "internal/render", "internal/tally", "internal/web"}},
+	"internal/export":    {inside: []string{".", "internal/spool", "internal/tally"}},
+	"internal/agent": {
+		inside: []string{
+			".", "filter", "collect", "track", "history", "fleet", "internal/api", "internal/export", "internal/hostname", "internal/tally",
+		},
 	},
-	"internal/footprint":          {outside: []string{"golang.org/x/sys"}},
-	"internal/hostname":           {inside: []string{"."}},
-	"internal/spool":              {outside: []string{"golang.org/x/sys"}},
-	"internal/tally":              {inside: []string{".", "filter"}},
-	"internal/zabbix":             {inside: []string{".", "internal/tally"}},
+	"collect/collecttest": {
+		inside:  []string{".", "filter", "collect", "internal/source", "internal/testenv"},
+		outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"},
+	},
+	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
 	"integrations/zabbix/test":    {}, // tests only
 	"scripts":                     {}, // tests only
-	"collect/collecttest":         {inside: []string{".", "filter", "collect", "internal/source", "internal/testenv"}, outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"}},
-	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
-	"internal/render":             {inside: []string{".", "internal/tally"}, outside: []string{"github.com/rivo/uniseg"}},
 	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: []string{".", "filter", "collect", "internal/source", "internal/netns", "internal/proc", "track", "internal/footprint", "internal/hostname", "internal/render", "internal/spool", "internal/tally", "internal/zabbix"},
+		inside: and(below, "collect", "track", "history", "fleet", "internal/agent", "internal/footprint", "internal/hostname",
+			"internal/render", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
 		},
 	},
+}
+
+// and returns a list and what is named besides.
+func and(list []string, more ...string) []string { return append(slices.Clone(list), more...) }
+
+// A ban says what packages may not reach, by whatever packages of this module
+// lie between, and why. A path may end in "/...", as for the go command.
+type ban struct {
+	from, to []string
+	why      string
+}
+
+// bans are about packages of this module and modules from outside by their
+// paths, and about packages of the standard library. What these import
+// themselves does not count.
+var bans = []ban{
+	{
+		from: []string{".", "filter"},
+		to:   []string{"os", "net", "net/http", "syscall"},
+		why:  "the model and the language know no host",
+	},
+	{
+		from: []string{".", "filter", "history", "fleet", "internal/render", "internal/tally", "internal/tui"},
+		to:   []string{"collect/...", "github.com/cilium/ebpf/..."},
+		why:  "what is shown, counted or kept is there without a kernel to ask",
+	},
+}
+
+// homes are the only packages that may import something themselves.
+var homes = map[string][]string{
+	"github.com/spf13/...":       {"cmd/..."},
+	"net/http":                   {"fleet", "internal/api", "internal/export"},
+	"github.com/cilium/ebpf/...": {"internal/bpf", "collect/internal/bpfiter", "track/internal/bpfevent"},
+}
+
+// entering are the only packages that may move a thread into a network
+// namespace.
+var entering = []string{
+	"internal/netns",
+	"collect/collecttest",      // a helper process moves its own thread, and ends there
+	"collect/internal/bpfiter", // its reader for kernels before 5.19
 }
 
 // packages returns the folders of this module that hold Go files, without
@@ -109,20 +168,105 @@ func TestLayers(t *testing.T) {
 				if !allowed.allows(imported) {
 					t.Errorf("%s imports %s, which its layer may not", file, imported)
 				}
+				for what, where := range homes {
+					if matches(imported, what) && !slices.ContainsFunc(where, func(home string) bool { return matches(pkg, home) }) {
+						t.Errorf("%s imports %s, which only %v may", file, imported, where)
+					}
+				}
 			}
 		}
 	}
 }
 
 func (l layer) allows(imported string) bool {
-	if inside, ok := strings.CutPrefix(imported, module); ok {
-		return slices.Contains(l.inside, path.Join(".", inside))
+	if inside, ok := ours(imported); ok {
+		return slices.Contains(l.inside, inside)
 	}
 	first, _, _ := strings.Cut(imported, "/")
 	if !strings.Contains(first, ".") {
 		return true // the standard library
 	}
-	return slices.ContainsFunc(l.outside, func(m string) bool { return imported == m || strings.HasPrefix(imported, m+"/") })
+	return slices.ContainsFunc(l.outside, func(m string) bool { return matches(imported, m+"/...") })
+}
+
+// ours returns the path of a package of this module below the module.
+func ours(imported string) (string, bool) {
+	inside, ok := strings.CutPrefix(imported, module)
+	return path.Join(".", inside), ok && (inside == "" || inside[0] == '/')
+}
+
+// matches reports whether a path is the one that is named or, with "/...", below
+// it.
+func matches(p, pattern string) bool {
+	dir, below := strings.CutSuffix(pattern, "/...")
+	return p == dir || below && strings.HasPrefix(p, dir+"/")
+}
+
+// TestBans follows the imports of packages as far as they stay in this module.
+func TestBans(t *testing.T) {
+	graph := make(map[string][]string)
+	for _, pkg := range packages(t) {
+		for _, file := range sources(t, pkg) {
+			graph[pkg] = append(graph[pkg], imports(t, file)...)
+		}
+	}
+	for _, b := range bans {
+		for _, from := range b.from {
+			for imported, chain := range reached(graph, from) {
+				for _, to := range b.to {
+					if matches(imported, to) {
+						t.Errorf("%s reaches %s: %s", strings.Join(chain, " -> "), imported, b.why)
+					}
+				}
+			}
+		}
+	}
+}
+
+// reached returns what a package imports, itself or by others of this module,
+// with the packages on the way.
+func reached(graph map[string][]string, from string) map[string][]string {
+	chains := make(map[string][]string)
+	var follow func(pkg string, chain []string)
+	follow = func(pkg string, chain []string) {
+		for _, imported := range graph[pkg] {
+			inside, own := ours(imported)
+			if own {
+				imported = inside
+			}
+			if _, met := chains[imported]; met {
+				continue
+			}
+			chains[imported] = chain
+			if own {
+				follow(imported, and(chain, imported))
+			}
+		}
+	}
+	follow(from, []string{from})
+	return chains
+}
+
+// TestEntering wants every way into a network namespace to lead by one package:
+// a thread that has entered one must not run anything else again.
+func TestEntering(t *testing.T) {
+	for _, pkg := range packages(t) {
+		if slices.Contains(entering, pkg) {
+			continue
+		}
+		for _, file := range sources(t, pkg) {
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok && (s.Sel.Name == "Setns" || s.Sel.Name == "SYS_SETNS") {
+					t.Errorf("%s enters a namespace (%s), which only %v may", file, s.Sel.Name, entering)
+				}
+				return true
+			})
+		}
+	}
 }
 
 // sources returns the Go files of a package without its tests.
