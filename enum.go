@@ -1,6 +1,10 @@
 package whose
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // A Proto is a transport protocol.
 type Proto uint8
@@ -143,6 +147,25 @@ func (e enum) names() []string {
 		}
 	}
 	return all
+}
+
+// valuesOf returns the values that have a name, in the order of their numbers.
+func valuesOf[T ~uint8](e enum) []T {
+	var all []T
+	for v, n := range e {
+		if n != "" {
+			all = append(all, T(v))
+		}
+	}
+	return all
+}
+
+// parse sets v to the number that has the name.
+func (e enum) parse(what, name string, v *uint8) error {
+	if *v = e.number(name); *v == 0 {
+		return fmt.Errorf("%s %q: want one of %s", what, name, strings.Join(e.names(), ", "))
+	}
+	return nil
 }
 
 // String returns the name as in filters and JSON: "tcp".

@@ -44,17 +44,13 @@ func (e *UnsupportedError) Unwrap() error { return e.Err }
 // does not go further.
 type PartialError struct {
 	// Gaps are the reasons, never empty.
-	Gaps []Gap
+	Gaps Gaps
+	// Processes counts those that were looked into, 0 where that is not known.
+	Processes int
 }
 
 // Error names the gaps.
-func (e *PartialError) Error() string {
-	parts := make([]string, len(e.Gaps))
-	for i, g := range e.Gaps {
-		parts[i] = g.String()
-	}
-	return "partial answer: " + strings.Join(parts, "; ")
-}
+func (e *PartialError) Error() string { return "partial answer: " + e.Gaps.describe(e.Processes) }
 
 // A Hinted error also tells what the user can do about it.
 type Hinted struct {

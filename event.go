@@ -44,13 +44,19 @@ type Event struct {
 	Lifetime
 	// Lost counts the events that were lost, with EventLost.
 	Lost uint64
-	// Why says where they were lost: "ring buffer full".
-	Why string
+	// Cause is why they were lost, and Why says where: "ring buffer full".
+	Cause Cause
+	Why   string
 	// Session is the session as the model has it; its Life is nil. Its owners
 	// are those of the moment: for EventOpen the process that called connect,
 	// accept, or sent first. TCP holds round-trip time, retransmits and bytes for
 	// EventClose of TCP.
 	Session Session
+}
+
+// Gap returns the gap that an event of lost ones tells of.
+func (e *Event) Gap() Gap {
+	return Gap{Kind: GapEvents, Cause: e.Cause, Count: int(e.Lost), Detail: e.Why}
 }
 
 var eventNames = enum{
@@ -62,13 +68,7 @@ var eventNames = enum{
 func (k EventKind) String() string { return eventNames.name(uint8(k)) }
 
 // EventKinds returns all kinds in the order of their numbers.
-func EventKinds() []EventKind {
-	all := make([]EventKind, 0, len(eventNames)-1)
-	for k := EventStanding; int(k) < len(eventNames); k++ {
-		all = append(all, k)
-	}
-	return all
-}
+func EventKinds() []EventKind { return valuesOf[EventKind](eventNames) }
 
 // Ends reports whether events of the kind end something: a session, or an
 // attempt to connect.

@@ -7,7 +7,7 @@ import "time"
 
 // eventOrder is the order in which an event has the fields that stand beside its
 // session.
-const eventOrder = "time event end by errno duration stood_before bytes_sent datagrams_sent bytes_received datagrams_received lost why"
+const eventOrder = "time event end by errno duration stood_before bytes_sent datagrams_sent bytes_received datagrams_received lost cause why"
 
 func lifeFields() []*Field {
 	return []*Field{
@@ -87,6 +87,13 @@ func eventFields() []*Field {
 		{Name: "lost", Title: "LOST", Kind: KindNumber, Of: OfEvent, Needs: NeedEvent, EventKey: "lost",
 			Doc: "How many events were lost.",
 			row: knownAt(func(r Row) *uint64 { return &r.Event.Lost })},
+		{Name: "cause", Title: "CAUSE", Kind: KindName, Of: OfEvent, Needs: NeedEvent, EventKey: "cause",
+			Doc:    "Why they were lost: lost on the way, or limit where there was no room.",
+			Values: causeNames.names(), names: causeNames,
+			row: access[Row]{
+				code: func(r Row) uint8 { return uint8(r.Event.Cause) },
+				set:  func(r Row, v *Value) { r.Event.Cause = Cause(causeNames.number(v.Text)) },
+			}},
 		{Name: "why", Title: "WHY", Kind: KindText, Of: OfEvent, Needs: NeedEvent, EventKey: "why",
 			Doc: "Where they were lost.",
 			row: textAt(func(r Row) *string { return &r.Event.Why })},

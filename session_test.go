@@ -89,20 +89,6 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestCoverage_Add(t *testing.T) {
-	var c whose.Coverage
-	if c.Err() != nil {
-		t.Error("a whole answer is an error")
-	}
-	c.Add(whose.Gap{Kind: whose.GapProcesses, Count: 2, Why: "permission denied"})
-	c.Add(whose.Gap{Kind: whose.GapProcesses, Count: 3, Why: "permission denied"})
-	c.Add(whose.Gap{Kind: whose.GapInterrupted, Why: "table changed"})
-	want := "partial answer: 5 processes: permission denied; interrupted: table changed"
-	if err := c.Err(); err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
-	}
-}
-
 func TestStates(t *testing.T) {
 	if got := whose.State(99).String(); got != "99" {
 		t.Errorf("an unknown state prints %q, want its number", got)

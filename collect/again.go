@@ -31,8 +31,7 @@ func (g *gatherer) lookAgain(ctx context.Context, j *joined) error {
 		g.confirm(j)
 	}
 	if !g.can.FindsHolders && inInner("pid") && j.missing().Len() > 0 { // there may be processes that /proc does not show
-		g.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
-			Hint: "run in the host's pid namespace"})
+		g.coverage.Add(source.OutsidePIDNS)
 	}
 	return nil
 }
@@ -108,7 +107,7 @@ func (g *gatherer) standing(ctx context.Context, wanted *proc.Inodes) (*proc.Ino
 // into it, and hidden is the truth where in-flight was a guess.
 func (g *gatherer) confirm(j *joined) {
 	if mayTrace() && j.missing().Len() > 0 && errors.Is(g.plan.fs.MayLook(1), fs.ErrPermission) {
-		g.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Count: 1, Why: "permission denied"})
+		g.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: 1})
 	}
 }
 

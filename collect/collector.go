@@ -80,6 +80,9 @@ func (c *Collector) Collect(ctx context.Context, opts *Options) (*Answer, error)
 	}
 	a := &Answer{Coverage: s.account(), collector: c, stages: s}
 	s.shed()
+	if cov := &a.Coverage; len(cov.Gaps) > 0 {
+		cov.Gaps.Advise(caller(cov.Pinned))
+	}
 	a.Coverage.Duration = time.Since(began)
 	return a, nil
 }

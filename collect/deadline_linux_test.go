@@ -75,7 +75,7 @@ func longer(d time.Duration) time.Duration {
 func deadlines(c *whose.Coverage) int {
 	n := 0
 	for _, g := range c.Gaps {
-		if g.Kind == whose.GapDeadline {
+		if g.Cause == whose.CauseDeadline {
 			n++
 		}
 	}

@@ -48,7 +48,7 @@ func (d *derived) derive(j *joined) *derived {
 		d.findListeners(j.sockets)
 	}
 	if needs.Owners() {
-		hidden := d.partial || j.hasGap(whose.GapProcesses)
+		hidden := d.partial || j.coverage.Gaps.HasKind(whose.GapProcesses)
 		d.findReasons(j, hidden, j.gone.Has)
 	}
 	return d

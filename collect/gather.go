@@ -188,21 +188,15 @@ func (g *gathered) account() {
 	if !g.can.EntersNamespaces {
 		noWay = nil // the source sees all namespaces at once
 	}
-	for _, gap := range slices.Concat(noWay, g.walk.Gaps, g.snap.Gaps) {
-		c.Add(gap)
-	}
+	c.Gaps.Add(slices.Concat(noWay, g.walk.Gaps, g.snap.Gaps)...)
 }
 
 // noteDeadline notes once that the time ran out.
 func (g *gathered) noteDeadline() {
 	if !g.late() {
-		g.coverage.Add(whose.Gap{Kind: whose.GapDeadline, Why: "the time allowed ran out"})
+		g.coverage.Add(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseDeadline})
 	}
 }
 
 // late reports whether the time ran out.
-func (g *gathered) late() bool { return g.hasGap(whose.GapDeadline) }
-
-func (g *gathered) hasGap(kind whose.GapKind) bool {
-	return slices.ContainsFunc(g.coverage.Gaps, func(gap whose.Gap) bool { return gap.Kind == kind })
-}
+func (g *gathered) late() bool { return g.coverage.Gaps.HasCause(whose.CauseDeadline) }

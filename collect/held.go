@@ -28,9 +28,9 @@ func (g *gatherer) heldBySockets(ctx context.Context) (refs []source.NetNSRef, d
 	}
 	if more {
 		g.coverage.Add(whose.Gap{
-			Kind: whose.GapNamespaces,
-			Why:  fmt.Sprintf("more than %d other sockets: not looked for namespaces that only a socket holds", maxForeign),
-			Hint: "use --source bpf, which sees them",
+			Kind: whose.GapNamespaces, Cause: whose.CauseLimit,
+			Detail: fmt.Sprintf("more than %d other sockets: not looked for namespaces that only a socket holds", maxForeign),
+			Hint:   "use --source bpf, which sees them",
 		})
 	}
 	refs, done, all = g.behindSockets(ctx, unknown)

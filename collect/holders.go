@@ -38,7 +38,7 @@ func (g *gatherer) findHolders(ctx context.Context, opts proc.WalkOptions, w *pr
 	err := g.holders.read(ctx, &g.query, &g.held)
 	w.Holdings = append(w.Holdings, g.held.Holdings...)
 	w.Tasks = append(w.Tasks, g.held.Tasks...)
-	w.Gaps = append(w.Gaps, g.held.Gaps...)
+	w.Gaps.Add(g.held.Gaps...)
 	w.Processes += g.held.Processes
 	return err
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // kernelRelease returns the kernel's release (/proc/sys/kernel/osrelease), ""
@@ -24,9 +26,9 @@ func capabilities() []Capability {
 		number uint
 		Capability
 	}{
-		{19, Capability{Name: "CAP_SYS_PTRACE", For: "see the descriptors of other users' processes (netlink, procfs)"}},
+		{capSysPtrace, Capability{Name: "CAP_SYS_PTRACE", For: "see the descriptors of other users' processes (netlink, procfs)"}},
 		{2, Capability{Name: "CAP_DAC_READ_SEARCH", For: "list the descriptors of other users' processes (netlink, procfs)"}},
-		{21, Capability{Name: "CAP_SYS_ADMIN", For: "enter other network namespaces (netlink, procfs)"}},
+		{capSysAdmin, Capability{Name: "CAP_SYS_ADMIN", For: "enter other network namespaces (netlink, procfs)"}},
 		{12, Capability{Name: "CAP_NET_ADMIN", For: "see marks (netlink)"}},
 		{39, Capability{Name: "CAP_BPF", For: "load programs (bpf, pin)"}},
 		{38, Capability{Name: "CAP_PERFMON", For: "load programs (bpf, pin)"}},
@@ -39,8 +41,20 @@ func capabilities() []Capability {
 	return all
 }
 
+// Numbers of capabilities (linux/capability.h).
+const capSysPtrace, capSysAdmin = 19, 21
+
 // mayTrace reports whether the caller may look into the processes of others.
-func mayTrace() bool { return effectiveCapabilities()>>19&1 != 0 }
+func mayTrace() bool { return effectiveCapabilities()>>capSysPtrace&1 != 0 }
+
+// caller is what hints have to know of this process.
+func caller(pinned bool) whose.Caller {
+	held := effectiveCapabilities()
+	return whose.Caller{
+		Root: os.Geteuid() == 0, Pinned: pinned,
+		Trace: held>>capSysPtrace&1 != 0, Enter: held>>capSysAdmin&1 != 0,
+	}
+}
 
 func effectiveCapabilities() uint64 {
 	text, err := os.ReadFile("/proc/self/status")

@@ -44,7 +44,7 @@ type Options struct {
 	// PinDir is where pinned iterators are looked for. Empty means DefaultPinDir.
 	PinDir string
 	// Timeout bounds one collection. When it has passed, the answer is what was
-	// collected until then, with a gap (whose.GapDeadline): its sessions are
+	// collected until then, with a gap (whose.CauseDeadline): its sessions are
 	// true, but some may be missing, as may owners, directions and names, and
 	// Filter is evaluated without them. The end of the caller's context is an
 	// error instead. Zero: no bound.

@@ -15,7 +15,7 @@ type spaces struct {
 	// refs are the ways into those that are read.
 	refs []source.NetNSRef
 	// noWay are those that nothing leads into.
-	noWay []whose.Gap
+	noWay whose.Gaps
 	// some tells that only those of the processes in question were listed.
 	some bool
 }
@@ -136,7 +136,7 @@ func (g *gatherer) readMore(ctx context.Context, refs []source.NetNSRef) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		g.coverage.Add(whose.Gap{Kind: whose.GapNamespaces, Count: len(refs), Why: err.Error(), Hint: whose.Hint(err)})
+		g.coverage.Add(source.GapOf(whose.GapNamespaces, len(refs), err))
 	}
 	g.settle()
 	for _, r := range refs {

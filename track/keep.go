@@ -3,11 +3,11 @@ package track
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
+	"fmt"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // This file is what a tracker does from time to time: tell of losses and of
@@ -92,9 +92,9 @@ func (t *Tracker) tellLosses() {
 	g.losses = lost
 	news := lost.since(t.toldLosses)
 	t.toldLosses = lost
-	for _, why := range slices.Sorted(maps.Keys(news)) {
-		if n := news[why]; n > 0 {
-			g.tellLost(n, why, t.clock.Now(), bootNanos(t.clock.Boot()))
+	for _, l := range news {
+		if l.n > 0 {
+			g.tellLost(l, t.clock.Now(), bootNanos(t.clock.Boot()))
 		}
 	}
 }
@@ -184,9 +184,7 @@ func (t *Tracker) reconcile(ctx context.Context) (took time.Duration, unsure boo
 	if err != nil {
 		return took, false, err
 	}
-	whole := !slices.ContainsFunc(cov.Gaps, func(g whose.Gap) bool {
-		return g.Kind == whose.GapDeadline || g.Kind == whose.GapInterrupted
-	})
+	whole := !cov.Gaps.HasCause(whose.CauseDeadline) && !cov.Gaps.HasKind(whose.GapTables)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats.Reconciled++
@@ -209,14 +207,8 @@ func (t *Tracker) noteGap(err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	gap := whose.Gap{Kind: whose.GapSockets, Why: "take snapshot: " + err.Error(), Hint: whose.Hint(err)}
-	for _, g := range t.source.Gaps {
-		if g.Why == gap.Why {
-			return
-		}
-	}
 	if len(t.source.Gaps) < maxGaps {
-		t.source.Gaps = append(t.source.Gaps, gap)
+		t.source.Gaps.Add(source.GapOf(whose.GapSessions, 0, fmt.Errorf("take snapshot: %w", err)))
 	}
 }
 

@@ -45,9 +45,7 @@ type facts struct {
 	// seek tells that the other end is looked for when the event is given out.
 	seek bool
 
-	// Of Lost.
-	lost uint64
-	why  string
+	lost loss // of Lost
 }
 
 // A moment is an event that was not read yet.
@@ -60,8 +58,8 @@ type moment struct {
 }
 
 // lossOf is the event that tells of lost ones.
-func lossOf(n uint64, why string, now time.Time, at uint64) moment {
-	return moment{life: &life{facts: facts{lost: n, why: why}, unread: 1}, at: at, wall: now.UnixNano(), kind: whose.EventLost}
+func lossOf(l loss, now time.Time, at uint64) moment {
+	return moment{life: &life{facts: facts{lost: l}, unread: 1}, at: at, wall: now.UnixNano(), kind: whose.EventLost}
 }
 
 // labels are the names that a session is shown with.
@@ -72,7 +70,7 @@ func (m *moment) write(ev *whose.Event, info func() *whose.TCPInfo) {
 	l := m.life
 	*ev = whose.Event{Time: time.Unix(0, m.wall), Kind: m.kind}
 	if m.kind == whose.EventLost {
-		ev.Lost, ev.Why = l.lost, l.why
+		ev.Lost, ev.Cause, ev.Why = l.lost.n, l.lost.cause, l.lost.why
 		return
 	}
 	e, s := &l.entry, &ev.Session
@@ -136,6 +134,6 @@ func (pool *lifePool) take() *life {
 
 // give takes back a life of which no event is left.
 func (pool *lifePool) give(l *life) {
-	l.owners, l.peer, l.labels, l.why = nil, nil, nil, "" // what they refer to may go
+	l.owners, l.peer, l.labels, l.lost = nil, nil, nil, loss{} // what they refer to may go
 	*pool = append(*pool, l)
 }

@@ -220,7 +220,7 @@ func (p *plan) describeSource(name string, kernel kernelSource, refused []error)
 	s := Source{Name: name}
 	if k, ok := kernel.(interface{ Missing() []error }); ok {
 		for _, err := range k.Missing() {
-			s.Gaps = append(s.Gaps, whose.Gap{Kind: whose.GapSockets, Why: err.Error(), Hint: whose.Hint(err)})
+			s.Gaps.Add(source.GapOf(whose.GapSessions, 0, err))
 		}
 	}
 	if len(refused) > 0 {
@@ -230,10 +230,9 @@ func (p *plan) describeSource(name string, kernel kernelSource, refused []error)
 		return s
 	}
 	s.Interval = p.interval(name)
-	s.Gaps = append(s.Gaps, whose.Gap{
-		Kind: whose.GapSockets,
-		Why:  fmt.Sprintf("sessions that open and close within %v are missed", s.Interval),
-		Hint: s.Hint,
+	s.Gaps.Add(whose.Gap{
+		Kind: whose.GapSessions, Cause: whose.CauseUnsupported,
+		Detail: fmt.Sprintf("those that open and close within %v", s.Interval), Hint: s.Hint,
 	})
 	return s
 }

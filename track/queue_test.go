@@ -9,7 +9,9 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-func lostEvent(n uint64) moment { return lossOf(n, whyReader, time.Unix(0, 0), 0) }
+func lostEvent(n uint64) moment {
+	return lossOf(loss{n, whose.CauseLost, whyReader}, time.Unix(0, 0), 0)
+}
 
 // ticking is a clock that is a second later each time.
 func ticking() func() time.Time {
@@ -43,7 +45,7 @@ func TestQueue_BoundThenTold(t *testing.T) {
 	for i := range 1500 {
 		q.put(numbered(i))
 	}
-	q.put(lossOf(1, whyRing, time.Unix(0, 0), 0)) // has room always
+	q.put(lossOf(loss{1, whose.CauseLost, whyRing}, time.Unix(0, 0), 0)) // has room always
 	all := q.drain()
 	if len(all) != 1002 {
 		t.Fatalf("%d events, want 1000, a loss, and the loss of 500", len(all))

@@ -21,7 +21,7 @@ type Source struct {
 	Interval time.Duration
 	// Gaps say what is not seen: sessions shorter than Interval, namespaces
 	// that may not be entered, processes that may not be looked into.
-	Gaps []whose.Gap
+	Gaps whose.Gaps
 }
 
 // Stats is the account of a tracker since it was started.
@@ -70,7 +70,14 @@ func (l Losses) Total() uint64 {
 	return l.Ring + l.Recursion + l.Flows + l.Sockets + l.Table + l.Start + l.Reader + l.Netlink
 }
 
-// What Lost events say ([whose.Event].Why).
+// A loss is so many events that were lost at one place.
+type loss struct {
+	n     uint64
+	cause whose.Cause
+	why   string // as in [whose.Event].Why
+}
+
+// The places where events are lost.
 const (
 	whyRing      = "ring buffer full"
 	whyRecursion = "program kept out by another on the same CPU"
@@ -82,13 +89,16 @@ const (
 	whyNetlink   = "netlink messages read too slowly"
 )
 
-// since returns what was lost since an earlier account, by place. The losses
-// of the reader are told by the queue.
-func (l Losses) since(before Losses) map[string]uint64 {
-	return map[string]uint64{
-		whyRing: l.Ring - before.Ring, whyRecursion: l.Recursion - before.Recursion,
-		whyFlows: l.Flows - before.Flows, whySockets: l.Sockets - before.Sockets,
-		whyTable: l.Table - before.Table, whyStart: l.Start - before.Start,
-		whyNetlink: l.Netlink - before.Netlink,
+// since returns what was lost since an earlier account, by place, with 0 where
+// nothing was. The losses of the reader are told by the queue.
+func (l Losses) since(before Losses) [7]loss {
+	return [...]loss{
+		{l.Netlink - before.Netlink, whose.CauseLost, whyNetlink},
+		{l.Flows - before.Flows, whose.CauseLimit, whyFlows},
+		{l.Table - before.Table, whose.CauseLimit, whyTable},
+		{l.Sockets - before.Sockets, whose.CauseLimit, whySockets},
+		{l.Recursion - before.Recursion, whose.CauseLost, whyRecursion},
+		{l.Ring - before.Ring, whose.CauseLost, whyRing},
+		{l.Start - before.Start, whose.CauseLimit, whyStart},
 	}
 }

@@ -86,9 +86,9 @@ func (g *engine) tellIf(cond bool, kind whose.EventKind, e *entry, at uint64) {
 	}
 }
 
-// tellLost tells that so many events were lost.
-func (g *engine) tellLost(n uint64, why string, now time.Time, at uint64) {
-	g.hold(lossOf(n, why, now, at))
+// tellLost tells that events were lost.
+func (g *engine) tellLost(l loss, now time.Time, at uint64) {
+	g.hold(lossOf(l, now, at))
 }
 
 // hasPeer reports whether an event of the kind tells who is at the other end.

@@ -112,7 +112,7 @@ func newTracker(p *plan) *Tracker {
 	}
 	t.snapshot = t.collect
 	t.queue = newQueue(p.opts.MaxEvents, t.clock.Now, func(n uint64) moment {
-		return lossOf(n, whyReader, t.clock.Now(), 0)
+		return lossOf(loss{n, whose.CauseLost, whyReader}, t.clock.Now(), 0)
 	})
 	t.engine = newEngine(p.opts.MaxSessions, newNames(p.fs, p.needs), p.want, t.emit)
 	t.engine.settled = t.settled
@@ -191,7 +191,7 @@ func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 	defer t.mu.Unlock()
 	standing := t.engine.begin(snapshot, t.meanwhile)
 	t.meanwhile, t.live = nil, true
-	t.source.Gaps = append(t.source.Gaps, cov.Gaps...)
+	t.source.Gaps.Add(cov.Gaps...)
 	if !t.plan.opts.NoInitial && t.plan.opts.Events.Has(whose.EventStanding) {
 		t.standing = standing
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -122,7 +121,7 @@ func answerText(g *collect.Diagnosis) string {
 	}
 	c := &g.Coverage
 	text := fmt.Sprintf("By itself whose takes %s: %s.\n\n%s.", g.Auto, g.Why, sentenceOf(c))
-	if missing := hidden(c); missing != "" {
+	if missing := notSeen(c); missing != "" {
 		return text + "\n\nNot seen: " + missing + "."
 	}
 	return text + "\n\nNothing is hidden from you."
@@ -157,7 +156,7 @@ func sourceRows(g *collect.Diagnosis) []row {
 			}
 		default:
 			says = fmt.Sprintf("works: %s, opened in %s", sentenceOf(&s.Coverage), brief(s.Open))
-			if missing := gapsText(&s.Coverage); missing != "" && !sameGaps(&s.Coverage, &g.Coverage) {
+			if missing := s.Coverage.Missing(); missing != "" && !sameGaps(&s.Coverage, &g.Coverage) {
 				says += "; not seen: " + missing
 			}
 		}
@@ -182,7 +181,7 @@ func watchText(refused error) string {
 // sameGaps reports whether two collections miss the same kinds of things, so
 // that they need not be named twice.
 func sameGaps(a, b *whose.Coverage) bool {
-	return slices.EqualFunc(a.Gaps, b.Gaps, func(x, y whose.Gap) bool { return x.Kind == y.Kind && x.Why == y.Why })
+	return slices.EqualFunc(a.Gaps, b.Gaps, whose.Gap.Same)
 }
 
 func capabilityRows(all []collect.Capability) []row {
@@ -243,8 +242,7 @@ type doctorReport struct {
 	OpenFiles    int                `json:"open_files"`
 	Auto         string             `json:"auto"`
 	Why          string             `json:"why"`
-	Partial      []string           `json:"partial"`
-	Hint         string             `json:"hint,omitempty"`
+	Gaps         whose.Gaps         `json:"gaps"`
 	Sources      []doctorSource     `json:"sources"`
 	Watch        doctorWatch        `json:"watch"`
 	Pin          doctorPin          `json:"pin"`
@@ -252,15 +250,16 @@ type doctorReport struct {
 }
 
 type doctorSource struct {
-	Name     string   `json:"name"`
-	Works    bool     `json:"works"`
-	Error    string   `json:"error,omitempty"`
-	Hint     string   `json:"hint,omitempty"`
-	Sessions int      `json:"sessions"`
-	Owned    int      `json:"owned"`
-	Partial  []string `json:"partial"`
-	OpenMS   float64  `json:"open_ms"`
-	ReadMS   float64  `json:"read_ms"`
+	Name     string     `json:"name"`
+	Works    bool       `json:"works"`
+	Error    string     `json:"error,omitempty"`
+	Hint     string     `json:"hint,omitempty"`
+	Sessions int        `json:"sessions"`
+	Owned    int        `json:"owned"`
+	Gaps     whose.Gaps `json:"gaps"`
+	// Open and Read took so many microseconds.
+	Open int64 `json:"open"`
+	Read int64 `json:"read"`
 }
 
 // doctorWatch tells whether whose watch may follow by programs.
@@ -279,14 +278,14 @@ type doctorCapability struct {
 func newDoctorReport(g *collect.Diagnosis) doctorReport {
 	r := doctorReport{
 		Version: buildVersion(), OS: g.OS, Kernel: g.Kernel, UID: g.UID, UserNS: g.UserNS, OpenFiles: g.OpenFiles,
-		Auto: g.Auto, Why: g.Why, Partial: gapList(&g.Coverage), Hint: hintOf(&g.Coverage, os.Geteuid()),
+		Auto: g.Auto, Why: g.Why, Gaps: gapsOf(&g.Coverage),
 		Sources: []doctorSource{}, Pin: newDoctorPin(&g.Pin), Capabilities: []doctorCapability{},
 	}
 	for _, s := range g.Sources {
 		d := doctorSource{
 			Name: s.Name, Works: s.Err == nil, Hint: whose.Hint(s.Err),
-			Sessions: s.Coverage.Sessions, Owned: s.Coverage.Owned, Partial: gapList(&s.Coverage),
-			OpenMS: milliseconds(s.Open), ReadMS: milliseconds(s.Read),
+			Sessions: s.Coverage.Sessions, Owned: s.Coverage.Owned, Gaps: gapsOf(&s.Coverage),
+			Open: s.Open.Microseconds(), Read: s.Read.Microseconds(),
 		}
 		if s.Err != nil {
 			d.Error = s.Err.Error()
@@ -304,14 +303,10 @@ func newDoctorReport(g *collect.Diagnosis) doctorReport {
 	return r
 }
 
-func gapList(c *whose.Coverage) []string {
-	list := []string{}
-	for _, g := range c.Gaps {
-		list = append(list, g.String())
+// gapsOf is what a collection did not see; an empty list says that it saw all.
+func gapsOf(c *whose.Coverage) whose.Gaps {
+	if c.Gaps == nil {
+		return whose.Gaps{}
 	}
-	return list
-}
-
-func milliseconds(d time.Duration) float64 {
-	return float64(d.Round(time.Microsecond)) / float64(time.Millisecond)
+	return c.Gaps
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
@@ -42,22 +43,23 @@ type zabbixCheck struct {
 
 // A zabbixItem is what one document showed.
 type zabbixItem struct {
-	Works           bool     `json:"works"`
-	Complete        bool     `json:"complete"`
-	Reasons         []string `json:"reasons"`
-	Source          string   `json:"source"`
-	Pinned          bool     `json:"pinned"`
-	TookMS          float64  `json:"took_ms"`
-	TimeoutMS       float64  `json:"timeout_ms"`
-	Bytes           int      `json:"bytes"`
-	Sessions        int      `json:"sessions"`
-	Owned           int      `json:"owned"`
-	Hidden          int      `json:"hidden"`
-	HiddenProcesses int      `json:"hidden_processes"`
-	HiddenSpaces    int      `json:"hidden_namespaces"`
-	Listeners       int      `json:"listeners"`
-	Unnamed         int      `json:"listeners_without_process"`
-	Processes       int      `json:"processes"`
+	Works    bool       `json:"works"`
+	Complete bool       `json:"complete"`
+	Gaps     whose.Gaps `json:"gaps"`
+	Source   string     `json:"source"`
+	Pinned   bool       `json:"pinned"`
+	// It took so many microseconds of those that it has.
+	Took            int64 `json:"took"`
+	Timeout         int64 `json:"timeout"`
+	Bytes           int   `json:"bytes"`
+	Sessions        int   `json:"sessions"`
+	Owned           int   `json:"owned"`
+	Hidden          int   `json:"hidden"`
+	HiddenProcesses int   `json:"hidden_processes"`
+	HiddenSpaces    int   `json:"hidden_namespaces"`
+	Listeners       int   `json:"listeners"`
+	Unnamed         int   `json:"listeners_without_process"`
+	Processes       int   `json:"processes"`
 }
 
 // runZabbix is the doctor's work with --zabbix.
@@ -107,15 +109,15 @@ func checkZabbix(ctx context.Context, job *zabbixJob, pinDir string) *zabbixChec
 
 // tryItem makes the document as the agent would get it.
 func tryItem(ctx context.Context, job *zabbixJob) zabbixItem {
-	item := zabbixItem{Reasons: []string{}, TimeoutMS: milliseconds(job.timeout)}
+	item := zabbixItem{Timeout: job.timeout.Microseconds()}
 	doc, err := job.document(ctx)
 	if err != nil {
 		doc = failedDocument(err)
 	}
 	text, encoded := doc.Encode(zabbix.MaxSize, false)
-	item.TookMS, item.Bytes = milliseconds(time.Since(job.began)), len(text)
+	item.Took, item.Bytes = time.Since(job.began).Microseconds(), len(text)
 	item.Works = err == nil && encoded == nil
-	item.Complete, item.Reasons = doc.Complete, append(item.Reasons, doc.Reasons...)
+	item.Complete, item.Gaps = doc.Complete, doc.Gaps
 	item.Source, item.Pinned = doc.Source, doc.Pinned
 	item.Sessions, item.Owned, item.Hidden = doc.Totals.Sessions, doc.Coverage.Owned, doc.Coverage.Hidden
 	item.HiddenProcesses, item.HiddenSpaces = doc.Coverage.ProcessesHidden, doc.Coverage.NamespacesHidden
@@ -127,6 +129,8 @@ func tryItem(ctx context.Context, job *zabbixJob) zabbixItem {
 	}
 	return item
 }
+
+func microseconds(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
 // processGroups are the groups of this process.
 func processGroups() []uint32 {
@@ -168,14 +172,14 @@ func isMember(uid int, gid uint32) bool {
 func (c *zabbixCheck) advice() (next, why string) {
 	i := &c.Item
 	seen := i.HiddenProcesses+i.HiddenSpaces == 0
-	slow := i.Works && i.TookMS > 0.8*i.TimeoutMS
+	slow := i.Works && i.Took > i.Timeout/5*4
 	switch {
 	case !i.Works:
 		return "whose doctor", "nothing could be collected; it tells of each way to ask the kernel"
 	case c.UID == 0:
 		return "sudo -u zabbix whose doctor --zabbix", "this is what root sees; an agent runs as another user"
 	case seen && slow:
-		return "whose zabbix get --timeout " + brief(time.Duration(3*i.TimeoutMS)*time.Millisecond),
+		return "whose zabbix get --timeout " + brief(3*microseconds(i.Timeout)),
 			"it took nearly all of its time: give the UserParameter a longer --timeout, and agent and item a longer one still"
 	case seen:
 		return "", "nothing is hidden from " + c.User + " and there is time to spare: nothing needs to be done"
@@ -251,7 +255,7 @@ func groupsText(groups []string) string {
 func (c *zabbixCheck) itemRows() []row {
 	i := &c.Item
 	if !i.Works {
-		return []row{{"no", printable(strings.Join(i.Reasons, "; "))}}
+		return []row{{"no", printable(notSeen(&whose.Coverage{Gaps: i.Gaps}))}}
 	}
 	how := i.Source
 	if i.Pinned {
@@ -259,14 +263,14 @@ func (c *zabbixCheck) itemRows() []row {
 	}
 	rows := []row{
 		{"works", fmt.Sprintf("by %s, in %s of the %s that it has by itself; %d KiB of %d", how,
-			brief(time.Duration(i.TookMS*float64(time.Millisecond))), brief(time.Duration(i.TimeoutMS)*time.Millisecond),
+			brief(microseconds(i.Took)), brief(microseconds(i.Timeout)),
 			(i.Bytes+1023)>>10, zabbix.MaxSize>>10)},
 		{"sees", fmt.Sprintf("%s, %d with owners; %s, %d without a process; %s of processes",
 			plural(i.Sessions, "session", "sessions"), i.Owned, plural(i.Listeners, "listener", "listeners"), i.Unnamed,
 			plural(i.Processes, "row", "rows"))},
 	}
-	if len(i.Reasons) > 0 {
-		rows = append(rows, row{"misses", printable(strings.Join(i.Reasons, "; "))})
+	if len(i.Gaps) > 0 {
+		rows = append(rows, row{"misses", printable(i.Gaps.String())})
 	}
 	if i.Hidden > 0 {
 		rows = append(rows, row{"hidden", plural(i.Hidden, "session has", "sessions have") +

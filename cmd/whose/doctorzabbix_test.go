@@ -7,7 +7,7 @@ import (
 
 // TestZabbixAdvice shows the next step in each situation of an agent.
 func TestZabbixAdvice(t *testing.T) {
-	hidden := zabbixItem{Works: true, Complete: true, TookMS: 10, TimeoutMS: 2500, HiddenProcesses: 300}
+	hidden := zabbixItem{Works: true, Complete: true, Took: 10_000, Timeout: 2_500_000, HiddenProcesses: 300}
 	pinned := doctorPin{BPFFS: true, Version: 2, Pins: []doctorPinFile{{Version: 2}}}
 	readable := doctorPin{BPFFS: true, Version: 2, Pins: []doctorPinFile{{Version: 2, Readable: true}}}
 	behind := doctorPin{BPFFS: true, Version: 2, Blocked: []string{"/sys/fs/bpf"}, Pins: []doctorPinFile{{Version: 2}}}
@@ -36,7 +36,7 @@ func TestZabbixAdvice(t *testing.T) {
 		"still": {with(func(c *zabbixCheck) {
 			c.Pin, c.PinGroup, c.Member, c.InGroup = readable, "zabbix", true, true
 		}), "whose doctor", "hidden all the same"},
-		"slow": {with(func(c *zabbixCheck) { c.Item.HiddenProcesses, c.Item.TookMS = 0, 2400 }), "whose zabbix get --timeout 7.5s", "longer"},
+		"slow": {with(func(c *zabbixCheck) { c.Item.HiddenProcesses, c.Item.Took = 0, 2_400_000 }), "whose zabbix get --timeout 7.5s", "longer"},
 		"well": {with(func(c *zabbixCheck) { c.Item.HiddenProcesses = 0 }), "", "nothing needs to be done"},
 	} {
 		next, why := c.check.advice()

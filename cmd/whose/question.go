@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -168,13 +167,13 @@ func (q *question) states() whose.Set[whose.State] {
 func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 	if q.strict {
 		if err := c.Err(); err != nil {
-			return whose.WithHint(&partialError{gapsText(c), err}, "%s", hintOf(c, os.Geteuid()))
+			return whose.WithHint(err, "%s", c.Gaps.Hint())
 		}
 	}
 	if shown == 0 {
 		q.nothing(sh)
 	}
-	if text := hidden(c); text != "" {
+	if text := notSeen(c); text != "" {
 		sh.remark("%s", text)
 	}
 	return status(shown)

@@ -176,7 +176,7 @@ func (l *list) frameTitle(all int, c *whose.Coverage, width int) string {
 	if l.typed != "" {
 		title += "  " + printable(l.typed)
 	}
-	if text := hidden(c); text != "" {
+	if text := notSeen(c); text != "" {
 		title += "  " + printable(text)
 	}
 	return render.Cut(title, width)

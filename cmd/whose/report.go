@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
@@ -98,6 +99,15 @@ func (sh *shell) report(err error) int {
 	return exitFailed
 }
 
+// collectError is the error of a collector or tracker; a mistake of the caller in it is
+// one on the command line.
+func collectError(err error) error {
+	if errors.Is(err, collect.ErrNoField) || errors.Is(err, collect.ErrNoSource) {
+		return &usageError{err}
+	}
+	return err
+}
+
 // showPlace shows where in the filter the mistake is.
 func (sh *shell) showPlace(err error) {
 	var syntax *filter.SyntaxError
@@ -116,6 +126,26 @@ func oneLine(err error) string {
 
 // printable makes text of others safe to write to a terminal.
 func printable(s string) string { return render.Safe(s) }
+
+// notSeen says in one line what an answer does not show and what can be done,
+// "" where it is whole:
+//
+//	12 of 340 processes could not be looked into (permission denied); try sudo
+func notSeen(c *whose.Coverage) string {
+	text := c.Missing()
+	if hint := c.Gaps.Hint(); hint != "" {
+		text += "; " + hint
+	}
+	return text
+}
+
+// plural is a number with its noun.
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
 
 // remark writes a line that is no error, where a person sees it.
 func (sh *shell) remark(format string, args ...any) {

@@ -11,27 +11,23 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-func TestHidden(t *testing.T) {
+func TestNotSeen(t *testing.T) {
 	c := &whose.Coverage{Processes: 328}
-	if got := hiddenFrom(c, 0); got != "" {
+	if got := notSeen(c); got != "" {
 		t.Errorf("a whole answer: %q", got)
 	}
-	c.Add(whose.Gap{Kind: whose.GapProcesses, Count: 12, Why: "permission denied", Hint: "try sudo"})
+	c.Add(whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: 12, Hint: "try sudo"})
 	want := "12 of 340 processes could not be looked into (permission denied); try sudo"
-	if got := hiddenFrom(c, 0); got != want {
+	if got := notSeen(c); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	c.Add(whose.Gap{Kind: whose.GapNamespaces, Count: 3, Why: "permission denied"})
-	c.Add(whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: "enter network namespace: operation not permitted"})
-	c.Add(whose.Gap{Kind: whose.GapInterrupted, Why: "interrupted"})
+	c.Add(whose.Gap{Kind: whose.GapNamespaces, Cause: whose.CausePermission, Count: 3})
+	c.Add(whose.Gap{Kind: whose.GapNamespaces, Cause: whose.CausePermission, Count: 1})
+	c.Add(whose.Gap{Kind: whose.GapTables, Cause: whose.CauseChanged})
 	want = "12 of 340 processes and 4 network namespaces could not be looked into (permission denied), " +
-		"some tables changed while being read (interrupted); try sudo"
-	if got := hiddenFrom(c, 0); got != want {
+		"some tables could not be read in one piece (changed under every attempt); try sudo"
+	if got := notSeen(c); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
-	}
-	want = strings.Replace(want, "try sudo", "try sudo, or once: sudo whose pin --group whose (see whose pin --help)", 1)
-	if got := hiddenFrom(c, 1000); got != want {
-		t.Errorf("to an ordinary user: got  %q\nwant %q", got, want)
 	}
 }
 
@@ -57,24 +53,6 @@ func TestQuestionHint(t *testing.T) {
 	}
 }
 
-func TestGapsText(t *testing.T) {
-	denied, namespaces := "permission denied", whose.GapNamespaces
-	for want, gaps := range map[string][]whose.Gap{
-		"1 network namespace could not be looked into (permission denied)":                       {{Kind: namespaces, Count: 1, Why: denied}},
-		"some network namespaces could not be looked into (permission denied)":                   {{Kind: namespaces, Why: denied}},
-		"2 or more network namespaces could not be looked into (permission denied)":              {{Kind: namespaces, Why: denied}, {Kind: namespaces, Count: 2, Why: "x: " + denied}},
-		"some processes could not be looked into (permission denied)":                            {{Kind: whose.GapProcesses, Why: denied}},
-		"1 process could not be looked into (no such device)":                                    {{Kind: whose.GapProcesses, Count: 1, Why: "no such device"}},
-		"2 network namespaces could not be looked into (held by a mount)":                        {{Kind: namespaces, Count: 2, Why: "held by a mount"}},
-		"1 socket could not be read (x), the time allowed ran out (1s)":                          {{Kind: whose.GapSockets, Count: 1, Why: "x"}, {Kind: whose.GapDeadline, Why: "1s"}},
-		"1 process could not be looked into (permission denied), 1 socket could not be read (x)": {{Kind: whose.GapSockets, Count: 1, Why: "x"}, {Kind: whose.GapProcesses, Count: 1, Why: denied}},
-	} {
-		if got := gapsText(&whose.Coverage{Gaps: gaps}); got != want {
-			t.Errorf("got  %q\nwant %q", got, want)
-		}
-	}
-}
-
 // TestReport: each kind of error has its exit status, and its words.
 func TestReport(t *testing.T) {
 	for _, test := range []struct {
@@ -87,8 +65,8 @@ func TestReport(t *testing.T) {
 		{usagef("--x: bad"), exitUsage, "whose: error: --x: bad\n"},
 		{whose.WithHint(errors.New("open: denied\x1b[31m"), "try %s", "sudo"), exitFailed,
 			"whose: error: open: denied\\x1b[31m\nwhose: hint: try sudo\n"},
-		{&whose.PartialError{Gaps: []whose.Gap{{Kind: whose.GapProcesses, Count: 2, Why: "denied"}}}, exitPartial,
-			"whose: error: partial answer: 2 processes: denied\n"},
+		{&whose.PartialError{Gaps: whose.Gaps{{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: 2}}}, exitPartial,
+			"whose: error: partial answer: 2 processes could not be looked into (permission denied)\n"},
 		{fmt.Errorf("collect: %w", context.Canceled), exitInterrupted, ""},
 	} {
 		var said bytes.Buffer

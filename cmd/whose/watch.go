@@ -29,9 +29,11 @@ type watch struct {
 	sums     *tally.Events // nil without --summary
 	began    time.Time
 	by       string             // the source that was taken
+	unseen   whose.Gaps         // what it does not show
 	names    *hostname.Resolver // nil without --resolve
 	// told counts the events that were shown, lost those that were lost.
-	told, lost uint64
+	told uint64
+	lost whose.Gaps
 	// now is the event that is being written, bad the renderer's error: kept
 	// here so that no event costs memory.
 	now *whose.Event
@@ -88,7 +90,7 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 	defer closeSoon(t)
 	footprint.GiveWay()
 	source := t.Source()
-	w.by = source.Name
+	w.by, w.unseen = source.Name, source.Gaps
 	if err := w.announce(&source, t.Count(opts.Filter)); err != nil {
 		return err
 	}
@@ -240,7 +242,7 @@ func (w *watch) event(out *spool.Spool, write func(dst []byte) []byte) error {
 		w.sums.Add(w.now)
 	}
 	if w.now.Kind == whose.EventLost {
-		w.lost += w.now.Lost
+		w.lost.Add(w.now.Gap())
 	} else {
 		w.told++
 	}
@@ -285,6 +287,8 @@ func (w *watch) conclude(ctx context.Context, out *spool.Spool) error {
 	}
 	summary := w.sums.Summary()
 	summary.Took, summary.Source = time.Since(w.began), w.by
+	summary.Gaps.Add(w.unseen...)
+	summary.Gaps.Advise(whose.Caller{})
 	if w.names != nil {
 		w.learnNames(ctx, summary)
 	}
@@ -315,9 +319,9 @@ func (a *appender) Write(p []byte) (int, error) {
 // status is the end of a watch that came to its own end.
 func (w *watch) status() error {
 	switch {
-	case w.strict && w.lost > 0:
-		return whose.WithHint(&whose.PartialError{Gaps: []whose.Gap{{Kind: "events", Count: int(w.lost), Why: "lost"}}},
-			"a narrower filter, or a larger --buffer or --backlog")
+	case w.strict && len(w.lost) > 0:
+		w.lost.Advise(whose.Caller{})
+		return whose.WithHint(&whose.PartialError{Gaps: w.lost}, "%s", w.lost.Hint())
 	case w.told == 0:
 		text := "nothing happened"
 		if w.typed != "" {

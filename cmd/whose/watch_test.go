@@ -140,7 +140,7 @@ func TestWatch_Formats(t *testing.T) {
 }
 
 func TestWatch_Status(t *testing.T) {
-	lost := whose.Event{Kind: whose.EventLost, Lost: 3, Why: "ring buffer full"}
+	lost := whose.Event{Kind: whose.EventLost, Lost: 3, Cause: whose.CauseLost, Why: "ring buffer full"}
 	broken := newFakeStream(someEvents(1)...)
 	broken.err = errors.New("read ring buffer: it broke")
 	for _, test := range []struct {
@@ -166,7 +166,7 @@ func TestWatch_Status(t *testing.T) {
 
 // A loss is told whatever is asked for.
 func TestWatch_LossAlwaysTold(t *testing.T) {
-	lost := whose.Event{Kind: whose.EventLost, Lost: 1234, Why: "ring buffer full"}
+	lost := whose.Event{Kind: whose.EventLost, Lost: 1234, Cause: whose.CauseLost, Why: "ring buffer full"}
 	for _, format := range []string{render.Text, render.JSONL, render.CSV} {
 		out, err := showAll(t, newFakeStream(lost), "-o", format, "--events", "listen")
 		var status statusError

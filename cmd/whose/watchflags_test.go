@@ -100,7 +100,8 @@ func TestWatch_Refuses(t *testing.T) {
 // the best there is.
 func TestWatch_Announce(t *testing.T) {
 	lesser := track.Source{Name: "netlink", Why: "source bpf: load programs: operation not permitted", Hint: "try sudo", Interval: time.Second,
-		Gaps: []whose.Gap{{Kind: whose.GapSockets, Why: "what opens and closes within 1s is missed"}, {Kind: whose.GapProcesses, Count: 12, Why: "permission denied"}}}
+		Gaps: whose.Gaps{{Kind: whose.GapSessions, Cause: whose.CauseUnsupported, Detail: "those that open and close within 1s"},
+			{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: 12}}}
 	for _, test := range []struct {
 		source track.Source
 		strict bool
@@ -109,8 +110,8 @@ func TestWatch_Announce(t *testing.T) {
 	}{
 		{track.Source{Name: "bpf"}, false, "", exitFound},
 		{track.Source{Name: "bpf"}, true, "", exitFound},
-		{lesser, false, "whose: watching by netlink: what opens and closes within 1s is missed; 12 processes could not be looked into " +
-			"(permission denied); source bpf: load programs: operation not permitted; try sudo\n", exitFound},
+		{lesser, false, "whose: watching by netlink: 12 processes could not be looked into (permission denied), " +
+			"some sessions could not be seen (those that open and close within 1s); source bpf: load programs: operation not permitted; try sudo\n", exitFound},
 		{lesser, true, "", exitPartial},
 	} {
 		var said bytes.Buffer

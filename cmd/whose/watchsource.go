@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/track"
@@ -15,11 +14,11 @@ func (w *watch) announce(s *track.Source, standing int) error {
 	lacks := missed(s)
 	switch {
 	case w.strict && lacks != "":
-		gaps := s.Gaps
-		if len(gaps) == 0 {
-			gaps = []whose.Gap{{Kind: "events", Why: lacks}}
+		var err error = &whose.PartialError{Gaps: s.Gaps}
+		if s.Why != "" {
+			err = fmt.Errorf("%w; %s", err, s.Why)
 		}
-		return whose.WithHint(&partialError{lacks, &whose.PartialError{Gaps: gaps}}, "%s", s.Hint)
+		return whose.WithHint(err, "%s", s.Hint)
 	case s.Why != "":
 		text := fmt.Sprintf("watching by %s: %s", s.Name, lacks)
 		if s.Hint != "" {
@@ -58,20 +57,9 @@ func (w *watch) standingText(n int) string {
 // missed says what a source does not see, and why there is no better, "" if
 // nothing is missed.
 func missed(s *track.Source) string {
-	var parts []string
-	var refused []whose.Gap
-	for _, g := range s.Gaps {
-		if g.Kind == whose.GapSockets {
-			parts = append(parts, g.Why) // which they are; how many, nobody can know
-		} else {
-			refused = append(refused, g)
-		}
+	text := s.Gaps.String()
+	if text != "" && s.Why != "" {
+		text += "; "
 	}
-	if len(refused) > 0 {
-		parts = append(parts, gapsText(&whose.Coverage{Gaps: refused}))
-	}
-	if s.Why != "" {
-		parts = append(parts, s.Why)
-	}
-	return strings.Join(parts, "; ")
+	return text + s.Why
 }

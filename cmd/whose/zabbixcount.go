@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,13 +72,12 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool)
 		return 0, err
 	}
 	c := &answer.Coverage
-	for _, g := range c.Gaps {
-		switch {
-		case g.Kind == whose.GapDeadline:
-			return 0, fmt.Errorf("count sessions: the time allowed ran out")
-		case !partial && g.Kind == whose.GapProcesses && isRefusal(g) && filter.Needs(opts.Filter).Owners() && os.Geteuid() > 0:
-			return 0, whose.WithHint(errors.New("count sessions: "+gapsText(c)), "%s", hintOf(c, os.Geteuid()))
-		}
+	if c.Gaps.HasCause(whose.CauseDeadline) {
+		return 0, fmt.Errorf("count sessions: the time allowed ran out")
+	}
+	refused := func(g whose.Gap) bool { return g.Kind == whose.GapProcesses && g.Cause == whose.CausePermission }
+	if !partial && filter.Needs(opts.Filter).Owners() && os.Geteuid() > 0 && slices.ContainsFunc(c.Gaps, refused) {
+		return 0, whose.WithHint(errors.New("count sessions: "+c.Missing()), "%s", c.Gaps.Hint())
 	}
 	return answer.Len(), nil
 }

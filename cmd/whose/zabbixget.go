@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
@@ -25,7 +26,7 @@ what stays. docs/zabbix.md and docs/schema/whose-zabbix-v1.schema.json describe 
 
 Whatever happens, it is valid JSON, comes out before --timeout has passed, is shorter than what
 agents cut, and the exit status is 0: with stderr, which stays empty, an agent would spoil the
-value. What is missing is told in the document ("complete": false, and "reasons"). Only where the
+value. What is missing is told in the document ("complete": false, and "gaps"). Only where the
 output is a terminal, a mistake on the command line ends with 2.
 
 Unconnected UDP sockets on ephemeral ports are counted and not discovered, since a resolver opens
@@ -88,9 +89,7 @@ func (g *zabbixGet) print(d *zabbix.Document) error {
 
 // failedDocument is the document of an error.
 func failedDocument(err error) *zabbix.Document {
-	reasons := []string{oneLine(err)}
-	if hint := whose.Hint(err); hint != "" {
-		reasons = append(reasons, "hint: "+hint)
-	}
-	return zabbix.Failed(buildVersion().Version, reasons...)
+	gap := source.GapOf(whose.GapAnswer, 0, err)
+	gap.Detail = oneLine(err)
+	return zabbix.Failed(buildVersion().Version, gap)
 }

@@ -119,11 +119,9 @@ func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 		}
 	}
 	d := zabbix.NewDocument(host.Count(), coverage, j.about)
-	for _, g := range coverage.Gaps {
-		late = late || g.Kind == whose.GapDeadline
-	}
+	late = late || coverage.Gaps.HasCause(whose.CauseDeadline)
 	if late && d.Discovery.Listeners != nil {
-		d.CutShort("the time allowed ran out while sessions were counted")
+		d.CutShort()
 	}
 	return answer{document: d, late: late}
 }

@@ -81,11 +81,11 @@ func TestZabbixJob_Slow(t *testing.T) {
 func TestZabbixJob_Deadline(t *testing.T) {
 	job := jobOf(time.Minute, func() (iter.Seq[whose.Session], *whose.Coverage, error) {
 		var c whose.Coverage
-		c.Add(whose.Gap{Kind: whose.GapDeadline, Why: "the time allowed ran out"})
+		c.Add(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseDeadline})
 		return slices.Values([]whose.Session{listener(1)}), &c, nil
 	})
 	d, err := job.document(t.Context())
-	if err != nil || d.Complete || !job.late || d.Discovery.Listeners != nil || len(d.Reasons) != 1 {
+	if err != nil || d.Complete || !job.late || d.Discovery.Listeners != nil || len(d.Gaps) != 1 {
 		t.Errorf("%v, late %v, %+v", err, job.late, d)
 	}
 }
@@ -111,7 +111,7 @@ func TestZabbixJob_Fails(t *testing.T) {
 				t.Fatal(err)
 			}
 			var d zabbix.Document
-			if err := json.Unmarshal(out.Bytes(), &d); err != nil || d.Complete || len(d.Reasons) != 1 || bytes.Contains(out.Bytes(), []byte("{#X}")) {
+			if err := json.Unmarshal(out.Bytes(), &d); err != nil || d.Complete || len(d.Gaps) != 1 || bytes.Contains(out.Bytes(), []byte("{#X}")) {
 				t.Errorf("%v: %s", err, out.Bytes())
 			}
 		})

@@ -11,11 +11,25 @@
 // namespace, and never opens a file that is none.
 package netns
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/seed-44df2ae6/whose"
+)
 
 // ErrGone says that a way into a namespace does not lead there any more: its
 // process or its descriptor is gone, or the number is another's by now.
 var ErrGone = errors.New("gone")
 
 // ErrNoWay says that no file is known by which the namespace could be entered.
-var ErrNoWay = errors.New("no way in is known")
+var ErrNoWay error = NoWay("no way in is known")
+
+// A NoWay says why nothing leads into a namespace. It is [whose.ErrUnsupported]:
+// the caller's way of asking cannot see what is in it.
+type NoWay string
+
+// Error is the reason.
+func (e NoWay) Error() string { return string(e) }
+
+// Is makes errors.Is(err, whose.ErrUnsupported) hold.
+func (NoWay) Is(target error) bool { return target == whose.ErrUnsupported }

@@ -224,7 +224,7 @@ func (f *FS) hidden() (whose.Gap, bool) {
 			why += " (hidepid=" + opt + ")"
 		}
 	}
-	return whose.Gap{Kind: whose.GapProcesses, Why: why,
+	return whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Detail: why,
 		Hint: "run as root, or as a member of the group that the mount's option gid= names"}, true
 }
 

@@ -40,14 +40,14 @@ func (f *FS) SelfNetNS() uint32 {
 // process whose namespace may not be read is no gap where it is in a known
 // one, which shows in the numbers of the files under /proc/PID/net. The
 // namespaces of others need CAP_SYS_PTRACE.
-func (f *FS) Namespaces(ctx context.Context) ([]source.NetNSRef, []whose.Gap, error) {
+func (f *FS) Namespaces(ctx context.Context) ([]source.NetNSRef, whose.Gaps, error) {
 	return f.namespaces(ctx, nil)
 }
 
 // NamespacesOf returns the network namespaces that the processes and their
 // threads are in, each once, and looks at no other process. Sockets of theirs
 // may be in others: see NetNSOfSockets. One that has exited is in none.
-func (f *FS) NamespacesOf(ctx context.Context, pids []uint32) ([]source.NetNSRef, []whose.Gap, error) {
+func (f *FS) NamespacesOf(ctx context.Context, pids []uint32) ([]source.NetNSRef, whose.Gaps, error) {
 	if len(pids) == 0 {
 		return nil, nil, nil
 	}
@@ -56,7 +56,7 @@ func (f *FS) NamespacesOf(ctx context.Context, pids []uint32) ([]source.NetNSRef
 
 // namespaces lists the namespaces of the processes; of all, and those that a
 // mount holds, where pids is nil.
-func (f *FS) namespaces(ctx context.Context, pids []uint32) ([]source.NetNSRef, []whose.Gap, error) {
+func (f *FS) namespaces(ctx context.Context, pids []uint32) ([]source.NetNSRef, whose.Gaps, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("list network namespaces: %w", err)
 	}
@@ -79,17 +79,24 @@ func (f *FS) namespaces(ctx context.Context, pids []uint32) ([]source.NetNSRef, 
 	}
 	refs, gaps := s.refs(), s.gaps()
 	if gap, hidden := f.hidden(); hidden && pids == nil {
-		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Why: gap.Why, Hint: gap.Hint})
+		gaps.Add(namespacesOf(gap))
 	}
 	for _, wk := range workers {
-		for _, gap := range wk.gaps { // of processes: in how many namespaces nobody knows
-			gaps = addGap(gaps, whose.Gap{Kind: whose.GapNamespaces, Why: gap.Why, Hint: gap.Hint})
+		for _, gap := range wk.gaps {
+			gaps.Add(namespacesOf(gap))
 		}
 	}
 	if p.stop.Load() {
 		return refs, gaps, fmt.Errorf("list network namespaces: %w", ctx.Err())
 	}
 	return refs, gaps, nil
+}
+
+// namespacesOf turns the gap of processes into that of the namespaces that they
+// are in: how many, nobody knows.
+func namespacesOf(g whose.Gap) whose.Gap {
+	g.Kind, g.Count = whose.GapNamespaces, 0
+	return g
 }
 
 // netNS is what a worker knows of a namespace that it met.
@@ -274,7 +281,7 @@ func (s *netNSSet) refs() []source.NetNSRef {
 }
 
 // gaps counts the namespaces that are none of the known ones.
-func (s *netNSSet) gaps() []whose.Gap {
+func (s *netNSSet) gaps() whose.Gaps {
 	var st unix.Statx_t
 	var name cname
 	if len(s.devs) > 0 {
@@ -287,19 +294,17 @@ func (s *netNSSet) gaps() []whose.Gap {
 	known := func(inode uint32, _ bool) bool { return s.known(inode) }
 	maps.DeleteFunc(s.unreachable, known)
 	maps.DeleteFunc(s.refused, known)
-	var gaps []whose.Gap
+	var gaps whose.Gaps
 	if n := len(s.unreachable); n > 0 {
-		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Count: n,
-			Why: "held by a mount behind a file system that may never answer"})
+		gaps.Add(whose.Gap{Kind: whose.GapNamespaces, Cause: whose.CauseUnsupported, Count: n,
+			Detail: "held by a mount behind a file system that may never answer"})
 	}
 	// A closed one and a refused one may be the same: there are as many at least.
 	if n := max(len(s.devs), len(s.refused)); n > 0 {
-		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces, Count: n,
-			Why: "permission denied", Hint: ptraceHint()})
+		gaps.Add(whose.Gap{Kind: whose.GapNamespaces, Cause: whose.CausePermission, Count: n})
 	}
-	if s.blind > 0 {
-		gaps = append(gaps, whose.Gap{Kind: whose.GapNamespaces,
-			Why: fmt.Sprintf("those of %d processes: permission denied", s.blind), Hint: ptraceHint()})
+	if s.blind > 0 { // of so many processes; in how many others, nobody knows
+		gaps.Add(whose.Gap{Kind: whose.GapNamespaces, Cause: whose.CausePermission})
 	}
 	return gaps
 }

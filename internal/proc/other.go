@@ -45,12 +45,12 @@ func (*FS) SelfNetNS() uint32 { return 0 }
 func (*FS) UserName(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) }
 
 // Namespaces returns an error that is whose.ErrUnsupported.
-func (*FS) Namespaces(context.Context) ([]source.NetNSRef, []whose.Gap, error) {
+func (*FS) Namespaces(context.Context) ([]source.NetNSRef, whose.Gaps, error) {
 	return nil, nil, unsupported()
 }
 
 // NamespacesOf returns an error that is whose.ErrUnsupported.
-func (*FS) NamespacesOf(context.Context, []uint32) ([]source.NetNSRef, []whose.Gap, error) {
+func (*FS) NamespacesOf(context.Context, []uint32) ([]source.NetNSRef, whose.Gaps, error) {
 	return nil, nil, unsupported()
 }
 

@@ -52,7 +52,7 @@ type Walk struct {
 	// Early tells that the walk ended early since all of Want was found.
 	Early bool
 	// Gaps say what was not seen.
-	Gaps []whose.Gap
+	Gaps whose.Gaps
 }
 
 // Reset empties the walk and keeps its memory.

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
@@ -106,51 +104,18 @@ func (p *pass) workers() int {
 func (p *pass) finish(w *Walk, workers []*worker) {
 	w.Early = p.found != nil && p.remaining.Load() == 0
 	if w.Denied > 0 {
-		w.Gaps = append(w.Gaps, whose.Gap{Kind: whose.GapProcesses, Count: w.Denied,
-			Why: "permission denied", Hint: ptraceHint()})
+		w.Gaps.Add(whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: w.Denied})
 	}
 	for _, wk := range workers {
-		for _, gap := range wk.gaps {
-			w.Gaps = addGap(w.Gaps, gap)
-		}
+		w.Gaps.Add(wk.gaps...)
 	}
 	if p.opt.PIDs == nil && !w.Early {
 		if gap, hidden := p.fs.hidden(); hidden {
-			w.Gaps = append(w.Gaps, gap)
+			w.Gaps.Add(gap)
 		}
 	}
 	slices.SortFunc(w.NetNS, compareNetNS)
 	w.NetNS = slices.CompactFunc(w.NetNS, func(a, b source.NetNSRef) bool { return a.Inode == b.Inode })
-}
-
-// ptraceNeeded is what a user without privilege is told.
-const ptraceNeeded = "run as root, or with the capability CAP_SYS_PTRACE"
-
-// ptraceHint says what helps to see the descriptors of others: nothing for one
-// who may trace every process and is refused all the same, by a security module
-// for example.
-func ptraceHint() string {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var held [2]unix.CapUserData
-	err := unix.Capget(&header, &held[0])
-	switch {
-	case err == nil && held[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0:
-		return ""
-	case unix.Geteuid() == 0:
-		return "the capability CAP_SYS_PTRACE is missing"
-	}
-	return ptraceNeeded
-}
-
-// addGap adds a gap; one of the same kind and cause is counted up.
-func addGap(gaps []whose.Gap, g whose.Gap) []whose.Gap {
-	for i := range gaps {
-		if gaps[i].Kind == g.Kind && gaps[i].Why == g.Why {
-			gaps[i].Count += g.Count
-			return gaps
-		}
-	}
-	return append(gaps, g)
 }
 
 func compareNetNS(a, b source.NetNSRef) int {

@@ -225,7 +225,7 @@ func TestWalk_Unprivileged(t *testing.T) {
 	if want := userProcessesOfOthers(t, r.PID); r.Walk.Denied > want+5 || r.Walk.Denied < 1 {
 		t.Errorf("%d processes denied, want about %d", r.Walk.Denied, want)
 	}
-	want := []whose.Gap{{Kind: whose.GapProcesses, Count: r.Walk.Denied, Why: "permission denied", Hint: ptraceNeeded}}
+	want := whose.Gaps{{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: r.Walk.Denied}}
 	if diff := cmp.Diff(want, r.Walk.Gaps); diff != "" {
 		t.Errorf("gaps (-want +got):\n%s", diff)
 	}
@@ -264,7 +264,7 @@ func TestWalk_Hidepid(t *testing.T) {
 	testenv.NeedRoot(t)
 	dir := t.TempDir()
 	r := start(t, "hidepid", &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}, "WHOSE_PROC_DIR="+dir)
-	if len(r.Walk.Gaps) != 1 || !strings.Contains(r.Walk.Gaps[0].Why, "hidepid=") {
+	if len(r.Walk.Gaps) != 1 || r.Walk.Gaps[0].Cause != whose.CausePermission || !strings.Contains(r.Walk.Gaps[0].Detail, "hidepid=") {
 		t.Errorf("gaps %v, want one that names the mount option", r.Walk.Gaps)
 	}
 	if r.Walk.Denied != 0 {
@@ -298,9 +298,9 @@ func TestWalk_NoDescriptorsLeft(t *testing.T) {
 	start(t, "sockets", nil)
 	start(t, "sockets", nil)
 	r := start(t, "emfile", nil)
-	want := whose.Gap{Kind: whose.GapProcesses, Why: "too many open files"}
+	want := whose.Gap{Kind: whose.GapProcesses, Cause: whose.CauseLimit}
 	for _, g := range r.Walk.Gaps {
-		if g.Why != want.Why {
+		if g.Cause != want.Cause {
 			continue
 		}
 		if g.Kind != want.Kind || g.Count < 2 {
@@ -308,7 +308,7 @@ func TestWalk_NoDescriptorsLeft(t *testing.T) {
 		}
 		return
 	}
-	t.Errorf("gaps %+v, want one of %q", r.Walk.Gaps, want.Why)
+	t.Errorf("gaps %+v, want one of %q", r.Walk.Gaps, want.Cause)
 }
 
 func TestWalk_ContextEnds(t *testing.T) {

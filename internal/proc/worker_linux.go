@@ -35,7 +35,7 @@ type worker struct {
 	denied    int
 	gone      int
 	links     int
-	gaps      []whose.Gap // processes that failed, by cause
+	gaps      whose.Gaps // processes that failed, by cause
 }
 
 // linkSize is room for "socket:[18446744073709551615]"; of a longer link no
@@ -183,11 +183,11 @@ func (wk *worker) because(errno unix.Errno) outcome {
 // exit nor permission: descriptors or memory ran out, or the kernel's words are
 // not understood.
 func (wk *worker) failed(why error) outcome {
-	gap := whose.Gap{Kind: whose.GapProcesses, Count: 1, Why: why.Error()}
+	gap := source.GapOf(whose.GapProcesses, 1, why)
 	if len(wk.gaps) >= maxCauses {
-		gap.Why = "other causes"
+		gap = whose.Gap{Kind: whose.GapProcesses, Cause: whose.CauseFailed, Count: 1, Detail: "other causes"}
 	}
-	wk.gaps = addGap(wk.gaps, gap)
+	wk.gaps.Add(gap)
 	return unread
 }
 

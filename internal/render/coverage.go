@@ -1,14 +1,14 @@
 package render
 
 import (
+	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/seed-44df2ae6/whose"
 )
 
 // appendCoverage appends the coverage as a JSON object. What was not asked for
-// is left out: without owners, who is owned; without gaps, "partial" is empty
+// is left out: without owners, who is owned; without gaps, "gaps" is empty
 // and stands all the same, so that nobody takes its absence for a whole answer.
 func appendCoverage(dst []byte, c *whose.Coverage) []byte {
 	dst = appendJSONString(append(dst, `{"source":`...), c.Source)
@@ -21,15 +21,8 @@ func appendCoverage(dst []byte, c *whose.Coverage) []byte {
 	}
 	dst = appendCount(dst, `,"processes":`, c.Processes)
 	dst = appendCount(dst, `,"namespaces":`, c.Namespaces)
-	dst = append(dst, `,"partial":[`...)
-	for i := range c.Gaps {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendGap(dst, &c.Gaps[i])
-	}
-	ms := float64(c.Duration.Round(time.Microsecond)) / float64(time.Millisecond)
-	dst = strconv.AppendFloat(append(dst, `],"duration_ms":`...), ms, 'f', -1, 64)
+	dst = appendGaps(append(dst, `,"gaps":`...), c.Gaps)
+	dst = strconv.AppendInt(append(dst, `,"duration":`...), c.Duration.Microseconds(), 10)
 	return append(dst, '}')
 }
 
@@ -50,17 +43,21 @@ func appendOwnerless(dst []byte, c *whose.Coverage) []byte {
 	return dst
 }
 
-// appendGap appends a gap; a count or a hint that nobody knows is left out.
-func appendGap(dst []byte, g *whose.Gap) []byte {
-	dst = appendJSONString(append(dst, `{"kind":`...), string(g.Kind))
-	if g.Count > 0 {
-		dst = appendCount(dst, `,"count":`, g.Count)
+// appendGaps appends the gaps as a JSON array, without what a terminal would
+// act on: outside of strings JSON has none of it.
+func appendGaps(dst []byte, gaps whose.Gaps) []byte {
+	dst = append(dst, '[')
+	for i, g := range gaps {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		text, err := g.MarshalJSON()
+		if err != nil {
+			panic(fmt.Sprintf("gap %v as JSON: %v", g, err)) // names and text only
+		}
+		dst = appendEscaped(dst, string(text), jsonEscape)
 	}
-	dst = appendJSONString(append(dst, `,"why":`...), g.Why)
-	if g.Hint != "" {
-		dst = appendJSONString(append(dst, `,"hint":`...), g.Hint)
-	}
-	return append(dst, '}')
+	return append(dst, ']')
 }
 
 func appendCount(dst []byte, key string, n int) []byte {

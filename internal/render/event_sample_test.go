@@ -102,7 +102,7 @@ func dayAtWork() []whose.Event {
 		event(21, whose.EventOpen, web),
 		event(22, whose.EventClose, queued, ended(whose.EndError, 0, time.Second), carried(1, 2), errno(71)),
 		event(23, whose.EventClose, app, ended(whose.EndNone, 0, 2*time.Second)),
-		event(23, whose.EventLost, whose.Session{}, func(e *whose.Event) { e.Lost, e.Why = 1234, "ring buffer full" }),
+		event(23, whose.EventLost, whose.Session{}, func(e *whose.Event) { e.Lost, e.Cause, e.Why = 1234, whose.CauseLost, "ring buffer full" }),
 		event(24, whose.EventLost, whose.Session{}, func(e *whose.Event) { e.Lost = 1 }),
 		event(100_000, whose.EventOpen, curl),
 	}
@@ -115,7 +115,7 @@ func hostileEvents() []whose.Event {
 		s.State, s.Direction = whose.Established, whose.Out
 		s.NetNS, s.NetNSName, s.Peer = 7, s.User, s.Owners
 		all = append(all, event(i, whose.EventClose, s, ended(whose.EndOrderly, whose.Here, time.Second), carried(1, 2)))
-		all = append(all, event(i, whose.EventLost, whose.Session{}, func(e *whose.Event) { e.Lost, e.Why = 1, s.User }))
+		all = append(all, event(i, whose.EventLost, whose.Session{}, func(e *whose.Event) { e.Lost, e.Cause, e.Why = 1, whose.CauseLimit, s.User }))
 	}
 	return all
 }

@@ -27,6 +27,7 @@ func EventSchema() ([]byte, error) {
 			{"peer", ownerSchema("A process that holds the other end, which is on this host too.", whose.OfPeer)},
 			{"summary", summarySchema()},
 			{"tally", tallySchema()},
+			{"gap", gapSchema()},
 		}},
 	}
 	raw, err := marshal(schema)
@@ -83,7 +84,7 @@ func besideSchema(has func(*whose.Field) bool) object {
 	return props
 }
 
-func ofLoss(f *whose.Field) bool { return f.Name == "lost" || f.Name == "why" }
+func ofLoss(f *whose.Field) bool { return f.Name == "lost" || f.Name == "cause" || f.Name == "why" }
 
 func eventSchema() object {
 	props := besideSchema(func(f *whose.Field) bool { return !ofLoss(f) })
@@ -149,12 +150,12 @@ func summarySchema() object {
 			{"summary", object{
 				{"type", "object"},
 				{"description", "What came to pass: the last line with --summary."},
-				{"required", []string{"duration", "events", "lost", "by_process", "by_remote", "failed", "busiest"}},
+				{"required", []string{"duration", "events", "gaps", "by_process", "by_remote", "failed", "busiest"}},
 				{"properties", object{
 					{"duration", counted("Microseconds that were watched.")},
 					{"source", described("The source by which it was followed: bpf, netlink or snapshot.", member{"type", "string"})},
 					{"events", object{{"type", "object"}, {"properties", kinds}}},
-					{"lost", counted("Events that were lost.")},
+					{"gaps", gapsSchema()},
 					{"beyond", counted("Events that stand in no list, since there was no room to remember yet another process, remote or failure.")},
 					{"by_process", list("By the name of the process, most events first.", ref("tally"))},
 					{"by_remote", list("By remote address, most events first.", ref("tally"))},

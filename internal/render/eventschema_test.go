@@ -107,7 +107,8 @@ func summarized(t testing.TB, format string, s *tally.Summary, opts Options) str
 
 // busyDay is a summary with something in each list.
 func busyDay() *tally.Summary {
-	s := &tally.Summary{Took: 30 * time.Second, Source: "bpf", Lost: 12, Beyond: 3, MoreProcesses: 7, MoreFailures: 1}
+	s := &tally.Summary{Took: 30 * time.Second, Source: "bpf", Beyond: 3, MoreProcesses: 7, MoreFailures: 1}
+	s.Gaps = whose.Gaps{{Kind: whose.GapEvents, Cause: whose.CauseLost, Count: 12, Detail: "ring buffer full"}}
 	s.Counts[whose.EventOpen], s.Counts[whose.EventClose], s.Counts[whose.EventFail] = 1234, 1230, 4
 	remote := netip.MustParseAddrPort("[2001:db8::7]:443")
 	curl := tally.Actor{Comm: "curl"}

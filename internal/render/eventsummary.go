@@ -61,9 +61,9 @@ func summaryHead(c *cell, s *tally.Summary) {
 		c.ascii("; of them in no list below: ")
 		c.uint(s.Beyond)
 	}
-	if s.Lost > 0 {
+	if s.Gaps.HasKind(whose.GapEvents) {
 		c.ascii("; LOST ")
-		c.uint(s.Lost)
+		c.uint(uint64(s.Gaps.Count(whose.GapEvents)))
 	}
 }
 
@@ -265,7 +265,7 @@ func appendSummary(dst []byte, s *tally.Summary) []byte {
 		}
 	}
 	dst = append(dst[:len(dst)-1], '}')
-	dst = strconv.AppendUint(append(dst, `,"lost":`...), s.Lost, 10)
+	dst = appendGaps(append(dst, `,"gaps":`...), s.Gaps)
 	dst = strconv.AppendUint(append(dst, `,"beyond":`...), s.Beyond, 10)
 	dst = append(dst, `,"by_process":[`...)
 	for i := range s.Processes {

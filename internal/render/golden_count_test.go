@@ -61,14 +61,14 @@ func TestGolden_Counts(t *testing.T) {
 func TestCounts_MeetsSchema(t *testing.T) {
 	c := strictSchema(t)
 	whole, group := c.MustCompile("whose.json#/$defs/count"), c.MustCompile("whose.json#/$defs/group")
-	for _, cov := range []*whose.Coverage{nil, {Source: "netlink", Gaps: []whose.Gap{{Kind: whose.GapProcesses, Why: "permission denied"}}}} {
+	for _, cov := range []*whose.Coverage{nil, {Source: "netlink", Gaps: whose.Gaps{{Kind: whose.GapProcesses, Cause: whose.CausePermission}}}} {
 		count := sampleCount()
 		var b bytes.Buffer
 		if err := Counts(&b, JSON, count, cov, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		validate(t, whole, b.String())
-		if got := strings.Contains(b.String(), `"partial":[{"kind":"processes"`); got != (cov != nil) {
+		if got := strings.Contains(b.String(), `"gaps":[{"kind":"processes"`); got != (cov != nil) {
 			t.Errorf("coverage %v: %s", cov, b.String())
 		}
 		b.Reset()

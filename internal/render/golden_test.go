@@ -47,8 +47,8 @@ func sampleCoverage(sessions []whose.Session) *whose.Coverage {
 			c.Ownerless[s.Reason]++
 		}
 	}
-	c.Add(whose.Gap{Kind: whose.GapProcesses, Count: 12, Why: "permission denied", Hint: "run as root, or see `whose pin`"})
-	c.Add(whose.Gap{Kind: whose.GapDeadline, Why: "5s are over"})
+	c.Add(whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: 12, Hint: "run as root, or see `whose pin`"})
+	c.Add(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseDeadline})
 	return c
 }
 

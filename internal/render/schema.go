@@ -144,7 +144,7 @@ func coverageSchema() object {
 	return object{
 		{"type", "object"},
 		{"description", "What was seen, what was not, and why."},
-		{"required", []string{"source", "pinned", "sessions", "processes", "namespaces", "partial", "duration_ms"}},
+		{"required", []string{"source", "pinned", "sessions", "processes", "namespaces", "gaps", "duration"}},
 		{"properties", object{
 			{"source", object{{"description", "The source that answered: bpf, netlink or procfs."}, {"type", "string"}}},
 			{"pinned", object{{"description", "Whether it answered through a pinned iterator."}, {"type", "boolean"}}},
@@ -158,11 +158,8 @@ func coverageSchema() object {
 			}},
 			{"processes", count("Processes whose descriptors were looked into.")},
 			{"namespaces", count("Network namespaces that were looked into.")},
-			{"partial", object{
-				{"description", "What could not be seen. Empty: the answer is whole."},
-				{"type", "array"}, {"items", ref("gap")},
-			}},
-			{"duration_ms", object{{"description", "How long the collection took, in milliseconds."}, {"type", "number"}, {"minimum", 0}}},
+			{"gaps", gapsSchema()},
+			{"duration", count("Microseconds that the collection took.")},
 		}},
 	}
 }
@@ -193,16 +190,25 @@ func groupSchema() object {
 	return object{{"type", "object"}, {"required", []string{"count"}}, {"properties", props}}
 }
 
+// gapsSchema is the account of what was not seen, the same in every output.
+func gapsSchema() object {
+	return object{
+		{"description", "What could not be seen. Empty: the answer is whole."},
+		{"type", "array"}, {"items", ref("gap")},
+	}
+}
+
 func gapSchema() object {
 	text := func(doc string) object { return object{{"description", doc}, {"type", "string"}} }
-	kinds := []whose.GapKind{whose.GapProcesses, whose.GapNamespaces, whose.GapInterrupted, whose.GapSockets, whose.GapDeadline}
 	return object{
 		{"type", "object"},
-		{"required", []string{"kind", "why"}},
+		{"required", []string{"kind", "cause", "why"}},
 		{"properties", object{
-			{"kind", object{{"description", "What kind of thing could not be seen."}, {"enum", kinds}}},
+			{"kind", object{{"description", "What kind of thing could not be seen."}, {"enum", whose.GapKinds()}}},
+			{"cause", object{{"description", "What kind of reason there is."}, {"enum", whose.Causes()}}},
 			{"count", object{{"description", "How many; left out where nobody can know."}, {"type", "integer"}, {"minimum", 1}}},
-			{"why", text("The cause.")},
+			{"detail", text("What the operation itself said. Left out where the cause says all.")},
+			{"why", text("All of it in a sentence.")},
 			{"hint", text("What can be done about it.")},
 		}},
 	}

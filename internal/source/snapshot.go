@@ -94,7 +94,7 @@ type Snapshot struct {
 	// Processes counts the processes looked into, from a source that FindsHolders.
 	Processes int
 	// Gaps is what could not be seen.
-	Gaps []whose.Gap
+	Gaps whose.Gaps
 }
 
 // Reset empties the snapshot and keeps its memory.

@@ -20,9 +20,11 @@ type Summary struct {
 	// followed. Both are the caller's to set; empty is left out.
 	Took   time.Duration
 	Source string
-	// Counts holds the events by kind, and Lost those that were lost.
+	// Counts holds the events by kind.
 	Counts [1 + whose.EventLost]uint64
-	Lost   uint64
+	// Gaps say what was not seen: events that were lost, and what else the
+	// caller knows of.
+	Gaps whose.Gaps
 	// Processes and Remotes say who opened how many sessions, and how many bytes
 	// went over those that ended.
 	Processes []Group[Actor, Traffic]
@@ -99,7 +101,7 @@ func (c *Events) Add(e *whose.Event) {
 	}
 	switch e.Kind {
 	case whose.EventLost:
-		c.sum.Lost += e.Lost
+		c.sum.Gaps.Add(e.Gap())
 		return
 	case whose.EventOpen, whose.EventClose, whose.EventFail:
 	default:

@@ -1,5 +1,7 @@
 package zabbix
 
+import "github.com/seed-44df2ae6/whose"
+
 // Schema names the form of the document. It changes when a key changes its
 // meaning or goes; new keys do not change it.
 const Schema = "whose-zabbix-v1"
@@ -27,8 +29,9 @@ type Document struct {
 	// for size, nothing could be collected. That owners or namespaces are hidden
 	// for want of permission is told by Coverage and does not count here.
 	Complete bool `json:"complete"`
-	// Reasons say in a line each what is missing, hidden owners too.
-	Reasons []string `json:"reasons"`
+	// Gaps are the account of what is missing, hidden owners too, at most 16.
+	// Text in it is made safe: see Safe.
+	Gaps whose.Gaps `json:"gaps"`
 	// Truncated counts listeners and processes that were left out for size.
 	Truncated int `json:"truncated"`
 	// Totals of all sessions.

@@ -386,12 +386,12 @@ func TestGaps(t *testing.T) {
 		spaces    int
 		reason    string
 	}{
-		"processes":   {whose.Gap{Kind: whose.GapProcesses, Count: 12, Why: "x"}, true, true, 12, 0, "12 processes not looked into: x"},
-		"unknown":     {whose.Gap{Kind: whose.GapProcesses, Why: "x"}, true, true, 1, 0, "some processes not looked into: x"},
-		"namespaces":  {whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: "x"}, true, true, 0, 1, "1 network namespace not looked into: x"},
-		"interrupted": {whose.Gap{Kind: whose.GapInterrupted, Count: 1, Why: "x"}, false, true, 0, 0, "1 table changed while being read: x"},
-		"sockets":     {whose.Gap{Kind: whose.GapSockets, Count: 3, Why: "x"}, false, true, 0, 0, "3 sockets not read: x"},
-		"deadline":    {whose.Gap{Kind: whose.GapDeadline, Why: "x"}, false, false, 0, 0, "x"},
+		"processes":   {whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: 12}, true, true, 12, 0, "12 processes could not be looked into (permission denied)"},
+		"unknown":     {whose.Gap{Kind: whose.GapProcesses, Cause: whose.CauseFailed, Detail: "{#X}"}, true, true, 1, 0, "some processes could not be looked into ((#X))"},
+		"namespaces":  {whose.Gap{Kind: whose.GapNamespaces, Cause: whose.CauseLimit, Count: 1, Detail: "x"}, true, true, 0, 1, "1 network namespace could not be looked into (x)"},
+		"interrupted": {whose.Gap{Kind: whose.GapTables, Cause: whose.CauseChanged, Count: 1, Detail: "x"}, false, true, 0, 0, "1 table could not be read in one piece (x)"},
+		"sockets":     {whose.Gap{Kind: whose.GapSockets, Cause: whose.CauseUnsupported, Count: 3, Detail: "x"}, false, true, 0, 0, "3 sockets could not be read (x)"},
+		"deadline":    {whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseDeadline}, false, false, 0, 0, "some sessions could not be seen (the time allowed ran out)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := tally.NewHost(usual().HostOptions)
@@ -399,10 +399,10 @@ func TestGaps(t *testing.T) {
 			for i := range sessions {
 				h.Add(&sessions[i])
 			}
-			d := NewDocument(h.Count(), &whose.Coverage{Gaps: []whose.Gap{c.gap}}, usual().Options)
-			if d.Complete != c.complete || !slices.Equal(d.Reasons, []string{c.reason}) || (len(d.Discovery.Listeners) > 0) != c.discovery ||
+			d := NewDocument(h.Count(), &whose.Coverage{Gaps: whose.Gaps{c.gap}}, usual().Options)
+			if d.Complete != c.complete || d.Gaps.String() != c.reason || (len(d.Discovery.Listeners) > 0) != c.discovery ||
 				d.Coverage.ProcessesHidden != c.processes || d.Coverage.NamespacesHidden != c.spaces {
-				t.Errorf("%+v: complete %v, reasons %q, %d rows, coverage %+v", c.gap, d.Complete, d.Reasons, len(d.Discovery.Listeners), d.Coverage)
+				t.Errorf("%+v: complete %v, gaps %q, %d rows, coverage %+v", c.gap, d.Complete, d.Gaps, len(d.Discovery.Listeners), d.Coverage)
 			}
 		})
 	}
@@ -411,9 +411,10 @@ func TestGaps(t *testing.T) {
 // TestFailed shows that a document without an answer has nothing that could be
 // taken for one.
 func TestFailed(t *testing.T) {
-	text, err := Failed("1.2.3", "open procfs: \"no\" such {#FILE}").Encode(MaxSize, false)
+	text, err := Failed("1.2.3", whose.Gap{Kind: whose.GapAnswer, Cause: whose.CauseFailed, Detail: "open procfs: \"no\" such {#FILE}", Hint: "$1"}).Encode(MaxSize, false)
 	const want = `{"schema":"whose-zabbix-v1","version":"1.2.3","source":"","pinned":false,"duration":0,` +
-		`"complete":false,"reasons":["open procfs: \"no\" such (#FILE)"],"truncated":0}`
+		`"complete":false,"gaps":[{"kind":"answer","cause":"failed","detail":"open procfs: \"no\" such (#FILE)",` +
+		`"why":"there is no answer (open procfs: \"no\" such (#FILE))","hint":"S1"}],"truncated":0}`
 	if err != nil || string(text) != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, text, want)
 	}
@@ -483,7 +484,7 @@ func FuzzDocument(f *testing.F) {
 			c.NetNS = s.NetNS
 			h.Add(&c)
 		}
-		d := NewDocument(h.Count(), &whose.Coverage{Gaps: []whose.Gap{{Kind: whose.GapSockets, Why: comm}}}, Options{})
+		d := NewDocument(h.Count(), &whose.Coverage{Gaps: whose.Gaps{{Kind: whose.GapSockets, Cause: whose.CauseFailed, Detail: comm, Hint: unit}}}, Options{})
 		if limit < 6000 {
 			limit += 6000 // what a document without rows needs
 		}

@@ -70,7 +70,7 @@ func (d *Document) shrink(limit int, indent bool) error {
 	bare := *d
 	bare.Listeners, bare.Processes = map[string]Listener{}, map[string]Process{}
 	bare.Discovery.keep(nil)
-	bare.leftOut(len(all))
+	bare.noRoom(len(all))
 	text, err := encode(&bare, indent)
 	if err != nil {
 		return err
@@ -87,15 +87,14 @@ func (d *Document) shrink(limit int, indent bool) error {
 	maps.DeleteFunc(d.Listeners, func(id string, _ Listener) bool { return !stay[id] })
 	maps.DeleteFunc(d.Processes, func(id string, _ Process) bool { return !stay[id] })
 	d.Discovery.keep(stay)
-	d.leftOut(len(all) - kept)
+	d.noRoom(len(all) - kept)
 	return nil
 }
 
-// leftOut notes that n rows were left out for size.
-func (d *Document) leftOut(n int) {
-	d.Complete, d.Truncated = false, d.Truncated+n
-	d.Reasons = slices.Clone(d.Reasons)
-	d.because(fmt.Sprintf("%d listeners and processes were left out, for the size of the document", n))
+// noRoom notes that n rows were left out for size.
+func (d *Document) noRoom(n int) {
+	d.Gaps = slices.Clone(d.Gaps)
+	d.leftOut(n, "listeners and processes, for the size of the document")
 }
 
 // keep removes the rows whose ids are not to stay. Arrays that are left out

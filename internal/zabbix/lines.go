@@ -109,15 +109,17 @@ func appendValue(b []byte, host, key string, tree any, path []string) []byte {
 		}
 		return AppendLine(b, host, key, "0")
 	case []any:
-		return AppendLine(b, host, key, joined(v))
+		return AppendLine(b, host, key, sentences(v))
 	}
 	return b
 }
 
-func joined(list []any) string {
-	words := make([]string, len(list))
-	for i, v := range list {
-		words[i] = fmt.Sprint(v)
+// sentences joins what gaps say, as the template's item does.
+func sentences(gaps []any) string {
+	all := make([]string, len(gaps))
+	for i, gap := range gaps {
+		members, _ := gap.(map[string]any)
+		all[i], _ = members["why"].(string)
 	}
-	return strings.Join(words, "; ")
+	return strings.Join(all, "; ")
 }

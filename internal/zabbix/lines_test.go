@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // unquote reads a word as zabbix_sender does, and returns the rest of the line.
@@ -105,7 +107,7 @@ func TestAppendValues(t *testing.T) {
 			t.Errorf("%s = %q, want %q", key, lines[key], want)
 		}
 	}
-	text, err = Failed("1.2.3", "a reason", "another").AppendValues(nil, "-")
+	text, err = Failed("1.2.3", whose.Gap{Kind: whose.GapAnswer, Cause: whose.CauseFailed, Detail: "a reason"}).AppendValues(nil, "-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func TestAppendValues(t *testing.T) {
 			t.Errorf("a document without an answer has a value of %s", absent)
 		}
 	}
-	if !bytes.Contains(text, []byte(`whose.collection.reasons "a reason; another"`)) {
-		t.Errorf("no reasons in\n%s", text)
+	if !bytes.Contains(text, []byte(`whose.collection.gaps "there is no answer (a reason)"`)) {
+		t.Errorf("no gaps in\n%s", text)
 	}
 }

@@ -1,15 +1,14 @@
 package zabbix
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
-// maxReasons bounds the reasons that a document gives.
-const maxReasons = 16
+// maxGaps bounds the gaps that a document names.
+const maxGaps = 16
 
 // Options are what a document says that was not counted.
 type Options struct {
@@ -33,9 +32,8 @@ func NewDocument(count *tally.HostCount, c *whose.Coverage, opts Options) *Docum
 	processes, processValues := w.processRows()
 	d := &Document{
 		Schema: Schema, Version: opts.Version, Source: c.Source, Pinned: c.Pinned,
-		Duration: c.Duration.Seconds(), Complete: true, Reasons: []string{},
+		Duration: c.Duration.Seconds(), Complete: true, Gaps: whose.Gaps{},
 		Coverage:  coverageOf(c),
-		Truncated: count.Totals.BeyondListeners + count.Totals.BeyondPrograms,
 		Totals:    totalsOf(&count.Totals, len(listeners), len(processes)),
 		Discovery: Discovery{Listeners: listeners, Processes: processes}, Absent: new(Absent),
 		Listeners: make(map[string]Listener, len(listeners)), Processes: make(map[string]Process, len(processes)),
@@ -47,74 +45,48 @@ func NewDocument(count *tally.HostCount, c *whose.Coverage, opts Options) *Docum
 		d.Processes[processes[i].ID] = processValues[i]
 	}
 	for _, g := range c.Gaps {
-		d.note(g.Kind, gapText(g))
+		d.note(g)
 	}
-	if d.Truncated > 0 {
-		d.Complete = false
-		d.because(fmt.Sprintf("%d listeners and processes are more than are kept", d.Truncated))
+	if n := count.Totals.BeyondListeners + count.Totals.BeyondPrograms; n > 0 {
+		d.leftOut(n, "more listeners and processes than are kept")
 	}
 	return d
 }
 
-// gapText says a gap in a line: "12 processes not looked into: permission denied".
-func gapText(g whose.Gap) string {
-	var one, more, what string
-	switch g.Kind {
-	case whose.GapProcesses:
-		one, more, what = "process", "processes", "not looked into"
-	case whose.GapNamespaces:
-		one, more, what = "network namespace", "network namespaces", "not looked into"
-	case whose.GapInterrupted:
-		one, more, what = "table", "tables", "changed while being read"
-	case whose.GapSockets:
-		one, more, what = "socket", "sockets", "not read"
-	case whose.GapDeadline:
-		return g.Why
-	default:
-		return g.String()
-	}
-	count := fmt.Sprint(g.Count)
-	switch g.Count {
-	case 0:
-		count = "some"
-	case 1:
-		more = one
-	}
-	return count + " " + more + " " + what + ": " + g.Why
-}
-
-// note tells of a gap.
-func (d *Document) note(kind whose.GapKind, text string) {
-	switch kind {
-	case whose.GapProcesses, whose.GapNamespaces: // told by the coverage
-	case whose.GapDeadline:
+// note adds a gap, up to a bound, and says what it makes of the document.
+func (d *Document) note(g whose.Gap) {
+	switch {
+	case g.Cause == whose.CauseDeadline:
 		d.Discovery, d.Absent = Discovery{}, nil
 		d.Complete = false
+	case g.Kind == whose.GapProcesses, g.Kind == whose.GapNamespaces: // told by the coverage
 	default:
 		d.Complete = false
 	}
-	d.because(text)
-}
-
-// because adds a reason, up to a bound.
-func (d *Document) because(text string) {
-	if len(d.Reasons) < maxReasons {
-		d.Reasons = append(d.Reasons, Safe(text))
+	if len(d.Gaps) < maxGaps {
+		g.Detail, g.Hint = Safe(g.Detail), Safe(g.Hint)
+		d.Gaps.Add(g)
 	}
 }
 
 // Failed returns the document of a collection that gave nothing, and why.
-func Failed(version string, reasons ...string) *Document {
-	d := &Document{Schema: Schema, Version: version, Reasons: []string{}}
-	for _, r := range reasons {
-		d.because(r)
-	}
+func Failed(version string, why whose.Gap) *Document {
+	d := &Document{Schema: Schema, Version: version, Gaps: whose.Gaps{}}
+	d.note(why)
 	return d
 }
 
-// CutShort notes that the document does not tell all that was collected, since
-// the time ran out while it was made.
-func (d *Document) CutShort(reason string) { d.note(whose.GapDeadline, reason) }
+// CutShort notes that the time ran out while the document was made, so that it
+// does not tell all that was collected.
+func (d *Document) CutShort() {
+	d.note(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseDeadline})
+}
+
+// leftOut notes that n listeners and processes are left out for want of room.
+func (d *Document) leftOut(n int, why string) {
+	d.Truncated += n
+	d.note(whose.Gap{Kind: whose.GapRows, Cause: whose.CauseLimit, Count: n, Detail: why})
+}
 
 // totalsOf returns the totals, with how many rows there are.
 func totalsOf(c *tally.Totals, listeners, processes int) Totals {
@@ -141,13 +113,6 @@ func coverageOf(c *whose.Coverage) Coverage {
 	for r := whose.ReasonNone + 1; int(r) < whose.NumReasons; r++ {
 		v.Reasons[strings.ReplaceAll(r.String(), "-", "_")] = c.Ownerless[r]
 	}
-	for _, g := range c.Gaps {
-		switch g.Kind {
-		case whose.GapProcesses:
-			v.ProcessesHidden += max(1, g.Count)
-		case whose.GapNamespaces:
-			v.NamespacesHidden += max(1, g.Count)
-		}
-	}
+	v.ProcessesHidden, v.NamespacesHidden = c.Gaps.Count(whose.GapProcesses), c.Gaps.Count(whose.GapNamespaces)
 	return v
 }

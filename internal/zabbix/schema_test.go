@@ -60,7 +60,7 @@ func closeObjects(node any) {
 func TestSchema(t *testing.T) {
 	schema := strictSchema(t)
 	late := documentOf(t, usual(), hostOf())
-	late.CutShort("the time allowed ran out")
+	late.CutShort()
 	o := usual()
 	o.Ephemeral = true
 	busiest := tally.NewHost(usual().HostOptions)
@@ -72,7 +72,7 @@ func TestSchema(t *testing.T) {
 		"ephemeral": documentOf(t, o, hostOf()),
 		"empty":     documentOf(t, usual(), nil),
 		"late":      late,
-		"failed":    Failed("1.2.3", "open procfs: no such file or directory"),
+		"failed":    Failed("1.2.3", whose.Gap{Kind: whose.GapAnswer, Cause: whose.CauseFailed, Detail: "open procfs: no such file or directory"}),
 		"cut":       NewDocument(busiest.Count(), &whose.Coverage{Source: "netlink"}, usual().Options),
 	} {
 		t.Run(name, func(t *testing.T) {

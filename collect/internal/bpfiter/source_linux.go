@@ -161,8 +161,7 @@ func (s *Source) readAll(ctx context.Context, q *source.Query) error {
 // noteGaps says what this source cannot see here.
 func (s *Source) noteGaps(snap *source.Snapshot) {
 	if s.inner {
-		snap.Gaps = append(snap.Gaps, whose.Gap{Kind: whose.GapProcesses, Why: "outside this pid namespace",
-			Hint: "run in the host's pid namespace"})
+		snap.Gaps.Add(source.OutsidePIDNS)
 	}
 }
 
@@ -238,8 +237,8 @@ const maxResumptions = 1 << 16
 func (s *Source) resume(ctx context.Context, ask question, take func([]byte) error) error {
 	for n := 0; len(s.pass.more) > 0; n++ {
 		if n == maxResumptions {
-			s.pass.snap.Gaps = append(s.pass.snap.Gaps, whose.Gap{Kind: whose.GapInterrupted,
-				Count: len(s.pass.more), Why: "socket table does not end"})
+			s.pass.snap.Gaps.Add(whose.Gap{Kind: whose.GapTables, Cause: whose.CauseLimit,
+				Count: len(s.pass.more), Detail: "socket table does not end"})
 			s.pass.more = s.pass.more[:0]
 			return nil
 		}

@@ -66,7 +66,7 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 	s.reader.begin(q, snap)
 	defer s.reader.end()
 	if len(q.Visit) == 0 {
-		note(snap, whose.Gap{Kind: whose.GapNamespaces, Why: "no way into any network namespace was given"})
+		snap.Gaps.Add(source.GapOf(whose.GapNamespaces, 0, netns.NoWay("no way into any network namespace was given")))
 	}
 	for i := range q.Visit {
 		ref := &q.Visit[i]
@@ -74,15 +74,15 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 			continue
 		}
 		err := s.readNetNS(ctx, ref)
-		if cause := ctx.Err(); cause != nil {
-			note(snap, whose.Gap{Kind: whose.GapDeadline, Why: cause.Error()})
+		if ctx.Err() != nil {
+			snap.Gaps.Add(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseDeadline})
 			return nil
 		}
 		switch {
 		case err == nil:
 			snap.NetNS = append(snap.NetNS, ref.Inode)
 		case !errors.Is(err, netns.ErrGone):
-			note(snap, gapOf(err))
+			snap.Gaps.Add(source.GapOf(whose.GapNamespaces, 1, err))
 		}
 	}
 	return nil
@@ -96,7 +96,7 @@ func (s *Source) readNetNS(ctx context.Context, ref *source.NetNSRef) error {
 		return err
 	}
 	if ref.TID == 0 && ref.Path == "" {
-		return errors.New("no process is in it and no file leads to it")
+		return netns.NoWay("no process is in it and no file leads to it")
 	}
 	if ref.Path != "" {
 		if err := s.readPath(ctx, ref); !errors.Is(err, netns.ErrGone) {
@@ -137,7 +137,7 @@ func (s *Source) readThread(ctx context.Context, name string, inode uint32) erro
 // readPath enters the namespace on a thread of its own and reads it there.
 func (s *Source) readPath(ctx context.Context, ref *source.NetNSRef) error {
 	if s.root != "/proc" && !strings.HasPrefix(ref.Path, s.root+"/") {
-		return fmt.Errorf("no process is in it, and %s is not below %s", ref.Path, s.root)
+		return netns.NoWay("no process is in it, and " + ref.Path + " is not below " + s.root)
 	}
 	return netns.OnThread(func(thread *netns.Thread) error {
 		if err := thread.Enter(ref.Path, ref.Inode); err != nil {
@@ -218,27 +218,4 @@ func (s *Source) readOnce(ctx context.Context, dir string, k *kind, inode uint32
 		return 0, err
 	}
 	return s.reader.readFile(ctx, f, path, k, inode)
-}
-
-// gapOf says why a namespace could not be read, and what to do.
-func gapOf(err error) whose.Gap {
-	g := whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: err.Error(), Hint: whose.Hint(err)}
-	if errors.Is(err, fs.ErrPermission) {
-		g.Why = "permission denied"
-		if g.Hint == "" {
-			g.Hint = "run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE"
-		}
-	}
-	return g
-}
-
-// note adds a gap; one of the same kind and cause is counted up.
-func note(snap *source.Snapshot, g whose.Gap) {
-	for i := range snap.Gaps {
-		if have := &snap.Gaps[i]; have.Kind == g.Kind && have.Why == g.Why {
-			have.Count += g.Count
-			return
-		}
-	}
-	snap.Gaps = append(snap.Gaps, g)
 }

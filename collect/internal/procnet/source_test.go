@@ -84,8 +84,8 @@ func TestRead_MalformedLineIsAGap(t *testing.T) {
 	if got := inodes(snap); !slices.Equal(got, []uint64{11, 12}) {
 		t.Errorf("inodes %v, want 11 and 12: a malformed line hid others", got)
 	}
-	want := []whose.Gap{{Kind: whose.GapSockets, Count: 2,
-		Why: root + `/7/net/tcp:3: line "   1: torn": want at least 10 columns, not 2`}}
+	want := whose.Gaps{{Kind: whose.GapSockets, Cause: whose.CauseFailed, Count: 2,
+		Detail: root + `/7/net/tcp:3: line "   1: torn": want at least 10 columns, not 2`}}
 	if diff := gocmp.Diff(want, snap.Gaps); diff != "" {
 		t.Errorf("wrong gaps (-want +got):\n%s", diff)
 	}
@@ -158,16 +158,16 @@ func TestRead_NoWay(t *testing.T) {
 		visit []source.NetNSRef
 		want  whose.Gap
 	}{
-		{"nothing to visit", nil, whose.Gap{Kind: whose.GapNamespaces, Why: "no way into any network namespace was given"}},
+		{"nothing to visit", nil, whose.Gap{Kind: whose.GapNamespaces, Cause: whose.CauseUnsupported, Detail: "no way into any network namespace was given"}},
 		{"no way", []source.NetNSRef{{Inode: 5}, {Inode: 6}},
-			whose.Gap{Kind: whose.GapNamespaces, Count: 2, Why: "no process is in it and no file leads to it"}},
+			whose.Gap{Kind: whose.GapNamespaces, Cause: whose.CauseUnsupported, Count: 2, Detail: "no process is in it and no file leads to it"}},
 		{"a file of this host for another", []source.NetNSRef{{Inode: 5, Path: "/run/netns/web"}},
-			whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: "no process is in it, and /run/netns/web is not below " + root}},
+			whose.Gap{Kind: whose.GapNamespaces, Cause: whose.CauseUnsupported, Count: 1, Detail: "no process is in it, and /run/netns/web is not below " + root}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			snap := read(t, root, source.Query{Visit: test.visit})
-			if diff := gocmp.Diff([]whose.Gap{test.want}, snap.Gaps); diff != "" {
+			if diff := gocmp.Diff(whose.Gaps{test.want}, snap.Gaps); diff != "" {
 				t.Errorf("wrong gaps (-want +got):\n%s", diff)
 			}
 		})
@@ -186,7 +186,7 @@ func TestRead_Deadline(t *testing.T) {
 	if err := src.Read(ctx, asking(source.Query{Visit: visit7}), snap); err != nil {
 		t.Fatal(err)
 	}
-	want := []whose.Gap{{Kind: whose.GapDeadline, Why: context.DeadlineExceeded.Error()}}
+	want := whose.Gaps{{Kind: whose.GapSessions, Cause: whose.CauseDeadline}}
 	if diff := gocmp.Diff(want, snap.Gaps); diff != "" || len(snap.NetNS) != 0 {
 		t.Errorf("namespaces %v, wrong gaps (-want +got):\n%s", snap.NetNS, diff)
 	}

@@ -61,7 +61,7 @@ func (r *reader) begin(q *source.Query, snap *source.Snapshot) {
 // end notes what could not be understood.
 func (r *reader) end() {
 	if r.badLines > 0 {
-		r.snap.Gaps = append(r.snap.Gaps, whose.Gap{Kind: whose.GapSockets, Count: r.badLines, Why: r.firstBad.Error()})
+		r.snap.Gaps.Add(source.GapOf(whose.GapSockets, r.badLines, r.firstBad))
 	}
 	r.query, r.snap = nil, nil
 }

@@ -76,7 +76,7 @@ func TestAsk_Faults(t *testing.T) {
 		{name: "plain", answers: [][]any{{with(7, 1, 2).b, with(7, 3).b, end0(7, 0)}}, asked: 1, rows: []uint64{1, 2, 3}},
 		{name: "interrupted once", answers: [][]any{interrupted(7), {with(8, 5).b, end0(8, 0)}}, asked: 2, rows: []uint64{5}},
 		{name: "interrupted always", answers: [][]any{interrupted(7), interrupted(8), interrupted(9)}, asked: 3,
-			rows: []uint64{9}, gaps: []whose.GapKind{whose.GapInterrupted}},
+			rows: []uint64{9}, gaps: []whose.GapKind{whose.GapTables}},
 		{name: "no buffers", answers: [][]any{{with(7, 1).b, unix.ENOBUFS, end0(7, 0)}, {with(8, 1, 2).b, end0(8, 0)}}, asked: 2, rows: []uint64{1, 2}},
 		{name: "refused", answers: [][]any{{(&answer{}).message(typeError, 0, 7, 9, []byte{0xff, 0xff, 0xff, 0xff}).b}},
 			asked: 1, err: unix.EPERM, gaps: []whose.GapKind{whose.GapSockets}},

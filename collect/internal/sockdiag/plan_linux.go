@@ -33,12 +33,12 @@ type kernel struct {
 }
 
 // unlisted says what of the query the kernel does not list.
-func (k *kernel) unlisted(q *source.Query) []whose.Gap {
+func (k *kernel) unlisted(q *source.Query) whose.Gaps {
 	if k.listsBound || !q.States.Has(whose.Close) || !q.Protos.Has(whose.TCP) {
 		return nil
 	}
-	missing := whose.UnsupportedError{What: "listing of tcp sockets that are bound and neither listen nor connect", Since: "6.8"}
-	return []whose.Gap{{Kind: whose.GapSockets, Why: missing.Error(), Hint: "use the source bpf"}}
+	missing := &whose.UnsupportedError{What: "listing of tcp sockets that are bound and neither listen nor connect", Since: "6.8"}
+	return whose.Gaps{source.GapOf(whose.GapSockets, 0, whose.WithHint(missing, "use the source bpf"))}
 }
 
 // pass is one call of Read.
@@ -51,7 +51,7 @@ type pass struct {
 	everything bool
 
 	mu       sync.Mutex
-	gaps     []whose.Gap
+	gaps     whose.Gaps
 	dumped   bool
 	firstErr error
 }
@@ -72,7 +72,7 @@ type worker struct {
 	out rows
 	// mptcp holds the MPTCP sockets of the namespace at hand, of all states.
 	mptcp rows
-	gaps  []whose.Gap
+	gaps  whose.Gaps
 	// dumps counts the dumps that were asked for in this pass.
 	dumps int
 }
@@ -100,7 +100,7 @@ func (w *worker) begin() {
 func (p *pass) failed(err error, g whose.Gap) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gaps = append(p.gaps, g)
+	p.gaps.Add(g)
 	if p.firstErr == nil {
 		p.firstErr = err
 	}
@@ -283,8 +283,8 @@ func (l *lane) ask(r *request, d *dump, out *rows) error {
 			return nil
 		}
 		if attempt == attempts {
-			l.w.gaps = append(l.w.gaps, whose.Gap{Kind: whose.GapInterrupted, Count: 1,
-				Why: "the table of " + d.proto.String() + " sockets changed under every attempt to list it"})
+			l.w.gaps.Add(whose.Gap{Kind: whose.GapTables, Cause: whose.CauseChanged, Count: 1,
+				Detail: d.proto.String() + " sockets changed under every attempt to list them"})
 			return nil
 		}
 		out.truncate(begin)
@@ -295,7 +295,8 @@ func (l *lane) ask(r *request, d *dump, out *rows) error {
 // use in asking the same again for another family.
 func (l *lane) report(err error, d *dump) bool {
 	if d.malformed > 0 {
-		l.w.gaps = append(l.w.gaps, whose.Gap{Kind: whose.GapSockets, Count: d.malformed, Why: "netlink records that make no sense"})
+		l.w.gaps.Add(whose.Gap{Kind: whose.GapSockets, Cause: whose.CauseFailed, Count: d.malformed,
+			Detail: "netlink records that make no sense"})
 	}
 	switch {
 	case err == nil:
@@ -344,14 +345,13 @@ func (l *lane) exists(proto whose.Proto) bool {
 
 // dumpGap says which sockets are missing and why.
 func dumpGap(err error, proto whose.Proto) whose.Gap {
-	g := whose.Gap{Kind: whose.GapSockets, Why: proto.String() + " sockets: " + err.Error()}
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
-		module := proto.String() + "_diag"
-		if proto == whose.UDPLite {
-			module = "udp_diag"
-		}
-		g.Why = (&whose.UnsupportedError{What: "sock_diag for " + proto.String()}).Error()
-		g.Hint = "load the kernel module " + module + ", or use the source procfs"
+	if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return source.GapOf(whose.GapSockets, 0, fmt.Errorf("%s sockets: %w", proto, err))
 	}
-	return g
+	module := proto.String() + "_diag"
+	if proto == whose.UDPLite {
+		module = "udp_diag"
+	}
+	missing := &whose.UnsupportedError{What: "sock_diag for " + proto.String()}
+	return source.GapOf(whose.GapSockets, 0, whose.WithHint(missing, "load the kernel module %s, or use the source procfs", module))
 }

@@ -129,12 +129,13 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 		s.trim()
 	}
 	for i := range s.workers {
-		p.gaps = append(p.gaps, s.workers[i].gaps...)
+		p.gaps.Add(s.workers[i].gaps...)
 	}
-	addGaps(snap, append(p.gaps, s.kernel.unlisted(q)...))
+	snap.Gaps.Add(p.gaps...)
+	snap.Gaps.Add(s.kernel.unlisted(q)...)
 	switch err := ctx.Err(); {
 	case errors.Is(err, context.DeadlineExceeded):
-		addGaps(snap, []whose.Gap{{Kind: whose.GapDeadline, Why: "the time allowed ran out while the kernel listed sockets"}})
+		snap.Gaps.Add(source.GapOf(whose.GapSessions, 0, err))
 		return nil
 	case err != nil:
 		return fmt.Errorf("list sockets over netlink: %w", err)
@@ -188,7 +189,7 @@ func (s *Source) open(refs []source.NetNSRef, p *pass) []*space {
 			return // it is not among Snapshot.NetNS, and the collector asks whether there is another way
 		}
 		if err != nil {
-			p.failed(err, namespaceGap(err))
+			p.failed(err, source.GapOf(whose.GapNamespaces, 1, err))
 			return
 		}
 		n.used = s.pass
@@ -209,7 +210,7 @@ func (s *Source) open(refs []source.NetNSRef, p *pass) []*space {
 	}
 	if len(foreign) > 0 {
 		if err := enter(foreign, got); err != nil {
-			p.failed(err, namespaceGap(err))
+			p.failed(err, source.GapOf(whose.GapNamespaces, 1, err))
 		}
 	}
 	return all
@@ -221,32 +222,6 @@ func (s *Source) trim() {
 		if n.broken.Load() || len(s.spaces) > max(s.keep, 0) {
 			_ = n.close() // read-only descriptors: nothing can be lost
 			delete(s.spaces, inode)
-		}
-	}
-}
-
-// namespaceGap says why a namespace could not be looked into.
-func namespaceGap(err error) whose.Gap {
-	g := whose.Gap{Kind: whose.GapNamespaces, Count: 1, Why: err.Error()}
-	switch {
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		g.Why = "permission denied"
-		g.Hint = "run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE, or read a pinned iterator (whose pin)"
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		g.Why = "too many open files"
-		g.Hint = "raise the limit of open files (ulimit -n)"
-	}
-	return g
-}
-
-// addGaps adds gaps, counting up those of the same kind and cause.
-func addGaps(snap *source.Snapshot, gaps []whose.Gap) {
-	for _, g := range gaps {
-		i := slices.IndexFunc(snap.Gaps, func(o whose.Gap) bool { return o.Kind == g.Kind && o.Why == g.Why })
-		if i >= 0 {
-			snap.Gaps[i].Count += g.Count
-		} else {
-			snap.Gaps = append(snap.Gaps, g)
 		}
 	}
 }

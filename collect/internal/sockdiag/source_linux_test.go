@@ -29,12 +29,12 @@ func read(t testing.TB, ns *testenv.NetNS, q source.Query) *source.Snapshot {
 
 // gapsOf returns the gaps but for the one that every question for all states
 // has before Linux 6.8.
-func gapsOf(snap *source.Snapshot) []whose.Gap {
+func gapsOf(snap *source.Snapshot) whose.Gaps {
 	if major, minor := kernelVersion(); major > 6 || major == 6 && minor >= 8 {
 		return snap.Gaps
 	}
 	old := (&kernel{}).unlisted(asking(source.Query{}))[0]
-	return slices.DeleteFunc(slices.Clone(snap.Gaps), func(g whose.Gap) bool { return g.Why == old.Why })
+	return slices.DeleteFunc(slices.Clone(snap.Gaps), old.Same)
 }
 
 // countsMPTCP reports whether this kernel counts MPTCP sockets, without which

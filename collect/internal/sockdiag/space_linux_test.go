@@ -154,7 +154,7 @@ func TestRead_Gone(t *testing.T) {
 		if g.Kind != whose.GapNamespaces {
 			t.Errorf("gap %s", g)
 		}
-		counts[g.Why] = g.Count
+		counts[g.Detail] = g.Count
 	}
 	if len(counts) != 1 || counts["no way in is known"] != 1 {
 		t.Errorf("gaps: %v", counts)
@@ -258,7 +258,7 @@ func TestRead_Context(t *testing.T) {
 	}
 	ctx, cancel = context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	if err := s.Read(ctx, asking(source.Query{}), &snap); err != nil || len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Kind != whose.GapDeadline {
+	if err := s.Read(ctx, asking(source.Query{}), &snap); err != nil || len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Cause != whose.CauseDeadline {
 		t.Errorf("late: %v, gaps %v", err, gapsOf(&snap))
 	}
 	snap.Reset()
@@ -306,21 +306,10 @@ func unprivileged(t *testing.T, text string) {
 	if len(snap.NetNS) != 1 || snap.NetNS[0] != own {
 		t.Errorf("namespaces %d, want %d", snap.NetNS, own)
 	}
-	if len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Count != 1 || gapsOf(&snap)[0].Why != "permission denied" || gapsOf(&snap)[0].Hint == "" {
+	if len(gapsOf(&snap)) != 1 || gapsOf(&snap)[0].Count != 1 || gapsOf(&snap)[0].Cause != whose.CausePermission {
 		t.Errorf("gaps: %+v", gapsOf(&snap))
 	}
 	if err := s.Read(t.Context(), asking(source.Query{Visit: []source.NetNSRef{ref}}), &snap); err == nil || whose.Hint(err) == "" {
 		t.Errorf("only a namespace that is refused: %v", err)
-	}
-}
-
-func TestNamespaceGap(t *testing.T) {
-	for err, why := range map[error]string{
-		unix.EPERM: "permission denied", unix.EACCES: "permission denied",
-		unix.EMFILE: "too many open files", unix.ENFILE: "too many open files",
-	} {
-		if g := namespaceGap(fmt.Errorf("open sock_diag socket: %w", err)); g.Why != why || g.Hint == "" || g.Count != 1 {
-			t.Errorf("%v: %+v", err, g)
-		}
 	}
 }

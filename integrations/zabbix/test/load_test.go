@@ -120,7 +120,7 @@ func (r *rig) oneMore(t *testing.T, name, host string) {
 // largeDocument makes a document whose rows stay and whose counts follow cycle.
 func largeDocument(cycle int) *zabbix.Document {
 	d := &zabbix.Document{
-		Schema: zabbix.Schema, Version: "load", Source: "bpf", Pinned: true, Duration: 0.1, Complete: true, Reasons: []string{},
+		Schema: zabbix.Schema, Version: "load", Source: "bpf", Pinned: true, Duration: 0.1, Complete: true, Gaps: whose.Gaps{},
 		Totals:    zabbix.Totals{Sessions: 100000 + cycle, TCP: map[string]int{}, UDP: map[string]int{}, Listeners: loadListeners, Processes: loadProcesses},
 		Coverage:  zabbix.Coverage{Owned: 100000, Reasons: map[string]int{}},
 		Absent:    new(zabbix.Absent),

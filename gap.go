@@ -1,0 +1,342 @@
+package whose
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Gap is one thing, or many of a kind, that an answer does not show, and why.
+// Its JSON is the same in every output: the names of Kind and Cause, the count,
+// the detail, the sentence of [Gap.String] as "why", and the hint.
+type Gap struct {
+	// Kind is the kind of thing.
+	Kind GapKind
+	// Cause is the kind of reason. Programs decide by it and by Kind only.
+	Cause Cause
+	// Count is how many there are; 0 where nobody can know.
+	Count int
+	// Detail is what the operation itself said: "read /proc/7/fd: input/output
+	// error". It may hold text of others. Empty where Cause says all.
+	Detail string
+	// Hint is what the user can do, empty where nothing helps or
+	// [Gaps.Advise] has not been asked.
+	Hint string
+}
+
+// A GapKind is a kind of thing that can be missing from an answer.
+type GapKind uint8
+
+// The kinds of things. The zero value is none of them.
+const (
+	// GapProcesses: processes whose descriptors were not read.
+	GapProcesses GapKind = iota + 1
+	// GapNamespaces: network namespaces that were not entered or read.
+	GapNamespaces
+	// GapTables: tables of the kernel that were read, but not in one piece.
+	GapTables
+	// GapSockets: sockets, or records of them, that were not read.
+	GapSockets
+	// GapSessions: sessions that nobody looked for any more, or that open and
+	// close unseen.
+	GapSessions
+	// GapEvents: events of a stream.
+	GapEvents
+	// GapRows: rows that an output has no room for.
+	GapRows
+	// GapAnswer: the answer as a whole.
+	GapAnswer
+)
+
+// A Cause is the kind of reason why something is missing.
+type Cause uint8
+
+// The causes. The zero value is none of them.
+const (
+	// CausePermission: the caller may not see it (EPERM, EACCES).
+	CausePermission Cause = iota + 1
+	// CauseLimit: a bound was reached: open files, memory set aside, size.
+	CauseLimit
+	// CauseUnsupported: this kernel, or this way of asking it, does not show it.
+	CauseUnsupported
+	// CauseDeadline: the time allowed ran out.
+	CauseDeadline
+	// CauseChanged: it changed under every attempt to read it.
+	CauseChanged
+	// CauseLost: it was there and was dropped on the way.
+	CauseLost
+	// CauseFailed: an error that is none of these. Detail says which.
+	CauseFailed
+)
+
+var (
+	gapKindNames = enum{
+		GapProcesses: "processes", GapNamespaces: "namespaces", GapTables: "tables", GapSockets: "sockets",
+		GapSessions: "sessions", GapEvents: "events", GapRows: "rows", GapAnswer: "answer",
+	}
+	causeNames = enum{
+		CausePermission: "permission", CauseLimit: "limit", CauseUnsupported: "unsupported", CauseDeadline: "deadline",
+		CauseChanged: "changed", CauseLost: "lost", CauseFailed: "failed",
+	}
+	// causeWords stand in a sentence for a gap without a detail.
+	causeWords = enum{
+		CausePermission: "permission denied", CauseLimit: "a limit was reached", CauseUnsupported: "not supported",
+		CauseDeadline: "the time allowed ran out", CauseChanged: "changed under every attempt", CauseLost: "lost",
+		CauseFailed: "failed",
+	}
+)
+
+// GapKinds returns all kinds in the order of their numbers.
+func GapKinds() []GapKind { return valuesOf[GapKind](gapKindNames) }
+
+// Causes returns all causes in the order of their numbers.
+func Causes() []Cause { return valuesOf[Cause](causeNames) }
+
+// String returns the kind's name as in JSON: "processes".
+func (k GapKind) String() string { return gapKindNames.name(uint8(k)) }
+
+// String returns the cause's name as in JSON: "permission".
+func (c Cause) String() string { return causeNames.name(uint8(c)) }
+
+// MarshalText returns the kind's name.
+func (k GapKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// MarshalText returns the cause's name.
+func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText sets the kind by its name.
+func (k *GapKind) UnmarshalText(text []byte) error {
+	return gapKindNames.parse("kind of gap", string(text), (*uint8)(k))
+}
+
+// UnmarshalText sets the cause by its name.
+func (c *Cause) UnmarshalText(text []byte) error {
+	return causeNames.parse("cause", string(text), (*uint8)(c))
+}
+
+// gapWords are the words for one and for many things of a kind, and what is
+// said of them.
+var gapWords = [...]struct{ one, many, not string }{
+	GapProcesses:  {"process", "processes", "could not be looked into"},
+	GapNamespaces: {"network namespace", "network namespaces", "could not be looked into"},
+	GapTables:     {"table", "tables", "could not be read in one piece"},
+	GapSockets:    {"socket", "sockets", "could not be read"},
+	GapSessions:   {"session", "sessions", "could not be seen"},
+	GapEvents:     {"event", "events", "could not be seen"},
+	GapRows:       {"row", "rows", "had no room"},
+}
+
+// String says the gap in one sentence: "12 processes could not be looked into
+// (permission denied)". Text of others in it is as it was: renderers make it safe.
+func (g Gap) String() string { return g.sentence(g.subject(0)) }
+
+func (g Gap) sentence(subject string) string {
+	why := g.Detail
+	if why == "" {
+		why = causeWords.name(uint8(g.Cause))
+	}
+	if g.Kind == GapAnswer || int(g.Kind) >= len(gapWords) {
+		return "there is no answer (" + why + ")"
+	}
+	return subject + " " + gapWords[g.Kind].not + " (" + why + ")"
+}
+
+// subject says how many of what; for processes also of how many, where seen
+// others were looked into.
+func (g Gap) subject(seen int) string {
+	if int(g.Kind) >= len(gapWords) {
+		return ""
+	}
+	words := gapWords[g.Kind]
+	switch {
+	case g.Count == 0:
+		return "some " + words.many
+	case g.Kind == GapProcesses && seen > 0:
+		return fmt.Sprintf("%d of %d %s", g.Count, g.Count+seen, words.many)
+	case g.Count == 1:
+		return "1 " + words.one
+	}
+	return fmt.Sprintf("%d %s", g.Count, words.many)
+}
+
+// gapJSON is the form of a gap in JSON.
+type gapJSON struct {
+	Kind   GapKind `json:"kind"`
+	Cause  Cause   `json:"cause"`
+	Count  int     `json:"count,omitempty"`
+	Detail string  `json:"detail,omitempty"`
+	Why    string  `json:"why"`
+	Hint   string  `json:"hint,omitempty"`
+}
+
+// MarshalJSON writes the gap in the form of every output.
+func (g Gap) MarshalJSON() ([]byte, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(gapJSON{g.Kind, g.Cause, g.Count, g.Detail, g.String(), g.Hint})
+	return []byte(strings.TrimSuffix(b.String(), "\n")), err
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (g *Gap) UnmarshalJSON(text []byte) error {
+	var v gapJSON
+	if err := json.Unmarshal(text, &v); err != nil {
+		return fmt.Errorf("read gap: %w", err)
+	}
+	*g = Gap{v.Kind, v.Cause, v.Count, v.Detail, v.Hint}
+	return nil
+}
+
+// Same reports whether both are of one kind and one reason, so that their
+// counts add up.
+func (g Gap) Same(o Gap) bool {
+	return g.Kind == o.Kind && g.Cause == o.Cause && g.Detail == o.Detail
+}
+
+// bare reports whether processes or namespaces are missing for want of
+// permission and there is no more to say of it.
+func (g Gap) bare() bool {
+	return g.Cause == CausePermission && g.Detail == "" && (g.Kind == GapProcesses || g.Kind == GapNamespaces)
+}
+
+// Gaps are all gaps of an answer. Empty: the answer is whole.
+type Gaps []Gap
+
+// Add notes gaps. The counts of gaps that are the same add up; one that nobody
+// can count stays beside those that are counted.
+func (gs *Gaps) Add(more ...Gap) {
+	for _, g := range more {
+		i := slices.IndexFunc(*gs, func(o Gap) bool { return o.Same(g) && (o.Count == 0) == (g.Count == 0) })
+		if i < 0 {
+			*gs = append(*gs, g)
+			continue
+		}
+		(*gs)[i].Count += g.Count
+		if (*gs)[i].Hint == "" {
+			(*gs)[i].Hint = g.Hint
+		}
+	}
+}
+
+// HasKind reports whether things of the kind are missing.
+func (gs Gaps) HasKind(k GapKind) bool {
+	return slices.ContainsFunc(gs, func(g Gap) bool { return g.Kind == k })
+}
+
+// HasCause reports whether something is missing for that cause.
+func (gs Gaps) HasCause(c Cause) bool {
+	return slices.ContainsFunc(gs, func(g Gap) bool { return g.Cause == c })
+}
+
+// Count is how many things of a kind are missing, at least.
+func (gs Gaps) Count(k GapKind) int {
+	n := 0
+	for _, g := range gs {
+		if g.Kind == k {
+			n += max(1, g.Count)
+		}
+	}
+	return n
+}
+
+// String says all gaps in one line, "" where there are none.
+func (gs Gaps) String() string { return gs.describe(0) }
+
+// describe says all gaps where seen processes were looked into. Those for want
+// of permission are said as one: the several ways to be refused are of no use
+// to the reader.
+func (gs Gaps) describe(seen int) string {
+	var parts, refused []string
+	namespaces := Gap{Kind: GapNamespaces}
+	some := false
+	for _, g := range gs {
+		switch {
+		case !g.bare():
+			parts = append(parts, g.sentence(g.subject(seen)))
+		case g.Kind == GapProcesses:
+			refused = append(refused, g.subject(seen))
+		default:
+			namespaces.Count += g.Count
+			some = some || g.Count == 0
+		}
+	}
+	switch {
+	case some && namespaces.Count > 0:
+		refused = append(refused, fmt.Sprintf("%d or more network namespaces", namespaces.Count))
+	case some || namespaces.Count > 0:
+		refused = append(refused, namespaces.subject(0))
+	}
+	if len(refused) > 0 {
+		g := Gap{Kind: GapProcesses, Cause: CausePermission}
+		parts = append([]string{g.sentence(strings.Join(refused, " and "))}, parts...)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Hint returns the first hint, "" where there is none.
+func (gs Gaps) Hint() string {
+	for _, g := range gs {
+		if g.Hint != "" {
+			return g.Hint
+		}
+	}
+	return ""
+}
+
+// A Caller is what hints have to know of who asked, and how. The zero value is
+// an ordinary user.
+type Caller struct {
+	// Root: it runs as user 0.
+	Root bool
+	// Trace and Enter: it holds CAP_SYS_PTRACE, which opens the processes of
+	// others, and CAP_SYS_ADMIN, which opens network namespaces.
+	Trace, Enter bool
+	// Pinned: it asked through a pinned iterator.
+	Pinned bool
+}
+
+// Advise gives each gap that has no hint of its own what the caller can do.
+func (gs Gaps) Advise(c Caller) {
+	for i := range gs {
+		if g := &gs[i]; g.Hint == "" {
+			g.Hint = c.hint(g)
+		}
+	}
+}
+
+// hint is the one place where kind and cause become a hint.
+func (c Caller) hint(g *Gap) string {
+	switch g.Cause {
+	case CausePermission:
+		switch g.Kind {
+		case GapProcesses:
+			return c.permissionHint(c.Trace, "the capability CAP_SYS_PTRACE", " is missing")
+		case GapNamespaces:
+			return c.permissionHint(c.Trace && c.Enter, "the capabilities CAP_SYS_ADMIN and CAP_SYS_PTRACE", " are missing")
+		}
+	case CauseLimit, CauseLost:
+		switch g.Kind {
+		case GapEvents:
+			return "a narrower filter, or a larger --buffer or --backlog"
+		case GapProcesses, GapNamespaces, GapSockets:
+			return "raise the limit of open files (ulimit -n)"
+		}
+	}
+	return ""
+}
+
+// permissionHint names what opens that which was refused. Nothing helps one who
+// holds it already: a security module refuses, or the like.
+func (c Caller) permissionHint(held bool, needed, missing string) string {
+	switch {
+	case !c.Root && !c.Pinned:
+		return "try sudo, or once: sudo whose pin --group whose (see whose pin --help)"
+	case held:
+		return ""
+	case c.Root:
+		return needed + missing
+	}
+	return "run as root, or with " + needed
+}
