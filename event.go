@@ -39,14 +39,15 @@ type Event struct {
 	Time time.Time
 	// Kind is what happened.
 	Kind EventKind
+	// Cause is why events were lost, with EventLost.
+	Cause Cause
 	// Lifetime is what is known of the session's life at that moment. End, By,
 	// Errno, Duration and traffic are set for EventClose and EventFail only.
 	Lifetime
 	// Lost counts the events that were lost, with EventLost.
 	Lost uint64
-	// Cause is why they were lost, and Why says where: "ring buffer full".
-	Cause Cause
-	Why   string
+	// Why says where they were lost: "ring buffer full".
+	Why string
 	// Session is the session as the model has it; its Life is nil. Its owners
 	// are those of the moment: for EventOpen the process that called connect,
 	// accept, or sent first. TCP holds round-trip time, retransmits and bytes for

@@ -58,8 +58,8 @@ func sessionFields() []*Field {
 				set: func(r Row, v *Value) { r.Session.Cookie = v.Num },
 			}},
 		{Name: "uid", Title: "UID", Kind: KindNumber, Of: OfSession,
-			Doc: "User id that the socket was created with.",
-			row: numAt(func(r Row) *uint32 { return &r.Session.UID })},
+			Doc: "User id that the socket was created with. Absent for TIME_WAIT and SYN_RECV, of which the kernel keeps none, and before Linux 6.17 for all without an inode.",
+			row: toldAt(FactUID, func(s *Session) *uint32 { return &s.UID })},
 		{Name: "user", Title: "USER", Kind: KindText, Of: OfSession, Needs: NeedUser,
 			Doc: "Name of the user that the socket was created with, or the number where it has no name.",
 			row: textAt(func(r Row) *string { return &r.Session.User })},
@@ -75,16 +75,10 @@ func sessionFields() []*Field {
 			row: nameAt(directionNames, func(r Row) *Direction { return &r.Session.Direction })},
 		{Name: "recv_queue", Aliases: []string{"recvq"}, Title: "RECV-Q", Unit: "bytes", Kind: KindBytes, Of: OfSession,
 			Doc: "Bytes received and not yet read; for a TCP listener the connections that wait to be accepted.",
-			row: access[Row]{
-				num: func(r Row) (uint64, bool) { return uint64(r.Session.RecvQueue), true },
-				set: func(r Row, v *Value) { r.Session.RecvQueue = uint32(v.Num) },
-			}},
+			row: toldAt(FactRecvQueue, func(s *Session) *uint32 { return &s.RecvQueue })},
 		{Name: "send_queue", Aliases: []string{"sendq"}, Title: "SEND-Q", Unit: "bytes", Kind: KindBytes, Of: OfSession,
-			Doc: "Bytes sent and not yet acknowledged; for a TCP listener the limit of its accept queue.",
-			row: access[Row]{
-				num: func(r Row) (uint64, bool) { return uint64(r.Session.SendQueue), true },
-				set: func(r Row, v *Value) { r.Session.SendQueue = uint32(v.Num) },
-			}},
+			Doc: "Bytes sent and not yet acknowledged; for a TCP listener the limit of its accept queue. Absent where the source does not know it.",
+			row: toldAt(FactSendQueue, func(s *Session) *uint32 { return &s.SendQueue })},
 		{Name: "bound_dev", Aliases: []string{"dev"}, Title: "DEV", Kind: KindText, Of: OfSession,
 			Doc: "Device that the socket is bound to.",
 			row: textAt(func(r Row) *string { return &r.Session.BoundDev })},
@@ -92,12 +86,16 @@ func sessionFields() []*Field {
 			Doc: "Zone of a link-local address: the name of its device.",
 			row: textAt(func(r Row) *string { return &r.Session.Scope })},
 		{Name: "v6only", Title: "V6ONLY", Kind: KindBool, Of: OfSession,
-			Doc: "Whether an IPv6 socket takes no IPv4. Absent for an IPv4 socket and for a connected one.",
+			Doc: "Whether an IPv6 socket takes no IPv4. Absent for an IPv4 socket, for a connected one, and where the source does not know it.",
 			row: access[Row]{
 				num: func(r Row) (uint64, bool) {
-					return flag(r.Session.V6Only), r.Session.Family == IPv6 && r.Session.IsListener()
+					s := r.Session
+					return flag(s.V6Only), s.Family == IPv6 && s.IsListener() && !s.Unknown.Has(FactV6Only)
 				},
-				set: func(r Row, v *Value) { r.Session.V6Only = v.Num != 0 },
+				set: func(r Row, v *Value) {
+					r.Session.V6Only = v.Num != 0
+					r.Session.Unknown &^= FactV6Only
+				},
 			}},
 		{Name: "mark", Title: "MARK", Kind: KindNumber, Of: OfSession,
 			Doc: "Mark of the socket (SO_MARK). Absent where it is 0 or not known.",
@@ -170,8 +168,8 @@ func peerFields() []*Field {
 func tcpFields() []*Field {
 	return []*Field{
 		{Name: "rtt", Title: "RTT", Unit: "microseconds", Kind: KindDuration, Of: OfTCP, Needs: NeedTCPInfo,
-			Doc: "Smoothed round-trip time.",
-			row: tcpNum(func(t *TCPInfo) (uint64, bool) { return uint64(t.RTT), true }, func(t *TCPInfo, n uint64) { t.RTT = time.Duration(n) })},
+			Doc: "Smoothed round-trip time. Absent where nothing was measured yet.",
+			row: tcpNum(func(t *TCPInfo) (uint64, bool) { return uint64(t.RTT), t.RTT >= time.Microsecond }, func(t *TCPInfo, n uint64) { t.RTT = time.Duration(n) })},
 		{Name: "retrans", Title: "RETRANS", Unit: "segments", Kind: KindNumber, Of: OfTCP, Needs: NeedTCPInfo,
 			Doc: "Segments sent again since the session began.",
 			row: tcpNum(func(t *TCPInfo) (uint64, bool) { return uint64(t.Retrans), true }, func(t *TCPInfo, n uint64) { t.Retrans = uint32(n) })},
@@ -195,6 +193,17 @@ func tcpFields() []*Field {
 		{Name: "cwnd", Title: "CWND", Unit: "segments", Kind: KindNumber, Of: OfTCP, Needs: NeedTCPInfo,
 			Doc: "Congestion window.",
 			row: tcpNum(func(t *TCPInfo) (uint64, bool) { return uint64(t.Cwnd), t.Cwnd != 0 }, func(t *TCPInfo, n uint64) { t.Cwnd = uint32(n) })},
+	}
+}
+
+// toldAt makes the access to a number of a session that may not be known.
+func toldAt(fact Facts, at func(*Session) *uint32) access[Row] {
+	return access[Row]{
+		num: func(r Row) (uint64, bool) { return uint64(*at(r.Session)), !r.Session.Unknown.Has(fact) },
+		set: func(r Row, v *Value) {
+			*at(r.Session) = uint32(v.Num)
+			r.Session.Unknown &^= fact
+		},
 	}
 }
 

@@ -101,13 +101,14 @@ func parseEvent(object jsonObject, row Row) error {
 		}
 	}
 	session, err := object.object("session")
-	if err != nil {
+	if err != nil || session == nil {
 		return err
 	}
 	return parseSession(session, row)
 }
 
 func parseSession(object jsonObject, row Row) error {
+	row.Session.Unknown = FactUID | FactRecvQueue | FactSendQueue | FactV6Only // unless it is read
 	for _, f := range Fields() {
 		if f.PerOwner() {
 			continue
@@ -115,6 +116,9 @@ func parseSession(object jsonObject, row Row) error {
 		if err := parseField(object, f.JSONKey(), f, &f.row, row); err != nil {
 			return err
 		}
+	}
+	if s := row.Session; s.Family != IPv6 || !s.IsListener() {
+		s.Unknown &^= FactV6Only // it does not apply
 	}
 	var err error
 	if row.Session.Owners, err = parseOwners(object, "owners", OfOwner); err != nil {

@@ -28,15 +28,19 @@ type Session struct {
 	Cookie uint64
 	// NetNS is the inode number of the network namespace, as in "net:[4026531840]".
 	NetNS uint32
-	// UID is the user id that the socket was created with.
+	// UID is the user id that the socket was created with. The kernel keeps none
+	// for TIME_WAIT and SYN_RECV, nor before Linux 6.17 for any socket without
+	// an open file (FactUID).
 	UID uint32
 	// Mark is the socket's fwmark (SO_MARK). Zero: none, or not known.
 	Mark uint32
 	// RecvQueue is the number of bytes received and not yet read by the
 	// process; for a listener, the number of connections that wait to be accepted.
+	// Events do not tell it (FactRecvQueue).
 	RecvQueue uint32
 	// SendQueue is the number of bytes sent and not yet acknowledged; for a
-	// listener, the limit of its accept queue.
+	// listener, the limit of its accept queue, which the source procfs does not
+	// tell (FactSendQueue). Of events only those of listeners tell it.
 	SendQueue uint32
 
 	Proto     Proto
@@ -44,15 +48,19 @@ type Session struct {
 	State     State
 	Direction Direction
 	// V6Only tells that an IPv6 socket takes no IPv4 (IPV6_V6ONLY). It is told
-	// of listeners only.
+	// of listeners only, and not by the source procfs (FactV6Only).
 	V6Only bool
 	// Reason says why nobody holds the session; ReasonNone for a session with
 	// owners.
 	Reason Reason
+	// Unknown are the facts that nobody told. Their values here mean nothing,
+	// and their fields have none.
+	Unknown Facts
 
 	// NetNSName is the name of the network namespace, empty where it has none.
 	NetNSName string
-	// User is the name of UID, or its number as text where it has no name.
+	// User is the name of UID, or its number as text where it has no name. Empty
+	// where UID is not known.
 	User string
 	// BoundDev is the name of the device that the socket is bound to
 	// (SO_BINDTODEVICE), empty for none.
@@ -80,13 +88,33 @@ type Session struct {
 	Life *Lifetime
 }
 
+// Facts is a set of facts of a session. The zero value is empty.
+type Facts uint8
+
+// The facts that a source may not know, where their zero value would say
+// something that is not so. All others are zero or empty where they are not known.
+const (
+	// FactUID: UID. User is empty then.
+	FactUID Facts = 1 << iota
+	// FactRecvQueue: RecvQueue.
+	FactRecvQueue
+	// FactSendQueue: SendQueue.
+	FactSendQueue
+	// FactV6Only: V6Only.
+	FactV6Only
+)
+
+// Has reports whether the fact is in the set.
+func (f Facts) Has(fact Facts) bool { return f&fact != 0 }
+
 // IsListener reports whether the session waits for others: a TCP listener, or
 // a UDP socket that is bound and not connected.
 func (s *Session) IsListener() bool { return s.State == Listen || s.State == Unconn }
 
 // TCPInfo holds the figures of a TCP session (struct tcp_info).
 type TCPInfo struct {
-	// RTT is the smoothed round-trip time, in steps of a microsecond.
+	// RTT is the smoothed round-trip time, in steps of a microsecond. Zero:
+	// nothing was measured yet.
 	RTT time.Duration
 	// Retrans counts the segments sent again since the session began.
 	Retrans uint32

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -112,4 +113,33 @@ func TestSet(t *testing.T) {
 	if got := whose.AllProtos &^ some; got != whose.SetOf(whose.UDP, whose.UDPLite) {
 		t.Errorf("all protocols but %b are %b", some, got)
 	}
+}
+
+// A fact that nobody told is no value, whatever stands in its place: no output
+// shows it, and no filter matches it.
+func TestField_Unknown(t *testing.T) {
+	s := whose.Session{
+		Proto: whose.TCP, Family: whose.IPv6, State: whose.Listen, User: "root", RecvQueue: 1, SendQueue: 2, V6Only: true,
+	}
+	for fact, names := range map[whose.Facts][]string{
+		whose.FactUID: {"uid"}, whose.FactRecvQueue: {"recv_queue"},
+		whose.FactSendQueue: {"send_queue"}, whose.FactV6Only: {"v6only"},
+	} {
+		s.Unknown = 0
+		before := valuesOf(&s)
+		s.Unknown = fact
+		for name, v := range valuesOf(&s) {
+			if gone := v == "" && before[name] != ""; gone != slices.Contains(names, name) {
+				t.Errorf("without fact %b %s is %q, and %q with it", fact, name, v, before[name])
+			}
+		}
+	}
+}
+
+func valuesOf(s *whose.Session) map[string]string {
+	all := make(map[string]string)
+	for _, f := range whose.Fields() {
+		all[f.Name] = string(f.Value(s.Row()).Append(nil))
+	}
+	return all
 }

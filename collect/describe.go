@@ -20,6 +20,9 @@ type described struct {
 	netns   map[uint32]string
 	devices map[source.Device]string
 	tcp     []whose.TCPInfo
+	// keepsUsers tells that this kernel keeps the user of a socket that has no
+	// open file any more, or has none yet (6.17).
+	keepsUsers bool
 	// groups names the control groups of sockets whose owners are hidden.
 	groups *proc.CgroupIndex
 }
@@ -28,7 +31,10 @@ type described struct {
 // each once. Where ctx ends, names are missing.
 func describe(ctx context.Context, d *derived) described {
 	needs := d.plan.needs
-	m := described{derived: d, devices: d.snap.Devices, tcp: slices.Clone(d.snap.TCPInfo)}
+	m := described{
+		derived: d, devices: d.snap.Devices, tcp: slices.Clone(d.snap.TCPInfo),
+		keepsUsers: kernelHas(d.plan.opts.Proc, 6, 17),
+	}
 	if needs&(whose.NeedCmdline|whose.NeedExe|whose.NeedCreds|whose.NeedCgroup) != 0 {
 		d.enrich(ctx)
 	}

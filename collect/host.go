@@ -1,7 +1,10 @@
 package collect
 
 import (
+	"cmp"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -10,12 +13,25 @@ import (
 
 // kernelRelease returns the kernel's release (/proc/sys/kernel/osrelease), ""
 // where there is none to read.
-func kernelRelease() string {
-	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
+func kernelRelease() string { return releaseBelow("/proc") }
+
+// releaseBelow returns the release of the kernel whose procfs is at root.
+func releaseBelow(root string) string {
+	text, err := os.ReadFile(filepath.Join(root, "sys/kernel/osrelease"))
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// kernelHas reports whether the kernel whose procfs is at root, empty for
+// /proc, is of that version or newer; no where that cannot be told.
+func kernelHas(root string, major, minor int) bool {
+	var ma, mi int
+	if _, err := fmt.Sscanf(releaseBelow(cmp.Or(root, "/proc")), "%d.%d", &ma, &mi); err != nil {
+		return false
+	}
+	return ma > major || ma == major && mi >= minor
 }
 
 // capabilities tells which of the capabilities that matter here the caller

@@ -45,7 +45,10 @@ func (m *maker) session(at uint32, s *whose.Session) {
 		V6Only:    k.Flags&source.SocketV6Only != 0 && isListener(k),
 		Direction: m.direction(k, at),
 		NetNSName: m.netns[k.NetNS],
-		User:      m.users[k.UID],
+		Unknown:   m.unknown(k),
+	}
+	if !s.Unknown.Has(whose.FactUID) {
+		s.User = m.users[k.UID]
 	}
 	if k.Device != 0 {
 		m.nameDevice(k, s)
@@ -56,6 +59,33 @@ func (m *maker) session(at uint32, s *whose.Session) {
 	if m.plan.needs.Owners() {
 		m.addOwners(at, s)
 	}
+}
+
+// unknown returns the facts of a socket that the source does not tell, or the
+// kernel does not keep.
+func (m *maker) unknown(k *source.Socket) whose.Facts {
+	var u whose.Facts
+	if k.Inode == 0 && !m.keepsUser(k) {
+		u |= whose.FactUID
+	}
+	if k.Flags&source.SocketNoLimit != 0 {
+		u |= whose.FactSendQueue
+	}
+	if k.Flags&source.SocketNoV6Only != 0 && isListener(k) {
+		u |= whose.FactV6Only
+	}
+	return u
+}
+
+// keepsUser reports whether the kernel knows who made a socket without an open
+// file. Of TIME_WAIT and SYN_RECV it keeps less than a socket, and FIN_WAIT2 is
+// often no more than a TIME_WAIT.
+func (m *maker) keepsUser(k *source.Socket) bool {
+	switch k.State {
+	case whose.TimeWait, whose.SynRecv, whose.FinWait2:
+		return false
+	}
+	return m.keepsUsers
 }
 
 // addOwners fills in owners, peer and reason.

@@ -229,8 +229,8 @@ func userTest(c *Cond) test {
 	}
 	text, number := textOrMatch(c), numberTest(ids)
 	return func(r whose.Row) bool {
-		user := r.Session.User
-		return user != "" && text(user) || number(uint64(r.Session.UID))
+		s := r.Session
+		return s.User != "" && text(s.User) || !s.Unknown.Has(whose.FactUID) && number(uint64(s.UID))
 	}
 }
 

@@ -62,7 +62,7 @@ func plainField(c *Cond, f *whose.Field, s *whose.Session, env Env) bool {
 }
 
 func plainValue(op Op, f *whose.Field, v whose.Value, want operand, s *whose.Session, env Env) bool {
-	if f.Name == "user" && op == Eq && want.text == strconv.Itoa(int(s.UID)) {
+	if f.Name == "user" && op == Eq && !s.Unknown.Has(whose.FactUID) && want.text == strconv.Itoa(int(s.UID)) {
 		return true
 	}
 	if f.Name == "netns" && want.self {

@@ -134,7 +134,7 @@ func randomSession(r *rand.Rand, processes []*whose.Process) whose.Session {
 		Proto: pick(r, []whose.Proto{whose.TCP, whose.UDP, whose.UDPLite, whose.MPTCP}), Family: pick(r, []whose.Family{whose.IPv4, whose.IPv6}),
 		State: pick(r, []whose.State{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, whose.Unconn}), Direction: whose.Direction(r.IntN(3)),
 		V6Only: r.IntN(2) == 0, NetNSName: pick(r, someNames), User: pick(r, someUsers), BoundDev: pick(r, []string{"", "eth0"}),
-		NetNS: pick(r, someInodes),
+		NetNS: pick(r, someInodes), Unknown: whose.Facts(r.IntN(4) * r.IntN(8)),
 	}
 	owners := func() (list []whose.Owner) {
 		for _, p := range processes {

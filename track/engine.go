@@ -130,6 +130,7 @@ func (g *engine) entryOf(r *bpfevent.Record, state whose.State) *entry {
 		cookie: r.Cookie, inode: r.Inode, cgroup: r.Cgroup, opened: openedAt(r),
 		netns: r.NetNS, uid: r.UID, mark: r.Mark, device: g.names.device(r.NetNS, r.Device),
 		proto: whose.Proto(r.Proto), family: whose.Family(r.Family), state: state,
+		unknown: whose.FactRecvQueue | whose.FactSendQueue, // until a snapshot tells
 	}
 	if r.V6Only {
 		e.flags |= v6only
@@ -465,9 +466,10 @@ const listening = 1
 // tcpListen: a socket began to listen.
 func (g *engine) tcpListen(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Listen)
-	e.sendQueue = r.Backlog
+	e.sendQueue, e.unknown = r.Backlog, whose.FactRecvQueue
 	if p, ok := g.lookup(e); ok {
 		old := g.table.at(p)
+		old.unknown &^= whose.FactSendQueue
 		old.sendQueue = r.Backlog // listen may be called again, for another backlog
 		return
 	}

@@ -80,6 +80,12 @@ func (m *moment) write(ev *whose.Event, info func() *whose.TCPInfo) {
 	e.write(s)
 	s.Owners, s.Peer = l.owners, l.peer
 	l.labels.write(e, s)
+	if m.kind != whose.EventStanding { // queues are those of a snapshot, which may be long ago
+		s.Unknown |= whose.FactRecvQueue
+		if s.State != whose.Listen {
+			s.Unknown |= whose.FactSendQueue
+		}
+	}
 	if m.kind != whose.EventClose && m.kind != whose.EventFail && m.kind != whose.EventUnlisten {
 		return
 	}
@@ -107,6 +113,9 @@ func (m *moment) write(ev *whose.Event, info func() *whose.TCPInfo) {
 func (l *labels) write(e *entry, s *whose.Session) {
 	s.User, s.NetNSName, s.BoundDev, s.Unit, s.Container = l.user, l.netns, l.device, l.unit, l.container
 	s.Scope = ""
+	if e.unknown.Has(whose.FactUID) {
+		s.User = ""
+	}
 	if l.device != "" && e.family == whose.IPv6 &&
 		(s.Local.Addr().IsLinkLocalUnicast() || s.Remote.Addr().IsLinkLocalUnicast()) {
 		s.Scope = l.device

@@ -135,7 +135,7 @@ func (g *engine) entryFrom(s *whose.Session, opened uint64) entry {
 		cookie: s.Cookie, inode: s.Inode, opened: opened,
 		netns: s.NetNS, uid: s.UID, mark: s.Mark, device: g.names.deviceNamed(s.BoundDev),
 		recvQueue: s.RecvQueue, sendQueue: s.SendQueue,
-		proto: s.Proto, family: s.Family, state: s.State, direction: s.Direction,
+		proto: s.Proto, family: s.Family, state: s.State, direction: s.Direction, unknown: s.Unknown,
 	}
 	if s.V6Only {
 		e.flags |= v6only
@@ -259,7 +259,7 @@ func replaced(old, e *entry) bool {
 func (g *engine) refresh(p place, e *entry, s *whose.Session) {
 	old := g.table.at(p)
 	old.pass, old.missed = g.passes.number, 0
-	old.recvQueue, old.sendQueue = e.recvQueue, e.sendQueue
+	old.learn(e)
 	if e.inode != 0 {
 		old.inode = e.inode
 	}
@@ -275,6 +275,22 @@ func (g *engine) refresh(p place, e *entry, s *whose.Session) {
 	if s.Reason == whose.ReasonNone && len(s.Owners) > 0 {
 		g.compareOwners(p, old, s)
 	}
+}
+
+// learn takes over what a snapshot tells of facts that change, or that were not
+// known.
+func (e *entry) learn(news *entry) {
+	e.recvQueue = news.recvQueue
+	if !news.unknown.Has(whose.FactSendQueue) {
+		e.sendQueue = news.sendQueue
+	}
+	if e.unknown.Has(whose.FactUID) {
+		e.uid = news.uid
+	}
+	if e.unknown.Has(whose.FactV6Only) {
+		e.flags |= news.flags & v6only
+	}
+	e.unknown &= news.unknown
 }
 
 // compareOwners corrects the owners of a session, where two snapshots agree.

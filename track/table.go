@@ -34,6 +34,7 @@ type entry struct {
 	pass                 uint32 // the last snapshot that it was in; 0: none yet
 	scan                 uint32 // the last look at the kernel's flows that it was in
 	uid                  uint32
+	unknown              whose.Facts
 	missedAt             uint64 // when it was missed first, by the boot clock
 }
 

@@ -29,6 +29,7 @@ func (e *entry) write(s *whose.Session) {
 	s.RecvQueue, s.SendQueue = e.recvQueue, e.sendQueue
 	s.Proto, s.Family, s.State, s.Direction, s.Reason = e.proto, e.family, e.state, e.direction, e.reason
 	s.V6Only = e.is(v6only) && e.direction == 0
+	s.Unknown = e.unknown
 }
 
 // shownOwners returns the owners that a session is shown with: its own, or

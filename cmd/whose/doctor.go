@@ -239,7 +239,7 @@ type doctorReport struct {
 	Kernel       string             `json:"kernel"`
 	UID          int                `json:"uid"`
 	UserNS       bool               `json:"user_namespace"`
-	OpenFiles    int                `json:"open_files"`
+	OpenFiles    int                `json:"open_files,omitempty"` // 0: not known
 	Auto         string             `json:"auto"`
 	Why          string             `json:"why"`
 	Gaps         whose.Gaps         `json:"gaps"`
@@ -250,10 +250,15 @@ type doctorReport struct {
 }
 
 type doctorSource struct {
-	Name     string     `json:"name"`
-	Works    bool       `json:"works"`
-	Error    string     `json:"error,omitempty"`
-	Hint     string     `json:"hint,omitempty"`
+	Name  string `json:"name"`
+	Works bool   `json:"works"`
+	Error string `json:"error,omitempty"`
+	Hint  string `json:"hint,omitempty"`
+	*doctorAnswer
+}
+
+// A doctorAnswer is what a source that works has answered.
+type doctorAnswer struct {
 	Sessions int        `json:"sessions"`
 	Owned    int        `json:"owned"`
 	Gaps     whose.Gaps `json:"gaps"`
@@ -282,13 +287,14 @@ func newDoctorReport(g *collect.Diagnosis) doctorReport {
 		Sources: []doctorSource{}, Pin: newDoctorPin(&g.Pin), Capabilities: []doctorCapability{},
 	}
 	for _, s := range g.Sources {
-		d := doctorSource{
-			Name: s.Name, Works: s.Err == nil, Hint: whose.Hint(s.Err),
-			Sessions: s.Coverage.Sessions, Owned: s.Coverage.Owned, Gaps: gapsOf(&s.Coverage),
-			Open: s.Open.Microseconds(), Read: s.Read.Microseconds(),
-		}
+		d := doctorSource{Name: s.Name, Works: s.Err == nil, Hint: whose.Hint(s.Err)}
 		if s.Err != nil {
 			d.Error = s.Err.Error()
+		} else {
+			d.doctorAnswer = &doctorAnswer{
+				Sessions: s.Coverage.Sessions, Owned: s.Coverage.Owned, Gaps: gapsOf(&s.Coverage),
+				Open: s.Open.Microseconds(), Read: s.Read.Microseconds(),
+			}
 		}
 		r.Sources = append(r.Sources, d)
 	}

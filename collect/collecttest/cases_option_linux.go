@@ -36,6 +36,26 @@ func optionCases() []Case {
 				st.add("udp", udp)
 			})
 		}},
+		{Name: "user without inode", Rule: "a session without an inode has the user of what it came from, or none that is told; never root's", hold: func(st *Stage) {
+			st.onThread(func() {
+				st.check(unix.Setfsuid(65534), "setfsuid")
+				nobodys := func(s whose.Session) whose.Session {
+					s.UID = 65534
+					return s
+				}
+				l := st.listen("127.0.0.1:0", 5)
+				client := nobodys(st.established(st.connect(st.local(l), unix.SOCK_STREAM, 0), whose.Out, st.pid()))
+				st.waiting(l, 1)
+				s := nobodys(st.listener(l, 5))
+				s.RecvQueue = 1
+				st.add("listener", s)
+				st.add("client end", client)
+				st.add("waits to be accepted", st.queue(client, self()))
+				p := st.pair("127.0.0.1:0", "")
+				st.add("second listener", nobodys(st.listener(p.l, 16)))
+				st.add("time wait", nobodys(st.finish(p)))
+			})
+		}},
 	}
 }
 

@@ -51,7 +51,28 @@ func Facts() []Fact {
 	}}
 	facts = append(facts, beforeWalkFacts()...)
 	facts = append(facts, netlinkFacts()...)
-	return append(facts, procfsFacts()...)
+	facts = append(facts, procfsFacts()...)
+	for _, source := range []string{"bpf", "netlink", "procfs"} {
+		facts = append(facts, userFacts(source)...)
+	}
+	return facts
+}
+
+// userFacts are of whom the kernel itself keeps no user.
+func userFacts(source string) []Fact {
+	var facts []Fact
+	for _, field := range []string{"uid", "user"} {
+		facts = append(facts,
+			Fact{Source: source, Field: field, Which: "sessions in TIME_WAIT and SYN_RECV, and those in FIN_WAIT2 without an inode", Instead: "nothing",
+				holds: func(s *whose.Session) bool {
+					return s.Inode == 0 && (s.State == whose.TimeWait || s.State == whose.SynRecv || s.State == whose.FinWait2)
+				},
+				Why: "the kernel keeps less than a socket of them, without its user"},
+			Fact{Source: source, Field: field, Which: "all without an inode, before Linux 6.17", Instead: "nothing",
+				holds: func(s *whose.Session) bool { return s.Inode == 0 && kernelBefore(6, 17) },
+				Why:   "until then the user of a socket was that of its inode"})
+	}
+	return facts
 }
 
 // BeforeWalk is the source "bpf" on kernels that it cannot walk the socket
@@ -80,9 +101,6 @@ func netlinkFacts() []Fact {
 		{Source: source, Field: "mark", Which: "all, for a caller without CAP_NET_ADMIN", Instead: "nothing",
 			holds: func(*whose.Session) bool { return os.Geteuid() != 0 },
 			Why:   "sock_diag tells it to those alone who may set it"},
-		{Source: source, Field: "v6only", Which: "sessions that neither listen nor are only bound", Instead: "false",
-			holds: func(s *whose.Session) bool { return !s.IsListener() && s.State != whose.Close },
-			Why:   "sock_diag tells it of sockets in LISTEN and CLOSE alone, where it decides what they take"},
 		{Source: source, Field: "reason", Which: nobodys, Instead: "unheld", holds: hasFile,
 			Why: "sock_diag does not tell a socket of the kernel from one in transit over a UNIX socket or registered with io_uring"},
 	}
@@ -108,8 +126,8 @@ func procfsFacts() []Fact {
 		none("mark", "the files do not print it"),
 		none("bound_dev", "the files do not print it"),
 		none("scope", "the files do not print it"),
-		{Source: source, Field: "v6only", Which: "all", Instead: "false", Why: "the files do not print it"},
-		{Source: source, Field: "send_queue", Which: "TCP listeners", Instead: "0", holds: isListening,
+		none("v6only", "the files do not print it"),
+		{Source: source, Field: "send_queue", Which: "TCP listeners", Instead: "nothing", holds: isListening,
 			Why: "the files print the length of the accept queue and not its limit"},
 		{Source: source, Field: "reason", Which: nobodys,
 			Instead: "unheld", holds: hasFile, Why: "the files do not tell a socket of the kernel from one in transit"},
@@ -156,8 +174,13 @@ func blankField(s *whose.Session, field string) {
 		s.Scope = ""
 	case "v6only":
 		s.V6Only = false
+		s.Unknown |= whose.FactV6Only
 	case "send_queue":
 		s.SendQueue = 0
+		s.Unknown |= whose.FactSendQueue
+	case "uid", "user":
+		s.UID, s.User = 0, ""
+		s.Unknown |= whose.FactUID
 	case "reason":
 		s.Reason = whose.ReasonUnheld
 	case "rtt", "retrans", "bytes_sent", "bytes_received", "cong", "cwnd":

@@ -50,7 +50,8 @@ func TestBlank(t *testing.T) {
 	if !Blank("procfs", &s) {
 		t.Fatal("an MPTCP listener is not listed by procfs")
 	}
-	want := whose.Session{Proto: whose.TCP, State: whose.Listen, RecvQueue: 1}
+	want := whose.Session{Proto: whose.TCP, State: whose.Listen, RecvQueue: 1,
+		Unknown: whose.FactV6Only | whose.FactSendQueue}
 	if diff := cmp.Diff(want, s, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("blanked for procfs (-want +got):\n%s", diff)
 	}

@@ -81,8 +81,16 @@ func (t *table) standardColumns(wide bool) []*column {
 		return t.addColumns([]*column{proto, state, local, arrow, remote, netns, user, process})
 	}
 	family := &column{title: "FAMILY", gap: 2, append: func(c *cell, s *whose.Session) { c.ascii(s.Family.String()) }}
-	recv := &column{title: "RECV-Q", gap: 2, right: true, append: func(c *cell, s *whose.Session) { c.uint(uint64(s.RecvQueue)) }}
-	send := &column{title: "SEND-Q", gap: 2, right: true, append: func(c *cell, s *whose.Session) { c.uint(uint64(s.SendQueue)) }}
+	recv := &column{title: "RECV-Q", gap: 2, right: true, append: func(c *cell, s *whose.Session) {
+		if !s.Unknown.Has(whose.FactRecvQueue) {
+			c.uint(uint64(s.RecvQueue))
+		}
+	}}
+	send := &column{title: "SEND-Q", gap: 2, right: true, append: func(c *cell, s *whose.Session) {
+		if !s.Unknown.Has(whose.FactSendQueue) {
+			c.uint(uint64(s.SendQueue))
+		}
+	}}
 	inode := fieldColumn(whose.FieldByName("inode"))
 	unit, container := fieldColumn(whose.FieldByName("unit")), fieldColumn(whose.FieldByName("container"))
 	unit.wanted = func() bool { return unit.used }

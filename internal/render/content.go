@@ -68,7 +68,7 @@ func (t *table) remoteCell(c *cell, s *whose.Session) {
 		c.ascii("*")
 		c.style = faint
 		if s.State == whose.Listen && s.RecvQueue > 0 {
-			queuedCell(c, s.RecvQueue, s.SendQueue)
+			queuedCell(c, s)
 		}
 		return
 	}
@@ -77,15 +77,14 @@ func (t *table) remoteCell(c *cell, s *whose.Session) {
 }
 
 // queuedCell says how many connections wait at a listener, of how many that may.
-// A limit of 0 is one that the source does not know.
-func queuedCell(c *cell, waiting, limit uint32) {
+func queuedCell(c *cell, s *whose.Session) {
 	c.ascii(" ")
-	c.uint(uint64(waiting))
+	c.uint(uint64(s.RecvQueue))
 	c.style = passing
-	if limit > 0 {
+	if !s.Unknown.Has(whose.FactSendQueue) && s.SendQueue > 0 {
 		c.ascii("/")
-		c.uint(uint64(limit))
-		if waiting > limit {
+		c.uint(uint64(s.SendQueue))
+		if s.RecvQueue > s.SendQueue {
 			c.style = alarm
 		}
 	}

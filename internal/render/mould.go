@@ -49,7 +49,7 @@ func steady(f *whose.Field) bool {
 func alike(a, b *whose.Session) bool {
 	return a.NetNS == b.NetNS && a.UID == b.UID && a.Mark == b.Mark &&
 		a.Proto == b.Proto && a.Family == b.Family && a.State == b.State &&
-		a.Direction == b.Direction && a.V6Only == b.V6Only && a.Reason == b.Reason &&
+		a.Direction == b.Direction && a.V6Only == b.V6Only && a.Reason == b.Reason && a.Unknown == b.Unknown &&
 		a.User == b.User && a.NetNSName == b.NetNSName && a.BoundDev == b.BoundDev &&
 		a.Scope == b.Scope && a.Unit == b.Unit && a.Container == b.Container
 }

@@ -105,6 +105,7 @@ func randomSessions(n int, seed uint64) []whose.Session {
 		s.Remote = netip.AddrPortFrom(addr(), uint16(1+r.IntN(65535)))
 		s.Proto, s.Family = whose.Proto(1+r.IntN(4)), whose.Family(4+2*r.IntN(2))
 		s.V6Only = r.IntN(2) == 0
+		s.Unknown = whose.Facts(r.IntN(4) * r.IntN(8))
 		s.State = whose.State(1 + r.IntN(11))
 		if r.IntN(4) == 0 {
 			s.Unit, s.Container = names[r.IntN(len(names))], names[r.IntN(len(names))]

@@ -40,6 +40,11 @@ const (
 	SocketFile
 	// SocketNoFile: it has none. Only a source that looked tells.
 	SocketNoFile
+	// SocketNoV6Only: the source does not tell whether IPV6_V6ONLY is set.
+	SocketNoV6Only
+	// SocketNoLimit: it listens, and the source does not tell the limit of its
+	// accept queue.
+	SocketNoLimit
 )
 
 // A Holding says that a process has a socket open by a descriptor.

@@ -63,6 +63,8 @@ type Totals struct {
 	// RemoteHosts counts the distinct remote addresses, loopback left out. Above
 	// MaxRemoteHosts they are not told apart any more, here and elsewhere.
 	RemoteHosts int
+	// LimitUnknown: the source does not tell the limits of accept queues.
+	LimitUnknown bool
 	// BeyondPrograms and BeyondListeners count what is above MaxRows.
 	BeyondPrograms, BeyondListeners int
 }

@@ -42,6 +42,7 @@ type Listener struct {
 	Established, CloseWait, SynRecv, TimeWait int
 	// Queue is how many connections wait to be accepted, QueueLimit how many may,
 	// and QueueUsed the part of it in percent of the fullest socket. 0 for UDP.
+	// The last two mean nothing where [Totals].LimitUnknown.
 	Queue, QueueLimit uint64
 	QueueUsed         float64
 	// RemoteHosts counts the distinct remote addresses.
@@ -82,6 +83,7 @@ func (h *Host) addListener(s *whose.Session, program int32) {
 	if s.State == whose.Listen {
 		l.Queue += uint64(s.RecvQueue)
 		l.QueueLimit += uint64(s.SendQueue)
+		h.totals.LimitUnknown = h.totals.LimitUnknown || s.Unknown.Has(whose.FactSendQueue)
 		if s.SendQueue > 0 {
 			l.QueueUsed = max(l.QueueUsed, 100*float64(s.RecvQueue)/float64(s.SendQueue))
 		}

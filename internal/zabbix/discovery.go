@@ -68,7 +68,8 @@ func (w *writer) listenerRows() ([]ListenerRow, []Listener) {
 	values := make([]Listener, 0, len(rows))
 	ids := newIDs(len(rows))
 	for _, at := range places {
-		row, value := rows[at], listenerOf(&all[at].Sum)
+		row := rows[at]
+		value := listenerOf(&all[at].Sum, w.count.Totals.LimitUnknown)
 		id, known := ids.of(identity(&row))
 		if known {
 			mergeListener(&values[id.place], &value)
@@ -97,17 +98,19 @@ func (w *writer) listenerRow(l *tally.Group[tally.ListenerKey, tally.Listener]) 
 }
 
 // listenerOf makes the values of a listener, with names that are safe.
-func listenerOf(l *tally.Listener) Listener {
+func listenerOf(l *tally.Listener, limitUnknown bool) Listener {
 	var holders []string
 	for _, name := range l.Holders {
 		holders = append(holders, commName(name))
 	}
 	slices.Sort(holders)
-	return Listener{
+	v := Listener{
 		Sockets: l.Sockets, Holders: Safe(strings.Join(slices.Compact(holders), ", ")),
 		Established: l.Established, CloseWait: l.CloseWait, SynRecv: l.SynRecv, TimeWait: l.TimeWait,
-		Queue: l.Queue, QueueLimit: l.QueueLimit, QueueUsed: percent(l.QueueUsed), RemoteHosts: l.RemoteHosts,
+		Queue: l.Queue, RemoteHosts: l.RemoteHosts,
 	}
+	v.setLimit(l.QueueLimit, l.QueueUsed, limitUnknown)
+	return v
 }
 
 // identity is what makes a listener the same one in the next collection. The
@@ -129,8 +132,10 @@ func mergeListener(into, from *Listener) {
 	into.SynRecv += from.SynRecv
 	into.TimeWait += from.TimeWait
 	into.Queue += from.Queue
-	into.QueueLimit += from.QueueLimit
-	into.QueueUsed = max(into.QueueUsed, from.QueueUsed)
+	if into.QueueLimit != nil && from.QueueLimit != nil {
+		*into.QueueLimit += *from.QueueLimit
+		*into.QueueUsed = max(*into.QueueUsed, *from.QueueUsed)
+	}
 	into.RemoteHosts += from.RemoteHosts
 	into.Holders = least(into.Holders, from.Holders)
 }
@@ -141,6 +146,15 @@ func least(a, b string) string {
 		return b
 	}
 	return a
+}
+
+// setLimit says how many may wait and the part of it that does, unless the
+// source does not tell the limit.
+func (l *Listener) setLimit(limit uint64, full float64, unknown bool) {
+	if !unknown {
+		used := percent(full)
+		l.QueueLimit, l.QueueUsed = &limit, &used
+	}
 }
 
 // percent rounds to two digits, so that a value does not look more exact than it is.

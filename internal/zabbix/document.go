@@ -40,8 +40,8 @@ type Document struct {
 	Coverage Coverage `json:"coverage,omitzero"`
 	// Discovery holds what low-level discovery reads.
 	Discovery Discovery `json:"discovery,omitzero"`
-	// Absent are the values of a row that is not there, all 0. It is left out
-	// where Discovery is: what is missing then may be there. An item takes the
+	// Absent are the values of a row that is not there, all 0 but for those that
+	// no row has. It is left out where Discovery is: what is missing then may be there. An item takes the
 	// sum of its row's value and this one, which is the value, or 0 for a row
 	// that is gone, or no value at all.
 	Absent *Absent `json:"absent,omitempty"`
@@ -151,11 +151,11 @@ type Listener struct {
 	SynRecv     int    `json:"syn_recv"`
 	TimeWait    int    `json:"time_wait"`
 	// Queue is how many connections wait to be accepted, QueueLimit how many
-	// may (0: the source procfs does not tell), QueueUsed the part of it in
-	// percent of the fullest socket. 0 for UDP.
-	Queue      uint64  `json:"queue"`
-	QueueLimit uint64  `json:"queue_limit"`
-	QueueUsed  float64 `json:"queue_used"`
+	// may, QueueUsed the part of it in percent of the fullest socket. 0 for UDP.
+	// Both are nil where the source does not tell the limit, as procfs.
+	Queue      uint64   `json:"queue"`
+	QueueLimit *uint64  `json:"queue_limit,omitempty"`
+	QueueUsed  *float64 `json:"queue_used,omitempty"`
 	// RemoteHosts counts the distinct remote addresses.
 	RemoteHosts int `json:"remote_hosts"`
 }

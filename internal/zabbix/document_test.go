@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -405,6 +406,30 @@ func TestGaps(t *testing.T) {
 				t.Errorf("%+v: complete %v, gaps %q, %d rows, coverage %+v", c.gap, d.Complete, d.Gaps, len(d.Discovery.Listeners), d.Coverage)
 			}
 		})
+	}
+}
+
+// A limit that the source does not tell is left out, of absent rows too, so that
+// the sum of both is no value.
+func TestQueueLimit_Unknown(t *testing.T) {
+	for _, unknown := range []whose.Facts{0, whose.FactSendQueue} {
+		s := tcp(whose.Listen, "192.0.2.1:80", "", process(1, "nginx", "", "root"))
+		s.RecvQueue, s.SendQueue, s.Unknown = 3, 10, unknown
+		h := tally.NewHost(usual().HostOptions)
+		h.Add(&s)
+		text, err := NewDocument(h.Count(), &whose.Coverage{}, usual().Options).Encode(0, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 2 // the listener, and a row that is not there
+		if unknown != 0 {
+			want = 0
+		}
+		for _, key := range []string{`"queue_limit":`, `"queue_used":`} {
+			if n := strings.Count(string(text), key); n != want {
+				t.Errorf("unknown %v: %s stands %d times, want %d, in %s", unknown, key, n, want, text)
+			}
+		}
 	}
 }
 

@@ -205,7 +205,7 @@ func listenerItems() []Item {
 	closeWait := item("close_wait", "CLOSE_WAIT", "Connections that the client closed and the process has not.")
 	hosts := item("remote_hosts", "Remote hosts", "Distinct addresses that connections came from.")
 	queue := item("queue", "Accept queue", "Connections that wait for the process to accept them.")
-	limit := item("queue_limit", "Accept queue limit", "How many may wait, beyond which the kernel drops connections: the smaller of the process's backlog and net.core.somaxconn. 0: the source procfs cannot tell.")
+	limit := item("queue_limit", "Accept queue limit", "How many may wait, beyond which the kernel drops connections: the smaller of the process's backlog and net.core.somaxconn. No value where the source is procfs, which cannot tell.")
 	used := item("queue_used", "Accept queue used", "The part of the accept queue that is in use, of the fullest socket.")
 	synRecv := item("syn_recv", "SYN_RECV", "Handshakes that are not complete.")
 	timeWait := item("time_wait", "TIME_WAIT", "Connections that this side closed and the kernel keeps for a minute.")

@@ -38,6 +38,7 @@ func NewDocument(count *tally.HostCount, c *whose.Coverage, opts Options) *Docum
 		Discovery: Discovery{Listeners: listeners, Processes: processes}, Absent: new(Absent),
 		Listeners: make(map[string]Listener, len(listeners)), Processes: make(map[string]Process, len(processes)),
 	}
+	d.Absent.Listener.setLimit(0, 0, count.Totals.LimitUnknown)
 	for i := range listeners {
 		d.Listeners[listeners[i].ID] = listenerValues[i]
 	}

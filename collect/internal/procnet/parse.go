@@ -106,6 +106,12 @@ func (k *kind) parseLine(line []byte, order byteOrder) (source.Socket, error) {
 	if s.Inode == 0 {
 		s.Flags |= source.SocketNoFile // it has not even a struct socket
 	}
+	if s.Family == whose.IPv6 {
+		s.Flags |= source.SocketNoV6Only
+	}
+	if s.State == whose.Listen {
+		s.Flags |= source.SocketNoLimit
+	}
 	return s, nil
 }
 

@@ -126,13 +126,14 @@ func largeDocument(cycle int) *zabbix.Document {
 		Absent:    new(zabbix.Absent),
 		Listeners: map[string]zabbix.Listener{}, Processes: map[string]zabbix.Process{},
 	}
+	limit, used := uint64(4096), float64(cycle)
 	for n := range loadListeners {
 		id := fmt.Sprintf("%012x", n)
 		d.Discovery.Listeners = append(d.Discovery.Listeners, zabbix.ListenerRow{
 			ID: id, Proto: "tcp", Addr: "192.0.2.1", Port: strconv.Itoa(1000 + n), Process: "service-" + strconv.Itoa(n%loadProcesses),
 			User: "service", Unit: fmt.Sprintf("service-%d.service", n%loadProcesses), Ephemeral: "0",
 		})
-		d.Listeners[id] = zabbix.Listener{Sockets: 1, Holders: "service", Established: cycle, QueueLimit: 4096, QueueUsed: float64(cycle), RemoteHosts: cycle}
+		d.Listeners[id] = zabbix.Listener{Sockets: 1, Holders: "service", Established: cycle, QueueLimit: &limit, QueueUsed: &used, RemoteHosts: cycle}
 	}
 	for n := range loadProcesses {
 		id := fmt.Sprintf("%012x", loadListeners+n)
