@@ -46,6 +46,7 @@ func (g *gathered) reset() {
 	g.walk.Reset()
 	g.held.Reset()
 	g.gone.Reset()
+	g.index.reset(0)
 	*g = gathered{snap: g.snap, walk: g.walk, held: g.held, index: g.index, gone: g.gone}
 }
 
