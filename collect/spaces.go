@@ -45,23 +45,20 @@ func (g *gatherer) listSpaces(ctx context.Context) error {
 // these are the ones that they are in, for which no other process is looked at:
 // into which others their sockets lead is asked of these once their descriptors
 // are known (see readHeld).
-func (p *plan) spaces(ctx context.Context) (s spaces, err error) {
-	some := len(p.query.PIDs) > 0 && p.netns == nil && p.fs.Own() &&
-		!slices.Contains(p.query.PIDs, uint32(os.Getpid())) // our own sockets are not asked
-	if some {
-		s.refs, s.noWay, err = p.fs.NamespacesOf(ctx, p.query.PIDs)
-		if s.some = true; err != nil || len(s.refs) > 0 && len(s.noWay) == 0 {
-			return s, err
+func (p *plan) spaces(ctx context.Context) (spaces, error) {
+	if len(p.query.PIDs) > 0 && p.netns == nil && p.fs.Own() &&
+		!slices.Contains(p.query.PIDs, uint32(os.Getpid())) { // our own sockets are not asked
+		refs, noWay, err := p.fs.NamespacesOf(ctx, p.query.PIDs)
+		if err != nil || len(refs) > 0 && len(noWay) == 0 {
+			return spaces{refs, noWay, true}, err
 		}
 	}
-	s.some = false
-	s.refs, s.noWay, err = p.fs.Namespaces(ctx)
-	if err != nil || p.netns == nil {
-		return s, err
+	refs, noWay, err := p.fs.Namespaces(ctx)
+	if err == nil && p.netns != nil {
+		names := p.fs.NetNSNames(ctx, refs)
+		refs = slices.DeleteFunc(refs, func(r source.NetNSRef) bool { return !p.netns(r.Inode, names[r.Inode]) })
 	}
-	names := p.fs.NetNSNames(ctx, s.refs)
-	s.refs = slices.DeleteFunc(s.refs, func(r source.NetNSRef) bool { return !p.netns(r.Inode, names[r.Inode]) })
-	return s, nil
+	return spaces{refs, noWay, false}, err
 }
 
 // visited reports whether the namespace has been read.
