@@ -91,19 +91,3 @@ func TestCounts_Refuses(t *testing.T) {
 		t.Error("a row without its values was accepted")
 	}
 }
-
-func TestGolden_FieldList(t *testing.T) {
-	var screens []txtar.File
-	for _, format := range []string{Table, JSON, JSONL, CSV, TSV} {
-		var b bytes.Buffer
-		if err := FieldList(&b, format, Options{}); err != nil {
-			t.Fatal(err)
-		}
-		screens = append(screens, screen(format, b.String()))
-	}
-	var b bytes.Buffer
-	if err := FieldList(&b, Table, Options{Width: 80}); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "fieldlist", append(screens, screen("table, 80 columns", b.String())))
-}

@@ -2,28 +2,10 @@ package render
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
 )
-
-// groupName is the name of a group of fields in lists.
-func groupName(g whose.Group) string {
-	switch g {
-	case whose.OfOwner:
-		return "owner"
-	case whose.OfPeer:
-		return "peer"
-	case whose.OfTCP:
-		return "tcp"
-	case whose.OfLife:
-		return "life"
-	case whose.OfEvent:
-		return "event"
-	}
-	return "session"
-}
 
 // groupText introduces a group of fields in the reference page.
 func groupText(g whose.Group) string {
@@ -100,94 +82,4 @@ func fieldDoc(f *whose.Field) string {
 		return f.Doc
 	}
 	return f.Doc + " One of " + codeList(f.Values) + "."
-}
-
-// FieldList writes the table of fields to w, as a table for a person or, for
-// json, jsonl, csv and tsv, as the same for programs. Meanings are never cut:
-// on a narrow terminal lines are longer than it.
-func FieldList(w io.Writer, format string, opts Options) error {
-	var g grid
-	titles := []string{"NAME", "ALIASES", "OF", "KIND", "MEANING"}
-	switch format {
-	case Table, Wide:
-		for _, title := range titles {
-			g.columns = append(g.columns, &column{title: title, gap: 2})
-		}
-		g.columns[2].rank, g.columns[3].rank = luxury, luxury
-		g.start(opts.NoHeader)
-		for _, f := range whose.Fields() {
-			g.text(f.Name, strong)
-			g.text(strings.Join(f.Aliases, " "), faint)
-			g.text(groupName(f.Of), faint)
-			g.text(kindText(f), plain)
-			g.text(f.Doc, plain)
-		}
-		return g.write(w, &opts, 0)
-	case JSON, JSONL:
-		_, err := w.Write(fieldListJSON(format == JSON))
-		return err
-	case CSV, TSV:
-		_, err := w.Write(fieldListCells(format, opts.NoHeader))
-		return err
-	}
-	return whose.WithHint(fmt.Errorf("format %q not possible for fields", format),
-		"the formats are %s", strings.Join([]string{Table, JSON, JSONL, CSV, TSV}, ", "))
-}
-
-// fieldRow is what FieldList tells of a field, by key.
-func fieldRow(f *whose.Field) [7][2]string {
-	return [7][2]string{
-		{"name", f.Name}, {"aliases", strings.Join(f.Aliases, " ")}, {"of", groupName(f.Of)},
-		{"json_key", f.JSONKey()}, {"kind", f.Kind.String()}, {"unit", f.Unit}, {"meaning", f.Doc},
-	}
-}
-
-func fieldListJSON(list bool) []byte {
-	var out []byte
-	for i, f := range whose.Fields() {
-		if i > 0 && list {
-			out = append(out, ',')
-		}
-		if i > 0 {
-			out = append(out, '\n')
-		}
-		for j, pair := range fieldRow(f) {
-			comma := byte(',')
-			if j == 0 {
-				comma = '{'
-			}
-			out = append(appendJSONString(append(out, comma), pair[0]), ':')
-			out = appendJSONString(out, pair[1])
-		}
-		out = append(out, '}')
-	}
-	if list {
-		out = append(append([]byte("[\n"), out...), "\n]"...)
-	}
-	return append(out, '\n')
-}
-
-func fieldListCells(format string, noHeader bool) []byte {
-	enc := cellEncoder{comma: ',', quote: quoteCSV}
-	if format == TSV {
-		enc = cellEncoder{comma: '\t', backslash: true}
-	}
-	var out []byte
-	line := func(f *whose.Field, which int) {
-		for i, pair := range fieldRow(f) {
-			if i > 0 {
-				out = append(out, enc.comma)
-			}
-			start := len(out)
-			out = enc.finish(enc.appendText(out, pair[which], false), start, whose.KindText)
-		}
-		out = append(out, '\n')
-	}
-	if !noHeader {
-		line(whose.Fields()[0], 0)
-	}
-	for _, f := range whose.Fields() {
-		line(f, 1)
-	}
-	return out
 }
