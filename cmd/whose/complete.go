@@ -11,8 +11,8 @@ import (
 )
 
 // Completion reads files of the host and never asks for sessions, so that a
-// press of the tab key costs nothing on a host with a million of them. What
-// cannot be read is not offered.
+// press of the tab key costs nothing on a host with a million of them. It leaves
+// out files that it may not read.
 
 // completeMost is how many words are offered.
 const completeMost = 1000

@@ -64,7 +64,7 @@ func hostValues(field, start string) []string {
 	return some
 }
 
-// firstColumn returns what stands before the first colon of each line.
+// firstColumn returns the text before the first colon of each line.
 func firstColumn(path string) []string {
 	text, err := os.ReadFile(path)
 	if err != nil {

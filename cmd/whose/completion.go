@@ -41,9 +41,9 @@ the filter the fields, states, processes that run now and network namespaces.`,
 	}
 }
 
-// writeBash writes the script of bash. Cobra's has bash quote what is compared
-// with the typed word, and bash quotes commas, which nobody does who types a
-// list of fields: they are taken out again.
+// writeBash writes the script of bash. In cobra's script bash quotes each
+// candidate before it compares it with the typed word. It quotes commas too, which
+// people who type a list of fields do not, so these quotes are taken out again.
 func writeBash(out io.Writer, root *cobra.Command) error {
 	var script bytes.Buffer
 	if err := root.GenBashCompletionV2(&script, true); err != nil {
@@ -59,9 +59,9 @@ func writeBash(out io.Writer, root *cobra.Command) error {
 	return writeError(err)
 }
 
-// bashWithoutPackage does for the script of bash what it takes from the package
-// bash-completion, which is not everywhere: it tells the words up to the cursor
-// and lists folders.
+// bashWithoutPackage replaces the functions of the package bash-completion that
+// the script calls, since not every host has it: one splits the line up to the
+// cursor into words, one lists folders.
 const bashWithoutPackage = `# Where the package bash-completion is not loaded, this does its part.
 if ! declare -F _get_comp_words_by_ref >/dev/null 2>&1; then
     _get_comp_words_by_ref()

@@ -23,7 +23,7 @@ type counting struct {
 	noHeader   bool
 }
 
-// countBy are the fields that are counted by where nothing is said.
+// countBy are the fields of --by by default.
 const countBy = "process,state"
 
 func newCount(sh *shell) *cobra.Command {
@@ -33,8 +33,8 @@ func newCount(sh *shell) *cobra.Command {
 		Short: "count sessions by any fields",
 		Long: `Count sessions by the values of one or several fields, most first. A session with
 several owners is counted once for each owner that differs in the fields asked for; the total
-counts every session once. Only what the fields and the filter need is collected: counting by
-state looks into no process.`,
+counts every session once. It collects only the facts that the fields and the filter need: counting
+by state looks into no process.`,
 		Example: "whose count\tby process and state\n" +
 			"whose count --by state\tas a summary\n" +
 			"whose count --by remote_addr --top 10 nginx\tthe ten that talk to nginx most\n" +

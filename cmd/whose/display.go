@@ -16,7 +16,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
-// A display is how the listing is shown: the flags, and what follows from them.
+// A display holds the flags that say how the listing is shown, and the options
+// of the renderer that follow from them.
 type display struct {
 	format, template, fields, sort string
 	noHeader, resolve              bool
@@ -28,7 +29,7 @@ type display struct {
 	names  *hostname.Resolver // nil without --resolve
 }
 
-// resolveTime is how long a name is asked for where nothing else is said.
+// resolveTime is --resolve-time by default.
 const resolveTime = 2 * time.Second
 
 // maxEncoders bounds the goroutines that write beside the one that collects.
@@ -111,7 +112,7 @@ func refuseNames(format, formats string) error {
 }
 
 // chooseFields reads --fields. With a plus before the first name they are added
-// to what the format shows by itself.
+// to the fields that the format shows by default.
 func (d *display) chooseFields() error {
 	if d.fields == "" {
 		return nil
@@ -162,9 +163,9 @@ func sortFields(list string) ([]string, error) {
 	return names, nil
 }
 
-// needs is what has to be collected for what is shown. Who is at the other end
-// of a process's sessions may be anybody on the host, so where certain processes
-// are asked for by number, that is looked for only if it is asked for too.
+// needs returns the facts that the output shows. The owner of the other end may be
+// any process of the host. Where the filter names processes by number, it is
+// therefore looked for only on request.
 func (d *display) needs(where filter.Expr) whose.Needs {
 	needs := render.Needs(d.format, d.shape)
 	if d.format == render.Template || slices.ContainsFunc(d.named, func(f *whose.Field) bool { return f.Needs.Has(whose.NeedPeer) }) {
@@ -180,7 +181,7 @@ func (d *display) needs(where filter.Expr) whose.Needs {
 func (d *display) forPerson() bool { return d.format == render.Table || d.format == render.Wide }
 
 // failed is the error of a renderer: the writer's, or that of a template that
-// asks for what a session has not.
+// asks for a fact that a session does not have.
 func (d *display) failed(err error) error {
 	var exec template.ExecError
 	if errors.As(err, &exec) {

@@ -11,8 +11,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
-// newHelp is the command help, which knows the other commands. What it knows
-// beside them are its own: topics, which do nothing but to have help.
+// newHelp is the command help, which knows the other commands, and topics as
+// commands of its own: they have help and do nothing.
 func newHelp(root *cobra.Command, sh *shell) *cobra.Command {
 	help := &cobra.Command{
 		Use:   "help [command or topic]",
@@ -33,14 +33,14 @@ func newHelp(root *cobra.Command, sh *shell) *cobra.Command {
 	return help
 }
 
-// newTopic is something other than a command that help tells of.
+// newTopic is a text of help that belongs to no command.
 func newTopic(name string, sh *shell, write func(helpPrinter)) *cobra.Command {
 	topic := &cobra.Command{Use: name}
 	topic.SetHelpFunc(func(*cobra.Command, []string) { write(newHelpPrinter(sh)) })
 	return topic
 }
 
-// filter tells of the filter language.
+// filter explains the filter language.
 func (p helpPrinter) filter() {
 	p.text(0, wordNotes)
 	p.head("Words")
@@ -61,7 +61,7 @@ func filterExamples() []row {
 	return rows
 }
 
-// template tells of --template.
+// template explains --template.
 func (p helpPrinter) template() {
 	p.text(0, templateNotes)
 	p.head("Examples")

@@ -75,7 +75,7 @@ func (p helpPrinter) command(cmd *cobra.Command) {
 
 func (p helpPrinter) head(title string) { fmt.Fprintf(p.w, "\n%s:\n", title) }
 
-// A row is a thing and what is said of it.
+// A row is a thing and its description.
 type row struct{ thing, says string }
 
 // rows writes two columns, the second wrapped.
@@ -160,7 +160,7 @@ func synopsis(cmd *cobra.Command) []string {
 }
 
 // examples returns the examples of a command. In the tree they are lines with
-// a tab between what to type and what it does.
+// a tab between the command line and its effect.
 func examples(cmd *cobra.Command) []row {
 	var rows []row
 	for line := range strings.Lines(cmd.Example) {
@@ -221,8 +221,8 @@ func flagGroups(cmd *cobra.Command) []helpGroup {
 	return groups
 }
 
-// hasSelection tells whether a command has flags that choose sessions; the
-// flags of one that has none are few and stand in one group.
+// hasSelection reports whether a command has flags that choose sessions. Other
+// commands have few flags, which stand in one group.
 func hasSelection(groups []helpGroup) bool {
 	return slices.ContainsFunc(groups, func(g helpGroup) bool { return g.name == groupWhich })
 }

@@ -138,6 +138,6 @@ func (l *list) collect(ctx context.Context, c *collect.Collector, opts *collect.
 	return answer, nil
 }
 
-// discard ends a renderer whose output is not wanted any more. What it still
-// writes stays in a buffer that is not flushed, so its error says nothing.
+// discard ends a renderer whose output is not wanted any more. Its last bytes stay
+// in a buffer that is not flushed, so its error means nothing.
 func discard(r render.Renderer) { _ = r.Close(nil) }

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-44df2ae6/whose/collect"
 )
 
-// aboutPin is also what the man page says of who should be given the pin.
+// aboutPin is in the man page too: it says who should have the pin.
 const aboutPin = `Load the BPF iterators once and pin them as files, so that others can ask the
 kernel through them without any privilege, and without starting a BPF program of their own.
 Needs root, or CAP_BPF and CAP_PERFMON and permission to write the directory. Iterators that

@@ -13,8 +13,8 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// A question is what the listing and count ask for: which sessions, and from
-// where. Its flags are the same for both.
+// A question says which sessions the listing and count ask for, and of which
+// source. Its flags are the same for both.
 type question struct {
 	tcp, udp, ipv4, ipv6        bool
 	listening, established, all bool
@@ -63,7 +63,7 @@ func (q *question) addNetNS(cmd *cobra.Command, which flagGroup) {
 	complete(cmd, "netns", completeNetNS)
 }
 
-// options turns flags and filter words into what the collector is asked.
+// options turns flags and filter words into options of the collector.
 func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options, error) {
 	where, typed, err := parseFilter(words)
 	if err != nil {
@@ -123,8 +123,8 @@ func (e *placed) Error() string { return "filter: " + e.syntax.Msg }
 // Unwrap returns the error that knows the place.
 func (e *placed) Unwrap() error { return e.syntax }
 
-// protos returns the protocols that -t and -u ask for. What is a kind of TCP
-// to the one who types counts as TCP, and likewise for UDP.
+// protos returns the protocols that -t and -u ask for. MPTCP counts as TCP, as
+// those who type expect, and UDP-Lite as UDP.
 func (q *question) protos() whose.Set[whose.Proto] {
 	var s whose.Set[whose.Proto]
 	if q.tcp {
@@ -163,7 +163,7 @@ func (q *question) states() whose.Set[whose.State] {
 	return s
 }
 
-// conclude says what was not seen and returns the command's end.
+// conclude reports the gaps and returns the command's end.
 func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 	if q.strict {
 		if err := c.Err(); err != nil {
@@ -179,7 +179,7 @@ func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 	return status(shown)
 }
 
-// nothing tells a person that nothing matched, and what was meant perhaps.
+// nothing says to a person that nothing matched, with a guess at the intention.
 func (q *question) nothing(sh *shell) {
 	text := "no session"
 	if q.netns != "all" {
@@ -194,7 +194,7 @@ func (q *question) nothing(sh *shell) {
 	}
 }
 
-// hint says what was meant perhaps where nothing matched, "" if that is not known.
+// hint guesses at the intention where nothing matched, "" without a guess.
 func (q *question) hint(namespaces []string) string {
 	if name := nearest(q.typed, q.commands); name != "" {
 		return "did you mean the command whose " + name + "?"

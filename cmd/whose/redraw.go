@@ -17,7 +17,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
-// What a terminal understands (ECMA-48, and DECTCEM for the cursor).
+// Sequences of a terminal (ECMA-48, and DECTCEM for the cursor).
 const (
 	clearScreen = "\x1b[2J"
 	goHome      = "\x1b[H"
@@ -108,8 +108,8 @@ func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Op
 	return writeError(out.Flush())
 }
 
-// frame draws one pass: a line that says what it is, as many sessions as the
-// terminal has lines for, and how many more there are.
+// frame draws one pass: a title, as many sessions as the terminal has lines for,
+// and the number of the others.
 func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	width, height := l.sh.width(), l.sh.height()
 	l.shape.Width = width
@@ -161,7 +161,7 @@ func fitFrame(lines []string, left, height int) []string {
 	}
 	for len(lines) > max(1, height-1) {
 		last := len(lines) - 1
-		if lines[last] != "" { // what parts listeners from the rest is no session
+		if lines[last] != "" { // an empty line parts listeners from the rest
 			left++
 		}
 		lines = lines[:last]

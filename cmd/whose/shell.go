@@ -10,8 +10,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/hostname"
 )
 
-// A shell is what a command knows of the place it was started in. Tests make
-// their own.
+// A shell is the place in which a command was started. Tests make their own.
 type shell struct {
 	out, err io.Writer
 	getenv   func(string) string
@@ -24,10 +23,10 @@ func newShell(stdout, stderr io.Writer) *shell {
 	return &shell{out: stdout, err: stderr, getenv: os.Getenv, services: "/etc/services"}
 }
 
-// fallbackHeight is the height of a terminal that does not tell.
+// fallbackHeight is the height of a terminal of unknown size.
 const fallbackHeight = 24
 
-// isTerminal reports whether what is written to w is seen at a terminal.
+// isTerminal reports whether w writes to a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -55,7 +54,7 @@ func (sh *shell) height() int {
 }
 
 // sizeOf returns the size of the terminal that is written to, zeros where it is
-// none or does not tell.
+// none or its size is not known.
 func sizeOf(out io.Writer) (w, h int) {
 	f, ok := out.(*os.File)
 	if !ok {

@@ -29,7 +29,7 @@ var exitStatuses = []row{
 		"The place is shown, with the nearest name that is right."},
 	{"3", "The sessions could not be collected, or the output could not be written."},
 	{"4", "With --strict: something could not be seen or attributed. What was seen has been written."},
-	{"130", "Stopped by Ctrl-C, as the shell counts it, with what whose watch --summary has to say; 141 if the reader of the output went away."},
+	{"130", "Stopped by Ctrl-C, as the shell counts it, after the summary of whose watch --summary; 141 if the reader of the output went away."},
 }
 
 // environment says which variables matter.
@@ -59,7 +59,7 @@ joined by and, or, not and parentheses; side by side they mean and. The fields a
 A word that is also the name of a command, as the first word, is the command.
 To find a process of that name write "process count", or put -- in front of it.`
 
-// optionNotes say what does not fit beside a flag.
+// optionNotes are too long to stand beside a flag.
 var optionNotes = []row{
 	{"States", "By itself whose shows LISTEN, ESTABLISHED and UNCONN, or every state if the filter names one. " +
 		"-l and -e together show both; -a shows all whatever else is given."},
@@ -78,8 +78,8 @@ var optionNotes = []row{
 	{"--template", "Executed for each session. whose help template tells of the names and functions."},
 	{"-o json", "One object with the sessions and the coverage: what could not be seen, and why. " +
 		"-o jsonl writes one session a line and nothing else, -o pytcpprocess one object for each owner."},
-	{"--resolve", "Asks the resolver of this host for the names of all remote addresses at once and shows what " +
-		"is known when the time is up. Names are what the other side's DNS says. Tables only, and whose watch, " +
+	{"--resolve", "Asks the resolver of this host for the names of all remote addresses at once and shows those " +
+		"that are known when the time is up. The DNS of the other side chooses the names. Tables only, and whose watch, " +
 		"where a line waits a tenth of a second at most for the name of an address that is new."},
 	{"--watch", "Redraws the table until Ctrl-C, as many sessions as there are lines; with -o jsonl writes " +
 		"every pass. A number without unit means seconds, here and with the other times."},
@@ -89,17 +89,17 @@ var optionNotes = []row{
 
 // templateNotes introduce --template.
 const templateNotes = `--template TEXT writes each session by a template of Go (pkg.go.dev/text/template). Its
-data are the fields by their names in JSON, a field without a value being "". Only what the
-template names is collected. Text is made safe for a terminal, but for what goes through raw.`
+data are the fields by their names in JSON, a field without a value being "". Only the
+fields that it names are collected. Text is made safe for a terminal, unless it goes through raw.`
 
-// templateExamples show what a template can do.
+// templateExamples are examples of --template.
 var templateExamples = []row{
 	{"{{endpoint .local_addr .local_port}} {{owners .owners}}", "an end and who has it"},
 	{"{{range .owners}}{{.pid}} {{.comm}}{{\"\\n\"}}{{end}}", "a line for each owner"},
 	{"{{.state}} {{json .owners}}", "the state, and the owners as JSON"},
 }
 
-// privileges say what whose needs.
+// privileges say which privileges whose needs.
 const privileges = `Without privilege, whose shows every session of the network namespaces that it can
 reach and the owners of your own processes, and says how many processes it could not look into.
 With a pinned iterator that you may read (see whose pin) it shows every session of every
@@ -107,8 +107,8 @@ namespace with all its owners. As root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_PT
 CAP_SYS_ADMIN, it needs no pin for that. whose doctor says what works here and what is missing.
 
 A pin is of no use to whose watch: root, or CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN
-let it follow by BPF. Without them it follows by netlink and by snapshots, and says in a line on
-stderr what is missed.`
+let it follow by BPF. Without them it follows by netlink and by snapshots, and names the gaps in a
+line on stderr.`
 
 // seeAlso names the neighbours.
 const seeAlso = "ss(8), lsof(8), proc_net(5), sock_diag(7), bpf(2), ip-netns(8)"

@@ -9,8 +9,8 @@ import (
 func newUnpin() *cobra.Command {
 	return &cobra.Command{
 		Use:   "unpin [flags]",
-		Short: "remove what pin has made",
-		Long: `Remove the pinned iterators. Who could list every session only through them cannot
+		Short: "remove the pinned iterators",
+		Long: `Remove the pinned iterators. Users who could list every session only through them cannot
 any more; the kernel frees the programs. It is no error if there are none.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

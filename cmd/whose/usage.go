@@ -32,9 +32,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return whose.WithHint(usage, "%s --help lists the flags", cmd.CommandPath())
 }
 
-// fromElsewhere says what to write for a flag that the hand knows from ss,
-// lsof or netstat and that means something else here, or nothing; of whose watch
-// some mean something else.
+// fromElsewhere returns the equivalent of a flag of ss, lsof or netstat that means
+// something else here, or nothing; for whose watch some differ.
 func fromElsewhere(short string, watch bool) string {
 	switch {
 	case watch && short == "s":

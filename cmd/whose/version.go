@@ -13,7 +13,7 @@ import (
 // version is set by the linker in a release (see the Makefile).
 var version = ""
 
-// A buildInfo is what the binary knows of itself.
+// A buildInfo says from which source the binary was built.
 type buildInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -47,7 +47,7 @@ func newVersion(sh *shell) *cobra.Command {
 	return cmd
 }
 
-// buildVersion reads what the go command has put into the binary.
+// buildVersion reads the information that the go command puts into the binary.
 func buildVersion() buildInfo {
 	v := buildInfo{Version: "devel", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	if version != "" {

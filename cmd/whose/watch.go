@@ -31,16 +31,16 @@ type watch struct {
 	by       string             // the source that was taken
 	unseen   whose.Gaps         // what it does not show
 	names    *hostname.Resolver // nil without --resolve
-	// told counts the events that were shown, lost those that were lost.
-	told uint64
-	lost whose.Gaps
+	// shown counts the events that were shown, lost those that were lost.
+	shown uint64
+	lost  whose.Gaps
 	// now is the event that is being written, bad the renderer's error: kept
 	// here so that no event costs memory.
 	now *whose.Event
 	bad error
 }
 
-// An eventStream is what a watch needs of a *track.Tracker.
+// An eventStream is the part of a *track.Tracker that a watch needs.
 type eventStream interface {
 	Each(ctx context.Context, fn func(*whose.Event) bool) error
 	Close() error
@@ -52,20 +52,20 @@ func newWatch(sh *shell) *cobra.Command {
 		Use:   "watch [flags] [filter…]",
 		Short: "show sessions as they open and close",
 		Long: `Show sessions as they open and close, a line for each event, until Ctrl-C: a TCP connection
-opened from here (out) or from elsewhere (in), closed, with who closed it, how long it lasted and what
-went over it; a connect that failed, and why; a socket that listens or no longer does; a flow of UDP
+opened from here (out) or from elsewhere (in), closed, with who closed it, how long it lasted and how
+many bytes went over it; a connect that failed, and why; a socket that listens or no longer does; a flow of UDP
 between a socket and a remote address, with its datagrams; and the process to which it belonged at that
 moment, however short it lived. docs/watch.md explains every line.
 
 The sessions that stand when it begins are counted, not shown, as lines of text; --events standing shows
-them. To a program (-o jsonl) each is told as an event, unless --no-initial.
+them. A program (-o jsonl) gets each as an event, unless --no-initial.
 
-What was lost is always told, in a line LOST: if nothing is shown, nothing happened.`,
-		Example: "whose watch\tall that opens, closes and fails\n" +
-			"whose watch curl\twhat a process does\n" +
-			"whose watch --events fail\tconnects that do not come about\n" +
+Lost events always appear as a line LOST: if nothing is shown, nothing happened.`,
+		Example: "whose watch\tevery session that opens, closes or fails\n" +
+			"whose watch curl\tthe sessions of a process\n" +
+			"whose watch --events fail\tconnects that fail\n" +
 			"whose watch --events listen,unlisten -o jsonl\tlisteners that come and go, for a program\n" +
-			"whose watch --for 30s --summary -q\twho did what in half a minute\n" +
+			"whose watch --for 30s --summary -q\thalf a minute, by process and by remote host\n" +
 			"whose watch -u port 53\tquestions to name servers, and who asks",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeFilter,
@@ -101,12 +101,12 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 }
 
 // closeSoon closes the tracker, but waits no longer than a person who has
-// pressed Ctrl-C: what it holds in the kernel goes with the process.
+// pressed Ctrl-C: whatever it holds in the kernel goes with the process.
 func closeSoon(t eventStream) {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		_ = t.Close() // all that was to be told has been
+		_ = t.Close() // all events were shown by now
 	}()
 	select {
 	case <-closed:
@@ -114,7 +114,7 @@ func closeSoon(t eventStream) {
 	}
 }
 
-// settle checks the command line and makes of it what the tracker is asked.
+// settle checks the command line and makes options of the tracker of it.
 func (w *watch) settle(cmd *cobra.Command, words []string) (*track.Options, error) {
 	shape, err := w.shaped(cmd, w.sh)
 	if err != nil {
@@ -166,7 +166,7 @@ func (w *watch) show(signals context.Context, stop func(), t eventStream) error 
 		}
 	}
 	if err == nil {
-		asking := signals // Ctrl-C ends that at once, if it is not what ended the rest
+		asking := signals // Ctrl-C ends that at once, unless it has ended the rest before
 		if interrupted {
 			asking = context.Background()
 		}
@@ -244,7 +244,7 @@ func (w *watch) event(out *spool.Spool, write func(dst []byte) []byte) error {
 	if w.now.Kind == whose.EventLost {
 		w.lost.Add(w.now.Gap())
 	} else {
-		w.told++
+		w.shown++
 	}
 	if w.quiet {
 		if w.sums == nil && w.now.Kind != whose.EventLost {
@@ -262,7 +262,7 @@ func (w *watch) event(out *spool.Spool, write func(dst []byte) []byte) error {
 	return nil
 }
 
-// rest takes what happened before Ctrl-C and was not read yet, for the summary.
+// rest takes the events before Ctrl-C that were not read yet, for the summary.
 func (w *watch) rest(t eventStream, out *spool.Spool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -295,7 +295,7 @@ func (w *watch) conclude(ctx context.Context, out *spool.Spool) error {
 	var bad error
 	_, err := out.Add(func(dst []byte) []byte {
 		text := appender(dst)
-		if !w.quiet && w.format == render.Text && w.told > 0 {
+		if !w.quiet && w.format == render.Text && w.shown > 0 {
 			text = append(text, '\n')
 		}
 		bad = render.Summary(&text, w.format, summary, shape)
@@ -322,7 +322,7 @@ func (w *watch) status() error {
 	case w.strict && len(w.lost) > 0:
 		w.lost.Advise(whose.Caller{})
 		return whose.WithHint(&whose.PartialError{Gaps: w.lost}, "%s", w.lost.Hint())
-	case w.told == 0:
+	case w.shown == 0:
 		text := "nothing happened"
 		if w.typed != "" {
 			text += " that matches: " + w.typed

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-44df2ae6/whose/track"
 )
 
-// watchFlags are the flags of whose watch, and what they say.
+// watchFlags are the flags of whose watch, and their values.
 type watchFlags struct {
 	question
 	events                         string
@@ -100,8 +100,8 @@ func watchFormats() []string {
 
 func watchSources() []string { return track.SourceNames() }
 
-// options turns flags and filter words into what the tracker is asked, but for
-// the facts that are needed.
+// options turns flags and filter words into options of the tracker, but for the
+// facts that it needs.
 func (w *watchFlags) options(cmd *cobra.Command, words []string) (*track.Options, error) {
 	if err := w.refuseStates(); err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func (w *watchFlags) checkNumbers(cmd *cobra.Command) error {
 	return nil
 }
 
-// filterNeeds is what has to be known of a session to tell whether it is meant.
+// filterNeeds returns the facts by which the filter decides.
 func (w *watchFlags) filterNeeds() whose.Needs { return filter.Needs(w.where) }
 
 // shaped checks how events are to be shown.
@@ -287,7 +287,7 @@ func (w *watchFlags) namedFields() ([]*whose.Field, error) {
 	return fields, nil
 }
 
-// ownNetNS is the network namespace that we are in, 0 if that cannot be told.
+// ownNetNS is the network namespace that we are in, 0 if it is not known.
 func ownNetNS() uint32 {
 	inode, err := netns.Self()
 	if err != nil {

@@ -22,7 +22,7 @@ const (
 	maxHeld = 1024
 )
 
-// settleNames makes what --resolve needs.
+// settleNames makes the resolver of --resolve.
 func (w *watch) settleNames() error {
 	if !w.resolve {
 		return nil

@@ -7,9 +7,9 @@ import (
 	"github.com/seed-44df2ae6/whose/track"
 )
 
-// announce says by which source it is watched and what that one misses. To a
-// person it also says how many sessions stand; a lesser source than the best
-// is told wherever stderr goes, once: it is a fact about all that follows.
+// announce names the source and its gaps. To a person it also says how many
+// sessions stand. A lesser source than the best is announced wherever stderr goes,
+// once: it is a fact about all events.
 func (w *watch) announce(s *track.Source, standing int) error {
 	lacks := missed(s)
 	switch {
@@ -54,8 +54,8 @@ func (w *watch) standingText(n int) string {
 	return plural(n, "session that matches stands", "sessions that match stand") + " already"
 }
 
-// missed says what a source does not see, and why there is no better, "" if
-// nothing is missed.
+// missed lists the gaps of a source, and why there is no better one, "" without
+// gaps.
 func missed(s *track.Source) string {
 	text := s.Gaps.String()
 	if text != "" && s.Why != "" {

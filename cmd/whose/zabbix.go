@@ -9,11 +9,11 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// zabbixTimeout is the time that a document is made in, where nothing is said:
-// below the 3 s that agents and servers give an item by themselves.
+// zabbixTimeout is --timeout by default: below the 3 s that agents and servers give
+// an item by default.
 const zabbixTimeout = 2500 * time.Millisecond
 
-// A zabbixQuestion is what the commands for Zabbix ask for.
+// A zabbixQuestion says which sessions the commands for Zabbix ask for.
 type zabbixQuestion struct {
 	question
 	ephemeral bool
@@ -30,19 +30,19 @@ func (q *zabbixQuestion) addFlags(cmd *cobra.Command) {
 	complete(cmd, "source", completeWords("auto", "bpf", "netlink", "procfs"))
 }
 
-// addEphemeral defines the flag of the commands that tell of listeners.
+// addEphemeral defines the flag of the commands that print listeners.
 func (q *zabbixQuestion) addEphemeral(cmd *cobra.Command) {
 	flagGroup{cmd.Flags(), groupWhich}.boolean(&q.ephemeral, "ephemeral", "",
 		"discover UDP sockets on ephemeral ports too")
 }
 
-// newZabbix is the command zabbix, whose subcommands are what an agent, a timer
-// and an administrator of Zabbix run.
+// newZabbix is the command zabbix. Agents, timers and administrators of Zabbix run
+// its subcommands.
 func newZabbix(sh *shell) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "zabbix COMMAND [flags]",
 		Short: "give Zabbix one cheap item with everything",
-		Long: `What Zabbix needs of a host, from one collection a minute: totals, listeners and
+		Long: `The figures of a host for Zabbix, from one collection a minute: totals, listeners and
 processes with their counts as one JSON document (get), which the template (template) takes
 apart into discovered items, triggers and graphs. whose doctor --zabbix says what works here.`,
 		Example: "whose zabbix get\tthe document, as a UserParameter\n" +

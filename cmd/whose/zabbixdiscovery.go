@@ -44,7 +44,7 @@ taken for one that is gone.`,
 	return cmd
 }
 
-// discover makes one of the arrays, within what agents take.
+// discover makes one of the arrays, of a size that agents take.
 func discover(cmd *cobra.Command, q *zabbixQuestion, what string, words []string, indent bool) ([]byte, error) {
 	job, err := newZabbixJob(cmd, q, words)
 	if err != nil {
@@ -54,7 +54,7 @@ func discover(cmd *cobra.Command, q *zabbixQuestion, what string, words []string
 	if err != nil {
 		return nil, err
 	}
-	if _, err := d.Encode(zabbix.MaxSize, indent); err != nil { // leaves out what is too much
+	if _, err := d.Encode(zabbix.MaxSize, indent); err != nil { // leaves rows out above the size
 		return nil, err
 	}
 	if what == "listen" {

@@ -21,12 +21,11 @@ func newZabbixGet(sh *shell) *cobra.Command {
 		Use:   "get [flags] [filter…]",
 		Short: "print the document that the master item takes",
 		Long: `Print one JSON document of aggregates: totals by protocol and state, each listener, each
-row of processes, what could not be seen, and two arrays for low-level discovery that hold only
-what stays. docs/zabbix.md and docs/schema/whose-zabbix-v1.schema.json describe it.
+row of processes, the gaps, and two arrays for low-level discovery that hold only lasting facts. docs/zabbix.md and docs/schema/whose-zabbix-v1.schema.json describe it.
 
 Whatever happens, it is valid JSON, comes out before --timeout has passed, is shorter than what
 agents cut, and the exit status is 0: with stderr, which stays empty, an agent would spoil the
-value. What is missing is told in the document ("complete": false, and "gaps"). Only where the
+value. The document itself says if something is missing ("complete": false, and "gaps"). Only where the
 output is a terminal, a mistake on the command line ends with 2.
 
 Unconnected UDP sockets on ephemeral ports are counted and not discovered, since a resolver opens
@@ -63,7 +62,7 @@ func (g *zabbixGet) run(cmd *cobra.Command, words []string) error {
 }
 
 // mistaken answers a command line that is wrong: an agent gets a document like
-// any other, a person sees what is wrong as with all commands.
+// any other, a person sees the error as with all commands.
 func (g *zabbixGet) mistaken(err error) error {
 	if printed := g.print(failedDocument(err)); printed != nil {
 		return printed
@@ -74,8 +73,8 @@ func (g *zabbixGet) mistaken(err error) error {
 	return nil
 }
 
-// print writes the document. Where the output does not take it, there is
-// nobody to tell but by the exit status.
+// print writes the document. Where the output does not take it, only the exit
+// status can say so.
 func (g *zabbixGet) print(d *zabbix.Document) error {
 	text, err := d.Encode(zabbix.MaxSize, g.indent)
 	if err == nil {

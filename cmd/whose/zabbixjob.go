@@ -21,7 +21,7 @@ const zabbixNeeds = whose.NeedOwners | whose.NeedDirection | whose.NeedUser | wh
 	whose.NeedCgroup | whose.NeedCreds
 
 // A zabbixJob makes one document within a time. The time is cut in three: the
-// collector gets most of it and then gives what it has, sessions are added up
+// collector gets most of it and then returns the sessions it has, they are counted
 // until shortly before the end, and at the end there is a document even if the
 // kernel does not answer at all.
 type zabbixJob struct {
@@ -31,7 +31,7 @@ type zabbixJob struct {
 	// timeout is the whole time, 0 for no bound; began is when it began.
 	timeout time.Duration
 	began   time.Time
-	// late tells that the time ran out.
+	// late says that the time ran out.
 	late bool
 	// ask makes the collection; tests have others.
 	ask func(context.Context, *collect.Options) (iter.Seq[whose.Session], *whose.Coverage, error)
@@ -77,7 +77,7 @@ type answer struct {
 
 // document makes the document in the time that there is.
 func (j *zabbixJob) document(ctx context.Context) (*zabbix.Document, error) {
-	done := make(chan answer, 1) // the one who is late finds nobody waiting
+	done := make(chan answer, 1) // a late answer finds nobody waiting
 	go func() { done <- j.collected(ctx) }()
 	var end <-chan time.Time
 	if j.timeout > 0 {
@@ -96,8 +96,8 @@ func (j *zabbixJob) document(ctx context.Context) (*zabbix.Document, error) {
 // by is the end of the time, with some of it to spare.
 func (j *zabbixJob) by(spare time.Duration) time.Time { return j.began.Add(j.timeout - spare) }
 
-// collected collects and adds up. A fault of ours is an answer as well: there
-// is nobody else who would say it.
+// collected collects and adds up. A panic is an answer as well: nobody else
+// would report it.
 func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 	defer func() {
 		if fault := recover(); fault != nil {

@@ -47,7 +47,7 @@ the line says so all the same, and the exit status is 3.`,
 	return cmd
 }
 
-// maxSenderWord is what zabbix_sender keeps of a host or key.
+// maxSenderWord is how many bytes zabbix_sender keeps of a host or key.
 const maxSenderWord = 2047
 
 func (s *zabbixSend) run(cmd *cobra.Command, words []string) error {
@@ -74,7 +74,7 @@ func (s *zabbixSend) run(cmd *cobra.Command, words []string) error {
 	return failed
 }
 
-// lines are what zabbix_sender is given.
+// lines makes the input of zabbix_sender.
 func (s *zabbixSend) lines(d *zabbix.Document) ([]byte, error) {
 	text, err := d.Encode(zabbix.MaxSenderSize, false)
 	if err != nil {
