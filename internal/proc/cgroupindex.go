@@ -13,6 +13,3 @@ func (x *CgroupIndex) Lookup(id uint64) (Cgroup, bool) {
 	c, ok := x.byID[id]
 	return c, ok
 }
-
-// Len returns how many groups are known.
-func (x *CgroupIndex) Len() int { return len(x.byID) }

@@ -35,17 +35,6 @@ func (f *FS) Cgroups(ctx context.Context) (*CgroupIndex, error) {
 	return x, s.scan(fd, "", 0)
 }
 
-// UnitOfCgroup returns what the path of one control group (v2) tells. It reads
-// the whole tree: for more than one, use Cgroups.
-func (f *FS) UnitOfCgroup(ctx context.Context, id uint64) (Cgroup, bool, error) {
-	x, err := f.Cgroups(ctx)
-	if err != nil {
-		return Cgroup{}, false, err
-	}
-	c, ok := x.Lookup(id)
-	return c, ok, nil
-}
-
 // Bounds on the tree, which users with a delegated group can grow.
 const (
 	maxCgroups     = 1 << 18

@@ -1,17 +1,18 @@
-// Package proc reads what a procfs knows about processes: which descriptors
-// they hold, which network namespaces they are in, and which user, unit,
-// container and pod they belong to.
+// Package proc reads from a procfs which sockets processes hold, which network
+// namespaces there are, and which user, unit, container and pod a process
+// belongs to.
 //
 // It works under any root: /proc, a host's /proc mounted elsewhere, or a
-// captured tree of plain files. Where the root is a live procfs of the
-// caller's own pid namespace more is possible: comparing descriptor tables and
-// looking into sockets.
+// captured tree of plain files. A live procfs of the caller's own pid namespace
+// ([FS.Own]) allows more: comparing descriptor tables, and asking sockets for
+// their namespaces. For the latter alone, [FS.NetNSOfSockets] borrows
+// descriptors of other processes for a moment. Nothing here stops a process or
+// opens one of its files.
 //
-// Nothing here attaches to a process or opens its files. Exit of a process in
-// the middle of a pass is normal and never an error; what may not be read is
-// counted. The parsers take bytes, are apart from the reading, and build on
-// every platform; the reading is for Linux.
+// Processes exit in the middle of a pass: that is never an error. What may not
+// be read is counted. Parsers take bytes, are apart from the reading, and build
+// on every platform; the reading is for Linux.
 //
-// Names that processes chose (comm, command line, executable, cgroup) are
-// handed out as they are, any bytes among them.
+// Names that processes chose (comm, command line, executable, cgroup) are handed
+// out as they are, any bytes among them.
 package proc

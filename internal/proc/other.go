@@ -81,8 +81,3 @@ func (*FS) CgroupOf(uint32) (Cgroup, error) { return Cgroup{}, unsupported() }
 
 // Cgroups returns an error that is whose.ErrUnsupported.
 func (*FS) Cgroups(context.Context) (*CgroupIndex, error) { return nil, unsupported() }
-
-// UnitOfCgroup returns an error that is whose.ErrUnsupported.
-func (*FS) UnitOfCgroup(context.Context, uint64) (Cgroup, bool, error) {
-	return Cgroup{}, false, unsupported()
-}

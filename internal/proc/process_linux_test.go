@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
-	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -127,81 +126,6 @@ func TestProcess_Unprivileged(t *testing.T) {
 	}
 }
 
-func TestCache(t *testing.T) {
-	root := capture(t)
-	c := NewCache(openAt(t, root))
-	now := time.Unix(1e9, 0)
-	c.now = func() time.Time { return now }
-	task := source.Task{PID: 10, Start: 1234}
-	copy(task.Comm[:], "nginx")
-	get := func(needs whose.Needs) *whose.Process {
-		t.Helper()
-		p, err := c.Get(task, needs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	bare := get(0)
-	if bare.Comm != "nginx" || bare.Cmdline != "" || bare.StartTime.IsZero() {
-		t.Errorf("bare: got %+v", bare)
-	}
-	full := get(whose.NeedCmdline | whose.NeedOwners)
-	if full.Cmdline != "/usr/sbin/nginx -g daemon off;" || full.Comm != "nginx" {
-		t.Errorf("full: got %+v", full)
-	}
-	if again := get(whose.NeedCmdline); again != full {
-		t.Error("what is known is read again")
-	}
-	if n := testing.AllocsPerRun(10, func() { get(whose.NeedCmdline) }); n != 0 {
-		t.Errorf("%v allocations for what is known", n)
-	}
-	if err := os.WriteFile(filepath.Join(root, "10/cmdline"), []byte("other\x00"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if p := get(whose.NeedCmdline); p.Cmdline != full.Cmdline {
-		t.Errorf("read again at once: %q", p.Cmdline)
-	}
-	now = now.Add(defaultMaxAge)
-	if p := get(whose.NeedCmdline); p.Cmdline != "other" {
-		t.Errorf("after a minute: %q", p.Cmdline)
-	}
-	if err := os.WriteFile(filepath.Join(root, "10/cmdline"), []byte("third\x00"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	task.Comm[0] = 'N'
-	if p := get(whose.NeedCmdline); p.Cmdline != "third" || p.Comm != "Nginx" {
-		t.Errorf("under a new name: %+v", p)
-	}
-	task.Start++
-	if p, err := c.Get(task, whose.NeedCmdline); !errors.Is(err, ErrGone) {
-		t.Errorf("another start: got %+v, %v", p, err)
-	}
-}
-
-func TestCache_Bounded(t *testing.T) {
-	c := NewCache(openAt(t, capture(t)))
-	c.MaxProcesses = 100
-	for pid := range uint32(1000) {
-		if _, err := c.Get(source.Task{PID: pid + 1, Start: 1}, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if c.Len() > 100 {
-		t.Errorf("%d processes are kept, want at most 100", c.Len())
-	}
-	c.EndPass()
-	if _, err := c.Get(source.Task{PID: 5000, Start: 1}, 0); err != nil {
-		t.Fatal(err)
-	}
-	if c.EndPass(); c.Len() != 1 {
-		t.Errorf("%d processes are kept, want the one of the last pass", c.Len())
-	}
-	if c.EndPass(); c.Len() != 0 {
-		t.Errorf("%d processes are kept, want none", c.Len())
-	}
-}
-
 // The id of a group is the inode of its directory, and the number that the
 // kernel's file handle for it holds.
 func TestCgroups(t *testing.T) {
@@ -236,14 +160,11 @@ func TestCgroups(t *testing.T) {
 	if want := (Cgroup{Path: strings.TrimPrefix(leaf, mount), Unit: "nginx.service"}); !ok || c != want {
 		t.Errorf("group %d: got %+v, want %+v", id, c, want)
 	}
-	if c, ok, err := f.UnitOfCgroup(context.Background(), id); err != nil || !ok || c.Unit != "nginx.service" {
-		t.Errorf("one group: got %+v, %t, %v", c, ok, err)
-	}
 	if c, ok := x.Lookup(1 << 60); ok {
 		t.Errorf("no such group: got %+v", c)
 	}
-	if x.Len() < 3 {
-		t.Errorf("%d groups, want the root and two", x.Len())
+	if len(x.byID) < 3 {
+		t.Errorf("%d groups, want the root and two", len(x.byID))
 	}
 	var none *CgroupIndex
 	if _, ok := none.Lookup(1); ok {

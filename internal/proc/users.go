@@ -46,7 +46,7 @@ func (u *Users) Name(uid uint32) string {
 	defer u.mu.Unlock()
 	if now := u.now(); u.looked.IsZero() || now.Sub(u.looked) >= lookEvery {
 		u.looked = now
-		u.load() // a file that cannot be read names nobody; Refresh says why
+		_ = u.load() // a file that cannot be read names nobody
 	}
 	if name, ok := u.names[uid]; ok {
 		return name
@@ -68,15 +68,8 @@ const lookEvery = 5 * time.Second
 // maxNumbers bounds the texts kept for ids without a name.
 const maxNumbers = 4096
 
-// Refresh reads the file again where it has changed, at once. A file
-// that is not there names nobody and is no error.
-func (u *Users) Refresh() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.load()
-}
-
-// load reads the file unless it is as it was.
+// load reads the file unless it is as it was. A file that is not there names
+// nobody and is no error.
 func (u *Users) load() error {
 	file, err := os.OpenFile(u.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
 	if errors.Is(err, fs.ErrNotExist) {

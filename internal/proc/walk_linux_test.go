@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -199,14 +200,14 @@ func TestWalk_HostileNames(t *testing.T) {
 	for _, name := range []string{"a b):\x1b[31m) (", ") S 1 1 1", "x\ny", "\xff\xfe", "(((", " "} {
 		r := start(t, "named", nil, "WHOSE_PROC_NAME="+name)
 		w := walk(t, f, WalkOptions{PIDs: []uint32{uint32(r.PID)}})
-		if len(w.Tasks) != 1 || commOf(&w.Tasks[0]) != name {
+		if len(w.Tasks) != 1 || commOf(w.Tasks[0]) != name {
 			t.Errorf("name %q: got %v", name, w.Tasks)
 		}
 		checkTask(t, w, r.PID)
 	}
 	r := startProgram(t, copyOfTest(t, "a) R 1 (\n\x1b]0;"), "sockets", nil)
 	w := walk(t, f, WalkOptions{PIDs: []uint32{uint32(r.PID)}})
-	if len(w.Tasks) != 1 || commOf(&w.Tasks[0]) != "a) R 1 (\n\x1b]0;" {
+	if len(w.Tasks) != 1 || commOf(w.Tasks[0]) != "a) R 1 (\n\x1b]0;" {
 		t.Errorf("hostile program name: got %v", w.Tasks)
 	}
 }
@@ -473,3 +474,6 @@ func TestFS_ClosedTwice(t *testing.T) {
 		t.Errorf("open of nothing: %v", err)
 	}
 }
+
+// commOf returns the name of a task without its padding.
+func commOf(t source.Task) string { return string(bytes.TrimRight(t.Comm[:], "\x00")) }
