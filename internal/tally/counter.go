@@ -3,6 +3,7 @@ package tally
 import (
 	"cmp"
 	"encoding/binary"
+	"net/netip"
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
@@ -28,45 +29,40 @@ type Row struct {
 	Count int
 }
 
-// A Counter counts sessions, or events, by the values of some fields. It allocates for a
-// new group, not for a session. It is not safe for concurrent use.
+// A Counter counts sessions, or events, by the values of some fields. This is the
+// hot loop of whose count: it makes values and allocates for a new group, not for
+// a session. It is not safe for concurrent use.
 type Counter struct {
-	by     []*whose.Field
+	by      []*whose.Field
+	columns []column
+	// owners and peers say that there are fields of them.
+	owners, peers bool
+
 	groups groups[string, Row]
 	total  int
+	key    []byte
 	free   []whose.Value // memory for those of new groups
-
-	row []whose.Value // the values of one group of one session
-	key []byte
 }
 
 // NewCounter returns an empty counter. It keeps by.
 func NewCounter(by []*whose.Field) *Counter {
-	return &Counter{by: by, groups: newGroups[string, Row](0), row: make([]whose.Value, len(by))}
+	c := &Counter{by: by, groups: newGroups[string, Row](0)}
+	for _, f := range by {
+		c.columns = append(c.columns, column{f, f.Getters()})
+		c.owners = c.owners || f.PerOwner() && f.Of != whose.OfPeer
+		c.peers = c.peers || f.PerOwner() && f.Of == whose.OfPeer
+	}
+	return c
 }
 
 // Add counts one session or one event. A session with several owners counts once
 // for each that differs in the values asked for: eight workers of one nginx count
-// it once by comm and eight times by pid. Add keeps nothing of r but its strings.
+// it once by comm and eight times by pid. Add keeps nothing of r but its strings
+// and lists.
 func (c *Counter) Add(r whose.Row) {
 	c.total++
-	var owners, peers bool
-	for i, f := range c.by {
-		switch {
-		case !f.PerOwner():
-			c.row[i] = f.Value(r)
-		case f.Of == whose.OfPeer:
-			peers = true
-		default:
-			owners = true
-		}
-	}
-	each(owners, r.Session.Owners, func(owner *whose.Owner) {
-		c.fill(whose.OfOwner, owner)
-		each(peers, r.Session.Peer, func(peer *whose.Owner) {
-			c.fill(whose.OfPeer, peer)
-			c.count()
-		})
+	each(c.owners, r.Session.Owners, func(owner *whose.Owner) {
+		each(c.peers, r.Session.Peer, func(peer *whose.Owner) { c.count(r, owner, peer) })
 	})
 }
 
@@ -82,55 +78,109 @@ func each(matter bool, owners []whose.Owner, do func(*whose.Owner)) {
 	}
 }
 
-// fill sets the values that are facts of an owner; those of no owner are none.
-func (c *Counter) fill(of whose.Group, owner *whose.Owner) {
-	for i, f := range c.by {
-		if !f.PerOwner() || (f.Of == whose.OfPeer) != (of == whose.OfPeer) {
-			continue
-		}
-		c.row[i] = whose.Value{}
-		if owner != nil {
-			c.row[i] = f.OwnerValue(owner)
-		}
-	}
-}
-
-// count counts the row.
-func (c *Counter) count() {
+// count counts a session in the group of one owner and one owner of the other
+// end, nil for none.
+func (c *Counter) count(r whose.Row, owner, peer *whose.Owner) {
 	c.key = c.key[:0]
-	for i := range c.row {
-		c.key = appendKey(c.key, &c.row[i])
+	for i := range c.columns {
+		c.key = c.columns[i].appendKey(c.key, r, owner, peer)
 	}
 	at, known := c.groups.places[string(c.key)] // without a string for what is known
 	if !known {
 		at = c.groups.add(string(c.key))
-		c.groups.all[at].Sum.Values = c.keep(c.row)
+		c.groups.all[at].Sum.Values = c.values(r, owner, peer)
 	}
-	if r := c.groups.once(at, c.total); r != nil {
-		r.Count++
+	if row := c.groups.once(at, c.total); row != nil {
+		row.Count++
 	}
 }
 
-// keep copies the values of a new group.
-func (c *Counter) keep(row []whose.Value) []whose.Value {
+// values returns the values of a new group.
+func (c *Counter) values(r whose.Row, owner, peer *whose.Owner) []whose.Value {
 	const atOnce = 64 // groups
-	n := len(row)
+	n := len(c.columns)
 	if len(c.free) < n {
 		c.free = make([]whose.Value, atOnce*n)
 	}
-	kept := c.free[:n:n]
+	row := c.free[:n:n]
 	c.free = c.free[n:]
-	copy(kept, row)
-	return kept
+	for i := range c.columns {
+		row[i] = c.columns[i].value(r, owner, peer)
+	}
+	return row
 }
 
-// appendKey appends a value so that no two rows of values read the same.
-func appendKey(key []byte, v *whose.Value) []byte {
+// A column is a field to count by, with its getters.
+type column struct {
+	*whose.Field
+	get whose.Getters
+}
+
+// ownerOf returns the owner whose value the column has.
+func (c *column) ownerOf(owner, peer *whose.Owner) *whose.Owner {
+	if c.Of == whose.OfPeer {
+		return peer
+	}
+	return owner
+}
+
+func (c *column) value(r whose.Row, owner, peer *whose.Owner) whose.Value {
+	if !c.PerOwner() {
+		return c.Value(r)
+	}
+	if o := c.ownerOf(owner, peer); o != nil {
+		return c.OwnerValue(o)
+	}
+	return whose.Value{}
+}
+
+// appendKey appends the column's value so that no two rows of values read the
+// same: with its length, or in a length that all values of the column have.
+func (c *column) appendKey(key []byte, r whose.Row, owner, peer *whose.Owner) []byte {
+	switch {
+	case c.get.Code != nil:
+		return append(key, c.get.Code(r))
+	case c.get.Text != nil:
+		return appendText(key, c.get.Text(r))
+	case c.get.Num != nil:
+		n, ok := c.get.Num(r)
+		return appendNum(key, n, ok)
+	case c.get.Addr != nil:
+		return appendAddr(key, c.get.Addr(r))
+	case c.Kind == whose.KindText:
+		if o := c.ownerOf(owner, peer); o != nil {
+			return appendText(key, c.OwnerText(o))
+		}
+		return appendText(key, "")
+	}
+	v := c.value(r, owner, peer)
 	key = append(key, byte(v.Kind), 0, 0, 0, 0)
 	at := len(key)
 	key = v.Append(key)
 	binary.BigEndian.PutUint32(key[at-4:], uint32(len(key)-at))
 	return key
+}
+
+func appendText(key []byte, text string) []byte {
+	return append(binary.AppendUvarint(key, uint64(len(text))), text...)
+}
+
+// appendAddr appends an address, or that there is none.
+func appendAddr(key []byte, addr netip.Addr) []byte {
+	key = append(key, byte(addr.BitLen()))
+	if !addr.IsValid() {
+		return key
+	}
+	bytes := addr.As16()
+	return appendText(append(key, bytes[:]...), addr.Zone())
+}
+
+// appendNum appends a number, or that there is none.
+func appendNum(key []byte, n uint64, ok bool) []byte {
+	if !ok {
+		return append(key, 0)
+	}
+	return binary.BigEndian.AppendUint64(append(key, 1), n)
 }
 
 // Count returns the top largest groups, 0 for all.

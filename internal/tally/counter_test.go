@@ -1,11 +1,11 @@
 package tally
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -94,13 +94,37 @@ func TestCounter_Events(t *testing.T) {
 	}
 }
 
-// TestKeys_Differ: values that read the same side by side are not the same group.
-func TestKeys_Differ(t *testing.T) {
-	text := func(s string) *whose.Value { return &whose.Value{Kind: whose.KindText, Text: s} }
-	a := appendKey(appendKey(nil, text("ab")), text("c"))
-	b := appendKey(appendKey(nil, text("a")), text("bc"))
-	if bytes.Equal(a, b) {
-		t.Errorf("ab|c and a|bc have the same key %q", a)
+// TestCounter_Differ: values that read the same side by side, or are of another
+// form, are not the same group.
+func TestCounter_Differ(t *testing.T) {
+	owned := func(comm, exe string) whose.Session {
+		return whose.Session{Owners: []whose.Owner{{Process: &whose.Process{Comm: comm, Exe: exe}}}}
+	}
+	from := func(addr string) whose.Session {
+		return whose.Session{Remote: netip.AddrPortFrom(netip.MustParseAddr(addr), 1)}
+	}
+	for by, sessions := range map[string][]whose.Session{
+		"comm,exe":    {owned("ab", "c"), owned("a", "bc"), owned("", "abc"), {}},
+		"exe,inode":   {owned("", "1"), {Inode: 1}, {}},
+		"remote_addr": {from("192.0.2.1"), from("::ffff:192.0.2.1"), from("fe80::1"), from("fe80::1%eth0"), {}},
+		"start_time":  {{Owners: []whose.Owner{{Process: &whose.Process{StartTime: time.Unix(1, 0)}}}}, {}},
+	} {
+		var fields []*whose.Field
+		for name := range strings.SplitSeq(by, ",") {
+			fields = append(fields, whose.FieldByName(name))
+		}
+		counter := NewCounter(fields)
+		for range 2 {
+			for i := range sessions {
+				counter.Add(sessions[i].Row())
+			}
+		}
+		count := counter.Count(0)
+		for _, row := range count.Rows {
+			if len(count.Rows) != len(sessions) || row.Count != 2 {
+				t.Errorf("by %s: %d groups, one of %d: %v, want %d of 2", by, len(count.Rows), row.Count, row.Values, len(sessions))
+			}
+		}
 	}
 }
 
