@@ -11,7 +11,6 @@
 //	question.go                the flags and the filter that say what is asked for
 //	display.go                 the flags that say how the listing is shown
 //	report.go, usage.go        how it is said that something went wrong, and the exit statuses
-//	hidden.go                  how it is said what was not seen
 //	shell.go                   the place in which the command was started
 //	helpprinter.go, topics.go  --help, and the texts that it shares with the man page and docs/cli.md
 //	complete*.go               completion of what is typed
