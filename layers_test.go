@@ -42,6 +42,7 @@ var layers = map[string]layer{
 		inside:  []string{".", "filter", "internal/source"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},
 	},
+	"internal/bpf/bpftest":      {outside: []string{"github.com/cilium/ebpf"}},
 	"collect/internal/bpfiter":  {inside: below, outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"}},
 	"collect/internal/sockdiag": {inside: below, outside: []string{"golang.org/x/sys"}},
 	"collect/internal/procnet":  {inside: below, outside: []string{"golang.org/x/sys"}},

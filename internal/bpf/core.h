@@ -2,10 +2,6 @@
 /*
  * What all programs here are written with: types, what the compiler and the
  * loader know by attributes and builtins, and the kernel's helpers and numbers.
- * The structs of the kernel are declared by each object, with the fields that it
- * uses and no more: offsets are those of the running kernel, since the loader
- * relocates each access to a struct marked `kernel_type` (CO-RE), so order,
- * padding and everything left out do not matter.
  */
 #pragma once
 
@@ -69,6 +65,15 @@ typedef _Bool bool;
 		word >> __builtin_preserve_field_info((object)->field, 5);                         \
 	})
 
+/*
+ * A nought that the verifier knows nothing of. What it is added to may be any
+ * number then: ways that part over a constant become one again, and a loop's
+ * second round looks like its first.
+ */
+volatile u32 nought;
+
+#define hide(value) ((value) + nought)
+
 /* Helpers, by their number in enum bpf_func_id. */
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
@@ -102,6 +107,50 @@ static long (*const bpf_loop)(u32 times, void *fn, void *ctx, u64 flags) = (void
 /* Reads a field of a kernel object of which nothing is proven. */
 #define probe(dst, src) bpf_probe_read_kernel(dst, sizeof(*(dst)), src)
 
+/*
+ * The same as a value. It also reads what the verifier knows as if it did not: for
+ * a plain load of a pointer, out of a pointer that it trusts, it searches the
+ * kernel's types from end to end, each time that it comes by, which takes it
+ * longer than a program does to run.
+ */
+#define load(object, field)                                                                        \
+	({                                                                                         \
+		typeof((object)->field) value_ = 0;                                                \
+		bpf_probe_read_kernel(&value_, sizeof(value_), &(object)->field);                  \
+		value_;                                                                            \
+	})
+
+/* bit_of an object of which nothing is proven. */
+#define load_bit(object, field)                                                                    \
+	({                                                                                         \
+		u64 word = 0;                                                                      \
+		bpf_probe_read_kernel(&word, __builtin_preserve_field_info((object)->field, 1),    \
+				      (const void *)(object) +                                     \
+					      __builtin_preserve_field_info((object)->field, 0));  \
+		word <<= __builtin_preserve_field_info((object)->field, 4);                        \
+		word >> __builtin_preserve_field_info((object)->field, 5);                         \
+	})
+
+enum {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+#define BPF_NOEXIST		1
+#define BPF_F_MMAPABLE		(1 << 10)
+#define BPF_RB_NO_WAKEUP	1
+#define BPF_RB_FORCE_WAKEUP	2
+#define BPF_RB_AVAIL_DATA	0
+
+#define EAGAIN	     11
+#define EACCES	     13
+#define EINVAL	     22
+#define ENETUNREACH  101
+#define EHOSTUNREACH 113
+
 #define AF_INET		2
 #define AF_INET6	10
 #define SOCK_STREAM	1
@@ -122,16 +171,14 @@ static long (*const bpf_loop)(u32 times, void *fn, void *ctx, u64 flags) = (void
 #define TCP_LISTEN	 10
 #define TCP_NEW_SYN_RECV 12
 
-struct kuid {
-	u32 val;
-} kernel_type;
+#define RTN_BLACKHOLE	6
+#define RTN_UNREACHABLE 7
+#define RTN_PROHIBIT	8
 
-typedef struct kuid kuid_t;
+#define SOCK_DONE     1 /* enum sock_flags: the other end's FIN was taken in */
+#define SHUTDOWN_MASK 3
+#define PF_KTHREAD    0x00200000
+#define PIDTYPE_TGID  1
 
-typedef struct {
-	s32 counter;
-} kernel_type atomic_t;
-
-typedef struct {
-	s64 counter;
-} kernel_type atomic64_t;
+#define MSG_PEEK     2
+#define MSG_ERRQUEUE 0x2000

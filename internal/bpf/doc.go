@@ -1,5 +1,8 @@
 // Package bpf is the ground that the programs of bpfiter and of bpfevent stand
-// on: the C that they share, and the loader.
+// on: the loader, the conditions of a query that go into the kernel ([Conditions]),
+// and the C that they share. Of that core.h holds types, helpers and numbers,
+// kernel.h the structs of the kernel, model.h the numbers of package whose, and
+// conditions.h the other side of [Conditions].
 //
 // # The loader
 //

@@ -19,7 +19,7 @@ const (
 	fdWalkProgFdWalk        = "fd_walk"
 	fdWalkProgFindSocketOps = "find_socket_ops"
 	fdWalkVarAnyRecord      = "any_record"
-	fdWalkVarNarrow         = "narrow"
+	fdWalkVarConditions     = "conditions"
 	fdWalkVarNought         = "nought"
 	fdWalkVarSecret         = "secret"
 	fdWalkVarSocketFd       = "socket_fd"
@@ -83,13 +83,13 @@ type fdWalkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fdWalkVariableSpecs struct {
-	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
-	Narrow    *ebpf.VariableSpec `ebpf:"narrow"`
-	Nought    *ebpf.VariableSpec `ebpf:"nought"`
-	Secret    *ebpf.VariableSpec `ebpf:"secret"`
-	SocketFd  *ebpf.VariableSpec `ebpf:"socket_fd"`
-	SocketOps *ebpf.VariableSpec `ebpf:"socket_ops"`
-	WeakOrder *ebpf.VariableSpec `ebpf:"weak_order"`
+	AnyRecord  *ebpf.VariableSpec `ebpf:"any_record"`
+	Conditions *ebpf.VariableSpec `ebpf:"conditions"`
+	Nought     *ebpf.VariableSpec `ebpf:"nought"`
+	Secret     *ebpf.VariableSpec `ebpf:"secret"`
+	SocketFd   *ebpf.VariableSpec `ebpf:"socket_fd"`
+	SocketOps  *ebpf.VariableSpec `ebpf:"socket_ops"`
+	WeakOrder  *ebpf.VariableSpec `ebpf:"weak_order"`
 }
 
 // fdWalkObjects contains all objects after they have been loaded into the kernel.
@@ -122,13 +122,13 @@ func (m *fdWalkMaps) Close() error {
 //
 // It can be passed to loadFdWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fdWalkVariables struct {
-	AnyRecord *ebpf.Variable `ebpf:"any_record"`
-	Narrow    *ebpf.Variable `ebpf:"narrow"`
-	Nought    *ebpf.Variable `ebpf:"nought"`
-	Secret    *ebpf.Variable `ebpf:"secret"`
-	SocketFd  *ebpf.Variable `ebpf:"socket_fd"`
-	SocketOps *ebpf.Variable `ebpf:"socket_ops"`
-	WeakOrder *ebpf.Variable `ebpf:"weak_order"`
+	AnyRecord  *ebpf.Variable `ebpf:"any_record"`
+	Conditions *ebpf.Variable `ebpf:"conditions"`
+	Nought     *ebpf.Variable `ebpf:"nought"`
+	Secret     *ebpf.Variable `ebpf:"secret"`
+	SocketFd   *ebpf.Variable `ebpf:"socket_fd"`
+	SocketOps  *ebpf.Variable `ebpf:"socket_ops"`
+	WeakOrder  *ebpf.Variable `ebpf:"weak_order"`
 }
 
 // fdWalkPrograms contains all programs after they have been loaded into the kernel.

@@ -20,7 +20,7 @@ const (
 	hashProbeProgFindTables = "find_tables"
 	hashProbeProgHashWalk   = "hash_walk"
 	hashProbeVarAnyRecord   = "any_record"
-	hashProbeVarNarrow      = "narrow"
+	hashProbeVarConditions  = "conditions"
 	hashProbeVarNought      = "nought"
 	hashProbeVarPlaces      = "places"
 	hashProbeVarSecret      = "secret"
@@ -85,13 +85,13 @@ type hashProbeMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type hashProbeVariableSpecs struct {
-	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
-	Narrow    *ebpf.VariableSpec `ebpf:"narrow"`
-	Nought    *ebpf.VariableSpec `ebpf:"nought"`
-	Places    *ebpf.VariableSpec `ebpf:"places"`
-	Secret    *ebpf.VariableSpec `ebpf:"secret"`
-	UdpFd     *ebpf.VariableSpec `ebpf:"udp_fd"`
-	UdpliteFd *ebpf.VariableSpec `ebpf:"udplite_fd"`
+	AnyRecord  *ebpf.VariableSpec `ebpf:"any_record"`
+	Conditions *ebpf.VariableSpec `ebpf:"conditions"`
+	Nought     *ebpf.VariableSpec `ebpf:"nought"`
+	Places     *ebpf.VariableSpec `ebpf:"places"`
+	Secret     *ebpf.VariableSpec `ebpf:"secret"`
+	UdpFd      *ebpf.VariableSpec `ebpf:"udp_fd"`
+	UdpliteFd  *ebpf.VariableSpec `ebpf:"udplite_fd"`
 }
 
 // hashProbeObjects contains all objects after they have been loaded into the kernel.
@@ -127,13 +127,13 @@ func (m *hashProbeMaps) Close() error {
 //
 // It can be passed to loadHashProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type hashProbeVariables struct {
-	AnyRecord *ebpf.Variable `ebpf:"any_record"`
-	Narrow    *ebpf.Variable `ebpf:"narrow"`
-	Nought    *ebpf.Variable `ebpf:"nought"`
-	Places    *ebpf.Variable `ebpf:"places"`
-	Secret    *ebpf.Variable `ebpf:"secret"`
-	UdpFd     *ebpf.Variable `ebpf:"udp_fd"`
-	UdpliteFd *ebpf.Variable `ebpf:"udplite_fd"`
+	AnyRecord  *ebpf.Variable `ebpf:"any_record"`
+	Conditions *ebpf.Variable `ebpf:"conditions"`
+	Nought     *ebpf.Variable `ebpf:"nought"`
+	Places     *ebpf.Variable `ebpf:"places"`
+	Secret     *ebpf.Variable `ebpf:"secret"`
+	UdpFd      *ebpf.Variable `ebpf:"udp_fd"`
+	UdpliteFd  *ebpf.Variable `ebpf:"udplite_fd"`
 }
 
 // hashProbePrograms contains all programs after they have been loaded into the kernel.

@@ -20,7 +20,7 @@ const (
 	hashWalkProgFindTables = "find_tables"
 	hashWalkProgHashWalk   = "hash_walk"
 	hashWalkVarAnyRecord   = "any_record"
-	hashWalkVarNarrow      = "narrow"
+	hashWalkVarConditions  = "conditions"
 	hashWalkVarNought      = "nought"
 	hashWalkVarPlaces      = "places"
 	hashWalkVarSecret      = "secret"
@@ -85,13 +85,13 @@ type hashWalkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type hashWalkVariableSpecs struct {
-	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
-	Narrow    *ebpf.VariableSpec `ebpf:"narrow"`
-	Nought    *ebpf.VariableSpec `ebpf:"nought"`
-	Places    *ebpf.VariableSpec `ebpf:"places"`
-	Secret    *ebpf.VariableSpec `ebpf:"secret"`
-	UdpFd     *ebpf.VariableSpec `ebpf:"udp_fd"`
-	UdpliteFd *ebpf.VariableSpec `ebpf:"udplite_fd"`
+	AnyRecord  *ebpf.VariableSpec `ebpf:"any_record"`
+	Conditions *ebpf.VariableSpec `ebpf:"conditions"`
+	Nought     *ebpf.VariableSpec `ebpf:"nought"`
+	Places     *ebpf.VariableSpec `ebpf:"places"`
+	Secret     *ebpf.VariableSpec `ebpf:"secret"`
+	UdpFd      *ebpf.VariableSpec `ebpf:"udp_fd"`
+	UdpliteFd  *ebpf.VariableSpec `ebpf:"udplite_fd"`
 }
 
 // hashWalkObjects contains all objects after they have been loaded into the kernel.
@@ -127,13 +127,13 @@ func (m *hashWalkMaps) Close() error {
 //
 // It can be passed to loadHashWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type hashWalkVariables struct {
-	AnyRecord *ebpf.Variable `ebpf:"any_record"`
-	Narrow    *ebpf.Variable `ebpf:"narrow"`
-	Nought    *ebpf.Variable `ebpf:"nought"`
-	Places    *ebpf.Variable `ebpf:"places"`
-	Secret    *ebpf.Variable `ebpf:"secret"`
-	UdpFd     *ebpf.Variable `ebpf:"udp_fd"`
-	UdpliteFd *ebpf.Variable `ebpf:"udplite_fd"`
+	AnyRecord  *ebpf.Variable `ebpf:"any_record"`
+	Conditions *ebpf.Variable `ebpf:"conditions"`
+	Nought     *ebpf.Variable `ebpf:"nought"`
+	Places     *ebpf.Variable `ebpf:"places"`
+	Secret     *ebpf.Variable `ebpf:"secret"`
+	UdpFd      *ebpf.Variable `ebpf:"udp_fd"`
+	UdpliteFd  *ebpf.Variable `ebpf:"udplite_fd"`
 }
 
 // hashWalkPrograms contains all programs after they have been loaded into the kernel.

@@ -27,8 +27,8 @@ type programs struct {
 	how    loading
 	// noWalk says why there is no walk, on a kernel that cannot do it.
 	noWalk error
-	// narrowed is what the programs were told last.
-	narrowed narrow
+	// conditions are those that the programs have now.
+	conditions bpf.Conditions
 }
 
 // A loading says what programs are for. The zero value: for a pin.
@@ -127,7 +127,7 @@ func (p *programs) loadFiles() error {
 		return fmt.Errorf("load task_file iterator: %w", err)
 	}
 	p.files = files
-	if err := setNarrow(files, &p.narrowed); err != nil {
+	if err := files.Set(conditionsVar, p.conditions); err != nil {
 		return err
 	}
 	p.fileLink, err = bpf.AttachIter(files.Programs[taskFileProgTaskFile], nil)
@@ -242,30 +242,33 @@ func runOnce(prog *ebpf.Program, info []uint32) error {
 	return nil
 }
 
-// narrow tells the programs what does not fit a question. Pinned ones take
-// nothing.
-func (p *programs) narrow(q *source.Query) error {
+// conditionsVar is the variable of every object that holds the conditions.
+const conditionsVar = hashWalkVarConditions
+
+// setConditions gives the programs what of a query does not fit a question. Pinned
+// ones take nothing: more of what they give is dropped here.
+func (p *programs) setConditions(q *source.Query) error {
 	if p == nil {
 		return nil
 	}
-	n := newNarrow(q)
-	if n == p.narrowed {
+	c := bpf.NewConditions(q)
+	if q.Listeners {
+		c.AddUnconnected()
+	}
+	if c == p.conditions {
 		return nil
 	}
 	for _, o := range []*bpf.Object{p.files, p.walk, p.fds} {
 		if o == nil {
 			continue
 		}
-		if err := setNarrow(o, &n); err != nil {
+		if err := o.Set(conditionsVar, c); err != nil {
 			return err
 		}
 	}
-	p.narrowed = n
+	p.conditions = c
 	return nil
 }
-
-// setNarrow tells the programs of an object what does not fit a question.
-func setNarrow(o *bpf.Object, n *narrow) error { return o.Set(hashWalkVarNarrow, n) }
 
 // close gives back all that is loaded.
 func (p *programs) close() error {

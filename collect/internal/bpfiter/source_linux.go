@@ -121,7 +121,7 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 	if s.walk == nil {
 		s.pass.ways = make(map[uint32]bool)
 	}
-	if err := s.loaded.narrow(q); err != nil {
+	if err := s.loaded.setConditions(q); err != nil {
 		return err
 	}
 	read := s.readAll

@@ -237,7 +237,7 @@ func TestRead_OneBucket(t *testing.T) {
 	// The walk has to meet each of them: those that it does not would be
 	// lost if nobody held them.
 	s.pass.reset(inNetNS(ns, source.Query{}), new(source.Snapshot))
-	must(t, s.loaded.narrow(inNetNS(ns, source.Query{})))
+	must(t, s.loaded.setConditions(inNetNS(ns, source.Query{})))
 	must(t, s.readTables(context.Background(), newQuestion(asking(source.Query{}))))
 	met := make(map[uint64]bool)
 	for _, at := range s.pass.unmet {

@@ -18,8 +18,8 @@ import (
 const (
 	taskFileProgTaskFile    = "task_file"
 	taskFileVarAnyRecord    = "any_record"
+	taskFileVarConditions   = "conditions"
 	taskFileVarCookieHelper = "cookie_helper"
-	taskFileVarNarrow       = "narrow"
 	taskFileVarNought       = "nought"
 	taskFileVarShowWays     = "show_ways"
 )
@@ -80,8 +80,8 @@ type taskFileMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type taskFileVariableSpecs struct {
 	AnyRecord    *ebpf.VariableSpec `ebpf:"any_record"`
+	Conditions   *ebpf.VariableSpec `ebpf:"conditions"`
 	CookieHelper *ebpf.VariableSpec `ebpf:"cookie_helper"`
-	Narrow       *ebpf.VariableSpec `ebpf:"narrow"`
 	Nought       *ebpf.VariableSpec `ebpf:"nought"`
 	ShowWays     *ebpf.VariableSpec `ebpf:"show_ways"`
 }
@@ -117,8 +117,8 @@ func (m *taskFileMaps) Close() error {
 // It can be passed to loadTaskFileObjects or ebpf.CollectionSpec.LoadAndAssign.
 type taskFileVariables struct {
 	AnyRecord    *ebpf.Variable `ebpf:"any_record"`
+	Conditions   *ebpf.Variable `ebpf:"conditions"`
 	CookieHelper *ebpf.Variable `ebpf:"cookie_helper"`
-	Narrow       *ebpf.Variable `ebpf:"narrow"`
 	Nought       *ebpf.Variable `ebpf:"nought"`
 	ShowWays     *ebpf.Variable `ebpf:"show_ways"`
 }

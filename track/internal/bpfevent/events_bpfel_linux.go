@@ -59,12 +59,12 @@ const (
 	eventsProgUdpSendmsg6   = "udp_sendmsg6"
 	eventsProgUdpSent       = "udp_sent"
 	eventsVarAttached       = "attached"
+	eventsVarConditions     = "conditions"
 	eventsVarConnectHooks   = "connect_hooks"
 	eventsVarFamilies       = "families"
 	eventsVarHand           = "hand"
 	eventsVarListeners      = "listeners"
 	eventsVarMaxFlows       = "max_flows"
-	eventsVarNarrow         = "narrow"
 	eventsVarNought         = "nought"
 	eventsVarPackets        = "packets"
 	eventsVarProtos         = "protos"
@@ -175,12 +175,12 @@ type eventsMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type eventsVariableSpecs struct {
 	Attached     *ebpf.VariableSpec `ebpf:"attached"`
+	Conditions   *ebpf.VariableSpec `ebpf:"conditions"`
 	ConnectHooks *ebpf.VariableSpec `ebpf:"connect_hooks"`
 	Families     *ebpf.VariableSpec `ebpf:"families"`
 	Hand         *ebpf.VariableSpec `ebpf:"hand"`
 	Listeners    *ebpf.VariableSpec `ebpf:"listeners"`
 	MaxFlows     *ebpf.VariableSpec `ebpf:"max_flows"`
-	Narrow       *ebpf.VariableSpec `ebpf:"narrow"`
 	Nought       *ebpf.VariableSpec `ebpf:"nought"`
 	Packets      *ebpf.VariableSpec `ebpf:"packets"`
 	Protos       *ebpf.VariableSpec `ebpf:"protos"`
@@ -256,12 +256,12 @@ func (m *eventsMaps) Close() error {
 // It can be passed to loadEventsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type eventsVariables struct {
 	Attached     *ebpf.Variable `ebpf:"attached"`
+	Conditions   *ebpf.Variable `ebpf:"conditions"`
 	ConnectHooks *ebpf.Variable `ebpf:"connect_hooks"`
 	Families     *ebpf.Variable `ebpf:"families"`
 	Hand         *ebpf.Variable `ebpf:"hand"`
 	Listeners    *ebpf.Variable `ebpf:"listeners"`
 	MaxFlows     *ebpf.Variable `ebpf:"max_flows"`
-	Narrow       *ebpf.Variable `ebpf:"narrow"`
 	Nought       *ebpf.Variable `ebpf:"nought"`
 	Packets      *ebpf.Variable `ebpf:"packets"`
 	Protos       *ebpf.Variable `ebpf:"protos"`

@@ -29,7 +29,7 @@ type Flow struct {
 	DatagramsSent, DatagramsReceived uint64
 }
 
-// rawKey and rawFlow are struct flow_key and struct flow of bpf/udp.h. Their
+// rawKey and rawFlow are struct flow_key and struct flow of bpf/flow.h. Their
 // fields are exported, and none is blank, for package ebpf to fill them in place.
 type rawKey struct {
 	_       structs.HostLayout
@@ -46,13 +46,19 @@ type rawFlow struct {
 	Sent, Received                   uint64
 	SentDatagrams, ReceivedDatagrams uint64
 	Inode, Cgroup                    uint64
-	Start                            uint64
-	TGID, PID                        uint32
+	Who                              rawWho
 	NetNS, UID, Mark, Device         uint32
 	LPort, Flags                     uint16
 	Proto, Family                    uint8
 	Pad                              uint16
 	Local                            [16]byte
+}
+
+// rawWho is struct who of bpf/process.h.
+type rawWho struct {
+	_         structs.HostLayout
+	Start     uint64
+	TGID, PID uint32
 }
 
 func (k *rawKey) key() FlowKey {

@@ -116,7 +116,7 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 		eventsVarTakenWithin:  uint64(c.takenWithin),
 		eventsVarText:         c.Text,
 		eventsVarConnectHooks: wantsConnects(c),
-		eventsVarNarrow:       newNarrow(c.Query),
+		eventsVarConditions:   bpf.NewConditions(c.Query),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)

@@ -2,7 +2,7 @@
 /* How a file is named to a reader, who is not to know its address. */
 #pragma once
 
-#include "kernel.h"
+#include "../../../../internal/bpf/core.h"
 
 /*
  * Set before loading: numbers that nobody knows. A file is told from others by

@@ -22,8 +22,19 @@
  */
 #pragma once
 
-#include "kernel.h"
+#include "../../../../internal/bpf/conditions.h"
+#include "../../../../internal/bpf/kernel.h"
 #include "record.h"
+
+/*
+ * A function of its own to the verifier, so that it looks at it once (Linux
+ * 5.12). What is built BEFORE_5_12 has it looked at with each call.
+ */
+#ifdef BEFORE_5_12
+#define verified_once static noinline
+#else
+#define verified_once noinline
+#endif
 
 enum ask_flag {
 	ASK_V4 = 1 << 0,
@@ -45,15 +56,6 @@ struct question {
 };
 
 #define SIX(word, at) ((u32)((word) >> (at) * 8 & 0xff) - '0' & 0x3f)
-
-/*
- * A nought that the verifier knows nothing of. What it is added to may be any
- * number then: ways that part over a constant become one again, and a loop's
- * second round looks like its first.
- */
-volatile u32 nought;
-
-#define hide(value) ((value) + nought)
 
 static always_inline void read_question(struct question *q)
 {
@@ -116,70 +118,23 @@ static always_inline bool asks_kind(const struct question *q, u32 proto, u32 fam
 }
 
 /*
- * Conditions that only the process that loaded the programs can set, and that
- * a pinned iterator has none of. Addresses are as in socket_record.
+ * Conditions that only the process that loaded the programs can set, and that a
+ * pinned iterator has none of. Volatile: the program never writes them, and the
+ * loader does, as a map of their own.
  */
-struct ends {
-	u64 local[2], local_mask[2];
-	u64 remote[2], remote_mask[2];
-	u16 lport_first, lport_last;
-	u16 rport_first, rport_last;
-};
-
-#define MAX_ENDS  8
-#define MAX_NETNS 8
-
-struct narrow {
-	u32 n_netns; /* 0: no condition */
-	u32 n_ends;  /* 0: no condition */
-	u32 netns[MAX_NETNS];
-	struct ends ends[MAX_ENDS];
-};
-
-/* Volatile: the program never writes it, and the loader does, as a map of its own. */
-volatile struct narrow narrow SEC(".data.narrow");
-
-static always_inline bool within(const u8 *addr, const volatile u64 *want, const volatile u64 *mask)
-{
-	const u64 *a = (const u64 *)addr;
-
-	return !(((a[0] ^ want[0]) & mask[0]) | ((a[1] ^ want[1]) & mask[1]));
-}
+volatile struct conditions conditions SEC(".data.conditions");
 
 static always_inline bool asks_netns(u32 netns)
 {
-	u32 n = narrow.n_netns;
-
-	if (likely(!n))
-		return true;
-	for (u32 i = 0; i < MAX_NETNS; i++) {
-		if (i < n && narrow.netns[i] == netns)
-			return true;
-	}
-	return false;
+	return meets_netns(&conditions, netns);
 }
 
-verified_once int meets_ends(const struct socket_record *r)
+verified_once int asks_these_ends(const struct socket_record *r)
 {
-	u32 n = narrow.n_ends;
-
-	if (!r)
-		return 0;
-	for (u32 i = 0; i < MAX_ENDS; i++) {
-		const volatile struct ends *e = &narrow.ends[i];
-
-		if (i >= n)
-			break;
-		if (r->lport >= e->lport_first && r->lport <= e->lport_last &&
-		    r->rport >= e->rport_first && r->rport <= e->rport_last &&
-		    within(r->local, e->local, e->local_mask) &&
-		    within(r->remote, e->remote, e->remote_mask))
-			return 1;
-	}
-	return 0;
+	return r && meets_ends(&conditions, r->local, r->remote, r->lport, r->rport);
 }
 
 static always_inline bool asks_ends(const struct socket_record *r)
 {
-	return likely(!narrow.n_ends) || meets_ends(r);
+	return likely(!conditions.n_ends) || asks_these_ends(r);
 }

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include "../../../../internal/bpf/model.h"
+
 #define RECORD_MAGIC   0x5753
 #define RECORD_VERSION 2
 #define TAG(kind)      ((u32)RECORD_MAGIC << 16 | RECORD_VERSION << 8 | (kind))
@@ -29,15 +31,6 @@ enum record_flag {
 	FLAG_NOFILE = 1 << 3, /* has none */
 	FLAG_THREAD = 1 << 4, /* met in the table of a thread other than the leader */
 };
-
-/* The numbers of whose.Proto, whose.Family and whose.State. */
-#define PROTO_TCP     1
-#define PROTO_UDP     2
-#define PROTO_UDPLITE 3
-#define PROTO_MPTCP   4
-#define FAMILY_V4     4
-#define FAMILY_V6     6
-#define STATE_UNCONN  14
 
 /* A socket; from task_file, as one descriptor of one process. */
 struct socket_record {

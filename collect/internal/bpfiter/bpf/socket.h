@@ -18,16 +18,6 @@ static always_inline u8 proto_by(u16 type, u16 protocol)
 	return 0;
 }
 
-static always_inline void map_v4(u8 *dst, u32 addr)
-{
-	u32 *words = (u32 *)dst;
-
-	words[0] = 0;
-	words[1] = 0;
-	words[2] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0xffff0000 : 0x0000ffff;
-	words[3] = addr;
-}
-
 static always_inline bool is_udp(u8 proto)
 {
 	return proto == PROTO_UDP || proto == PROTO_UDPLITE;

@@ -222,7 +222,7 @@ verified_once int view_id(const struct view *v, struct id_record *r, u64 address
 	probe_bit(&kernel, sk, sk_kern_sock);
 	probe(&inode, &sk->sk_ino);
 	r->inode = inode;
-	if (kernel || !r->inode || unlikely(narrow.n_ends))
+	if (kernel || !r->inode || unlikely(conditions.n_ends))
 		return LOOK;
 	if (v->flags & (ASK_FULL | ASK_WANTED))
 		return v->flags & ASK_WANTED && !wanted_bit(v->number, r->inode) ? PASS : LOOK;

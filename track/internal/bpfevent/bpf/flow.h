@@ -261,7 +261,7 @@ static always_inline void count(struct flow *f, u32 sent, u64 bytes, u64 datagra
 
 /*
  * Fills in what a socket says of itself. False where nobody asked for it. This is
- * done once for a flow, and so by probes: see probed.
+ * done once for a flow, and so by probes: see load.
  */
 static always_inline bool put_flow(struct flow *f, struct sock *sk, const struct flow_key *key)
 {

@@ -122,17 +122,17 @@ static long search_files(u32 i, struct search *s)
 /* Has the process that runs the socket open? */
 static noinline bool holds(struct task_struct *task, struct sock *sk)
 {
-	struct socket *socket = probed(sk, sk_socket);
+	struct socket *socket = load(sk, sk_socket);
 	struct files_struct *files = task->files;
 	struct search s = {};
 	struct fdtable *fdt;
 
-	s.file = socket ? probed(socket, file) : NULL;
-	fdt = files && s.file ? probed(files, fdt) : NULL;
+	s.file = socket ? load(socket, file) : NULL;
+	fdt = files && s.file ? load(files, fdt) : NULL;
 	if (!fdt)
 		return false;
-	s.fd = probed(fdt, fd);
-	s.max = probed(fdt, max_fds);
+	s.fd = load(fdt, fd);
+	s.max = load(fdt, max_fds);
 	bpf_loop(MAX_FILES / FILES_ATONCE, search_files, &s, 0);
 	return s.found;
 }
@@ -148,7 +148,7 @@ static noinline int name_sender(u64 address, u64 cookie, u32 how, struct who *by
 	struct who *user = bpf_map_lookup_elem(&users, &cookie);
 	struct sock *sk = (void *)address;
 
-	if (!by || probe_bit(sk, sk_kern_sock))
+	if (!by || load_bit(sk, sk_kern_sock))
 		return 0;
 	if (how & NAMED || (user && user->tgid == (u32)task->tgid) || holds(task, sk)) {
 		if (name_running(by))
@@ -217,7 +217,7 @@ static noinline int begin_by_packet(u64 address, const struct flow_key *key, u64
 	user = bpf_map_lookup_elem(&users, &cookie);
 	if (user)
 		f.who = *user;
-	if (!probe_bit(sk, sk_kern_sock) && !bpf_map_update_elem(&untold, key, &now, BPF_NOEXIST))
+	if (!load_bit(sk, sk_kern_sock) && !bpf_map_update_elem(&untold, key, &now, BPF_NOEXIST))
 		f.flags |= UNTOLD;
 	if (!keep_flow(key, &f))
 		return 0;

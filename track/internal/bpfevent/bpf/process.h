@@ -55,23 +55,14 @@ struct who {
 };
 
 /*
- * Tasks here are mostly addresses. Of a pointer that it trusts the verifier
- * looks up by name, among all types of the kernel, whether what is read through
- * it may be trusted too: a millisecond for each pointer that is read, each time
- * that it comes by. What is done once for a process is better probed; what
- * each connect and accept asks (name_running) is not.
+ * Tasks here are mostly addresses. What is done once for a process is better read
+ * by load; what each connect and accept asks (name_running) is not.
  */
-#define probed(object, field)                                                                      \
-	({                                                                                         \
-		typeof((object)->field) got = 0;                                                   \
-		probe(&got, &(object)->field);                                                     \
-		got;                                                                               \
-	})
 
 /* The number of a process at that level of pid namespaces, and in which it is there. */
 static always_inline u32 pid_at(struct task_struct *task, u32 level, u64 *ns)
 {
-	struct signal_struct *signal = probed(task, signal);
+	struct signal_struct *signal = load(task, signal);
 	struct pid *pid = NULL;
 	u32 depth = 0;
 	s32 nr = 0;
@@ -95,7 +86,7 @@ static noinline u32 pid_of(struct task_struct *task)
 	u32 nr;
 
 	if (!reader.level)
-		return probed(task, tgid);
+		return load(task, tgid);
 	nr = pid_at(task, reader.level, &ns);
 	return ns == reader.ns ? nr : 0;
 }
@@ -112,7 +103,7 @@ static always_inline u64 read_args(struct process_record *r, u64 start, u64 size
 /* The command line; where pages of it are not there, its first. */
 static always_inline void put_args(struct process_record *r, struct mm_struct *mm)
 {
-	u64 start = probed(mm, arg_start), size = probed(mm, arg_end) - start;
+	u64 start = load(mm, arg_start), size = load(mm, arg_end) - start;
 	u64 page = 4096 - (start & 4095);
 
 	r->args_size = read_args(r, start, size);
@@ -202,20 +193,20 @@ static always_inline int tell_process(struct task_struct *task, const struct kno
 	r->path_size = 0;
 	r->time = bpf_ktime_get_boot_ns();
 	r->start = k->start;
-	cgroup = probed((struct css_set *)k->cgroups, dfl_cgrp);
-	kn = probed(cgroup, kn);
-	r->cgroup = probed(kn, id);
+	cgroup = load((struct css_set *)k->cgroups, dfl_cgrp);
+	kn = load(cgroup, kn);
+	r->cgroup = load(kn, id);
 	r->tgid = tgid;
 	r->pid = k->pid;
-	parent = probed(task, real_parent);
+	parent = load(task, real_parent);
 	r->parent = parent ? pid_of(parent) : 0;
-	r->uid = probed((struct cred *)k->cred, euid.val);
+	r->uid = load((struct cred *)k->cred, euid.val);
 	*(u64 *)&r->comm[0] = k->comm[0];
 	*(u64 *)&r->comm[8] = k->comm[1];
 	if (text && k->mm) {
 		if ((u64)task == bpf_get_current_task())
 			put_args(r, (void *)k->mm);
-		exe = probed((struct mm_struct *)k->mm, exe_file);
+		exe = load((struct mm_struct *)k->mm, exe_file);
 		if (exe)
 			put_path(r, exe);
 	}
@@ -226,12 +217,12 @@ static always_inline int tell_process(struct task_struct *task, const struct kno
 /* What a process is now, but for its number. */
 static always_inline void look_at(struct task_struct *task, struct known *k)
 {
-	struct task_struct *leader = probed(task, group_leader);
+	struct task_struct *leader = load(task, group_leader);
 
-	k->start = probed(leader, start_boottime);
-	k->mm = (u64)probed(task, mm);
-	k->cred = (u64)probed(leader, cred);
-	k->cgroups = (u64)probed(leader, cgroups);
+	k->start = load(leader, start_boottime);
+	k->mm = (u64)load(task, mm);
+	k->cred = (u64)load(leader, cred);
+	k->cgroups = (u64)load(leader, cgroups);
 	probe(&k->comm, &leader->comm);
 }
 
@@ -250,7 +241,7 @@ static always_inline bool is_known(const struct known *old, const struct known *
 noinline u32 introduce(u64 address, u32 what)
 {
 	struct task_struct *task = (void *)address;
-	u32 tgid = probed(task, tgid);
+	u32 tgid = load(task, tgid);
 	struct known k = {}, *old;
 
 	look_at(task, &k);
@@ -299,10 +290,10 @@ noinline u32 name_running(struct who *w)
 /* Names another process in the same way. */
 static always_inline u32 name_other(struct task_struct *task, struct who *w)
 {
-	if (probed(task, flags) & PF_KTHREAD)
+	if (load(task, flags) & PF_KTHREAD)
 		return 0;
-	w->tgid = probed(task, tgid);
-	w->start = probed(probed(task, group_leader), start_boottime);
+	w->tgid = load(task, tgid);
+	w->start = load(load(task, group_leader), start_boottime);
 	w->pid = introduce((u64)task, WHAT_SEEN);
 	return 1;
 }
@@ -327,7 +318,7 @@ noinline u32 maker_of(const u64 *of, struct who *w, u32 how)
 	if (!of || !w)
 		return 0;
 	cred = *of;
-	if (how & MAKER_RUNS && (u64)probed(task, cred) == cred)
+	if (how & MAKER_RUNS && (u64)load(task, cred) == cred)
 		return name_running(w);
 	tgid = bpf_map_lookup_elem(&by_cred, &cred);
 	k = tgid ? bpf_map_lookup_elem(&known, tgid) : NULL;
@@ -339,8 +330,8 @@ noinline u32 maker_of(const u64 *of, struct who *w, u32 how)
 	}
 	if (!(how & MAKER_RUNS))
 		return 0;
-	parent = probed(task, real_parent);
-	if (parent && (u64)probed(parent, cred) == cred)
+	parent = load(task, real_parent);
+	if (parent && (u64)load(parent, cred) == cred)
 		return name_other(parent, w);
 	return how & MAKER_IN_HAND ? name_running(w) : 0;
 }

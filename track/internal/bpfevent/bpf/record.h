@@ -6,7 +6,8 @@
  */
 #pragma once
 
-#include "kernel.h"
+#include "../../../../internal/bpf/kernel.h"
+#include "../../../../internal/bpf/model.h"
 
 enum record_kind {
 	RECORD_TCP = 1,	    /* struct tcp_record */
@@ -39,14 +40,6 @@ enum record_flag {
 	FLAG_EVICTED = 1 << 4,	/* the flow gave way to another */
 	FLAG_UNSENT = 1 << 5,	/* connect came back before it sent anything */
 };
-
-/* The numbers of whose.Proto and whose.Family. */
-#define PROTO_TCP     1
-#define PROTO_UDP     2
-#define PROTO_UDPLITE 3
-#define PROTO_MPTCP   4
-#define FAMILY_V4     4
-#define FAMILY_V6     6
 
 struct tcp_record {
 	u8 kind;

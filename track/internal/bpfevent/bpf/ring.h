@@ -2,6 +2,7 @@
 /* The way to the reader, what is lost on it, and what the reader asks for. */
 #pragma once
 
+#include "../../../../internal/bpf/conditions.h"
 #include "record.h"
 
 /* Sizes of maps are what the loader sets them to. */
@@ -32,33 +33,8 @@ const volatile bool listeners;	      /* whatever the ends are */
 const volatile bool text = true;      /* read command lines and executables */
 const volatile bool connect_hooks;    /* connect4 and connect6 note each connect */
 
-/*
- * A nought that the verifier knows nothing of. What it is added to may be any
- * number then, so that ways that part over a constant become one again.
- */
-volatile u32 nought;
-
-#define hide(value) ((value) + nought)
-
-/* Conditions on both ends: one has to hold. Addresses are as in the records. */
-struct ends {
-	u64 local[2], local_mask[2];
-	u64 remote[2], remote_mask[2];
-	u16 lport_first, lport_last;
-	u16 rport_first, rport_last;
-};
-
-#define MAX_ENDS  8
-#define MAX_NETNS 8
-
-struct narrow {
-	u32 n_netns; /* 0: no condition */
-	u32 n_ends;  /* 0: no condition */
-	u32 netns[MAX_NETNS];
-	struct ends ends[MAX_ENDS];
-};
-
-const volatile struct narrow narrow;
+/* Conditions on the namespace and both ends. */
+const volatile struct conditions conditions;
 
 static always_inline bool asks_kind(u32 proto, u32 family)
 {
@@ -67,36 +43,12 @@ static always_inline bool asks_kind(u32 proto, u32 family)
 
 static always_inline bool asks_netns(u32 netns)
 {
-	if (!narrow.n_netns)
-		return true;
-	for (u32 i = 0; i < MAX_NETNS; i++) {
-		if (i < narrow.n_netns && narrow.netns[i] == netns)
-			return true;
-	}
-	return false;
-}
-
-static always_inline bool within(const u8 *addr, const volatile u64 *want, const volatile u64 *mask)
-{
-	const u64 *a = (const u64 *)addr;
-
-	return !(((a[0] ^ want[0]) & mask[0]) | ((a[1] ^ want[1]) & mask[1]));
+	return meets_netns(&conditions, netns);
 }
 
 static always_inline bool asks_ends(const u8 *local, const u8 *remote, u16 lport, u16 rport)
 {
-	if (!narrow.n_ends)
-		return true;
-	for (u32 i = 0; i < MAX_ENDS; i++) {
-		const volatile struct ends *e = &narrow.ends[i];
-
-		if (i < narrow.n_ends && lport >= e->lport_first && lport <= e->lport_last &&
-		    rport >= e->rport_first && rport <= e->rport_last &&
-		    within(local, e->local, e->local_mask) &&
-		    within(remote, e->remote, e->remote_mask))
-			return true;
-	}
-	return false;
+	return !conditions.n_ends || meets_ends(&conditions, local, remote, lport, rport);
 }
 
 #define count_loss(member, n)                                                                      \
@@ -133,17 +85,6 @@ static always_inline u32 count_events(u32 what)
 {
 	return (what & 1) + (what >> 1 & 1) + (what >> 2 & 1) + (what >> 3 & 1) + (what >> 4 & 1) +
 	       (what >> 5 & 1);
-}
-
-/* An IPv4 address as IPv4-mapped. */
-static always_inline void map_v4(u8 *dst, u32 addr)
-{
-	u32 *words = (u32 *)dst;
-
-	words[0] = hide(0);
-	words[1] = hide(0);
-	words[2] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? hide(0xffff0000) : hide(0x0000ffff);
-	words[3] = addr;
 }
 
 /* The address that a call names. */

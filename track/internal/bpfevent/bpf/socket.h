@@ -50,7 +50,7 @@ static always_inline u32 v6only_of(struct sock *sk, bool direct)
 {
 	if (direct)
 		return bit_of(&sk->__sk_common, skc_ipv6only) ? FLAG_V6ONLY : 0;
-	return probe_bit(&sk->__sk_common, skc_ipv6only) ? FLAG_V6ONLY : 0;
+	return load_bit(&sk->__sk_common, skc_ipv6only) ? FLAG_V6ONLY : 0;
 }
 
 static always_inline u8 family_of(u16 family)
@@ -86,7 +86,7 @@ static always_inline bool asks_socket(struct sock *sk, bool direct)
 {
 	return asks_kind(tcp_proto_of(get(sk, sk_protocol)),
 			 family_of(get(sk, __sk_common.skc_family))) &&
-	       (!narrow.n_netns || asks_netns(netns_of(sk, direct)));
+	       (!conditions.n_netns || asks_netns(netns_of(sk, direct)));
 }
 
 /*

@@ -44,7 +44,7 @@ static always_inline bool asks_user(void *ctx, u32 protocol, u32 family)
 
 	if (!asks_kind(udp_proto_of(protocol), family))
 		return false;
-	if (!narrow.n_netns)
+	if (!conditions.n_netns)
 		return true;
 	netns = netns_of_caller(ctx);
 	return !netns || asks_netns(netns);

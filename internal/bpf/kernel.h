@@ -1,30 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* The structs of the kernel that the iterators use, and what else only they do. */
+/*
+ * The structs of the kernel, with the fields that some program uses and no more.
+ * Offsets are those of the running kernel: the loader relocates each access to a
+ * struct marked `kernel_type` (CO-RE), so order, padding and everything left out do
+ * not matter. What an object does not use leaves no trace in it.
+ */
 #pragma once
 
-#include "../../../../internal/bpf/core.h"
+#include "core.h"
 
-/*
- * A function of its own to the verifier, so that it looks at it once (Linux
- * 5.12). What is built BEFORE_5_12 has it looked at with each call.
- */
-#ifdef BEFORE_5_12
-#define verified_once static noinline
-#else
-#define verified_once noinline
-#endif
+struct kuid {
+	u32 val;
+} kernel_type;
 
-/*
- * A field of an object that the verifier knows, read as if it did not: for a
- * plain load of a pointer it searches the kernel's types from end to end, which
- * takes it longer than a program does to run.
- */
-#define load(object, field)                                                                        \
-	({                                                                                         \
-		typeof((object)->field) value_ = 0;                                                \
-		bpf_probe_read_kernel(&value_, sizeof(value_), &(object)->field);                  \
-		value_;                                                                            \
-	})
+typedef struct kuid kuid_t;
+
+typedef struct {
+	s32 counter;
+} kernel_type atomic_t;
+
+typedef struct {
+	s64 counter;
+} kernel_type atomic64_t;
 
 struct list_head {
 	struct list_head *next, *prev;
@@ -98,11 +95,24 @@ struct net_device {
 	} index_hlist;
 } kernel_type;
 
+struct fib6_info;
+
+struct netns_ipv6 {
+	struct fib6_info *fib6_null_entry;
+} kernel_type;
+
+struct fib6_result {
+	struct fib6_info *f6i;
+	u8 fib6_type;
+} kernel_type;
+
 struct net {
 	struct list_head list;
 	struct ns_common ns;
+	u64 net_cookie;
 	void *dev_index_head;
 	struct netns_ipv4 ipv4;
+	struct netns_ipv6 ipv6;
 } kernel_type;
 
 /* Linux 5.19 to 6.0: the death row stands apart. */
@@ -145,6 +155,7 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
+	unsigned long skc_flags;
 	struct hlist_nulls_node skc_nulls_node;
 } kernel_type;
 
@@ -162,22 +173,25 @@ struct sock_cgroup_data {
 	u32 classid;
 } kernel_type;
 
-struct sk_backlog {
-	atomic_t rmem_alloc;
-} kernel_type;
+typedef struct {
+	s32 owned;
+} kernel_type socket_lock_t;
 
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	struct {
 		atomic_t rmem_alloc;
 	} sk_backlog;
 	struct socket *sk_socket;
 	refcount_t sk_wmem_alloc;
+	s32 sk_err;
 	u32 sk_mark;
 	kuid_t sk_uid;
 	u16 sk_protocol;
 	u16 sk_type;
 	u8 sk_kern_sock : 1;
+	u8 sk_shutdown;
 	u32 sk_ack_backlog;
 	u32 sk_max_ack_backlog;
 	unsigned long sk_ino;
@@ -194,10 +208,40 @@ struct inode {
 	void *i_private;
 } kernel_type;
 
+struct qstr {
+	const u8 *name;
+} kernel_type;
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+} kernel_type;
+
+struct vfsmount {
+	struct dentry *mnt_root;
+} kernel_type;
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+} kernel_type;
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+} kernel_type;
+
+struct cred {
+	kuid_t euid;
+} kernel_type;
+
 struct file {
 	const void *f_op;
 	struct inode *f_inode;
 	void *private_data;
+	const struct cred *f_cred;
+	struct path f_path;
 } kernel_type;
 
 struct socket {
@@ -214,9 +258,8 @@ struct tcp_congestion_ops {
 	char name[16];
 } kernel_type;
 
-/* Before Linux 5.19 listeners hang in their table by a node of their own. */
-struct inet_connection_sock___old {
-	struct hlist_head icsk_listen_portaddr_node;
+struct inet_sock {
+	u16 inet_sport;
 } kernel_type;
 
 struct inet_connection_sock {
@@ -233,6 +276,7 @@ struct tcp_sock {
 	u32 srtt_us;
 	u32 snd_cwnd;
 	u32 total_retrans;
+	u32 segs_out;
 	u64 bytes_sent;
 	u64 bytes_retrans;
 	u64 bytes_received;
@@ -249,6 +293,9 @@ struct mptcp_subflow_context {
 
 struct mptcp_sock {
 	struct sock *first;
+	u64 bytes_sent;
+	u64 bytes_retrans;
+	u64 bytes_received;
 } kernel_type;
 
 struct inet_timewait_sock {
@@ -280,10 +327,19 @@ struct files_struct {
 	struct fdtable *fdt;
 } kernel_type;
 
-#define PIDTYPE_TGID 1
-
 struct signal_struct {
+	atomic_t live;
 	struct pid *pids[4];
+} kernel_type;
+
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+	struct file *exe_file;
+} kernel_type;
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
 } kernel_type;
 
 struct nsproxy {
@@ -291,12 +347,17 @@ struct nsproxy {
 } kernel_type;
 
 struct task_struct {
+	u32 flags;
 	s32 pid;
 	s32 tgid;
 	struct task_struct *group_leader;
+	struct task_struct *real_parent;
 	struct pid *thread_pid;
 	u64 start_boottime;
 	char comm[16];
+	const struct cred *cred;
+	struct css_set *cgroups;
+	struct mm_struct *mm;
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
@@ -308,7 +369,7 @@ struct bpf_iter_meta {
 	u64 seq_num;
 } kernel_type;
 
-/* What the kernel hands to a program: laid out by the kernel's interface. */
+/* What the kernel hands to an iterator. This and what follows is laid out by its interface. */
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
@@ -327,4 +388,47 @@ struct bpf_iter__bpf_map_elem {
 	void *map;
 	u32 *key;
 	u64 *value;
+};
+
+/* What it hands to programs at cgroups. */
+struct bpf_sock {
+	u32 bound_dev_if;
+	u32 family;
+	u32 type;
+	u32 protocol;
+	u32 mark;
+	u32 priority;
+	u32 src_ip4;
+	u32 src_ip6[4];
+	u32 src_port; /* host byte order */
+	u16 dst_port;
+	u16 pad;
+	u32 dst_ip4;
+	u32 dst_ip6[4];
+	u32 state;
+};
+
+struct bpf_sock_addr {
+	u32 user_family;
+	u32 user_ip4;
+	u32 user_ip6[4];
+	u32 user_port; /* network byte order */
+	u32 family;
+	u32 type;
+	u32 protocol;
+	u32 msg_src_ip4;
+	u32 msg_src_ip6[4];
+	union {
+		struct bpf_sock *sk;
+		u64 pad;
+	};
+};
+
+struct __sk_buff {
+	u32 len;
+	u32 not_used[41];
+	union {
+		struct bpf_sock *sk;
+		u64 pad;
+	};
 };
