@@ -65,6 +65,7 @@ generate: ## rebuild the BPF objects and the generated pages
 	cd collect/internal/bpfiter && $(GO) generate ./...
 	cd track/internal/bpfevent && $(GO) generate ./...
 	$(GO) test ./filter ./internal/render ./cmd/whose ./collect/collecttest -run 'Fresh|Stale|Reference|Generated' -update
+	cd bench && $(GO) test ./result -run Fresh -update
 
 generate-check: ## rebuild the BPF objects and compare them with the committed ones
 	@./scripts/generate-check $(CLANG)

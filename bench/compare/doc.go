@@ -5,6 +5,7 @@
 // what disturbs one disturbs all.
 //
 //	go run ./compare [-loads LIST] [-runs N] [-quick] [-whose PATH] [-out FILE]
+//		[-results FILE]
 //
 // Each load is built by ../load in network namespaces of its own. Every command
 // runs inside the load's namespace with its output in a file, and is measured
@@ -15,5 +16,6 @@
 // Compare needs root, a C compiler and the tools. It mounts a BPF file system
 // for the pins in a mount namespace of its own, and leaves nothing behind. It
 // prints a Markdown page with medians, ratios and the project's targets, each
-// reached or missed; a missed target is no failure.
+// reached or missed; a missed target is no failure. With -results it writes the
+// same as JSON, the form of the data of docs/performance.md.
 package main

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/seed-44df2ae6/whose/bench/result"
 )
 
 // An options value holds the flags.
@@ -22,6 +24,7 @@ type options struct {
 	whose string
 	base  string
 	out   string
+	data  string
 	tmp   string
 	bound time.Duration
 	spend time.Duration
@@ -36,6 +39,7 @@ func parseFlags(args []string) (options, error) {
 	fs.StringVar(&o.whose, "whose", "", "`path` of whose; empty builds it, none leaves it out")
 	fs.StringVar(&o.base, "base", "", "`path` of another whose to compare with")
 	fs.StringVar(&o.out, "out", "", "write the page to this `file` too")
+	fs.StringVar(&o.data, "results", "", "write the report as JSON to this `file` (result/data/… of docs/performance.md)")
 	fs.StringVar(&o.tmp, "tmp", "", "`folder` for outputs and programs (default: the system's)")
 	fs.DurationVar(&o.bound, "bound", time.Minute, "a command that takes longer is ended and not run again on that load")
 	fs.DurationVar(&o.spend, "spend", 25*time.Second, "time for one command on one load; slow ones run fewer times")
@@ -104,15 +108,22 @@ func compare(o options) error {
 		page.add(l, bench.tools, s)
 		page.printLoad(os.Stderr, l)
 	}
-	text := page.String()
+	return errors.Join(ctx.Err(), o.write(page.report()))
+}
+
+// write prints the report, and writes the files that were asked for.
+func (o options) write(r *result.Report) error {
+	text := r.Markdown(1)
 	fmt.Print(text)
-	if o.out == "" {
-		return ctx.Err()
+	if o.out != "" {
+		if err := os.WriteFile(o.out, []byte(text), 0o644); err != nil {
+			return fmt.Errorf("write page: %w", err)
+		}
 	}
-	if err := os.WriteFile(o.out, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("write page: %w", err)
+	if o.data != "" {
+		return r.WriteFile(o.data)
 	}
-	return ctx.Err()
+	return nil
 }
 
 // chooseLoads returns the loads with the keys, or all.

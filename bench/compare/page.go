@@ -5,8 +5,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
+
+	"github.com/seed-44df2ae6/whose/bench/result"
 )
 
 // A page gathers what is printed in the end.
@@ -52,54 +53,59 @@ func (p *page) get(key, name string) (stats, bool) {
 func (p *page) printLoad(w io.Writer, l load) {
 	for _, r := range p.loads {
 		if r.load.key == l.key {
-			r.write(w)
+			t := r.table()
+			fmt.Fprint(w, "\n"+t.Markdown(2))
 		}
 	}
 }
 
-// String is the whole page, in Markdown.
-func (p *page) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Whole processes, side by side\n\n%s UTC. ", p.when.UTC().Format("2006-01-02 15:04"))
-	b.WriteString("Wall time of the whole process with its output in a file, medians; " +
-		"the commands of a table run in turn, A B C A B C. CPU is user and system together. " +
-		"The last column is how many times as long `ss -tunap` takes.\n\n")
-	for _, line := range p.host {
-		fmt.Fprintf(&b, "- %s\n", line)
+// report returns the whole page.
+func (p *page) report() *result.Report {
+	r := &result.Report{
+		Title: "Whole processes, side by side",
+		Text: []string{p.when.UTC().Format("2006-01-02 15:04") + " UTC. " +
+			"Wall time of the whole process with its output in a file, medians; " +
+			"the commands of a table run in turn, A B C A B C. CPU is user and system together. " +
+			"The last column is how many times as long `ss -tunap` takes."},
+		Machine: p.host,
+		Notes:   p.notes,
 	}
-	for _, r := range p.loads {
-		r.write(&b)
+	for _, l := range p.loads {
+		r.Tables = append(r.Tables, l.table())
 	}
-	p.writeTargets(&b)
-	if len(p.notes) > 0 {
-		b.WriteString("\n## Notes\n\n")
-		for _, n := range p.notes {
-			fmt.Fprintf(&b, "- %s\n", n)
-		}
-	}
-	return b.String()
+	r.Tables = append(r.Tables, p.targetTable())
+	return r
 }
 
-// write writes one load's table.
-func (r loadResult) write(w io.Writer) {
-	fmt.Fprintf(w, "\n## %s (`%s`)\n\n", r.load.title, r.load.key)
-	fmt.Fprint(w, "| command | ms | least ms | CPU ms | peak MiB | rows | runs | `ss -tunap` takes |\n")
-	fmt.Fprint(w, "|---|--:|--:|--:|--:|--:|--:|--:|\n")
+// table returns one load's table.
+func (r loadResult) table() result.Table {
+	t := result.Table{
+		Title:   fmt.Sprintf("%s (`%s`)", r.load.title, r.load.key),
+		Columns: []string{"command", "ms", "least ms", "CPU ms", "peak MiB", "rows", "runs", "`ss -tunap` takes"},
+	}
 	ss, haveSS := r.stats[ssAll]
 	for _, name := range r.names {
 		s := r.stats[name]
+		row := make([]result.Cell, len(t.Columns))
+		row[0] = result.Cell("`" + name + "`")
 		if s.fault != "" {
-			fmt.Fprintf(w, "| `%s` | not comparable: %s | | | | | | |\n", name, strings.ReplaceAll(s.fault, "|", `\|`))
+			row[1] = result.Cell("not comparable: " + s.fault)
+			t.Rows = append(t.Rows, row)
 			continue
 		}
-		times := ""
-		if haveSS && ss.fault == "" && !s.over {
-			times = atLeastSign(ss.over) + fmt.Sprintf("%.2f ×", ratio(ss.wall, s.wall))
-		}
 		over := atLeastSign(s.over)
-		fmt.Fprintf(w, "| `%s` | %s%s | %s%s | %s | %.1f | %d | %d | %s |\n", name,
-			over, millis(s.wall), over, millis(s.best), millis(s.cpu), float64(s.peakKiB)/1024, s.rows, s.runs, times)
+		for i, text := range []string{
+			over + millis(s.wall), over + millis(s.best), millis(s.cpu), fmt.Sprintf("%.1f", float64(s.peakKiB)/1024),
+			fmt.Sprint(s.rows), fmt.Sprint(s.runs),
+		} {
+			row[i+1] = result.Cell(text)
+		}
+		if haveSS && ss.fault == "" && !s.over {
+			row[7] = result.Cell(atLeastSign(ss.over) + fmt.Sprintf("%.2f ×", ratio(ss.wall, s.wall)))
+		}
+		t.Rows = append(t.Rows, row)
 	}
+	return t
 }
 
 func atLeastSign(over bool) string {

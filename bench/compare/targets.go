@@ -4,8 +4,9 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"time"
+
+	"github.com/seed-44df2ae6/whose/bench/result"
 )
 
 // A target is one figure that the project means to reach: a measured quantity
@@ -93,22 +94,24 @@ func targets() []target {
 	}, zabbixTargets()...)
 }
 
-// writeTargets writes which of them were reached. What was not measured is left
+// targetTable says which of them were reached. What was not measured is left
 // open; a collector that is kept open is measured by the benchmarks of collect.
-func (p *page) writeTargets(w io.Writer) {
-	fmt.Fprint(w, "\n## Targets\n\n| | to reach | measured | |\n|---|--:|--:|---|\n")
-	for _, t := range targets() {
+func (p *page) targetTable() result.Table {
+	t := result.Table{Title: "Targets", Columns: []string{"", "to reach", "measured", ""}}
+	for _, one := range targets() {
 		bound := "at most "
-		if t.least {
+		if one.least {
 			bound = "at least "
 		}
 		measured, verdict := "", "not measured"
-		if value, ok := t.value(p); ok {
-			measured, verdict = fmt.Sprintf("%.2f%s", value, t.unit), "missed"
-			if t.reached(value) {
+		if value, ok := one.value(p); ok {
+			measured, verdict = fmt.Sprintf("%.2f%s", value, one.unit), "missed"
+			if one.reached(value) {
 				verdict = "reached"
 			}
 		}
-		fmt.Fprintf(w, "| %s | %s%.3g%s | %s | %s |\n", t.text, bound, t.limit, t.unit, measured, verdict)
+		bound += fmt.Sprintf("%.3g%s", one.limit, one.unit)
+		t.Rows = append(t.Rows, []result.Cell{result.Cell(one.text), result.Cell(bound), result.Cell(measured), result.Cell(verdict)})
 	}
+	return t
 }

@@ -7,11 +7,13 @@
 // on the machine.
 //
 //	go run ./live [-whose PATH] [-rounds N] [-time 5s] [-flat 10m] [-out FILE]
+//		[-results FILE]
 //
 // What disturbs one disturbs all: the watchers take turns, and each round
 // begins with another. How many connections there were is what nginx counts.
 // A watcher that the machine cannot run is named with its error.
 //
 // Live needs root. It works in network and mount namespaces of its own and
-// leaves nothing behind. It prints a Markdown page.
+// leaves nothing behind. It prints a Markdown page. With -results it writes the
+// same as JSON, the form of the data of docs/performance.md.
 package main

@@ -100,11 +100,10 @@ func hostSockets() (n int64, err error) {
 	return n, nil
 }
 
-// write prints what came of it.
-func (f *flatness) write(w io.Writer) {
+// notes says what came of it.
+func (f *flatness) notes() []string {
 	if len(f.kib) == 0 {
-		fmt.Fprintf(w, "\nMemory: no reading in %v.\n", f.span)
-		return
+		return []string{fmt.Sprintf("Memory: no reading in %v.", f.span)}
 	}
 	mib := func(i int) float64 { return float64(f.kib[i]) / 1024 }
 	n := len(f.kib)
@@ -112,12 +111,12 @@ func (f *flatness) write(w io.Writer) {
 	for _, kib := range f.kib[n/2:] {
 		least, most = min(least, kib), max(most, kib)
 	}
-	fmt.Fprintf(w, "\nMemory over %v of it: %d connections, %d events; resident %.1f MiB after 10 s, %.1f in the middle, %.1f at the end; "+
-		"second half between %.1f and %.1f.\n", f.span, f.made, f.lines, mib(0), mib(n/2), mib(n-1),
+	whole := fmt.Sprintf("Memory over %v of it: %d connections, %d events; resident %.1f MiB after 10 s, %.1f in the middle, %.1f at the end; "+
+		"second half between %.1f and %.1f.", f.span, f.made, f.lines, mib(0), mib(n/2), mib(n-1),
 		float64(least)/1024, float64(most)/1024)
-	fmt.Fprintf(w, "By the minute, MiB (TCP sockets on the host):")
+	minutes := "By the minute, MiB (TCP sockets on the host):"
 	for i := 0; i < n; i += 6 {
-		fmt.Fprintf(w, " %.0f (%d)", mib(i), f.sockets[i])
+		minutes += fmt.Sprintf(" %.0f (%d)", mib(i), f.sockets[i])
 	}
-	fmt.Fprintln(w, ".")
+	return []string{whole, minutes + "."}
 }

@@ -84,7 +84,7 @@ func TestLostIn(t *testing.T) {
 	}
 }
 
-func TestWritePage(t *testing.T) {
+func TestReportOf(t *testing.T) {
 	ws := []watcher{{name: nobody}, {name: whoseRow, args: []string{"whose"}}, {name: "other", args: []string{"x"}, fault: "no"}}
 	samples := map[string][]sample{
 		nobody: {{rate: 1000, made: 10}, {rate: 3000, made: 10}, {rate: 2000, made: 10}},
@@ -94,16 +94,15 @@ func TestWritePage(t *testing.T) {
 			{rate: 900, without: 1000, made: 10, seen: 10, lines: 40, user: 20 * time.Microsecond, peakKiB: 1024},
 		},
 	}
-	var page strings.Builder
-	writePage(&page, ws, samples, options{rounds: 3, span: time.Second})
+	page := reportOf(ws, samples, options{rounds: 3, span: time.Second}).Markdown(1)
 	for _, want := range []string{
 		"| nobody | 2000 | | | | | | 30 | | |",
 		"| " + whoseRow + " | 1700 | 90.0 % | 85.0..90.0 % | 0.50 µs | 0.00 µs | 120 | 30 | 1 (3.333 %) | 2.0 |",
 		"- " + whoseRow + " told 4 events as lost",
 		"- other does not run here: no",
 	} {
-		if !strings.Contains(page.String(), want) {
-			t.Errorf("the page lacks %q:\n%s", want, page.String())
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
 	}
 }
@@ -114,9 +113,8 @@ func TestFlatness(t *testing.T) {
 		t.Errorf("wrote %d, %v, counted %d lines", n, err, c.lines)
 	}
 	f := flatness{span: time.Minute, kib: []int64{1024, 2048, 4096, 3072}, sockets: []int64{5, 6, 7, 8}}
-	var text strings.Builder
-	f.write(&text)
-	if want := "resident 1.0 MiB after 10 s, 4.0 in the middle, 3.0 at the end; second half between 3.0 and 4.0"; !strings.Contains(text.String(), want) {
-		t.Errorf("got %q, want %q", text.String(), want)
+	text := strings.Join(f.notes(), "\n")
+	if want := "resident 1.0 MiB after 10 s, 4.0 in the middle, 3.0 at the end; second half between 3.0 and 4.0"; !strings.Contains(text, want) {
+		t.Errorf("got %q, want %q", text, want)
 	}
 }

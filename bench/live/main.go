@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/seed-44df2ae6/whose/bench/result"
 )
 
 // An options value holds the flags.
@@ -25,6 +26,7 @@ type options struct {
 	flat   time.Duration
 	only   string
 	out    string
+	data   string
 	tmp    string
 }
 
@@ -37,6 +39,7 @@ func parseFlags(args []string) (options, error) {
 	fs.DurationVar(&o.flat, "flat", 0, "after the rounds, run whose this long under load and read its memory (10m)")
 	fs.StringVar(&o.only, "only", "", "only watchers whose names hold this, and nobody")
 	fs.StringVar(&o.out, "out", "", "write the page to this `file` too")
+	fs.StringVar(&o.data, "results", "", "write the report as JSON to this `file` (result/data/… of docs/performance.md)")
 	fs.StringVar(&o.tmp, "tmp", "", "`folder` for outputs (default: the system's)")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -106,22 +109,24 @@ func (b *bench) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var page strings.Builder
-	writePage(&page, ws, samples, b.opts)
-	if err := b.watchMemory(ctx, &page, ws); err != nil {
+	report := reportOf(ws, samples, b.opts)
+	if err := b.watchMemory(ctx, report, ws); err != nil {
 		return err
 	}
-	fmt.Print(page.String())
-	if b.opts.out == "" {
-		return nil
+	text := report.Markdown(1)
+	fmt.Print(text)
+	if b.opts.out != "" {
+		if err := os.WriteFile(b.opts.out, []byte(text), 0o644); err != nil {
+			return fmt.Errorf("write page: %w", err)
+		}
 	}
-	if err := os.WriteFile(b.opts.out, []byte(page.String()), 0o644); err != nil {
-		return fmt.Errorf("write page: %w", err)
+	if b.opts.data != "" {
+		return report.WriteFile(b.opts.data)
 	}
 	return nil
 }
 
-func (b *bench) watchMemory(ctx context.Context, page io.Writer, ws []watcher) error {
+func (b *bench) watchMemory(ctx context.Context, report *result.Report, ws []watcher) error {
 	for i := range ws {
 		if ws[i].name != whoseRow || ws[i].fault != "" || b.opts.flat == 0 {
 			continue
@@ -130,7 +135,7 @@ func (b *bench) watchMemory(ctx context.Context, page io.Writer, ws []watcher) e
 		if err != nil {
 			return fmt.Errorf("watch memory: %w", err)
 		}
-		f.write(page)
+		report.Notes = append(report.Notes, f.notes()...)
 	}
 	return nil
 }

@@ -4,70 +4,84 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-44df2ae6/whose/bench/result"
 )
 
-// writePage prints the table of all turns.
-func writePage(w io.Writer, ws []watcher, samples map[string][]sample, o options) {
-	fmt.Fprintf(w, "%s. nginx with one worker and `wrk -t1 -c32` without keep-alive on loopback, %d rounds of %v in turn, medians; each turn beside those before and after it, with nobody. ",
-		time.Now().UTC().Format("2006-01-02 15:04 UTC"), o.rounds, o.span)
-	fmt.Fprintf(w, "%s\n\n", host())
-	fmt.Fprintln(w, "| beside it | requests/s | of that without | least..most of it | user CPU an event | system CPU an event | events | connections | missed | peak MiB |")
-	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+// reportOf returns the table of all turns.
+func reportOf(ws []watcher, samples map[string][]sample, o options) *result.Report {
+	r := &result.Report{
+		Title: "Beside a busy web server",
+		Text: []string{fmt.Sprintf("%s. nginx with one worker and `wrk -t1 -c32` without keep-alive on loopback, %d rounds of %v in turn, medians; "+
+			"each turn beside those before and after it, with nobody. %s",
+			time.Now().UTC().Format("2006-01-02 15:04 UTC"), o.rounds, o.span, host())},
+	}
+	t := result.Table{Columns: []string{"beside it", "requests/s", "of that without", "least..most of it",
+		"user CPU an event", "system CPU an event", "events", "connections", "missed", "peak MiB"}}
 	for i := range ws {
 		if s := samples[ws[i].name]; len(s) > 0 {
-			writeRow(w, &ws[i], s)
+			t.Rows = append(t.Rows, rowOf(&ws[i], s))
 		}
 	}
-	fmt.Fprintln(w)
+	r.Tables = []result.Table{t}
 	for i := range ws {
-		if f := ws[i].fault; f != "" {
-			fmt.Fprintf(w, "- %s does not run here: %s\n", ws[i].name, strings.ReplaceAll(f, "\n", " "))
-		}
-		said := ""
-		for _, s := range samples[ws[i].name] {
-			if s.faults != "" {
-				said = s.faults
-			}
-		}
-		if lost := total(samples[ws[i].name], func(s sample) uint64 { return s.lost }); lost > 0 {
-			fmt.Fprintf(w, "- %s told %d events as lost\n", ws[i].name, lost)
-		}
-		if said != "" {
-			fmt.Fprintf(w, "- beside %s it was said: %s\n", ws[i].name, said)
-		}
+		r.Notes = append(r.Notes, notesOf(&ws[i], samples[ws[i].name])...)
 	}
+	return r
 }
 
-// writeRow prints one watcher.
-func writeRow(w io.Writer, one *watcher, samples []sample) {
-	fmt.Fprintf(w, "| %s | %.0f ", one.name, median(samples, func(s sample) float64 { return s.rate }))
-	if one.name == nobody {
-		fmt.Fprint(w, "| | ")
-	} else {
+// notesOf says why a watcher did not run, and what it lost.
+func notesOf(one *watcher, samples []sample) (notes []string) {
+	if one.fault != "" {
+		notes = append(notes, fmt.Sprintf("%s does not run here: %s", one.name, strings.ReplaceAll(one.fault, "\n", " ")))
+	}
+	said := ""
+	for _, s := range samples {
+		if s.faults != "" {
+			said = s.faults
+		}
+	}
+	if lost := total(samples, func(s sample) uint64 { return s.lost }); lost > 0 {
+		notes = append(notes, fmt.Sprintf("%s told %d events as lost", one.name, lost))
+	}
+	if said != "" {
+		notes = append(notes, fmt.Sprintf("beside %s it was said: %s", one.name, said))
+	}
+	return notes
+}
+
+// rowOf returns one watcher's row.
+func rowOf(one *watcher, samples []sample) []result.Cell {
+	row := make([]result.Cell, 10)
+	set := func(column int, format string, args ...any) { row[column] = result.Cell(fmt.Sprintf(format, args...)) }
+	set(0, "%s", one.name)
+	set(1, "%.0f", median(samples, func(s sample) float64 { return s.rate }))
+	if one.name != nobody {
 		shares := values(samples, func(s sample) float64 { return 100 * s.rate / max(1, s.without) })
-		fmt.Fprintf(w, "| %.1f %% | %.1f..%.1f %% ", middle(shares), shares[0], shares[len(shares)-1])
+		set(2, "%.1f %%", middle(shares))
+		set(3, "%.1f..%.1f %%", shares[0], shares[len(shares)-1])
 	}
 	made := total(samples, func(s sample) uint64 { return s.made })
+	set(7, "%d", made)
 	if one.args == nil {
-		fmt.Fprintf(w, "| | | | %d | | |\n", made)
-		return
+		return row
 	}
-	lines, seen := total(samples, func(s sample) uint64 { return s.lines }), total(samples, func(s sample) uint64 { return s.seen })
-	each := func(of func(s sample) time.Duration) string {
-		return fmt.Sprintf("%.2f µs", median(samples, func(s sample) float64 {
+	each := func(column int, of func(s sample) time.Duration) {
+		set(column, "%.2f µs", median(samples, func(s sample) float64 {
 			return float64(of(s).Nanoseconds()) / 1e3 / float64(max(1, s.lines))
 		}))
 	}
-	missed := int64(made) - int64(seen)
-	fmt.Fprintf(w, "| %s | %s | %d | %d | %d (%.3f %%) | %.1f |\n",
-		each(func(s sample) time.Duration { return s.user }), each(func(s sample) time.Duration { return s.system }), lines, made,
-		missed, 100*float64(missed)/float64(max(1, made)),
-		float64(slices.MaxFunc(samples, func(a, b sample) int { return int(a.peakKiB - b.peakKiB) }).peakKiB)/1024)
+	each(4, func(s sample) time.Duration { return s.user })
+	each(5, func(s sample) time.Duration { return s.system })
+	set(6, "%d", total(samples, func(s sample) uint64 { return s.lines }))
+	missed := int64(made) - int64(total(samples, func(s sample) uint64 { return s.seen }))
+	set(8, "%d (%.3f %%)", missed, 100*float64(missed)/float64(max(1, made)))
+	set(9, "%.1f", float64(slices.MaxFunc(samples, func(a, b sample) int { return int(a.peakKiB - b.peakKiB) }).peakKiB)/1024)
+	return row
 }
 
 func values(samples []sample, of func(sample) float64) []float64 {
