@@ -64,7 +64,7 @@ test-zabbix7: ## the same against Zabbix 7.0, in a tree of Debian 13
 generate: ## rebuild the BPF objects and the generated pages
 	cd collect/internal/bpfiter && $(GO) generate ./...
 	cd track/internal/bpfevent && $(GO) generate ./...
-	$(GO) test ./filter ./internal/render ./cmd/whose ./collect/collecttest -run 'Fresh|Stale|Reference|Generated' -update
+	$(GO) test ./filter ./internal/render ./internal/zabbix ./cmd/whose ./collect/collecttest -run 'Fresh|FactsPage' -update
 	cd bench && $(GO) test ./result -run Fresh -update
 
 generate-check: ## rebuild the BPF objects and compare them with the committed ones
