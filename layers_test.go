@@ -120,7 +120,7 @@ var bans = []ban{
 var homes = map[string][]string{
 	"github.com/spf13/...":       {"cmd/..."},
 	"net/http":                   {"fleet", "internal/api", "internal/export"},
-	"github.com/cilium/ebpf/...": {"internal/bpf", "collect/internal/bpfiter", "track/internal/bpfevent"},
+	"github.com/cilium/ebpf/...": {"internal/bpf", "internal/bpf/bpftest", "collect/internal/bpfiter", "track/internal/bpfevent"},
 }
 
 // entering are the only packages that may move a thread into a network
