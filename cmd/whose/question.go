@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (q *question) addFlags(cmd *cobra.Command) {
 	how.duration(&q.timeout, "timeout", "", 0, "give what there is after this time")
 	how.boolean(&q.strict, "strict", "", "exit with 4 if something could not be seen")
 
-	complete(cmd, "source", completeWords("auto", "bpf", "netlink", "procfs"))
+	complete(cmd, "source", completeWords(collect.SourceNames()...))
 }
 
 // addProtocols defines the flags of protocols and families.
@@ -74,9 +75,7 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 			"whose watch knows it, as it happens")
 	}
 	q.where, q.typed, q.commands = where, typed, commandNames(cmd.Root())
-	switch q.source {
-	case "auto", "bpf", "netlink", "procfs":
-	default:
+	if !slices.Contains(collect.SourceNames(), q.source) {
 		return nil, whose.WithHint(usagef("--source: unknown source %q", q.source),
 			"the sources are auto, bpf, netlink and procfs; whose doctor shows which work here")
 	}

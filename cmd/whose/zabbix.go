@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/collect"
 )
 
 // zabbixTimeout is --timeout by default: below the 3 s that agents and servers give
@@ -27,7 +28,7 @@ func (q *zabbixQuestion) addFlags(cmd *cobra.Command) {
 	how.duration(&q.timeout, "timeout", "", zabbixTimeout, "give what there is after this time; 0 for no bound")
 	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
 	how.text(&q.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
-	complete(cmd, "source", completeWords("auto", "bpf", "netlink", "procfs"))
+	complete(cmd, "source", completeWords(collect.SourceNames()...))
 }
 
 // addEphemeral defines the flag of the commands that print listeners.
