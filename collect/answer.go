@@ -37,7 +37,7 @@ func (a *Answer) Sessions() iter.Seq[whose.Session] {
 		if a.stages == nil {
 			return
 		}
-		m := maker{described: &a.stages.described}
+		m := newMaker(&a.stages.described)
 		var s whose.Session
 		for _, at := range a.stages.chosen.places {
 			m.session(at, &s)
@@ -53,7 +53,7 @@ func (a *Answer) Append(dst []whose.Session) []whose.Session {
 	if a.stages == nil {
 		return dst
 	}
-	m := maker{described: &a.stages.described}
+	m := newMaker(&a.stages.described)
 	places := a.stages.chosen.places
 	begin := len(dst)
 	dst = slices.Grow(dst, len(places))[:begin+len(places)]

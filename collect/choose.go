@@ -14,7 +14,7 @@ func (c *chosen) choose(d *described) *chosen {
 	c.described = d
 	c.places = reserve(c.places, len(d.sockets))[:0]
 	pl, narrow := d.plan, d.plan.admits() != nil
-	m := maker{described: d}
+	m := newMaker(d)
 	var s whose.Session
 	for i := range d.sockets {
 		at := uint32(i)

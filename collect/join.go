@@ -56,9 +56,10 @@ func (j *joined) attach(holdings []source.Holding, admit func(pid uint32) bool) 
 	n := len(j.sockets)
 	j.first = zeroed(j.first, n+1)
 	j.beginProcs()
+	index := &j.index
 	for i := range holdings {
 		h := &holdings[i]
-		if at := j.found(h.Inode); at >= 0 && (admit == nil || admit(h.PID)) {
+		if at := index.find(j.sockets, h.Inode); at >= 0 && (admit == nil || admit(h.PID)) {
 			j.first[at+1]++
 		}
 	}
@@ -76,9 +77,10 @@ func (j *joined) attach(holdings []source.Holding, admit func(pid uint32) bool) 
 func (j *joined) place(holdings []source.Holding, admit func(pid uint32) bool) {
 	var lastPID, lastProc uint32
 	have := false
+	index := &j.index
 	for i := range holdings {
 		h := &holdings[i]
-		at := j.found(h.Inode)
+		at := index.find(j.sockets, h.Inode)
 		if at < 0 || admit != nil && !admit(h.PID) {
 			continue
 		}

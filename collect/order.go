@@ -29,7 +29,7 @@ func (o *ordered) order(c *chosen) *ordered {
 	o.chosen = c
 	o.byDefault()
 	if len(c.plan.order) > 0 {
-		m := maker{described: c.described}
+		m := newMaker(c.described)
 		o.byFields(c.plan.order, m.borrow)
 	}
 	for i := range o.keys {

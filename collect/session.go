@@ -11,11 +11,16 @@ import (
 // of the stages. Owners and descriptors come out of blocks that are given away
 // with the sessions, so that nothing is allocated for each one.
 type maker struct {
+	// The stages are at hand by one step, since each is asked for every session.
+	*joined
+	*derived
 	*described
 	owners []whose.Owner
 	fds    []int32
 	seen   []uint32
 }
+
+func newMaker(d *described) maker { return maker{joined: d.joined, derived: d.derived, described: d} }
 
 const ownerBlock = 4096
 
@@ -56,7 +61,7 @@ func (m *maker) session(at uint32, s *whose.Session) {
 	if k.TCPInfo != 0 {
 		s.TCP = &m.tcp[k.TCPInfo-1]
 	}
-	if m.plan.needs.Owners() {
+	if len(m.reason) > 0 { // owners were asked for
 		m.addOwners(at, s)
 	}
 }
