@@ -52,7 +52,7 @@ func Facts() []Fact {
 	facts = append(facts, beforeWalkFacts()...)
 	facts = append(facts, netlinkFacts()...)
 	facts = append(facts, procfsFacts()...)
-	for _, source := range []string{"bpf", "netlink", "procfs"} {
+	for _, source := range []string{"bpf", BeforeWalk, "netlink", "procfs"} {
 		facts = append(facts, userFacts(source)...)
 	}
 	return facts
