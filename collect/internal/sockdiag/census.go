@@ -6,9 +6,9 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// census is what a network namespace holds, by /proc/net/protocols and
-// /proc/net/sockstat: a look that costs microseconds where a dump may cost
-// half a second. The zero value knows nothing, so that nothing is left out.
+// A census counts the sockets of a network namespace by /proc/net/protocols and
+// /proc/net/sockstat. It costs microseconds where a dump may cost half a second.
+// The zero value knows nothing, and leaves nothing out.
 //
 // What the kernel counts there (sock_prot_inuse_add): TCP sockets while they
 // are in the table of listeners or of connections, UDP and UDP-Lite sockets
@@ -19,7 +19,7 @@ import (
 // the number of all sockets of the namespace, of every kind.
 type census struct {
 	known bool
-	// hasMPTCP and hasUDPLite tell whether the kernel has the protocol at all.
+	// hasMPTCP and hasUDPLite: the kernel has the protocol at all.
 	hasMPTCP, hasUDPLite bool
 	// countsMPTCP: the numbers of mptcp can be trusted.
 	countsMPTCP bool
@@ -29,8 +29,8 @@ type census struct {
 	timeWait, all int
 }
 
-// parseCensus reads the two files. A line that it does not understand makes
-// the census unknown.
+// parseCensus reads the two files. A line of another form makes the census
+// unknown.
 func parseCensus(protocols, sockstat []byte) census {
 	c := census{known: true}
 	seen := 0
@@ -87,8 +87,8 @@ func (c *census) counter(name string) *int {
 	return nil
 }
 
-// larger returns the larger number of each, so that what is zero was zero in
-// both; unknown if one is.
+// larger returns the larger number of each: zero where both are. It is unknown if
+// either is.
 func (c census) larger(o census) census {
 	if !o.known {
 		return o

@@ -60,9 +60,9 @@ func (r *rows) device(d source.Device) {
 	r.devices[d], r.lastDevice = struct{}{}, d
 }
 
-// truncate forgets what was read since the place was taken.
-func (r *rows) truncate(p place) {
-	r.sockets, r.info = r.sockets[:p.sockets], r.info[:p.info]
+// truncate forgets what was read since the mark was taken.
+func (r *rows) truncate(m mark) {
+	r.sockets, r.info = r.sockets[:m.sockets], r.info[:m.info]
 }
 
 // adopt appends the rows of another and empties that.
@@ -80,10 +80,10 @@ func (r *rows) adopt(o *rows) {
 	o.sockets, o.info = o.sockets[:0], o.info[:0]
 }
 
-// place is a place in rows.
-type place struct{ sockets, info int }
+// A mark is how far rows were filled.
+type mark struct{ sockets, info int }
 
-func (r *rows) place() place { return place{len(r.sockets), len(r.info)} }
+func (r *rows) mark() mark { return mark{len(r.sockets), len(r.info)} }
 
 // name returns the name in b without allocating for one that was met before.
 func (r *rows) name(b []byte) string {
@@ -379,23 +379,23 @@ func dropRepeated(out *rows, before, first int) {
 // where something asked a listening MPTCP socket for its cookie, the kernel
 // gives the same one to each connection that it accepts.
 func sameSocket(a, b *source.Socket) bool {
-	return a.Cookie == b.Cookie && a.Cookie != 0 && endsOf(a) == endsOf(b)
+	return a.Cookie == b.Cookie && a.Cookie != 0 && tupleOf(a) == tupleOf(b)
 }
 
-// ends are the addresses and ports of a socket.
-type ends struct {
+// A tuple is the addresses and ports of a socket.
+type tuple struct {
 	local, remote         [16]byte
 	localPort, remotePort uint16
 }
 
-func endsOf(s *source.Socket) ends {
-	return ends{s.Local, s.Remote, s.LocalPort, s.RemotePort}
+func tupleOf(s *source.Socket) tuple {
+	return tuple{s.Local, s.Remote, s.LocalPort, s.RemotePort}
 }
 
-func (e ends) compare(o ends) int {
+func (t tuple) compare(o tuple) int {
 	return cmp.Or(
-		bytes.Compare(e.local[:], o.local[:]), bytes.Compare(e.remote[:], o.remote[:]),
-		cmp.Compare(e.localPort, o.localPort), cmp.Compare(e.remotePort, o.remotePort),
+		bytes.Compare(t.local[:], o.local[:]), bytes.Compare(t.remote[:], o.remote[:]),
+		cmp.Compare(t.localPort, o.localPort), cmp.Compare(t.remotePort, o.remotePort),
 	)
 }
 

@@ -253,7 +253,7 @@ func TestDatagram_NoAllocs(t *testing.T) {
 	d := newDump()
 	d.wantInfo = true
 	if n := testing.AllocsPerRun(100, func() {
-		out.truncate(place{})
+		out.truncate(mark{})
 		d.last = 0
 		d.datagram(a.b, &out)
 	}); n != 0 {

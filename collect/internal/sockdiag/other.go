@@ -9,16 +9,6 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// DefaultKeep is how many network namespaces a Source keeps open between calls
-// where Options say nothing.
-const DefaultKeep = 64
-
-// Options say how to ask.
-type Options struct {
-	// Keep is how many network namespaces are kept open between calls.
-	Keep int
-}
-
 // A Source cannot be opened on this system.
 type Source struct{}
 

@@ -15,28 +15,15 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// DefaultKeep is how many network namespaces a Source keeps open between calls
-// where Options say nothing.
-const DefaultKeep = 64
-
 // batch is how many namespaces are open at once: five descriptors each.
 const batch = 64
-
-// Options say how to ask. The zero value is right for most.
-type Options struct {
-	// Keep is how many network namespaces are kept open between calls, so that
-	// they need not be entered again. Each costs five descriptors and is kept
-	// alive by them, though no longer than until the first call that does not
-	// visit it. Zero means DefaultKeep; less than zero: none.
-	Keep int
-}
 
 // A Source asks the kernel over NETLINK_SOCK_DIAG. It is not safe for
 // concurrent use. Whoever opened it closes it.
 //
 // It needs no privilege for the caller's own network namespace. To enter
 // others it needs CAP_SYS_ADMIN in the user namespaces that own them and in
-// its own; without CAP_NET_ADMIN the mark of a socket is not told and stays 0.
+// its own. Without CAP_NET_ADMIN the mark of a socket stays 0.
 //
 // Since Linux 3.3; the cgroup of a socket since 5.7, MPTCP since 5.9, TCP
 // sockets that are bound and neither listening nor connected since 6.8.
@@ -54,9 +41,9 @@ type Source struct {
 
 var _ source.Source = (*Source)(nil)
 
-// Open returns a source that has shown that it can list the TCP sockets of the
-// caller's own network namespace. An error is ErrUnsupported where the kernel
-// cannot, and carries a hint.
+// Open returns a source, after a try to list the TCP listeners of the caller's
+// own network namespace. Its errors carry a hint; [whose.ErrUnsupported]: the
+// kernel lists none.
 func Open(opt Options) (*Source, error) {
 	s := &Source{keep: opt.Keep, spaces: make(map[uint32]*space), splitFrom: splitFrom}
 	if s.keep == 0 {
@@ -72,7 +59,7 @@ func Open(opt Options) (*Source, error) {
 	return s, nil
 }
 
-// probe lists the TCP listeners, to see whether that works at all.
+// probe lists the TCP listeners.
 func probe() error {
 	c, err := openConn()
 	if err != nil {
@@ -99,23 +86,13 @@ func (s *Source) Capabilities() source.Capabilities {
 	return source.Capabilities{FindsSockets: true, EntersNamespaces: true}
 }
 
-// Close closes the sockets in all namespaces.
-func (s *Source) Close() error {
-	var errs []error
-	for inode, n := range s.spaces {
-		errs = append(errs, n.close())
-		delete(s.spaces, inode)
-	}
-	return errors.Join(errs...)
-}
-
 // Read appends to snap the sockets of the namespaces in q.Visit; of the
 // caller's own where it is empty. It applies Protos, Families and States
 // exactly, and Any in the kernel; PIDs are not known to it.
 //
-// When the deadline of ctx passes, what was read until then stays, with a gap.
-// A namespace that is refused is a gap, and one whose way in is gone is just
-// not among Snapshot.NetNS. It is an error if all was refused.
+// Rows read before the deadline of ctx stay, with a gap. A refused namespace is a
+// gap; one whose way in is gone is missing from Snapshot.NetNS and no more. It is
+// an error if all was refused.
 func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.pass++
 	p := s.begin(ctx, q)
@@ -143,6 +120,16 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 	return p.err()
 }
 
+// Close closes the sockets in all namespaces.
+func (s *Source) Close() error {
+	var errs []error
+	for inode, n := range s.spaces {
+		errs = append(errs, n.close())
+		delete(s.spaces, inode)
+	}
+	return errors.Join(errs...)
+}
+
 // visits returns the wanted namespaces, each once.
 func (s *Source) visits(q *source.Query) []source.NetNSRef {
 	visit := q.Visit
@@ -164,8 +151,8 @@ func (s *Source) visits(q *source.Query) []source.NetNSRef {
 	return refs
 }
 
-// forget closes what is open in namespaces that are not visited any more, so
-// that it does not keep them alive.
+// forget closes the spaces that are not visited any more: they keep their
+// namespaces alive.
 func (s *Source) forget(refs []source.NetNSRef) {
 	for _, ref := range refs {
 		if n := s.spaces[ref.Inode]; n != nil {
@@ -180,7 +167,7 @@ func (s *Source) forget(refs []source.NetNSRef) {
 	}
 }
 
-// open returns the namespaces of refs, entering those that are not open yet.
+// open returns the spaces of refs, and enters namespaces that are not open yet.
 func (s *Source) open(refs []source.NetNSRef, p *pass) []*space {
 	own, ownErr := netns.Self()
 	all := make([]*space, 0, len(refs))
@@ -216,7 +203,7 @@ func (s *Source) open(refs []source.NetNSRef, p *pass) []*space {
 	return all
 }
 
-// trim closes what is broken and what is more than may be kept.
+// trim closes broken spaces, and those beyond the limit.
 func (s *Source) trim() {
 	for inode, n := range s.spaces {
 		if n.broken.Load() || len(s.spaces) > max(s.keep, 0) {
@@ -230,7 +217,7 @@ func (s *Source) trim() {
 // the locks of the kernel's table and for memory.
 func (s *Source) threads() int { return min(len(s.workers), runtime.GOMAXPROCS(0)) }
 
-// parallel runs fn for each worker that is used and waits for them.
+// parallel runs fn for n workers at once and waits for all.
 func (s *Source) parallel(n int, fn func(w *worker, index int)) {
 	var wg sync.WaitGroup
 	for i := 1; i < n; i++ {

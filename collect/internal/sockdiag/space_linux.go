@@ -13,8 +13,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// A space is what is open in one network namespace. What is opened there
-// stays there, so it can be used from any thread afterwards.
+// A space is a network namespace with our sockets and files in it, which can be
+// used from any thread.
 //
 // Each of its sockets and files keeps the namespace alive. So it is kept from
 // one call to the next only while the namespace is asked for, and no more of
@@ -26,9 +26,9 @@ type space struct {
 	conns [3]*conn
 	// protocols and sockstat are the files of the census, nil without procfs.
 	protocols, sockstat *os.File
-	// used is the number of the pass that used it last.
+	// used is the number of the last pass over it.
 	used uint64
-	// broken: a conn holds the rest of an answer and is of no more use.
+	// broken: a conn holds the rest of an answer and is of no use any more.
 	broken atomic.Bool
 }
 
@@ -39,7 +39,7 @@ const (
 	laneHalf
 )
 
-// openSpace opens what is needed in the namespace of the calling thread.
+// openSpace opens the sockets and files in the namespace of the calling thread.
 func openSpace(inode uint32) (*space, error) {
 	n := &space{inode: inode}
 	for i := range n.conns {
@@ -74,9 +74,9 @@ func (n *space) close() error {
 	return errors.Join(errs...)
 }
 
-// census looks what the namespace holds. It looks twice and takes the larger
-// number: the kernel adds up counters of each CPU one after the other, so that
-// while sockets come and go a sum may be too small for a moment.
+// census counts the sockets of the namespace. It looks twice and takes the larger
+// numbers: the kernel adds up its CPUs one after the other, and while sockets
+// come and go a sum may be too small for a moment.
 func (n *space) census(buf []byte, countsMPTCP bool) census {
 	c := n.look(buf)
 	if c.known {
@@ -116,8 +116,8 @@ func readWhole(f *os.File, buf []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// deviceName returns the name of a network device of the namespace, "" where
-// there is none of that index any more.
+// deviceName returns the name of a network device of the namespace, "" where its
+// index is free by now.
 func (n *space) deviceName(index uint32) string {
 	var ifr struct {
 		name  [unix.IFNAMSIZ]byte
@@ -132,8 +132,8 @@ func (n *space) deviceName(index uint32) string {
 	return unix.ByteSliceToString(ifr.name[:])
 }
 
-// enter opens what is needed in the namespaces of refs and calls got for each,
-// all on one thread.
+// enter opens a space in each namespace of refs and calls got with it, all on one
+// thread.
 func enter(refs []source.NetNSRef, got func(source.NetNSRef, *space, error)) error {
 	return netns.OnThread(func(thread *netns.Thread) error {
 		for _, ref := range refs {
@@ -144,7 +144,7 @@ func enter(refs []source.NetNSRef, got func(source.NetNSRef, *space, error)) err
 	})
 }
 
-// enterOne moves the thread into a namespace and opens what is needed there.
+// enterOne moves the thread into a namespace and opens a space there.
 func enterOne(thread *netns.Thread, ref source.NetNSRef) (*space, error) {
 	if err := thread.Enter(ref.Path, ref.Inode); err != nil {
 		return nil, err

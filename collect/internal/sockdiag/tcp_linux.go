@@ -8,12 +8,16 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
+// fewSockets is up to how many TCP sockets of a namespace it is worth looking
+// whether all of them are listeners.
+const fewSockets = 256
+
 // tcp reads the TCP and MPTCP sockets of a namespace.
 //
-// The subflows of an MPTCP socket are TCP sockets in the same tables, with its
-// inode, and are dropped by that. So the MPTCP sockets are read in every state,
-// before the TCP sockets and once more after them: one that was made in
-// between must not leave its subflows behind as sessions of their own.
+// The subflows of an MPTCP socket are TCP sockets in the same tables and have its
+// inode, by which they are dropped. MPTCP sockets are therefore read in every
+// state, before the TCP sockets and once more after them: one made in between
+// must not leave its subflows behind as sessions of their own.
 func (l *lane) tcp() {
 	q := l.p.q
 	states := kernelTCPStates(q.States)
@@ -22,11 +26,11 @@ func (l *lane) tcp() {
 		return
 	}
 	mp := &l.w.mptcp
-	mp.truncate(place{})
+	mp.truncate(mark{})
 	l.mptcp(mp)
 	begin := len(l.w.out.sockets)
 	if wantTCP {
-		l.plainTCP(states)
+		l.dumpStates(states)
 	}
 	if wantTCP && len(mp.sockets) > 0 {
 		l.mptcp(mp)
@@ -34,7 +38,7 @@ func (l *lane) tcp() {
 		l.w.out.sockets = append(l.w.out.sockets[:begin], dropSubflows(l.w.out.sockets[begin:], mp.sockets)...)
 	}
 	if wantMPTCP && l.lane == laneTCP {
-		l.takeMPTCP(mp.sockets)
+		l.addMPTCP(mp.sockets)
 	}
 }
 
@@ -48,8 +52,8 @@ func (l *lane) mptcp(out *rows) {
 	})
 }
 
-// takeMPTCP takes those that are wanted.
-func (l *lane) takeMPTCP(sockets []source.Socket) {
+// addMPTCP adds the wanted MPTCP sockets to the rows.
+func (l *lane) addMPTCP(sockets []source.Socket) {
 	d := dump{families: l.p.q.Families, states: l.p.q.States}
 	for i := range sockets {
 		s := &sockets[i]
@@ -63,26 +67,25 @@ func (l *lane) takeMPTCP(sockets []source.Socket) {
 	}
 }
 
-// once sorts sockets by their cookies and ends and keeps each once, as it was
-// first read.
+// once sorts sockets by cookies and tuples and keeps the first row of each.
 func once(sockets []source.Socket) []source.Socket {
 	slices.SortStableFunc(sockets, func(a, b source.Socket) int {
-		return cmp.Or(cmp.Compare(a.Cookie, b.Cookie), endsOf(&a).compare(endsOf(&b)))
+		return cmp.Or(cmp.Compare(a.Cookie, b.Cookie), tupleOf(&a).compare(tupleOf(&b)))
 	})
 	return slices.CompactFunc(sockets, func(a, b source.Socket) bool { return sameSocket(&a, &b) })
 }
 
-// dropSubflows removes from tcp the subflows of the MPTCP sockets. Of those
-// that nobody has open, and that so have no inode, the first subflow is known
-// by its ends, which are the session's.
+// dropSubflows removes from tcp the subflows of the MPTCP sockets. Sockets that
+// nobody has open have no inode; their first subflow has the session's addresses
+// and ports.
 func dropSubflows(tcp, mptcp []source.Socket) []source.Socket {
 	inodes := make(map[uint64]struct{}, len(mptcp))
-	loose := make(map[ends]struct{})
+	loose := make(map[tuple]struct{})
 	for i := range mptcp {
 		if s := &mptcp[i]; s.Inode != 0 {
 			inodes[s.Inode] = struct{}{}
 		} else {
-			loose[endsOf(s)] = struct{}{}
+			loose[tupleOf(s)] = struct{}{}
 		}
 	}
 	return slices.DeleteFunc(tcp, func(s source.Socket) bool {
@@ -90,14 +93,14 @@ func dropSubflows(tcp, mptcp []source.Socket) []source.Socket {
 			_, is := inodes[s.Inode]
 			return is
 		}
-		_, is := loose[endsOf(&s)]
+		_, is := loose[tupleOf(&s)]
 		return is
 	})
 }
 
-// plainTCP reads the TCP sockets in the given kernel states, their subflows
+// dumpStates reads the TCP sockets in the given kernel states, subflows of MPTCP
 // among them.
-func (l *lane) plainTCP(states uint32) {
+func (l *lane) dumpStates(states uint32) {
 	if l.census.noTCP(states, l.n.sockets()) {
 		return
 	}
@@ -130,21 +133,21 @@ func (l *lane) listenersFirst(states uint32) bool {
 	if !c.onlyListeners(states, first.seen) {
 		return false
 	}
-	end := out.place()
+	end := out.mark()
 	second, ok := l.dumpTCP(1<<stateListen, nil, out)
 	out.truncate(end)
 	return ok && first == second
 }
 
-// tally tells which sockets a dump was of, wanted or not.
-type tally struct {
+// A fingerprint identifies the sockets of a dump, wanted or not.
+type fingerprint struct {
 	seen    int
 	cookies uint64
 }
 
 // dumpTCP makes one dump of both families, where the kernel can and both are
 // wanted, or one of each.
-func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (tally, bool) {
+func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (fingerprint, bool) {
 	q := l.p.q
 	d := dump{proto: whose.TCP, families: q.Families, states: q.States, wantInfo: q.Needs.Has(whose.NeedTCPInfo)}
 	r := request{proto: protoTCP, family: familyUnspec, states: states, bytecode: bytecode}
@@ -156,11 +159,11 @@ func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (tally, bool) 
 		one := d
 		err := l.ask(&r, &one, out)
 		if err == nil || one.errno == 0 {
-			return tally{one.seen, one.cookies}, l.report(err, &one)
+			return fingerprint{one.seen, one.cookies}, l.report(err, &one)
 		}
 		l.p.s.kernel.oneFamily.Store(true)
 	}
-	var sum tally
+	var sum fingerprint
 	for _, family := range [...]uint8{familyIPv4, familyIPv6} {
 		if !both && !q.Families.Has(modelFamily(family)) {
 			continue
