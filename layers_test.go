@@ -34,8 +34,8 @@ var below = []string{
 var layers = map[string]layer{
 	".":               {},
 	"filter":          {inside: []string{"."}},
-	"internal/source": {inside: []string{".", "filter"}},
-	"internal/pair":   {inside: []string{".", "internal/source"}},
+	"internal/pair":   {inside: []string{"."}},
+	"internal/source": {inside: []string{".", "filter", "internal/pair"}},
 	"internal/netns":  {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/proc":   {inside: []string{".", "filter", "internal/source", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/bpf": {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -32,8 +33,11 @@ func stand(n int) *standing {
 		port := uint16(1024 + i/2%60_000)
 		here, there := loopback(1, byte(i/2/60_000)), loopback(2, 1)
 		x := source.Socket{
-			Local: here, LocalPort: port, Remote: there, RemotePort: 443, Inode: uint64(i)*7 + 1, Cookie: uint64(i) + 1,
-			NetNS: 4026531840, Proto: whose.TCP, Family: whose.IPv4, State: whose.Established, Flags: source.SocketFile,
+			End: pair.End{
+				Local: here, LocalPort: port, Remote: there, RemotePort: 443, NetNS: 4026531840,
+				Proto: whose.TCP, Family: whose.IPv4, State: whose.Established,
+			},
+			Inode: uint64(i)*7 + 1, Cookie: uint64(i) + 1, Flags: source.SocketFile,
 		}
 		if i%2 == 1 {
 			x.Local, x.LocalPort, x.Remote, x.RemotePort = there, 443, here, port

@@ -1,10 +1,11 @@
 package collect
 
 import (
-	"encoding/binary"
+	"hash/maphash"
 	"sync"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -14,7 +15,7 @@ import (
 // arrays beside the sockets; the memory is used again.
 type derived struct {
 	*joined
-	listeners map[listenKey][]uint32
+	listeners map[pair.Port][]uint32
 	// listener is, for each session that came in by one, its listener's place
 	// plus one. Its siblings of a SO_REUSEPORT group share the address.
 	listener []uint32
@@ -67,36 +68,15 @@ func (d *derived) firstProc(i uint32) (proc uint32, ok bool) {
 	return holders[0].proc, true
 }
 
-// A listenKey is what listeners that may accept the same connection share.
-type listenKey struct {
-	netns    uint32
-	port     uint16
-	datagram bool
-	lite     bool
-}
-
-func keyOf(s *source.Socket) listenKey {
-	return listenKey{
-		netns: s.NetNS, port: s.LocalPort,
-		datagram: isDatagram(s.Proto), lite: s.Proto == whose.UDPLite,
-	}
-}
-
-// isDatagram parts UDP and UDP-Lite from TCP and MPTCP; an MPTCP listener
-// accepts plain TCP too.
-func isDatagram(p whose.Proto) bool { return p == whose.UDP || p == whose.UDPLite }
-
-func isListener(s *source.Socket) bool { return s.State == whose.Listen || s.State == whose.Unconn }
-
 // findListeners fills in listeners and, for every other session, its listener.
 func (d *derived) findListeners(sockets []source.Socket) {
 	if d.listeners == nil {
-		d.listeners = make(map[listenKey][]uint32)
+		d.listeners = make(map[pair.Port][]uint32)
 	}
 	clear(d.listeners)
 	for i := range sockets {
-		if isListener(&sockets[i]) {
-			k := keyOf(&sockets[i])
+		if sockets[i].IsListener() {
+			k := sockets[i].Port()
 			d.listeners[k] = append(d.listeners[k], uint32(i))
 		}
 	}
@@ -104,69 +84,42 @@ func (d *derived) findListeners(sockets []source.Socket) {
 	if len(d.listeners) == 0 {
 		return
 	}
-	var lastKey listenKey
+	var lastKey pair.Port
 	var last []uint32
 	for i := range sockets {
 		s := &sockets[i]
-		if isListener(s) || s.State == whose.SynSent || s.RemotePort == 0 {
+		if s.IsListener() || s.State == whose.SynSent || s.RemotePort == 0 {
 			continue
 		}
-		if k := keyOf(s); k != lastKey {
+		if k := s.Port(); k != lastKey {
 			lastKey, last = k, d.listeners[k]
 		}
 		d.listener[i] = bestListener(sockets, last, s)
 	}
 }
 
-// bestListener returns the place plus one of the listener that takes
-// connections to the local address of s: the one that is bound to just that
-// address before one that is bound to all.
+// bestListener returns the place plus one of the listener that takes a session.
 func bestListener(sockets []source.Socket, candidates []uint32, s *source.Socket) uint32 {
 	var best uint32
+	highest := 0
 	for _, at := range candidates {
-		l := &sockets[at]
-		if l.Local == s.Local {
-			return at + 1
-		}
-		if best == 0 && takes(l, s) {
-			best = at + 1
+		if rank := sockets[at].Rank(&s.End); rank > highest {
+			best, highest = at+1, rank
 		}
 	}
 	return best
 }
 
-// takes reports whether a listener on the unspecified address accepts what
-// comes to the local address of s.
-func takes(l, s *source.Socket) bool {
-	switch l.Local {
-	case anyIPv4:
-		return isMapped(&s.Local)
-	case anyIPv6:
-		return !isMapped(&s.Local) || l.Flags&source.SocketV6Only == 0
-	}
-	return false
-}
-
-var (
-	anyIPv6 [16]byte
-	anyIPv4 = [16]byte{10: 0xff, 11: 0xff}
-)
-
-func isMapped(a *[16]byte) bool {
-	return binary.BigEndian.Uint64(a[:8]) == 0 && binary.BigEndian.Uint32(a[8:12]) == 0xffff
-}
-
 // siblings returns the listeners that share the address of the one at place
-// at: itself alone, or its SO_REUSEPORT group, of which nobody outside the
-// kernel can tell which one a connection waits for.
+// at: itself alone, or its SO_REUSEPORT group.
 func (d *derived) siblings(sockets []source.Socket, at uint32) []uint32 {
-	all := d.listeners[keyOf(&sockets[at])]
+	all := d.listeners[sockets[at].Port()]
 	if len(all) == 1 {
 		return all
 	}
 	var group []uint32
 	for _, other := range all {
-		if sockets[other].Local == sockets[at].Local && sockets[other].Device == sockets[at].Device {
+		if sockets[other].Shares(&sockets[at].End) {
 			group = append(group, other)
 		}
 	}
@@ -182,13 +135,13 @@ func (d *derived) findPeers(sockets []source.Socket) {
 		size *= 2
 	}
 	d.ends = zeroed(d.ends, size)
-	mask := uint64(size - 1)
+	mask, salt := uint64(size-1), maphash.Bytes(maphash.MakeSeed(), nil)
 	for i := range sockets {
 		s := &sockets[i]
-		if s.RemotePort == 0 || isListener(s) {
+		if s.RemotePort == 0 || s.IsListener() {
 			continue
 		}
-		h := hashEnds(s) & mask
+		h := s.Hash(salt) & mask
 		for ; d.ends[h] != 0; h = (h + 1) & mask {
 			d.pair(sockets, uint32(i), d.ends[h]-1)
 		}
@@ -200,40 +153,16 @@ func (d *derived) findPeers(sockets []source.Socket) {
 // in the same namespace is taken before one in another.
 func (d *derived) pair(sockets []source.Socket, a, b uint32) {
 	x, y := &sockets[a], &sockets[b]
-	if x.LocalPort != y.RemotePort || x.RemotePort != y.LocalPort || x.Local != y.Remote || x.Remote != y.Local ||
-		isDatagram(x.Proto) != isDatagram(y.Proto) {
+	if !x.Faces(&y.End) {
 		return
 	}
 	same := x.NetNS == y.NetNS
-	if !same && isLoopback(&x.Local) {
-		return
-	}
 	if d.peer[a] == 0 || same {
 		d.peer[a] = b + 1
 	}
 	if d.peer[b] == 0 || same {
 		d.peer[b] = a + 1
 	}
-}
-
-func isLoopback(a *[16]byte) bool {
-	return isMapped(a) && a[12] == 127 || *a == [16]byte{15: 1}
-}
-
-// hashEnds is the same for both ends of a connection.
-func hashEnds(s *source.Socket) uint64 {
-	return mix(endWord(&s.Local, s.LocalPort)) + mix(endWord(&s.Remote, s.RemotePort))
-}
-
-func endWord(a *[16]byte, port uint16) uint64 {
-	return binary.LittleEndian.Uint64(a[:8])*31 ^ binary.LittleEndian.Uint64(a[8:]) + uint64(port)*0x9e3779b97f4a7c15
-}
-
-func mix(x uint64) uint64 {
-	x ^= x >> 32
-	x *= 0xd6e8feb86659fd93
-	x ^= x >> 32
-	return x * 0xd6e8feb86659fd93 >> 7
 }
 
 // findReasons says of each socket that nobody holds why that is. hidden tells

@@ -5,16 +5,14 @@ import (
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // sock makes a TCP socket of namespace 1.
 func sock(state whose.State, local, remote string) source.Socket {
 	l, r := netip.MustParseAddrPort(local), netip.MustParseAddrPort(remote)
-	s := source.Socket{
-		Proto: whose.TCP, State: state, NetNS: 1, Family: whose.IPv4,
-		Local: l.Addr().As16(), LocalPort: l.Port(), Remote: r.Addr().As16(), RemotePort: r.Port(),
-	}
+	s := source.Socket{End: pair.End{Proto: whose.TCP, State: state, NetNS: 1, Family: whose.IPv4, Local: l.Addr().As16(), LocalPort: l.Port(), Remote: r.Addr().As16(), RemotePort: r.Port()}}
 	if l.Addr().Is6() {
 		s.Family = whose.IPv6
 	}
@@ -30,7 +28,7 @@ func TestListeners(t *testing.T) {
 	all4 := sock(whose.Listen, "0.0.0.0:80", "0.0.0.0:0")
 	one4 := sock(whose.Listen, "10.0.0.1:80", "0.0.0.0:0")
 	all6 := sock(whose.Listen, "[::]:80", "[::]:0")
-	only6 := with(all6, func(s *source.Socket) { s.Flags = source.SocketV6Only })
+	only6 := with(all6, func(s *source.Socket) { s.V6Only = true })
 	in := sock(whose.Established, "10.0.0.1:80", "10.0.0.2:5000")
 	for _, c := range []struct {
 		rule      string
@@ -90,7 +88,7 @@ func TestPeers(t *testing.T) {
 
 func TestReasons(t *testing.T) {
 	with := func(flags source.SocketFlags, inode uint64, state whose.State) *source.Socket {
-		return &source.Socket{Flags: flags, Inode: inode, State: state}
+		return &source.Socket{End: pair.End{State: state}, Flags: flags, Inode: inode}
 	}
 	gone := func(inode uint64) bool { return inode == 99 }
 	for _, c := range []struct {

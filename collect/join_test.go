@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -45,8 +46,7 @@ func TestShed(t *testing.T) {
 	sockets := make([]source.Socket, hugeAnswer)
 	holdings := make([]source.Holding, len(sockets))
 	for i := range sockets {
-		sockets[i] = source.Socket{Inode: uint64(i + 1), LocalPort: uint16(i), RemotePort: 1,
-			State: whose.Established, Proto: whose.TCP, Family: whose.IPv4}
+		sockets[i] = source.Socket{End: pair.End{LocalPort: uint16(i), RemotePort: 1, State: whose.Established, Proto: whose.TCP, Family: whose.IPv4}, Inode: uint64(i + 1)}
 		holdings[i] = source.Holding{Inode: uint64(i + 1), PID: uint32(i % 100), FD: int32(i)}
 	}
 	for range 2 {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -60,7 +61,7 @@ func (o *ordered) byDefault() {
 // process (28), protocol (3), local port (16).
 func defaultKey(s *source.Socket, proc uint64) uint64 {
 	word := proc<<19 | uint64(s.Proto&7)<<16 | uint64(s.LocalPort)
-	if !isListener(s) {
+	if !s.IsListener() {
 		word |= 1 << 47
 	}
 	return word
@@ -69,7 +70,7 @@ func defaultKey(s *source.Socket, proc uint64) uint64 {
 // remoteKey packs the remote end so that it sorts as the address does: IPv4
 // first, whole; of IPv6 as much as fits.
 func remoteKey(s *source.Socket) uint64 {
-	if isMapped(&s.Remote) {
+	if pair.IsMapped(&s.Remote) {
 		return uint64(binary.BigEndian.Uint32(s.Remote[12:]))<<16 | uint64(s.RemotePort)
 	}
 	return 1<<63 | binary.BigEndian.Uint64(s.Remote[:8])>>1

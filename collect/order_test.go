@@ -15,7 +15,7 @@ import (
 func plainOrder(j *joined, a, b uint32) int {
 	x, y := &j.sockets[a], &j.sockets[b]
 	return cmp.Or(
-		falseFirst(!isListener(x), !isListener(y)),
+		falseFirst(!x.IsListener(), !y.IsListener()),
 		compareOwner(j, a, b),
 		cmp.Compare(x.Proto, y.Proto),
 		cmp.Compare(x.LocalPort, y.LocalPort),

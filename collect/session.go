@@ -47,7 +47,7 @@ func (m *maker) session(at uint32, s *whose.Session) {
 		Proto:     k.Proto,
 		Family:    k.Family,
 		State:     k.State,
-		V6Only:    k.Flags&source.SocketV6Only != 0 && isListener(k),
+		V6Only:    k.V6Only && k.IsListener(),
 		Direction: m.direction(k, at),
 		NetNSName: m.netns[k.NetNS],
 		Unknown:   m.unknown(k),
@@ -76,7 +76,7 @@ func (m *maker) unknown(k *source.Socket) whose.Facts {
 	if k.Flags&source.SocketNoLimit != 0 {
 		u |= whose.FactSendQueue
 	}
-	if k.Flags&source.SocketNoV6Only != 0 && isListener(k) {
+	if k.Flags&source.SocketNoV6Only != 0 && k.IsListener() {
 		u |= whose.FactV6Only
 	}
 	return u
@@ -206,7 +206,7 @@ func (m *maker) block(n int) int { return max(n, min(ownerBlock, len(m.holders)+
 // direction tells which side began the session at place at.
 func (d *derived) direction(k *source.Socket, at uint32) whose.Direction {
 	switch {
-	case isListener(k) || len(d.listener) == 0 || k.State == whose.Close && k.RemotePort == 0:
+	case k.IsListener() || len(d.listener) == 0 || k.State == whose.Close && k.RemotePort == 0:
 		return 0
 	case d.listener[at] != 0:
 		return whose.In

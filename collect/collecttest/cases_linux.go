@@ -14,7 +14,7 @@ import (
 // Cases returns all cases, each of them named once.
 func Cases() []Case {
 	return slices.Concat(tcpCases(), stateCases(), udpCases(), optionCases(), ownerCases(), threadCases(),
-		ownerlessCases(), namespaceCases(), questionCases())
+		ownerlessCases(), groupCases(), namespaceCases(), questionCases())
 }
 
 // childRoles are the helpers that cases start beside their own.
@@ -25,10 +25,11 @@ func childRoles() map[string]func(*Stage, string) {
 		"connect": func(st *Stage, to string) {
 			st.dial(to)
 		},
-		"listen": func(st *Stage, addr string) {
-			l := st.listen(addr, 16, reusePort)
-			st.add("listener of the child", st.listener(l, 16))
-		},
+		"listen":        listenAs(""),
+		"listen by lo":  listenAs("lo", toLo),
+		"listen v6only": listenAs("", v6Only),
+		"same ends":     (*Stage).sameEnds,
+		"take":          func(st *Stage, _ string) { st.receive(3) }, // and holds it
 		"receive": func(st *Stage, _ string) {
 			fd := st.receive(3)
 			st.close(3)

@@ -16,7 +16,7 @@ import (
 
 func namespaceCases() []Case {
 	return []Case{
-		{Name: "namespace of a descriptor", Rule: "a namespace in which no process is, held by a descriptor, is listed", hold: func(st *Stage) {
+		{Name: "namespace of a descriptor", Rule: "a namespace in which no process is, held by a descriptor, is listed", Namespaces: true, hold: func(st *Stage) {
 			st.onThread(func() {
 				st.addElsewhere()
 				fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -24,13 +24,13 @@ func namespaceCases() []Case {
 				st.keep = append(st.keep, fd)
 			})
 		}},
-		{Name: "namespace of a socket", Rule: "a namespace in which no process is, held by a socket alone, is listed", bySocket: true, hold: func(st *Stage) {
+		{Name: "namespace of a socket", Rule: "a namespace in which no process is, held by a socket alone, is listed", Namespaces: true, bySocket: true, hold: func(st *Stage) {
 			st.onThread(st.addElsewhere)
 		}},
 		{Name: "namespace of a mount", Rule: "a namespace in which no process is, held by a bind mount, is listed by its name",
-			prepare: mountNetNS, hold: func(st *Stage) { st.onThread(st.addMounted) }, check: checkMounted},
+			Namespaces: true, prepare: mountNetNS, hold: func(st *Stage) { st.onThread(st.addMounted) }, check: checkMounted},
 		{Name: "time wait in an empty namespace", Rule: "a namespace without any process or open socket is listed with what is left in it",
-			prepare: mountNetNS, hold: func(st *Stage) { st.onThread(st.addLeftovers) }},
+			Namespaces: true, prepare: mountNetNS, hold: func(st *Stage) { st.onThread(st.addLeftovers) }},
 	}
 }
 
@@ -97,13 +97,13 @@ func checkMounted(t *testing.T, c *caught) {
 			t.Errorf("%v: the namespace's name is %q, want %q", s.Local, s.NetNSName, name)
 		}
 	}
-	netns := c.truths[0].NetNS
+	netns := c.Truths[0].NetNS
 	for _, choice := range []string{name, strconv.FormatUint(uint64(netns), 10)} {
 		opts := everything()
 		opts.NetNS = choice
 		sessions, _ := c.again(t, opts)
-		if len(sessions) != len(c.truths) {
-			t.Errorf("namespace %q: %d sessions, want %d", choice, len(sessions), len(c.truths))
+		if len(sessions) != len(c.Truths) {
+			t.Errorf("namespace %q: %d sessions, want %d", choice, len(sessions), len(c.Truths))
 		}
 		if n := strangers(sessions, netns); n > 0 {
 			t.Errorf("namespace %q: %d sessions of others", choice, n)

@@ -13,7 +13,6 @@ var mappedLoopback = netip.MustParseAddrPort("[::ffff:127.0.0.1]:4711")
 func optionCases() []Case {
 	return []Case{
 		{Name: "bound device", Rule: "the device that a socket is bound to is named", hold: func(st *Stage) {
-			toLo := func(fd int) error { return unix.BindToDevice(fd, "lo") }
 			tcp := st.listener(st.listen("127.0.0.1:0", 5, toLo), 5)
 			udp := st.session(st.bound("127.0.0.1:0", unix.SOCK_DGRAM, 0, toLo), whose.Unconn)
 			tcp.BoundDev, udp.BoundDev = "lo", "lo"

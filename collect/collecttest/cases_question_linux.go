@@ -43,13 +43,13 @@ func (c *caught) expect(t *testing.T, what string, opts collect.Options, keep fu
 	t.Helper()
 	sessions, coverage := c.again(t, opts)
 	var want []Truth
-	for _, truth := range c.truths {
+	for _, truth := range c.Truths {
 		blanked := truth.Session
 		if Blank(c.source, &blanked) && keep(&truth.Session) {
 			want = append(want, truth)
 		}
 	}
-	for _, w := range compare(c.source, want, sessions, c.namespaces) {
+	for _, w := range compare(c.source, want, sessions, c.Namespaces) {
 		t.Errorf("%s: %s", what, w)
 	}
 	for _, w := range account(c.source, sessions, &coverage, true) {
@@ -119,11 +119,11 @@ func parse(t *testing.T, text string) filter.Expr {
 
 func checkPID(t *testing.T, c *caught) {
 	opts := everything()
-	opts.Filter = parse(t, fmt.Sprintf("pid %d", c.pid))
+	opts.Filter = parse(t, fmt.Sprintf("pid %d", c.PID))
 	sessions, coverage := c.again(t, opts)
 	want := 0
-	for _, truth := range c.truths {
-		if len(truth.Owners) > 0 && truth.Owners[0].PID == uint32(c.pid) {
+	for _, truth := range c.Truths {
+		if len(truth.Owners) > 0 && truth.Owners[0].PID == uint32(c.PID) {
 			want++
 		}
 	}
@@ -131,7 +131,7 @@ func checkPID(t *testing.T, c *caught) {
 		t.Errorf("%d sessions of the process, want %d", len(sessions), want)
 	}
 	for _, s := range sessions {
-		if len(s.Owners) != 1 || s.Owners[0].PID != uint32(c.pid) {
+		if len(s.Owners) != 1 || s.Owners[0].PID != uint32(c.PID) {
 			t.Errorf("%v belongs to %d owners, want the one process", s.Local, len(s.Owners))
 		}
 	}
@@ -141,7 +141,7 @@ func checkPID(t *testing.T, c *caught) {
 }
 
 func checkFilters(t *testing.T, c *caught) {
-	port := c.truths[0].Local.Port()
+	port := c.Truths[0].Local.Port()
 	tests := []struct {
 		text string
 		keep func(*whose.Session) bool
@@ -152,7 +152,7 @@ func checkFilters(t *testing.T, c *caught) {
 		{"not tcp", func(s *whose.Session) bool { return !isTCP(s) }},
 		{"state time_wait", func(s *whose.Session) bool { return s.State == whose.TimeWait }},
 		{"direction in", func(s *whose.Session) bool { return s.Direction == whose.In }},
-		{fmt.Sprintf("netns %d", c.namespaces[0]), func(*whose.Session) bool { return true }},
+		{fmt.Sprintf("netns %d", c.Namespaces[0]), func(*whose.Session) bool { return true }},
 		{"netns 1", func(*whose.Session) bool { return false }},
 	}
 	for _, test := range tests {
@@ -160,12 +160,12 @@ func checkFilters(t *testing.T, c *caught) {
 		opts.Filter = parse(t, test.text)
 		sessions, _ := c.again(t, opts)
 		var want []Truth
-		for _, truth := range c.truths {
+		for _, truth := range c.Truths {
 			if test.keep(&truth.Session) {
 				want = append(want, truth)
 			}
 		}
-		for _, w := range compare(c.source, want, sessions, c.namespaces) {
+		for _, w := range compare(c.source, want, sessions, c.Namespaces) {
 			t.Errorf("filter %q: %s", test.text, w)
 		}
 	}
@@ -176,8 +176,8 @@ func checkBare(t *testing.T, c *caught) {
 	opts.Needs = whose.NeedSessions
 	sessions, coverage := c.again(t, opts)
 	ours := c.ours(sessions)
-	if len(ours) != len(c.truths) {
-		t.Errorf("%d sessions, want %d", len(ours), len(c.truths))
+	if len(ours) != len(c.Truths) {
+		t.Errorf("%d sessions, want %d", len(ours), len(c.Truths))
 	}
 	for _, s := range ours {
 		if len(s.Owners)+len(s.Peer) > 0 || s.Reason != whose.ReasonNone {

@@ -30,7 +30,7 @@ func tcpCases() []Case {
 		{Name: "tcp6 listener", Rule: "an IPv6 TCP listener is listed, v6only told",
 			hold: func(st *Stage) {
 				st.add("listener", st.listener(st.listen("[::1]:0", 7), 7))
-				only := st.listen("[::]:0", 8, intOpt(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1))
+				only := st.listen("[::]:0", 8, v6Only)
 				st.add("v6only listener", st.listener(only, 8))
 			}},
 		{Name: "tcp4 pair", Rule: "both ends of a connection are listed, one in and one out, and each names the other's owner",

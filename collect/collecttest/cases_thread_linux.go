@@ -20,7 +20,7 @@ func threadCases() []Case {
 			st.close(l)
 			st.add("open in one thread", s)
 		}},
-		{Name: "thread in another namespace", Rule: "a socket of a namespace in which only a thread is, is listed with its owner", hold: func(st *Stage) {
+		{Name: "thread in another namespace", Rule: "a socket of a namespace in which only a thread is, is listed with its owner", Namespaces: true, hold: func(st *Stage) {
 			st.park(func() { st.addElsewhere() })
 		}},
 		{Name: "dead main thread", Rule: "a process whose main thread has ended owns what its other threads have open", hold: func(st *Stage) {

@@ -126,6 +126,9 @@ func procfsFacts() []Fact {
 		none("mark", "the files do not print it"),
 		none("bound_dev", "the files do not print it"),
 		none("scope", "the files do not print it"),
+		{Source: source, Field: "pid", Which: "connections that wait for a listener, where one on the same address and port is bound to another device",
+			Instead: "the owners of both", holds: func(*whose.Session) bool { return false }, // in a case of its own
+			Why: "the files do not print the device"},
 		none("v6only", "the files do not print it"),
 		{Source: source, Field: "send_queue", Which: "TCP listeners", Instead: "nothing", holds: isListening,
 			Why: "the files print the length of the accept queue and not its limit"},

@@ -21,6 +21,11 @@ type Case struct {
 	// Passing tells that it does not stand by itself: another look may find
 	// something else. Such a case is not part of Agree.
 	Passing bool
+	// ByDevice tells that the owners of a connection hang on the device of its
+	// listener. The source procfs does not know it, and names all that it may be.
+	ByDevice bool
+	// Namespaces tells that it makes network namespaces of its own.
+	Namespaces bool
 	// bySocket tells that only a socket leads to the namespace of the case. On
 	// a host with very many sockets a source gives up looking for such, and
 	// says so in a gap.
@@ -37,18 +42,21 @@ type Case struct {
 
 // A caught case is one that stands, with the answer about it.
 type caught struct {
-	standing
+	Standing
 	source   string
 	subject  Subject
 	sessions []whose.Session
 	coverage whose.Coverage
 }
 
-// A standing case is one that is set up.
-type standing struct {
-	truths     []Truth
-	pid        int
-	namespaces []uint32
+// A Standing case is one that is set up.
+type Standing struct {
+	// Truths are its sessions.
+	Truths []Truth
+	// PID is the process that set it up.
+	PID int
+	// Namespaces are those that its sessions are in, and nobody else's.
+	Namespaces []uint32
 	prepared   string
 }
 
@@ -58,10 +66,19 @@ const wait = 60 * time.Second
 // everything asks for all states.
 func everything() collect.Options { return collect.Options{States: whose.AllStates} }
 
-// start sets a case up; it goes with the test.
-func (c *Case) start(t testing.TB) standing {
+// Start sets a case up in a namespace of its own; it goes with the test.
+func (c *Case) Start(t testing.TB) Standing {
 	t.Helper()
 	testenv.NeedRoot(t)
+	ns := testenv.NewNetNS(t)
+	s := c.StartIn(t, ns)
+	ns.Close() // from now on only the case holds it
+	return s
+}
+
+// StartIn sets a case up in a namespace; it goes with the test.
+func (c *Case) StartIn(t testing.TB, ns *testenv.NetNS) Standing {
+	t.Helper()
 	if c.needs != nil {
 		c.needs(t)
 	}
@@ -69,8 +86,13 @@ func (c *Case) start(t testing.TB) standing {
 	if c.prepare != nil {
 		prepared = c.prepare(t)
 	}
-	ns := testenv.NewNetNS(t)
-	helper, err := startHelper("case "+c.Name, prepared, ns.Start)
+	return startIn(t, ns, "case "+c.Name, prepared)
+}
+
+// startIn starts a helper in a namespace; it ends with the test.
+func startIn(t testing.TB, ns *testenv.NetNS, role, arg string) Standing {
+	t.Helper()
+	helper, err := startHelper(role, arg, ns.Start)
 	if err != nil {
 		t.Fatalf("set up: %v", err)
 	}
@@ -79,11 +101,10 @@ func (c *Case) start(t testing.TB) standing {
 			t.Errorf("end of the helper: %v", err)
 		}
 	})
-	s := standing{truths: helper.Truths, pid: helper.PID, namespaces: []uint32{ns.Inode()}, prepared: prepared}
-	ns.Close() // from now on only the case holds it
-	for i := range s.truths {
-		if ino := s.truths[i].NetNS; !slices.Contains(s.namespaces, ino) {
-			s.namespaces = append(s.namespaces, ino)
+	s := Standing{Truths: helper.Truths, PID: helper.PID, Namespaces: []uint32{ns.Inode()}, prepared: arg}
+	for i := range s.Truths {
+		if ino := s.Truths[i].NetNS; !slices.Contains(s.Namespaces, ino) {
+			s.Namespaces = append(s.Namespaces, ino)
 		}
 	}
 	return s
@@ -95,7 +116,10 @@ func Run(t *testing.T, source string, open func(t *testing.T) Subject) {
 	subject := open(t)
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) {
-			got := &caught{standing: c.start(t), source: source, subject: subject}
+			got := &caught{Standing: c.Start(t), source: source, subject: subject}
+			if c.ByDevice && source == collect.Procfs {
+				got.leaveOpen("owners", "peer")
+			}
 			ctx, cancel := context.WithTimeout(context.Background(), wait)
 			defer cancel()
 			var err error
@@ -114,10 +138,17 @@ func Run(t *testing.T, source string, open func(t *testing.T) Subject) {
 	}
 }
 
+// leaveOpen has facts of all sessions not compared.
+func (c *caught) leaveOpen(fields ...string) {
+	for i := range c.Truths {
+		c.Truths[i].Open = append(c.Truths[i].Open, fields...)
+	}
+}
+
 // judge holds the answer against the truth.
 func (c *caught) judge(t *testing.T, rule string) {
 	t.Helper()
-	wrong := compare(c.source, hiddenFor(c.truths, &c.coverage), c.sessions, c.namespaces)
+	wrong := compare(c.source, hiddenFor(c.Truths, &c.coverage), c.sessions, c.Namespaces)
 	wrong = append(wrong, account(c.source, c.sessions, &c.coverage, true)...)
 	for _, w := range wrong {
 		t.Error(w)
@@ -169,7 +200,7 @@ func (c *caught) again(t *testing.T, opts collect.Options) ([]whose.Session, who
 // ours keeps the sessions of the case's namespaces.
 func (c *caught) ours(sessions []whose.Session) []whose.Session {
 	return slices.DeleteFunc(slices.Clone(sessions), func(s whose.Session) bool {
-		return !slices.Contains(c.namespaces, s.NetNS)
+		return !slices.Contains(c.Namespaces, s.NetNS)
 	})
 }
 
@@ -177,17 +208,17 @@ func (c *caught) ours(sessions []whose.Session) []whose.Session {
 // once, and wants the same rows of each, but for what Facts says.
 func Agree(t *testing.T, sources map[string]Subject) {
 	testenv.NeedRoot(t)
-	var all standing
+	var all Standing
 	for _, c := range Cases() {
-		if c.Passing {
+		if c.Passing || c.ByDevice {
 			continue
 		}
 		// A case that this machine cannot set up is missing from this test
 		// as it is from Run, where it is said loudly.
 		t.Run("with "+c.Name, func(sub *testing.T) {
 			s := c.startFor(sub, t)
-			all.truths = append(all.truths, s.truths...)
-			all.namespaces = append(all.namespaces, s.namespaces...)
+			all.Truths = append(all.Truths, s.Truths...)
+			all.Namespaces = append(all.Namespaces, s.Namespaces...)
 		})
 	}
 	answers := make(map[string][]whose.Session)
@@ -205,7 +236,7 @@ func Agree(t *testing.T, sources map[string]Subject) {
 	names := slices.Sorted(maps.Keys(sources))
 	for i, a := range names {
 		for _, b := range names[i+1:] {
-			rowsA, rowsB := agreed(answers[a], all.namespaces, blind, a, b), agreed(answers[b], all.namespaces, blind, a, b)
+			rowsA, rowsB := agreed(answers[a], all.Namespaces, blind, a, b), agreed(answers[b], all.Namespaces, blind, a, b)
 			for _, d := range disagreement(a, rowsA, b, rowsB) {
 				t.Errorf("%s and %s: %s", a, b, d)
 			}
@@ -214,14 +245,14 @@ func Agree(t *testing.T, sources map[string]Subject) {
 }
 
 // startFor sets the case up for the whole test, and skips only the part of it.
-func (c *Case) startFor(part, whole *testing.T) standing {
+func (c *Case) startFor(part, whole *testing.T) Standing {
 	part.Helper()
 	if c.needs != nil {
 		c.needs(part)
 	}
 	bare := *c
 	bare.needs = nil
-	return bare.start(whole)
+	return bare.Start(whole)
 }
 
 // agreed blanks what any of the sources cannot know and renders the rows that

@@ -125,7 +125,7 @@ func netnsOf(path string) (uint32, error) {
 // roles are all that a helper can be: the cases, and the children of cases.
 func roles() map[string]func(*Stage, string) {
 	all := childRoles()
-	for _, c := range Cases() {
+	for _, c := range append(Cases(), *Disorder()) {
 		all["case "+c.Name] = func(st *Stage, _ string) { c.hold(st) }
 	}
 	return all

@@ -34,7 +34,9 @@ func row(s *whose.Session, open []string) []string {
 		}
 	}
 	for _, o := range s.Owners {
-		row = append(row, fmt.Sprintf("owner=%d %q %s", o.PID, o.Comm, fdsText(o.FDs)))
+		if !slices.Contains(open, "owners") {
+			row = append(row, fmt.Sprintf("owner=%d %q %s", o.PID, o.Comm, fdsText(o.FDs)))
+		}
 	}
 	if slices.Contains(open, "peer") {
 		return row

@@ -1,30 +1,26 @@
 package source
 
-import "github.com/seed-44df2ae6/whose"
+import (
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
+)
 
 // A Socket is what a source read of one socket: the session before it is
 // joined with its owners. It has no pointers, so that a million of them cost
 // the garbage collector nothing. 96 bytes.
 type Socket struct {
-	// Local and Remote are 16-byte addresses, IPv4 as IPv4-mapped.
-	Local, Remote [16]byte
-	// Cookie, Inode, NetNS, UID, Mark, RecvQueue and SendQueue as in Session.
+	// End has the ends. Its Device is the index of the device that the socket is
+	// bound to (sk_bound_dev_if); names are in Snapshot.Devices.
+	pair.End
+	// Cookie, Inode, UID, Mark, RecvQueue and SendQueue as in Session.
 	Cookie, Inode uint64
 	// Cgroup is the id of the socket's cgroup v2, 0 where it is not known.
 	Cgroup               uint64
-	NetNS, UID, Mark     uint32
+	UID, Mark            uint32
 	RecvQueue, SendQueue uint32
-	// Device is the index of the device that the socket is bound to
-	// (sk_bound_dev_if), 0 for none. Names are in Snapshot.Devices.
-	Device uint32
 	// TCPInfo is the place in Snapshot.TCPInfo plus one; 0: none was read.
 	TCPInfo uint32
-	// LocalPort and RemotePort in host byte order.
-	LocalPort, RemotePort uint16
-	Proto                 whose.Proto
-	Family                whose.Family
-	State                 whose.State
-	Flags                 SocketFlags
+	Flags   SocketFlags
 }
 
 // SocketFlags tell what a source knows of a socket beyond its numbers.
@@ -32,10 +28,8 @@ type SocketFlags uint8
 
 // The flags.
 const (
-	// SocketV6Only: IPV6_V6ONLY is set.
-	SocketV6Only SocketFlags = 1 << iota
 	// SocketKernel: the kernel made it for itself.
-	SocketKernel
+	SocketKernel SocketFlags = 1 << iota
 	// SocketFile: it has an open file. Only a source that looked tells.
 	SocketFile
 	// SocketNoFile: it has none. Only a source that looked tells.

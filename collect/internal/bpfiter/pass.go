@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -148,22 +149,20 @@ func (p *pass) appendSocket(r *socketRecord) {
 
 func socketOf(r *socketRecord) source.Socket {
 	return source.Socket{
-		Local: r.local, Remote: r.remote,
+		End: pair.End{
+			Local: r.local, Remote: r.remote, NetNS: r.netns, Device: r.device,
+			LocalPort: r.lport, RemotePort: r.rport,
+			Proto: whose.Proto(r.proto), Family: whose.Family(r.family), State: whose.State(r.state),
+			V6Only: r.flags&flagV6Only != 0,
+		},
 		Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup,
-		NetNS: r.netns, UID: r.uid, Mark: r.mark,
-		RecvQueue: r.recvq, SendQueue: r.sendq,
-		Device:    r.device,
-		LocalPort: r.lport, RemotePort: r.rport,
-		Proto: whose.Proto(r.proto), Family: whose.Family(r.family), State: whose.State(r.state),
+		UID: r.uid, Mark: r.mark, RecvQueue: r.recvq, SendQueue: r.sendq,
 		Flags: socketFlags(r.flags),
 	}
 }
 
 func socketFlags(flags uint8) source.SocketFlags {
 	var f source.SocketFlags
-	if flags&flagV6Only != 0 {
-		f |= source.SocketV6Only
-	}
 	if flags&flagKernel != 0 {
 		f |= source.SocketKernel
 	}

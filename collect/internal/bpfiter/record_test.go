@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -141,13 +142,13 @@ func TestSettleDoubtful(t *testing.T) {
 
 func TestSettleLoose(t *testing.T) {
 	conn := func(port uint16, inode uint64) source.Socket {
-		return source.Socket{NetNS: 1, Proto: whose.TCP, State: whose.Established, LocalPort: 80, RemotePort: port, Inode: inode}
+		return source.Socket{End: pair.End{NetNS: 1, Proto: whose.TCP, State: whose.Established, LocalPort: 80, RemotePort: port}, Inode: inode}
 	}
 	var p pass
 	var snap source.Snapshot
 	p.reset(asking(source.Query{}), &snap)
-	snap.Sockets = []source.Socket{conn(1000, 5), {NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80, Inode: 6}}
-	kernel := source.Socket{NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80, Inode: 60, Flags: source.SocketKernel}
+	snap.Sockets = []source.Socket{conn(1000, 5), {End: pair.End{NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80}, Inode: 6}}
+	kernel := source.Socket{End: pair.End{NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80}, Inode: 60, Flags: source.SocketKernel}
 	p.loose = []source.Socket{
 		conn(1000, 0), // accepted since
 		conn(2000, 0), // waits

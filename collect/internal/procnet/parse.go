@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -77,7 +78,7 @@ func malformed(column string, read []byte, want string) error {
 // parseLine parses one line, without its newline, of a file of kind k. Words
 // of addresses are in the byte order of the host that printed them.
 func (k *kind) parseLine(line []byte, order byteOrder) (source.Socket, error) {
-	s := source.Socket{Proto: k.proto, Family: k.family}
+	s := source.Socket{End: pair.End{Proto: k.proto, Family: k.family}}
 	var col [columns][]byte
 	if n := split(line, &col); n < columns {
 		return s, malformed("line", line, fmt.Sprintf("at least %d columns, not %d", columns, n))

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -32,40 +33,43 @@ func TestParseLine(t *testing.T) {
 	}{
 		{name: "listener with two waiting", file: "tcp",
 			line: "   0: 0100007F:0016 00000000:0000 0A 00000000:00000002 00:00000000 00000000  1000        0 4711 1 000000004a07d99b 100 0 0 10 0",
-			want: source.Socket{Local: addr16("127.0.0.1"), Remote: addr16("0.0.0.0"), LocalPort: 22, Proto: whose.TCP, Family: whose.IPv4,
-				State: whose.Listen, RecvQueue: 2, UID: 1000, Inode: 4711, Flags: source.SocketNoLimit}},
+			want: source.Socket{
+				End: pair.End{Local: addr16("127.0.0.1"), Remote: addr16("0.0.0.0"), LocalPort: 22, Proto: whose.TCP, Family: whose.IPv4, State: whose.Listen}, RecvQueue: 2, UID: 1000, Inode: 4711, Flags: source.SocketNoLimit}},
 		{name: "established, queues, large uid", file: "tcp",
 			line: "  12: 0A00000A:C350 0B00000A:01BB 01 0000002A:00000007 01:00000014 00000000 4294967294        0 18446744073709551615 2 0 20 4 30 10 -1",
-			want: source.Socket{Local: addr16("10.0.0.10"), Remote: addr16("10.0.0.11"), LocalPort: 50000, RemotePort: 443, Proto: whose.TCP,
-				Family: whose.IPv4, State: whose.Established, SendQueue: 42, RecvQueue: 7, UID: 4294967294, Inode: 18446744073709551615}},
+			want: source.Socket{End: pair.End{Local: addr16("10.0.0.10"), Remote: addr16("10.0.0.11"), LocalPort: 50000, RemotePort: 443, Proto: whose.TCP, Family: whose.IPv4, State: whose.Established},
+				SendQueue: 42, RecvQueue: 7, UID: 4294967294, Inode: 18446744073709551615,
+			}},
 		{name: "time wait", file: "tcp",
 			line: "   3: 0100007F:1F90 0100007F:9C40 06 00000000:00000000 03:00001770 00000000     0        0 0 3 0000000000000000",
-			want: source.Socket{Local: addr16("127.0.0.1"), Remote: addr16("127.0.0.1"), LocalPort: 8080, RemotePort: 40000, Proto: whose.TCP,
-				Family: whose.IPv4, State: whose.TimeWait, Flags: source.SocketNoFile}},
+			want: source.Socket{
+				End: pair.End{Local: addr16("127.0.0.1"), Remote: addr16("127.0.0.1"), LocalPort: 8080, RemotePort: 40000, Proto: whose.TCP, Family: whose.IPv4, State: whose.TimeWait}, Flags: source.SocketNoFile}},
 		{name: "request socket by its inner state", file: "tcp",
 			line: "   4: 0100007F:1F90 0100007F:9C40 0C 00000000:00000000 01:00000064 00000000     0        0 0 0 0000000000000000",
-			want: source.Socket{Local: addr16("127.0.0.1"), Remote: addr16("127.0.0.1"), LocalPort: 8080, RemotePort: 40000, Proto: whose.TCP,
-				Family: whose.IPv4, State: whose.SynRecv, Flags: source.SocketNoFile}},
+			want: source.Socket{End: pair.End{Local: addr16("127.0.0.1"), Remote: addr16("127.0.0.1"), LocalPort: 8080, RemotePort: 40000, Proto: whose.TCP, Family: whose.IPv4, State: whose.SynRecv},
+				Flags: source.SocketNoFile,
+			}},
 		{name: "IPv6", file: "tcp6",
 			line: "   0: B80D0120000000000000000001000000:0050 000080FE00000000FF005450CB1C4AFE:D431 01 00000000:00000000 00:00000000 00000000    33        0 99 1 0",
-			want: source.Socket{Local: addr16("2001:db8::1"), Remote: addr16("fe80::5054:ff:fe4a:1ccb"), LocalPort: 80, RemotePort: 54321,
-				Proto: whose.TCP, Family: whose.IPv6, State: whose.Established, UID: 33, Inode: 99, Flags: source.SocketNoV6Only}},
+			want: source.Socket{
+				End: pair.End{Local: addr16("2001:db8::1"), Remote: addr16("fe80::5054:ff:fe4a:1ccb"), LocalPort: 80, RemotePort: 54321, Proto: whose.TCP, Family: whose.IPv6, State: whose.Established}, UID: 33, Inode: 99, Flags: source.SocketNoV6Only}},
 		{name: "mapped", file: "tcp6",
 			line: "   0: 0000000000000000FFFF00000100007F:0050 0000000000000000FFFF00000200007F:D431 01 00000000:00000000 00:00000000 00000000    33        0 99 1 0",
-			want: source.Socket{Local: addr16("::ffff:127.0.0.1"), Remote: addr16("::ffff:127.0.0.2"), LocalPort: 80, RemotePort: 54321,
-				Proto: whose.TCP, Family: whose.IPv6, State: whose.Established, UID: 33, Inode: 99, Flags: source.SocketNoV6Only}},
+			want: source.Socket{End: pair.End{Local: addr16("::ffff:127.0.0.1"), Remote: addr16("::ffff:127.0.0.2"), LocalPort: 80, RemotePort: 54321, Proto: whose.TCP, Family: whose.IPv6, State: whose.Established},
+				UID: 33, Inode: 99, Flags: source.SocketNoV6Only,
+			}},
 		{name: "big endian", file: "tcp6", big: true,
 			line: "   0: 20010DB8000000000000000000000001:0050 00000000000000000000FFFF7F000002:D431 01 00000000:00000000 00:00000000 00000000    33        0 99 1 0",
-			want: source.Socket{Local: addr16("2001:db8::1"), Remote: addr16("::ffff:127.0.0.2"), LocalPort: 80, RemotePort: 54321,
-				Proto: whose.TCP, Family: whose.IPv6, State: whose.Established, UID: 33, Inode: 99, Flags: source.SocketNoV6Only}},
+			want: source.Socket{
+				End: pair.End{Local: addr16("2001:db8::1"), Remote: addr16("::ffff:127.0.0.2"), LocalPort: 80, RemotePort: 54321, Proto: whose.TCP, Family: whose.IPv6, State: whose.Established}, UID: 33, Inode: 99, Flags: source.SocketNoV6Only}},
 		{name: "udp bound", file: "udp",
 			line: "  317: 3500007F:0035 00000000:0000 07 00000000:00000300 00:00000000 00000000   101        0 20461 2 0000000000000000 0",
-			want: source.Socket{Local: addr16("127.0.0.53"), Remote: addr16("0.0.0.0"), LocalPort: 53, Proto: whose.UDP, Family: whose.IPv4,
-				State: whose.Unconn, RecvQueue: 0x300, UID: 101, Inode: 20461}},
+			want: source.Socket{End: pair.End{Local: addr16("127.0.0.53"), Remote: addr16("0.0.0.0"), LocalPort: 53, Proto: whose.UDP, Family: whose.IPv4, State: whose.Unconn},
+				RecvQueue: 0x300, UID: 101, Inode: 20461,
+			}},
 		{name: "udplite6 connected", file: "udplite6",
 			line: "  317: 00000000000000000000000001000000:0035 00000000000000000000000001000000:0036 01 00000000:00000000 00:00000000 00000000   101        0 20461 2 0000000000000000 0",
-			want: source.Socket{Local: addr16("::1"), Remote: addr16("::1"), LocalPort: 53, RemotePort: 54, Proto: whose.UDPLite,
-				Family: whose.IPv6, State: whose.Established, UID: 101, Inode: 20461, Flags: source.SocketNoV6Only}},
+			want: source.Socket{End: pair.End{Local: addr16("::1"), Remote: addr16("::1"), LocalPort: 53, RemotePort: 54, Proto: whose.UDPLite, Family: whose.IPv6, State: whose.Established}, UID: 101, Inode: 20461, Flags: source.SocketNoV6Only}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

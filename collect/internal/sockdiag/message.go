@@ -291,7 +291,7 @@ func (d *dump) attributes(b []byte, s *source.Socket, out *rows) bool {
 		switch ne.Uint16(b[2:]) & attrTypeMask {
 		case attrV6Only:
 			if len(v) >= 1 && v[0] != 0 {
-				s.Flags |= source.SocketV6Only
+				s.V6Only = true
 			}
 		case attrMark:
 			if len(v) >= 4 {

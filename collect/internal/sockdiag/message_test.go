@@ -9,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -74,11 +75,8 @@ func TestDatagram_Socket(t *testing.T) {
 	var out rows
 	d.datagram(a.b, &out)
 	want := source.Socket{
-		Local:  [16]byte{0xfe, 0x80, 15: 1},
-		Remote: [16]byte{10, 0, 0, 1},
-		Cookie: 0x5566778811223344, Inode: 31337, Cgroup: 1 << 40, NetNS: 4711, UID: 1000, Mark: 77,
-		RecvQueue: 5, SendQueue: 128, Device: 3, LocalPort: 8080,
-		Proto: whose.TCP, Family: whose.IPv6, State: whose.Listen, Flags: source.SocketV6Only,
+		End:    pair.End{Local: [16]byte{0xfe, 0x80, 15: 1}, Remote: [16]byte{10, 0, 0, 1}, NetNS: 4711, Device: 3, LocalPort: 8080, Proto: whose.TCP, Family: whose.IPv6, State: whose.Listen, V6Only: true},
+		Cookie: 0x5566778811223344, Inode: 31337, Cgroup: 1 << 40, UID: 1000, Mark: 77, RecvQueue: 5, SendQueue: 128,
 	}
 	if diff := gocmp.Diff([]source.Socket{want}, out.sockets); diff != "" {
 		t.Error(diff)

@@ -262,12 +262,12 @@ func TestRead_Kinds(t *testing.T) {
 		t.Errorf("listener: %+v", *row)
 	}
 	row = expect(t, snap, l6, want{whose.TCP, whose.IPv6, whose.Listen, "[::]:1002", none6})
-	if row.Flags != 0 {
+	if row.V6Only || row.Flags != 0 {
 		t.Errorf("flags of a dual-stack listener: %d", row.Flags)
 	}
 	row = expect(t, snap, l6only, want{whose.TCP, whose.IPv6, whose.Listen, "[::1]:1003", none6})
-	if row.Flags != source.SocketV6Only {
-		t.Errorf("flags of an IPv6-only listener: %d", row.Flags)
+	if !row.V6Only || row.Flags != 0 {
+		t.Errorf("an IPv6-only listener: v6only %v, flags %d", row.V6Only, row.Flags)
 	}
 	expect(t, snap, c4, want{whose.TCP, whose.IPv4, whose.Established, mapped(p4), "[::ffff:127.0.0.1]:1001"})
 	expect(t, snap, a4, want{whose.TCP, whose.IPv4, whose.Established, "[::ffff:127.0.0.1]:1001", mapped(p4)})
@@ -275,7 +275,7 @@ func TestRead_Kinds(t *testing.T) {
 	expect(t, snap, c6, want{whose.TCP, whose.IPv6, whose.Established, p6.String(), "[::1]:1003"})
 	expect(t, snap, a6, want{whose.TCP, whose.IPv6, whose.Established, "[::1]:1003", p6.String()})
 	expect(t, snap, u4, want{whose.UDP, whose.IPv4, whose.Unconn, mapped(ul4), none4})
-	if row = expect(t, snap, u6, want{whose.UDP, whose.IPv6, whose.Unconn, ul6.String(), none6}); row.Flags != source.SocketV6Only {
+	if row = expect(t, snap, u6, want{whose.UDP, whose.IPv6, whose.Unconn, ul6.String(), none6}); !row.V6Only || row.Flags != 0 {
 		t.Errorf("flags of an IPv6-only UDP socket: %d", row.Flags)
 	}
 	expect(t, snap, uc, want{whose.UDP, whose.IPv4, whose.Established, mapped(ulc), "[::ffff:127.0.0.1]:2001"})

@@ -1,0 +1,69 @@
+package pair
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// An End is one end of a session, as far as the rules ask. It has no pointers
+// and takes 48 bytes; sockets and entries of the live table embed it.
+type End struct {
+	// Local and Remote are 16-byte addresses, IPv4 as IPv4-mapped.
+	Local, Remote [16]byte
+	// NetNS is the inode of the network namespace.
+	NetNS uint32
+	// Device is the device that the socket is bound to, 0 for none. Numbers are
+	// compared within a namespace only.
+	Device uint32
+	// LocalPort and RemotePort in host byte order; 0 for no remote end.
+	LocalPort, RemotePort uint16
+	Proto                 whose.Proto
+	Family                whose.Family
+	State                 whose.State
+	// V6Only is IPV6_V6ONLY.
+	V6Only bool
+}
+
+// AnyIPv6 and AnyIPv4 are the unspecified addresses.
+var (
+	AnyIPv6 [16]byte
+	AnyIPv4 = [16]byte{10: 0xff, 11: 0xff}
+)
+
+var loopbackIPv4 = [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1}
+
+// IsMapped reports whether an address is of IPv4.
+func IsMapped(a *[16]byte) bool {
+	return binary.BigEndian.Uint64(a[:8]) == 0 && binary.BigEndian.Uint32(a[8:12]) == 0xffff
+}
+
+// IsUnspecified reports whether an address is one of the unspecified ones.
+func IsUnspecified(a *[16]byte) bool { return *a == AnyIPv6 || *a == AnyIPv4 }
+
+// IsLoopback reports whether an address leads to its own network namespace.
+func IsLoopback(a *[16]byte) bool {
+	return IsMapped(a) && a[12] == 127 || *a == [16]byte{15: 1}
+}
+
+// Mapped returns an address as 16 bytes, IPv4 as IPv4-mapped. The zero
+// [netip.Addr] becomes the unspecified address of the family.
+func Mapped(a netip.Addr, f whose.Family) [16]byte {
+	switch {
+	case a.IsValid():
+		return a.As16()
+	case f == whose.IPv4:
+		return AnyIPv4
+	}
+	return AnyIPv6
+}
+
+// AddrPort is the reverse of [Mapped], with a port.
+func AddrPort(a [16]byte, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(a).Unmap(), port)
+}
+
+// IsDatagram separates UDP and UDP-Lite from TCP and MPTCP. An MPTCP listener
+// accepts plain TCP too.
+func IsDatagram(p whose.Proto) bool { return p == whose.UDP || p == whose.UDPLite }
