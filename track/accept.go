@@ -1,6 +1,8 @@
 package track
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -19,8 +21,8 @@ const (
 // waits holds the connections that came in and were not accepted yet, in the
 // order in which they came.
 type waits struct {
-	byCookie map[uint64]*wait
-	queue    []*wait
+	byID  map[uint64]*wait // by endedID
+	queue []*wait
 	// spare are those that are done, to be used again.
 	spare []*wait
 }
@@ -46,7 +48,7 @@ func (g *engine) await(e *entry, at uint64) {
 	*w = wait{deadline: at + uint64(acceptPatience)}
 	w.place = g.insert(e)
 	w.entry = *e
-	g.waits.byCookie[e.cookie] = w
+	g.waits.byID[e.endedID()] = w
 	g.waits.queue = append(g.waits.queue, w)
 	if len(g.waits.queue) > maxWaits {
 		g.tellWaiting(g.waits.queue[0])
@@ -123,7 +125,7 @@ func (g *engine) closeWaiting(w *wait, r *bpfevent.Record) {
 	end := *r
 	end.Text, end.Exe = nil, nil
 	w.end = &end
-	g.ended.add(r.Cookie, r.Opened)
+	g.ended.add(w.entry.endedID(), r.Opened)
 	if set := g.ownersOf(r); set != 0 || r.Accepted {
 		if set != 0 {
 			g.setOwners(&w.entry, set)
@@ -137,7 +139,7 @@ func (g *engine) closeWaiting(w *wait, r *bpfevent.Record) {
 func (g *engine) tellWaiting(w *wait) {
 	e := g.waiting(w)
 	w.done = true
-	delete(g.waits.byCookie, e.cookie)
+	delete(g.waits.byID, e.endedID())
 	e.flags |= told
 	g.tell(whose.EventOpen, e, e.opened)
 	if w.end != nil {
@@ -164,41 +166,47 @@ func (g *engine) expire(now uint64) (next uint64) {
 	}
 }
 
-// listenerOwners returns the owners of the listener that takes connections to
-// the local end of e; the empty set where none is known.
-func (g *engine) listenerOwners(e *entry) setID {
-	var best setID
-	for _, p := range g.table.listeners[listenKey{e.netns, e.localPort}] {
-		l := g.table.at(p)
-		switch {
-		case l.owners == 0:
-		case l.local == e.local:
-			return l.owners
-		case l.takes(e):
-			best = l.owners
+// listenerOf returns the place of the listener that takes a session; noPlace
+// where none is known.
+func (t *table) listenerOf(e *entry) place {
+	best, highest := noPlace, 0
+	for _, p := range t.listeners[e.Port()] {
+		if rank := t.at(p).Rank(&e.End); rank > highest {
+			best, highest = p, rank
 		}
 	}
 	return best
 }
 
-// listenedOn reports whether a listener takes connections to the local end of e.
-func (g *engine) listenedOn(e *entry) bool {
-	for _, p := range g.table.listeners[listenKey{e.netns, e.localPort}] {
-		if l := g.table.at(p); l.local == e.local || l.takes(e) {
-			return true
+// queueOwners returns the owners of the listeners that a connection may wait
+// for, by PID: those of the one that takes it, and of those that share with it.
+func (g *engine) queueOwners(e *entry) []whose.Owner {
+	best := g.table.listenerOf(e)
+	if best == noPlace {
+		return nil
+	}
+	l := g.table.at(best)
+	var owners []whose.Owner
+	sets := 0
+	for _, p := range g.table.listeners[e.Port()] {
+		o := g.table.at(p)
+		if o.owners == 0 || !l.Shares(&o.End) {
+			continue
+		}
+		if sets++; sets == 1 {
+			owners = g.people.owners(o.owners)
+		} else {
+			owners = mergeOwners(owners, g.people.owners(o.owners))
 		}
 	}
-	return false
+	return owners
 }
 
-// takes reports whether a listener on the unspecified address accepts what
-// comes to the local address of e.
-func (l *entry) takes(e *entry) bool {
-	switch l.local {
-	case anyIPv4:
-		return isMapped(&e.local)
-	case anyIPv6:
-		return !isMapped(&e.local) || !l.is(v6only)
-	}
-	return false
+// mergeOwners returns the owners of both lists, each once, by PID.
+func mergeOwners(a, b []whose.Owner) []whose.Owner {
+	all := slices.Concat(a, b)
+	slices.SortStableFunc(all, func(x, y whose.Owner) int {
+		return cmp.Or(cmp.Compare(x.PID, y.PID), x.StartTime.Compare(y.StartTime))
+	})
+	return slices.CompactFunc(all, func(x, y whose.Owner) bool { return x.PID == y.PID && x.StartTime.Equal(y.StartTime) })
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -53,8 +54,8 @@ func (q *question) bySets() bool { return q.rest == nil && len(q.plan.Any) == 0 
 // admits reports whether an entry may meet the question; what it refuses does
 // not meet it.
 func (q *question) admits(e *entry) bool {
-	if !e.is(wanted) || !q.plan.Protos.Has(e.proto) ||
-		!q.plan.Families.Has(e.family) || !q.plan.States.Has(e.state) {
+	if !e.is(wanted) || !q.plan.Protos.Has(e.Proto) ||
+		!q.plan.Families.Has(e.Family) || !q.plan.States.Has(e.State) {
 		return false
 	}
 	if len(q.plan.Any) > 0 && !q.endsMeet(e) {
@@ -66,8 +67,8 @@ func (q *question) admits(e *entry) bool {
 func (q *question) endsMeet(e *entry) bool {
 	for i := range q.plan.Any {
 		c := &q.plan.Any[i]
-		if c.LocalPorts.Holds(e.localPort) && c.RemotePorts.Holds(e.remotePort) &&
-			prefixHolds(c.Local, &e.local) && prefixHolds(c.Remote, &e.remote) {
+		if c.LocalPorts.Holds(e.LocalPort) && c.RemotePorts.Holds(e.RemotePort) &&
+			prefixHolds(c.Local, &e.Local) && prefixHolds(c.Remote, &e.Remote) {
 			return true
 		}
 	}
@@ -80,24 +81,25 @@ func prefixHolds(p netip.Prefix, a *[16]byte) bool {
 
 // setMeets asks the owners of an entry.
 func (q *question) setMeets(e *entry) bool {
-	set := e.owners
-	if set == 0 && e.reason == whose.ReasonAcceptQueue {
-		set = q.g.listenerOwners(e)
+	if e.owners == 0 { // those that it is shown with may be of several listeners
+		return q.oneMeets(q.g.shownOwners(e))
 	}
-	answer, known := q.sets[set]
+	answer, known := q.sets[e.owners]
 	if !known {
-		for _, o := range q.g.people.owners(set) {
-			answer = answer || q.process(o.PID, o.Comm)
-		}
-		q.sets[set] = answer
+		answer = q.oneMeets(q.g.people.owners(e.owners))
+		q.sets[e.owners] = answer
 	}
 	return answer
+}
+
+func (q *question) oneMeets(owners []whose.Owner) bool {
+	return slices.ContainsFunc(owners, func(o whose.Owner) bool { return q.process(o.PID, o.Comm) })
 }
 
 // restMeets asks an entry what its numbers cannot tell. s is overwritten.
 func (q *question) restMeets(e *entry, s *whose.Session) bool {
 	q.g.facts(e, s)
-	q.names = q.names || e.device != 0 // then the next one has to be cleared
+	q.names = q.names || e.Device != 0 // then the next one has to be cleared
 	if q.names {
 		if key := keyOf(e); key != q.key || key == (labelKey{}) {
 			q.labels, q.key = q.g.names.label(e), key

@@ -2,6 +2,7 @@ package track
 
 import (
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -57,7 +58,7 @@ func (g *engine) flowOf(r *bpfevent.Record) *entry {
 // udpClose: the socket of a flow was closed, or the flow had to give way to
 // another; or, where the record names no remote end, a bound socket was closed.
 func (g *engine) udpClose(r *bpfevent.Record) {
-	if r.RemotePort == 0 && isUnspecified(&r.Remote) && !r.RemoteUnknown {
+	if r.RemotePort == 0 && pair.IsUnspecified(&r.Remote) && !r.RemoteUnknown {
 		g.udpUnbind(r)
 		return
 	}
@@ -105,7 +106,7 @@ func (g *engine) udpUnbind(r *bpfevent.Record) {
 		return // told twice, or never told: nobody bound it on purpose
 	}
 	known := g.table.at(p)
-	if known.state != whose.Unconn {
+	if known.State != whose.Unconn {
 		return
 	}
 	g.drop(p)

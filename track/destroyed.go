@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -82,7 +83,7 @@ func destroyedRecord(b []byte, netns uint32, at uint64) (bpfevent.Record, bool) 
 	switch b[atFamily] {
 	case familyIPv4:
 		r.Family = uint8(whose.IPv4)
-		r.Local, r.Remote = anyIPv4, anyIPv4
+		r.Local, r.Remote = pair.AnyIPv4, pair.AnyIPv4
 		copy(r.Local[12:], b[atLocal:atLocal+4])
 		copy(r.Remote[12:], b[atRemote:atRemote+4])
 	case familyIPv6:

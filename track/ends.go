@@ -1,10 +1,10 @@
 package track
 
 import (
-	"encoding/binary"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
 // This file finds the other end of a session where that is a session of this
@@ -46,57 +46,15 @@ func (c *chain) push(at uint32) (next uint32) {
 // not found from its other end.
 const maxChain = 32
 
-// localEnd is the address that the other side knows a session by. What a UDP
-// socket without an address of its own sends to an address of this host, it
-// sends from that same address, and within 127.0.0.0/8 from 127.0.0.1.
-func (e *entry) localEnd() [16]byte {
-	if !isDatagram(e.proto) || !isUnspecified(&e.local) {
-		return e.local
-	}
-	if isMapped(&e.remote) && e.remote[12] == 127 {
-		return loopbackIPv4
-	}
-	return e.remote
-}
-
-var loopbackIPv4 = [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1}
-
-func isLoopback(a *[16]byte) bool {
-	return isMapped(a) && a[12] == 127 || *a == [16]byte{15: 1}
-}
-
-// faces reports whether o is the other end of e by its addresses and ports.
-func (e *entry) faces(o *entry) bool {
-	return e.localPort == o.remotePort && e.remotePort == o.localPort && isDatagram(e.proto) == isDatagram(o.proto) &&
-		e.localEnd() == o.remote && e.remote == o.localEnd() && e.reaches(o.netns)
-}
-
-// reaches reports whether the other end may be in that network namespace: one
-// with a loopback address is in the same.
-func (e *entry) reaches(netns uint32) bool { return e.netns == netns || !isLoopback(&e.remote) }
-
 // chain returns the chain of both ends of a session.
 func (x *ends) chain(e *entry) *chain {
-	return &x.heads[e.endsHash(x.salt)&uint64(len(x.heads)-1)]
-}
-
-// endsHash is the same for both ends of a session. The salt is drawn by chance:
-// whoever chooses ports shall not choose chains.
-func (e *entry) endsHash(salt uint64) uint64 {
-	local := e.localEnd()
-	return hashEnd(&local, e.localPort, salt) + hashEnd(&e.remote, e.remotePort, salt)
-}
-
-func hashEnd(a *[16]byte, port uint16, salt uint64) uint64 {
-	h := (binary.LittleEndian.Uint64(a[:]) ^ salt) * 0x9e3779b97f4a7c15
-	h = (h ^ h>>29 ^ binary.LittleEndian.Uint64(a[8:]) ^ uint64(port)<<13) * 0xd6e8feb86659fd93
-	return h ^ h>>32
+	return &x.heads[e.Hash(x.salt)&uint64(len(x.heads)-1)]
 }
 
 // link puts the session at p into its chain, if it has a remote end.
 func (t *table) link(p place) {
 	e := t.at(p)
-	if e.remotePort == 0 || e.state == whose.Listen {
+	if e.RemotePort == 0 || e.State == whose.Listen {
 		return
 	}
 	if 2*t.byEnds.used >= len(t.byEnds.heads) {
@@ -149,30 +107,19 @@ func (t *table) unlink(p place) {
 // one in another, and of several that had these ends one after the other the one
 // that opened when e did. Nil: it is not on this host, or not known.
 func (t *table) other(e *entry) *entry {
-	if e.remotePort == 0 || len(t.byEnds.heads) == 0 {
+	if e.RemotePort == 0 || len(t.byEnds.heads) == 0 {
 		return nil
 	}
 	var best *entry
 	for at := t.byEnds.chain(e).first(); at != 0; {
 		o := t.at(place(at - 1))
 		at = o.next
-		if e.faces(o) && (best == nil || e.nearer(o.netns, o.opened, best.netns, best.opened)) {
+		if e.Faces(&o.End) && (best == nil || e.Nearer(e.opened, o.NetNS, o.opened, best.NetNS, best.opened)) {
 			best = o
 		}
 	}
 	return best
 }
-
-// nearer reports whether a session in a namespace that opened at that time, a,
-// is rather the other end of e than b is.
-func (e *entry) nearer(aNetNS uint32, aOpened uint64, bNetNS uint32, bOpened uint64) bool {
-	if (aNetNS == e.netns) != (bNetNS == e.netns) {
-		return aNetNS == e.netns
-	}
-	return apart(aOpened, e.opened) < apart(bOpened, e.opened)
-}
-
-func apart(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 
 // sameOpening is less than what is between two connections with the same ends,
 // and more than what is between the two ends of one on this host, in nanoseconds.
@@ -188,7 +135,7 @@ type otherEnd struct {
 func (g *engine) other(e *entry) otherEnd {
 	f := otherEnd{entry: g.table.other(e), half: g.halves.other(e)}
 	if f.entry != nil && f.half != 0 {
-		if h := g.halves.at(f.half); e.nearer(h.netns, h.opened, f.entry.netns, f.entry.opened) {
+		if h := g.halves.at(f.half); e.Nearer(e.opened, h.NetNS, h.opened, f.entry.NetNS, f.entry.opened) {
 			f.entry = nil
 		} else {
 			f.half = 0
@@ -224,12 +171,12 @@ func (g *engine) showsPeers() bool { return g.want.needs.Has(whose.NeedPeer) || 
 // it is known by now. One that opened at another time may be that of a
 // connection before: then it is looked for when the event is given out.
 func (g *engine) face(l *life) {
-	if !g.showsPeers() || l.entry.remotePort == 0 {
+	if !g.showsPeers() || l.entry.RemotePort == 0 {
 		return
 	}
 	f := g.other(&l.entry)
 	owners, opened, found := g.peer(f)
-	if !found || owners == nil || apart(opened, l.entry.opened) > sameOpening {
+	if !found || owners == nil || pair.Apart(opened, l.entry.opened) > sameOpening {
 		l.seek = true
 		return
 	}

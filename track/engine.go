@@ -81,7 +81,7 @@ func (w *want) everything() bool {
 func newEngine(limit int, n *names, w want, emit func(moment)) *engine {
 	g := &engine{table: newTable(limit), names: n, want: w, emit: emit, connecting: make(map[uint64]setID)}
 	g.people = newPeople(g.names.describe)
-	g.waits.byCookie = make(map[uint64]*wait)
+	g.waits.byID = make(map[uint64]*wait)
 	g.passes, g.healAfter = newPasses(), uint64(defaultHealAfter)
 	return g
 }
@@ -126,14 +126,14 @@ const wasOpen = whose.Set[whose.State](1<<whose.Established | 1<<whose.FinWait1 
 func (g *engine) entryOf(r *bpfevent.Record, state whose.State) *entry {
 	e := &g.scratch
 	*e = entry{
-		local: r.Local, remote: r.Remote, localPort: r.LocalPort, remotePort: r.RemotePort,
-		cookie: r.Cookie, inode: r.Inode, cgroup: r.Cgroup, opened: openedAt(r),
-		netns: r.NetNS, uid: r.UID, mark: r.Mark, device: g.names.device(r.NetNS, r.Device),
-		proto: whose.Proto(r.Proto), family: whose.Family(r.Family), state: state,
+		cookie: r.Cookie, inode: r.Inode, cgroup: r.Cgroup, opened: openedAt(r), uid: r.UID, mark: r.Mark,
 		unknown: whose.FactRecvQueue | whose.FactSendQueue, // until a snapshot tells
 	}
-	if r.V6Only {
-		e.flags |= v6only
+	e.Local, e.Remote, e.LocalPort, e.RemotePort = r.Local, r.Remote, r.LocalPort, r.RemotePort
+	e.Proto, e.Family, e.State, e.V6Only = whose.Proto(r.Proto), whose.Family(r.Family), state, r.V6Only
+	e.NetNS, e.Device = r.NetNS, uint32(g.names.device(r.NetNS, r.Device))
+	if e.sharesCookie() {
+		e.flags |= isFlow
 	}
 	if state != whose.Listen && state != whose.Unconn {
 		e.direction = whose.In
@@ -143,6 +143,11 @@ func (g *engine) entryOf(r *bpfevent.Record, state whose.State) *entry {
 	}
 	return e
 }
+
+// sharesCookie reports whether the cookie alone does not tell a session apart:
+// MPTCP makes the socket of a connection that comes in as a copy of its
+// listener, cookie included (sk_clone_lock in net/core/sock.c).
+func (e *entry) sharesCookie() bool { return e.Proto == whose.MPTCP && e.RemotePort != 0 }
 
 // openedAt is when the session of a record began.
 func openedAt(r *bpfevent.Record) uint64 {
@@ -166,7 +171,7 @@ func (g *engine) give(e *entry, r *bpfevent.Record) {
 		return
 	}
 	if set := g.ownersOf(r); set != 0 {
-		g.names.meetBy(e.netns, r.Task.PID, g.table.netns[e.netns], g.now)
+		g.names.meetBy(e.NetNS, r.Task.PID, g.table.netns[e.NetNS], g.now)
 		g.setOwners(e, set)
 		return
 	}
@@ -234,9 +239,9 @@ func (g *engine) insert(e *entry) place {
 // drop takes a session out of the table and remembers that it ended.
 func (g *engine) drop(p place) {
 	e := g.table.at(p)
-	if w := g.waits.byCookie[e.cookie]; w != nil && w.place == p {
+	if w := g.waits.byID[e.endedID()]; w != nil && w.place == p {
 		w.done = true
-		delete(g.waits.byCookie, e.cookie)
+		delete(g.waits.byID, e.endedID())
 	}
 	g.ended.add(e.endedID(), e.opened)
 	if e.is(linked) && g.showsPeers() {
@@ -247,7 +252,8 @@ func (g *engine) drop(p place) {
 	g.people.release(owners)
 }
 
-// endedID is the cookie, or for a flow the cookie with the remote end.
+// endedID is the cookie or, where that does not tell a session apart, a hash of
+// the cookie and the remote end.
 func (e *entry) endedID() uint64 {
 	if e.is(isFlow) {
 		return e.flowKey().hash()
@@ -273,8 +279,12 @@ func (g *engine) lookup(e *entry) (place, bool) {
 // known who accepted it.
 func (g *engine) tcpOpen(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Established)
-	if g.ended.has(e.cookie, e.opened) || g.waits.byCookie[r.Cookie] != nil {
+	id := e.endedID()
+	if g.ended.has(id, e.opened) || g.waits.byID[id] != nil {
 		return // told twice
+	}
+	if e.Proto == whose.MPTCP && e.RemotePort == 0 {
+		return // the kernel does not know its ends yet: a snapshot or its end will tell of it
 	}
 	if p, ok := g.lookup(e); ok {
 		old := g.table.at(p)
@@ -292,7 +302,7 @@ func (g *engine) tcpOpen(r *bpfevent.Record) {
 }
 
 func (e *entry) sameEnds(o *entry) bool {
-	return e.localPort == o.localPort && e.remotePort == o.remotePort && e.local == o.local && e.remote == o.remote
+	return e.LocalPort == o.LocalPort && e.RemotePort == o.RemotePort && e.Local == o.Local && e.Remote == o.Remote
 }
 
 // open puts a session into the table and tells of it.
@@ -316,17 +326,18 @@ func (g *engine) enter(e *entry, kind whose.EventKind, at uint64) place {
 
 // tcpAccept: a process accepted a connection.
 func (g *engine) tcpAccept(r *bpfevent.Record) {
-	if g.ended.has(r.Cookie, openedAt(r)) && g.waits.byCookie[r.Cookie] == nil {
-		return
-	}
-	if w := g.waits.byCookie[r.Cookie]; w != nil {
+	e := g.entryOf(r, whose.Established)
+	id := e.endedID()
+	if w := g.waits.byID[id]; w != nil {
 		g.acceptWaiting(w, r)
 		return
 	}
-	e := g.entryOf(r, whose.Established)
+	if g.ended.has(id, e.opened) {
+		return
+	}
 	p, ok := g.lookup(e)
 	if !ok { // the record of its opening was lost
-		if g.ended.has(r.Cookie, ^e.opened) {
+		if g.ended.has(id, ^e.opened) {
 			return
 		}
 		e.direction = whose.In
@@ -363,13 +374,14 @@ func (g *engine) acceptKnown(e *entry, r *bpfevent.Record) {
 // not, its owner and its very opening, is told first.
 func (g *engine) tcpClose(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Established)
-	if w := g.waits.byCookie[r.Cookie]; w != nil {
+	id := e.endedID()
+	if w := g.waits.byID[id]; w != nil {
 		g.closeWaiting(w, r)
 		return
 	}
 	if p, ok := g.lookup(e); ok {
 		known := g.table.at(p)
-		if known.state == whose.Listen { // a source that does not tell what it was
+		if known.State == whose.Listen { // a source that does not tell what it was
 			g.tellGone(whose.EventUnlisten, known, r.Time)
 			g.drop(p)
 			return
@@ -379,13 +391,13 @@ func (g *engine) tcpClose(r *bpfevent.Record) {
 		}
 		g.tellEnd(known, r)
 		g.drop(p)
-		g.ended.add(r.Cookie, r.Opened)
+		g.ended.add(id, r.Opened)
 		return
 	}
-	if g.ended.has(r.Cookie, r.Opened) {
+	if g.ended.has(id, r.Opened) {
 		return // told twice
 	}
-	g.ended.add(r.Cookie, r.Opened)
+	g.ended.add(id, r.Opened)
 	if !g.knownOnly {
 		g.closeUnknown(e, r)
 	}
@@ -406,11 +418,11 @@ func (g *engine) closeUnknown(e *entry, r *bpfevent.Record) {
 	switch {
 	case r.Opened == 0 || r.Opened < g.began:
 		g.stoodBefore(e, r)
-	case g.ended.has(r.Cookie, ^r.Opened): // told, and no room in the table
+	case g.ended.has(e.endedID(), ^r.Opened): // told, and no room in the table
 		g.give(e, r)
 	case !r.Out && !r.Accepted && r.Task.PID == 0:
 		g.await(e, r.Time)
-		if w := g.waits.byCookie[r.Cookie]; w != nil {
+		if w := g.waits.byID[e.endedID()]; w != nil {
 			g.closeWaiting(w, r)
 		}
 		return
@@ -439,7 +451,7 @@ func (g *engine) stoodBefore(e *entry, r *bpfevent.Record) {
 	}
 	// Without a time of its opening the record knows neither who connected nor
 	// whether it was accepted.
-	if !r.Out && r.Opened == 0 && !g.listenedOn(e) {
+	if !r.Out && r.Opened == 0 && g.table.listenerOf(e) == noPlace {
 		e.direction = whose.Out
 	}
 }
@@ -447,10 +459,10 @@ func (g *engine) stoodBefore(e *entry, r *bpfevent.Record) {
 // tcpFail: a connect did not come about.
 func (g *engine) tcpFail(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.SynSent)
-	if g.ended.has(r.Cookie, e.opened) {
+	if g.ended.has(e.endedID(), e.opened) {
 		return
 	}
-	g.ended.add(r.Cookie, e.opened)
+	g.ended.add(e.endedID(), e.opened)
 	e.direction = whose.Out
 	g.give(e, r)
 	g.names.meet(e)
@@ -484,7 +496,7 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Listen)
 	if p, ok := g.lookup(e); ok {
 		known := g.table.at(p)
-		if known.state != whose.Listen {
+		if known.State != whose.Listen {
 			return // a record of another life of the socket
 		}
 		if known.owners == 0 {
@@ -524,7 +536,7 @@ func (g *engine) miss(e *entry) bool {
 // vanish removes a session whose end nobody told.
 func (g *engine) vanish(p place, at uint64) {
 	e := g.table.at(p)
-	switch e.state {
+	switch e.State {
 	case whose.Listen:
 		g.tellGone(whose.EventUnlisten, e, at)
 	case whose.Unconn: // no kind of event tells of it

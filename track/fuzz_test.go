@@ -113,8 +113,8 @@ func FuzzEngine(f *testing.F) {
 		}
 		bench.g.expire(^uint64(0))
 		checkBooks(t, bench.g)
-		if n := bench.g.table.len(); n > 8 || len(bench.g.waits.byCookie) > 0 {
-			t.Errorf("%d sessions, %d waits are kept", n, len(bench.g.waits.byCookie))
+		if n := bench.g.table.len(); n > 8 || len(bench.g.waits.byID) > 0 {
+			t.Errorf("%d sessions, %d waits are kept", n, len(bench.g.waits.byID))
 		}
 	})
 }

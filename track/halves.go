@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
 // This file keeps ends that are in the table no longer, or never were, until
@@ -49,7 +50,7 @@ func (x *halves) at(p uint32) *half { return &x.all[p-1] }
 
 func (x *halves) len() int { return len(x.all) - len(x.free) }
 
-func (x *halves) chain(e *entry) uint32 { return uint32(e.endsHash(x.salt) % halfChains) }
+func (x *halves) chain(e *entry) uint32 { return uint32(e.Hash(x.salt) % halfChains) }
 
 // add keeps the end of a session that is gone, and returns its place plus one.
 func (x *halves) add(e *entry, owners []whose.Owner, now uint64) uint32 {
@@ -133,13 +134,13 @@ func (x *halves) remove(p uint32) {
 // other returns the place plus one of the other end of a session; 0: it is not
 // among those that are gone.
 func (x *halves) other(e *entry) (best uint32) {
-	if x.oldest == 0 || e.remotePort == 0 {
+	if x.oldest == 0 || e.RemotePort == 0 {
 		return 0
 	}
 	for p := x.chains[x.chain(e)]; p != 0; {
 		h := x.at(p)
-		if e.faces(&h.entry) {
-			if best == 0 || e.nearer(h.netns, h.opened, x.at(best).netns, x.at(best).opened) {
+		if e.Faces(&h.End) {
+			if best == 0 || e.Nearer(e.opened, h.NetNS, h.opened, x.at(best).NetNS, x.at(best).opened) {
 				best = p
 			}
 		}
@@ -176,7 +177,7 @@ func (x *halves) leave(l *life) {
 // other end: both know each other from then on, and if both are gone neither is
 // needed any more. l is what is told of it, nil for nothing.
 func (g *engine) meetHalf(e *entry, l *life) {
-	if !g.showsPeers() || e.remotePort == 0 {
+	if !g.showsPeers() || e.RemotePort == 0 {
 		return
 	}
 	f := g.other(e)
@@ -185,13 +186,13 @@ func (g *engine) meetHalf(e *entry, l *life) {
 		l.peer = peer
 	}
 	owners := g.shownOwners(e)
-	if f.half != 0 && apart(opened, e.opened) <= sameOpening {
+	if f.half != 0 && pair.Apart(opened, e.opened) <= sameOpening {
 		g.halves.tell(f.half, owners)
 		g.halves.remove(f.half)
 		return
 	}
 	p := g.halves.add(e, owners, g.now)
-	if l != nil && (!found || apart(opened, e.opened) > sameOpening) {
+	if l != nil && (!found || pair.Apart(opened, e.opened) > sameOpening) {
 		g.halves.waits(p, l)
 	}
 }

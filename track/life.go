@@ -116,7 +116,7 @@ func (l *labels) write(e *entry, s *whose.Session) {
 	if e.unknown.Has(whose.FactUID) {
 		s.User = ""
 	}
-	if l.device != "" && e.family == whose.IPv6 &&
+	if l.device != "" && e.Family == whose.IPv6 &&
 		(s.Local.Addr().IsLinkLocalUnicast() || s.Remote.Addr().IsLinkLocalUnicast()) {
 		s.Scope = l.device
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -38,17 +39,28 @@ func openingOf(records []bpfevent.Record, began uint64) opening {
 	for i := range records {
 		r := &records[i]
 		switch r.Kind {
-		case bpfevent.TCPOpen, bpfevent.TCPListen, bpfevent.UDPBind:
+		case bpfevent.TCPOpen:
+			o.add(r)
+		case bpfevent.TCPListen, bpfevent.UDPBind:
 			o.sockets[r.Cookie] = true
 		case bpfevent.TCPClose:
 			if r.Opened >= began {
-				o.sockets[r.Cookie] = true
+				o.add(r)
 			}
 		case bpfevent.UDPOpen:
 			o.flows[flowKey{r.Cookie, r.Remote, r.RemotePort}] = true
 		}
 	}
 	return o
+}
+
+// add notes a connection that a record opens.
+func (o *opening) add(r *bpfevent.Record) {
+	if whose.Proto(r.Proto) == whose.MPTCP {
+		o.flows[flowKey{r.Cookie, r.Remote, r.RemotePort}] = true
+	} else {
+		o.sockets[r.Cookie] = true
+	}
 }
 
 func (o *opening) has(e *entry) bool {
@@ -111,10 +123,7 @@ func (g *engine) facing(standing []whose.Session) []whose.Session {
 	kept := standing[:0]
 	for i := range standing {
 		s := &standing[i]
-		e := entry{
-			local: mapped(s.Local.Addr(), s.Family), remote: mapped(s.Remote.Addr(), s.Family),
-			localPort: s.Local.Port(), remotePort: s.Remote.Port(), netns: s.NetNS, proto: s.Proto, opened: g.began,
-		}
+		e := entry{End: endOf(s), opened: g.began}
 		s.Peer = g.peerOf(&e)
 		stood := whose.Event{
 			Time: time.Unix(0, g.base+int64(g.began)), Kind: whose.EventStanding,
@@ -130,23 +139,26 @@ func (g *engine) facing(standing []whose.Session) []whose.Session {
 // entryFrom makes an entry of a session of a snapshot, without owners.
 func (g *engine) entryFrom(s *whose.Session, opened uint64) entry {
 	e := entry{
-		local: mapped(s.Local.Addr(), s.Family), remote: mapped(s.Remote.Addr(), s.Family),
-		localPort: s.Local.Port(), remotePort: s.Remote.Port(),
-		cookie: s.Cookie, inode: s.Inode, opened: opened,
-		netns: s.NetNS, uid: s.UID, mark: s.Mark, device: g.names.deviceNamed(s.BoundDev),
-		recvQueue: s.RecvQueue, sendQueue: s.SendQueue,
-		proto: s.Proto, family: s.Family, state: s.State, direction: s.Direction, unknown: s.Unknown,
+		End: endOf(s), cookie: s.Cookie, inode: s.Inode, opened: opened, uid: s.UID, mark: s.Mark,
+		recvQueue: s.RecvQueue, sendQueue: s.SendQueue, direction: s.Direction, unknown: s.Unknown,
 	}
-	if s.V6Only {
-		e.flags |= v6only
-	}
-	if isDatagram(s.Proto) && e.remotePort != 0 && e.cookie != 0 {
+	e.Device = uint32(g.names.deviceNamed(s.NetNS, s.BoundDev))
+	if e.cookie != 0 && (e.sharesCookie() || pair.IsDatagram(s.Proto) && e.RemotePort != 0) {
 		e.flags |= isFlow
 	}
 	if s.NetNSName != "" {
 		g.names.learn(s.NetNS, s.NetNSName)
 	}
 	return e
+}
+
+// endOf returns the ends of a session, without its device.
+func endOf(s *whose.Session) pair.End {
+	return pair.End{
+		Local: pair.Mapped(s.Local.Addr(), s.Family), Remote: pair.Mapped(s.Remote.Addr(), s.Family),
+		LocalPort: s.Local.Port(), RemotePort: s.Remote.Port(), NetNS: s.NetNS,
+		Proto: s.Proto, Family: s.Family, State: s.State, V6Only: s.V6Only,
+	}
 }
 
 // take gives an entry the owners that a snapshot knows, or the reason for none.
@@ -177,6 +189,7 @@ type passes struct {
 type suspect struct {
 	cookie uint64
 	owners setID
+	reason whose.Reason
 	pass   uint32
 }
 
@@ -263,16 +276,14 @@ func (g *engine) refresh(p place, e *entry, s *whose.Session) {
 	if e.inode != 0 {
 		old.inode = e.inode
 	}
-	if old.device == 0 {
-		old.device = e.device
+	g.names.sameDevice(&old.Device, e.Device)
+	if old.State != e.State && old.State != whose.Listen && e.State != whose.Listen {
+		g.table.change(old, func(o *entry) { o.State = e.State })
 	}
-	if old.state != e.state && old.state != whose.Listen && e.state != whose.Listen {
-		g.table.change(old, func(o *entry) { o.state = e.state })
-	}
-	if !old.is(told) && g.waits.byCookie[old.cookie] != nil {
+	if !old.is(told) && g.waits.byID[old.endedID()] != nil {
 		return // it waits for the process that accepts it
 	}
-	if s.Reason == whose.ReasonNone && len(s.Owners) > 0 {
+	if s.Reason == whose.ReasonNone && len(s.Owners) > 0 || disowned(old, s) {
 		g.compareOwners(p, old, s)
 	}
 }
@@ -288,30 +299,48 @@ func (e *entry) learn(news *entry) {
 		e.uid = news.uid
 	}
 	if e.unknown.Has(whose.FactV6Only) {
-		e.flags |= news.flags & v6only
+		e.V6Only = news.V6Only
 	}
 	e.unknown &= news.unknown
 }
 
-// compareOwners corrects the owners of a session, where two snapshots agree.
-// Where none was known the first one will do.
+// disowned reports whether a snapshot knows that nobody holds a session. That
+// an owner is hidden says nothing against the one who opened it, and that a
+// session is unheld says less than another reason.
+func disowned(old *entry, s *whose.Session) bool {
+	switch s.Reason {
+	case whose.ReasonOrphan, whose.ReasonKernel, whose.ReasonInFlight:
+		return true
+	case whose.ReasonUnheld:
+		return old.reason == whose.ReasonNone || old.reason == whose.ReasonAcceptQueue
+	}
+	return false
+}
+
+// compareOwners corrects the owners of a session, or the reason why it has
+// none, where two snapshots agree. Where no owner was known the first one will do.
 func (g *engine) compareOwners(p place, old *entry, s *whose.Session) {
 	set := g.people.setOf(s.Owners)
-	if set == old.owners && old.reason == whose.ReasonNone {
+	if set == old.owners && old.reason == s.Reason {
 		return
 	}
 	before, met := g.passes.suspects[p]
 	known := old.owners != 0 && old.reason == whose.ReasonNone
-	if known && (!met || before.cookie != old.cookie || before.owners != set) {
+	if known && (!met || before.cookie != old.cookie || before.owners != set || before.reason != s.Reason) {
 		g.people.hold(set)
 		if met {
 			g.people.release(before.owners)
 		}
-		g.passes.suspects[p] = suspect{old.cookie, set, g.passes.number}
+		g.passes.suspects[p] = suspect{old.cookie, set, s.Reason, g.passes.number}
 		return
 	}
-	g.setOwners(old, set)
-	old.reason = whose.ReasonNone
+	old.reason = s.Reason
+	if set == 0 { // whose it was is wanted until it ends
+		g.people.release(old.owners)
+		old.owners = 0
+	} else {
+		g.setOwners(old, set)
+	}
 	old.flags |= handedOver
 	// They were seen after the snapshot began, and before the session's end.
 	g.tellIf(old.is(told), whose.EventOwned, old, max(g.passes.began, old.opened))
@@ -332,15 +361,15 @@ func (g *engine) meetStranger(e *entry, s *whose.Session, alone bool) {
 		return
 	}
 	switch {
-	case e.state == whose.Listen:
+	case e.State == whose.Listen:
 		g.enter(e, whose.EventListen, g.now)
-	case !isDatagram(e.proto):
+	case !pair.IsDatagram(e.Proto):
 		g.open(e, g.now)
 	case !alone:
 		if g.insert(e) == noPlace { // it has no datagram yet, or no process bound it on purpose
 			g.people.release(e.owners)
 		}
-	case e.state == whose.Unconn:
+	case e.State == whose.Unconn:
 		g.enter(e, whose.EventBind, g.now)
 	default:
 		g.open(e, g.now)
@@ -374,7 +403,7 @@ func (g *engine) missing(l *later) {
 			return true
 		}
 		if l.alone || g.miss(e) {
-			if w := g.waits.byCookie[e.cookie]; w != nil && !e.is(told) {
+			if w := g.waits.byID[e.endedID()]; w != nil && !e.is(told) {
 				return true // its turn comes
 			}
 			g.vanish(p, g.now)
@@ -390,7 +419,7 @@ func (g *engine) couldSee(e *entry) bool {
 	if e.is(counted) {
 		return false
 	}
-	return e.pass != 0 || g.passes.netns[e.netns]
+	return e.pass != 0 || g.passes.netns[e.NetNS]
 }
 
 // endPass forgets what was to be confirmed and was not.

@@ -30,9 +30,11 @@ type names struct {
 	netns map[uint32]string
 	asked map[uint32]uint64 // when the name was asked for last, by the boot clock
 	users map[uint32]string
-	// devices by number, and the numbers; 0 is unused.
+	// devices are the names by number, "" where it is not known yet; 0 is
+	// unused. The numbers by index and by name, each in its namespace.
 	devices   []string
 	deviceIDs map[source.Device]deviceID
+	byName    map[deviceName]deviceID
 	// groups is the tree of control groups, nil until it was read.
 	groups *proc.CgroupIndex
 	// labels are those that were made, last the one that was asked for last.
@@ -47,7 +49,8 @@ type names struct {
 func newNames(fs *proc.FS, needs whose.Needs) *names {
 	n := &names{
 		fs: fs, needs: needs, netns: make(map[uint32]string), asked: make(map[uint32]uint64), users: make(map[uint32]string),
-		devices: make([]string, 1), deviceIDs: make(map[source.Device]deviceID), labels: make(map[labelKey]*labels),
+		devices: make([]string, 1), deviceIDs: make(map[source.Device]deviceID), byName: make(map[deviceName]deviceID),
+		labels: make(map[labelKey]*labels),
 	}
 	if fs != nil {
 		n.self = fs.SelfNetNS()
@@ -155,12 +158,12 @@ func (n *names) meet(e *entry) {
 	if !n.needs.Has(whose.NeedNetNSName) {
 		return
 	}
-	if _, known := n.netns[e.netns]; known {
+	if _, known := n.netns[e.NetNS]; known {
 		return
 	}
-	n.learn(e.netns, "")
-	if e.netns == n.self {
-		n.nameNetNS(source.NetNSRef{Inode: e.netns})
+	n.learn(e.NetNS, "")
+	if e.NetNS == n.self {
+		n.nameNetNS(source.NetNSRef{Inode: e.NetNS})
 	}
 }
 
@@ -205,6 +208,16 @@ func (n *names) learn(netns uint32, name string) {
 
 func (n *names) netnsName(netns uint32) string { return n.netns[netns] }
 
+// A deviceName is the name of a device in its namespace.
+type deviceName struct {
+	netns uint32
+	name  string
+}
+
+// loIndex is the index of the loopback device in every namespace
+// (LOOPBACK_IFINDEX).
+const loIndex = 1
+
 // device returns the number of a device of a namespace. Those of the caller's
 // own have names; of others snapshots tell them.
 func (n *names) device(netns, index uint32) deviceID {
@@ -216,31 +229,57 @@ func (n *names) device(netns, index uint32) deviceID {
 		return id
 	}
 	name := ""
-	if n.fs != nil && netns == n.self {
+	switch {
+	case index == loIndex:
+		name = "lo"
+	case n.fs != nil && netns == n.self:
 		if device, err := net.InterfaceByIndex(int(index)); err == nil {
 			name = device.Name
 		}
 	}
-	id := n.deviceNamed(name)
+	id := n.deviceNamed(netns, name)
+	if id == 0 {
+		id = n.newDevice("")
+	}
 	n.deviceIDs[key] = id
 	return id
 }
 
-// deviceNamed returns the number of a device's name.
-func (n *names) deviceNamed(name string) deviceID {
+// deviceNamed returns the number of a device by its name, 0 for none.
+func (n *names) deviceNamed(netns uint32, name string) deviceID {
 	if name == "" {
 		return 0
 	}
-	for id := 1; id < len(n.devices); id++ {
-		if n.devices[id] == name {
-			return deviceID(id)
-		}
+	key := deviceName{netns, name}
+	id, ok := n.byName[key]
+	if !ok {
+		id = n.newDevice(name)
+		n.byName[key] = id
 	}
+	return id
+}
+
+// newDevice returns a number for a device; 0 where too many were met.
+func (n *names) newDevice(name string) deviceID {
 	if len(n.devices) >= maxNames || len(n.deviceIDs) >= maxNames {
 		return 0
 	}
 	n.devices = append(n.devices, name)
 	return deviceID(len(n.devices) - 1)
+}
+
+// sameDevice notes that the device of a session, which was met by its index, is
+// the one that a snapshot names.
+func (n *names) sameDevice(met *uint32, named uint32) {
+	if named == 0 || n.devices[*met] != "" {
+		return
+	}
+	for key, id := range n.deviceIDs {
+		if *met != 0 && id == deviceID(*met) {
+			n.deviceIDs[key] = deviceID(named)
+		}
+	}
+	*met = named
 }
 
 // A labelKey is what the labels of a session depend on. group is the control
@@ -252,7 +291,7 @@ type labelKey struct {
 }
 
 func keyOf(e *entry) labelKey {
-	k := labelKey{uid: e.uid, netns: e.netns, device: e.device}
+	k := labelKey{uid: e.uid, netns: e.NetNS, device: deviceID(e.Device)}
 	if e.reason == whose.ReasonHidden {
 		k.group = e.cgroup
 	}
@@ -300,9 +339,9 @@ func (n *names) label(e *entry) (l labels) {
 		}
 	}
 	if n.needs.Has(whose.NeedNetNSName) {
-		l.netns = n.netns[e.netns]
+		l.netns = n.netns[e.NetNS]
 	}
-	l.device = n.devices[e.device]
+	l.device = n.devices[e.Device]
 	return l
 }
 

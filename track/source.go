@@ -2,7 +2,6 @@ package track
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -41,32 +40,6 @@ type kernelFlow struct {
 	last           uint64
 	sent, received whose.Traffic
 }
-
-// mapped returns an address as 16 bytes, IPv4 as IPv4-mapped. An address that
-// is none becomes the unspecified one of the family.
-func mapped(a netip.Addr, f whose.Family) [16]byte {
-	switch {
-	case a.IsValid():
-		return a.As16()
-	case f == whose.IPv4:
-		return anyIPv4
-	}
-	return [16]byte{}
-}
-
-// unmapped is the other way round.
-func unmapped(a [16]byte, port uint16) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom16(a).Unmap(), port)
-}
-
-var (
-	anyIPv6 [16]byte
-	anyIPv4 = [16]byte{10: 0xff, 11: 0xff}
-)
-
-func isUnspecified(a *[16]byte) bool { return *a == anyIPv6 || *a == anyIPv4 }
-
-func isMapped(a *[16]byte) bool { return [12]byte(a[:12]) == [12]byte(anyIPv4[:12]) }
 
 // bootNanos is a time of the boot clock as records have it.
 func bootNanos(d time.Duration) uint64 { return uint64(max(d, 0)) }

@@ -5,36 +5,31 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
 // An entry is a session of the live table. It has no pointers, so that a
 // million of them cost the garbage collector nothing. 128 bytes.
 type entry struct {
-	// What questions are about comes first, within one line of the cache.
-	flags                 entryFlags
-	proto                 whose.Proto
-	family                whose.Family
-	state                 whose.State
-	direction             whose.Direction
-	reason                whose.Reason
-	missed                uint8 // snapshots in a row that it should have been in
-	localPort, remotePort uint16
-	owners                setID
-	netns                 uint32
-	next                  uint32 // the next of its chain of ends, a place plus one
-	// local and remote are 16-byte addresses, IPv4 as IPv4-mapped.
-	local, remote [16]byte
+	// What questions are about comes first, within one line of the cache. Device
+	// is a deviceID.
+	pair.End
+	flags     entryFlags
+	direction whose.Direction
+	reason    whose.Reason
+	missed    uint8 // snapshots in a row that it should have been in
+	unknown   whose.Facts
+	owners    setID
+	next      uint32 // the next of its chain of ends, a place plus one
 
 	cookie, inode, cgroup uint64
 	// opened is when it began by the boot clock, in nanoseconds.
 	opened               uint64
 	mark                 uint32
-	device               deviceID
 	recvQueue, sendQueue uint32
 	pass                 uint32 // the last snapshot that it was in; 0: none yet
 	scan                 uint32 // the last look at the kernel's flows that it was in
 	uid                  uint32
-	unknown              whose.Facts
 	missedAt             uint64 // when it was missed first, by the boot clock
 }
 
@@ -54,10 +49,9 @@ const (
 	accepted
 	// counted: a UDP flow that the kernel counts.
 	counted
-	// isFlow: its identity is the cookie and the remote end.
+	// isFlow: its identity is the cookie and the remote end: a UDP flow, or an
+	// MPTCP connection.
 	isFlow
-	// v6only is whose.Session.V6Only.
-	v6only
 	// handedOver: its owners were corrected; what is accepted or sent later is
 	// no news.
 	handedOver
@@ -67,7 +61,8 @@ const (
 
 func (e *entry) is(f entryFlags) bool { return e.flags&f != 0 }
 
-// A flowKey is the identity of a UDP flow: the socket and the remote end.
+// A flowKey is the identity of a UDP flow or an MPTCP connection: the socket's
+// cookie and the remote end.
 type flowKey struct {
 	cookie uint64
 	remote [16]byte
@@ -85,20 +80,18 @@ type endsKey struct {
 	proto                 whose.Proto
 }
 
-func (e *entry) flowKey() flowKey { return flowKey{e.cookie, e.remote, e.remotePort} }
+func (e *entry) flowKey() flowKey { return flowKey{e.cookie, e.Remote, e.RemotePort} }
 
 func (e *entry) endsKey() endsKey {
 	k := endsKey{
-		local: e.local, remote: e.remote, netns: e.netns,
-		localPort: e.localPort, remotePort: e.remotePort, proto: e.proto,
+		local: e.Local, remote: e.Remote, netns: e.NetNS,
+		localPort: e.LocalPort, remotePort: e.RemotePort, proto: e.Proto,
 	}
-	if e.remotePort == 0 || isDatagram(e.proto) {
+	if e.RemotePort == 0 || pair.IsDatagram(e.Proto) {
 		k.inode = e.inode
 	}
 	return k
 }
-
-func isDatagram(p whose.Proto) bool { return p == whose.UDP || p == whose.UDPLite }
 
 // A place is where an entry stands in the table; noPlace is none.
 type place uint32
@@ -118,10 +111,11 @@ type table struct {
 
 	sockets map[uint64]place
 	flows   map[flowKey]place
+	streams int // how many of flows are MPTCP
 	ends    map[endsKey]place
 	// listeners are the TCP listeners by what those that may accept the same
 	// connection share.
-	listeners map[listenKey][]place
+	listeners map[pair.Port][]place
 	// ends finds the other end of a session.
 	byEnds ends
 	// netns counts the sessions of each network namespace.
@@ -141,7 +135,7 @@ func newTable(limit int) *table {
 	return &table{
 		limit: limit, sockets: make(map[uint64]place),
 		flows: make(map[flowKey]place), ends: make(map[endsKey]place),
-		listeners: make(map[listenKey][]place), netns: make(map[uint32]int),
+		listeners: make(map[pair.Port][]place), netns: make(map[uint32]int),
 	}
 }
 
@@ -198,14 +192,17 @@ func (t *table) add(e *entry) (place, bool) {
 		t.ends[e.endsKey()] = p
 	case e.is(isFlow):
 		t.flows[e.flowKey()] = p
+		if e.sharesCookie() {
+			t.streams++
+		}
 	default:
 		t.sockets[e.cookie] = p
 	}
-	if e.state == whose.Listen {
-		k := listenKey{e.netns, e.localPort}
+	if e.State == whose.Listen {
+		k := e.Port()
 		t.listeners[k] = append(t.listeners[k], p)
 	}
-	t.netns[e.netns]++
+	t.netns[e.NetNS]++
 	t.link(p)
 	t.count(e, 1)
 	return p, true
@@ -219,14 +216,17 @@ func (t *table) remove(p place) {
 		delete(t.ends, e.endsKey())
 	case e.is(isFlow):
 		delete(t.flows, e.flowKey())
+		if e.sharesCookie() {
+			t.streams--
+		}
 	default:
 		delete(t.sockets, e.cookie)
 	}
-	if e.state == whose.Listen {
-		t.forgetListener(listenKey{e.netns, e.localPort}, p)
+	if e.State == whose.Listen {
+		t.forgetListener(e.Port(), p)
 	}
-	if t.netns[e.netns]--; t.netns[e.netns] == 0 {
-		delete(t.netns, e.netns)
+	if t.netns[e.NetNS]--; t.netns[e.NetNS] == 0 {
+		delete(t.netns, e.NetNS)
 	}
 	t.count(e, -1)
 	if e.is(linked) {
@@ -236,19 +236,13 @@ func (t *table) remove(p place) {
 	t.free = append(t.free, p)
 }
 
-func (t *table) forgetListener(k listenKey, p place) {
+func (t *table) forgetListener(k pair.Port, p place) {
 	left := slices.DeleteFunc(t.listeners[k], func(l place) bool { return l == p })
 	if len(left) == 0 {
 		delete(t.listeners, k)
 		return
 	}
 	t.listeners[k] = left
-}
-
-// A listenKey is what listeners share that may accept the same connection.
-type listenKey struct {
-	netns uint32
-	port  uint16
 }
 
 // change lets f change what is counted of an entry, its state and whether it
@@ -264,7 +258,7 @@ func (t *table) count(e *entry, n int32) {
 		return
 	}
 	t.wanted += int(n)
-	t.byKind[int(e.proto)%numProtos][familyIndex(e.family)][e.state%numStates] += n
+	t.byKind[int(e.Proto)%numProtos][familyIndex(e.Family)][e.State%numStates] += n
 }
 
 func familyIndex(f whose.Family) int {

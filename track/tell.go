@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -24,11 +25,11 @@ func (g *engine) facts(e *entry, s *whose.Session) {
 
 // write gives a session the facts of the entry that are numbers.
 func (e *entry) write(s *whose.Session) {
-	s.Local, s.Remote = unmapped(e.local, e.localPort), unmapped(e.remote, e.remotePort)
-	s.Inode, s.Cookie, s.NetNS, s.UID, s.Mark = e.inode, e.cookie, e.netns, e.uid, e.mark
+	s.Local, s.Remote = pair.AddrPort(e.Local, e.LocalPort), pair.AddrPort(e.Remote, e.RemotePort)
+	s.Inode, s.Cookie, s.NetNS, s.UID, s.Mark = e.inode, e.cookie, e.NetNS, e.uid, e.mark
 	s.RecvQueue, s.SendQueue = e.recvQueue, e.sendQueue
-	s.Proto, s.Family, s.State, s.Direction, s.Reason = e.proto, e.family, e.state, e.direction, e.reason
-	s.V6Only = e.is(v6only) && e.direction == 0
+	s.Proto, s.Family, s.State, s.Direction, s.Reason = e.Proto, e.Family, e.State, e.direction, e.reason
+	s.V6Only = e.V6Only && e.direction == 0
 	s.Unknown = e.unknown
 }
 
@@ -36,7 +37,7 @@ func (e *entry) write(s *whose.Session) {
 // those of the listener that has yet to accept it.
 func (g *engine) shownOwners(e *entry) []whose.Owner {
 	if e.owners == 0 && e.reason == whose.ReasonAcceptQueue {
-		return g.people.owners(g.listenerOwners(e))
+		return g.queueOwners(e)
 	}
 	return g.people.owners(e.owners)
 }
@@ -44,10 +45,10 @@ func (g *engine) shownOwners(e *entry) []whose.Owner {
 // meets reports whether a session is wanted.
 func (g *engine) meets(e *entry) bool {
 	w := &g.want
-	if !w.protos.Has(e.proto) || !w.families.Has(e.family) {
+	if !w.protos.Has(e.Proto) || !w.families.Has(e.Family) {
 		return false
 	}
-	if w.netns != nil && !w.netns(e.netns, g.names.netnsName(e.netns)) {
+	if w.netns != nil && !w.netns(e.NetNS, g.names.netnsName(e.NetNS)) {
 		return false
 	}
 	if w.match == nil || w.late {

@@ -264,9 +264,9 @@ func (t *Tracker) record(r *bpfevent.Record) error {
 	}
 	switch {
 	case t.live:
-		waited := len(t.engine.waits.byCookie)
+		waited := len(t.engine.waits.byID)
 		t.engine.apply(r)
-		if waited == 0 && len(t.engine.waits.byCookie) > 0 {
+		if waited == 0 && len(t.engine.waits.byID) > 0 {
 			t.wake()
 		}
 	case len(t.meanwhile) < maxMeanwhile:
@@ -424,7 +424,7 @@ func (t *Tracker) Stats() Stats {
 	defer t.mu.RUnlock()
 	s, g := t.stats, t.engine
 	s.Records = g.records
-	s.Sessions, s.Flows, s.Processes = g.table.wanted, len(g.table.flows), len(g.people.byID)
+	s.Sessions, s.Flows, s.Processes = g.table.wanted, len(g.table.flows)-g.table.streams, len(g.people.byID)
 	s.Lost = g.losses
 	s.Lost.Reader = t.queue.lostTotal()
 	return s

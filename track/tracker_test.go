@@ -495,8 +495,8 @@ func checkBooks(t *testing.T, g *engine) {
 	g.table.each(func(p place, e *entry) bool {
 		n++
 		refs[e.owners]++
-		netns[e.netns]++
-		if e.state == whose.Listen {
+		netns[e.NetNS]++
+		if e.State == whose.Listen {
 			listeners++
 		}
 		if at, ok := g.table.find(e); !ok || at != p {
