@@ -105,15 +105,6 @@ func (s *Source) Capabilities() source.Capabilities {
 	return source.Capabilities{FindsHolders: true, FindsSockets: s.walk != nil}
 }
 
-// Close unloads the programs that the source loaded. Pinned ones stay.
-func (s *Source) Close() error {
-	err := s.wanted.close()
-	if s.loaded != nil {
-		err = errors.Join(err, s.loaded.close())
-	}
-	return err
-}
-
 // Read appends to snap the sockets that q asks for and their owners.
 func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.pass.reset(q, snap)
@@ -137,6 +128,15 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 	snap.Processes = s.pass.processes
 	s.noteGaps(snap)
 	return nil
+}
+
+// Close unloads the programs that the source loaded. Pinned ones stay.
+func (s *Source) Close() error {
+	err := s.wanted.close()
+	if s.loaded != nil {
+		err = errors.Join(err, s.loaded.close())
+	}
+	return err
 }
 
 // readAll reads what every process holds, and what none does.

@@ -18,22 +18,14 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-var _ source.Source = (*Source)(nil)
-
-// Options say where to read. The zero value reads this host's /proc.
-type Options struct {
-	// Root is the root of procfs. Empty means /proc. Through another root only
-	// namespaces with a thread in them can be read, and those that a file
-	// below the root leads to.
-	Root string
-}
-
 // A Source reads sockets from the files of procfs. It keeps nothing open
 // between reads. It is not safe for concurrent use.
 type Source struct {
 	root   string
 	reader *reader
 }
+
+var _ source.Source = (*Source)(nil)
 
 // Open makes the source. It fails where the root is not a directory.
 func Open(opts Options) (*Source, error) {
@@ -55,9 +47,6 @@ func (s *Source) Name() string { return "procfs" }
 func (s *Source) Capabilities() source.Capabilities {
 	return source.Capabilities{FindsSockets: true, EntersNamespaces: true}
 }
-
-// Close gives back nothing: the source keeps nothing open.
-func (s *Source) Close() error { return nil }
 
 // Read appends the sockets of the namespaces of q.Visit to snap. q.PIDs is not
 // applied. Where the time of ctx runs out, what was read so far is the answer,
@@ -87,6 +76,9 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 	}
 	return nil
 }
+
+// Close gives back nothing: the source keeps nothing open.
+func (s *Source) Close() error { return nil }
 
 // readNetNS reads one namespace by the first way that leads into it. Where
 // each of them has gone, it looks for another thread that is in it; the

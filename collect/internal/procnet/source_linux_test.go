@@ -72,10 +72,13 @@ func TestRead_Path(t *testing.T) {
 		netip.AddrFrom16(s.Local) != netip.IPv6Loopback() || s.LocalPort != 4712 {
 		t.Errorf("udp socket read as %+v", s)
 	}
-	// The file names another namespace by now: nothing is read, and nothing wrong.
+	// The file names another namespace by now: nothing of that is read. The last
+	// thread in the wanted one may not have ended yet, and is a way in till then.
 	snap = read(t, "", source.Query{Visit: []source.NetNSRef{{Inode: ns.Inode(), Path: "/proc/self/ns/net"}}})
-	if len(snap.Sockets) != 0 {
-		t.Errorf("%d sockets of another namespace", len(snap.Sockets))
+	for i := range snap.Sockets {
+		if s := &snap.Sockets[i]; s.Inode != inodeOf(t, listener) && s.Inode != inodeOf(t, packet) {
+			t.Errorf("a socket of another namespace: %+v", s)
+		}
 	}
 }
 
