@@ -242,7 +242,7 @@ type doctorReport struct {
 	OpenFiles    int                `json:"open_files,omitempty"` // 0: not known
 	Auto         string             `json:"auto"`
 	Why          string             `json:"why"`
-	Gaps         whose.Gaps         `json:"gaps"`
+	Gaps         whose.Gaps         `json:"partial"`
 	Sources      []doctorSource     `json:"sources"`
 	Watch        doctorWatch        `json:"watch"`
 	Pin          doctorPin          `json:"pin"`
@@ -261,7 +261,7 @@ type doctorSource struct {
 type doctorAnswer struct {
 	Sessions int        `json:"sessions"`
 	Owned    int        `json:"owned"`
-	Gaps     whose.Gaps `json:"gaps"`
+	Gaps     whose.Gaps `json:"partial"`
 	// Open and Read took so many microseconds.
 	Open int64 `json:"open"`
 	Read int64 `json:"read"`

@@ -45,7 +45,7 @@ type zabbixCheck struct {
 type zabbixItem struct {
 	Works    bool       `json:"works"`
 	Complete bool       `json:"complete"`
-	Gaps     whose.Gaps `json:"gaps"`
+	Gaps     whose.Gaps `json:"partial"`
 	Source   string     `json:"source"`
 	Pinned   bool       `json:"pinned"`
 	// It took so many microseconds of those that it has.

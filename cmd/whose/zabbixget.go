@@ -25,7 +25,7 @@ row of processes, the gaps, and two arrays for low-level discovery that hold onl
 
 Whatever happens, it is valid JSON, comes out before --timeout has passed, is shorter than what
 agents cut, and the exit status is 0: with stderr, which stays empty, an agent would spoil the
-value. The document itself says if something is missing ("complete": false, and "gaps"). Only where the
+value. The document itself says if something is missing ("complete": false, and "partial"). Only where the
 output is a terminal, a mistake on the command line ends with 2.
 
 Unconnected UDP sockets on ephemeral ports are counted and not discovered, since a resolver opens

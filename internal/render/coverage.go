@@ -8,7 +8,7 @@ import (
 )
 
 // appendCoverage appends the coverage as a JSON object. What was not asked for
-// is left out: without owners, who is owned; without gaps, "gaps" is empty
+// is left out: without owners, who is owned; without gaps, "partial" is empty
 // and stands all the same, so that nobody takes its absence for a whole answer.
 func appendCoverage(dst []byte, c *whose.Coverage) []byte {
 	dst = appendJSONString(append(dst, `{"source":`...), c.Source)
@@ -21,7 +21,7 @@ func appendCoverage(dst []byte, c *whose.Coverage) []byte {
 	}
 	dst = appendCount(dst, `,"processes":`, c.Processes)
 	dst = appendCount(dst, `,"namespaces":`, c.Namespaces)
-	dst = appendGaps(append(dst, `,"gaps":`...), c.Gaps)
+	dst = appendGaps(append(dst, `,"partial":`...), c.Gaps)
 	dst = strconv.AppendInt(append(dst, `,"duration":`...), c.Duration.Microseconds(), 10)
 	return append(dst, '}')
 }

@@ -150,12 +150,12 @@ func summarySchema() object {
 			{"summary", object{
 				{"type", "object"},
 				{"description", "What came to pass: the last line with --summary."},
-				{"required", []string{"duration", "events", "gaps", "by_process", "by_remote", "failed", "busiest"}},
+				{"required", []string{"duration", "events", "partial", "by_process", "by_remote", "failed", "busiest"}},
 				{"properties", object{
 					{"duration", counted("Microseconds that were watched.")},
 					{"source", described("The source by which it was followed: bpf, netlink or snapshot.", member{"type", "string"})},
 					{"events", object{{"type", "object"}, {"properties", kinds}}},
-					{"gaps", gapsSchema()},
+					{"partial", gapsSchema()},
 					{"beyond", counted("Events that stand in no list, since there was no room to remember yet another process, remote or failure.")},
 					{"by_process", list("By the name of the process, most events first.", ref("tally"))},
 					{"by_remote", list("By remote address, most events first.", ref("tally"))},

@@ -265,7 +265,7 @@ func appendSummary(dst []byte, s *tally.Summary) []byte {
 		}
 	}
 	dst = append(dst[:len(dst)-1], '}')
-	dst = appendGaps(append(dst, `,"gaps":`...), s.Gaps)
+	dst = appendGaps(append(dst, `,"partial":`...), s.Gaps)
 	dst = strconv.AppendUint(append(dst, `,"beyond":`...), s.Beyond, 10)
 	dst = append(dst, `,"by_process":[`...)
 	for i := range s.Processes {

@@ -68,7 +68,7 @@ func TestCounts_MeetsSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		validate(t, whole, b.String())
-		if got := strings.Contains(b.String(), `"gaps":[{"kind":"processes"`); got != (cov != nil) {
+		if got := strings.Contains(b.String(), `"partial":[{"kind":"processes"`); got != (cov != nil) {
 			t.Errorf("coverage %v: %s", cov, b.String())
 		}
 		b.Reset()

@@ -144,7 +144,7 @@ func coverageSchema() object {
 	return object{
 		{"type", "object"},
 		{"description", "What was seen, what was not, and why."},
-		{"required", []string{"source", "pinned", "sessions", "processes", "namespaces", "gaps", "duration"}},
+		{"required", []string{"source", "pinned", "sessions", "processes", "namespaces", "partial", "duration"}},
 		{"properties", object{
 			{"source", object{{"description", "The source that answered: bpf, netlink or procfs."}, {"type", "string"}}},
 			{"pinned", object{{"description", "Whether it answered through a pinned iterator."}, {"type", "boolean"}}},
@@ -158,7 +158,7 @@ func coverageSchema() object {
 			}},
 			{"processes", count("Processes whose descriptors were looked into.")},
 			{"namespaces", count("Network namespaces that were looked into.")},
-			{"gaps", gapsSchema()},
+			{"partial", gapsSchema()},
 			{"duration", count("Microseconds that the collection took.")},
 		}},
 	}

@@ -31,7 +31,7 @@ type Document struct {
 	Complete bool `json:"complete"`
 	// Gaps are the account of what is missing, hidden owners too, at most 16.
 	// Text in it is made safe: see Safe.
-	Gaps whose.Gaps `json:"gaps"`
+	Gaps whose.Gaps `json:"partial"`
 	// Truncated counts listeners and processes that were left out for size.
 	Truncated int `json:"truncated"`
 	// Totals of all sessions.

@@ -438,7 +438,7 @@ func TestQueueLimit_Unknown(t *testing.T) {
 func TestFailed(t *testing.T) {
 	text, err := Failed("1.2.3", whose.Gap{Kind: whose.GapAnswer, Cause: whose.CauseFailed, Detail: "open procfs: \"no\" such {#FILE}", Hint: "$1"}).Encode(MaxSize, false)
 	const want = `{"schema":"whose-zabbix-v1","version":"1.2.3","source":"","pinned":false,"duration":0,` +
-		`"complete":false,"gaps":[{"kind":"answer","cause":"failed","detail":"open procfs: \"no\" such (#FILE)",` +
+		`"complete":false,"partial":[{"kind":"answer","cause":"failed","detail":"open procfs: \"no\" such (#FILE)",` +
 		`"why":"there is no answer (open procfs: \"no\" such (#FILE))","hint":"S1"}],"truncated":0}`
 	if err != nil || string(text) != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, text, want)

@@ -180,7 +180,7 @@ func collectionItems() []Item {
 			About: "How long the collection took. It ends by its own deadline, 2.5 s unless the agent's configuration says otherwise, below the item's timeout."},
 		{Key: "whose.collection.complete", Name: "Collection: Completeness", Path: []string{"complete"}, ValueMap: mapComplete, Steps: flag, Component: "collection",
 			About: "Whether anything is missing that would have been told: by the deadline, by permission, by size. What, is in the gaps."},
-		{Key: "whose.collection.gaps", Name: "Collection: Gaps", Path: []string{"gaps"}, Type: Text, Component: "collection", Heartbeat: hourly,
+		{Key: "whose.collection.partial", Name: "Collection: Gaps", Path: []string{"partial"}, Type: Text, Component: "collection", Heartbeat: hourly,
 			Steps: []Step{{"JAVASCRIPT", []string{`return JSON.parse(value).map(function (gap) { return gap.why; }).join("; ");`}}},
 			About: "What is missing, hidden owners too, and why. Empty: nothing is."},
 		{Key: "whose.collection.truncated", Name: "Collection: Rows left out", Path: []string{"truncated"}, Component: "collection",

@@ -116,7 +116,7 @@ func TestAppendValues(t *testing.T) {
 			t.Errorf("a document without an answer has a value of %s", absent)
 		}
 	}
-	if !bytes.Contains(text, []byte(`whose.collection.gaps "there is no answer (a reason)"`)) {
+	if !bytes.Contains(text, []byte(`whose.collection.partial "there is no answer (a reason)"`)) {
 		t.Errorf("no gaps in\n%s", text)
 	}
 }

@@ -53,7 +53,7 @@ func hostTriggers() []Trigger {
 			About: "More than {$WHOSE.HIDDEN.MAX} sessions are held by processes that whose may not look into: the permission is missing or was lost. Totals are right; listeners and processes are not told by their owner.",
 			Do:    "Pin the iterators again: systemctl restart whose-pin.service. Where whose is not meant to see all owners, raise {$WHOSE.HIDDEN.MAX}."},
 		{ID: "incomplete", Name: "Collection is not complete", Severity: "WARNING", Scope: "availability", Manual: true, After: []string{"nodata"},
-			Expression: "max(/whose.collection.complete,#3)=0 and length(last(/whose.collection.gaps))>=0", Data: "{ITEM.LASTVALUE2}",
+			Expression: "max(/whose.collection.complete,#3)=0 and length(last(/whose.collection.partial))>=0", Data: "{ITEM.LASTVALUE2}",
 			About: "The last three collections missed something that they would have told. Values of listeners and processes are kept as they were where the time ran out.",
 			Do:    "Read the item 'Collection: Gaps'. Where the time ran out: pin the iterators, which makes the collection many times faster, or raise --timeout in the agent's configuration together with the item's timeout."},
 		{ID: "slow", Name: "Collection is slow", Severity: "WARNING", Scope: "performance", Manual: true, After: []string{"nodata", "incomplete"},
