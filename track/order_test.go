@@ -62,7 +62,7 @@ type lookingKernel struct {
 	passed func(until uint64)
 }
 
-func (k *lookingKernel) OnPass(_ func(), end func(until uint64)) { k.passed = end }
+func (k *lookingKernel) OnLook(_ func(), end func(until uint64)) { k.passed = end }
 
 // TestTracker_GivesOutByLooks: nothing is given out before a look is over, all
 // is when the tracker is closed, losses in their place.

@@ -27,10 +27,10 @@ type kernelSource interface {
 // A passingSource reads in passes: after each it tells until when, by the boot
 // clock, all has been told.
 type passingSource interface {
-	// OnPass has begin called before the records of each pass, if there is more
+	// OnLook has begin called before the records of each pass, if there is more
 	// than one, and end after them, both by the goroutine that calls Read. It is
 	// called before Read.
-	OnPass(begin func(), end func(until uint64))
+	OnLook(begin func(), end func(until uint64))
 }
 
 // A kernelFlow is a UDP flow that the kernel counts.

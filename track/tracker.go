@@ -125,7 +125,7 @@ func (t *Tracker) follow(kernel kernelSource, source Source) {
 	t.engine.knownOnly = source.Name == SourceNetlink
 	if k, ok := kernel.(passingSource); ok {
 		t.engine.order.waits = true
-		k.OnPass(t.takeHold, t.passed)
+		k.OnLook(t.takeHold, t.passed)
 	}
 }
 

@@ -25,7 +25,7 @@ func BenchmarkLoadFiles(b *testing.B) {
 	testenv.NeedRoot(b)
 	for b.Loop() {
 		p := noPrograms()
-		must(b, p.loadFiles())
+		must(b, p.addTaskFile())
 		must(b, p.close())
 	}
 }

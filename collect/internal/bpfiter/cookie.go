@@ -13,10 +13,10 @@ import (
 const maxBareProcesses = 16
 
 // prepareBare sorts the bare sockets by inode and returns who has them.
-func (p *pass) prepareBare() []uint32 {
-	slices.SortFunc(p.bare, func(a, b bareSocket) int { return cmp.Compare(a.inode, b.inode) })
+func (rd *reading) prepareBare() []uint32 {
+	slices.SortFunc(rd.bare, func(a, b bareSocket) int { return cmp.Compare(a.inode, b.inode) })
 	var pids []uint32
-	for _, b := range p.bare {
+	for _, b := range rd.bare {
 		if len(pids) > maxBareProcesses {
 			break
 		}
@@ -27,22 +27,22 @@ func (p *pass) prepareBare() []uint32 {
 	return pids
 }
 
-// takeCookies takes records of task_file, and of them the cookies. It is safe
+// applyCookies takes records of task_file, and of them the cookies. It is safe
 // for concurrent use.
-func (p *pass) takeCookies(b []byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (rd *reading) applyCookies(b []byte) error {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
 	r := records{rest: b}
 	for r.next() {
 		if r.kind != recordSocket {
 			continue
 		}
 		s := as[socketRecord](r.body)
-		at, ok := slices.BinarySearchFunc(p.bare, s.inode, func(b bareSocket, inode uint64) int {
+		at, ok := slices.BinarySearchFunc(rd.bare, s.inode, func(b bareSocket, inode uint64) int {
 			return cmp.Compare(b.inode, inode)
 		})
 		if ok {
-			p.snap.Sockets[p.bare[at].at].Cookie = s.cookie
+			rd.snap.Sockets[rd.bare[at].at].Cookie = s.cookie
 		}
 	}
 	return r.err

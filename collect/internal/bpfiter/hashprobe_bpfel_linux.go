@@ -22,7 +22,7 @@ const (
 	hashProbeVarAnyRecord   = "any_record"
 	hashProbeVarConditions  = "conditions"
 	hashProbeVarNought      = "nought"
-	hashProbeVarPlaces      = "places"
+	hashProbeVarRoots       = "roots"
 	hashProbeVarSecret      = "secret"
 	hashProbeVarUdpFd       = "udp_fd"
 	hashProbeVarUdpliteFd   = "udplite_fd"
@@ -88,7 +88,7 @@ type hashProbeVariableSpecs struct {
 	AnyRecord  *ebpf.VariableSpec `ebpf:"any_record"`
 	Conditions *ebpf.VariableSpec `ebpf:"conditions"`
 	Nought     *ebpf.VariableSpec `ebpf:"nought"`
-	Places     *ebpf.VariableSpec `ebpf:"places"`
+	Roots      *ebpf.VariableSpec `ebpf:"roots"`
 	Secret     *ebpf.VariableSpec `ebpf:"secret"`
 	UdpFd      *ebpf.VariableSpec `ebpf:"udp_fd"`
 	UdpliteFd  *ebpf.VariableSpec `ebpf:"udplite_fd"`
@@ -130,7 +130,7 @@ type hashProbeVariables struct {
 	AnyRecord  *ebpf.Variable `ebpf:"any_record"`
 	Conditions *ebpf.Variable `ebpf:"conditions"`
 	Nought     *ebpf.Variable `ebpf:"nought"`
-	Places     *ebpf.Variable `ebpf:"places"`
+	Roots      *ebpf.Variable `ebpf:"roots"`
 	Secret     *ebpf.Variable `ebpf:"secret"`
 	UdpFd      *ebpf.Variable `ebpf:"udp_fd"`
 	UdpliteFd  *ebpf.Variable `ebpf:"udplite_fd"`

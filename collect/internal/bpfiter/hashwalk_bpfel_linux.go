@@ -22,7 +22,7 @@ const (
 	hashWalkVarAnyRecord   = "any_record"
 	hashWalkVarConditions  = "conditions"
 	hashWalkVarNought      = "nought"
-	hashWalkVarPlaces      = "places"
+	hashWalkVarRoots       = "roots"
 	hashWalkVarSecret      = "secret"
 	hashWalkVarUdpFd       = "udp_fd"
 	hashWalkVarUdpliteFd   = "udplite_fd"
@@ -88,7 +88,7 @@ type hashWalkVariableSpecs struct {
 	AnyRecord  *ebpf.VariableSpec `ebpf:"any_record"`
 	Conditions *ebpf.VariableSpec `ebpf:"conditions"`
 	Nought     *ebpf.VariableSpec `ebpf:"nought"`
-	Places     *ebpf.VariableSpec `ebpf:"places"`
+	Roots      *ebpf.VariableSpec `ebpf:"roots"`
 	Secret     *ebpf.VariableSpec `ebpf:"secret"`
 	UdpFd      *ebpf.VariableSpec `ebpf:"udp_fd"`
 	UdpliteFd  *ebpf.VariableSpec `ebpf:"udplite_fd"`
@@ -130,7 +130,7 @@ type hashWalkVariables struct {
 	AnyRecord  *ebpf.Variable `ebpf:"any_record"`
 	Conditions *ebpf.Variable `ebpf:"conditions"`
 	Nought     *ebpf.Variable `ebpf:"nought"`
-	Places     *ebpf.Variable `ebpf:"places"`
+	Roots      *ebpf.Variable `ebpf:"roots"`
 	Secret     *ebpf.Variable `ebpf:"secret"`
 	UdpFd      *ebpf.Variable `ebpf:"udp_fd"`
 	UdpliteFd  *ebpf.Variable `ebpf:"udplite_fd"`

@@ -20,13 +20,13 @@ import (
 
 // programs are what this process loaded into the kernel.
 type programs struct {
-	files, walk, fds           *bpf.Object // nil: not loaded, or not to be had
-	fileLink, walkLink, fdLink bpf.Iter    // -1: not attached
+	taskFile, hashWalk, fdWalk             *bpf.Object // nil: not loaded, or not to be had
+	taskFileLink, hashWalkLink, fdWalkLink bpf.Iter    // -1: not attached
 	// secret goes into the keys of files.
 	secret [3]uint64
 	how    loading
-	// noWalk says why there is no walk, on a kernel that cannot do it.
-	noWalk error
+	// noHashWalk says why there is no walk, on a kernel that cannot do it.
+	noHashWalk error
 	// conditions are those that the programs have now.
 	conditions bpf.Conditions
 }
@@ -53,7 +53,7 @@ func load(how loading) (*programs, error) {
 
 // noPrograms are none yet.
 func noPrograms() *programs {
-	return &programs{fileLink: -1, walkLink: -1, fdLink: -1}
+	return &programs{taskFileLink: -1, hashWalkLink: -1, fdWalkLink: -1}
 }
 
 func (p *programs) load() error {
@@ -61,16 +61,16 @@ func (p *programs) load() error {
 		return fmt.Errorf("make secret: %w", err)
 	}
 	if p.how.taskFileOnly {
-		p.noWalk = errNotWanted
-		return p.loadFiles()
+		p.noHashWalk = errNotWanted
+		return p.addTaskFile()
 	}
-	return p.loadWalks()
+	return p.addWalks()
 }
 
 var errNotWanted = errors.New("not wanted")
 
-// loadWalks loads fd_walk and hash_walk and, instead of the first, task_file.
-func (p *programs) loadWalks() error {
+// addWalks loads fd_walk and hash_walk and, instead of the first, task_file.
+func (p *programs) addWalks() error {
 	walk, err := loadHashWalk()
 	if err != nil {
 		return fmt.Errorf("read hash_walk object: %w", err)
@@ -84,24 +84,24 @@ func (p *programs) loadWalks() error {
 		return err
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { p.noWalk = p.loadWalk(walk, types) })
-	noFDs := p.loadFDs(fds, types)
+	wg.Go(func() { p.noHashWalk = p.addHashWalk(walk, types) })
+	noFDs := p.addFdWalk(fds, types)
 	wg.Wait()
-	for _, err := range []error{noFDs, p.noWalk} {
+	for _, err := range []error{noFDs, p.noHashWalk} {
 		if errors.Is(err, unix.EPERM) { // EACCES is the verifier's
 			return err
 		}
 	}
 	if noFDs != nil {
-		return p.loadFiles()
+		return p.addTaskFile()
 	}
 	return nil
 }
 
-// loadFiles loads task_file, unless it is loaded: on a kernel that has no
+// addTaskFile loads task_file, unless it is loaded: on a kernel that has no
 // fd_walk, or for a question that takes it.
-func (p *programs) loadFiles() error {
-	if p.fileLink >= 0 {
+func (p *programs) addTaskFile() error {
+	if p.taskFileLink >= 0 {
 		return nil
 	}
 	spec, err := loadTaskFile()
@@ -112,7 +112,7 @@ func (p *programs) loadFiles() error {
 	if err != nil {
 		return err
 	}
-	if err := spec.Variables[taskFileVarShowWays].Set(p.how.ways && p.noWalk != nil); err != nil {
+	if err := spec.Variables[taskFileVarShowWays].Set(p.how.ways && p.noHashWalk != nil); err != nil {
 		return fmt.Errorf("set %s: %w", taskFileVarShowWays, err)
 	}
 	files, err := bpf.Load(spec, types)
@@ -126,29 +126,29 @@ func (p *programs) loadFiles() error {
 	if err != nil {
 		return fmt.Errorf("load task_file iterator: %w", err)
 	}
-	p.files = files
+	p.taskFile = files
 	if err := files.Set(conditionsVar, p.conditions); err != nil {
 		return err
 	}
-	p.fileLink, err = bpf.AttachIter(files.Programs[taskFileProgTaskFile], nil)
+	p.taskFileLink, err = bpf.AttachIter(files.Programs[taskFileProgTaskFile], nil)
 	return err
 }
 
-// loadWalk loads the walk and has it find the kernel's tables.
-func (p *programs) loadWalk(spec *ebpf.CollectionSpec, types *bpf.Types) error {
-	err := p.tryWalk(spec, types, bpf.LoadQuickly)
+// addHashWalk loads the walk and has it find the kernel's tables.
+func (p *programs) addHashWalk(spec *ebpf.CollectionSpec, types *bpf.Types) error {
+	err := p.tryHashWalk(spec, types, bpf.LoadQuickly)
 	if err == nil || errors.Is(err, unix.EPERM) {
 		return err
 	}
 	if spec, err = loadHashProbe(); err != nil {
 		return fmt.Errorf("read hash_walk object: %w", err)
 	}
-	return p.tryWalk(spec, types, bpf.Load)
+	return p.tryHashWalk(spec, types, bpf.Load)
 }
 
 type loader = func(*ebpf.CollectionSpec, *bpf.Types) (*bpf.Object, error)
 
-func (p *programs) tryWalk(spec *ebpf.CollectionSpec, types *bpf.Types, load loader) error {
+func (p *programs) tryHashWalk(spec *ebpf.CollectionSpec, types *bpf.Types, load loader) error {
 	for _, v := range []struct {
 		name  string
 		proto int
@@ -178,13 +178,13 @@ func (p *programs) tryWalk(spec *ebpf.CollectionSpec, types *bpf.Types, load loa
 	if err != nil {
 		return errors.Join(err, walk.Close())
 	}
-	p.walk, p.walkLink = walk, link
+	p.hashWalk, p.hashWalkLink = walk, link
 	return nil
 }
 
-// loadFDs loads the walk of descriptor tables and has it find out how to tell
+// addFdWalk loads the walk of descriptor tables and has it find out how to tell
 // sockets. It gives what task_file does, faster, so without it nothing lacks.
-func (p *programs) loadFDs(spec *ebpf.CollectionSpec, types *bpf.Types) error {
+func (p *programs) addFdWalk(spec *ebpf.CollectionSpec, types *bpf.Types) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open socket: %w", err)
@@ -208,7 +208,7 @@ func (p *programs) loadFDs(spec *ebpf.CollectionSpec, types *bpf.Types) error {
 	if err != nil {
 		return errors.Join(err, fds.Close())
 	}
-	p.fds, p.fdLink = fds, link
+	p.fdWalk, p.fdWalkLink = fds, link
 	return nil
 }
 
@@ -232,8 +232,8 @@ func runOnce(prog *ebpf.Program, info []uint32) error {
 	}
 	defer unix.Close(fd)
 	found := false
-	take := func([]byte) error { found = true; return nil }
-	if err := drain(context.Background(), fd, run{take: take}, make([]uint64, 8)); err != nil {
+	apply := func([]byte) error { found = true; return nil }
+	if err := drain(context.Background(), fd, run{apply: apply}, make([]uint64, 8)); err != nil {
 		return err
 	}
 	if !found {
@@ -258,7 +258,7 @@ func (p *programs) setConditions(q *source.Query) error {
 	if c == p.conditions {
 		return nil
 	}
-	for _, o := range []*bpf.Object{p.files, p.walk, p.fds} {
+	for _, o := range []*bpf.Object{p.taskFile, p.hashWalk, p.fdWalk} {
 		if o == nil {
 			continue
 		}
@@ -273,12 +273,12 @@ func (p *programs) setConditions(q *source.Query) error {
 // close gives back all that is loaded.
 func (p *programs) close() error {
 	var errs []error
-	for _, link := range []bpf.Iter{p.fileLink, p.walkLink, p.fdLink} {
+	for _, link := range []bpf.Iter{p.taskFileLink, p.hashWalkLink, p.fdWalkLink} {
 		if link >= 0 {
 			errs = append(errs, link.Close())
 		}
 	}
-	for _, o := range []*bpf.Object{p.files, p.walk, p.fds} {
+	for _, o := range []*bpf.Object{p.taskFile, p.hashWalk, p.fdWalk} {
 		if o != nil {
 			errs = append(errs, o.Close())
 		}

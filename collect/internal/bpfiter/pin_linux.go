@@ -43,7 +43,7 @@ func Pin(dir string, o PinOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := p.loadFiles(); err != nil {
+	if err := p.addTaskFile(); err != nil {
 		return errors.Join(explain(err), p.close())
 	}
 	err = p.pin(dir, &o)
@@ -52,7 +52,7 @@ func Pin(dir string, o PinOptions) error {
 
 // pin pins the links under their names.
 func (p *programs) pin(dir string, o *PinOptions) error {
-	for program, link := range map[string]bpf.Iter{pinFiles: p.fileLink, pinWalk: p.walkLink, pinFDs: p.fdLink} {
+	for program, link := range map[string]bpf.Iter{pinTaskFile: p.taskFileLink, pinHashWalk: p.hashWalkLink, pinFdWalk: p.fdWalkLink} {
 		if link < 0 {
 			continue
 		}

@@ -238,9 +238,9 @@ func pinsHere(t *testing.T) int {
 	t.Helper()
 	p, err := load(loading{ways: true})
 	must(t, err)
-	must(t, p.loadFiles())
+	must(t, p.addTaskFile())
 	n := 0
-	for _, link := range []bpf.Iter{p.fileLink, p.walkLink, p.fdLink} {
+	for _, link := range []bpf.Iter{p.taskFileLink, p.hashWalkLink, p.fdWalkLink} {
 		if link >= 0 {
 			n++
 		}
@@ -279,10 +279,10 @@ func pinForeign(t *testing.T, path string) {
 func TestOpenPinned_Foreign(t *testing.T) {
 	dir := bpffs(t, "")
 	must(t, Pin(dir, PinOptions{}))
-	path := filepath.Join(dir, pinName(pinFiles))
+	path := filepath.Join(dir, pinName(pinTaskFile))
 	must(t, os.Remove(path))
 	pinForeign(t, path)
-	if err := os.Remove(filepath.Join(dir, pinName(pinFDs))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(dir, pinName(pinFdWalk))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err) // it is read instead, where there is one
 	}
 	s, err := OpenPinned(dir, Options{})
@@ -296,7 +296,7 @@ func TestOpenPinned_Foreign(t *testing.T) {
 		t.Errorf("inspect: %v, works: %v", err, st.Works)
 	}
 
-	must(t, os.Rename(path, filepath.Join(dir, pinFiles+"_v9")))
+	must(t, os.Rename(path, filepath.Join(dir, pinTaskFile+"_v9")))
 	var version *VersionError
 	if _, err := OpenPinned(dir, Options{}); !errors.As(err, &version) || version.Found != 9 || whose.Hint(err) == "" {
 		t.Errorf("another version: %v (hint %q)", err, whose.Hint(err))
@@ -313,7 +313,7 @@ func TestOpenPinned_Foreign(t *testing.T) {
 	}
 
 	plain := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(plain, pinName(pinFiles)), []byte("hello"), 0o644))
+	must(t, os.WriteFile(filepath.Join(plain, pinName(pinTaskFile)), []byte("hello"), 0o644))
 	if _, err := OpenPinned(plain, Options{}); !errors.Is(err, errNotBPFFS) {
 		t.Errorf("a plain file: %v", err)
 	}
@@ -322,7 +322,7 @@ func TestOpenPinned_Foreign(t *testing.T) {
 func TestOpenPinned_Owner(t *testing.T) {
 	dir := bpffs(t, "")
 	must(t, Pin(dir, PinOptions{}))
-	must(t, os.Chown(filepath.Join(dir, pinName(pinFiles)), nobody, -1))
+	must(t, os.Chown(filepath.Join(dir, pinName(pinTaskFile)), nobody, -1))
 	if _, err := OpenPinned(dir, Options{}); !errors.Is(err, errOwner) {
 		t.Errorf("a pin of somebody else: %v", err)
 	}
@@ -376,7 +376,7 @@ func TestLoad_Unprivileged(t *testing.T) {
 			return errno
 		}
 		p := noPrograms()
-		err := explain(p.loadFiles())
+		err := explain(p.addTaskFile())
 		return errors.Join(err, p.close())
 	})
 	if !errors.Is(err, fs.ErrPermission) || whose.Hint(err) == "" {

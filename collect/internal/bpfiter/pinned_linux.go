@@ -17,15 +17,15 @@ import (
 // The names of the pinned files end in the version of their records, so that
 // a reader never opens what it cannot read. bpffs allows no dots in names.
 const (
-	pinFiles = "task_file"
-	pinWalk  = "hash_walk"
-	pinFDs   = "fd_walk"
+	pinTaskFile = "task_file"
+	pinHashWalk = "hash_walk"
+	pinFdWalk   = "fd_walk"
 )
 
 func pinName(program string) string { return program + "_v" + strconv.Itoa(recordVersion) }
 
 // pinPrograms are the programs that are pinned together.
-func pinPrograms() []string { return []string{pinFiles, pinWalk, pinFDs} }
+func pinPrograms() []string { return []string{pinTaskFile, pinHashWalk, pinFdWalk} }
 
 // pinsOfOld are programs that versions before this one pinned.
 func pinsOfOld() []string { return []string{"fd_scan"} }
@@ -78,22 +78,22 @@ func checkPinned(fd int) error {
 // not read it, and a *VersionError where another version pinned it.
 func OpenPinned(dir string, o Options) (*Source, error) {
 	s := newSource(o)
-	s.files = pinnedIter(filepath.Join(dir, pinName(pinFiles)))
-	s.walk = pinnedIter(filepath.Join(dir, pinName(pinWalk)))
-	if err := tryOpen(s.files); err != nil {
+	s.taskFile = pinnedIter(filepath.Join(dir, pinName(pinTaskFile)))
+	s.hashWalk = pinnedIter(filepath.Join(dir, pinName(pinHashWalk)))
+	if err := tryOpen(s.taskFile); err != nil {
 		return nil, explainPinned(dir, err)
 	}
-	err := tryOpen(s.walk)
+	err := tryOpen(s.hashWalk)
 	if errors.Is(err, fs.ErrNotExist) { // pinned on a kernel that cannot do it
-		s.walk, err = nil, nil
+		s.hashWalk, err = nil, nil
 	}
 	if err != nil {
 		return nil, explainPinned(dir, err)
 	}
-	fds := pinnedIter(filepath.Join(dir, pinName(pinFDs)))
+	fds := pinnedIter(filepath.Join(dir, pinName(pinFdWalk)))
 	switch err := tryOpen(fds); {
 	case err == nil:
-		s.fds = fds
+		s.fdWalk = fds
 	case !errors.Is(err, fs.ErrNotExist): // without it, it takes longer
 		return nil, explainPinned(dir, err)
 	}

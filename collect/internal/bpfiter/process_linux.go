@@ -22,25 +22,25 @@ const maxProcessLinks = 64
 // connections wait for one of them to accept them, the socket tables too.
 func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 	ask := newQuestion(q)
-	ask.states |= 1 << whose.Listen // to see what waits; the pass drops it again
-	err := s.readEach(ctx, q.PIDs, ask, s.pass.takeFiles)
+	ask.states |= 1 << whose.Listen // to see what waits; the reading drops it again
+	err := s.readEach(ctx, q.PIDs, ask, s.reading.applyDescriptors)
 	if errors.Is(err, errNoProcessLink) {
 		if len(q.PIDs) == 1 && q.PIDs[0] < 1<<24 {
 			ask.number = q.PIDs[0]
 		}
-		err = s.readFiles(ctx, ask, s.pass.takeFiles)
+		err = s.readDescriptors(ctx, ask, s.reading.applyDescriptors)
 	}
 	if err != nil {
 		return err
 	}
 	ask = newQuestion(q)
-	if !s.pass.waiting {
+	if !s.reading.waiting {
 		ask.protos = 0 // of the tables no more than which namespaces there are
 	}
 	if err := s.readTables(ctx, ask); err != nil {
 		return err
 	}
-	s.pass.unmet = s.pass.unmet[:0] // others' sockets
+	s.reading.unmet = s.reading.unmet[:0] // others' sockets
 	return nil
 }
 
@@ -49,23 +49,23 @@ var errNoProcessLink = errors.New("no links to single processes")
 
 // readEach reads each process by a link to it alone, which costs nothing for
 // the descriptors of others. It takes programs of our own and Linux 6.1.
-func (s *Source) readEach(ctx context.Context, pids []uint32, ask question, take func([]byte) error) error {
+func (s *Source) readEach(ctx context.Context, pids []uint32, ask question, apply func([]byte) error) error {
 	if s.loaded == nil || len(pids) > maxProcessLinks {
 		return errNoProcessLink
 	}
-	if err := s.needFiles(); err != nil {
+	if err := s.needTaskFile(); err != nil {
 		return err
 	}
 	for _, pid := range pids {
 		// union bpf_iter_link_info: task.tid, task.pid (a thread group), task.pid_fd.
-		link, err := bpf.AttachIter(s.loaded.files.Programs[taskFileProgTaskFile], []uint32{0, pid, 0})
+		link, err := bpf.AttachIter(s.loaded.taskFile.Programs[taskFileProgTaskFile], []uint32{0, pid, 0})
 		if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.EINVAL) {
 			return errNoProcessLink
 		}
 		if err != nil {
 			return err
 		}
-		err = s.readRuns(ctx, []run{{it: link, ask: ask, take: take}})
+		err = s.readRuns(ctx, []run{{it: link, ask: ask, apply: apply}})
 		if err := errors.Join(err, link.Close()); err != nil {
 			return fmt.Errorf("read process %d: %w", pid, err)
 		}

@@ -25,8 +25,8 @@ const maxSilent = 20_000
 var errSilent = errors.New("nothing but EAGAIN")
 
 // readAll reads a run to the end on a thread named after the question, and
-// hands each piece to take. The pieces are of whole records and valid until
-// take returns.
+// hands each piece to apply. The pieces are of whole records and valid until
+// apply returns.
 func readAll(ctx context.Context, r run, buf []uint64) error {
 	return onNamedThread(r.ask.name(), func() error {
 		fd, err := r.it.Open()
@@ -62,7 +62,7 @@ func drain(ctx context.Context, fd int, r run, buf []uint64) error {
 			return nil
 		}
 		silent = 0
-		if err := r.take(room[:n]); err != nil {
+		if err := r.apply(room[:n]); err != nil {
 			return err
 		}
 	}

@@ -46,9 +46,9 @@ func TestNextRecord_Refuses(t *testing.T) {
 	}
 }
 
-// FuzzTake gives arbitrary bytes to everything that takes records: none may
+// FuzzApply gives arbitrary bytes to everything that takes records: none may
 // crash, and what is taken cannot be more than the bytes have room for.
-func FuzzTake(f *testing.F) {
+func FuzzApply(f *testing.F) {
 	for kind := recordSocket; kind <= recordMore; kind++ {
 		rec := make([]byte, sizeOf(kind))
 		copy(rec, tagOf(recordVersion, kind))
@@ -59,14 +59,14 @@ func FuzzTake(f *testing.F) {
 	f.Add([]byte("sk       RefCnt Type Proto"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = aligned(b)
-		for _, take := range []func(*pass, []byte) error{
-			(*pass).takeFiles, (*pass).takeWalk, (*pass).takeWanted, (*pass).takeFilesAgain,
-			(*pass).takeCookies,
+		for _, apply := range []func(*reading, []byte) error{
+			(*reading).applyDescriptors, (*reading).applyTables, (*reading).applyWanted, (*reading).applyDescriptorsAgain,
+			(*reading).applyCookies,
 		} {
-			var p pass
+			var p reading
 			var snap source.Snapshot
 			p.reset(asking(source.Query{}), &snap)
-			err := take(&p, b)
+			err := apply(&p, b)
 			if err == nil {
 				p.settleUnmet()
 				p.settleDoubtful()
@@ -115,7 +115,7 @@ func TestInodeSet_NoAllocs(t *testing.T) {
 }
 
 func TestSettleDoubtful(t *testing.T) {
-	var p pass
+	var p reading
 	var snap source.Snapshot
 	p.reset(asking(source.Query{}), &snap)
 	snap.Holdings = []source.Holding{{Inode: 7, PID: 10, FD: 3}, {Inode: 8, PID: 11, FD: 3}}
@@ -144,7 +144,7 @@ func TestSettleLoose(t *testing.T) {
 	conn := func(port uint16, inode uint64) source.Socket {
 		return source.Socket{End: pair.End{NetNS: 1, Proto: whose.TCP, State: whose.Established, LocalPort: 80, RemotePort: port}, Inode: inode}
 	}
-	var p pass
+	var p reading
 	var snap source.Snapshot
 	p.reset(asking(source.Query{}), &snap)
 	snap.Sockets = []source.Socket{conn(1000, 5), {End: pair.End{NetNS: 1, Proto: whose.TCP, State: whose.Listen, LocalPort: 80}, Inode: 6}}

@@ -25,15 +25,15 @@ func (o Options) threads() int {
 // links and buffers between reads, so that a read allocates nothing for a
 // session. It is not safe for concurrent use; whoever opened it closes it.
 type Source struct {
-	fds     opener    // nil where the kernel cannot do it; files can then
-	files   opener    // nil until it is needed; see needFiles
-	walk    opener    // nil where the kernel cannot do it
-	loaded  *programs // nil where the iterators are pinned
-	threads int
-	inner   bool // the caller is in a pid namespace of its own
-	bufs    [][]uint64
-	wanted  wantedSet
-	pass    pass
+	fdWalk   opener    // nil where the kernel cannot do it; taskFile can then
+	taskFile opener    // nil until it is needed; see needTaskFile
+	hashWalk opener    // nil where the kernel cannot do it
+	loaded   *programs // nil where the iterators are pinned
+	threads  int
+	inner    bool // the caller is in a pid namespace of its own
+	bufs     [][]uint64
+	wanted   wantedSet
+	reading  reading
 }
 
 var _ source.Source = (*Source)(nil)
@@ -70,14 +70,14 @@ func Load(o Options) (*Source, error) {
 	}
 	s := newSource(o)
 	s.loaded = p
-	if p.fdLink >= 0 {
-		s.fds = p.fdLink
+	if p.fdWalkLink >= 0 {
+		s.fdWalk = p.fdWalkLink
 	}
-	if p.fileLink >= 0 {
-		s.files = p.fileLink
+	if p.taskFileLink >= 0 {
+		s.taskFile = p.taskFileLink
 	}
-	if p.walkLink >= 0 {
-		s.walk = p.walkLink
+	if p.hashWalkLink >= 0 {
+		s.hashWalk = p.hashWalkLink
 	}
 	return s, nil
 }
@@ -102,15 +102,15 @@ func (s *Source) Name() string { return "bpf" }
 // Capabilities: the source finds holders in all namespaces and, where it can walk
 // the kernel's tables, every socket. It enters no namespace.
 func (s *Source) Capabilities() source.Capabilities {
-	return source.Capabilities{FindsHolders: true, FindsSockets: s.walk != nil}
+	return source.Capabilities{FindsHolders: true, FindsSockets: s.hashWalk != nil}
 }
 
 // Read appends to snap the sockets that q asks for and their owners.
 func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
-	s.pass.reset(q, snap)
+	s.reading.reset(q, snap)
 	snap.Pinned = s.loaded == nil
-	if s.walk == nil {
-		s.pass.ways = make(map[uint32]bool)
+	if s.hashWalk == nil {
+		s.reading.ways = make(map[uint32]bool)
 	}
 	if err := s.loaded.setConditions(q); err != nil {
 		return err
@@ -122,10 +122,10 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 	if err := read(ctx, q); err != nil {
 		return err
 	}
-	s.pass.settleDoubtful()
-	s.pass.settleLoose()
-	s.pass.settleNetNS()
-	snap.Processes = s.pass.processes
+	s.reading.settleDoubtful()
+	s.reading.settleLoose()
+	s.reading.settleNetNS()
+	snap.Processes = s.reading.processes
 	s.noteGaps(snap)
 	return nil
 }
@@ -145,8 +145,8 @@ func (s *Source) readAll(ctx context.Context, q *source.Query) error {
 	if err := s.readTables(ctx, ask); err != nil {
 		return err
 	}
-	s.pass.makeRoom()
-	if err := s.readFiles(ctx, ask, s.pass.takeFiles); err != nil {
+	s.reading.makeRoom()
+	if err := s.readDescriptors(ctx, ask, s.reading.applyDescriptors); err != nil {
 		return err
 	}
 	if err := s.readUnmet(ctx, ask); err != nil {
@@ -167,9 +167,9 @@ func (s *Source) noteGaps(snap *source.Snapshot) {
 
 // A run is an iterator to be read to its end by one thread.
 type run struct {
-	it   opener
-	ask  question
-	take func([]byte) error
+	it    opener
+	ask   question
+	apply func([]byte) error
 	// enough is as in readPiece.
 	enough int
 }
@@ -179,54 +179,54 @@ type run struct {
 // closed or passed on in between, or nobody holds it, while what is new since
 // does not matter.
 func (s *Source) readTables(ctx context.Context, ask question) error {
-	if s.walk == nil {
+	if s.hashWalk == nil {
 		return nil
 	}
-	if err := s.readRuns(ctx, s.parts(run{it: s.walk, ask: ask, take: s.pass.takeWalk})); err != nil {
+	if err := s.readRuns(ctx, s.parts(run{it: s.hashWalk, ask: ask, apply: s.reading.applyTables})); err != nil {
 		return err
 	}
-	return s.resume(ctx, ask, s.pass.takeWalk)
+	return s.resume(ctx, ask, s.reading.applyTables)
 }
 
 // readUnmet looks once more for the sockets that have a file and that no
 // descriptor was met for. Those that are still there are in flight or held by
 // io_uring, unless a second look at the descriptors finds to whom they went.
 func (s *Source) readUnmet(ctx context.Context, ask question) error {
-	s.pass.settleUnmet()
-	if len(s.pass.unmet) == 0 {
+	s.reading.settleUnmet()
+	if len(s.reading.unmet) == 0 {
 		return nil
 	}
 	if err := s.wanted.open(); err != nil {
 		return err
 	}
-	s.wanted.set(s.pass.unmet)
+	s.wanted.set(s.reading.unmet)
 	full := ask
 	full.flags |= askFull
 	if err := s.walkAgain(ctx, full); err != nil {
 		return err
 	}
-	if !s.pass.confirmed {
+	if !s.reading.confirmed {
 		return nil
 	}
-	return s.readFiles(ctx, s.wanted.ask(ask), s.pass.takeFilesAgain)
+	return s.readDescriptors(ctx, s.wanted.ask(ask), s.reading.applyDescriptorsAgain)
 }
 
-// maxPlaces bounds how many elements are walked again one by one. Each takes a
+// maxElements bounds how many elements are walked again one by one. Each takes a
 // run of its own; of more the whole is walked.
-const maxPlaces = 32
+const maxElements = 32
 
 // walkAgain looks where the unmet sockets were met.
 func (s *Source) walkAgain(ctx context.Context, full question) error {
-	places, few := s.pass.placesOfUnmet(maxPlaces)
+	elements, few := s.reading.elementsOfUnmet(maxElements)
 	if few {
-		s.pass.more = append(s.pass.more[:0], places...)
+		s.reading.more = append(s.reading.more[:0], elements...)
 	} else {
-		r := run{it: s.walk, ask: s.wanted.ask(full), take: s.pass.takeWanted}
+		r := run{it: s.hashWalk, ask: s.wanted.ask(full), apply: s.reading.applyWanted}
 		if err := s.readRuns(ctx, s.parts(r)); err != nil {
 			return err
 		}
 	}
-	return s.resume(ctx, full, s.pass.takeWanted)
+	return s.resume(ctx, full, s.reading.applyWanted)
 }
 
 // maxResumptions bounds how often the walk goes on: a table of a million
@@ -234,18 +234,18 @@ func (s *Source) walkAgain(ctx context.Context, full question) error {
 const maxResumptions = 1 << 16
 
 // resume goes on with the elements of the walk that were too long for a read.
-func (s *Source) resume(ctx context.Context, ask question, take func([]byte) error) error {
-	for n := 0; len(s.pass.more) > 0; n++ {
+func (s *Source) resume(ctx context.Context, ask question, apply func([]byte) error) error {
+	for n := 0; len(s.reading.more) > 0; n++ {
 		if n == maxResumptions {
-			s.pass.snap.Gaps.Add(whose.Gap{Kind: whose.GapTables, Cause: whose.CauseLimit,
-				Count: len(s.pass.more), Detail: "socket table does not end"})
-			s.pass.more = s.pass.more[:0]
+			s.reading.snap.Gaps.Add(whose.Gap{Kind: whose.GapTables, Cause: whose.CauseLimit,
+				Count: len(s.reading.more), Detail: "socket table does not end"})
+			s.reading.more = s.reading.more[:0]
 			return nil
 		}
-		last := len(s.pass.more) - 1
-		m := s.pass.more[last]
-		s.pass.more = s.pass.more[:last]
-		if err := s.readRuns(ctx, []run{{it: s.walk, ask: ask.resumed(m), take: take}}); err != nil {
+		last := len(s.reading.more) - 1
+		m := s.reading.more[last]
+		s.reading.more = s.reading.more[:last]
+		if err := s.readRuns(ctx, []run{{it: s.hashWalk, ask: ask.resumed(m), apply: apply}}); err != nil {
 			return err
 		}
 	}

@@ -31,11 +31,11 @@ func open(t testing.TB, o Options) *Source {
 			t.Errorf("close: %v", err)
 		}
 	})
-	if s.walk == nil {
+	if s.hashWalk == nil {
 		testenv.NeedKernel(t, 5, 19, "the walk of the socket tables")
 		var log *ebpf.VerifierError
-		errors.As(s.loaded.noWalk, &log)
-		t.Fatalf("no walk of the socket tables: %v\n%+v", s.loaded.noWalk, log)
+		errors.As(s.loaded.noHashWalk, &log)
+		t.Fatalf("no walk of the socket tables: %v\n%+v", s.loaded.noHashWalk, log)
 	}
 	return s
 }
@@ -236,11 +236,11 @@ func TestRead_OneBucket(t *testing.T) {
 	fds := reusing(t, ns, n)
 	// The walk has to meet each of them: those that it does not would be
 	// lost if nobody held them.
-	s.pass.reset(inNetNS(ns, source.Query{}), new(source.Snapshot))
+	s.reading.reset(inNetNS(ns, source.Query{}), new(source.Snapshot))
 	must(t, s.loaded.setConditions(inNetNS(ns, source.Query{})))
 	must(t, s.readTables(context.Background(), newQuestion(asking(source.Query{}))))
 	met := make(map[uint64]bool)
-	for _, at := range s.pass.unmet {
+	for _, at := range s.reading.unmet {
 		met[uint64(at.inode)] = true
 	}
 	for _, fd := range fds {
@@ -321,12 +321,12 @@ func TestRead_OwnTables(t *testing.T) {
 	if waiting := len(find(snap, 0)); waiting != 40 {
 		t.Errorf("%d connections wait to be accepted, want 40", waiting)
 	}
-	s.pass.reset(inNetNS(child, source.Query{}), new(source.Snapshot))
-	must(t, s.readRuns(context.Background(), []run{{it: s.walk, ask: newQuestion(asking(source.Query{})), take: s.pass.takeWalk}}))
-	if len(s.pass.more) < 2 {
-		t.Errorf("%d tables of its own, want that of TCP and that of UDP", len(s.pass.more))
+	s.reading.reset(inNetNS(child, source.Query{}), new(source.Snapshot))
+	must(t, s.readRuns(context.Background(), []run{{it: s.hashWalk, ask: newQuestion(asking(source.Query{})), apply: s.reading.applyTables}}))
+	if len(s.reading.more) < 2 {
+		t.Errorf("%d tables of its own, want that of TCP and that of UDP", len(s.reading.more))
 	}
-	must(t, s.resume(context.Background(), newQuestion(asking(source.Query{})), s.pass.takeWalk))
+	must(t, s.resume(context.Background(), newQuestion(asking(source.Query{})), s.reading.applyTables))
 	for name, fd := range map[string]int{"listener": l, "UDP socket": u} {
 		if !isUnmet(s, inodeOf(t, fd)) {
 			t.Errorf("the walk did not meet the %s", name)
@@ -336,7 +336,7 @@ func TestRead_OwnTables(t *testing.T) {
 
 // isUnmet reports whether the walk met the socket and no descriptor was.
 func isUnmet(s *Source, inode uint64) bool {
-	return slices.ContainsFunc(s.pass.unmet, func(at place) bool { return uint64(at.inode) == inode })
+	return slices.ContainsFunc(s.reading.unmet, func(at sighting) bool { return uint64(at.inode) == inode })
 }
 
 // TestRead_Tables shows that every table is walked.
@@ -358,7 +358,7 @@ func TestRead_Tables(t *testing.T) {
 		want["UDP-Lite"] = lite
 	}
 	q := inNetNS(ns, source.Query{})
-	s.pass.reset(q, new(source.Snapshot))
+	s.reading.reset(q, new(source.Snapshot))
 	must(t, s.readTables(context.Background(), newQuestion(q)))
 	for table, fd := range want {
 		if !isUnmet(s, inodeOf(t, fd)) {
@@ -405,14 +405,14 @@ func TestRead_WalkVariants(t *testing.T) {
 		k, err := bpf.ReadTypes(hash)
 		must(t, err)
 		p := noPrograms()
-		must(t, p.tryWalk(hash, k, bpf.LoadQuickly))
+		must(t, p.tryHashWalk(hash, k, bpf.LoadQuickly))
 		t.Cleanup(func() { must(t, p.close()) })
-		s.walk = p.walkLink
+		s.hashWalk = p.hashWalkLink
 		snap := read(t, s, q)
 		if n := len(find(snap, 0)); n != 5 {
 			t.Errorf("by %s %d connections wait to be accepted, want 5", name, n)
 		}
-		s.pass.reset(q, new(source.Snapshot))
+		s.reading.reset(q, new(source.Snapshot))
 		must(t, s.readTables(context.Background(), newQuestion(q)))
 		if !isUnmet(s, inodeOf(t, l)) {
 			t.Errorf("by %s the walk did not meet the listener", name)
@@ -430,8 +430,8 @@ func TestRead_Cookie(t *testing.T) {
 	inode := inodeOf(t, l)
 	got := find(read(t, s, inNetNS(ns, source.Query{})), inode)
 	// A tracer of somebody else's may have asked for it.
-	if len(got) != 1 || s.files != nil {
-		t.Errorf("not asked for: %+v, task_file loaded: %v", got, s.files != nil)
+	if len(got) != 1 || s.taskFile != nil {
+		t.Errorf("not asked for: %+v, task_file loaded: %v", got, s.taskFile != nil)
 	}
 	got = find(read(t, s, inNetNS(ns, source.Query{Needs: whose.NeedCookie})), inode)
 	want, err := unix.GetsockoptUint64(l, unix.SOL_SOCKET, unix.SO_COOKIE)
@@ -447,7 +447,7 @@ func TestRead_Windows(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	s := open(t, Options{})
 	testenv.NeedKernel(t, 6, 2, "bpf_rdonly_cast")
-	if s.fds == nil {
+	if s.fdWalk == nil {
 		t.Fatal("no fd_walk")
 	}
 	var fds []int
@@ -464,13 +464,13 @@ func TestRead_Windows(t *testing.T) {
 		t.Cleanup(func() { unix.Close(dup) })
 	}
 	q := inNetNS(ns, source.Query{Needs: whose.NeedTCPInfo | whose.NeedCookie})
-	must(t, s.needFiles())
-	walk := s.fds
-	s.fds = nil
+	must(t, s.needTaskFile())
+	walk := s.fdWalk
+	s.fdWalk = nil
 	before := read(t, s, q)
-	s.fds = walk
+	s.fdWalk = walk
 	fast := read(t, s, q)
-	s.fds = nil
+	s.fdWalk = nil
 	plain := read(t, s, q)
 	if len(fast.Sockets) != len(plain.Sockets) || len(fast.TCPInfo) != len(plain.TCPInfo) {
 		t.Errorf("%d sockets and %d figures of TCP, %d and %d by task_file",

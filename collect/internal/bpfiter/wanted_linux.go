@@ -20,18 +20,18 @@ const wantedUnit = 16 << 20
 // The zero value has no memory yet.
 type wantedSet struct {
 	room []byte // address space reserved to find an aligned place in
-	*wantedPlace
+	*wanted
 }
 
-// A wantedPlace is struct wanted.
-type wantedPlace struct {
+// A wanted is struct wanted.
+type wanted struct {
 	_    structs.HostLayout
 	bits [1 << wantedBits / 64]uint64
 }
 
 // open reserves address space, of which two pages are ever used.
 func (w *wantedSet) open() error {
-	if w.wantedPlace != nil {
+	if w.wanted != nil {
 		return nil
 	}
 	room, err := unix.Mmap(-1, 0, 2*wantedUnit, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
@@ -39,17 +39,17 @@ func (w *wantedSet) open() error {
 		return fmt.Errorf("reserve address space: %w", err)
 	}
 	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(room))) % wantedUnit
-	page := room[skip : skip+unsafe.Sizeof(wantedPlace{})]
+	page := room[skip : skip+unsafe.Sizeof(wanted{})]
 	if err := unix.Mprotect(page, unix.PROT_READ|unix.PROT_WRITE); err != nil {
 		unix.Munmap(room)
 		return fmt.Errorf("reserve address space: %w", err)
 	}
-	w.room, w.wantedPlace = room, (*wantedPlace)(unsafe.Pointer(unsafe.SliceData(page)))
+	w.room, w.wanted = room, (*wanted)(unsafe.Pointer(unsafe.SliceData(page)))
 	return nil
 }
 
 // set makes the set that of the sockets.
-func (w *wantedSet) set(sockets []place) {
+func (w *wantedSet) set(sockets []sighting) {
 	clear(w.bits[:])
 	for _, at := range sockets {
 		w.add(uint64(at.inode))
@@ -72,7 +72,7 @@ func (w *wantedSet) add(n uint64) {
 // ask returns the question for the sockets of the set alone.
 func (w *wantedSet) ask(q question) question {
 	q.flags |= askWanted
-	q.number = uint32(uintptr(unsafe.Pointer(w.wantedPlace)) / wantedUnit)
+	q.number = uint32(uintptr(unsafe.Pointer(w.wanted)) / wantedUnit)
 	return q
 }
 

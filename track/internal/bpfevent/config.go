@@ -94,12 +94,12 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// toldAfter is how long a connection is open before it is told without its end.
-func (c *Config) toldAfter() time.Duration { return c.FlushEvery / 5 }
+// emitAfter is how long a connection is open before it is told without its end.
+func (c *Config) emitAfter() time.Duration { return c.FlushEvery / 5 }
 
 // settlesAfter is how long before a look at the ring all is told by it that can
 // be: a connection has been open for so long, a socket has listened for 10 ms.
-// It is more than toldAfter, since flush passes over a note that is being written.
+// It is more than emitAfter, since flush passes over a note that is being written.
 func (c *Config) settlesAfter() time.Duration { return max(c.FlushEvery/4, 10*time.Millisecond) }
 
 // wants reports whether one of the kinds is wanted.

@@ -59,19 +59,19 @@ func (d *decoder) decode(b []byte, fn func(*Record) error) error {
 		return errRecord{}
 	}
 	switch b[0] {
-	case rawTCP:
+	case recordTCP:
 		if r, ok := view[tcpRecord](b); ok {
 			return d.tcp(r, fn)
 		}
-	case rawUDP:
+	case recordUDP:
 		if r, ok := view[udpRecord](b); ok {
 			return d.udp(r, fn)
 		}
-	case rawProcess:
+	case recordProcess:
 		if r, ok := view[processRecord](b); ok && r.argsSize <= argsSize && r.pathSize <= pathSize {
 			return d.process(r, fn)
 		}
-	case rawExit:
+	case recordExit:
 		if r, ok := view[exitRecord](b); ok {
 			return d.exit(r, fn)
 		}
@@ -97,11 +97,11 @@ func (d *decoder) task(tgid, pid uint32, start uint64) Task {
 	return Task{PID: pid, Start: start / clockTick}
 }
 
-// told reports whether the close of a session was told before: at most twice,
+// emitted reports whether the close of a session was emitted before: at most twice,
 // where two copies of a program ran for one event. A socket that is connected
 // anew has another session, which was opened at another time; the copy that
 // came second knows no time.
-func (d *decoder) told(cookie, opened uint64) bool {
+func (d *decoder) emitted(cookie, opened uint64) bool {
 	slot := d.recently(cookie)
 	if slot.cookie == cookie && (opened == 0 || opened == slot.opened) {
 		return true
@@ -170,7 +170,7 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 // tcpEnd tells of what ends a session, of which there is at most one.
 func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) error {
 	end := r.what & (whatUnlisten | whatFail | whatClose)
-	if end == 0 || end == whatClose && d.told(r.cookie, r.opened) {
+	if end == 0 || end == whatClose && d.emitted(r.cookie, r.opened) {
 		return nil
 	}
 	rec.OldState, rec.Err = r.oldState, r.err
@@ -217,7 +217,7 @@ func (d *decoder) udp(r *udpRecord, fn func(*Record) error) error {
 	case whatClose:
 		rec.Kind = UDPClose
 	default:
-		return errRecord{rawUDP, int(r.what)}
+		return errRecord{recordUDP, int(r.what)}
 	}
 	return fn(rec)
 }

@@ -23,7 +23,7 @@ func kindsOf(t *testing.T, d *decoder, b []byte) []Kind {
 // TestDecode_Short expands the record of a connection that was over at once.
 func TestDecode_Short(t *testing.T) {
 	d := newDecoder()
-	p := processRecord{kind: rawProcess, what: whatSeen, tgid: 7, pid: 3, start: 5e9, comm: [16]byte{'c'}, argsSize: 2, pathSize: 7}
+	p := processRecord{kind: recordProcess, what: whatSeen, tgid: 7, pid: 3, start: 5e9, comm: [16]byte{'c'}, argsSize: 2, pathSize: 7}
 	copy(p.args[:], "a\x00")
 	copy(p.path[:], "sh\x00usr\x00")
 	if err := d.decode(raw(&p), func(r *Record) error {
@@ -34,7 +34,7 @@ func TestDecode_Short(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	c := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, time: 30, opened: 10, called: 20,
+	c := tcpRecord{kind: recordTCP, what: whatOpen | whatAccept | whatClose, time: 30, opened: 10, called: 20,
 		flags: flagAccepted, oldState: 9, cookie: 1, tgid: 7, pid: 3, start: 5e9, sent: 4}
 	want := []struct {
 		kind Kind
@@ -60,7 +60,7 @@ func TestDecode_Short(t *testing.T) {
 func TestDecode_Anew(t *testing.T) {
 	d := newDecoder()
 	opened := func(what uint16, at uint64) *tcpRecord {
-		return &tcpRecord{kind: rawTCP, what: what, cookie: 1, opened: at, flags: flagOut}
+		return &tcpRecord{kind: recordTCP, what: what, cookie: 1, opened: at, flags: flagOut}
 	}
 	for i, test := range []struct {
 		record *tcpRecord
@@ -84,7 +84,7 @@ func TestDecode_Anew(t *testing.T) {
 func TestDecode_Whole(t *testing.T) {
 	d := newDecoder()
 	d.whole = true
-	r := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, flags: flagAccepted, cookie: 1, opened: 10, time: 20, pid: 5, tgid: 5, start: clockTick}
+	r := tcpRecord{kind: recordTCP, what: whatOpen | whatAccept | whatClose, flags: flagAccepted, cookie: 1, opened: 10, time: 20, pid: 5, tgid: 5, start: clockTick}
 	var got []Record
 	for range 2 {
 		if err := d.decode(raw(&r), func(r *Record) error { got = append(got, *r); return nil }); err != nil {
@@ -94,7 +94,7 @@ func TestDecode_Whole(t *testing.T) {
 	if len(got) != 1 || got[0].Kind != TCPClose || got[0].Opened != 10 || got[0].Time != 20 || got[0].Task.PID != 5 || !got[0].Accepted {
 		t.Errorf("got %+v, want one close that knows all", got)
 	}
-	if kinds := kindsOf(t, d, raw(&tcpRecord{kind: rawTCP, what: whatOpen | whatAccept, cookie: 2, opened: 30})); !slices.Equal(kinds, []Kind{TCPOpen, TCPAccept}) {
+	if kinds := kindsOf(t, d, raw(&tcpRecord{kind: recordTCP, what: whatOpen | whatAccept, cookie: 2, opened: 30})); !slices.Equal(kinds, []Kind{TCPOpen, TCPAccept}) {
 		t.Errorf("of one that is open %v", kinds)
 	}
 }
@@ -103,9 +103,9 @@ func TestDecode_Whole(t *testing.T) {
 func TestDecode_Forget(t *testing.T) {
 	d := newDecoder()
 	for i := range uint32(100) {
-		p := processRecord{kind: rawProcess, what: whatSeen, tgid: i + 1, start: 1}
+		p := processRecord{kind: recordProcess, what: whatSeen, tgid: i + 1, start: 1}
 		kindsOf(t, d, raw(&p))
-		e := exitRecord{kind: rawExit, tgid: i + 1, start: 1, time: uint64(i) * keepExited / 10}
+		e := exitRecord{kind: recordExit, tgid: i + 1, start: 1, time: uint64(i) * keepExited / 10}
 		kindsOf(t, d, raw(&e))
 	}
 	if len(d.tasks) > 12 || len(d.gone) != len(d.tasks) {
@@ -116,10 +116,10 @@ func TestDecode_Forget(t *testing.T) {
 // TestDecode_NoAllocs decodes what a busy host has without allocating.
 func TestDecode_NoAllocs(t *testing.T) {
 	d := newDecoder()
-	p := processRecord{kind: rawProcess, what: whatSeen, tgid: 7, start: 5}
+	p := processRecord{kind: recordProcess, what: whatSeen, tgid: 7, start: 5}
 	kindsOf(t, d, raw(&p))
-	c := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, tgid: 7, start: 5}
-	u := udpRecord{kind: rawUDP, what: whatOpen}
+	c := tcpRecord{kind: recordTCP, what: whatOpen | whatAccept | whatClose, tgid: 7, start: 5}
+	u := udpRecord{kind: recordUDP, what: whatOpen}
 	fn := func(*Record) error { return nil }
 	if n := testing.AllocsPerRun(100, func() {
 		c.cookie++
@@ -136,11 +136,11 @@ func TestDecode_NoAllocs(t *testing.T) {
 // FuzzDecode has the decoder take any bytes without a panic, and call with
 // nothing but known kinds.
 func FuzzDecode(f *testing.F) {
-	f.Add(raw(&tcpRecord{kind: rawTCP, what: 0x7f, flags: 0xff, tgid: 1}))
-	f.Add(raw(&udpRecord{kind: rawUDP, what: whatClose}))
-	f.Add(raw(&processRecord{kind: rawProcess, argsSize: argsSize, pathSize: pathSize}))
-	f.Add(raw(&exitRecord{kind: rawExit}))
-	f.Add([]byte{rawProcess, 0, 0xff, 0xff, 0xff, 0xff})
+	f.Add(raw(&tcpRecord{kind: recordTCP, what: 0x7f, flags: 0xff, tgid: 1}))
+	f.Add(raw(&udpRecord{kind: recordUDP, what: whatClose}))
+	f.Add(raw(&processRecord{kind: recordProcess, argsSize: argsSize, pathSize: pathSize}))
+	f.Add(raw(&exitRecord{kind: recordExit}))
+	f.Add([]byte{recordProcess, 0, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		aligned := make([]uint64, len(b)/8+1)
 		place := unsafe.Slice((*byte)(unsafe.Pointer(&aligned[0])), len(b))
@@ -162,7 +162,7 @@ func FuzzDecode(f *testing.F) {
 
 func BenchmarkDecode(b *testing.B) {
 	d := newDecoder()
-	c := tcpRecord{kind: rawTCP, what: whatOpen | whatAccept | whatClose, tgid: 7, start: 5}
+	c := tcpRecord{kind: recordTCP, what: whatOpen | whatAccept | whatClose, tgid: 7, start: 5}
 	b.ReportAllocs()
 	for b.Loop() {
 		c.cookie++

@@ -20,16 +20,16 @@ const (
 	eventsMapByCred         = "by_cred"
 	eventsMapFlows          = "flows"
 	eventsMapGone           = "gone"
+	eventsMapHandled        = "handled"
 	eventsMapKnown          = "known"
 	eventsMapLastIn         = "last_in"
 	eventsMapLost           = "lost"
 	eventsMapNewest         = "newest"
 	eventsMapNotes          = "notes"
-	eventsMapPlaces         = "places"
+	eventsMapPending        = "pending"
 	eventsMapRemotes        = "remotes"
 	eventsMapRing           = "ring"
-	eventsMapTaken          = "taken"
-	eventsMapUntold         = "untold"
+	eventsMapSlots          = "slots"
 	eventsMapUsers          = "users"
 	eventsProgFindReader    = "find_reader"
 	eventsProgFlush         = "flush"
@@ -61,6 +61,7 @@ const (
 	eventsVarAttached       = "attached"
 	eventsVarConditions     = "conditions"
 	eventsVarConnectHooks   = "connect_hooks"
+	eventsVarEmitAfter      = "emit_after"
 	eventsVarFamilies       = "families"
 	eventsVarHand           = "hand"
 	eventsVarListeners      = "listeners"
@@ -72,7 +73,6 @@ const (
 	eventsVarSpares         = "spares"
 	eventsVarTakenWithin    = "taken_within"
 	eventsVarText           = "text"
-	eventsVarToldAfter      = "told_after"
 	eventsVarWakeAt         = "wake_at"
 	eventsVarWanted         = "wanted"
 	eventsVarWords          = "words"
@@ -157,16 +157,16 @@ type eventsMapSpecs struct {
 	ByCred  *ebpf.MapSpec `ebpf:"by_cred"`
 	Flows   *ebpf.MapSpec `ebpf:"flows"`
 	Gone    *ebpf.MapSpec `ebpf:"gone"`
+	Handled *ebpf.MapSpec `ebpf:"handled"`
 	Known   *ebpf.MapSpec `ebpf:"known"`
 	LastIn  *ebpf.MapSpec `ebpf:"last_in"`
 	Lost    *ebpf.MapSpec `ebpf:"lost"`
 	Newest  *ebpf.MapSpec `ebpf:"newest"`
 	Notes   *ebpf.MapSpec `ebpf:"notes"`
-	Places  *ebpf.MapSpec `ebpf:"places"`
+	Pending *ebpf.MapSpec `ebpf:"pending"`
 	Remotes *ebpf.MapSpec `ebpf:"remotes"`
 	Ring    *ebpf.MapSpec `ebpf:"ring"`
-	Taken   *ebpf.MapSpec `ebpf:"taken"`
-	Untold  *ebpf.MapSpec `ebpf:"untold"`
+	Slots   *ebpf.MapSpec `ebpf:"slots"`
 	Users   *ebpf.MapSpec `ebpf:"users"`
 }
 
@@ -177,6 +177,7 @@ type eventsVariableSpecs struct {
 	Attached     *ebpf.VariableSpec `ebpf:"attached"`
 	Conditions   *ebpf.VariableSpec `ebpf:"conditions"`
 	ConnectHooks *ebpf.VariableSpec `ebpf:"connect_hooks"`
+	EmitAfter    *ebpf.VariableSpec `ebpf:"emit_after"`
 	Families     *ebpf.VariableSpec `ebpf:"families"`
 	Hand         *ebpf.VariableSpec `ebpf:"hand"`
 	Listeners    *ebpf.VariableSpec `ebpf:"listeners"`
@@ -188,7 +189,6 @@ type eventsVariableSpecs struct {
 	Spares       *ebpf.VariableSpec `ebpf:"spares"`
 	TakenWithin  *ebpf.VariableSpec `ebpf:"taken_within"`
 	Text         *ebpf.VariableSpec `ebpf:"text"`
-	ToldAfter    *ebpf.VariableSpec `ebpf:"told_after"`
 	WakeAt       *ebpf.VariableSpec `ebpf:"wake_at"`
 	Wanted       *ebpf.VariableSpec `ebpf:"wanted"`
 	Words        *ebpf.VariableSpec `ebpf:"words"`
@@ -218,16 +218,16 @@ type eventsMaps struct {
 	ByCred  *ebpf.Map `ebpf:"by_cred"`
 	Flows   *ebpf.Map `ebpf:"flows"`
 	Gone    *ebpf.Map `ebpf:"gone"`
+	Handled *ebpf.Map `ebpf:"handled"`
 	Known   *ebpf.Map `ebpf:"known"`
 	LastIn  *ebpf.Map `ebpf:"last_in"`
 	Lost    *ebpf.Map `ebpf:"lost"`
 	Newest  *ebpf.Map `ebpf:"newest"`
 	Notes   *ebpf.Map `ebpf:"notes"`
-	Places  *ebpf.Map `ebpf:"places"`
+	Pending *ebpf.Map `ebpf:"pending"`
 	Remotes *ebpf.Map `ebpf:"remotes"`
 	Ring    *ebpf.Map `ebpf:"ring"`
-	Taken   *ebpf.Map `ebpf:"taken"`
-	Untold  *ebpf.Map `ebpf:"untold"`
+	Slots   *ebpf.Map `ebpf:"slots"`
 	Users   *ebpf.Map `ebpf:"users"`
 }
 
@@ -237,16 +237,16 @@ func (m *eventsMaps) Close() error {
 		m.ByCred,
 		m.Flows,
 		m.Gone,
+		m.Handled,
 		m.Known,
 		m.LastIn,
 		m.Lost,
 		m.Newest,
 		m.Notes,
-		m.Places,
+		m.Pending,
 		m.Remotes,
 		m.Ring,
-		m.Taken,
-		m.Untold,
+		m.Slots,
 		m.Users,
 	)
 }
@@ -258,6 +258,7 @@ type eventsVariables struct {
 	Attached     *ebpf.Variable `ebpf:"attached"`
 	Conditions   *ebpf.Variable `ebpf:"conditions"`
 	ConnectHooks *ebpf.Variable `ebpf:"connect_hooks"`
+	EmitAfter    *ebpf.Variable `ebpf:"emit_after"`
 	Families     *ebpf.Variable `ebpf:"families"`
 	Hand         *ebpf.Variable `ebpf:"hand"`
 	Listeners    *ebpf.Variable `ebpf:"listeners"`
@@ -269,7 +270,6 @@ type eventsVariables struct {
 	Spares       *ebpf.Variable `ebpf:"spares"`
 	TakenWithin  *ebpf.Variable `ebpf:"taken_within"`
 	Text         *ebpf.Variable `ebpf:"text"`
-	ToldAfter    *ebpf.Variable `ebpf:"told_after"`
 	WakeAt       *ebpf.Variable `ebpf:"wake_at"`
 	Wanted       *ebpf.Variable `ebpf:"wanted"`
 	Words        *ebpf.Variable `ebpf:"words"`

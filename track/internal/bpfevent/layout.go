@@ -9,10 +9,10 @@ import (
 
 // Kinds of raw records, enum record_kind.
 const (
-	rawTCP     = 1
-	rawUDP     = 2
-	rawProcess = 3
-	rawExit    = 4
+	recordTCP     = 1
+	recordUDP     = 2
+	recordProcess = 3
+	recordExit    = 4
 )
 
 // What a raw record tells, enum what.

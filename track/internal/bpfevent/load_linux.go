@@ -98,10 +98,10 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 		flows = 1 // the maps have to be there
 	}
 	spec.Maps[eventsMapFlows].MaxEntries = flows + flows/8 + 16 // beside those on the dial, some on their way
-	spec.Maps[eventsMapPlaces].MaxEntries = flows
+	spec.Maps[eventsMapSlots].MaxEntries = flows
 	spec.Maps[eventsMapNewest].MaxEntries = flows + flows/8 + 16
 	if !wantsPackets(c) {
-		for _, name := range []string{eventsMapUsers, eventsMapUntold, eventsMapGone} {
+		for _, name := range []string{eventsMapUsers, eventsMapPending, eventsMapGone} {
 			spec.Maps[name].MaxEntries = 16
 		}
 	}

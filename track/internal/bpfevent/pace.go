@@ -20,8 +20,8 @@ type pace struct {
 
 func newPace(most time.Duration) pace { return pace{pause: most, most: most, last: time.Now()} }
 
-// passed notes how many records the look that ended now has found.
-func (p *pace) passed(records int, now time.Time) {
+// looked notes how many records the look that ended now has found.
+func (p *pace) looked(records int, now time.Time) {
 	took := now.Sub(p.last)
 	p.last = now
 	p.pause = p.most

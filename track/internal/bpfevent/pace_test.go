@@ -28,7 +28,7 @@ func TestPace(t *testing.T) {
 		{0, 0, most},
 	} {
 		now = now.Add(test.took)
-		p.passed(test.records, now)
+		p.looked(test.records, now)
 		if p.pause != test.want {
 			t.Errorf("after %d records in %v the pause is %v, not %v", test.records, test.took, p.pause, test.want)
 		}
@@ -40,7 +40,7 @@ func TestPace(t *testing.T) {
 func TestConfig_Settles(t *testing.T) {
 	for _, every := range []time.Duration{time.Microsecond, 20 * time.Millisecond, 0, time.Minute} {
 		c := Config{FlushEvery: every}.withDefaults()
-		if told, settles := c.toldAfter(), c.settlesAfter(); told >= settles || settles < 10*time.Millisecond {
+		if told, settles := c.emitAfter(), c.settlesAfter(); told >= settles || settles < 10*time.Millisecond {
 			t.Errorf("flushing every %v: told after %v, settled after %v", c.FlushEvery, told, settles)
 		}
 	}

@@ -35,7 +35,7 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 		}
 	})
 	defer stop()
-	if err := s.tellAfter(s.config.toldAfter()); err != nil {
+	if err := s.emitAfter(s.config.emitAfter()); err != nil {
 		return err
 	}
 	p := newPace(s.config.FlushEvery)
@@ -45,15 +45,15 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 		}
 		over := ctx.Err()
 		if over != nil {
-			if err := s.tellAfter(0); err != nil {
+			if err := s.emitAfter(0); err != nil {
 				return err
 			}
 		}
-		n, err := s.pass(fn)
+		n, err := s.look(fn)
 		if err != nil {
 			return err
 		}
-		p.passed(n, time.Now())
+		p.looked(n, time.Now())
 		if over != nil {
 			return over
 		}
@@ -63,31 +63,32 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 	}
 }
 
-// tellAfter has connections told as open that have been for that long.
-func (s *Source) tellAfter(d time.Duration) error {
-	if err := s.object.Set(eventsVarToldAfter, uint64(d)); err != nil {
+// emitAfter has connections told as open that have been for that long.
+func (s *Source) emitAfter(d time.Duration) error {
+	if err := s.object.Set(eventsVarEmitAfter, uint64(d)); err != nil {
 		return fmt.Errorf("tell programs when to tell of connections: %w", err)
 	}
 	return nil
 }
 
-// OnPass has begin called before the records of each look at the ring, and end
+// OnLook has begin called before the records of each look at the ring, and end
 // after them, with a time of the boot clock, in nanoseconds: what happened until
 // then has been told, but for connects that were refused at once, which are told
 // 250 ms later, and with Config.Packets flows that began by a packet that came in,
 // which are told up to 100 ms later. It is called before Read, and they are by
 // whoever calls Read.
-func (s *Source) OnPass(begin func(), end func(until uint64)) { s.onPass, s.passed = begin, end }
+func (s *Source) OnLook(begin func(), end func(until uint64)) { s.beforeLook, s.afterLook = begin, end }
 
-// pass has all told that is due, and reads it. It returns how much that was.
-func (s *Source) pass(fn func(*Record) error) (records int, err error) {
-	if s.onPass != nil {
+// look has everything emitted that is due, and reads it. It returns how many records
+// that were.
+func (s *Source) look(fn func(*Record) error) (records int, err error) {
+	if s.beforeLook != nil {
 		var began unix.Timespec
 		if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &began); err != nil {
 			return 0, fmt.Errorf("read boot clock: %w", err)
 		}
 		until := began.Nano() - int64(s.config.settlesAfter())
-		defer func() { s.passed(uint64(max(until, 0))) }()
+		defer func() { s.afterLook(uint64(max(until, 0))) }()
 	}
 	for _, name := range []string{eventsProgFlush, eventsProgFlushFlows} {
 		if s.object.Programs[name] == nil {
@@ -97,8 +98,8 @@ func (s *Source) pass(fn func(*Record) error) (records int, err error) {
 			return 0, err
 		}
 	}
-	if s.onPass != nil {
-		s.onPass()
+	if s.beforeLook != nil {
+		s.beforeLook()
 	}
 	err = s.ring.drain(func(b []byte) error {
 		records++

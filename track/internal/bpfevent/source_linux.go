@@ -26,10 +26,11 @@ type Source struct {
 	// missing is what this kernel cannot do.
 	missing []error
 	// wake is an eventfd that ends a wait of the reader, which is in epoll.
-	wake   int
-	epoll  *os.File
-	onPass func()
-	passed func(until uint64)
+	wake  int
+	epoll *os.File
+	// beforeLook and afterLook are those of OnLook.
+	beforeLook func()
+	afterLook  func(until uint64)
 
 	// mu guards what follows, and what a released source no longer has.
 	mu               sync.Mutex

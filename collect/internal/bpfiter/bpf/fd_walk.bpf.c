@@ -33,10 +33,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define WINDOW	   160
 #define WINDOW_TCP 128
 
-/* The same where sockets are looked for, and how many of them are told. */
+/* The same where sockets are looked for, and how many of them are emitted. */
 #define WINDOW_WANTED 2048
 #define MOST_WANTED   128
-/* A table of which not all was told, for more_record. */
+/* A table of which not all was emitted, for more_record. */
 #define TOO_MANY      (~0ULL)
 
 /* A step for the next few descriptors, two at most for each socket. */
@@ -73,7 +73,7 @@ struct fds {
 	u32 fence;
 	u32 first, todo; /* of the next few, a bit for each socket */
 	u32 again;	 /* the socket changed while it was read */
-	u32 told;
+	u32 emitted;
 	u32 start, room; /* of the window, and of the table */
 	u64 sk;		 /* the socket that was looked at */
 	struct owner o;
@@ -180,9 +180,9 @@ static always_inline u64 inode_behind(u64 file, u64 sk)
 	return inode;
 }
 
-enum outcome { NEXT, AGAIN, TELL };
+enum outcome { NEXT, AGAIN, EMIT };
 
-/* Looks at the file of a descriptor and puts what is to be told of it into r. */
+/* Looks at the file of a descriptor and puts its record into r. */
 noinline int look_fd(struct fds *w, struct socket_record *r, u32 fd)
 {
 	u64 file, socket, sk, inode;
@@ -207,7 +207,7 @@ noinline int look_fd(struct fds *w, struct socket_record *r, u32 fd)
 	r->inode = inode;
 	r->fd = fd;
 	w->sk = sk;
-	return TELL;
+	return EMIT;
 }
 
 static noinline int write_fd(struct walk *w, struct socket_record *r)
@@ -353,9 +353,9 @@ static long step(u32 i, struct walk *w)
 	}
 	w->f.again = nought;
 	w->f.todo = hide(todo & (todo - 1));
-	if (outcome == TELL && w->f.o.q.flags & ASK_WANTED && w->f.told++ == MOST_WANTED)
+	if (outcome == EMIT && w->f.o.q.flags & ASK_WANTED && w->f.emitted++ == MOST_WANTED)
 		return 1;
-	if (outcome != TELL || !write_fd(w, &r))
+	if (outcome != EMIT || !write_fd(w, &r))
 		return 0;
 	w->failed = 1;
 	return 1;
@@ -470,7 +470,7 @@ noinline int set_out(struct fds *w)
 		todo |= GOES_ON;
 	w->end = room < end ? room : end;
 	w->slots = PEEK(struct fdtable, w->table, fd);
-	w->met = w->fence = w->again = w->first = w->todo = w->told = 0;
+	w->met = w->fence = w->again = w->first = w->todo = w->emitted = 0;
 	put_owner(w, leader);
 	return todo;
 }
@@ -495,7 +495,7 @@ int fd_walk(struct bpf_iter__task *ctx)
 	bpf_loop(STEPS, step, &w, 0);
 	if (w.failed)
 		return 1;
-	if (w.f.told > MOST_WANTED)
+	if (w.f.emitted > MOST_WANTED)
 		return write_more(w.seq, w.f.o.pid, TOO_MANY);
 	if (w.f.start || !w.f.met || w.f.o.thread)
 		return 0;

@@ -87,9 +87,9 @@ static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 		verdict = view_minor(&w->c.v, &r.socket, address);
 	else
 		verdict = view_socket(&w->c.v, &r.socket, address);
-	if (verdict < TELL_ID)
+	if (verdict < EMIT_ID)
 		return verdict;
-	if (verdict == TELL_ID) {
+	if (verdict == EMIT_ID) {
 		r.id = (struct id_record){TAG(RECORD_ID), r.socket.netns, r.socket.inode, w->c.v.element};
 		w->c.written += sizeof(r.id);
 		return bpf_seq_write(w->seq, &r.id, sizeof(r.id)) ? -1 : PASS;
@@ -97,14 +97,14 @@ static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 	w->c.written += sizeof(r.socket);
 	if (bpf_seq_write(w->seq, &r.socket, sizeof(r.socket)))
 		return -1;
-	if (verdict != TELL_TCP || !(w->c.v.flags & ASK_TCPINFO))
+	if (verdict != EMIT_TCP || !(w->c.v.flags & ASK_TCPINFO))
 		return PASS;
 	put_tcp(&r.tcp, address);
 	w->c.written += sizeof(r.tcp);
 	return bpf_seq_write(w->seq, &r.tcp, sizeof(r.tcp)) ? -1 : PASS;
 }
 
-/* Looks at what the chain leads to, and writes what is to be told of it. */
+/* Looks at what the chain leads to, and writes its record. */
 static always_inline int visit(struct walk *w, u64 address)
 {
 	struct id_record r = {.tag = TAG(RECORD_ID), .element = w->c.v.element};
@@ -112,7 +112,7 @@ static always_inline int visit(struct walk *w, u64 address)
 
 	if (verdict >= LOOK)
 		return visit_closely(w, address, verdict == LOOK_MINOR);
-	if (verdict != TELL_ID)
+	if (verdict != EMIT_ID)
 		return verdict;
 	w->c.written += sizeof(r);
 	return bpf_seq_write(w->seq, &r, sizeof(r)) ? -1 : PASS;
@@ -331,7 +331,7 @@ int hash_walk(struct bpf_iter__bpf_map_elem *ctx)
 			index -= LISTEN_BASE;
 			parts = LISTEN_ELEMENTS;
 		}
-		w.c.v.t = *(struct table *)&places.table[table];
+		w.c.v.t = *(struct table *)&roots.table[table];
 	}
 	return asks_table(&w.c.v) ? walk_table(&w, index, parts) : 0;
 }

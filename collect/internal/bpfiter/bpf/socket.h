@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* What is told of a socket, however it was read. */
+/* The facts of a socket, however it was read. */
 #pragma once
 
 #include "question.h"

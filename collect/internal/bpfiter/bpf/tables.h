@@ -40,14 +40,14 @@ struct table {
  * Where the walk begins. Written once by find_tables before the first walk, and
  * true while the host is up.
  */
-struct places {
+struct roots {
 	struct table table[TABLES];
 	u64 init_net; /* the first of the list of namespaces */
 	u64 net_end;  /* the head of that list */
 	u64 hashinfo, udp_table;
 };
 
-volatile struct places places;
+volatile struct roots roots;
 
 static always_inline const struct inet_hashinfo *hashinfo_of(const struct net *net)
 {
@@ -118,7 +118,7 @@ static always_inline const struct inet_hashinfo *own_hashinfo(const struct net *
 	if (!field_exists(h->pernet))
 		return NULL;
 	h = hashinfo_of(net);
-	return (u64)h == places.hashinfo ? NULL : h;
+	return (u64)h == roots.hashinfo ? NULL : h;
 }
 
 static always_inline const struct udp_table *own_udp_table(const struct net *net)
@@ -128,7 +128,7 @@ static always_inline const struct udp_table *own_udp_table(const struct net *net
 	if (!field_exists(net->ipv4.udp_table))
 		return NULL;
 	probe(&u, (const struct udp_table **)&net->ipv4.udp_table);
-	return (u64)u == places.udp_table ? NULL : u;
+	return (u64)u == roots.udp_table ? NULL : u;
 }
 
 verified_once int put_netns(struct netns_record *r, u64 address)
@@ -165,8 +165,8 @@ static long next_netns(u32 i, struct netns_walk *w)
 /* Writes the namespaces that the index-th element stands for. */
 static noinline int write_netns(void *seq, u32 index)
 {
-	const struct net *init = (const void *)places.init_net;
-	struct netns_walk w = {.seq = seq, .end = places.net_end};
+	const struct net *init = (const void *)roots.init_net;
+	struct netns_walk w = {.seq = seq, .end = roots.net_end};
 
 	if (!init)
 		return 0;
@@ -207,8 +207,8 @@ static long find_netns(u32 i, struct netns_search *s)
  */
 verified_once int own_table(struct table *t, u32 element)
 {
-	const struct net *net = (const void *)places.init_net;
-	struct netns_search s = {.end = places.net_end, .number = element / 2};
+	const struct net *net = (const void *)roots.init_net;
+	struct netns_search s = {.end = roots.net_end, .number = element / 2};
 	const struct inet_hashinfo *h;
 	const struct udp_table *u;
 
@@ -263,7 +263,7 @@ static always_inline const struct udp_table *table_of_fd(s32 fd)
 
 static always_inline void put_table(u32 kind, struct table t)
 {
-	*(struct table *)&places.table[kind] = t;
+	*(struct table *)&roots.table[kind] = t;
 }
 
 struct init_search {
@@ -306,7 +306,7 @@ int find_tables(struct bpf_iter__bpf_map_elem *ctx)
 	bpf_loop(MAX_STEPS, find_head, &s, 0);
 	if (!s.node)
 		return 0;
-	places.net_end = (u64)s.node;
+	roots.net_end = (u64)s.node;
 	if (probe(&s.node, (const struct list_head **)&s.node->next))
 		return 0;
 	init = (const void *)s.node - field_offset(struct net, list);
@@ -324,8 +324,8 @@ int find_tables(struct bpf_iter__bpf_map_elem *ctx)
 	udplite = table_of_fd(udplite_fd);
 	if (udplite)
 		put_table(TABLE_UDPLITE, udp_table(udplite, TABLE_UDPLITE, PROTO_UDPLITE));
-	places.hashinfo = (u64)hashinfo;
-	places.udp_table = (u64)udp;
-	places.init_net = (u64)init;
+	roots.hashinfo = (u64)hashinfo;
+	roots.udp_table = (u64)udp;
+	roots.init_net = (u64)init;
 	return write_found(ctx->meta->seq);
 }

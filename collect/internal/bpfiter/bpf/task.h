@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* What is told of a process. */
+/* The facts of a process. */
 #pragma once
 
 #include "question.h"

@@ -19,7 +19,7 @@ const volatile bool cookie_helper = true;
 
 /*
  * Set before loading: descriptors by which other network namespaces are to be
- * reached are told too, for a reader that has to enter them.
+ * reached are emitted too, for a reader that has to enter them.
  */
 const volatile bool show_ways = false;
 

@@ -76,11 +76,11 @@ static always_inline const struct sock *whole_of(const struct sock *sk,
 }
 
 enum verdict {
-	PASS,	    /* nothing to tell */
+	PASS,	    /* nothing to emit */
 	MOVED,	    /* the chain leads elsewhere */
-	TELL_ID,    /* the inode, which others look up */
-	TELL,	    /* the record */
-	TELL_TCP,   /* the record, and there is a struct tcp_sock */
+	EMIT_ID,    /* the inode, which others look up */
+	EMIT,	    /* the record */
+	EMIT_TCP,   /* the record, and there is a struct tcp_sock */
 	LOOK,	    /* a closer look at a whole socket is needed */
 	LOOK_MINOR, /* and at one of which there is no more than the front */
 };
@@ -128,10 +128,10 @@ verified_once int view_minor(const struct view *v, struct socket_record *r, u64 
 	probe_bit(&bit, c, skc_ipv6only);
 	if (bit && r->family == FAMILY_V6)
 		r->flags |= FLAG_V6ONLY;
-	return is_same(&f, c) ? TELL : MOVED;
+	return is_same(&f, c) ? EMIT : MOVED;
 }
 
-/* Looks at a whole socket and puts what is to be told of it into r. */
+/* Looks at a whole socket and puts its record into r. */
 verified_once int view_socket(const struct view *v, struct socket_record *r, u64 address)
 {
 	const struct sock *inner = (const void *)address, *sk;
@@ -180,7 +180,7 @@ verified_once int view_socket(const struct view *v, struct socket_record *r, u64
 	if (!asks_ends(r))
 		return PASS;
 	if (file && !(v->flags & ASK_FULL))
-		return is_same(&f, &sk->__sk_common) ? TELL_ID : MOVED;
+		return is_same(&f, &sk->__sk_common) ? EMIT_ID : MOVED;
 	if (file)
 		r->start = file_key((u64)file);
 
@@ -192,7 +192,7 @@ verified_once int view_socket(const struct view *v, struct socket_record *r, u64
 	put_whole(r, sk, socket);
 	if (!is_same(&f, &sk->__sk_common))
 		return MOVED;
-	return r->proto == PROTO_TCP ? TELL_TCP : TELL;
+	return r->proto == PROTO_TCP ? EMIT_TCP : EMIT;
 }
 
 /*
@@ -236,5 +236,5 @@ verified_once int view_id(const struct view *v, struct id_record *r, u64 address
 	probe(&r->netns, &net->ns.inum);
 	if (!asks_netns(r->netns))
 		return PASS;
-	return is_same(&f, &sk->__sk_common) ? TELL_ID : MOVED;
+	return is_same(&f, &sk->__sk_common) ? EMIT_ID : MOVED;
 }

@@ -10,10 +10,10 @@
 #define LISTEN_SETTLED 10000000ULL
 
 /*
- * A connect that came back at once: the socket never left CLOSE, or is gone. Told
+ * A connect that came back at once: the socket never left CLOSE, or is gone. Emitted
  * if the word of its note is what it was when it was looked at.
  */
-static always_inline void tell_refused(struct note *n, u32 at, u64 was)
+static always_inline void emit_refused(struct note *n, u32 at, u64 was)
 {
 	struct tcp_record *r;
 
@@ -36,7 +36,7 @@ static always_inline void tell_refused(struct note *n, u32 at, u64 was)
 	if (n->family == FAMILY_V4)
 		map_v4(r->local, 0);
 	__builtin_memcpy(r->remote, n->remote, sizeof(r->remote));
-	if (!change_word(at, was, was | NOTE_TOLD) ||
+	if (!change_word(at, was, was | NOTE_EMITTED) ||
 	    !asks_ends(r->local, r->remote, r->lport, r->rport)) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 		return;
@@ -141,8 +141,8 @@ int route6(u64 *ctx)
 static always_inline void end_attempt(struct note *n, u32 at, u64 cookie, u32 bits)
 {
 	if (bits == NOTE_OUT)
-		tell_refused(n, at, cookie << 8 | NOTE_OUT | NOTE_BUSY);
-	else if (bits && !(bits & (NOTE_TOLD | NOTE_CLOSED)))
+		emit_refused(n, at, cookie << 8 | NOTE_OUT | NOTE_BUSY);
+	else if (bits && !(bits & (NOTE_EMITTED | NOTE_CLOSED)))
 		count_loss(sockets, 1); /* it has ended, and no program told */
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * UDP flows. A flow is what goes between one socket and one remote, told of at
+ * UDP flows. A flow is what goes between one socket and one remote: emitted at
  * its first datagram and when its socket closes, and counted in between. There
  * are no more than `max_flows`: the oldest that is not in use gives way, and is
- * told of as closed.
+ * emitted as closed.
  */
 #pragma once
 
@@ -35,7 +35,7 @@ struct flow {
 	u32 mark;
 	u32 device;
 	u16 lport;
-	u16 flags; /* enum record_flag, and UNTOLD */
+	u16 flags; /* enum record_flag, and PENDING */
 	u8 proto;
 	u8 family;
 	u16 pad;
@@ -43,7 +43,7 @@ struct flow {
 };
 
 /* A flow that a packet began, whose process may show itself yet. */
-#define UNTOLD (1 << 15)
+#define PENDING (1 << 15)
 
 struct {
 	uint(type, BPF_MAP_TYPE_HASH);
@@ -53,14 +53,14 @@ struct {
 } flows SEC(".maps");
 
 /*
- * Each flow has a place on a dial, and the hand takes the next place for each
- * new one. The places of a socket's flows are linked from the newest to the
- * oldest. What the hand takes is always the oldest of its socket, so that a link
- * that leads to another socket's flow is the end.
+ * Flows are evicted by a clock with a second chance. Each has a slot of it, and the
+ * hand takes the next slot for each new one. The slots of a socket's flows are
+ * linked from the newest to the oldest. What the hand takes is always the oldest of
+ * its socket, so that a link that leads to another socket's flow is the end.
  */
-struct place {
+struct slot {
 	struct flow_key key;
-	u32 next; /* place plus one */
+	u32 next; /* slot plus one */
 	u32 pad;
 };
 
@@ -68,12 +68,12 @@ struct {
 	uint(type, BPF_MAP_TYPE_ARRAY);
 	uint(max_entries, 65536);
 	type(key, u32);
-	type(value, struct place);
-} places SEC(".maps");
+	type(value, struct slot);
+} slots SEC(".maps");
 
 u64 hand;
 
-/* The newest place of a socket, plus one, by cookie. */
+/* The newest slot of a socket, plus one, by cookie. */
 struct {
 	uint(type, BPF_MAP_TYPE_HASH);
 	uint(max_entries, 65536);
@@ -92,13 +92,13 @@ struct {
 	type(value, struct who);
 } users SEC(".maps");
 
-/* When flows began that are UNTOLD. Who takes one out of here tells of it. */
+/* When flows began that are PENDING. Who takes one out of here emits it. */
 struct {
 	uint(type, BPF_MAP_TYPE_HASH);
 	uint(max_entries, 4096);
 	type(key, struct flow_key);
 	type(value, u64);
-} untold SEC(".maps");
+} pending SEC(".maps");
 
 /* Cookies of sockets that were closed: what still comes for them begins no flow. */
 struct {
@@ -113,7 +113,7 @@ static always_inline u8 udp_proto_of(u32 protocol)
 	return protocol == IPPROTO_UDP ? PROTO_UDP : protocol == IPPROTO_UDPLITE ? PROTO_UDPLITE : 0;
 }
 
-noinline int tell_flow(const struct flow_key *key, const struct flow *f, u32 what,
+noinline int emit_flow(const struct flow_key *key, const struct flow *f, u32 what,
 			      u32 flags, u64 now)
 {
 	struct udp_record *r;
@@ -128,7 +128,7 @@ noinline int tell_flow(const struct flow_key *key, const struct flow *f, u32 wha
 	r->family = f->family;
 	r->pad = 0;
 	r->what = what;
-	r->flags = (f->flags & ~UNTOLD) | flags;
+	r->flags = (f->flags & ~PENDING) | flags;
 	r->time = now;
 	r->opened = f->opened;
 	r->cookie = key->cookie;
@@ -154,18 +154,18 @@ noinline int tell_flow(const struct flow_key *key, const struct flow *f, u32 wha
 	return 0;
 }
 
-/* Tells of a flow that a packet began, once: as of that process, or of the socket's last. */
+/* Emits a flow that a packet began, once: as of that process, or of the socket's last. */
 noinline int settle(const struct flow_key *key, struct flow *f, const struct who *by)
 {
 	struct flow_key own; /* Linux 6.1 looks up by no key that is handed in */
 	struct who *user;
 
-	if (!key || !f || !by || !(f->flags & UNTOLD))
+	if (!key || !f || !by || !(f->flags & PENDING))
 		return 0;
 	own = *key;
-	if (bpf_map_delete_elem(&untold, &own))
+	if (bpf_map_delete_elem(&pending, &own))
 		return 0;
-	f->flags &= ~UNTOLD;
+	f->flags &= ~PENDING;
 	if (by->tgid) {
 		f->who = *by;
 	} else {
@@ -173,24 +173,24 @@ noinline int settle(const struct flow_key *key, struct flow *f, const struct who
 		if (user)
 			f->who = *user;
 	}
-	tell_flow(key, f, WHAT_OPEN, 0, f->opened);
+	emit_flow(key, f, WHAT_OPEN, 0, f->opened);
 	return 0;
 }
 
-/* A flow ends: told of, and before that as opened if that is to come yet. */
+/* A flow ends. It is emitted, and before that as opened if that is to come yet. */
 static noinline int end_flow(const struct flow_key *key, struct flow *f, u32 flags, u64 now)
 {
 	struct who nobody = {};
 
 	if (packets)
 		settle(key, f, &nobody);
-	tell_flow(key, f, WHAT_CLOSE, flags, now);
+	emit_flow(key, f, WHAT_CLOSE, flags, now);
 	bpf_map_delete_elem(&flows, key);
 	return 0;
 }
 
-/* Links a place to the others of its socket. */
-noinline int link_place(struct place *p, u32 at)
+/* Links a slot to the others of its socket. */
+noinline int link_slot(struct slot *p, u32 at)
 {
 	u64 cookie, none = 0, *head;
 
@@ -214,13 +214,13 @@ noinline int link_place(struct place *p, u32 at)
 #define IN_USE 10000000000ULL
 
 /*
- * Takes a place for a new flow, from the one that has it. Of two places the first
+ * Takes a slot for a new flow, from the one that has it. Of two slots the first
  * is linked first: the hand comes by it first.
  */
-noinline int take_place(const struct flow_key *key, u64 now)
+noinline int take_slot(const struct flow_key *key, u64 now)
 {
 	u32 at = __sync_fetch_and_add(&hand, 1) & (max_flows - 1), to = 0;
-	struct place *p = bpf_map_lookup_elem(&places, &at), *q = NULL;
+	struct slot *p = bpf_map_lookup_elem(&slots, &at), *q = NULL;
 	struct flow *old;
 
 	if (!p || !key)
@@ -228,7 +228,7 @@ noinline int take_place(const struct flow_key *key, u64 now)
 	old = p->key.cookie ? bpf_map_lookup_elem(&flows, &p->key) : NULL;
 	if (old && now - old->last < IN_USE) {
 		to = __sync_fetch_and_add(&hand, 1) & (max_flows - 1);
-		q = bpf_map_lookup_elem(&places, &to);
+		q = bpf_map_lookup_elem(&slots, &to);
 		if (q == p)
 			q = NULL;
 	}
@@ -241,9 +241,9 @@ noinline int take_place(const struct flow_key *key, u64 now)
 		end_flow(&p->key, old, FLAG_EVICTED, now);
 	}
 	p->key = *key;
-	link_place(p, at);
+	link_slot(p, at);
 	if (q)
-		link_place(q, to);
+		link_slot(q, to);
 	return 0;
 }
 
@@ -321,12 +321,12 @@ struct closing {
 static long close_place(u32 i, struct closing *c)
 {
 	u32 at = c->next - 1;
-	struct place *p;
+	struct slot *p;
 	struct flow *f;
 
 	if (!c->next)
 		return 1;
-	p = bpf_map_lookup_elem(&places, &at);
+	p = bpf_map_lookup_elem(&slots, &at);
 	if (!p || p->key.cookie != c->cookie)
 		return 1;
 	c->next = p->next;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* What stands for longer than a moment is told of from the side, by the reader. */
+/*
+ * What the reader runs every so often: it emits what stands for longer than a
+ * moment, from the side, while the socket goes on.
+ */
 #pragma once
 
 #include "connect.h"
@@ -18,25 +21,25 @@ static always_inline bool change(u32 at, u64 was, u64 word)
  * Fills in a record from the side and hands it out, if nothing happened to the
  * socket meanwhile. Its note goes, unless it is to be accepted yet.
  */
-static always_inline void tell_aside(struct note *n, u32 at, u64 was, struct sock *sk, u32 what,
+static always_inline void emit_aside(struct note *n, u32 at, u64 was, struct sock *sk, u32 what,
 				     const struct who *who, u64 now)
 {
-	u64 cookie = was >> 8, still = 0, told = was | NOTE_TOLD;
+	u64 cookie = was >> 8, still = 0, word = was | NOTE_EMITTED;
 	struct tcp_sock *tcp = (void *)sk;
 	bool asked, subflow = false;
 	struct tcp_record *r;
 	u32 flags = 0;
 
 	if (what & WHAT_ACCEPT)
-		told |= NOTE_ACCEPTED;
-	flags |= told & NOTE_OUT ? FLAG_OUT : 0;
-	flags |= told & NOTE_ACCEPTED ? FLAG_ACCEPTED : 0;
-	if (told & (NOTE_OUT | NOTE_ACCEPTED | NOTE_LISTEN))
-		told = 0;
+		word |= NOTE_ACCEPTED;
+	flags |= word & NOTE_OUT ? FLAG_OUT : 0;
+	flags |= word & NOTE_ACCEPTED ? FLAG_ACCEPTED : 0;
+	if (word & (NOTE_OUT | NOTE_ACCEPTED | NOTE_LISTEN))
+		word = 0;
 	what &= wanted;
 	r = reserve(sizeof(*r), count_events(what));
 	if (!r) {
-		change(at, was, told);
+		change(at, was, word);
 		return;
 	}
 	r->what = what;
@@ -53,16 +56,16 @@ static always_inline void tell_aside(struct note *n, u32 at, u64 was, struct soc
 	r->time = was & NOTE_OUT || !r->called ? r->opened : r->called;
 	r->flags |= flags;
 	probe(&still, &sk->__sk_common.skc_cookie.counter);
-	if (still != cookie || !change(at, was, told) || !asked || subflow)
+	if (still != cookie || !change(at, was, word) || !asked || subflow)
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 	else
 		submit(r);
 }
 
-/* An established connection: told of, and its note kept only until it is accepted. */
+/* An established connection is emitted, and its note kept until it is accepted. */
 static always_inline void flush_open(struct note *n, u32 at, u64 was, struct sock *sk, u64 now)
 {
-	u32 what = was & NOTE_TOLD ? 0 : WHAT_OPEN;
+	u32 what = was & NOTE_EMITTED ? 0 : WHAT_OPEN;
 	struct who who = {};
 	u64 cred;
 
@@ -74,7 +77,7 @@ static always_inline void flush_open(struct note *n, u32 at, u64 was, struct soc
 		what |= WHAT_ACCEPT;
 	}
 	if (what)
-		tell_aside(n, at, was, sk, what, &who, now);
+		emit_aside(n, at, was, sk, what, &who, now);
 }
 
 /*
@@ -84,7 +87,7 @@ static always_inline void flush_open(struct note *n, u32 at, u64 was, struct soc
 volatile u64 attached;
 
 /* How long a connection is open before its end is not waited for, ns. */
-volatile u64 told_after;
+volatile u64 emit_after;
 
 /* What flush sees of a socket. */
 struct sight {
@@ -115,11 +118,11 @@ static always_inline void flush_over(struct note *n, u32 at, u64 was)
 	}
 	if ((was & 0xff) == NOTE_OUT) {
 		if (attached && n->called >= attached)
-			tell_refused(n, at, was);
-		if (!change(at, was | NOTE_TOLD, 0))
+			emit_refused(n, at, was);
+		if (!change(at, was | NOTE_EMITTED, 0))
 			change(at, was, 0);
 	} else if (change(at, was, 0)) {
-		count_loss(sockets, 1); /* closed without a word */
+		count_loss(sockets, 1); /* closed, and no record says so */
 	}
 }
 
@@ -147,10 +150,10 @@ noinline u32 flush_note(u32 at, u64 now)
 			flush_over(n, at, was);
 		return 0;
 	}
-	if (was & NOTE_OPEN && now > n->opened + told_after)
+	if (was & NOTE_OPEN && now > n->opened + emit_after)
 		flush_open(n, at, was, sk, now);
 	else if (was & NOTE_LISTEN && s.state == TCP_LISTEN && age > LISTEN_SETTLED)
-		tell_aside(n, at, was, sk, WHAT_LISTEN, &nobody, now);
+		emit_aside(n, at, was, sk, WHAT_LISTEN, &nobody, now);
 	return 0;
 }
 

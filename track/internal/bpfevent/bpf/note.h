@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * TCP. A note is kept of a connection from its connect, or from when it is
- * established, until it is told of. Most are closed by then, and told of in one
- * record; the reader has the others told by running `flush` every so often, and
- * their notes go. So the table holds the last moment, not all that stands.
+ * Notes of TCP. One is kept of a connection from its connect, or from when it is
+ * established, until it is emitted. Most are closed by then, and emitted as one
+ * record; the reader runs `flush` every so often, which emits the others, and their
+ * notes go. So the table holds the last moment, not all that stands.
  *
  * What happens to one socket happens under its lock, one after the other; only
  * `flush` comes from the side.
@@ -16,9 +16,9 @@ enum note_bit {
 	NOTE_OUT = 1 << 0,	/* connected from here */
 	NOTE_OPEN = 1 << 1,	/* established */
 	NOTE_ACCEPTED = 1 << 2, /* and accepted */
-	NOTE_TOLD = 1 << 3,	/* in a record */
+	NOTE_EMITTED = 1 << 3,	/* in a record */
 	NOTE_LISTEN = 1 << 4,	/* a listener */
-	NOTE_CLOSED = 1 << 5,	/* closed, and being told of */
+	NOTE_CLOSED = 1 << 5,	/* closed, and being emitted */
 	NOTE_SENT = 1 << 6,	/* connect got as far as to send */
 	NOTE_BUSY = 1 << 7,	/* being written: nothing for the flush */
 };
@@ -204,53 +204,53 @@ noinline u32 renew_note(u64 cookie, u32 *before)
 /*
  * The kernel leaves a program out that would interrupt itself: what comes in on
  * the way of a softirq while a system call's program is under way. A second
- * copy takes what the first did not. The first notes what it took, by CPU, on a
+ * copy handles what the first did not. The first notes what it did, by CPU, on a
  * stack, since one may interrupt the other. What the second was left out of
  * stays there for a while: so it is noted by cookie, which never comes again,
  * and not by address, which the next socket has soon.
  */
-#define TAKEN_DEPTH 4
+#define HANDLED_DEPTH 4
 
-struct taken {
+struct handled {
 	u32 depth;
 	u32 pad;
-	u64 event[TAKEN_DEPTH];
+	u64 event[HANDLED_DEPTH];
 };
 
 struct {
 	uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	uint(max_entries, 1);
 	type(key, u32);
-	type(value, struct taken);
-} taken SEC(".maps");
+	type(value, struct handled);
+} handled SEC(".maps");
 
-static always_inline void take(u64 event)
+static always_inline void mark_handled(u64 event)
 {
 	u32 zero = 0, depth;
-	struct taken *t = bpf_map_lookup_elem(&taken, &zero);
+	struct handled *h = bpf_map_lookup_elem(&handled, &zero);
 
-	if (!t)
+	if (!h)
 		return;
-	depth = t->depth;
-	if (depth >= TAKEN_DEPTH)
+	depth = h->depth;
+	if (depth >= HANDLED_DEPTH)
 		depth = 0; /* leftovers of what the second copy was left out of */
-	t->event[depth] = event;
-	t->depth = depth + 1;
+	h->event[depth] = event;
+	h->depth = depth + 1;
 }
 
-static always_inline bool is_taken(u64 event)
+static always_inline bool was_handled(u64 event)
 {
 	u32 zero = 0;
 	s32 depth;
-	struct taken *t = bpf_map_lookup_elem(&taken, &zero);
+	struct handled *h = bpf_map_lookup_elem(&handled, &zero);
 
-	if (!t)
+	if (!h)
 		return false;
-	depth = t->depth;
-	for (int i = TAKEN_DEPTH - 1; i >= 0; i--) {
-		if (i >= depth || t->event[i] != event)
+	depth = h->depth;
+	for (int i = HANDLED_DEPTH - 1; i >= 0; i--) {
+		if (i >= depth || h->event[i] != event)
 			continue;
-		t->depth = i;
+		h->depth = i;
 		return true;
 	}
 	return false;

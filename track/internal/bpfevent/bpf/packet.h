@@ -186,7 +186,7 @@ static always_inline void note_in(const struct flow_key *key, u64 bytes)
 /* Drops a flow again that nobody was told of. */
 static always_inline void forget(const struct flow_key *key)
 {
-	if (!bpf_map_delete_elem(&untold, key))
+	if (!bpf_map_delete_elem(&pending, key))
 		bpf_map_delete_elem(&flows, key);
 }
 
@@ -207,8 +207,8 @@ static noinline int begin_by_packet(u64 address, const struct flow_key *key, u64
 		f.sent_datagrams = 1;
 		f.who = *sender;
 		if (keep_flow(key, &f)) {
-			take_place(key, now);
-			tell_flow(key, &f, WHAT_OPEN, 0, now);
+			take_slot(key, now);
+			emit_flow(key, &f, WHAT_OPEN, 0, now);
 		}
 		return 0;
 	}
@@ -217,13 +217,13 @@ static noinline int begin_by_packet(u64 address, const struct flow_key *key, u64
 	user = bpf_map_lookup_elem(&users, &cookie);
 	if (user)
 		f.who = *user;
-	if (!load_bit(sk, sk_kern_sock) && !bpf_map_update_elem(&untold, key, &now, BPF_NOEXIST))
-		f.flags |= UNTOLD;
+	if (!load_bit(sk, sk_kern_sock) && !bpf_map_update_elem(&pending, key, &now, BPF_NOEXIST))
+		f.flags |= PENDING;
 	if (!keep_flow(key, &f))
 		return 0;
-	take_place(key, now);
-	if (!(f.flags & UNTOLD))
-		tell_flow(key, &f, WHAT_OPEN, 0, now);
+	take_slot(key, now);
+	if (!(f.flags & PENDING))
+		emit_flow(key, &f, WHAT_OPEN, 0, now);
 	else if (bpf_map_lookup_elem(&gone, &cookie))
 		forget(key); /* closed meanwhile */
 	return 0;
@@ -258,14 +258,14 @@ static always_inline int on_packet(struct __sk_buff *skb, bool sent)
 	/* The verifier does not let the socket's fields be read here but as numbers. */
 	bpf_probe_read_kernel(&address, sizeof(address), &socket);
 	f = bpf_map_lookup_elem(&flows, &key);
-	if (sent && (!f || f->flags & UNTOLD))
+	if (sent && (!f || f->flags & PENDING))
 		name_sender(address, key.cookie, how, &who);
 	if (!f) {
 		begin_by_packet(address, &key, p.bytes, how, &who);
 		return 1;
 	}
 	count(f, sent, p.bytes, 1, bpf_ktime_get_boot_ns());
-	if (sent && f->flags & UNTOLD)
+	if (sent && f->flags & PENDING)
 		settle(&key, f, &who);
 	return 1;
 }
@@ -342,7 +342,7 @@ static long flush_flow(void *map, const struct flow_key *key, const u64 *began, 
 	if (f)
 		settle(&own, f, &nobody);
 	else
-		bpf_map_delete_elem(&untold, &own);
+		bpf_map_delete_elem(&pending, &own);
 	return 0;
 }
 
@@ -352,6 +352,6 @@ int flush_flows(void *ctx)
 {
 	u64 now = bpf_ktime_get_boot_ns();
 
-	bpf_for_each_map_elem(&untold, flush_flow, &now, 0);
+	bpf_for_each_map_elem(&pending, flush_flow, &now, 0);
 	return 0;
 }

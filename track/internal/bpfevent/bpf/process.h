@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * The processes that are named by records. Each is told in full before the
+ * The processes that are named by records. Each is emitted in full before the
  * first record that names it, by a program that runs in its context, so that
  * one that is gone the next moment still has its name. After that a record
  * holds its number and its start only.
@@ -11,7 +11,7 @@
 
 #define NO_MM ~0ULL /* of no process */
 
-/* What a process was when it was told of; when it is that no more, it is told of again. */
+/* A process as it was emitted. When it is that no more, it is emitted again. */
 struct known {
 	u64 start;
 	u64 mm;
@@ -20,7 +20,7 @@ struct known {
 	u64 comm[2];
 	u32 pid; /* in the reader's pid namespace */
 	u32 exited;
-	u32 lost; /* it could not be told of, which is counted once */
+	u32 lost; /* it could not be emitted, which is counted once */
 	u32 pad;
 };
 
@@ -175,8 +175,8 @@ static always_inline void put_path(struct process_record *r, struct file *file)
 		bpf_loop(MAX_STEPS, step_up, &w, 0);
 }
 
-/* Tells of a process. Its memory can be read only if it is the one that runs. */
-static always_inline int tell_process(struct task_struct *task, const struct known *k, u32 what,
+/* Emits a process. Its memory can be read only if it is the one that runs. */
+static always_inline int emit_process(struct task_struct *task, const struct known *k, u32 what,
 				      u32 tgid)
 {
 	struct process_record *r = reserve(sizeof(*r), !k->lost);
@@ -234,7 +234,7 @@ static always_inline bool is_known(const struct known *old, const struct known *
 }
 
 /*
- * Tells of a process that is not known, or not as it is now. The verifier goes
+ * Emits a process that is not known, or not as it is now. The verifier goes
  * through a global function, as this is, once for a program, and not for each
  * way that leads to it; kernel objects cannot be handed to one.
  */
@@ -250,7 +250,7 @@ noinline u32 introduce(u64 address, u32 what)
 		return old->pid;
 	k.pid = pid_of(task);
 	k.lost = old && old->start == k.start && old->lost;
-	if (!tell_process(task, &k, what, tgid)) {
+	if (!emit_process(task, &k, what, tgid)) {
 		k.lost = 1;
 		k.mm = NO_MM; /* the next record that names it tries again */
 		bpf_map_update_elem(&known, &tgid, &k, 0);
@@ -262,7 +262,7 @@ noinline u32 introduce(u64 address, u32 what)
 	return k.pid;
 }
 
-/* Names the process that runs, having told of it before. */
+/* Names the process that runs, having emitted it before. */
 noinline u32 name_running(struct who *w)
 {
 	struct task_struct *task = bpf_get_current_task_btf(), *leader = task->group_leader;

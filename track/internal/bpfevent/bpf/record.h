@@ -17,7 +17,7 @@ enum record_kind {
 };
 
 /*
- * What a record tells. One that tells of several things saves the ring from a
+ * What a record says. One that says several things saves the ring from a
  * record for each: most connections are over before the first is due.
  */
 enum what {

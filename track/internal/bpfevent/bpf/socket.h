@@ -170,8 +170,8 @@ static always_inline void put_note(struct tcp_record *r, const struct note *n, u
 		r->inode = n->inode;
 }
 
-/* What is told of a socket beside what it says itself. */
-struct telling {
+/* What is emitted of a socket beside what it says itself. */
+struct emission {
 	u64 cookie;
 	u64 now;
 	u32 what;
@@ -183,8 +183,8 @@ struct telling {
  * A record of one socket, by a program that has it. Functions of their own, as
  * here, keep the ways through them from multiplying with those behind.
  */
-static noinline int tell(struct sock *sk, struct tcp_sock *tcp, const struct note *n,
-			 const struct telling *about)
+static noinline int emit(struct sock *sk, struct tcp_sock *tcp, const struct note *n,
+			 const struct emission *about)
 {
 	u32 what = about->what & wanted;
 	struct tcp_record *r;

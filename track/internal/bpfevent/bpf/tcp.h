@@ -53,7 +53,7 @@ static always_inline bool name_maker(struct sock *sk, struct tcp_sock *tcp, stru
 /* A connection was accepted, by the process that runs or by another before. */
 static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32 at)
 {
-	struct telling about = {.cookie = cookie, .what = WHAT_ACCEPT, .flags = FLAG_ACCEPTED};
+	struct emission about = {.cookie = cookie, .what = WHAT_ACCEPT, .flags = FLAG_ACCEPTED};
 	struct note *n = note_at(at);
 	struct who who = {};
 	u32 before;
@@ -71,8 +71,8 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32
 	n->called = about.now = bpf_ktime_get_boot_ns();
 	if (tcp)
 		n->inode = inode_of((void *)tcp, true);
-	if (before & NOTE_TOLD) {
-		tell(sk, tcp, n, &about);
+	if (before & NOTE_EMITTED) {
+		emit(sk, tcp, n, &about);
 		free_note(at);
 	} else {
 		set_word(at, cookie << 8 | before | NOTE_ACCEPTED);
@@ -161,7 +161,7 @@ static always_inline u32 what_closed(struct sock *sk, u32 old, u32 bits)
 	if (old == TCP_SYN_RECV)
 		return 0;
 	what = WHAT_CLOSE;
-	if ((bits & (NOTE_OPEN | NOTE_TOLD)) == NOTE_OPEN)
+	if ((bits & (NOTE_OPEN | NOTE_EMITTED)) == NOTE_OPEN)
 		what |= WHAT_OPEN | (bits & NOTE_ACCEPTED ? WHAT_ACCEPT : 0);
 	return what;
 }
@@ -169,7 +169,7 @@ static always_inline u32 what_closed(struct sock *sk, u32 old, u32 bits)
 static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-	struct telling about = {.cookie = cookie, .old = old};
+	struct emission about = {.cookie = cookie, .old = old};
 	u32 bits = 0, at = find_note(cookie);
 	struct note *n = note_at(at);
 
@@ -179,10 +179,10 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 	if (n && is_unclaimed(bits) && name_maker(sk, tcp, &n->who, MAKER_RUNS)) {
 		n->called = about.now;
 		bits |= NOTE_ACCEPTED;
-		if (bits & NOTE_TOLD) {
+		if (bits & NOTE_EMITTED) {
 			about.what = WHAT_ACCEPT;
 			about.flags = FLAG_ACCEPTED;
-			tell(sk, tcp, n, &about);
+			emit(sk, tcp, n, &about);
 		}
 	}
 	about.what = what_closed(sk, old, bits);
@@ -190,7 +190,7 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 	if (!n || bits & NOTE_ACCEPTED)
 		about.flags |= FLAG_ACCEPTED;
 	if (about.what && !is_subflow(tcp))
-		tell(sk, tcp, n, &about);
+		emit(sk, tcp, n, &about);
 	if (n)
 		free_note(at);
 	return 0;
@@ -226,11 +226,11 @@ static always_inline int on_state(u64 *ctx, bool second)
 		return 0;
 	}
 	/* The first copy gives the socket its cookie, if it is not left out. */
-	if (second && is_taken((u64)sk->__sk_common.skc_cookie.counter << 4 | new))
+	if (second && was_handled((u64)sk->__sk_common.skc_cookie.counter << 4 | new))
 		return 0;
 	cookie = cookie_of(sk);
 	if (!second)
-		take(cookie << 4 | new);
+		mark_handled(cookie << 4 | new);
 	switch (new) {
 	case TCP_SYN_SENT:
 		begin(sk, cookie, NOTE_OUT | NOTE_SENT);

@@ -99,7 +99,7 @@ int udp_sendmsg6(struct bpf_sock_addr *ctx)
 	return note_remote(ctx, FAMILY_V6);
 }
 
-/* Of a flow that a packet began, the process that takes the packet is told. */
+/* A flow that a packet began is emitted with the process that takes the packet. */
 static always_inline int note_receiver(struct bpf_sock_addr *ctx, u8 family)
 {
 	struct flow_key key = {};
@@ -113,7 +113,7 @@ static always_inline int note_receiver(struct bpf_sock_addr *ctx, u8 family)
 	key.rport = __builtin_bswap16(ctx->user_port);
 	if (asks_user(ctx, ctx->protocol, ctx->family == AF_INET ? FAMILY_V4 : FAMILY_V6))
 		note_user(key.cookie);
-	if (!bpf_map_lookup_elem(&untold, &key))
+	if (!bpf_map_lookup_elem(&pending, &key))
 		return 1;
 	f = bpf_map_lookup_elem(&flows, &key);
 	if (f && name_running(&who))
@@ -151,8 +151,8 @@ static noinline int begin_flow(struct sock *sk, const struct flow_key *key, u32 
 		f.received_datagrams = 1;
 	}
 	if (keep_flow(key, &f)) {
-		take_place(key, now);
-		tell_flow(key, &f, WHAT_OPEN, 0, now);
+		take_slot(key, now);
+		emit_flow(key, &f, WHAT_OPEN, 0, now);
 	}
 	return 0;
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// A pass gathers what the iterators give into a snapshot. The hot loop is
-// takeFiles; one call has some two hundred records. Its memory is kept from
-// one pass to the next.
-type pass struct {
+// A reading is one Read under way: it gathers what the iterators give into a
+// snapshot. The hot loop is applyDescriptors; one call has some two hundred
+// records. Its memory is kept from one Read to the next.
+type reading struct {
 	mu   sync.Mutex
 	snap *source.Snapshot
 	// netns are the namespaces, nil for all, and states the states that are wanted.
@@ -27,7 +27,7 @@ type pass struct {
 	doubtful []source.Holding
 	// unmet are sockets that the walk met before a descriptor was; wanted are
 	// those that stayed so. confirmed tells that one of them was met again.
-	unmet     []place
+	unmet     []sighting
 	wanted    inodeSet
 	confirmed bool
 	// keys are those of the files of the confirmed.
@@ -40,7 +40,7 @@ type pass struct {
 	processes int
 	// bare are the sockets whose cookie is not known yet.
 	bare []bareSocket
-	// from is the first descriptor that counts; what is below was taken before.
+	// from is the first descriptor that counts; what is below was applied before.
 	from int32
 	// ways are the namespaces that a way leads into, nil where the walk sees all.
 	ways map[uint32]bool
@@ -54,8 +54,8 @@ type bareSocket struct {
 	pid   uint32
 }
 
-// A place is an element of the walk in which a socket was met.
-type place struct{ inode, element uint32 }
+// A sighting is an element of the walk in which a socket was met.
+type sighting struct{ inode, element uint32 }
 
 // A resumption is a place where the walk has to go on.
 type resumption struct {
@@ -63,26 +63,26 @@ type resumption struct {
 	done    uint64
 }
 
-func (p *pass) reset(q *source.Query, snap *source.Snapshot) {
-	p.snap, p.netns, p.states, p.waiting = snap, q.NetNS, q.States, false
-	p.held.reset()
-	p.wanted.reset()
-	p.doubtful, p.unmet = p.doubtful[:0], p.unmet[:0]
-	p.loose, p.more, p.bare = p.loose[:0], p.more[:0], p.bare[:0]
-	p.processes, p.confirmed, p.from = 0, false, 0
-	p.keys = p.keys[:0]
-	p.ways = nil
+func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
+	rd.snap, rd.netns, rd.states, rd.waiting = snap, q.NetNS, q.States, false
+	rd.held.reset()
+	rd.wanted.reset()
+	rd.doubtful, rd.unmet = rd.doubtful[:0], rd.unmet[:0]
+	rd.loose, rd.more, rd.bare = rd.loose[:0], rd.more[:0], rd.bare[:0]
+	rd.processes, rd.confirmed, rd.from = 0, false, 0
+	rd.keys = rd.keys[:0]
+	rd.ways = nil
 }
 
 // wantsNetNS reports whether sockets of the namespace are wanted.
-func (p *pass) wantsNetNS(ino uint32) bool {
-	return p.netns == nil || slices.Contains(p.netns, ino)
+func (rd *reading) wantsNetNS(ino uint32) bool {
+	return rd.netns == nil || slices.Contains(rd.netns, ino)
 }
 
-// takeFiles takes records of fd_walk or task_file. It is safe for concurrent use.
-func (p *pass) takeFiles(b []byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// applyDescriptors takes records of fd_walk or task_file. It is safe for concurrent use.
+func (rd *reading) applyDescriptors(b []byte) error {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
 	r := records{rest: b}
 	for last, netns, fresh := uint32(0), uint32(0), false; r.next(); {
 		switch r.kind {
@@ -90,61 +90,61 @@ func (p *pass) takeFiles(b []byte) error {
 			s := as[socketRecord](r.body)
 			if s.netns != netns {
 				netns = s.netns
-				p.noteWay(source.Way{NetNS: netns, Holding: holdingOf(s)})
+				rd.noteWay(source.Way{NetNS: netns, Holding: holdingOf(s)})
 			}
 			if s.state == uint8(whose.Listen) && s.recvq > 0 {
-				p.waiting = true
+				rd.waiting = true
 			}
-			if fresh = false; s.fd < p.from || !p.wantsNetNS(s.netns) || !p.states.Has(whose.State(s.state)) {
+			if fresh = false; s.fd < rd.from || !rd.wantsNetNS(s.netns) || !rd.states.Has(whose.State(s.state)) {
 				continue
 			}
-			if fresh = p.held.add(s.inode); fresh {
-				p.appendSocket(s)
+			if fresh = rd.held.add(s.inode); fresh {
+				rd.appendSocket(s)
 			}
-			p.appendHolding(s)
+			rd.appendHolding(s)
 			if s.pid != last {
 				last = s.pid
-				p.appendTask(s)
+				rd.appendTask(s)
 			}
 		case recordTCP:
 			if fresh {
-				p.appendTCP(p.snap.Sockets, as[tcpRecord](r.body))
+				rd.appendTCP(rd.snap.Sockets, as[tcpRecord](r.body))
 			}
 		case recordTask:
-			if p.from == 0 {
-				p.processes++
+			if rd.from == 0 {
+				rd.processes++
 			}
 		default:
-			p.takeRest(r.kind, r.body)
+			rd.applyRest(r.kind, r.body)
 		}
 	}
 	return r.err
 }
 
 // makeRoom makes room for as many sockets as the walk met.
-func (p *pass) makeRoom() {
-	n := len(p.unmet)
-	p.snap.Sockets = slices.Grow(p.snap.Sockets, n)
-	p.snap.Holdings = slices.Grow(p.snap.Holdings, n)
+func (rd *reading) makeRoom() {
+	n := len(rd.unmet)
+	rd.snap.Sockets = slices.Grow(rd.snap.Sockets, n)
+	rd.snap.Holdings = slices.Grow(rd.snap.Holdings, n)
 }
 
 // isFar reports whether the tables that go on beyond start are so few and so
 // long that windows over all processes cost more than all descriptors do.
-func (p *pass) isFar(start, window uint32) bool {
+func (rd *reading) isFar(start, window uint32) bool {
 	longest, sum := uint64(0), uint64(0)
-	for _, m := range p.more {
+	for _, m := range rd.more {
 		longest, sum = max(longest, m.done), sum+m.done
 	}
 	const usual, dearer = 50, 4 // descriptors of a process; one of them to a look at a process
 	windows := (longest - min(longest, uint64(start))) / uint64(window)
-	return windows*uint64(p.processes) > dearer*(sum+usual*uint64(p.processes))
+	return windows*uint64(rd.processes) > dearer*(sum+usual*uint64(rd.processes))
 }
 
-func (p *pass) appendSocket(r *socketRecord) {
+func (rd *reading) appendSocket(r *socketRecord) {
 	if r.cookie == 0 && r.pid != 0 {
-		p.bare = append(p.bare, bareSocket{r.inode, len(p.snap.Sockets), r.pid})
+		rd.bare = append(rd.bare, bareSocket{r.inode, len(rd.snap.Sockets), r.pid})
 	}
-	p.snap.Sockets = append(p.snap.Sockets, socketOf(r))
+	rd.snap.Sockets = append(rd.snap.Sockets, socketOf(r))
 }
 
 func socketOf(r *socketRecord) source.Socket {
@@ -176,9 +176,9 @@ func socketFlags(flags uint8) source.SocketFlags {
 }
 
 // appendTCP adds the figures of the last of sockets.
-func (p *pass) appendTCP(sockets []source.Socket, r *tcpRecord) {
-	p.snap.TCPInfo = append(p.snap.TCPInfo, tcpInfo(r))
-	sockets[len(sockets)-1].TCPInfo = uint32(len(p.snap.TCPInfo))
+func (rd *reading) appendTCP(sockets []source.Socket, r *tcpRecord) {
+	rd.snap.TCPInfo = append(rd.snap.TCPInfo, tcpInfo(r))
+	sockets[len(sockets)-1].TCPInfo = uint32(len(rd.snap.TCPInfo))
 }
 
 func holdingOf(r *socketRecord) source.Holding {
@@ -186,61 +186,61 @@ func holdingOf(r *socketRecord) source.Holding {
 }
 
 // noteWay notes a way into a namespace, where ways are wanted and it is the first.
-func (p *pass) noteWay(w source.Way) {
-	if p.ways == nil || p.ways[w.NetNS] || !p.wantsNetNS(w.NetNS) {
+func (rd *reading) noteWay(w source.Way) {
+	if rd.ways == nil || rd.ways[w.NetNS] || !rd.wantsNetNS(w.NetNS) {
 		return
 	}
-	p.ways[w.NetNS] = true
-	p.snap.Ways = append(p.snap.Ways, w)
+	rd.ways[w.NetNS] = true
+	rd.snap.Ways = append(rd.snap.Ways, w)
 }
 
-func (p *pass) appendHolding(r *socketRecord) {
+func (rd *reading) appendHolding(r *socketRecord) {
 	h := holdingOf(r)
 	if r.flags&flagThread != 0 {
-		p.doubtful = append(p.doubtful, h)
+		rd.doubtful = append(rd.doubtful, h)
 		return
 	}
-	p.snap.Holdings = append(p.snap.Holdings, h)
+	rd.snap.Holdings = append(rd.snap.Holdings, h)
 }
 
 // tick is a clock tick in nanoseconds.
 const tick = 10_000_000
 
-func (p *pass) appendTask(r *socketRecord) {
-	p.snap.Tasks = append(p.snap.Tasks, source.Task{PID: r.pid, Start: r.start / tick, Comm: r.comm})
+func (rd *reading) appendTask(r *socketRecord) {
+	rd.snap.Tasks = append(rd.snap.Tasks, source.Task{PID: r.pid, Start: r.start / tick, Comm: r.comm})
 }
 
-func (p *pass) nameDevice(r *deviceRecord) {
+func (rd *reading) nameDevice(r *deviceRecord) {
 	d := source.Device{NetNS: r.netns, Index: r.device}
-	if _, ok := p.snap.Devices[d]; !ok {
-		p.snap.NameDevice(d, text(r.name[:]))
+	if _, ok := rd.snap.Devices[d]; !ok {
+		rd.snap.NameDevice(d, text(r.name[:]))
 	}
 }
 
 // settleDoubtful adds the descriptors met in tables of threads, unless the
 // process has the same by its leader's table or another thread's.
-func (p *pass) settleDoubtful() {
-	if len(p.doubtful) == 0 {
+func (rd *reading) settleDoubtful() {
+	if len(rd.doubtful) == 0 {
 		return
 	}
-	slices.SortFunc(p.doubtful, compareHoldings)
-	p.doubtful = slices.Compact(p.doubtful)
+	slices.SortFunc(rd.doubtful, compareHoldings)
+	rd.doubtful = slices.Compact(rd.doubtful)
 	sure := make(map[source.Holding]struct{})
-	for _, h := range p.snap.Holdings {
-		if p.doubts(h.PID) {
+	for _, h := range rd.snap.Holdings {
+		if rd.doubts(h.PID) {
 			sure[h] = struct{}{}
 		}
 	}
-	for _, h := range p.doubtful {
+	for _, h := range rd.doubtful {
 		if _, ok := sure[h]; !ok {
-			p.snap.Holdings = append(p.snap.Holdings, h)
+			rd.snap.Holdings = append(rd.snap.Holdings, h)
 		}
 	}
 }
 
 // doubts reports whether the process has doubtful holdings.
-func (p *pass) doubts(pid uint32) bool {
-	_, ok := slices.BinarySearchFunc(p.doubtful, pid, func(h source.Holding, pid uint32) int {
+func (rd *reading) doubts(pid uint32) bool {
+	_, ok := slices.BinarySearchFunc(rd.doubtful, pid, func(h source.Holding, pid uint32) int {
 		return int(int64(h.PID) - int64(pid))
 	})
 	return ok

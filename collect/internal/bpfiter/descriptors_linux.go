@@ -1,0 +1,104 @@
+package bpfiter
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// How the descriptors of all processes are read: by fd_walk, window by window,
+// or by task_file, where there is no fd_walk or the tables that are left are few
+// and long.
+
+// needTaskFile has task_file loaded.
+func (s *Source) needTaskFile() error {
+	if s.taskFile != nil {
+		return nil
+	}
+	if err := s.loaded.addTaskFile(); err != nil {
+		return explain(err)
+	}
+	s.taskFile = s.loaded.taskFileLink
+	return nil
+}
+
+// readDescriptors reads the descriptors of all processes.
+func (s *Source) readDescriptors(ctx context.Context, ask question, apply func([]byte) error) error {
+	again := ask.flags&askWanted != 0
+	if again {
+		s.wanted.setKeys(s.reading.keys)
+	}
+	start, all, err := s.readWindows(ctx, ask, apply)
+	if err != nil || all {
+		return err
+	}
+	if again {
+		s.wanted.set(s.reading.unmet)
+	}
+	s.reading.more = s.reading.more[:0]
+	s.reading.from = int32(start)
+	err = s.readEvery(ctx, ask, apply)
+	s.reading.from = 0
+	return err
+}
+
+// readWindows reads the descriptors of all processes by fd_walk: all of them,
+// or those before start.
+func (s *Source) readWindows(ctx context.Context, ask question, apply func([]byte) error) (start uint32, all bool, err error) {
+	byPID := ask.number != 0 && ask.flags&askWanted == 0
+	if s.fdWalk == nil || byPID {
+		return 0, false, nil
+	}
+	// A window of sockets is 23 KiB, the kernel's buffer 32.
+	const enough = 8 << 10
+	for {
+		s.reading.more = s.reading.more[:0]
+		r := run{it: s.fdWalk, ask: ask.from(start), apply: apply, enough: enough}
+		if err := s.readRuns(ctx, s.parts(r)); err != nil {
+			return start, false, err
+		}
+		if len(s.reading.more) == 0 {
+			return start, true, nil
+		}
+		if slices.ContainsFunc(s.reading.more, func(r resumption) bool { return r.done == tooMany }) {
+			return start, false, nil
+		}
+		start += ask.window()
+		if start > maxStart-ask.window() || s.reading.isFar(start, ask.window()) {
+			return start, false, nil
+		}
+	}
+}
+
+// readEvery reads the descriptors of all processes by task_file.
+func (s *Source) readEvery(ctx context.Context, ask question, apply func([]byte) error) error {
+	if err := s.needTaskFile(); err != nil {
+		return err
+	}
+	return s.readRuns(ctx, s.parts(run{it: s.taskFile, ask: ask, apply: apply}))
+}
+
+// readCookies completes the sockets that have no cookie yet.
+func (s *Source) readCookies(ctx context.Context, ask question) error {
+	if len(s.reading.bare) == 0 || s.fdWalk == nil {
+		return nil
+	}
+	if err := s.wanted.open(); err != nil {
+		return err
+	}
+	pids := s.reading.prepareBare()
+	sockets := make([]sighting, len(s.reading.bare))
+	for i, b := range s.reading.bare {
+		sockets[i].inode = uint32(b.inode)
+	}
+	s.wanted.set(sockets)
+	ask.flags &^= askTCPInfo
+	ask = s.wanted.ask(ask)
+	if s.loaded != nil && len(pids) <= maxBareProcesses {
+		err := s.readEach(ctx, pids, ask, s.reading.applyCookies)
+		if !errors.Is(err, errNoProcessLink) {
+			return err
+		}
+	}
+	return s.readEvery(ctx, ask, s.reading.applyCookies)
+}

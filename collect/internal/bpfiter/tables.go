@@ -1,0 +1,235 @@
+package bpfiter
+
+import (
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
+)
+
+// What the walk over the socket tables gives, and how it is joined with what
+// the descriptors gave.
+
+// applyTables takes records of hash_walk. It is safe for concurrent use.
+func (rd *reading) applyTables(b []byte) error {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	r := records{rest: b}
+	for fresh := false; r.next(); {
+		switch r.kind {
+		case recordID:
+			if id := as[idRecord](r.body); rd.wantsNetNS(id.netns) && !rd.held.has(uint64(id.inode)) {
+				rd.unmet = append(rd.unmet, sighting{id.inode, id.element})
+			}
+		case recordSocket:
+			s := as[socketRecord](r.body)
+			if fresh = rd.wantsNetNS(s.netns); fresh {
+				rd.loose = append(rd.loose, socketOf(s))
+			}
+		case recordTCP:
+			if fresh {
+				rd.appendTCP(rd.loose, as[tcpRecord](r.body))
+			}
+		default:
+			rd.applyRest(r.kind, r.body)
+		}
+	}
+	return r.err
+}
+
+// applyRest takes the records that are not of a socket.
+func (rd *reading) applyRest(kind recordKind, rec []byte) {
+	switch kind {
+	case recordDevice:
+		rd.nameDevice(as[deviceRecord](rec))
+	case recordNetNS:
+		rd.noteNetNS(as[netnsRecord](rec))
+	case recordMore:
+		r := as[moreRecord](rec)
+		rd.more = append(rd.more, resumption{r.element, r.done})
+	case recordWay:
+		r := as[wayRecord](rec)
+		rd.noteWay(source.Way{NetNS: r.netns, Holding: source.Holding{Inode: uint64(r.inode), PID: r.pid, FD: r.fd}})
+	}
+}
+
+func (rd *reading) noteNetNS(r *netnsRecord) {
+	if rd.wantsNetNS(r.netns) {
+		rd.snap.NetNS = append(rd.snap.NetNS, r.netns)
+	}
+	for _, element := range []uint32{r.element, r.udpElement} {
+		if element != 0 {
+			rd.more = append(rd.more, resumption{element: element})
+		}
+	}
+}
+
+// applyWanted takes records of a walk that gives sockets with files in full,
+// and keeps those that are wanted and not met yet. It is safe for concurrent use.
+func (rd *reading) applyWanted(b []byte) error {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	r := records{rest: b}
+	for fresh := false; r.next(); {
+		switch r.kind {
+		case recordSocket:
+			s := as[socketRecord](r.body)
+			fresh = s.flags&flagFile != 0 && rd.wanted.has(s.inode) && rd.held.add(s.inode)
+			if fresh {
+				rd.appendSocket(s)
+				rd.confirmed = true
+				rd.keys = append(rd.keys, s.start)
+			}
+		case recordTCP:
+			if fresh {
+				rd.appendTCP(rd.snap.Sockets, as[tcpRecord](r.body))
+			}
+		case recordMore:
+			rd.applyRest(r.kind, r.body)
+		}
+	}
+	return r.err
+}
+
+// applyDescriptorsAgain takes records of a second run over the descriptors, and keeps
+// what it tells of the wanted sockets. It is safe for concurrent use.
+func (rd *reading) applyDescriptorsAgain(b []byte) error {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	r := records{rest: b}
+	for fresh := false; r.next(); {
+		switch r.kind {
+		case recordSocket:
+			s := as[socketRecord](r.body)
+			if fresh = false; s.fd < rd.from || !rd.wanted.has(s.inode) {
+				continue
+			}
+			if fresh = rd.held.add(s.inode); fresh {
+				rd.appendSocket(s)
+			}
+			rd.doubtful = append(rd.doubtful, source.Holding{Inode: s.inode, PID: s.pid, FD: s.fd})
+			rd.appendTask(s)
+		case recordTCP:
+			if fresh {
+				rd.appendTCP(rd.snap.Sockets, as[tcpRecord](r.body))
+			}
+		case recordMore:
+			rd.applyRest(r.kind, r.body)
+		}
+	}
+	return r.err
+}
+
+// settleUnmet keeps of the unmet sockets those that no descriptor was met for,
+// and makes them the wanted ones.
+func (rd *reading) settleUnmet() {
+	left := rd.unmet[:0]
+	for _, at := range rd.unmet {
+		if ino := uint64(at.inode); !rd.held.has(ino) && rd.wanted.add(ino) {
+			left = append(left, at)
+		}
+	}
+	rd.unmet = left
+}
+
+// elementsOfUnmet returns the elements in which the unmet sockets were met, each
+// once, or false if they are more than most.
+func (rd *reading) elementsOfUnmet(most int) ([]resumption, bool) {
+	var elements []resumption
+	for _, at := range rd.unmet {
+		if slices.ContainsFunc(elements, func(r resumption) bool { return r.element == at.element }) {
+			continue
+		}
+		if len(elements) == most {
+			return nil, false
+		}
+		elements = append(elements, resumption{element: at.element})
+	}
+	return elements, true
+}
+
+// A tuple identifies a connection of TCP; the kernel has each once.
+type tuple struct {
+	local, remote [16]byte
+	netns, device uint32
+	lport, rport  uint16
+}
+
+func tupleOf(s *source.Socket) tuple {
+	return tuple{s.Local, s.Remote, s.NetNS, s.Device, s.LocalPort, s.RemotePort}
+}
+
+// isConnection reports whether the socket is the only one with its tuple.
+func isConnection(s *source.Socket) bool {
+	return s.RemotePort != 0 && (s.Proto == whose.TCP || s.Proto == whose.MPTCP)
+}
+
+// settleLoose adds the sockets without a file, unless the same connection was
+// met with a descriptor: accepted or closed between the two looks.
+func (rd *reading) settleLoose() {
+	if len(rd.loose) == 0 {
+		return
+	}
+	var seen portFilter
+	conns := make(map[tuple]bool)
+	for i := range rd.loose {
+		if s := &rd.loose[i]; isConnection(s) {
+			conns[tupleOf(s)] = false
+			seen.add(s)
+		}
+	}
+	for i := range rd.snap.Sockets {
+		if s := &rd.snap.Sockets[i]; seen.has(s) && isConnection(s) {
+			if _, ok := conns[tupleOf(s)]; ok {
+				conns[tupleOf(s)] = true
+			}
+		}
+	}
+	for i := range rd.loose {
+		s := &rd.loose[i]
+		if isConnection(s) {
+			if conns[tupleOf(s)] {
+				continue
+			}
+			conns[tupleOf(s)] = true
+		} else if s.Inode != 0 && !rd.held.add(s.Inode) {
+			continue
+		}
+		rd.snap.Sockets = append(rd.snap.Sockets, *s)
+	}
+}
+
+// A portFilter tells most sockets that cannot be in a set of connections by
+// their ports alone.
+type portFilter [1024]uint64
+
+func (f *portFilter) place(s *source.Socket) (*uint64, uint64) {
+	h := (uint32(s.LocalPort)<<16 | uint32(s.RemotePort)) * 0x9e3779b1 >> 16
+	return &f[h>>6], 1 << (h & 63)
+}
+
+func (f *portFilter) add(s *source.Socket) {
+	word, bit := f.place(s)
+	*word |= bit
+}
+
+func (f *portFilter) has(s *source.Socket) bool {
+	word, bit := f.place(s)
+	return *word&bit != 0
+}
+
+// settleNetNS makes the namespaces unique: a walk that is begun anew may have
+// met one twice. Without a walk they are those of the sockets.
+func (rd *reading) settleNetNS() {
+	if len(rd.snap.NetNS) == 0 {
+		last := uint32(0)
+		for i := range rd.snap.Sockets {
+			if ns := rd.snap.Sockets[i].NetNS; ns != last {
+				last = ns
+				rd.snap.NetNS = append(rd.snap.NetNS, ns)
+			}
+		}
+	}
+	slices.Sort(rd.snap.NetNS)
+	rd.snap.NetNS = slices.Compact(rd.snap.NetNS)
+}
