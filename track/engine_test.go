@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -292,7 +293,7 @@ func TestProcess_Facts(t *testing.T) {
 	} {
 		g.apply(&r)
 	}
-	start := time.Unix(0, 0).Add(70 * tick)
+	start := time.Unix(0, 0).Add(70 * source.Tick)
 	want := []whose.Process{
 		{PID: 7, StartTime: start, Comm: "sh", Cmdline: "sh -c x", Exe: "/bin/sh"},
 		{PID: 7, StartTime: start, Comm: "curl", Cmdline: "curl y", Exe: "/bin/curl"},

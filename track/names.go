@@ -64,11 +64,8 @@ func (n *names) startTime(ticks uint64) time.Time {
 	if n.fs != nil {
 		return n.fs.StartTime(ticks)
 	}
-	return time.Unix(0, 0).Add(time.Duration(ticks) * tick)
+	return time.Unix(0, 0).Add(time.Duration(ticks) * source.Tick)
 }
-
-// tick is the unit of start times in /proc.
-const tick = 10 * time.Millisecond
 
 // ofProcess are the needs that are facts of processes.
 const ofProcess = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup
@@ -109,7 +106,7 @@ func (n *names) ticks(t *bpfevent.Task, p *whose.Process) uint64 {
 	if t != nil {
 		return t.Start
 	}
-	return uint64(max(p.StartTime.Sub(n.boot)/tick, 0))
+	return uint64(max(p.StartTime.Sub(n.boot)/source.Tick, 0))
 }
 
 // fillIn copies the facts that were asked for.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -203,7 +204,7 @@ func stood(cookie uint64, state whose.State, owners ...whose.Owner) whose.Sessio
 }
 
 func owner(comm string, pid uint32) whose.Owner {
-	return whose.Owner{Process: &whose.Process{Comm: comm, PID: pid, StartTime: time.Unix(0, 0).Add(time.Duration(pid) * 10 * tick)}}
+	return whose.Owner{Process: &whose.Process{Comm: comm, PID: pid, StartTime: time.Unix(0, 0).Add(time.Duration(pid) * 10 * source.Tick)}}
 }
 
 // sorted compares lines without their order.

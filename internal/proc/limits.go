@@ -2,6 +2,8 @@ package proc
 
 import (
 	"time"
+
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // Bounds on what is read of a file: what lies beyond cannot be of use, and
@@ -20,12 +22,9 @@ const (
 	maxTable = 16 << 20
 )
 
-// tick is the unit of start times in /proc: USER_HZ is 100.
-const tick = 10 * time.Millisecond
-
 // startTime returns the point in time that lies ticks after boot.
 func startTime(boot time.Time, ticks uint64) time.Time {
 	// Past any host's uptime; a damaged number must not wrap around.
-	const most = uint64(1<<63-1) / uint64(tick)
-	return boot.Add(time.Duration(min(ticks, most)) * tick)
+	const most = uint64(1<<63-1) / uint64(source.Tick)
+	return boot.Add(time.Duration(min(ticks, most)) * source.Tick)
 }

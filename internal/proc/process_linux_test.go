@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -56,7 +57,7 @@ func TestProcess_Self(t *testing.T) {
 	if age := time.Since(p.StartTime); age < -2*time.Second || age > time.Hour {
 		t.Errorf("started %v ago", age)
 	}
-	if ns := p.StartTime.Nanosecond(); ns%int(tick) != 0 {
+	if ns := p.StartTime.Nanosecond(); ns%int(source.Tick) != 0 {
 		t.Errorf("start %v is no multiple of 10 ms", p.StartTime)
 	}
 }

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"time"
+
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/pair"
 )
@@ -56,10 +58,14 @@ type Way struct {
 	NetNS uint32
 }
 
+// Tick is the unit of start times, in /proc and here: USER_HZ is 100 on every
+// kind of processor that this runs on.
+const Tick = 10 * time.Millisecond
+
 // A Task is what a source that sees processes itself read of one.
 type Task struct {
 	PID uint32
-	// Start is when it started, in clock ticks of 10 ms since boot.
+	// Start is when it started, in [Tick] since boot.
 	Start uint64
 	// Comm is the name of its main thread, padded with NUL.
 	Comm [16]byte

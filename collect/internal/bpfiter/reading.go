@@ -203,11 +203,8 @@ func (rd *reading) appendHolding(r *socketRecord) {
 	rd.snap.Holdings = append(rd.snap.Holdings, h)
 }
 
-// tick is a clock tick in nanoseconds.
-const tick = 10_000_000
-
 func (rd *reading) appendTask(r *socketRecord) {
-	rd.snap.Tasks = append(rd.snap.Tasks, source.Task{PID: r.pid, Start: r.start / tick, Comm: r.comm})
+	rd.snap.Tasks = append(rd.snap.Tasks, source.Task{PID: r.pid, Start: r.start / uint64(source.Tick), Comm: r.comm})
 }
 
 func (rd *reading) nameDevice(r *deviceRecord) {

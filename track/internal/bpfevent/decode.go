@@ -7,11 +7,8 @@ import (
 	"unsafe"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
-
-// clockTick is the unit of Task.Start in nanoseconds (USER_HZ is 100 everywhere
-// that matters here).
-const clockTick = 10_000_000
 
 // keepExited is how long the name of a process is kept after its exit, in
 // nanoseconds: what it did last comes late.
@@ -94,7 +91,7 @@ func (d *decoder) task(tgid, pid uint32, start uint64) Task {
 	if t, ok := d.tasks[tgid]; ok && t.start == start {
 		return t.task
 	}
-	return Task{PID: pid, Start: start / clockTick}
+	return Task{PID: pid, Start: start / uint64(source.Tick)}
 }
 
 // emitted reports whether the close of a session was emitted before: at most twice,
@@ -225,7 +222,7 @@ func (d *decoder) udp(r *udpRecord, fn func(*Record) error) error {
 func (d *decoder) process(r *processRecord, fn func(*Record) error) error {
 	rec := &d.rec
 	*rec = Record{Time: r.time, Kind: ProcessSeen, Task: Task{
-		PID: r.pid, Parent: r.parent, UID: r.uid, Start: r.start / clockTick, Cgroup: r.cgroup, Comm: r.comm,
+		PID: r.pid, Parent: r.parent, UID: r.uid, Start: r.start / uint64(source.Tick), Cgroup: r.cgroup, Comm: r.comm,
 	}}
 	if r.what&whatExec != 0 {
 		rec.Kind = ProcessExec

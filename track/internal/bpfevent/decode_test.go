@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"unsafe"
+
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // raw returns the bytes of a record.
@@ -84,7 +86,7 @@ func TestDecode_Anew(t *testing.T) {
 func TestDecode_Whole(t *testing.T) {
 	d := newDecoder()
 	d.whole = true
-	r := tcpRecord{kind: recordTCP, what: whatOpen | whatAccept | whatClose, flags: flagAccepted, cookie: 1, opened: 10, time: 20, pid: 5, tgid: 5, start: clockTick}
+	r := tcpRecord{kind: recordTCP, what: whatOpen | whatAccept | whatClose, flags: flagAccepted, cookie: 1, opened: 10, time: 20, pid: 5, tgid: 5, start: uint64(source.Tick)}
 	var got []Record
 	for range 2 {
 		if err := d.decode(raw(&r), func(r *Record) error { got = append(got, *r); return nil }); err != nil {
