@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// A Cgroup is what the path of a control group tells of who runs in it.
+// A Cgroup names who runs in a control group, by the path of the group.
 type Cgroup struct {
-	// Path is the path that told, under the root of its hierarchy.
+	// Path is the path itself, under the root of its hierarchy.
 	Path string
 	// Unit is the systemd unit as systemd prints it: "nginx.service",
 	// "user@1000.service", "dev-disk-by\x2duuid.swap". Empty: none.
@@ -16,17 +16,17 @@ type Cgroup struct {
 	// is a hash, or its name (lxc, systemd-nspawn).
 	Container string
 	// Runtime is "docker", "containerd", "cri-o", "podman", "lxc" or
-	// "systemd-nspawn"; empty where the path does not tell.
+	// "systemd-nspawn"; empty where the path has no sign of it.
 	Runtime string
 	// Pod is the uid of the Kubernetes pod.
 	Pod string
 }
 
-// ParseCgroups parses the content of /proc/PID/cgroup: of the unified
+// parseCgroups parses the content of /proc/PID/cgroup: of the unified
 // hierarchy (cgroup v2), of the separate ones (v1), or of both. Systemd's own
-// hierarchy decides on the unit; a container counts whichever tells of it.
+// hierarchy decides on the unit; a container counts from any.
 // Lines that are none are passed over: a process cannot write here.
-func ParseCgroups(b []byte) Cgroup {
+func parseCgroups(b []byte) Cgroup {
 	var all Cgroup
 	rank := 0
 	for line := range bytes.Lines(b) {
@@ -34,7 +34,7 @@ func ParseCgroups(b []byte) Cgroup {
 		if len(parts) != 3 || !strings.HasPrefix(parts[2], "/") {
 			continue
 		}
-		one := ParseCgroupPath(parts[2])
+		one := parseCgroupPath(parts[2])
 		// A line of "0::" is the unified hierarchy; beside "name=systemd" it
 		// may be empty, so the one that knows more decides.
 		r := 1
@@ -60,9 +60,9 @@ func ParseCgroups(b []byte) Cgroup {
 	return all
 }
 
-// ParseCgroupPath parses the path of one control group. Of containers inside
+// parseCgroupPath parses the path of one control group. Of containers inside
 // one another the innermost counts; of units the outermost, as for systemd.
-func ParseCgroupPath(path string) Cgroup {
+func parseCgroupPath(path string) Cgroup {
 	c := Cgroup{Path: path}
 	parent := ""
 	for part := range strings.SplitSeq(path, "/") {
@@ -142,7 +142,7 @@ var scopes = [...]struct{ prefix, runtime string }{
 }
 
 // containerOf returns the container whose group the part is, and its runtime.
-// The parent, and whether it is in a pod, tell what a bare hash stands for.
+// A bare hash is read by its parent, and by whether it is in a pod.
 func containerOf(part, parent string, inPod bool) (id, runtime string) {
 	if fields := strings.Split(part, ":"); len(fields) == 3 && isHash(fields[2]) {
 		_, runtime = scopeOf(fields[1] + "-" + fields[2])

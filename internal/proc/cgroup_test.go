@@ -37,7 +37,7 @@ func TestParseCgroups(t *testing.T) {
 				t.Fatalf("head %q", head)
 			}
 		}
-		got := ParseCgroups([]byte(text))
+		got := parseCgroups([]byte(text))
 		got.Path = ""
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s\n(-want +got):\n%s", text, diff)
@@ -56,7 +56,7 @@ func FuzzParseCgroups(f *testing.F) {
 	}
 	f.Add([]byte("0::/docker-\xff.scope\n1:::/\n::\n0::/\\x2"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c := ParseCgroups(b)
+		c := parseCgroups(b)
 		for _, s := range []string{c.Unit, c.Container, c.Pod, c.Path} {
 			if len(s) > len(b) || strings.ContainsRune(s, '\n') && !strings.Contains(string(b), `\x`) {
 				t.Errorf("%q out of %q", s, b)

@@ -1,6 +1,6 @@
 package proc
 
-// A CgroupIndex tells of control groups (v2) by their ids, as sock_diag gives
+// A CgroupIndex finds control groups (v2) by their ids, as sock_diag gives
 // them of sockets: it names the unit or container of a socket whose owner may
 // not be seen. The zero value knows none. It is safe for concurrent use.
 type CgroupIndex struct{ byID map[uint64]Cgroup }

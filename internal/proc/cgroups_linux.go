@@ -31,7 +31,7 @@ func (f *FS) Cgroups(ctx context.Context) (*CgroupIndex, error) {
 		closeFD(fd)
 		return nil, fmt.Errorf("list control groups: stat %s: %w", point, err)
 	}
-	x.byID[st.Ino] = ParseCgroupPath("/")
+	x.byID[st.Ino] = parseCgroupPath("/")
 	return x, s.scan(fd, "", 0)
 }
 
@@ -69,7 +69,7 @@ func (s *cgroupScan) scan(fd int, path string, depth int) error {
 			return nil
 		}
 		p := path + "/" + c.name
-		s.index.byID[c.id] = ParseCgroupPath(p)
+		s.index.byID[c.id] = parseCgroupPath(p)
 		if depth >= maxCgroupDepth {
 			continue
 		}

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fdOffset is what a descriptor's place in the directory is more than its number.
+// fdOffset is added to a descriptor's number for its place in the directory.
 const fdOffset = 2
 
 // table reads the descriptor table that dir lists. It is that of the thread
@@ -25,7 +25,7 @@ func (wk *worker) table(dir int, pid, tid uint32) unix.Errno {
 	from := int32(0)
 	if wk.fs.live {
 		var errno unix.Errno
-		if from, errno = wk.probe(dir, pid, tid); errno != 0 || wk.pass.over() {
+		if from, errno = wk.probe(dir, pid, tid); errno != 0 || wk.scan.over() {
 			return errno
 		}
 		if _, err := unix.Seek(dir, int64(from)+fdOffset, unix.SEEK_SET); err != nil {
@@ -43,7 +43,7 @@ func (wk *worker) probe(dir int, pid, tid uint32) (int32, unix.Errno) {
 	for fd := int32(0); ; fd++ {
 		switch errno := wk.descriptor(dir, pid, tid, fd); {
 		case errno == 0:
-			if found++; found == open || fd&63 == 63 && wk.pass.over() {
+			if found++; found == open || fd&63 == 63 && wk.scan.over() {
 				return fd + 1, 0
 			}
 		case errno != unix.ENOENT:
@@ -93,7 +93,7 @@ func (wk *worker) listed(dir int, pid, tid uint32, from int32) unix.Errno {
 			return false
 		}
 		count++
-		return count&63 != 0 || !wk.pass.over()
+		return count&63 != 0 || !wk.scan.over()
 	})
 	if failure != 0 {
 		return failure
@@ -101,7 +101,7 @@ func (wk *worker) listed(dir int, pid, tid uint32, from int32) unix.Errno {
 	return errno
 }
 
-// descriptor reads one link and notes what it leads to. ENOENT: the number is
+// descriptor reads one link and notes its target. ENOENT: the number is
 // free.
 func (wk *worker) descriptor(dir int, pid, tid uint32, fd int32) unix.Errno {
 	n, errno := readlinkat(dir, wk.name.set("", int64(fd), ""), wk.link[:])
@@ -110,9 +110,9 @@ func (wk *worker) descriptor(dir int, pid, tid uint32, fd int32) unix.Errno {
 	}
 	wk.links++
 	link := wk.link[:n]
-	if inode, ok := ParseSocketLink(link); ok {
+	if inode, ok := parseSocketLink(link); ok {
 		wk.socket(inode, pid, fd)
-	} else if wk.pass.opt.WantNetNS {
+	} else if wk.scan.opt.WantNetNS {
 		if inode, ok := netns.ParseLink(link); ok {
 			wk.heldNetNS(inode, pid, tid, fd)
 		}
@@ -122,7 +122,7 @@ func (wk *worker) descriptor(dir int, pid, tid uint32, fd int32) unix.Errno {
 
 // socket notes that a process holds a socket, where it is wanted.
 func (wk *worker) socket(inode uint64, pid uint32, fd int32) {
-	p := wk.pass
+	p := wk.scan
 	if p.opt.Want != nil {
 		slot := p.opt.Want.slot(inode)
 		if slot < 0 {

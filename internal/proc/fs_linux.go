@@ -21,11 +21,11 @@ import (
 type FS struct {
 	root string
 	dir  int // the root directory, O_PATH
-	// live tells that it is a procfs of this kernel, where directories can be
+	// live: it is a procfs of this kernel, where directories can be
 	// read from any place on; own, that it also is of our pid namespace, so
 	// that its process ids mean the same to other system calls.
 	live, own bool
-	users     *Users
+	users     *users
 
 	mu      sync.Mutex
 	workers []*worker // idle, with their buffers
@@ -51,7 +51,7 @@ func Open(root string) (*FS, error) {
 		f.live = uint64(st.Type) == unix.PROC_SUPER_MAGIC
 	}
 	f.own = f.live && f.ownPIDs()
-	f.users = NewUsers(f.passwd())
+	f.users = newUsers(f.passwd())
 	return f, nil
 }
 
@@ -62,7 +62,7 @@ func (f *FS) ownPIDs() bool {
 	if err != nil {
 		return false
 	}
-	s, err := ParseStatus(b)
+	s, err := parseStatus(b)
 	return err == nil && s.PID == uint32(unix.Getpid()) && s.PIDDepth <= 1
 }
 
@@ -163,7 +163,7 @@ func (f *FS) BootTime() (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read boot time: %w", err)
 	}
-	seconds, err := ParseBootTime(b)
+	seconds, err := parseBootTime(b)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%s: %w", f.path("stat"), err)
 	}
@@ -183,7 +183,7 @@ func bootByClock() (time.Time, error) {
 }
 
 // StartTime converts a start in clock ticks since boot to a point in time, an
-// exact multiple of 10 ms. It is the zero Time where the root does not tell
+// exact multiple of 10 ms. It is the zero Time where the root does not show
 // when the host was started (BootTime says why).
 func (f *FS) StartTime(ticks uint64) time.Time {
 	boot, err := f.BootTime()
@@ -211,7 +211,7 @@ func (f *FS) passwd() string {
 }
 
 // hidden returns the gap of a root whose mount option hides processes from us.
-// Every pid namespace has a process 1, so its absence tells.
+// Every pid namespace has a process 1: without it, processes are hidden.
 func (f *FS) hidden() (whose.Gap, bool) {
 	var st unix.Statx_t
 	var name cname

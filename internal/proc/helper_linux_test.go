@@ -256,7 +256,7 @@ func mainLives() bool {
 	if err != nil {
 		return true
 	}
-	s, err := ParseStat(b)
+	s, err := parseStat(b)
 	return err != nil || s.State != 'Z'
 }
 

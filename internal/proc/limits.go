@@ -6,8 +6,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// Bounds on what is read of a file: what lies beyond cannot be of use, and
-// some of it is made by whoever runs the process.
+// Bounds on reading a file: nothing beyond them is of use, and some files are
+// written by whoever runs the process.
 const (
 	// maxStat is more than any /proc/PID/stat: 52 numbers and a name of 64 bytes.
 	maxStat = 1536

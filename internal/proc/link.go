@@ -2,9 +2,9 @@ package proc
 
 import "math"
 
-// ParseSocketLink returns the inode of a descriptor's link "socket:[4711]",
+// parseSocketLink returns the inode of a descriptor's link "socket:[4711]",
 // and false for a link to anything else.
-func ParseSocketLink(link []byte) (inode uint64, ok bool) {
+func parseSocketLink(link []byte) (inode uint64, ok bool) {
 	return numberIn(link, "socket:[")
 }
 

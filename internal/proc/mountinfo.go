@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// A Mount is what is used of one line of /proc/PID/mountinfo.
-type Mount struct {
-	// Root is what of the file system is mounted: "/", or "net:[4026532177]"
+// mount is the part in use of one line of /proc/PID/mountinfo.
+type mount struct {
+	// Root is the mounted part of the file system: "/", or "net:[4026532177]"
 	// for a network namespace that is held by its mount.
 	Root string
 	// Point is where it is mounted, under the root of the process.
@@ -20,7 +20,7 @@ type Mount struct {
 }
 
 // Option returns the value of an option name=value, "" where it is not set.
-func (m *Mount) Option(name string) string {
+func (m *mount) Option(name string) string {
 	for opt := range strings.SplitSeq(m.Options, ",") {
 		if key, value, _ := strings.Cut(opt, "="); key == name {
 			return value
@@ -29,8 +29,8 @@ func (m *Mount) Option(name string) string {
 	return ""
 }
 
-// ParseMount parses one line of /proc/PID/mountinfo.
-func ParseMount(line []byte) (Mount, error) {
+// parseMount parses one line of /proc/PID/mountinfo.
+func parseMount(line []byte) (mount, error) {
 	var words [6][]byte
 	rest := bytes.TrimRight(line, "\n")
 	for i := range words {
@@ -40,16 +40,16 @@ func ParseMount(line []byte) (Mount, error) {
 	var word []byte
 	for word, rest = nextWord(rest); string(word) != "-"; word, rest = nextWord(rest) {
 		if len(word) == 0 {
-			return Mount{}, fmt.Errorf("mount: want fields, a dash and three more, got %.120q", line)
+			return mount{}, fmt.Errorf("mount: want fields, a dash and three more, got %.120q", line)
 		}
 	}
 	fsType, rest := nextWord(rest)
 	_, rest = nextWord(rest) // the device
 	options, _ := nextWord(rest)
 	if len(words[4]) == 0 || len(fsType) == 0 {
-		return Mount{}, fmt.Errorf("mount: want fields, a dash and three more, got %.120q", line)
+		return mount{}, fmt.Errorf("mount: want fields, a dash and three more, got %.120q", line)
 	}
-	return Mount{Root: unescapeOctal(words[3]), Point: unescapeOctal(words[4]),
+	return mount{Root: unescapeOctal(words[3]), Point: unescapeOctal(words[4]),
 		Type: unescapeOctal(fsType), Options: string(options)}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 type netNSMount struct {
 	inode uint32
 	point string
-	// slow tells that the way to it leads over a file system that another
+	// slow: the way to it leads over a file system that another
 	// program or host answers for: opening it may never return.
 	slow bool
 }
@@ -24,7 +24,7 @@ func netNSMounts(mountinfo []byte) []netNSMount {
 	var found []netNSMount
 	var slow []string
 	for line := range bytes.Lines(mountinfo) {
-		m, err := ParseMount(line)
+		m, err := parseMount(line)
 		if err != nil {
 			continue
 		}
@@ -68,7 +68,7 @@ func ipNetNSName(point string) string {
 // cgroupMount returns where the unified hierarchy is mounted, "" for nowhere.
 func cgroupMount(mountinfo []byte) string {
 	for line := range bytes.Lines(mountinfo) {
-		if m, err := ParseMount(line); err == nil && m.Type == "cgroup2" {
+		if m, err := parseMount(line); err == nil && m.Type == "cgroup2" {
 			return m.Point
 		}
 	}
@@ -79,7 +79,7 @@ func cgroupMount(mountinfo []byte) string {
 func hidepidOf(mountinfo []byte, root string) string {
 	value := ""
 	for line := range bytes.Lines(mountinfo) {
-		m, err := ParseMount(line)
+		m, err := parseMount(line)
 		if err != nil || m.Type != "proc" || m.Point != root {
 			continue
 		}

@@ -60,7 +60,7 @@ func (f *FS) namespaces(ctx context.Context, pids []uint32) ([]source.NetNSRef, 
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("list network namespaces: %w", err)
 	}
-	p := &pass{fs: f, opt: &WalkOptions{PIDs: pids}}
+	p := &scan{fs: f, opt: &WalkOptions{PIDs: pids}}
 	workers := f.takeWorkers(1)
 	defer func() { f.giveWorkers(workers) }()
 	if err := p.list(workers[0]); err != nil {
@@ -99,7 +99,7 @@ func namespacesOf(g whose.Gap) whose.Gap {
 	return g
 }
 
-// netNS is what a worker knows of a namespace that it met.
+// netNS says who is in a namespace.
 type netNS struct {
 	pid uint32 // the lowest process that is in it, 0 for none
 	tid uint32 // a thread of pid that is in it; pid where the main thread is
@@ -113,8 +113,8 @@ type closedNetNS struct {
 }
 
 // findNetNS reads the namespaces of processes until none is left.
-func (wk *worker) findNetNS(p *pass) {
-	wk.pass = p
+func (wk *worker) findNetNS(p *scan) {
+	wk.scan = p
 	for !p.over() {
 		i := p.next.Add(1) - 1
 		if i >= int64(len(p.pids)) {

@@ -9,8 +9,7 @@ import (
 )
 
 // netNSMounts returns the mounts of network namespaces that the process, "self" or
-// a number, sees. One whose table cannot be read, or that is gone, has none to
-// tell.
+// a number, sees: none where it is gone, or its table cannot be read.
 func (f *FS) netNSMounts(process string) []netNSMount {
 	b, err := f.readFile(process+"/mountinfo", maxTable)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // NetNSNames names network namespaces by their inodes: as `ip netns` does
 // where it knows them, else by the container that is in them, else by the
 // process. The caller's own has no name unless `ip netns` gave it one. A
-// namespace that nothing names is left out, and so is what is not named yet
+// namespace without a name is left out, and so are those that have none yet
 // when ctx ends.
 //
 // Names of containers and processes are theirs to choose: any bytes.
@@ -78,7 +78,7 @@ const nameLot = 512
 // ctx has ended, some are missing.
 func (f *FS) lowestIn(ctx context.Context, wanted map[uint32]bool) map[uint32]netNS {
 	in := make(map[uint32]netNS, len(wanted))
-	p := &pass{fs: f, opt: &WalkOptions{}}
+	p := &scan{fs: f, opt: &WalkOptions{}}
 	workers := f.takeWorkers(1)
 	defer func() { f.giveWorkers(workers) }()
 	if p.list(workers[0]) != nil {
@@ -95,7 +95,7 @@ func (f *FS) lowestIn(ctx context.Context, wanted map[uint32]bool) map[uint32]ne
 					do(wk, int(i))
 				}
 			})
-			takeWanted(in, workers, wanted)
+			addWanted(in, workers, wanted)
 		}
 	}
 	readable := make([]bool, len(p.pids))
@@ -104,15 +104,15 @@ func (f *FS) lowestIn(ctx context.Context, wanted map[uint32]bool) map[uint32]ne
 		readable[at] = wk.netNSAt(f.dir, wk.name.set("", int64(pid), "/ns/net"), pid, pid) == 0
 	})
 	look(func(wk *worker, at int) { // a thread may be where no main thread is
-		if wk.pass = p; readable[at] {
+		if wk.scan = p; readable[at] {
 			wk.processNetNS(p.pids[at])
 		}
 	})
 	return in
 }
 
-// takeWanted adds to in what the workers know of the wanted namespaces.
-func takeWanted(in map[uint32]netNS, workers []*worker, wanted map[uint32]bool) {
+// addWanted adds to in who is in the wanted namespaces, as the workers met them.
+func addWanted(in map[uint32]netNS, workers []*worker, wanted map[uint32]bool) {
 	for _, wk := range workers {
 		for inode, ns := range wk.known {
 			if old, met := in[inode]; wanted[inode] && (!met || better(ns, old)) {

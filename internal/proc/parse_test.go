@@ -16,13 +16,13 @@ import (
 func TestParseLinks(t *testing.T) {
 	sockets := map[string]uint64{"socket:[4711]": 4711, "socket:[0]": 0, "socket:[18446744073709551615]": math.MaxUint64}
 	for link, want := range sockets {
-		if got, ok := ParseSocketLink([]byte(link)); !ok || got != want {
+		if got, ok := parseSocketLink([]byte(link)); !ok || got != want {
 			t.Errorf("%s: got %d, %t", link, got, ok)
 		}
 	}
 	for _, link := range []string{"", "socket:[", "socket:[]", "socket:[1", "socket:[1] (deleted)", "/tmp/socket:[1]",
 		"socket:[-1]", "socket:[1x]", "socket:[18446744073709551616]", "pipe:[1]", "net:[1]"} {
-		if got, ok := ParseSocketLink([]byte(link)); ok {
+		if got, ok := parseSocketLink([]byte(link)); ok {
 			t.Errorf("%q: is taken for socket %d", link, got)
 		}
 	}
@@ -32,13 +32,13 @@ const statTail = " S 7 812 812 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 4711 0 0\n"
 
 func TestParseStat(t *testing.T) {
 	for _, comm := range []string{"nginx", "a b):\x1b[31m) (", "", ")", "(", "x\ny", "812 (x) S 1 1"} {
-		got, err := ParseStat([]byte("812 (" + comm + ")" + statTail))
-		want := Stat{PID: 812, Parent: 7, Comm: []byte(comm), State: 'S', Threads: 3, Start: 4711}
+		got, err := parseStat([]byte("812 (" + comm + ")" + statTail))
+		want := stat{PID: 812, Parent: 7, Comm: []byte(comm), State: 'S', Threads: 3, Start: 4711}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("name %q: %v (-want +got):\n%s", comm, err, diff)
 		}
 	}
-	kernel, err := ParseStat([]byte("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 5 0"))
+	kernel, err := parseStat([]byte("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 5 0"))
 	if err != nil || !kernel.Kernel || kernel.Start != 5 {
 		t.Errorf("kernel thread: got %+v, %v", kernel, err)
 	}
@@ -51,7 +51,7 @@ func TestParseStat(t *testing.T) {
 		"812 (x) SS 7":            `field 3: got "SS"`,
 		"812 (x) S 7 1 1 0 -1 -5": `field 9: got "-5"`,
 	} {
-		if _, err := ParseStat([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseStat([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q in it", text, err, want)
 		}
 	}
@@ -60,8 +60,8 @@ func TestParseStat(t *testing.T) {
 func TestParseStatus(t *testing.T) {
 	text := "Name:\tx\\nUid:\t0\nUmask:\t0022\nState:\tS\nTgid:\t812\nNgid:\t0\nPid:\t812\n" +
 		"Uid:\t1000\t33\t0\t0\nGid:\t0\t0\t0\t0\nNSpid:\t812\t5\n"
-	got, err := ParseStatus([]byte(text))
-	if want := (Status{PID: 812, UID: 33, PIDDepth: 2}); err != nil || got != want {
+	got, err := parseStatus([]byte(text))
+	if want := (status{PID: 812, UID: 33, PIDDepth: 2}); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	for text, want := range map[string]string{
@@ -71,36 +71,36 @@ func TestParseStatus(t *testing.T) {
 		"Tgid:\t8\nUid:\t0\n":        "line 2: Uid",
 		"Uid:\t0\t99999999999\t0\t0": "line 1: Uid",
 	} {
-		if _, err := ParseStatus([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseStatus([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q in it", text, err, want)
 		}
 	}
 }
 
 func TestParseBootTime(t *testing.T) {
-	got, err := ParseBootTime([]byte("cpu 1\nbtime 1700000000\n"))
+	got, err := parseBootTime([]byte("cpu 1\nbtime 1700000000\n"))
 	if err != nil || got != 1700000000 {
 		t.Errorf("got %d, %v", got, err)
 	}
 	for _, text := range []string{"", "cpu 1\n", "btime x\n", "btime 99999999999999\n"} {
-		if got, err := ParseBootTime([]byte(text)); err == nil {
+		if got, err := parseBootTime([]byte(text)); err == nil {
 			t.Errorf("%q: got %d, want an error", text, got)
 		}
 	}
 }
 
 func TestParseMount(t *testing.T) {
-	got, err := ParseMount([]byte(`41 31 0:38 / /sys/a\040b\134x\011 rw,relatime shared:4 master:1 - cgroup2 none rw,nsdelegate` + "\n"))
-	want := Mount{Root: "/", Point: "/sys/a b\\x\t", Type: "cgroup2", Options: "rw,nsdelegate"}
+	got, err := parseMount([]byte(`41 31 0:38 / /sys/a\040b\134x\011 rw,relatime shared:4 master:1 - cgroup2 none rw,nsdelegate` + "\n"))
+	want := mount{Root: "/", Point: "/sys/a b\\x\t", Type: "cgroup2", Options: "rw,nsdelegate"}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	m := Mount{Options: "rw,hidepid=invisible,gid=4"}
+	m := mount{Options: "rw,hidepid=invisible,gid=4"}
 	if m.Option("hidepid") != "invisible" || m.Option("gid") != "4" || m.Option("pid") != "" {
 		t.Errorf("options of %q are not read right", m.Options)
 	}
 	for _, line := range []string{"", "41 31 0:38 / /sys", "41 31 0:38 / /sys rw -", "- - - - - - -", "41 31 0:38 / /x rw a b c"} {
-		if m, err := ParseMount([]byte(line)); err == nil {
+		if m, err := parseMount([]byte(line)); err == nil {
 			t.Errorf("%q: got %+v, want an error", line, m)
 		}
 	}
@@ -117,7 +117,7 @@ func TestParsePasswd(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[uint32]string{0: "root", 33: "www-data", 1000: "ann", 4294967294: "nobody4", 7: "\x1b[31mred"}
-	if diff := cmp.Diff(want, ParsePasswd(b)); diff != "" {
+	if diff := cmp.Diff(want, parsePasswd(b)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -125,7 +125,7 @@ func TestParsePasswd(t *testing.T) {
 func TestUsers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwd")
 	now := time.Unix(1e9, 0)
-	u := NewUsers(path)
+	u := newUsers(path)
 	u.now = func() time.Time { return now }
 	check := func(uid uint32, want string) {
 		t.Helper()
@@ -157,7 +157,7 @@ func TestUsers(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 	check(33, "33")
-	if err := NewUsers(t.TempDir()).load(); err == nil {
+	if err := newUsers(t.TempDir()).load(); err == nil {
 		t.Error("a directory is read as the file of users")
 	}
 	for uid := range uint32(3 * maxNumbers) {
@@ -203,7 +203,7 @@ func TestStartTime_Bounded(t *testing.T) {
 }
 
 func TestWrapFile(t *testing.T) {
-	_, err := ParseStat(nil)
+	_, err := parseStat(nil)
 	if err = wrapFile("/proc/1/stat", err); !strings.HasPrefix(err.Error(), "/proc/1/stat: ") || errors.Unwrap(err) == nil {
 		t.Errorf("got %v", err)
 	}
@@ -213,7 +213,7 @@ func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("812 (a b):\x1b[31m) ()" + statTail))
 	f.Add([]byte("1 ()))" + statTail))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := ParseStat(b)
+		s, err := parseStat(b)
 		if err == nil && (s.PID == 0 || s.State == 0 || !bytes.Contains(b, s.Comm)) {
 			t.Errorf("%q: got %+v", b, s)
 		}
@@ -224,10 +224,10 @@ func FuzzParseStatus(f *testing.F) {
 	f.Add([]byte("Tgid:\t812\nUid:\t1\t2\t3\t4\nNSpid:\t812\t1\n"))
 	f.Add([]byte("Tgid:\nUid:"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if s, err := ParseStatus(b); err == nil && s.PID == 0 {
+		if s, err := parseStatus(b); err == nil && s.PID == 0 {
 			t.Errorf("%q: got %+v", b, s)
 		}
-		ParseBootTime(b)
+		parseBootTime(b)
 	})
 }
 
@@ -240,7 +240,7 @@ func FuzzParseMount(f *testing.F) {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, err := ParseMount(b); err == nil && (m.Point == "" || m.Type == "" || len(m.Point) > len(b)) {
+		if m, err := parseMount(b); err == nil && (m.Point == "" || m.Type == "" || len(m.Point) > len(b)) {
 			t.Errorf("%q: got %+v", b, m)
 		}
 		netNSMounts(b)
@@ -254,7 +254,7 @@ func FuzzParsePasswd(f *testing.F) {
 	}
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for uid, name := range ParsePasswd(b) {
+		for uid, name := range parsePasswd(b) {
 			if name == "" || len(name) > maxUserName || strings.ContainsAny(name, ":\n") {
 				t.Errorf("user %d: %q", uid, name)
 			}
@@ -266,7 +266,7 @@ func FuzzParseLinks(f *testing.F) {
 	f.Add([]byte("socket:[4711]"))
 	f.Add([]byte("net:[4026531840]"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if n, ok := ParseSocketLink(b); ok && n != 0 && b[0] != 's' {
+		if n, ok := parseSocketLink(b); ok && n != 0 && b[0] != 's' {
 			t.Errorf("%q: %d", b, n)
 		}
 	})

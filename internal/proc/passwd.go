@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// ParsePasswd returns the names of users by id, of the content of /etc/passwd.
+// parsePasswd returns the names of users by id, of the content of /etc/passwd.
 // The first line of an id counts, as for the C library. Lines that are none
 // are passed over: one damaged line must not hide the others.
-func ParsePasswd(b []byte) map[uint32]string {
+func parsePasswd(b []byte) map[uint32]string {
 	names := make(map[uint32]string)
 	for line := range bytes.Lines(b) {
 		fields := bytes.SplitN(trimNewline(line), []byte(":"), 5)

@@ -12,8 +12,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// Process returns what the needs ask for of the process with that id and
-// start, in clock ticks as in source.Task: always its name, start and parent;
+// Process returns the wanted facts of the process with that id and start, in clock ticks as in source.Task: always its name, start and parent;
 // its command line, executable, user, unit, container and pod where asked.
 //
 // ErrGone says that the process has exited or that the number is another's
@@ -46,7 +45,7 @@ func (f *FS) Process(pid uint32, start uint64, needs whose.Needs) (whose.Process
 	}
 	if needs.Has(whose.NeedCgroup) {
 		if b, err := r.read("cgroup", maxCgroup); err == nil {
-			c := ParseCgroups(b)
+			c := parseCgroups(b)
 			p.Unit, p.Container, p.Pod = c.Unit, c.Container, c.Pod
 		}
 	}
@@ -72,13 +71,13 @@ func (f *FS) Comm(pid uint32) (string, error) {
 	return string(trimNewline(b)), nil
 }
 
-// CgroupOf returns what the control groups of a process tell.
+// CgroupOf returns the unit, container and pod of a process by its control groups.
 func (f *FS) CgroupOf(pid uint32) (Cgroup, error) {
 	b, err := f.readFile(pidPath(pid, "cgroup"), maxCgroup)
 	if err != nil {
 		return Cgroup{}, f.processError(pid, "cgroup", err)
 	}
-	return ParseCgroups(b), nil
+	return parseCgroups(b), nil
 }
 
 // processError names the file that could not be read; exit becomes ErrGone.
@@ -124,7 +123,7 @@ func (r *reader) stat(p *whose.Process, start uint64) error {
 	if err != nil {
 		return err
 	}
-	s, err := ParseStat(b)
+	s, err := parseStat(b)
 	if err != nil {
 		return wrapFile(r.fs.path(pidPath(r.pid, "stat")), err)
 	}
@@ -154,7 +153,7 @@ func (r *reader) creds(p *whose.Process) error {
 	if err != nil {
 		return err
 	}
-	s, err := ParseStatus(b)
+	s, err := parseStatus(b)
 	if err != nil {
 		return wrapFile(r.fs.path(pidPath(r.pid, "status")), err)
 	}

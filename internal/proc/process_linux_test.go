@@ -28,7 +28,7 @@ func startOf(t *testing.T, pid int) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ParseStat(b)
+	s, err := parseStat(b)
 	if err != nil {
 		t.Fatal(err)
 	}

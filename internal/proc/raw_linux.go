@@ -60,7 +60,7 @@ func openat(dir int, name *cname, flags int) (int, unix.Errno) {
 }
 
 // readlinkat reads the link name under dir into buf and returns how many bytes
-// came. It does not tell the scheduler: in a procfs it never waits.
+// came. The scheduler is not involved: in a procfs it never waits.
 func readlinkat(dir int, name *cname, buf []byte) (int, unix.Errno) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(dir),
@@ -116,7 +116,7 @@ func readAt(dir int, name *cname, buf []byte) (int, unix.Errno) {
 	return n, errno
 }
 
-// statx fills st with what mask asks for of name under dir.
+// statx fills st with the masked facts of name under dir.
 func statx(dir int, name *cname, mask int, st *unix.Statx_t) unix.Errno {
 	_, _, errno := unix.RawSyscall6(unix.SYS_STATX, uintptr(dir), uintptr(unsafe.Pointer(&name.b[0])),
 		unix.AT_STATX_DONT_SYNC, uintptr(mask), uintptr(unsafe.Pointer(st)), 0)
@@ -149,7 +149,7 @@ func entries(dir int, buf []byte, each func(name []byte) bool) unix.Errno {
 // direntName is where the name begins in struct linux_dirent64.
 const direntName = 19
 
-// nextEntry parts the first entry's name from the rest of what getdents gave.
+// nextEntry parts the name of the first entry from the rest, as getdents gave them.
 // The name is nil where b is malformed.
 func nextEntry(b []byte) (name, rest []byte) {
 	if len(b) < direntName {

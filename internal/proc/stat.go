@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// A Stat is what is used of /proc/PID/stat.
-type Stat struct {
+// stat is the part in use of /proc/PID/stat.
+type stat struct {
 	PID    uint32
 	Parent uint32
 	// Comm is the name in the parentheses, any bytes.
 	Comm []byte
 	// State is its letter: 'Z' for one whose main thread has exited.
 	State byte
-	// Kernel tells that it is a kernel thread.
+	// Kernel: it is a kernel thread.
 	Kernel bool
 	// Threads counts its threads.
 	Threads uint64
@@ -24,10 +24,10 @@ type Stat struct {
 // kernelThread is PF_KTHREAD of the kernel's include/linux/sched.h.
 const kernelThread = 0x00200000
 
-// ParseStat parses the content of /proc/PID/stat. Comm refers to b. The name
+// parseStat parses the content of /proc/PID/stat. Comm refers to b. The name
 // may hold anything, parentheses and newlines too: it ends at the last ')'.
-func ParseStat(b []byte) (Stat, error) {
-	var s Stat
+func parseStat(b []byte) (stat, error) {
+	var s stat
 	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
 	if open < 1 || end < open {
 		return s, fmt.Errorf("name in parentheses: want one in %.120q", b)
@@ -41,7 +41,7 @@ func ParseStat(b []byte) (Stat, error) {
 }
 
 // parseRest parses the fields behind the name; the first is field 3.
-func (s *Stat) parseRest(rest []byte) error {
+func (s *stat) parseRest(rest []byte) error {
 	for field := 3; field <= 22; field++ {
 		var word []byte
 		word, rest = nextWord(rest)

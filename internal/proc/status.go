@@ -5,23 +5,23 @@ import (
 	"fmt"
 )
 
-// A Status is what is used of /proc/PID/status.
-type Status struct {
+// status is the part in use of /proc/PID/status.
+type status struct {
 	// PID is the id of the thread group (Tgid).
 	PID uint32
 	// UID is the effective user id.
 	UID uint32
 	// PIDDepth counts the pid namespaces in which the process has a number,
 	// from that of the procfs down (NSpid, since Linux 4.1); 0 where the
-	// kernel does not tell.
+	// kernel does not show it.
 	PIDDepth int
 }
 
-// ParseStatus parses the content of /proc/PID/status, of which the end may be
+// parseStatus parses the content of /proc/PID/status, of which the end may be
 // missing. The kernel escapes newlines in the name, so that no name can pass
 // for another line.
-func ParseStatus(b []byte) (Status, error) {
-	var s Status
+func parseStatus(b []byte) (status, error) {
+	var s status
 	var havePID, haveUID bool
 	number := 0
 	for line := range bytes.Lines(b) {
@@ -53,8 +53,8 @@ func ParseStatus(b []byte) (Status, error) {
 	return s, nil
 }
 
-// ParseBootTime returns btime of /proc/stat, in seconds since 1970.
-func ParseBootTime(b []byte) (int64, error) {
+// parseBootTime returns btime of /proc/stat, in seconds since 1970.
+func parseBootTime(b []byte) (int64, error) {
 	number := 0
 	for line := range bytes.Lines(b) {
 		number++

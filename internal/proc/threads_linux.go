@@ -8,12 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// taskLinks is what the number of links of /proc/PID/task is more than that of
-// threads (proc_task_getattr in the kernel's fs/proc/base.c).
+// taskLinks is how many more links /proc/PID/task has than the process threads (proc_task_getattr in the kernel's fs/proc/base.c).
 const taskLinks = 2
 
 // threads returns how many threads the process has, of which dir is one of the
-// directories. Where nobody tells it returns 2: more than one is possible.
+// directories. Where that is not known it returns 2: more than one is possible.
 func (wk *worker) threads(dir int) int {
 	if !wk.fs.live {
 		return 2
@@ -50,7 +49,7 @@ func (wk *worker) threadTables(dir int, pid uint32, before int) outcome {
 		default:
 			return wk.because(errno)
 		}
-		if wk.pass.over() {
+		if wk.scan.over() {
 			break
 		}
 	}
@@ -100,7 +99,7 @@ func (wk *worker) sameTable(tid uint32) bool {
 // kcmpFiles is KCMP_FILES of the kernel's include/uapi/linux/kcmp.h.
 const kcmpFiles = 2
 
-// unique removes from holdings[before:] what stands there twice.
+// unique keeps each of holdings[before:] once.
 func unique(holdings []source.Holding, before int) []source.Holding {
 	own := holdings[before:]
 	slices.SortFunc(own, func(a, b source.Holding) int {

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// Users names user ids by a passwd file, which is read when it is first needed
+// users names user ids by a passwd file, which is read when it is first needed
 // and again when it has changed, which is looked for every few seconds. It is
 // safe for concurrent use.
-type Users struct {
+type users struct {
 	path string
 	now  func() time.Time
 
@@ -26,22 +26,22 @@ type Users struct {
 	looked  time.Time // when it was last looked for changes
 }
 
-// fileState tells whether a file has changed.
+// A fileState differs after a file has changed.
 type fileState struct {
 	size  int64
 	mtime time.Time
 }
 
-// NewUsers returns the users of the passwd file at path; "" means /etc/passwd.
-func NewUsers(path string) *Users {
+// newUsers returns the users of the passwd file at path; "" means /etc/passwd.
+func newUsers(path string) *users {
 	if path == "" {
 		path = "/etc/passwd"
 	}
-	return &Users{path: path, now: time.Now}
+	return &users{path: path, now: time.Now}
 }
 
 // Name returns the name of uid, or its number as text where it has none.
-func (u *Users) Name(uid uint32) string {
+func (u *users) Name(uid uint32) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if now := u.now(); u.looked.IsZero() || now.Sub(u.looked) >= lookEvery {
@@ -70,7 +70,7 @@ const maxNumbers = 4096
 
 // load reads the file unless it is as it was. A file that is not there names
 // nobody and is no error.
-func (u *Users) load() error {
+func (u *users) load() error {
 	file, err := os.OpenFile(u.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
 	if errors.Is(err, fs.ErrNotExist) {
 		u.names, u.state = nil, fileState{}
@@ -95,6 +95,6 @@ func (u *Users) load() error {
 	if err != nil {
 		return fmt.Errorf("read users: %w", err)
 	}
-	u.names, u.state = ParsePasswd(b), state
+	u.names, u.state = parsePasswd(b), state
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// WalkOptions say what a walk looks for. The zero value asks for every socket
+// WalkOptions narrow a walk. The zero value asks for every socket
 // descriptor of every process.
 type WalkOptions struct {
 	// Workers is how many processes are looked into at once. Zero means
@@ -30,7 +30,7 @@ type WalkOptions struct {
 	WantNetNS bool
 }
 
-// A Walk is what a walk found. The zero value is ready for use; a walk appends
+// A Walk holds the findings of a walk. The zero value is ready for use; a walk appends
 // to it, and its memory can be used again after Reset.
 type Walk struct {
 	// Holdings, one for each socket descriptor, in no order.
@@ -49,9 +49,9 @@ type Walk struct {
 	Gone int
 	// Links counts the descriptors' links that were read.
 	Links int
-	// Early tells that the walk ended early since all of Want was found.
+	// Early: the walk ended early, since all of Want was found.
 	Early bool
-	// Gaps say what was not seen.
+	// Gaps account for what was not seen.
 	Gaps whose.Gaps
 }
 

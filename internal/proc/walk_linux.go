@@ -1,8 +1,8 @@
 package proc
 
 // The walk over all processes: how it is parted among workers and put together
-// again. What is done for one process is in worker_linux.go, what is done for
-// one descriptor in descriptors_linux.go, which is the hot loop.
+// again. One process is read in worker_linux.go, one descriptor in
+// descriptors_linux.go, which is the hot loop.
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// pass is what the workers of one walk share.
-type pass struct {
+// A scan is shared by the workers of one walk or listing.
+type scan struct {
 	fs   *FS
 	opt  *WalkOptions
 	pids []uint32
@@ -32,7 +32,7 @@ type pass struct {
 }
 
 // over reports whether the walk has to end.
-func (p *pass) over() bool {
+func (p *scan) over() bool {
 	return p.stop.Load() || p.found != nil && p.remaining.Load() == 0
 }
 
@@ -47,7 +47,7 @@ func (f *FS) Walk(ctx context.Context, opt WalkOptions, w *Walk) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("walk processes: %w", err)
 	}
-	p := &pass{fs: f, opt: &opt}
+	p := &scan{fs: f, opt: &opt}
 	workers := f.takeWorkers(1)
 	defer func() { f.giveWorkers(workers) }()
 	if err := p.list(workers[0]); err != nil {
@@ -77,7 +77,7 @@ func (f *FS) Walk(ctx context.Context, opt WalkOptions, w *Walk) error {
 }
 
 // list sets the processes to look into.
-func (p *pass) list(wk *worker) error {
+func (p *scan) list(wk *worker) error {
 	if p.opt.PIDs == nil {
 		var err error
 		p.pids, err = p.fs.pids(wk.pids[:0], wk.names)
@@ -92,7 +92,7 @@ func (p *pass) list(wk *worker) error {
 }
 
 // workers returns how many shall work: no more than there are processes.
-func (p *pass) workers() int {
+func (p *scan) workers() int {
 	n := p.opt.Workers
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
@@ -100,8 +100,8 @@ func (p *pass) workers() int {
 	return max(1, min(n, len(p.pids)))
 }
 
-// finish adds to w what is said of the walk as a whole.
-func (p *pass) finish(w *Walk, workers []*worker) {
+// finish adds to w the account of the walk as a whole.
+func (p *scan) finish(w *Walk, workers []*worker) {
 	w.Early = p.found != nil && p.remaining.Load() == 0
 	if w.Denied > 0 {
 		w.Gaps.Add(whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: w.Denied})

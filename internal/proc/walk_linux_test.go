@@ -60,7 +60,7 @@ func checkTask(t *testing.T, w *Walk, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ParseStat(b)
+	s, err := parseStat(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func userProcessesOfOthers(t *testing.T, self int) int {
 		if err != nil {
 			continue
 		}
-		if s, err := ParseStat(b); err == nil && !s.Kernel && int(s.PID) != self {
+		if s, err := parseStat(b); err == nil && !s.Kernel && int(s.PID) != self {
 			n++
 		}
 	}

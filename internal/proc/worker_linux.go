@@ -13,14 +13,14 @@ import (
 // as the FS and are used again.
 type worker struct {
 	fs   *FS
-	pass *pass
+	scan *scan
 
 	name   cname             // the file asked for now
 	names  []byte            // what getdents gave
 	link   [linkSize]byte    // where a link leads
 	text   [maxStatus]byte   // what a small file holds
 	sx     unix.Statx_t      //
-	pids   []uint32          // the processes of the pass, in the first worker
+	pids   []uint32          // the processes of the scan, in the first worker
 	tids   []uint32          // the threads of the process
 	reps   []uint32          // one thread for each descriptor table of the process
 	known  map[uint32]netNS  // network namespaces met so far
@@ -52,7 +52,7 @@ func newWorker(f *FS) *worker {
 
 // reset empties the worker and keeps its memory.
 func (wk *worker) reset() {
-	wk.pass = nil
+	wk.scan = nil
 	wk.holdings, wk.tasks = wk.holdings[:0], wk.tasks[:0]
 	clear(wk.netns)
 	wk.netns, wk.gaps = wk.netns[:0], wk.gaps[:0]
@@ -62,7 +62,7 @@ func (wk *worker) reset() {
 	clear(wk.mnts)
 }
 
-// addTo appends what the worker found to w.
+// addTo appends the worker's findings to w.
 func (wk *worker) addTo(w *Walk) {
 	w.Holdings = append(w.Holdings, wk.holdings...)
 	w.Tasks = append(w.Tasks, wk.tasks...)
@@ -74,8 +74,8 @@ func (wk *worker) addTo(w *Walk) {
 }
 
 // walk looks into processes until none is left.
-func (wk *worker) walk(p *pass) {
-	wk.pass = p
+func (wk *worker) walk(p *scan) {
+	wk.scan = p
 	for !p.over() {
 		i := p.next.Add(1) - 1
 		if i >= int64(len(p.pids)) {
@@ -117,8 +117,8 @@ func (wk *worker) process(pid uint32) {
 	}
 	wk.netns = wk.netns[:netns]
 	for _, slot := range wk.slots {
-		wk.pass.found[slot].Store(false)
-		wk.pass.remaining.Add(1)
+		wk.scan.found[slot].Store(false)
+		wk.scan.remaining.Add(1)
 	}
 }
 
@@ -126,7 +126,7 @@ func (wk *worker) process(pid uint32) {
 // directories stays open the while: what is read through it is of this very
 // process, also when its number is given to another.
 func (wk *worker) look(pid uint32) outcome {
-	if wk.pass.opt.PIDs != nil || wk.pass.opt.Process != nil {
+	if wk.scan.opt.PIDs != nil || wk.scan.opt.Process != nil {
 		if !wk.asked(pid) {
 			return skipped
 		}
@@ -150,10 +150,10 @@ func (wk *worker) look(pid uint32) outcome {
 
 // asked reports whether the process is one that the options ask for.
 func (wk *worker) asked(pid uint32) bool {
-	opt := wk.pass.opt
+	opt := wk.scan.opt
 	if opt.PIDs != nil {
 		n, errno := readAt(wk.fs.dir, wk.name.set("", int64(pid), "/status"), wk.text[:])
-		s, err := ParseStatus(wk.text[:n])
+		s, err := parseStatus(wk.text[:n])
 		if errno == 0 && err == nil && s.PID != pid {
 			return false // a thread: found as a directory, though none is listed
 		}
@@ -168,7 +168,7 @@ func (wk *worker) asked(pid uint32) bool {
 	return opt.Process(pid, string(trimNewline(wk.text[:n])))
 }
 
-// because says what errno means for a process, and notes a failure.
+// because returns the outcome for a process by errno, and notes a failure.
 func (wk *worker) because(errno unix.Errno) outcome {
 	switch {
 	case gone(errno):
@@ -210,7 +210,7 @@ func (wk *worker) withoutTable(pid uint32, errno unix.Errno) outcome {
 	if errno != 0 {
 		return wk.because(errno)
 	}
-	s, err := ParseStat(wk.text[:n])
+	s, err := parseStat(wk.text[:n])
 	switch {
 	case err != nil:
 		return wasDenied
@@ -237,7 +237,7 @@ func (wk *worker) task(dir int, pid uint32, before int) outcome {
 	if errno != 0 {
 		return wk.because(errno)
 	}
-	s, err := ParseStat(wk.text[:n])
+	s, err := parseStat(wk.text[:n])
 	if err != nil {
 		return wk.failed(wrapFile(wk.fs.path(pidPath(pid, "stat")), err))
 	}
