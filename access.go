@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// A Row is what fields are read of: a session, its life, and the event that
-// happened to it. Get one from [Session.Row] or [Event.Row].
+// A Row is the value from which fields are read: a session, its life, and its
+// event. Get one from [Session.Row] or [Event.Row].
 type Row struct {
 	Session *Session
-	// Life and Event are never nil: a zero value stands for what is not known.
-	// Nobody writes through them.
+	// Life and Event are never nil; unknown facts are zero. Do not write through
+	// them.
 	Life  *Lifetime
 	Event *Event
 }
@@ -23,7 +23,7 @@ var (
 // HasLife reports whether anything is known of the session's life.
 func (r Row) HasLife() bool { return r.Life != &noLife }
 
-// Row returns the session for fields to be read of.
+// Row returns the session as a row for [Field.Value].
 func (s *Session) Row() Row {
 	if s.Life == nil {
 		return Row{Session: s, Life: &noLife, Event: &noEvent}
@@ -31,12 +31,12 @@ func (s *Session) Row() Row {
 	return Row{Session: s, Life: s.Life, Event: &noEvent}
 }
 
-// Row returns the event for fields to be read of.
+// Row returns the event as a row for [Field.Value].
 func (e *Event) Row() Row { return Row{Session: &e.Session, Life: &e.Lifetime, Event: e} }
 
-// An access reads and writes one fact of a T, a Row or an owner. Of the getters
-// it has the one for the field's kind; set writes back what they read. The zero
-// value has none: the field is no fact of a T.
+// An access reads and writes one fact of a T, a Row or an owner. It has the
+// getter for the field's kind; set writes back its value. The zero value has
+// none: the field is no fact of a T.
 //
 // A getter says "no value" by "", false, an invalid address or the zero time. A
 // list is a value though it is empty.
@@ -48,7 +48,7 @@ type access[T any] struct {
 	time func(T) time.Time
 	list func(T) []int32
 	set  func(T, *Value)
-	// setBeside writes back what stands beside the session of an event. Nil: as set.
+	// setBeside writes back a value beside the session of an event. Nil: as set.
 	setBeside func(T, *Value)
 }
 
@@ -77,7 +77,7 @@ func (a *access[T]) value(f *Field, t T) Value {
 	return Value{}
 }
 
-// valueUnless returns v with the text, or no value for the text that means none.
+// valueUnless returns v with the text, or no value if the text is none.
 func valueUnless(text, none string, v Value) Value {
 	if text == none {
 		return Value{}
@@ -110,7 +110,7 @@ func numAt[T any, N ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~int64](at func(T) *N
 	}
 }
 
-// knownAt makes the access to a number of which 0 means that it is not known.
+// knownAt makes the access to a number; 0 means unknown.
 func knownAt[T any, N ~uint32 | ~uint64](at func(T) *N) access[T] {
 	return access[T]{
 		num: func(t T) (uint64, bool) { n := *at(t); return uint64(n), n != 0 },

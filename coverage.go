@@ -2,37 +2,37 @@ package whose
 
 import "time"
 
-// A Coverage is the account, kept with every answer, of what was seen, what
-// could not be seen or attributed, and why. The zero value is that of an
-// answer in which nothing was seen and nothing was missing.
+// A Coverage is the account of an answer: its sessions with and without owners,
+// and its gaps. The zero value is the account of an empty and whole answer.
 type Coverage struct {
-	// Source names the source that answered: "bpf", "netlink" or "procfs".
+	// Source is the name of the source: "bpf", "netlink" or "procfs".
 	Source string
-	// Pinned tells that it answered through a pinned iterator.
+	// Pinned: the source read a pinned iterator.
 	Pinned bool
 	// Sessions counts the sessions of the answer.
 	Sessions int
-	// Owned counts those that a process was found to hold.
+	// Owned counts the sessions with owners.
 	Owned int
-	// Ownerless counts the others by their reason.
+	// Ownerless counts the others by their [Reason].
 	Ownerless [NumReasons]int
-	// OwnersAsked tells whether owners were looked for at all.
+	// OwnersAsked: the question asked for owners.
 	OwnersAsked bool
-	// Processes counts the processes whose descriptors were looked into.
+	// Processes counts the processes whose descriptors were read.
 	Processes int
-	// Namespaces counts the network namespaces that were looked into.
+	// Namespaces counts the network namespaces read.
 	Namespaces int
-	// Gaps say what was not seen. Empty: the answer is whole.
+	// Gaps are the missing parts. Empty: the answer is whole.
 	Gaps Gaps
-	// Duration is how long the collection took, rendering not counted.
+	// Duration is the time of the collection, without rendering.
 	Duration time.Duration
 }
 
-// Add notes a gap, as [Gaps.Add] does.
+// Add adds a gap by [Gaps.Add].
 func (c *Coverage) Add(g Gap) { c.Gaps.Add(g) }
 
-// Missing says all gaps in one line, without their hints: "12 of 340 processes
-// could not be looked into (permission denied)"; "" where the answer is whole.
+// Missing describes all gaps in one line, without their hints: "12 of 340
+// processes could not be looked into (permission denied)". It is empty for a
+// whole answer.
 func (c *Coverage) Missing() string { return c.Gaps.describe(c.Processes) }
 
 // Unowned counts the sessions without owners, whatever the reason.
@@ -44,8 +44,7 @@ func (c *Coverage) Unowned() int {
 	return n
 }
 
-// Err returns a *PartialError where something was not seen, nil where the
-// answer is whole.
+// Err returns a [*PartialError] for an answer with gaps, nil for a whole one.
 func (c *Coverage) Err() error {
 	if len(c.Gaps) == 0 {
 		return nil

@@ -1,11 +1,14 @@
 // Package whose holds the model of a Linux host's TCP and UDP sessions and
-// the processes that own them.
+// their owning processes.
 //
-// It is the model and nothing else: values, the table of fields, and the
-// account of what could not be seen. It knows no kernel and imports only the
-// standard library, so it builds everywhere.
+// It is the model and nothing else. A [Session] has its [Owner]s, a [Lifetime]
+// when it was followed, and an [Event] when something happened to it. One table
+// of [Field]s names all their facts; JSON is written and read back by it
+// ([ParseSession], [ParseEvent]). A [Coverage] with its [Gaps] is the account of
+// an answer. The package knows no kernel and imports only the standard library,
+// so it builds everywhere.
 //
-// To list the sessions of this host use package
-// [github.com/seed-44df2ae6/whose/collect]; to write and evaluate filter
-// expressions use [github.com/seed-44df2ae6/whose/filter].
+// Package [github.com/seed-44df2ae6/whose/collect] lists the sessions of this
+// host, [github.com/seed-44df2ae6/whose/track] follows them, and
+// [github.com/seed-44df2ae6/whose/filter] parses and evaluates filter expressions.
 package whose

@@ -48,48 +48,47 @@ const (
 	Listen      State = 10
 	Closing     State = 11
 	// NewSynRecv is a request socket: a connection whose handshake is not
-	// complete. Every source of the kernel calls it SYN_RECV, and so do we;
-	// the number is known for those who read it elsewhere.
+	// complete. All sources show it as SYN_RECV; the number is here for values
+	// read elsewhere.
 	NewSynRecv State = 12
-	// Unconn is a UDP socket that is bound and not connected. The kernel
-	// numbers it 7, as TCP's CLOSE.
+	// Unconn is a bound UDP socket without a remote end. The kernel numbers it
+	// 7, as TCP's CLOSE.
 	Unconn State = 14
 )
 
-// A Direction tells which side began a session.
+// A Direction is the side that began a session.
 type Direction uint8
 
-// The directions. The zero value is that of listeners, which have none.
+// The directions. Listeners have none, the zero value.
 const (
 	// In: a listener of the same namespace accepts on the local address and port.
 	In Direction = 1
-	// Out: any other session that is not a listener.
+	// Out: any other session except listeners.
 	Out Direction = 2
 )
 
-// A Reason says why no process was found to hold a session.
+// A Reason is the reason for a session without owners.
 type Reason uint8
 
-// The reasons. ReasonNone, the zero value, is that of a session with owners.
+// The reasons. A session with owners has ReasonNone, the zero value.
 const (
 	ReasonNone Reason = iota
 	// ReasonKernel: the kernel itself made the socket.
 	ReasonKernel
 	// ReasonAcceptQueue: the connection waits in a listener's accept queue.
 	ReasonAcceptQueue
-	// ReasonInFlight: an open file that no descriptor table holds: in transit
-	// over a UNIX socket, or registered with io_uring.
+	// ReasonInFlight: an open file outside all descriptor tables: in transit over
+	// a UNIX socket, or registered with io_uring.
 	ReasonInFlight
 	// ReasonOrphan: closed by its process and still being wound up by the
 	// kernel. TIME_WAIT and SYN_RECV are of this kind by nature.
 	ReasonOrphan
-	// ReasonHidden: a process holds it that we were not permitted to look into,
-	// or had no time for.
+	// ReasonHidden: its process was not read, for want of permission or time.
 	ReasonHidden
-	// ReasonRaced: it went while we looked.
+	// ReasonRaced: it vanished during the collection.
 	ReasonRaced
-	// ReasonUnheld: every process was looked into and none holds it, and the
-	// source cannot tell whether it is the kernel's own or in flight.
+	// ReasonUnheld: no process holds it, and the source cannot distinguish the
+	// kernel's own sockets from those in flight.
 	ReasonUnheld
 
 	numReasons
@@ -117,7 +116,7 @@ var (
 	}
 )
 
-// name returns the name of v, "" for zero and the number for a value that has none.
+// name returns the name of v, "" for zero, and the number of a nameless value.
 func (e enum) name(v uint8) string {
 	switch {
 	case int(v) < len(e) && e[v] != "":
@@ -128,7 +127,7 @@ func (e enum) name(v uint8) string {
 	return strconv.Itoa(int(v))
 }
 
-// number returns the number that has the name, 0 for none.
+// number returns the number of a name, 0 for none.
 func (e enum) number(name string) uint8 {
 	for v, n := range e {
 		if n == name && n != "" {
@@ -149,7 +148,7 @@ func (e enum) names() []string {
 	return all
 }
 
-// valuesOf returns the values that have a name, in the order of their numbers.
+// valuesOf returns all named values in the order of their numbers.
 func valuesOf[T ~uint8](e enum) []T {
 	var all []T
 	for v, n := range e {
@@ -160,7 +159,7 @@ func valuesOf[T ~uint8](e enum) []T {
 	return all
 }
 
-// parse sets v to the number that has the name.
+// parse sets v to the number of a name.
 func (e enum) parse(what, name string, v *uint8) error {
 	if *v = e.number(name); *v == 0 {
 		return fmt.Errorf("%s %q: want one of %s", what, name, strings.Join(e.names(), ", "))
@@ -188,7 +187,7 @@ func (r Reason) String() string { return reasonNames.name(uint8(r)) }
 // subtracted by &^.
 type Set[T ~uint8] uint32
 
-// SetOf returns the set of the given values, each of which must be below 32.
+// SetOf returns the set of the given values. Each must be below 32.
 func SetOf[T ~uint8](values ...T) Set[T] {
 	var s Set[T]
 	for _, v := range values {

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// ErrUnsupported is what errors.Is finds in every error that says that this
-// host, kernel or platform cannot do a thing.
+// ErrUnsupported matches every error about a missing ability of this host, kernel
+// or platform, by [errors.Is].
 var ErrUnsupported = errors.New("not supported")
 
-// An UnsupportedError says what is not supported and since which kernel it is.
+// An UnsupportedError names a missing feature and the first kernel with it.
 type UnsupportedError struct {
 	// What is the missing feature, a noun: "tcp iterator".
 	What string
-	// Since is the first kernel version that has it, empty where the version
-	// is not what decides.
+	// Since is the first kernel version with the feature. Empty: the version does
+	// not decide.
 	Since string
-	// Err is the cause, nil where there is none to tell.
+	// Err is the cause. Nil: none is known.
 	Err error
 }
 
@@ -34,37 +34,37 @@ func (e *UnsupportedError) Error() string {
 	return b.String()
 }
 
-// Is makes errors.Is(err, ErrUnsupported) hold.
+// Is reports whether target is [ErrUnsupported].
 func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupported }
 
 // Unwrap returns the cause.
 func (e *UnsupportedError) Unwrap() error { return e.Err }
 
-// A PartialError says that an answer is right as far as it goes, and why it
-// does not go further.
+// A PartialError reports the gaps of an answer. The answer itself is right as far
+// as it goes.
 type PartialError struct {
 	// Gaps are the reasons, never empty.
 	Gaps Gaps
-	// Processes counts those that were looked into, 0 where that is not known.
+	// Processes counts the processes read. Zero: unknown.
 	Processes int
 }
 
 // Error names the gaps.
 func (e *PartialError) Error() string { return "partial answer: " + e.Gaps.describe(e.Processes) }
 
-// A Hinted error also tells what the user can do about it.
+// A Hinted error carries advice for the user. See [WithHint].
 type Hinted struct {
 	Err  error
 	Hint string
 }
 
-// Error is that of the error itself; the hint is apart.
+// Error returns the text of the error without the hint.
 func (e *Hinted) Error() string { return e.Err.Error() }
 
 // Unwrap returns the error without its hint.
 func (e *Hinted) Unwrap() error { return e.Err }
 
-// Hint returns what the user can do about err, "" where nothing is known.
+// Hint returns the advice that [WithHint] added to err, "" for none.
 func Hint(err error) string {
 	var h *Hinted
 	if errors.As(err, &h) {
@@ -73,7 +73,7 @@ func Hint(err error) string {
 	return ""
 }
 
-// WithHint adds to err what the user can do about it. A nil err stays nil.
+// WithHint adds advice for the user to err. A nil err stays nil.
 func WithHint(err error, format string, args ...any) error {
 	if err == nil {
 		return nil

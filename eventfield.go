@@ -2,11 +2,10 @@ package whose
 
 import "time"
 
-// This file is the rest of the table of fields: those of a session's life, and
-// those of events.
+// This file is the rest of the table of fields: the fields of lifetimes and of
+// events.
 
-// eventOrder is the order in which an event has the fields that stand beside its
-// session.
+// eventOrder is the order of an event's own fields, beside its session.
 const eventOrder = "time event end by errno duration stood_before bytes_sent datagrams_sent bytes_received datagrams_received lost cause why"
 
 func lifeFields() []*Field {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A Group says what a field is a fact of.
+// A Group is the subject of a field.
 type Group uint8
 
 // The groups.
@@ -18,7 +18,7 @@ const (
 	OfOwner
 	// OfPeer: each owner of the other end; in JSON inside "peer".
 	OfPeer
-	// OfTCP: what only TCP has, shown where asked for.
+	// OfTCP: facts of TCP alone, shown on request.
 	OfTCP
 	// OfLife: the life of a session, see [Lifetime]. An event has it beside its
 	// session.
@@ -29,12 +29,12 @@ const (
 
 // A Field is one column: a fact of a session, of its owners, of its life or of
 // an event. Tables, JSON, CSV, templates, filters, completion and the reference
-// pages are loops over the table of fields, and what was written in JSON is read
-// back by it.
+// pages are loops over the table of fields, and JSON is read back by it. Get one
+// by [FieldByName], all by [Fields].
 type Field struct {
-	// Name is the name in filters, in --fields and, where Key is empty, in JSON.
+	// Name is the name in filters, in --fields and, if Key is empty, in JSON.
 	Name string
-	// Key is the JSON key inside its object, where it is not Name.
+	// Key is the JSON key inside its object. Empty: Name.
 	Key string
 	// Aliases are shorter names for filters and --fields.
 	Aliases []string
@@ -42,13 +42,13 @@ type Field struct {
 	Title string
 	// Unit of the values in JSON, empty for none.
 	Unit string
-	// Doc says in one sentence what it means.
+	// Doc is the meaning in one sentence.
 	Doc string
 	// Kind of the values.
 	Kind Kind
-	// Of says what it is a fact of.
+	// Of is the subject.
 	Of Group
-	// Needs is what must be collected for it.
+	// Needs are the facts to collect for it.
 	Needs Needs
 	// Values are all values of a KindName field.
 	Values []string
@@ -75,25 +75,24 @@ func (f *Field) JSONKey() string {
 // one for the session.
 func (f *Field) PerOwner() bool { return f.owner.set != nil }
 
-// Value returns the field's value of a row. It is the zero Value for a field of
-// owners.
+// Value returns the field's value of a row. A field of owners has the zero Value;
+// see [Field.OwnerValue].
 func (f *Field) Value(r Row) Value { return f.row.value(f, r) }
 
-// OwnerValue returns the field's value of one owner. It is the zero Value for
-// a field of the session.
+// OwnerValue returns the field's value of one owner. A field of the session has
+// the zero Value.
 func (f *Field) OwnerValue(o *Owner) Value { return f.owner.value(f, o) }
 
-// Getters read one fact of a row, each for fields of certain kinds, without making
-// a Value of it: for the loops that read millions. Those that are not for the
-// field's kind are nil.
+// Getters read one fact of a row without making a [Value] of it, for loops over
+// millions. Each is for fields of certain kinds; the others are nil.
 type Getters struct {
 	// Text is for KindText; "" is no value.
 	Text func(Row) string
-	// Code is for KindName, and returns the number of the name; 0 is no value. See
-	// [Field.CodeName].
+	// Code is for KindName and returns the number of the name; 0 is no value.
+	// [Field.CodeName] gives the name.
 	Code func(Row) uint8
 	// Num is for all kinds of numbers: a duration in nanoseconds, a bool as 0 or 1.
-	// It returns false where there is no value.
+	// False means no value.
 	Num func(Row) (uint64, bool)
 	// Addr is for KindAddr; the zero Addr is no value.
 	Addr func(Row) netip.Addr
@@ -101,7 +100,8 @@ type Getters struct {
 	Time func(Row) time.Time
 }
 
-// Getters returns the field's getters; none for a field of owners.
+// Getters returns the field's getters. A field of owners has none; see
+// [Field.OwnerText] and [Field.OwnerNum].
 func (f *Field) Getters() Getters {
 	return Getters{f.row.text, f.row.code, f.row.num, f.row.addr, f.row.time}
 }
@@ -109,7 +109,7 @@ func (f *Field) Getters() Getters {
 // CodeName returns the name of a number of [Getters.Code], "" for 0.
 func (f *Field) CodeName(code uint8) string { return f.names.name(code) }
 
-// CodeOf returns the number of a name, 0 where the field has no such name.
+// CodeOf returns the number of a name, 0 for an unknown one.
 func (f *Field) CodeOf(name string) uint8 { return f.names.number(name) }
 
 // OwnerText returns an owner's value of a KindText field, "" for none.
@@ -120,8 +120,8 @@ func (f *Field) OwnerText(o *Owner) string {
 	return f.owner.text(o)
 }
 
-// OwnerNum returns an owner's value of a KindNumber field. ok is false where
-// there is none.
+// OwnerNum returns an owner's value of a KindNumber field. Without a value ok is
+// false.
 func (f *Field) OwnerNum(o *Owner) (n uint64, ok bool) {
 	if f.owner.num == nil {
 		return 0, false
@@ -129,8 +129,8 @@ func (f *Field) OwnerNum(o *Owner) (n uint64, ok bool) {
 	return f.owner.num(o)
 }
 
-// OwnersOf returns the owners whose values the field has: those of the session
-// or, for a field of the peer, those of the other end.
+// OwnersOf returns the owners for [Field.OwnerValue]: the session's own or, for a
+// field of the peer, those of the other end.
 func (f *Field) OwnersOf(s *Session) []Owner {
 	if f.Of == OfPeer {
 		return s.Peer
@@ -138,36 +138,34 @@ func (f *Field) OwnersOf(s *Session) []Owner {
 	return s.Owners
 }
 
-// A Pair is a name that stands for two fields at once: "port" for the port on
-// either side.
+// A Pair is one name for two fields at once: "port" for the port on either side.
 type Pair struct {
 	Name  string
 	Doc   string
 	Which [2]string
 }
 
-// Pairs are the names that filters understand for either side.
+// pairs are the names in filters for either side.
 var pairs = [...]Pair{
 	{Name: "addr", Doc: "The address on either side.", Which: [2]string{"local_addr", "remote_addr"}},
 	{Name: "port", Doc: "The port on either side.", Which: [2]string{"local_port", "remote_port"}},
 }
 
-// Pairs returns the names that stand for the fields of both ends.
+// Pairs returns the names for the fields of both ends.
 func Pairs() []Pair { return pairs[:] }
 
-// Fields returns the fields of sessions in the order in which they are
-// documented and written. The table is shared: do not change it.
+// Fields returns the fields of sessions in the order of the documents and
+// outputs. The table is shared: do not change it.
 func Fields() []*Field { return sessionTable }
 
-// EventFields returns the fields that every event has beside its session, in the
-// order in which they are written: those with an EventKey. The table is shared:
-// do not change it.
+// EventFields returns the fields with an EventKey, which every event has beside
+// its session, in their order in JSON. The table is shared: do not change it.
 func EventFields() []*Field { return eventTable }
 
 // AllFields returns the fields of sessions and those of events alone.
 func AllFields() []*Field { return fieldTable }
 
-// FieldByName returns the field of that name or alias, in any case, or nil.
+// FieldByName returns the field with a name or alias, in any case, or nil.
 func FieldByName(name string) *Field {
 	for _, f := range fieldTable {
 		if strings.EqualFold(f.Name, name) {
@@ -184,7 +182,7 @@ func FieldByName(name string) *Field {
 
 var (
 	fieldTable = slices.Concat(sessionFields(), ownerFields(), peerFields(), tcpFields(), lifeFields(), eventFields())
-	// The tables that are parts of it.
+	// Parts of the table.
 	sessionTable = slices.DeleteFunc(slices.Clone(fieldTable), func(f *Field) bool { return f.Of == OfEvent })
 	eventTable   = fieldsInOrder(eventOrder)
 )

@@ -196,7 +196,7 @@ func tcpFields() []*Field {
 	}
 }
 
-// toldAt makes the access to a number of a session that may not be known.
+// toldAt makes the access to a number of a session that may be unknown.
 func toldAt(fact Facts, at func(*Session) *uint32) access[Row] {
 	return access[Row]{
 		num: func(r Row) (uint64, bool) { return uint64(*at(r.Session)), !r.Session.Unknown.Has(fact) },
@@ -228,8 +228,8 @@ func tcpNum(get func(*TCPInfo) (uint64, bool), set func(*TCPInfo, uint64)) acces
 	}
 }
 
-// bytesAt makes the access to the bytes that went one way: what was counted in
-// the session's life, else what TCP counts now.
+// bytesAt makes the access to the bytes of one direction: as counted in the
+// session's life, else as TCP counts them now.
 func bytesAt(counted func(*Lifetime) *uint64, now func(*TCPInfo) *uint64) access[Row] {
 	count := func(r Row, v *Value) { *counted(r.Life), r.Life.Counted = v.Num, true }
 	return access[Row]{

@@ -7,49 +7,48 @@ import (
 	"strings"
 )
 
-// A Gap is one thing, or many of a kind, that an answer does not show, and why.
-// Its JSON is the same in every output: the names of Kind and Cause, the count,
-// the detail, the sentence of [Gap.String] as "why", and the hint.
+// A Gap is one missing thing, or many of a kind, and the cause. Its JSON is the
+// same in every output: the names of Kind and Cause, the count, the detail, the
+// sentence of [Gap.String] as "why", and the hint.
 type Gap struct {
 	// Kind is the kind of thing.
 	Kind GapKind
-	// Cause is the kind of reason. Programs decide by it and by Kind only.
+	// Cause is the kind of reason. Programs decide by Cause and Kind only.
 	Cause Cause
-	// Count is how many there are; 0 where nobody can know.
+	// Count is the number of things. Zero: unknown.
 	Count int
-	// Detail is what the operation itself said: "read /proc/7/fd: input/output
-	// error". It may hold text of others. Empty where Cause says all.
+	// Detail is the error of the operation: "read /proc/7/fd: input/output error".
+	// It may hold hostile text. Empty: Cause is enough.
 	Detail string
-	// Hint is what the user can do, empty where nothing helps or
-	// [Gaps.Advise] has not been asked.
+	// Hint is advice for the user. Empty: nothing helps, or [Gaps.Advise] was not
+	// called.
 	Hint string
 }
 
-// A GapKind is a kind of thing that can be missing from an answer.
+// A GapKind is the kind of a missing thing.
 type GapKind uint8
 
 // The kinds of things. The zero value is none of them.
 const (
-	// GapProcesses: processes whose descriptors were not read.
+	// GapProcesses: processes with unread descriptors.
 	GapProcesses GapKind = iota + 1
-	// GapNamespaces: network namespaces that were not entered or read.
+	// GapNamespaces: network namespaces not entered or not read.
 	GapNamespaces
-	// GapTables: tables of the kernel that were read, but not in one piece.
+	// GapTables: tables of the kernel not read in one piece.
 	GapTables
-	// GapSockets: sockets, or records of them, that were not read.
+	// GapSockets: sockets, or records of them, not read.
 	GapSockets
-	// GapSessions: sessions that nobody looked for any more, or that open and
-	// close unseen.
+	// GapSessions: sessions not looked for any more, or too short to be seen.
 	GapSessions
 	// GapEvents: events of a stream.
 	GapEvents
-	// GapRows: rows that an output has no room for.
+	// GapRows: rows without room in an output.
 	GapRows
 	// GapAnswer: the answer as a whole.
 	GapAnswer
 )
 
-// A Cause is the kind of reason why something is missing.
+// A Cause is the kind of reason for a gap.
 type Cause uint8
 
 // The causes. The zero value is none of them.
@@ -66,7 +65,7 @@ const (
 	CauseChanged
 	// CauseLost: it was there and was dropped on the way.
 	CauseLost
-	// CauseFailed: an error that is none of these. Detail says which.
+	// CauseFailed: another error, in Gap.Detail.
 	CauseFailed
 )
 
@@ -115,8 +114,7 @@ func (c *Cause) UnmarshalText(text []byte) error {
 	return causeNames.parse("cause", string(text), (*uint8)(c))
 }
 
-// gapWords are the words for one and for many things of a kind, and what is
-// said of them.
+// gapWords are the words for one and for many things of a kind, and the predicate.
 var gapWords = [...]struct{ one, many, not string }{
 	GapProcesses:  {"process", "processes", "could not be looked into"},
 	GapNamespaces: {"network namespace", "network namespaces", "could not be looked into"},
@@ -127,8 +125,8 @@ var gapWords = [...]struct{ one, many, not string }{
 	GapRows:       {"row", "rows", "had no room"},
 }
 
-// String says the gap in one sentence: "12 processes could not be looked into
-// (permission denied)". Text of others in it is as it was: renderers make it safe.
+// String describes the gap in one sentence: "12 processes could not be looked into
+// (permission denied)". Hostile text in it is unchanged: renderers make it safe.
 func (g Gap) String() string { return g.sentence(g.subject(0)) }
 
 func (g Gap) sentence(subject string) string {
@@ -142,8 +140,8 @@ func (g Gap) sentence(subject string) string {
 	return subject + " " + gapWords[g.Kind].not + " (" + why + ")"
 }
 
-// subject says how many of what; for processes also of how many, where seen
-// others were looked into.
+// subject names the things with their number. For processes it adds the total if
+// others were seen.
 func (g Gap) subject(seen int) string {
 	if int(g.Kind) >= len(gapWords) {
 		return ""
@@ -179,7 +177,7 @@ func (g Gap) MarshalJSON() ([]byte, error) {
 	return []byte(strings.TrimSuffix(b.String(), "\n")), err
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads the form of [Gap.MarshalJSON].
 func (g *Gap) UnmarshalJSON(text []byte) error {
 	var v gapJSON
 	if err := json.Unmarshal(text, &v); err != nil {
@@ -189,7 +187,7 @@ func (g *Gap) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Same reports whether both are of one kind and one reason, so that their
+// Same reports whether both gaps have one kind, one cause and one detail, so their
 // counts add up.
 func (g Gap) Same(o Gap) bool {
 	return g.Kind == o.Kind && g.Cause == o.Cause && g.Detail == o.Detail
@@ -204,8 +202,8 @@ func (g Gap) bare() bool {
 // Gaps are all gaps of an answer. Empty: the answer is whole.
 type Gaps []Gap
 
-// Add notes gaps. The counts of gaps that are the same add up; one that nobody
-// can count stays beside those that are counted.
+// Add adds gaps. Counts of the same gap add up ([Gap.Same]); a gap without a count
+// stays beside those with one.
 func (gs *Gaps) Add(more ...Gap) {
 	for _, g := range more {
 		i := slices.IndexFunc(*gs, func(o Gap) bool { return o.Same(g) && (o.Count == 0) == (g.Count == 0) })
@@ -225,12 +223,12 @@ func (gs Gaps) HasKind(k GapKind) bool {
 	return slices.ContainsFunc(gs, func(g Gap) bool { return g.Kind == k })
 }
 
-// HasCause reports whether something is missing for that cause.
+// HasCause reports whether a gap has the cause.
 func (gs Gaps) HasCause(c Cause) bool {
 	return slices.ContainsFunc(gs, func(g Gap) bool { return g.Cause == c })
 }
 
-// Count is how many things of a kind are missing, at least.
+// Count returns the least number of missing things of a kind.
 func (gs Gaps) Count(k GapKind) int {
 	n := 0
 	for _, g := range gs {
@@ -241,7 +239,7 @@ func (gs Gaps) Count(k GapKind) int {
 	return n
 }
 
-// String says all gaps in one line, "" where there are none.
+// String describes all gaps in one line; "" for none.
 func (gs Gaps) String() string { return gs.describe(0) }
 
 // describe says all gaps where seen processes were looked into. Those for want
@@ -275,7 +273,7 @@ func (gs Gaps) describe(seen int) string {
 	return strings.Join(parts, ", ")
 }
 
-// Hint returns the first hint, "" where there is none.
+// Hint returns the first hint, "" for none.
 func (gs Gaps) Hint() string {
 	for _, g := range gs {
 		if g.Hint != "" {
@@ -285,8 +283,8 @@ func (gs Gaps) Hint() string {
 	return ""
 }
 
-// A Caller is what hints have to know of who asked, and how. The zero value is
-// an ordinary user.
+// A Caller is the asking process as hints need to know it. The zero value is an
+// ordinary user.
 type Caller struct {
 	// Root: it runs as user 0.
 	Root bool
@@ -297,7 +295,7 @@ type Caller struct {
 	Pinned bool
 }
 
-// Advise gives each gap that has no hint of its own what the caller can do.
+// Advise gives each gap without a hint the advice for the caller.
 func (gs Gaps) Advise(c Caller) {
 	for i := range gs {
 		if g := &gs[i]; g.Hint == "" {
@@ -327,8 +325,8 @@ func (c Caller) hint(g *Gap) string {
 	return ""
 }
 
-// permissionHint names what opens that which was refused. Nothing helps one who
-// holds it already: a security module refuses, or the like.
+// permissionHint names the missing permission. Nothing helps a caller who holds it
+// already: a security module refuses, or the like.
 func (c Caller) permissionHint(held bool, needed, missing string) string {
 	switch {
 	case !c.Root && !c.Pinned:

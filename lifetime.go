@@ -2,38 +2,38 @@ package whose
 
 import "time"
 
-// A Lifetime says when a session began, when and how it ended, and what went
-// over it. The zero value knows nothing.
+// A Lifetime holds the beginning of a session, its end, and its traffic. The zero
+// value knows nothing.
 type Lifetime struct {
-	// Opened is when the connection was established, or the first datagram of a
-	// UDP flow went. Zero: not known, as of a session that stood before.
+	// Opened is the time of the established connection, or of the first datagram of
+	// a UDP flow. Zero: unknown, as for a session that stood before.
 	Opened time.Time
-	// Closed is when the session ended, or when the connect failed. Zero: it
-	// stands, or the end is not known.
+	// Closed is the time of the end, or of the failed connect. Zero: the session
+	// stands, or its end is unknown.
 	Closed time.Time
-	// Duration is how long an ended session lasted, or how long the attempt
-	// took. It is less than the whole where StoodBefore. Of a UDP flow that went
-	// idle it ends with the last datagram.
+	// Duration is the time from the opening to the end, or of the attempt. With
+	// StoodBefore it is less than the whole. An idle UDP flow ends with its last
+	// datagram.
 	Duration time.Duration
-	// End says how it ended, or why the connect failed.
+	// End is the way it ended, or the failure of the connect.
 	End End
-	// By says who ended a TCP connection first.
+	// By is the side that ended a TCP connection first.
 	By Side
-	// Errno is the kernel's error number, with EndError and of a failed connect.
+	// Errno is the kernel's error number, for EndError and for a failed connect.
 	// Zero: none.
 	Errno uint32
 	// StoodBefore: the session stood before anybody followed it.
 	StoodBefore bool
 	// Counted: Sent and Received are known.
 	Counted bool
-	// Sent and Received count what went each way since the session opened.
+	// Sent and Received count the traffic each way since the session opened.
 	Sent, Received Traffic
 }
 
 // Ended reports whether the session ended, or the connect failed.
 func (l *Lifetime) Ended() bool { return !l.Closed.IsZero() }
 
-// Traffic counts what went one way.
+// Traffic counts the traffic of one direction.
 type Traffic struct {
 	// Bytes of payload, those sent again not counted twice.
 	Bytes uint64
@@ -41,33 +41,31 @@ type Traffic struct {
 	Datagrams uint64
 }
 
-// An End says how a session ended, or why a connect failed.
+// An End is the way a session ended, or the failure of a connect.
 type End uint8
 
-// The ends. EndNone, the zero value, is that of an event that is no end, and
-// of one of which nobody knows.
+// The ends. EndNone, the zero value, stands for no end and for an unknown one.
 const (
 	EndNone End = iota
 	// EndOrderly: both sides closed (FIN).
 	EndOrderly
 	// EndReset: one side reset the connection (RST).
 	EndReset
-	// EndTimedOut: the other side answered no more (ETIMEDOUT).
+	// EndTimedOut: the other side stopped answering (ETIMEDOUT).
 	EndTimedOut
 	// EndRefused: nobody listens there (ECONNREFUSED).
 	EndRefused
 	// EndUnreachable: no way to the host or the network (EHOSTUNREACH,
-	// ENETUNREACH, and what the kernel says instead of them).
+	// ENETUNREACH, and the kernel's substitutes for them).
 	EndUnreachable
-	// EndAborted: the caller gave up before it was decided: it closed the
-	// socket of a connect under way.
+	// EndAborted: the caller gave up: it closed the socket of a connect under way.
 	EndAborted
 	// EndIdle: a UDP flow without a datagram for track.Options.UDPIdle.
 	EndIdle
 	// EndClosed: the socket of a UDP flow was closed, or the flow's place was
 	// needed for another.
 	EndClosed
-	// EndError: another error; Lifetime.Errno says which.
+	// EndError: another error, in Lifetime.Errno.
 	EndError
 )
 

@@ -9,18 +9,17 @@ import (
 	"time"
 )
 
-// This file reads back what was written as JSON, by the same table of fields.
+// This file reads JSON back by the same table of fields.
 
 // EventVersion is the version in every line of events. It rises when a key
 // changes its meaning or goes; new keys leave it as it is.
 const EventVersion = 1
 
 // ParseSession reads a session from a JSON object: a line of the format jsonl, or
-// an element of "sessions" in the format json. A key that no field has is passed
-// over, since later versions add some. Bytes that were no UTF-8 stay U+FFFD, as
-// they were written.
+// an element of "sessions" in the format json. It ignores unknown keys, since later
+// versions add some. Invalid UTF-8 was written as U+FFFD and stays so.
 //
-// The error names the key, and quotes what stands there.
+// The error names the key and quotes its value.
 func ParseSession(text []byte) (Session, error) {
 	var s Session
 	var life Lifetime
@@ -38,8 +37,8 @@ func ParseSession(text []byte) (Session, error) {
 	return s, nil
 }
 
-// ParseEvent reads an event from a line of the format jsonl of whose watch, as
-// ParseSession does. A line of a later version is an error.
+// ParseEvent reads an event from a line of the format jsonl of whose watch, in the
+// way of [ParseSession]. A line with another [EventVersion] is an error.
 func ParseEvent(text []byte) (Event, error) {
 	var e Event
 	object, err := parseObject(text)
@@ -204,7 +203,7 @@ func parseValue(text json.RawMessage, f *Field) (v Value, err error) {
 	return v, err
 }
 
-// parseNumber reads a number that fits the kind. Durations are in microseconds.
+// parseNumber reads a number of the kind. Durations are in microseconds.
 func parseNumber(text json.RawMessage, k Kind) (uint64, error) {
 	bits := 64
 	if k == KindPort {
@@ -224,7 +223,7 @@ func parseNumber(text json.RawMessage, k Kind) (uint64, error) {
 	return n * uint64(time.Microsecond), nil
 }
 
-// excerpt quotes the beginning of what was read.
+// excerpt quotes the beginning of the input.
 func excerpt(text []byte) string {
 	const most = 64
 	if len(text) > most {

@@ -2,41 +2,40 @@ package whose
 
 import "time"
 
-// An Owner is a process that has a session's socket open.
+// An Owner is a process with a session's socket open.
 type Owner struct {
 	*Process
-	// FDs are the descriptors by which the process has the socket, in rising
-	// order. Empty for the owners of a listener that are named for a
-	// connection in its accept queue.
+	// FDs are the process's descriptors of the socket, in rising order. Empty for a
+	// connection in the accept queue, which shows the owners of its listener.
 	FDs []int32
 }
 
 // A Process is a thread group. PID and StartTime together identify it for as
 // long as the host is up.
 //
-// Comm and Cmdline, Exe, Container are text that the process itself or its
-// user chose: any bytes, escape codes and newlines among them. Whoever prints
-// them makes them safe.
+// The process itself or its user chooses Comm, Cmdline, Exe and Container: any
+// bytes, escape codes and newlines among them. Make them safe before you print
+// them.
 type Process struct {
 	// PID is the thread group's id in the caller's pid namespace.
 	PID uint32
-	// StartTime is when the process started, in steps of 10 ms
+	// StartTime is the start of the process, in steps of 10 ms
 	// (/proc/PID/stat field 22 and btime of /proc/stat).
 	StartTime time.Time
 	// Comm is the name of the main thread, at most 15 bytes (/proc/PID/comm).
 	Comm string
 
-	// What follows is filled in where it was asked for (see Needs).
+	// The fields below are filled in on request; see [Needs].
 
 	// Cmdline is the command line, arguments parted by one space, cut at 4,096 bytes.
 	Cmdline string
-	// Exe is the path of the executable. Empty where it may not be read.
+	// Exe is the path of the executable. Empty: it may not be read.
 	Exe string
 	// UID is the effective user id.
 	UID uint32
 	// User is the name of UID, or its number as text.
 	User string
-	// Parent is the parent's PID. Zero: none that is visible.
+	// Parent is the parent's PID. Zero: no visible one.
 	Parent uint32
 	// Unit is the systemd unit: "nginx.service".
 	Unit string

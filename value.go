@@ -47,8 +47,8 @@ var kindNames = enum{
 func (k Kind) String() string { return kindNames.name(uint8(k)) }
 
 // A Value is the value of one field of one session, made without allocation.
-// Kind says which of the others holds it. The zero value, with Kind 0, is no
-// value: the field does not apply to the session or is not known.
+// Kind names the field that holds it. The zero value, with Kind 0, is no value: the
+// fact does not apply to the session or is unknown.
 type Value struct {
 	Kind Kind
 	// Text holds KindText and KindName.
@@ -120,10 +120,9 @@ func (v Value) Append(dst []byte) []byte {
 	return dst
 }
 
-// TimeFormat is how points in time are written: RFC 3339 in steps of 10 ms,
-// which is all that /proc tells.
+// TimeFormat is the layout of [KindTime]: RFC 3339 in steps of 10 ms, the precision
+// of /proc.
 const TimeFormat = "2006-01-02T15:04:05.00Z07:00"
 
-// InstantFormat is how points in time are written that are known to the
-// microsecond: RFC 3339.
+// InstantFormat is the layout of [KindInstant]: RFC 3339 in microseconds.
 const InstantFormat = "2006-01-02T15:04:05.000000Z07:00"

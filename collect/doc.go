@@ -1,10 +1,9 @@
-// Package collect answers the question of the whole project: it chooses a
-// source, gives it the part of the filter that it can apply, joins sockets
-// with the processes that hold them, and keeps the account of what could not
-// be seen.
+// Package collect lists the sessions of a Linux host with their owners. It chooses
+// a source, gives it a part of the filter, joins sockets with processes, and keeps
+// the account of everything it could not see.
 //
-// [Collect] makes one collection. A program that asks again and again keeps a
-// [Collector] open, which reuses its buffers, descriptors and loaded programs:
+// [Collect] makes one collection. A program with many questions keeps a [Collector]
+// open, which reuses its buffers, descriptors and loaded programs:
 //
 //	c := collect.Open()
 //	defer c.Close()
@@ -21,21 +20,20 @@
 //
 // # How an answer is made
 //
-// options.go says what can be asked, and plan.go turns it into a query for a
-// source and the rest. Then the answer goes through stages. Each is a value that
-// is made of the one before, and their memory is used again:
+// options.go holds the question, and plan.go turns it into a query for a source and
+// a rest. Then the answer goes through stages. Each stage is a value made of the one
+// before, and their memory is used again:
 //
-//	gather    what was read: sockets and descriptors       gather.go
+//	gather    the sockets and descriptors of a source      gather.go
 //	join      the descriptors of each socket               join.go
 //	derive    directions, other ends and reasons           derive.go
 //	describe  names of processes, users and namespaces     describe.go
 //	choose    the sockets that meet the question           choose.go
 //	order     these, in the order of the answer            order.go
 //
-// sources.go chooses the source to gather from, holders.go gathers from two at
-// once; spaces.go says which network namespaces are read, and held.go finds those
-// that only a socket keeps alive. After the join again.go looks once more at what
-// has no owner. session.go makes the values that are handed out. The hot loops are
-// in join.go, order.go and session.go: they touch each socket and allocate nothing
-// for it.
+// sources.go chooses the source to gather from, and holders.go gathers from two at
+// once. spaces.go chooses the network namespaces to read, and held.go finds those
+// kept alive by a socket alone. After the join again.go looks once more for missing
+// owners. session.go makes the values for the caller. The hot loops are in join.go,
+// order.go and session.go: they touch each socket and allocate nothing for it.
 package collect

@@ -7,49 +7,48 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// Options say what to collect and how. The zero value, and nil, ask for the
-// TCP and UDP sessions in the states of [whose.DefaultStates], in every
-// network namespace that the caller may see, with their owners, from the best
-// source there is.
+// Options are the question of a collection. The zero value, and nil, ask for the
+// TCP and UDP sessions in the states of [whose.DefaultStates], in every visible
+// network namespace, with their owners, from the best source.
 type Options struct {
-	// Filter is the expression that a session has to meet. Nil: every session.
+	// Filter selects sessions; see [filter.Parse]. Nil: every session.
 	Filter filter.Expr
-	// Protos, Families and States that are wanted, beside what Filter says.
-	// Zero Protos or Families means all. Zero States means
-	// [whose.DefaultStates], or every state if Filter names a state.
+	// Protos, Families and States select sessions beside Filter. Zero Protos or
+	// Families means all. Zero States means [whose.DefaultStates], or every state
+	// if Filter names a state.
 	Protos   whose.Set[whose.Proto]
 	Families whose.Set[whose.Family]
 	States   whose.Set[whose.State]
-	// NetNS chooses network namespaces: "" or "all", "self", a name, or an
-	// inode number as text. Others are not looked into, so that the other end
-	// of a session that is in one of them has no name.
+	// NetNS chooses network namespaces: "" or "all", "self", a name, or an inode
+	// number as text. Others are not read, so a session whose other end is in one
+	// of them has no peer.
 	NetNS string
-	// Needs says which facts the answer shows. Zero means [whose.NeedDefault];
-	// [whose.NeedSessions] alone shows no owners and no names. What the filter
-	// and the order need is added.
+	// Needs are the costly facts of the answer. Zero means [whose.NeedDefault];
+	// [whose.NeedSessions] alone shows no owners and no names. The needs of filter
+	// and order are added.
 	Needs whose.Needs
-	// FirstOwner stops looking when every session has an owner, where one is
-	// enough. A session then may have more owners than are named.
+	// FirstOwner stops the search when every session has an owner. A session may
+	// then have unnamed owners too.
 	FirstOwner bool
-	// Sort orders the sessions by these fields; a name with a leading "-"
-	// sorts downwards. Nil: listeners first, then by process name, PID,
-	// protocol and local port. What is equal so far is ordered by the
-	// addresses, so that the order is the same each time.
+	// Sort orders the sessions by these fields; a name with a leading "-" sorts
+	// downwards. Nil: listeners first, then by process name, PID, protocol and
+	// local port. Equal sessions are ordered by their addresses, so the order is
+	// the same each time. An unknown field is [ErrNoField].
 	Sort []string
-	// Source is "bpf", "netlink" or "procfs"; "" or "auto" takes the best that works.
+	// Source is [BPF], [Netlink] or [Procfs]; "" or [Auto] takes the best that works.
+	// Another name is [ErrNoSource].
 	Source string
-	// Proc is the root of procfs. Empty means /proc. Another root leaves only
-	// the source procfs.
+	// Proc is the root of procfs. Empty means /proc. Only the source procfs reads
+	// another root.
 	Proc string
-	// PinDir is where pinned iterators are looked for. Empty means DefaultPinDir.
+	// PinDir is the directory of pinned iterators. Empty means [DefaultPinDir].
 	PinDir string
-	// Timeout bounds one collection. When it has passed, the answer is what was
-	// collected until then, with a gap (whose.CauseDeadline): its sessions are
-	// true, but some may be missing, as may owners, directions and names, and
-	// Filter is evaluated without them. The end of the caller's context is an
-	// error instead. Zero: no bound.
+	// Timeout bounds one collection. After it the answer is partial, with a gap
+	// ([whose.CauseDeadline]). Its sessions are true, but some may be missing, as
+	// may owners, directions and names, and Filter is evaluated without them. The
+	// end of the caller's context is an error instead. Zero: no bound.
 	Timeout time.Duration
 }
 
-// DefaultPinDir is where `whose pin` puts the iterators.
+// DefaultPinDir is the directory of `whose pin`.
 const DefaultPinDir = "/sys/fs/bpf/whose"

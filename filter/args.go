@@ -6,17 +6,17 @@ import (
 )
 
 // ParseArgs reads a filter expression from the arguments of a command line, and
-// returns it with its text: the arguments joined by one space, of which those
-// that the shell took quotes off have quotes again where they are values. Without
-// arguments both are empty. Offsets of a [SyntaxError] refer to that text.
+// returns it with its text: the arguments joined by one space. A value in quotes of
+// the shell has quotes again. Without arguments both are empty. Offsets of a
+// [SyntaxError] refer to this text.
 func ParseArgs(args []string) (Expr, string, error) {
 	text := strings.Join(quoteValues(args), " ")
 	e, err := Parse(text)
 	return e, text, err
 }
 
-// quoteValues puts quotes around arguments that had quotes of the shell, where a
-// value has to stand: process 'Web Content'. Elsewhere an argument with spaces in
+// quoteValues puts quotes around arguments with quotes of the shell, in the place of
+// a value: process 'Web Content'. Elsewhere an argument with spaces in
 // it is a piece of an expression.
 func quoteValues(args []string) []string {
 	for i, a := range args {

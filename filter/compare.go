@@ -33,7 +33,7 @@ func numberTest(c *Cond) func(uint64) bool {
 	return func(uint64) bool { return false }
 }
 
-// spanTest tells whether a number is in one of the ranges; of many it looks by
+// spanTest reports whether a number is in one of the ranges; of many it looks by
 // bisection.
 func spanTest(values []operand) func(uint64) bool {
 	spans := mergeSpans(values)
@@ -122,7 +122,7 @@ func regexpTest(c *Cond, flags string) func(string) bool {
 	return re.MatchString
 }
 
-// textTest tells whether text is one of the values.
+// textTest reports whether text is one of the values.
 func textTest(c *Cond) func(string) bool {
 	var literals []string
 	var globs []glob

@@ -8,20 +8,19 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A Candidate is something that can come next in a filter.
+// A Candidate is a possible next word of a filter.
 type Candidate struct {
-	// Text is what can be written, empty where only the host knows it.
+	// Text is the word. Empty: only the host knows it.
 	Text string
-	// Doc says in a few words what it means.
+	// Doc is its meaning in a few words.
 	Doc string
-	// Expects is the name of the field of which a value can come here that
-	// this package does not know, such as "comm" or "netns_name". The caller
-	// may put the values that the host has now in its place.
+	// Expects is the name of a field whose values only the host knows, such as
+	// "comm" or "netns_name". The caller may put the present values in its place.
 	Expects string
 }
 
-// Complete returns what can stand in text from the offset on: what is there
-// already is the start of it, and without regard to case. Text may end in the
+// Complete returns the candidates for text from the offset on. They begin with the
+// text already there, in any case. Text may end in the
 // middle of a word. There are no candidates where the text before is wrong.
 func Complete(text string) (from int, candidates []Candidate) {
 	if len(text) > MaxLength {
@@ -68,13 +67,13 @@ const (
 	afterValue                       // a value, of which there may be more
 )
 
-// A completer follows the tokens far enough to know what can come next.
+// A completer follows the tokens to the place of the next word.
 type completer struct {
 	state completerState
 	subj  subject
-	// list tells that the values are in parentheses.
+	// list: the values are in parentheses.
 	list bool
-	// depth counts the parentheses that are open around conditions.
+	// depth counts the open parentheses around conditions.
 	depth int
 	start string
 	found []Candidate
@@ -142,7 +141,7 @@ func (c *completer) stepTerm(t token) bool {
 	return t.isValue()
 }
 
-// offer collects what can come in the state.
+// offer collects the candidates of the state.
 func (c *completer) offer() {
 	switch c.state {
 	case atTerm:

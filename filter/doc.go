@@ -1,9 +1,9 @@
-// Package filter is the language in which one says which sessions are wanted:
+// Package filter is the language for selecting sessions:
 // "tcp and state established and not remote in 127.0.0.0/8".
 //
-// An expression is parsed once ([Parse]), may be split into the part that a
-// source applies and the rest ([Split]), and is compiled for evaluation
-// ([Compile]). The names are those of the table of fields of package whose;
-// the reference page is generated from it ([Reference]). The package knows no
-// kernel and reads nothing of the host.
+// [Parse] reads an expression, [Split] separates the part for a source from the
+// rest, and [Compile] makes a [Matcher] for evaluation. [Complete] serves
+// completion. The names are the fields of package
+// [github.com/seed-44df2ae6/whose], and [Reference] makes the reference page of
+// them. The package knows no kernel and reads nothing of the host.
 package filter

@@ -18,15 +18,14 @@ func (r PortRange) Holds(port uint16) bool { return r.First <= port && port <= r
 // Endpoints is a condition on both ends of a session; all of it has to hold.
 // Conditions on some of the four parts start from [AnyEnds].
 type Endpoints struct {
-	// Local and Remote are prefixes that the addresses are in; the zero Prefix
-	// is no condition. IPv4 prefixes also mean IPv4-mapped addresses.
+	// Local and Remote are prefixes of the addresses; the zero Prefix is no
+	// condition. IPv4 prefixes also mean IPv4-mapped addresses.
 	Local, Remote netip.Prefix
-	// LocalPorts and RemotePorts are the ranges that the ports are in; AnyPort
-	// is no condition.
+	// LocalPorts and RemotePorts are ranges of the ports; [AnyPort] is no condition.
 	LocalPorts, RemotePorts PortRange
 }
 
-// AnyEnds is the condition that every session meets.
+// AnyEnds is the condition met by every session.
 var AnyEnds = Endpoints{LocalPorts: AnyPort, RemotePorts: AnyPort}
 
 // OnLocal returns the condition on the local end alone.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
@@ -60,4 +61,48 @@ func ExampleSplit() {
 	// ends: 1
 	// looks into sshd: false
 	// rest: local_port = 80 and comm = nginx
+}
+
+// A condition on an event holds for the event alone, not for its session.
+func ExampleMatcher_MatchEvent() {
+	e, err := filter.Parse("event fail and errno 111 and comm curl")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m := filter.Compile(e, filter.Env{})
+	refused := whose.Event{
+		Kind:     whose.EventFail,
+		Lifetime: whose.Lifetime{End: whose.EndRefused, Errno: 111, Closed: time.Unix(1, 0)},
+		Session:  whose.Session{Proto: whose.TCP, Owners: []whose.Owner{{Process: &whose.Process{PID: 4711, Comm: "curl"}}}},
+	}
+	fmt.Println(m.MatchEvent(&refused), m.Match(&refused.Session))
+	// Output: true false
+}
+
+// Candidates replace the text from the offset on.
+func ExampleComplete() {
+	const text = "tcp and state li"
+	from, candidates := filter.Complete(text)
+	for _, c := range candidates {
+		fmt.Println(text[:from] + c.Text)
+	}
+	// Output:
+	// tcp and state listen
+	// tcp and state listening
+}
+
+// Arguments of a command line are one filter; quotes of the shell hold a value
+// together.
+func ExampleParseArgs() {
+	e, text, err := filter.ParseArgs([]string{"process", "Web Content", "and", "port", "443"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(text)
+	fmt.Println(e)
+	// Output:
+	// process "Web Content" and port 443
+	// comm = "Web Content" and port = 443
 }

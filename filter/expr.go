@@ -101,8 +101,8 @@ func (c *Cond) Values() []string {
 	return all
 }
 
-// AllOf returns the expression that holds if all of the given ones hold. Nil
-// ones are left out; it is nil if no other remains.
+// AllOf joins expressions by "and". It leaves out nil ones, and is nil if no other
+// remains.
 func AllOf(exprs ...Expr) Expr {
 	var terms []Expr
 	for _, e := range exprs {

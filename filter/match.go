@@ -11,13 +11,12 @@ import (
 // This file compiles expressions to closures. The hot loop is Matcher.Match:
 // it allocates nothing, and reads of a session what the expression names.
 
-// Env is what the value of an expression depends on beside the session.
+// An Env holds the surroundings of an evaluation beside the session.
 type Env struct {
 	// SelfNetNS is the inode number of the caller's network namespace, for
 	// "netns self". Zero: not known, and no session is in it.
 	SelfNetNS uint32
-	// Now is the time from which ages are counted, and its zone that of times
-	// written without one. Zero: the time of the call.
+	// Now is the end of ages, and its zone is the zone of times without one. Zero: the time of the call.
 	Now time.Time
 }
 
@@ -28,7 +27,7 @@ func (env Env) now() time.Time {
 	return env.Now
 }
 
-// A Matcher tells which sessions meet an expression. It is safe for
+// A Matcher evaluates an expression on sessions and events. It is safe for
 // concurrent use. A nil Matcher is met by every session.
 type Matcher struct{ test test }
 

@@ -2,7 +2,7 @@ package filter
 
 import "github.com/seed-44df2ae6/whose"
 
-// Needs returns what has to be collected for the expression to be evaluated.
+// Needs returns the facts to collect for the evaluation of the expression.
 func Needs(e Expr) whose.Needs {
 	var needs whose.Needs
 	walk(e, true, func(c *Cond, _ bool) {

@@ -15,12 +15,12 @@ type operand struct {
 	// text of KindText (of a glob its pattern), KindName and KindTime, of a
 	// namespace its name, and the source of a regular expression.
 	text string
-	// glob tells that text is a pattern: "*" and "?" stand for others unless
+	// glob: text is a pattern: "*" and "?" stand for others unless
 	// a backslash stands before them.
 	glob bool
-	// named tells that a namespace is meant by its name.
+	// named: the text is the name of a namespace.
 	named bool
-	// self tells that the caller's own namespace is meant.
+	// self: the caller's own namespace.
 	self bool
 	// lo and hi, both included, hold numbers; nanoseconds of a duration.
 	lo, hi uint64

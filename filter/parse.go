@@ -8,16 +8,16 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// What Parse takes at most.
+// Limits of [Parse].
 const (
 	// MaxLength is the length of the text in bytes.
 	MaxLength = 64 << 10
-	// MaxDepth is how deep parentheses and negations may be nested.
+	// MaxDepth is the depth of nested parentheses and negations.
 	MaxDepth = 100
 )
 
-// Parse reads a filter expression. Text that is empty or white space gives a
-// nil Expr, which means everything. Every other error is a *SyntaxError.
+// Parse reads a filter expression. Empty text and white space give a nil Expr,
+// which means everything. Every other error is a *SyntaxError.
 func Parse(text string) (Expr, error) {
 	if len(text) > MaxLength {
 		return nil, &SyntaxError{Text: text, Offset: MaxLength, Len: len(text) - MaxLength,

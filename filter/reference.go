@@ -8,7 +8,7 @@ import (
 )
 
 // Reference returns the reference page of the language in Markdown, made from
-// the tables of fields, names and operators that the parser itself uses.
+// the parser's own tables of fields, names and operators.
 func Reference() string {
 	var b strings.Builder
 	b.WriteString(introduction)
@@ -21,10 +21,10 @@ func Reference() string {
 	return b.String()
 }
 
-// An Example is a filter that the reference page and the man page show.
+// An Example is a filter on the reference page and the man page.
 type Example struct{ Filter, Doc string }
 
-// Examples returns filters for many uses, each with what it asks for.
+// Examples returns filters for many uses, each with its meaning.
 func Examples() []Example { return append([]Example(nil), examples[:]...) }
 
 var examples = [...]Example{

@@ -2,38 +2,36 @@ package filter
 
 import "github.com/seed-44df2ae6/whose"
 
-// A Plan is an expression split into what can be applied while the host is
-// read and what is left to be evaluated afterwards.
+// A Plan is an expression in two parts: conditions for the reading of the host, and
+// a rest for afterwards. [Split] makes it.
 //
-// Every session that meets the expression is admitted by its sets, Any, PIDs,
-// Process and NetNS; and of the admitted sessions exactly those that meet Rest meet the
-// expression, whether the collector applied Any, PIDs, Process and
-// NetNS in full, in part or not at all. Protos, Families and States have
-// to be applied exactly to what is answered: Rest no longer says what they say.
+// Sets, Any, PIDs, Process and NetNS admit every session that meets the expression.
+// An admitted session meets the expression exactly if it meets Rest, whether the
+// collector applied Any, PIDs, Process and NetNS in full, in part or not at all.
+// Protos, Families and States must be applied exactly: Rest no longer has them.
 //
-// Facts that depend on other sockets than the session's own (direction, peer,
-// the owners of a connection in an accept queue) have to be found before
-// sessions that are not admitted are left out.
+// Some facts depend on other sockets than the session's own: direction, peer, the
+// owners of a connection in an accept queue. Find these before you drop sessions
+// without admission.
 type Plan struct {
-	// Protos, Families and States that are wanted. No session can meet the
-	// expression where one of them is empty.
+	// Protos, Families and States are the wanted ones. If one of them is empty, no
+	// session can meet the expression.
 	Protos   whose.Set[whose.Proto]
 	Families whose.Set[whose.Family]
 	States   whose.Set[whose.State]
 	// Any holds conditions on the two ends: a session meets at least one. Nil:
 	// no condition.
 	Any []Endpoints
-	// PIDs are the processes whose sessions are wanted. Nil: those of every
-	// process and of none.
+	// PIDs are the processes of the wanted sessions. Nil: every process, and none.
 	PIDs []uint32
-	// Rest is what is left of the expression; nil: nothing.
+	// Rest is the remaining expression. Nil: none.
 	Rest Expr
-	// Process narrows the walk over processes: one for which it is false need
-	// not be looked into. Nil: every process has to be.
+	// Process narrows the walk over processes: it is false for a process without
+	// interest. Nil: read every process.
 	Process func(pid uint32, comm string) bool
-	// NetNS narrows the namespaces in the same way. The name is what
-	// Session.NetNSName will be; it is not used unless Needs names
-	// whose.NeedNetNSName. Nil: every namespace.
+	// NetNS narrows the namespaces in the same way. The name is the later
+	// Session.NetNSName; it is used only if [Needs] has [whose.NeedNetNSName]. Nil:
+	// every namespace.
 	NetNS func(inode uint32, name string) bool
 }
 

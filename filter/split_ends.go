@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// This file finds what an expression says of addresses and ports: a list of
+// This file finds the conditions of an expression on addresses and ports: a list of
 // conditions of which one has to hold. An empty list cannot be met; a list
 // that holds AnyEnds is met by every session.
 

@@ -2,7 +2,7 @@ package filter
 
 import "github.com/seed-44df2ae6/whose"
 
-// This file finds what an expression says of protocols, families and states.
+// This file finds the protocols, families and states of an expression.
 
 // sets are the protocols, families and states that a session can have that
 // meets an expression.

@@ -7,18 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// A SyntaxError says what is wrong with the text of a filter, and where.
+// A SyntaxError is an error in the text of a filter, with its place.
 type SyntaxError struct {
-	// Text is the whole text; what ParseArgs was given, joined.
+	// Text is the whole text; the joined arguments of [ParseArgs].
 	Text string
 	// Offset is the place in Text, in bytes; len(Text) for its end.
 	Offset int
 	// Len is the length of the wrong piece in bytes, 0 at the end of Text.
 	Len int
-	// Msg says what is wrong: `unknown field "prot"; did you mean proto?`.
+	// Msg is the message: `unknown field "prot"; did you mean proto?`.
 	Msg string
-	// Near is the valid name or spelling that is nearest to what was written,
-	// empty where there is none.
+	// Near is the nearest valid name or spelling, empty for none.
 	Near string
 }
 
@@ -32,8 +31,8 @@ const caretWidth = 76
 
 // Caret returns two lines, the last without a newline: the text, and carets
 // below the wrong piece. Of a long text it shows the surroundings of that
-// piece. Control characters and what else could deceive a terminal are
-// replaced by "?", so it may be printed as it is.
+// piece. "?" replaces control characters and all others that could deceive a
+// terminal, so it may be printed unchanged.
 func (e *SyntaxError) Caret() string {
 	offset := min(max(e.Offset, 0), len(e.Text))
 	end := min(offset+max(e.Len, 0), len(e.Text))
