@@ -127,8 +127,7 @@ var homes = map[string][]string{
 // namespace.
 var entering = []string{
 	"internal/netns",
-	"collect/collecttest",      // a helper process moves its own thread, and ends there
-	"collect/internal/bpfiter", // its reader for kernels before 5.19
+	"collect/collecttest", // a helper process moves its own thread, and ends there
 }
 
 // packages returns the folders of this module that hold Go files, without
