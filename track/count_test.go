@@ -42,7 +42,7 @@ var countFilters = []string{
 // filled is a bench with n sessions of many kinds and processes.
 func filled(t testing.TB, n int) *bench {
 	b := newBenchOf(t, want{}, n+1)
-	b.g.emit = func(moment) {}
+	b.g.emit = func([]moment) {}
 	for i := range n {
 		who := by(fmt.Sprint("p", i%100), uint32(i%100)+1)
 		more := []rec{opened(i), who, to(fmt.Sprintf("10.0.%d.%d:%d", i>>8&255, i&255, []int{443, 80, 53, 5432}[i%4])), out}
@@ -80,13 +80,7 @@ func BenchmarkCount(b *testing.B) {
 func newQueued(b *testing.B, w want) (*bench, *queue) {
 	q := newQueue(1<<16, time.Now, lostEvent)
 	bench := newBenchOf(b, w, 1<<20)
-	var given []moment
-	bench.g.emit = func(m moment) { given = append(given, m) }
-	bench.g.settled = func(spare lifePool) lifePool {
-		q.put(given...)
-		given = given[:0]
-		return q.used(spare)
-	}
+	bench.g.emit = func(events []moment) { q.put(events...) }
 	bench.g.order.waits = true
 	return bench, q
 }

@@ -260,7 +260,7 @@ func TestEnds_SameEnds(t *testing.T) {
 // TestHalves_Bounded: ends that are gone are bounded, whatever the clock says.
 func TestHalves_Bounded(t *testing.T) {
 	b := newBenchOf(t, want{needs: whose.NeedPeer}, 10)
-	b.g.emit = func(moment) {}
+	b.g.emit = func([]moment) {}
 	for i := range uint64(2 * maxHalves) {
 		b.apply(record(tcpOpen, 1, i+1, out, opened(1), by("x", 1)), record(tcpClose, 1, i+1, out, opened(1)))
 	}

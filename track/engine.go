@@ -38,10 +38,8 @@ type engine struct {
 	connecting map[uint64]setID
 
 	want want
-	emit func(moment)
-	// settled is called when all that was settled has been emitted. It adds
-	// lives that may be written again. Nil: nobody gives any back.
-	settled func(spare lifePool) lifePool
+	// emit takes events that are given out; the slice is used again.
+	emit func([]moment)
 	// order holds what is not emitted yet, halves the ends whose other end may come.
 	order  order
 	halves halves
@@ -78,7 +76,7 @@ func (w *want) everything() bool {
 	return (w.match == nil || w.late) && w.protos == whose.AllProtos && w.families == whose.AllFamilies && w.netns == nil
 }
 
-func newEngine(limit int, n *names, w want, emit func(moment)) *engine {
+func newEngine(limit int, n *names, w want, emit func([]moment)) *engine {
 	g := &engine{table: newTable(limit), names: n, want: w, emit: emit, connecting: make(map[uint64]setID)}
 	g.people = newPeople(g.names.describe)
 	g.waits.byID = make(map[uint64]*wait)

@@ -1,7 +1,6 @@
 package track
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -12,17 +11,10 @@ import (
 // when it is read: what waits in between shall be small, and is written once.
 type life struct {
 	facts
-	// unread counts its events that were not read or dropped yet. Whoever takes
-	// the last away may write the life again.
-	unread int32
 	// held counts those that were not given out yet, half is the place of its half
 	// plus one, which waits for the other end (0: none). Both are the engine's.
 	held, half uint32
 }
-
-// readOne notes that an event was read, or never will be, and reports whether
-// it was the last.
-func (l *life) readOne() bool { return atomic.AddInt32(&l.unread, -1) == 0 }
 
 // Facts are what a session was at the moment of an event, whose, and what it came
 // to. They are written by the engine until the first event that tells them is
@@ -59,7 +51,7 @@ type moment struct {
 
 // lossOf is the event that tells of lost ones.
 func lossOf(l loss, now time.Time, at uint64) moment {
-	return moment{life: &life{facts: facts{lost: l}, unread: 1}, at: at, wall: now.UnixNano(), kind: whose.EventLost}
+	return moment{life: &life{facts: facts{lost: l}}, at: at, wall: now.UnixNano(), kind: whose.EventLost}
 }
 
 // labels are the names that a session is shown with.
@@ -120,29 +112,4 @@ func (l *labels) write(e *entry, s *whose.Session) {
 		(s.Local.Addr().IsLinkLocalUnicast() || s.Remote.Addr().IsLinkLocalUnicast()) {
 		s.Scope = l.device
 	}
-}
-
-// A lifePool holds lives to be used again.
-type lifePool []*life
-
-// lifeBlock is how many are allocated at once.
-const lifeBlock = 64
-
-// take returns a life with anything in it.
-func (pool *lifePool) take() *life {
-	if len(*pool) == 0 {
-		block := make([]life, lifeBlock)
-		for i := range block {
-			*pool = append(*pool, &block[i])
-		}
-	}
-	l := (*pool)[len(*pool)-1]
-	*pool = (*pool)[:len(*pool)-1]
-	return l
-}
-
-// give takes back a life of which no event is left.
-func (pool *lifePool) give(l *life) {
-	l.owners, l.peer, l.labels, l.lost = nil, nil, nil, loss{} // what they refer to may go
-	*pool = append(*pool, l)
 }

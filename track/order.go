@@ -27,7 +27,10 @@ type order struct {
 	waits bool
 	held  []moment
 	keys  []uint64 // used again
-	pool  lifePool
+	// out are those that are being given out.
+	out []moment
+	// lives are some to be written.
+	lives []life
 	// asked is the event that a filter is asked about.
 	asked     whose.Event
 	askedInfo whose.TCPInfo
@@ -41,6 +44,19 @@ const (
 	firstTime = 1<<(64-placeBits) - 1
 )
 
+// lifeBlock is how many lives are allocated at once.
+const lifeBlock = 64
+
+// newLife returns a life to be written.
+func (o *order) newLife() *life {
+	if len(o.lives) == 0 {
+		o.lives = make([]life, lifeBlock)
+	}
+	l := &o.lives[0]
+	o.lives = o.lives[1:]
+	return l
+}
+
 // keep holds an event of a session at a time by the boot clock.
 func (g *engine) keep(kind whose.EventKind, l *life, at uint64) {
 	g.hold(g.moment(kind, l, at))
@@ -48,7 +64,6 @@ func (g *engine) keep(kind whose.EventKind, l *life, at uint64) {
 
 // moment makes an event of a session.
 func (g *engine) moment(kind whose.EventKind, l *life, at uint64) moment {
-	l.unread++ // by nobody else yet: it is made of nothing that was given out
 	return moment{life: l, at: at, wall: g.base + int64(at), kind: kind}
 }
 
@@ -80,8 +95,10 @@ func (g *engine) settle(until uint64, most int) {
 		o.held = slices.DeleteFunc(o.held, func(m moment) bool { return m.life == nil })
 	}
 	g.halves.expire(g.now)
-	if g.settled != nil {
-		o.pool = g.settled(o.pool)
+	if len(o.out) > 0 {
+		g.emit(o.out)
+		clear(o.out)
+		o.out = o.out[:0]
 	}
 }
 
@@ -92,16 +109,12 @@ func (g *engine) giveOut(m *moment) {
 	l.held--
 	switch {
 	case !g.complete(m):
-		if l.readOne() {
-			g.order.pool.give(l)
-		}
 	case l.half != 0 && l.held > 0:
-		own := g.order.pool.take()
-		*own = life{facts: l.facts, unread: 1}
-		l.readOne() // it is not: another is
-		g.emit(moment{life: own, at: m.at, wall: m.wall, kind: m.kind})
+		own := g.order.newLife()
+		own.facts = l.facts
+		g.order.out = append(g.order.out, moment{life: own, at: m.at, wall: m.wall, kind: m.kind})
 	default:
-		g.emit(*m)
+		g.order.out = append(g.order.out, *m)
 	}
 	if l.held == 0 {
 		g.halves.leave(l)

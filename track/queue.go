@@ -12,17 +12,14 @@ import (
 const lotSize = 256
 
 // A queue holds the events that wait for the reader, up to its bound; what
-// comes after that is counted, and told when there is room again. What events
-// tell of comes back to be written again once they are read. One goroutine reads
-// at a time; any may write.
+// comes after that is counted, and told when there is room again. One goroutine
+// reads at a time; any may write.
 type queue struct {
 	mu sync.Mutex
 	// waiting from first on are the events, in order.
 	waiting []moment
 	first   int
 	limit   int
-	// free are lives of which all events were read.
-	free lifePool
 	// dropped is counted since the last time that it was told.
 	dropped, total uint64
 	// lost makes the event that tells of dropped ones, toldAt is when it did.
@@ -44,10 +41,6 @@ type queue struct {
 // lossEvery is the least time between two events that tell of dropped ones: a
 // reader that is a little too slow shall not read of nothing else.
 const lossEvery = 100 * time.Millisecond
-
-// maxFree is how many lives are kept to be written again, 5 MiB: about what a
-// burst between two looks at the ring buffer takes.
-const maxFree = 1 << 14
 
 func newQueue(limit int, now func() time.Time, lost func(uint64) moment) *queue {
 	return &queue{limit: limit, now: now, lost: lost, ready: make(chan struct{}, 1)}
@@ -76,7 +69,6 @@ func (q *queue) putOne(m moment) {
 	case q.len() >= q.limit:
 		q.dropped++
 		q.total++
-		q.done(m)
 		return
 	case q.dropped > 0:
 		q.tellDropped()
@@ -86,26 +78,6 @@ func (q *queue) putOne(m moment) {
 
 // len is how many events wait. The lock is held.
 func (q *queue) len() int { return len(q.waiting) - q.first }
-
-// done notes that an event was read or dropped. The lock is held.
-func (q *queue) done(m moment) {
-	if m.life.readOne() && len(q.free) < maxFree {
-		q.free.give(m.life)
-	}
-}
-
-// used appends lives of which all events were read, to be written again, up to
-// maxFree.
-func (q *queue) used(dst lifePool) lifePool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := min(len(q.free), max(maxFree-len(dst), 0))
-	// What was read last is written first: it is still in the cache.
-	dst = append(dst, q.free[len(q.free)-n:]...)
-	clear(q.free)
-	q.free = q.free[:0]
-	return dst
-}
 
 // tellDropped adds the event that tells of those that were dropped, unless one
 // has just done so; after the end at once. The lock is held.
@@ -181,13 +153,10 @@ func (q *queue) take() (m *moment, ended bool, err error) {
 	return &q.lot[q.read-1], false, nil
 }
 
-// nextLot gives back what was read, and takes the oldest events that wait.
+// nextLot takes the oldest events that wait.
 func (q *queue) nextLot() (ended bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, m := range q.lot {
-		q.done(m)
-	}
 	clear(q.lot)
 	q.lot, q.read = q.lot[:0], 0
 	if q.len() == 0 {

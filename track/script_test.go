@@ -29,11 +29,13 @@ const began = 1_000_000
 
 // asEvents returns what an engine gives its events to, so that fn sees them as
 // a reader does.
-func asEvents(fn func(*whose.Event)) func(moment) {
-	return func(m moment) {
-		var e whose.Event
-		m.write(&e, func() *whose.TCPInfo { return new(whose.TCPInfo) })
-		fn(&e)
+func asEvents(fn func(*whose.Event)) func([]moment) {
+	return func(events []moment) {
+		for i := range events {
+			var e whose.Event
+			events[i].write(&e, func() *whose.TCPInfo { return new(whose.TCPInfo) })
+			fn(&e)
+		}
 	}
 }
 

@@ -65,8 +65,8 @@ func (g *engine) tells(kind whose.EventKind, e *entry) bool {
 
 // lifeOf returns what events tell of a session by now.
 func (g *engine) lifeOf(e *entry) *life {
-	l := g.order.pool.take()
-	*l = life{facts: facts{entry: *e, owners: g.shownOwners(e), labels: g.names.labelsOf(e)}}
+	l := g.order.newLife()
+	l.entry, l.owners, l.labels = *e, g.shownOwners(e), g.names.labelsOf(e)
 	return l
 }
 

@@ -39,8 +39,6 @@ type Tracker struct {
 	engine *engine
 	source Source
 	stats  Stats
-	// given are events on their way to the queue.
-	given []moment
 	// meanwhile holds the records that come while the first snapshot is taken.
 	meanwhile []bpfevent.Record
 	live      bool
@@ -115,7 +113,6 @@ func newTracker(p *plan) *Tracker {
 		return lossOf(loss{n, whose.CauseLost, whyReader}, t.clock.Now(), 0)
 	})
 	t.engine = newEngine(p.opts.MaxSessions, newNames(p.fs, p.needs), p.want, t.emit)
-	t.engine.settled = t.settled
 	return t
 }
 
@@ -145,22 +142,10 @@ func (t *Tracker) settleAll() {
 	t.engine.settle(math.MaxUint64, maxHeld)
 }
 
-// emit takes an event for the queue. The engine's lock is held.
-func (t *Tracker) emit(m moment) {
-	t.stats.Events++
-	t.given = append(t.given, m)
-}
-
-// settled puts what was emitted into the queue, and gets back what was read.
-// The engine's lock is held.
-func (t *Tracker) settled(spare lifePool) lifePool {
-	if len(t.given) == 0 {
-		return spare
-	}
-	t.queue.put(t.given...)
-	clear(t.given)
-	t.given = t.given[:0]
-	return t.queue.used(spare)
+// emit puts events into the queue. The engine's lock is held.
+func (t *Tracker) emit(events []moment) {
+	t.stats.Events += uint64(len(events))
+	t.queue.put(events...)
 }
 
 // start attaches, takes the snapshot, and merges.

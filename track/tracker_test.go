@@ -395,7 +395,7 @@ func TestTracker_Concurrent(t *testing.T) {
 // is what stands.
 func TestTracker_MemoryIsFlat(t *testing.T) {
 	b := newBenchOf(t, want{}, 1<<20)
-	b.g.emit = func(moment) {}
+	b.g.emit = func([]moment) {}
 	cookie := uint64(0)
 	churn := func() {
 		for range 100_000 {
