@@ -118,7 +118,6 @@ func (g *engine) closeWaiting(w *wait, r *bpfevent.Record) {
 		p := w.place
 		w.entry = *g.table.at(p)
 		w.entry.flags &^= inUse | linked
-		g.people.hold(w.entry.owners)
 		w.place = noPlace
 		g.drop(p)
 	}
@@ -144,9 +143,6 @@ func (g *engine) tellWaiting(w *wait) {
 	g.tell(whose.EventOpen, e, e.opened)
 	if w.end != nil {
 		g.tellEnd(e, w.end)
-	}
-	if w.place == noPlace {
-		g.people.release(e.owners)
 	}
 }
 
@@ -194,9 +190,9 @@ func (g *engine) queueOwners(e *entry) []whose.Owner {
 			continue
 		}
 		if sets++; sets == 1 {
-			owners = g.people.owners(o.owners)
+			owners = g.processes.owners(o.owners)
 		} else {
-			owners = mergeOwners(owners, g.people.owners(o.owners))
+			owners = mergeOwners(owners, g.processes.owners(o.owners))
 		}
 	}
 	return owners

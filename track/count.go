@@ -86,7 +86,7 @@ func (q *question) setMeets(e *entry) bool {
 	}
 	answer, known := q.sets[e.owners]
 	if !known {
-		answer = q.oneMeets(q.g.people.owners(e.owners))
+		answer = q.oneMeets(q.g.processes.owners(e.owners))
 		q.sets[e.owners] = answer
 	}
 	return answer

@@ -94,7 +94,6 @@ func (g *engine) udpClose(r *bpfevent.Record) {
 		g.tell(whose.EventOpen, e, e.opened)
 	}
 	g.tellFlow(e, r)
-	g.people.release(e.owners)
 }
 
 // udpUnbind: a socket that was bound and not connected was closed, which no

@@ -24,10 +24,10 @@ type engine struct {
 	// now is the boot clock as of the record or snapshot at hand.
 	now uint64
 
-	table  *table
-	people *people
-	names  *names
-	ended  recent
+	table     *table
+	processes *processes
+	names     *names
+	ended     recent
 	// scratch is the session of the record at hand, asked the one that a filter
 	// is asked about.
 	scratch entry
@@ -78,14 +78,34 @@ func (w *want) everything() bool {
 
 func newEngine(limit int, n *names, w want, emit func([]moment)) *engine {
 	g := &engine{table: newTable(limit), names: n, want: w, emit: emit, connecting: make(map[uint64]setID)}
-	g.people = newPeople(g.names.describe)
+	g.processes = newProcesses(g.names.describe)
 	g.waits.byID = make(map[uint64]*wait)
 	g.passes, g.healAfter = newPasses(), uint64(defaultHealAfter)
 	return g
 }
 
+// sweep forgets processes and sets of owners that nothing refers to. Nobody may
+// have one in hand.
+func (g *engine) sweep() {
+	g.processes.sweep(func(mark func(setID)) {
+		g.table.each(func(_ place, e *entry) bool { mark(e.owners); return true })
+		for _, w := range g.waits.queue {
+			mark(w.entry.owners)
+		}
+		for _, s := range g.passes.suspects {
+			mark(s.owners)
+		}
+		for _, set := range g.connecting {
+			mark(set)
+		}
+	})
+}
+
 // apply does what a record says.
 func (g *engine) apply(r *bpfevent.Record) {
+	if g.processes.due(g.table.len()) {
+		g.sweep()
+	}
 	g.records++
 	g.now = max(g.now, r.Time)
 	switch r.Kind {
@@ -112,7 +132,7 @@ func (g *engine) apply(r *bpfevent.Record) {
 	case bpfevent.UDPClose:
 		g.udpClose(r)
 	case bpfevent.ProcessSeen, bpfevent.ProcessExec:
-		g.people.told(&r.Task, g.names.startTime(r.Task.Start), r.Text, r.Exe)
+		g.processes.learn(&r.Task, g.names.startTime(r.Task.Start), r.Text, r.Exe)
 	}
 }
 
@@ -160,7 +180,7 @@ func (g *engine) ownersOf(r *bpfevent.Record) setID {
 	if r.Task.PID == 0 {
 		return 0
 	}
-	return g.people.ofTask(&r.Task, g.names.startTime)
+	return g.processes.ofTask(&r.Task, g.names.startTime)
 }
 
 // give makes the process of a record the owner of a session that has none.
@@ -175,7 +195,6 @@ func (g *engine) give(e *entry, r *bpfevent.Record) {
 	}
 	if set := g.connecting[r.Cookie]; set != 0 {
 		g.setOwners(e, set)
-		g.people.release(set)
 		delete(g.connecting, r.Cookie)
 		return
 	}
@@ -187,8 +206,6 @@ func (g *engine) give(e *entry, r *bpfevent.Record) {
 
 // setOwners changes the owners of a session, in the table or not yet in it.
 func (g *engine) setOwners(e *entry, set setID) {
-	g.people.hold(set)
-	g.people.release(e.owners)
 	e.owners = set
 	if set != 0 {
 		e.reason = whose.ReasonNone
@@ -245,9 +262,7 @@ func (g *engine) drop(p place) {
 	if e.is(linked) && g.showsPeers() {
 		g.halves.add(e, g.shownOwners(e), g.now)
 	}
-	owners := e.owners
 	g.table.remove(p)
-	g.people.release(owners)
 }
 
 // endedID is the cookie or, where that does not tell a session apart, a hash of
@@ -308,14 +323,12 @@ func (g *engine) open(e *entry, at uint64) place {
 	return g.enter(e, whose.EventOpen, at)
 }
 
-// enter puts a session into the table and tells of it. Where there was no room,
-// e refers to its owners no longer.
+// enter puts a session into the table and tells of it.
 func (g *engine) enter(e *entry, kind whose.EventKind, at uint64) place {
 	e.flags |= told
 	p := g.insert(e)
 	if p == noPlace {
 		g.tell(kind, e, at)
-		g.people.release(e.owners)
 		return p
 	}
 	g.tell(kind, g.table.at(p), at)
@@ -435,7 +448,6 @@ func (g *engine) closeUnknown(e *entry, r *bpfevent.Record) {
 	} else {
 		g.tellEnd(e, r)
 	}
-	g.people.release(e.owners)
 }
 
 // stoodBefore: a session is met first by its end. It stood before following
@@ -466,7 +478,6 @@ func (g *engine) tcpFail(r *bpfevent.Record) {
 	g.names.meet(e)
 	g.rematch(e)
 	g.tellFail(e, r)
-	g.people.release(e.owners)
 }
 
 // listening is the second half of the identity of a socket that ceased to
@@ -514,7 +525,6 @@ func (g *engine) tcpUnlisten(r *bpfevent.Record) {
 	g.names.meet(e)
 	g.rematch(e)
 	g.tellGone(whose.EventUnlisten, e, r.Time)
-	g.people.release(e.owners)
 }
 
 // defaultHealAfter is longer than a record is under way on any machine that

@@ -100,7 +100,7 @@ func TestTCP_EndsBeforeItIsAccepted(t *testing.T) {
 			"11 close in tcp 10.0.0.1:1001>10.0.0.2:80 nginx/5 orderly there 1ms",
 		)
 	})
-	if b := newBench(t, want{}); b.g.people.sets != nil {
+	if b := newBench(t, want{}); b.g.processes.sets != nil {
 		b.apply(opened10, reset, reset, opened10)
 		b.g.expire(^uint64(0))
 		if len(b.lines) != 2 {
@@ -306,7 +306,7 @@ func TestProcess_Facts(t *testing.T) {
 func TestProcess_Bounded(t *testing.T) {
 	b := newBench(t, want{})
 	long := make([]byte, 1<<16)
-	for i := range 3 * defaultIdle {
+	for i := range 6 * minSwept {
 		pid := uint32(i + 10)
 		b.apply(
 			record(bpfevent.ProcessSeen, i, 0, by("p", pid), func(r *bpfevent.Record) { r.Text, r.Exe = long, long }),
@@ -314,13 +314,13 @@ func TestProcess_Bounded(t *testing.T) {
 			record(tcpClose, i, uint64(i+1), out, opened(i)),
 		)
 	}
-	if n := len(b.g.people.byID); n > defaultIdle {
-		t.Errorf("%d processes are kept, want at most %d", n, defaultIdle)
+	if n := len(b.g.processes.byID); n > 2*minSwept {
+		t.Errorf("%d processes are kept, want at most %d", n, 2*minSwept)
 	}
-	if n := len(b.g.people.sets); n > defaultIdle+3 {
+	if n := len(b.g.processes.sets); n > 2*minSwept+3 {
 		t.Errorf("%d sets are kept, want at most one for each process", n)
 	}
-	for _, one := range b.g.people.byID {
+	for _, one := range b.g.processes.byID {
 		if len(one.facts.Cmdline) > maxCmdline || len(one.facts.Exe) > maxExe {
 			t.Fatalf("texts of %d and %d bytes are kept", len(one.facts.Cmdline), len(one.facts.Exe))
 		}

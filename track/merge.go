@@ -80,8 +80,7 @@ func (g *engine) begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []
 	for i := range snapshot {
 		s := &snapshot[i]
 		if s.State == whose.SynSent && s.Cookie != 0 {
-			if set := g.people.setOf(s.Owners); set != 0 {
-				g.people.hold(set)
+			if set := g.processes.setOf(s.Owners); set != 0 {
 				g.connecting[s.Cookie] = set
 			}
 		}
@@ -98,9 +97,7 @@ func (g *engine) begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []
 		e.flags |= since | told
 		e.pass = g.passes.number
 		g.take(&e, s)
-		if g.insert(&e) == noPlace {
-			g.people.release(e.owners)
-		}
+		g.insert(&e)
 		if e.is(wanted) {
 			standing = append(standing, *s)
 		}
@@ -163,9 +160,7 @@ func endOf(s *whose.Session) pair.End {
 
 // take gives an entry the owners that a snapshot knows, or the reason for none.
 func (g *engine) take(e *entry, s *whose.Session) {
-	set := g.people.setOf(s.Owners)
-	g.people.hold(set)
-	g.people.release(e.owners)
+	set := g.processes.setOf(s.Owners)
 	e.owners, e.reason = set, s.Reason
 	g.rematch(e)
 }
@@ -235,6 +230,9 @@ func (g *engine) reconcile(l *later, now uint64) (unsure bool) {
 }
 
 func (g *engine) compare(l *later, now uint64) (unsure bool) {
+	if g.processes.due(g.table.len()) {
+		g.sweep()
+	}
 	g.now = max(g.now, now)
 	g.passes.number, g.passes.began = g.passes.number+1, l.began
 	clear(g.passes.netns)
@@ -320,23 +318,18 @@ func disowned(old *entry, s *whose.Session) bool {
 // compareOwners corrects the owners of a session, or the reason why it has
 // none, where two snapshots agree. Where no owner was known the first one will do.
 func (g *engine) compareOwners(p place, old *entry, s *whose.Session) {
-	set := g.people.setOf(s.Owners)
+	set := g.processes.setOf(s.Owners)
 	if set == old.owners && old.reason == s.Reason {
 		return
 	}
 	before, met := g.passes.suspects[p]
 	known := old.owners != 0 && old.reason == whose.ReasonNone
 	if known && (!met || before.cookie != old.cookie || before.owners != set || before.reason != s.Reason) {
-		g.people.hold(set)
-		if met {
-			g.people.release(before.owners)
-		}
 		g.passes.suspects[p] = suspect{old.cookie, set, s.Reason, g.passes.number}
 		return
 	}
 	old.reason = s.Reason
 	if set == 0 { // whose it was is wanted until it ends
-		g.people.release(old.owners)
 		old.owners = 0
 	} else {
 		g.setOwners(old, set)
@@ -357,8 +350,7 @@ func (g *engine) meetStranger(e *entry, s *whose.Session, alone bool) {
 	e.pass = g.passes.number
 	g.take(e, s)
 	if !e.is(wanted) {
-		g.people.release(e.owners) // it will be looked at again: its owners may become others
-		return
+		return // it will be looked at again: its owners may become others
 	}
 	switch {
 	case e.State == whose.Listen:
@@ -366,9 +358,7 @@ func (g *engine) meetStranger(e *entry, s *whose.Session, alone bool) {
 	case !pair.IsDatagram(e.Proto):
 		g.open(e, g.now)
 	case !alone:
-		if g.insert(e) == noPlace { // it has no datagram yet, or no process bound it on purpose
-			g.people.release(e.owners)
-		}
+		g.insert(e) // it has no datagram yet, or no process bound it on purpose
 	case e.State == whose.Unconn:
 		g.enter(e, whose.EventBind, g.now)
 	default:
@@ -426,7 +416,6 @@ func (g *engine) couldSee(e *entry) bool {
 func (g *engine) endPass() (unsure bool) {
 	for p, s := range g.passes.suspects {
 		if s.pass != g.passes.number {
-			g.people.release(s.owners)
 			delete(g.passes.suspects, p)
 		}
 	}

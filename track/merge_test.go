@@ -140,7 +140,8 @@ func TestReconcile_Owners(t *testing.T) {
 	b.pass(90, false, hidden)
 	b.apply(record(tcpClose, 100, 1, out, opened(1), from(whose.FinWait2), by("httpd", 7)))
 	b.want("100 close out tcp 10.0.0.1:1001>10.0.0.2:80 httpd/7,worker/9 orderly here 99ms")
-	if n := len(b.g.people.multi); n != 0 {
+	b.g.sweep()
+	if n := len(b.g.processes.multi); n != 0 {
 		t.Errorf("%d sets of owners are kept that nobody refers to", n)
 	}
 }

@@ -39,7 +39,7 @@ func (g *engine) shownOwners(e *entry) []whose.Owner {
 	if e.owners == 0 && e.reason == whose.ReasonAcceptQueue {
 		return g.queueOwners(e)
 	}
-	return g.people.owners(e.owners)
+	return g.processes.owners(e.owners)
 }
 
 // meets reports whether a session is wanted.

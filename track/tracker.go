@@ -409,7 +409,7 @@ func (t *Tracker) Stats() Stats {
 	defer t.mu.RUnlock()
 	s, g := t.stats, t.engine
 	s.Records = g.records
-	s.Sessions, s.Flows, s.Processes = g.table.wanted, len(g.table.flows)-g.table.streams, len(g.people.byID)
+	s.Sessions, s.Flows, s.Processes = g.table.wanted, len(g.table.flows)-g.table.streams, len(g.processes.byID)
 	s.Lost = g.losses
 	s.Lost.Reader = t.queue.lostTotal()
 	return s

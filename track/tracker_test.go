@@ -510,9 +510,18 @@ func checkBooks(t *testing.T, g *engine) {
 	if diff := cmp.Diff(netns, g.table.netns); diff != "" {
 		t.Errorf("sessions by namespace (-there +counted):\n%s", diff)
 	}
-	for id := range g.people.sets {
-		if id != 0 && g.people.sets[id].refs != refs[setID(id)] {
-			t.Errorf("set %d has %d references, want %d", id, g.people.sets[id].refs, refs[setID(id)])
+	g.sweep()
+	g.sweep() // what was named since the last one is kept once
+	kept := make(map[setID]bool)
+	for set := range refs {
+		kept[set] = true
+		for _, one := range g.processes.sets[set].members {
+			kept[one.alone] = true
+		}
+	}
+	for id := range g.processes.sets {
+		if there := g.processes.sets[id].members != nil; id != 0 && there != kept[setID(id)] {
+			t.Errorf("set %d with %d sessions is there: %v", id, refs[setID(id)], there)
 		}
 	}
 }

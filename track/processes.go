@@ -14,26 +14,24 @@ import (
 // setID names a set of owners; 0 is the empty one.
 type setID uint32
 
-// A people holds the processes that own sessions or did so lately, and the
-// sets that they form. A session refers to its set by number. What is handed
+// processes is the process table: those that own sessions or did so lately, and
+// the sets that they form. A session refers to its set by number. What is handed
 // out is never written again: a process that executes another program becomes
 // a new value in the same place.
 //
-// What no session refers to is kept for a while, up to idleLimit, since a
-// process that had a session will likely have another.
-type people struct {
-	byID map[processID]*person
+// What no session refers to is swept out when many sets were made since the last
+// time. What was named since then stays all the same, since a process that had a
+// session will likely have another.
+type processes struct {
+	byID map[processID]*process
 	// sets by number; 0 is unused.
 	sets  []ownerSet
 	free  []setID
 	multi map[string]setID
 	// lately are processes that records named lately, by PID.
 	lately [64]latelyNamed
-	// idle are those without a session, the oldest first, some of them twice or
-	// in use again.
-	idle      []*person
-	idleCount int
-	idleLimit int
+	// made counts the sets since the last sweep, sweeps these.
+	made, sweeps int
 	// describe completes what is known of a process that is met first.
 	describe func(t *bpfevent.Task, known *whose.Process)
 }
@@ -43,27 +41,21 @@ type processID struct {
 	start int64 // start time in nanoseconds
 }
 
-// A person is a process.
-type person struct {
+// A process is one of the table.
+type process struct {
 	id    processID
 	facts *whose.Process
 	// alone is the set of this process only.
 	alone setID
-	// many counts the sets of several in which it is.
-	many int
-	// queued tells that it stands in idle.
-	queued bool
+	// named is the sweep since which it was named.
+	named int
 }
 
 // An ownerSet is a set of processes, shared by all sessions that they own.
 type ownerSet struct {
 	owners  []whose.Owner
-	persons []*person
-	refs    int
+	members []*process
 }
-
-// defaultIdle is how many processes without a session are kept.
-const defaultIdle = 4096
 
 // Bounds on texts that processes choose.
 const (
@@ -72,85 +64,58 @@ const (
 	maxExe     = 4096
 )
 
-func newPeople(describe func(*bpfevent.Task, *whose.Process)) *people {
-	return &people{
-		byID: make(map[processID]*person), multi: make(map[string]setID),
-		sets: make([]ownerSet, 1), idleLimit: defaultIdle, describe: describe,
+func newProcesses(describe func(*bpfevent.Task, *whose.Process)) *processes {
+	return &processes{
+		byID: make(map[processID]*process), multi: make(map[string]setID),
+		sets: make([]ownerSet, 1), describe: describe,
 	}
 }
 
 // owners returns the owners of a set; nil of the empty one.
-func (p *people) owners(id setID) []whose.Owner { return p.sets[id].owners }
+func (p *processes) owners(id setID) []whose.Owner { return p.sets[id].owners }
 
-// hold and release count the sessions that refer to a set.
-func (p *people) hold(id setID) {
-	if id != 0 {
-		p.sets[id].refs++
+// minSwept is how many sets are made before it is worth a sweep. Up to twice as
+// many are kept that no session refers to.
+const minSwept = 2048
+
+// due reports whether enough sets were made for a sweep, which looks at so many
+// sessions.
+func (p *processes) due(sessions int) bool { return p.made >= max(minSwept, sessions/16) }
+
+// sweep forgets the sets that roots does not mark, and the processes that are in
+// no other and were not named since the last sweep.
+func (p *processes) sweep(roots func(mark func(setID))) {
+	used := make([]bool, len(p.sets))
+	roots(func(id setID) { used[id] = true })
+	for key, id := range p.multi {
+		if used[id] {
+			for _, one := range p.sets[id].members {
+				used[one.alone] = true
+			}
+			continue
+		}
+		delete(p.multi, key)
+		p.dropSet(id)
 	}
+	for id, one := range p.byID {
+		if !used[one.alone] && one.named < p.sweeps {
+			delete(p.byID, id)
+			p.dropSet(one.alone)
+		}
+	}
+	clear(p.lately[:])
+	p.made, p.sweeps = 0, p.sweeps+1
 }
 
-func (p *people) release(id setID) {
-	if id == 0 {
-		return
-	}
-	s := &p.sets[id]
-	if s.refs--; s.refs > 0 {
-		return
-	}
-	if len(s.persons) == 1 {
-		p.rest(s.persons[0])
-		return
-	}
-	delete(p.multi, setKey(s.persons))
-	for _, one := range s.persons {
-		one.many--
-		p.rest(one)
-	}
-	p.dropSet(id)
-}
-
-// rest puts a process that owns nothing among those that may be forgotten.
-func (p *people) rest(one *person) {
-	if p.busy(one) || one.queued {
-		return
-	}
-	one.queued = true
-	p.idle = append(p.idle, one)
-	p.idleCount++
-	for p.idleCount > p.idleLimit {
-		p.forgetOldest()
-	}
-}
-
-func (p *people) busy(one *person) bool { return one.many > 0 || p.sets[one.alone].refs > 0 }
-
-func (p *people) forgetOldest() {
-	one := p.idle[0]
-	p.idle[0] = nil
-	p.idle = p.idle[1:]
-	p.idleCount--
-	one.queued = false
-	if !p.busy(one) {
-		p.forget(one)
-	}
-}
-
-func (p *people) forget(one *person) {
-	if p.byID[one.id] == one {
-		delete(p.byID, one.id)
-	}
-	p.late(one.id.pid).pid = 0
-	p.dropSet(one.alone)
-}
-
-func (p *people) dropSet(id setID) {
+func (p *processes) dropSet(id setID) {
 	p.sets[id] = ownerSet{}
 	p.free = append(p.free, id)
 }
 
-func (p *people) newSet(persons []*person) setID {
-	s := ownerSet{persons: persons, owners: make([]whose.Owner, len(persons))}
-	for i, one := range persons {
+func (p *processes) newSet(members []*process) setID {
+	p.made++
+	s := ownerSet{members: members, owners: make([]whose.Owner, len(members))}
+	for i, one := range members {
 		s.owners[i].Process = one.facts
 	}
 	if n := len(p.free); n > 0 {
@@ -165,41 +130,47 @@ func (p *people) newSet(persons []*person) setID {
 
 // know returns the process with these facts, met now or before. What is known
 // already stays, unless its name has changed.
-func (p *people) know(facts *whose.Process) *person {
+func (p *processes) know(facts *whose.Process) *process {
 	id := processID{facts.PID, facts.StartTime.UnixNano()}
-	if one := p.byID[id]; one != nil {
+	if one := p.find(id); one != nil {
 		if one.facts.Comm != facts.Comm {
 			p.update(one, facts)
 		}
 		return one
 	}
 	fresh := bounded(*facts)
-	one := &person{id: id, facts: &fresh}
-	one.alone = p.newSet([]*person{one})
+	one := &process{id: id, facts: &fresh, named: p.sweeps}
+	one.alone = p.newSet([]*process{one})
 	p.byID[id] = one
-	p.rest(one)
+	return one
+}
+
+// find returns a process that is named, nil where it was not met before.
+func (p *processes) find(id processID) *process {
+	one := p.byID[id]
+	if one != nil {
+		one.named = p.sweeps
+	}
 	return one
 }
 
 // update gives a process new facts. Values that were handed out stay as they are.
-func (p *people) update(one *person, facts *whose.Process) {
+func (p *processes) update(one *process, facts *whose.Process) {
 	fresh := bounded(*facts)
 	one.facts = &fresh
 	p.late(one.id.pid).pid = 0
 	p.rebuild(one.alone)
-	if one.many > 0 {
-		for _, id := range p.multi {
-			if slices.Contains(p.sets[id].persons, one) {
-				p.rebuild(id)
-			}
+	for _, id := range p.multi {
+		if slices.Contains(p.sets[id].members, one) {
+			p.rebuild(id)
 		}
 	}
 }
 
-func (p *people) rebuild(id setID) {
+func (p *processes) rebuild(id setID) {
 	s := &p.sets[id]
-	s.owners = make([]whose.Owner, len(s.persons))
-	for i, one := range s.persons {
+	s.owners = make([]whose.Owner, len(s.members))
+	for i, one := range s.members {
 		s.owners[i].Process = one.facts
 	}
 }
@@ -219,45 +190,27 @@ func cut(s string, n int) string {
 }
 
 // setOf returns the set of these owners.
-func (p *people) setOf(owners []whose.Owner) setID {
+func (p *processes) setOf(owners []whose.Owner) setID {
 	switch len(owners) {
 	case 0:
 		return 0
 	case 1:
 		return p.know(owners[0].Process).alone
 	}
-	persons := make([]*person, 0, len(owners))
+	members := make([]*process, len(owners))
 	for i := range owners {
-		one := p.know(owners[i].Process)
-		one.many++ // so that it is not forgotten before the set is made
-		persons = append(persons, one)
+		members[i] = p.know(owners[i].Process)
 	}
-	defer func(all []*person) {
-		for _, one := range all {
-			one.many--
-			p.rest(one)
-		}
-	}(slices.Clone(persons))
-	return p.setOfPersons(persons)
-}
-
-func (p *people) setOfPersons(persons []*person) setID {
-	slices.SortFunc(persons, func(a, b *person) int { return a.id.compare(b.id) })
-	persons = slices.Compact(persons)
-	switch len(persons) {
-	case 0:
-		return 0
-	case 1:
-		return persons[0].alone
+	slices.SortFunc(members, func(a, b *process) int { return a.id.compare(b.id) })
+	members = slices.Compact(members)
+	if len(members) == 1 {
+		return members[0].alone
 	}
-	key := setKey(persons)
-	if id, ok := p.multi[key]; ok {
-		return id
-	}
-	id := p.newSet(persons)
-	p.multi[key] = id
-	for _, one := range persons {
-		one.many++
+	key := setKey(members)
+	id, ok := p.multi[key]
+	if !ok {
+		id = p.newSet(members)
+		p.multi[key] = id
 	}
 	return id
 }
@@ -269,9 +222,9 @@ func (a processID) compare(b processID) int {
 	return int(min(max(a.start-b.start, -1), 1))
 }
 
-func setKey(persons []*person) string {
+func setKey(members []*process) string {
 	var b []byte
-	for _, one := range persons {
+	for _, one := range members {
 		b = binary.LittleEndian.AppendUint32(b, one.id.pid)
 		b = binary.LittleEndian.AppendUint64(b, uint64(one.id.start))
 	}
@@ -287,11 +240,11 @@ type latelyNamed struct {
 }
 
 // late returns where a process is noted that was named lately.
-func (p *people) late(pid uint32) *latelyNamed { return &p.lately[pid%uint32(len(p.lately))] }
+func (p *processes) late(pid uint32) *latelyNamed { return &p.lately[pid%uint32(len(p.lately))] }
 
 // ofTask returns the set of the process that a record names; 0 where it names
 // none that is visible.
-func (p *people) ofTask(t *bpfevent.Task, start func(ticks uint64) time.Time) setID {
+func (p *processes) ofTask(t *bpfevent.Task, start func(ticks uint64) time.Time) setID {
 	if t.PID == 0 {
 		return 0
 	}
@@ -303,8 +256,8 @@ func (p *people) ofTask(t *bpfevent.Task, start func(ticks uint64) time.Time) se
 }
 
 // lookUp returns the set of a process that a record names.
-func (p *people) lookUp(t *bpfevent.Task, start time.Time) setID {
-	if one := p.byID[processID{t.PID, start.UnixNano()}]; one != nil {
+func (p *processes) lookUp(t *bpfevent.Task, start time.Time) setID {
+	if one := p.find(processID{t.PID, start.UnixNano()}); one != nil {
 		if comm := commOf(t); string(comm) != one.facts.Comm {
 			facts := *one.facts
 			facts.Comm = string(comm)
@@ -317,8 +270,8 @@ func (p *people) lookUp(t *bpfevent.Task, start time.Time) setID {
 	return p.know(&facts).alone
 }
 
-// told notes what a record says of a process before or after it is named.
-func (p *people) told(t *bpfevent.Task, start time.Time, text, exe []byte) {
+// learn notes what a record says of a process before or after it is named.
+func (p *processes) learn(t *bpfevent.Task, start time.Time, text, exe []byte) {
 	if t.PID == 0 {
 		return
 	}
@@ -327,7 +280,7 @@ func (p *people) told(t *bpfevent.Task, start time.Time, text, exe []byte) {
 		Cmdline: joinArgs(text), Exe: string(exe[:min(len(exe), maxExe)]),
 	}
 	p.describe(t, &facts)
-	if one := p.byID[processID{t.PID, start.UnixNano()}]; one != nil {
+	if one := p.find(processID{t.PID, start.UnixNano()}); one != nil {
 		p.update(one, &facts)
 		return
 	}
