@@ -29,7 +29,7 @@ func TestWords(t *testing.T) {
 	}
 	exported := exportedNames(t)
 	schemas := schemaText(t)
-	names := regexp.MustCompile("(?s)(Go|JSON):(.*?)\\.(\\s|$)")
+	names := regexp.MustCompile(`(?s)(Go|JSON):(.*?)\.(\s|$)`)
 	quoted := regexp.MustCompile("`([^`]+)`")
 	for _, entry := range entries {
 		word, body, _ := strings.Cut(entry, "\n")

@@ -16,20 +16,20 @@ import (
 
 // linkCreateAttr is the part of union bpf_attr for BPF_LINK_CREATE.
 type linkCreateAttr struct {
-	progFD, targetFD  uint32
-	attachType, flags uint32
-	info              unsafe.Pointer
-	infoLen, _        uint32
+	progFD, _     uint32 // and target_fd
+	attachType, _ uint32 // and flags
+	info          unsafe.Pointer
+	infoLen, _    uint32
 }
 
 // iterCreateAttr is the part of union bpf_attr for BPF_ITER_CREATE.
-type iterCreateAttr struct{ linkFD, flags uint32 }
+type iterCreateAttr struct{ linkFD, _ uint32 }
 
 // objPinAttr is the part of union bpf_attr for BPF_OBJ_PIN.
 type objPinAttr struct {
-	path      unsafe.Pointer
-	fd, flags uint32
-	pathFD, _ uint32
+	path  unsafe.Pointer
+	fd, _ uint32 // and file_flags
+	_, _  uint32 // path_fd
 }
 
 // An Iter is an iterator that this process attached: the descriptor of its link.
