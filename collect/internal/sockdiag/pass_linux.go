@@ -150,7 +150,8 @@ func withRoom(sockets []source.Socket, n int) []source.Socket {
 	return append(make([]source.Socket, 0, len(sockets)+n), sockets...)
 }
 
-// plan lists the jobs by what the namespaces hold, the largest first. It returns about how many sockets there are.
+// plan lists the jobs by what the namespaces hold, the largest first. It returns
+// about how many sockets there are.
 func (p *pass) plan(spaces []*space) int {
 	s, total := p.s, 0
 	s.jobs = s.jobs[:0]
