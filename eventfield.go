@@ -43,16 +43,16 @@ func lifeFields() []*Field {
 				set: func(r Row, v *Value) { r.Life.Duration = time.Duration(v.Num) },
 			}},
 		{Name: "stood_before", Title: "STOOD-BEFORE", Kind: KindBool, Of: OfLife, Needs: NeedLife, EventKey: "stood_before",
-			Doc: "The session stood before it was followed. Absent for one that did not.",
+			Doc: "The session stood before it was followed. Absent otherwise.",
 			row: access[Row]{
 				num: func(r Row) (uint64, bool) { return flag(r.Life.StoodBefore), r.Life.StoodBefore },
 				set: func(r Row, v *Value) { r.Life.StoodBefore = v.Num != 0 },
 			}},
 		{Name: "datagrams_sent", Title: "DGRAMS-SENT", Unit: "datagrams", Kind: KindNumber, Of: OfLife, Needs: NeedLife, EventKey: "sent.datagrams",
-			Doc: "Datagrams of a UDP flow that were sent.",
+			Doc: "Datagrams sent in a UDP flow.",
 			row: datagramsAt(func(l *Lifetime) *uint64 { return &l.Sent.Datagrams })},
 		{Name: "datagrams_received", Title: "DGRAMS-RECEIVED", Unit: "datagrams", Kind: KindNumber, Of: OfLife, Needs: NeedLife, EventKey: "received.datagrams",
-			Doc: "Datagrams of a UDP flow that were received.",
+			Doc: "Datagrams received in a UDP flow.",
 			row: datagramsAt(func(l *Lifetime) *uint64 { return &l.Received.Datagrams })},
 	}
 }
@@ -76,7 +76,7 @@ func eventFields() []*Field {
 			Doc: "When it happened, by the wall clock.",
 			row: timeAt(func(r Row) *time.Time { return &r.Event.Time })},
 		{Name: "event", Title: "EVENT", Kind: KindName, Of: OfEvent, Needs: NeedEvent, EventKey: "event",
-			Doc: "What happened: standing (it was there when the watch began), open, close, fail (a connect that did not come about), " +
+			Doc: "The kind of event: standing (it was there when the watch began), open, close, fail (a failed connect), " +
 				"listen, unlisten, bind (of UDP), owned (its owners are others now), lost (of events).",
 			Values: eventNames.names(), names: eventNames,
 			row: access[Row]{

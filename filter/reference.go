@@ -38,27 +38,26 @@ var examples = [...]Example{
 	{"[2001:db8::1]:443", "the same for IPv6"},
 	{"pid 812", "the sessions of one process"},
 	{"tcp established", "two conditions beside each other: both have to hold"},
-	{"listening and not user root", "what waits for others, but for root's"},
+	{"listening and not user root", "listeners, except root's"},
 	{`tcp and state established and not remote in 127.0.0.0/8 and process ~ "^post"`, "several conditions"},
 	{"netns web and (lport 80 or lport 443)", "in the network namespace web"},
 	{"lport in (80, 443, 8000-8099)", "one of several"},
 	{"user www-data and rtt > 50ms", "slow ones of one user"},
 	{"local 10.0.0.1:443 and not remote 10.0.0.0/8", "served to the outside"},
 	{"recv_queue > 100KiB or send_queue > 1M", "something does not keep up"},
-	{"state listen and recv_queue > 0", "connections that wait to be accepted"},
+	{"state listen and recv_queue > 0", "connections in an accept queue"},
 	{"direction out and rport 5432 and not peer_comm postgres", "connections to a database elsewhere"},
 	{"unit nginx.service and state close-wait", "closed there and not here"},
-	{"start_time > 10m", "of processes that started in the last ten minutes"},
-	{"reason hidden", "held by a process that we may not look into"},
+	{"start_time > 10m", "of processes started in the last ten minutes"},
+	{"reason hidden", "held by a hidden process"},
 	{"cmdline ~ '(?i)--config[= ]/etc/'", "a regular expression on the command line"},
 	{"not process = *", "no process is known to hold it"},
 }
 
 const introduction = "# Filters\n\n" +
 	"<!-- Generated from the table of fields: go test ./filter -update -->\n\n" +
-	`A filter says which sessions are wanted. It is written after the command, the
-same in the library (` + "`filter.Parse`" + `) and wherever else sessions are chosen.
-Without one, every session is wanted.
+	`A filter selects sessions. It comes after the command; the library takes the same
+text (` + "`filter.Parse`" + `). Without a filter every session is selected.
 
 A condition is a field, an operator and a value; the operator may be left out:
 ` + "`lport 80`" + ` is ` + "`local_port = 80`" + `. Conditions are joined by ` + "`and`, `or` and `not`" + ` (also
@@ -66,15 +65,15 @@ A condition is a field, an operator and a value; the operator may be left out:
 conditions beside each other mean ` + "`and`" + `. Names and keywords are written in any
 case.
 
-Parentheses, ` + "`<`, `>`, `|`, `&`, `!`, `*`" + ` and quotes mean something to the shell too, so
-quote a filter that holds them: ` + "`whose 'netns web and (lport 80 or lport 443)'`" + `.
+The shell has its own meaning for parentheses, ` + "`<`, `>`, `|`, `&`, `!`, `*`" + ` and quotes, so
+quote a filter with them: ` + "`whose 'netns web and (lport 80 or lport 443)'`" + `.
 
 ## Examples
 
 `
 
 const bareWords = `
-## Words that stand alone
+## Words alone
 
 | word | means |
 |---|---|
@@ -83,7 +82,7 @@ const bareWords = `
 | ` + "`192.0.2.7:443`, `[::1]:443`, `*:443`" + ` | an address and its port, both at the same end |
 | ` + "`tcp`, `listen`, `ipv6`" + ` … | a protocol, state or family |
 | ` + "`/usr/sbin/nginx`" + ` | the path of an owner's executable |
-| any other, and any in quotes | the name of a process that owns the session |
+| any other, and any in quotes | the name of an owner |
 
 Several of one kind are parted by commas: ` + "`nginx,apache2`" + `. A number alone may mean
 many things and is refused: write ` + "`:443`" + ` for a port, ` + "`pid 443`" + ` for a process. A
@@ -117,9 +116,9 @@ func writeFields(b *strings.Builder) {
 	}{
 		{whose.OfSession, "Of the session:"},
 		{whose.OfOwner, "Of its owners. A condition holds if it holds for any owner; two conditions may hold for two different owners:"},
-		{whose.OfPeer, "Of the owners of the other end, where that is on this host too; again any of them:"},
+		{whose.OfPeer, "Of the owners of the other end, if it is on this host too; again any of them:"},
 		{whose.OfTCP, "Of TCP sessions only:"},
-		{whose.OfLife, "Of a session that has ended, or of an event; `whose watch` knows them:"},
+		{whose.OfLife, "Of an ended session, or of an event; `whose watch` knows them:"},
 		{whose.OfEvent, "Of an event; `whose watch` knows them:"},
 	}
 	for _, g := range groups {
@@ -143,23 +142,21 @@ func codes(words []string) string {
 }
 
 const fieldNotes = `
-- A session or owner without a value for a field meets no condition on it, so
-  that the negated condition holds: ` + "`rtt > 50ms`" + ` and ` + "`rtt <= 50ms`" + ` are both false for
+- A session or owner without a value for a field meets no condition on it, and so
+  it meets the negated condition: ` + "`rtt > 50ms`" + ` and ` + "`rtt <= 50ms`" + ` are both false for
   UDP, ` + "`not rtt > 50ms`" + ` is true. ` + "`!=`, `not in` and `!~`" + ` are negations in this sense:
-  ` + "`pid != 812`" + ` means that 812 is not among the owners.
+  ` + "`pid != 812`" + ` means: 812 is not among the owners.
 - ` + "`local`, `remote` and `addr`" + ` also take a port: ` + "`local 10.0.0.1:443`, `remote :53`" + `.
-- ` + "`netns`" + ` takes an inode number, a name (digits in quotes), or ` + "`self`" + ` for the namespace
-  that the command runs in.
+- ` + "`netns`" + ` takes an inode number, a name (digits in quotes), or ` + "`self`" + ` for the
+  namespace of the command.
 - ` + "`user`" + ` takes a name or a number, which is compared with ` + "`uid`" + ` too.
-- The kernel cuts names of processes at 15 bytes. A longer name in a filter means
-  those that are equal as far as that: ` + "`process systemd-resolved`" + ` finds
+- The kernel cuts names of processes at 15 bytes. A longer name in a filter is
+  compared up to there: ` + "`process systemd-resolved`" + ` finds
   ` + "`systemd-resolve`" + `.
-- A filter that names a state anywhere is not limited to the states that are
-  listed by default.
+- A filter with a state anywhere is not limited to the default states.
 - ` + "`tcp`" + ` and ` + "`mptcp`" + ` are two protocols: write ` + "`tcp,mptcp`" + ` for both.
-- With a filter that can only be met by certain processes (` + "`pid 812`, `nginx`" + `), only
-  those may be looked into, and others that share a session's socket may then not be
-  among its owners.
+- A filter may select certain processes alone (` + "`pid 812`, `nginx`" + `). ` + "`whose`" + ` may then read
+  only these, and miss other owners of the same sockets.
 
 `
 
@@ -172,10 +169,10 @@ var kindDocs = [...]struct {
 	{whose.KindName, "One of a few names, in any case, with `-`, `_` or nothing between its parts: `TIME_WAIT`, `time-wait`."},
 	{whose.KindNumber, "A whole number, or in hexadecimal with `0x`; a range `1000-1999`."},
 	{whose.KindPort, "A port number, or a range `8000-9000`."},
-	{whose.KindAddr, "An IPv4 or IPv6 address, or a prefix `10.0.0.0/8` (what lies behind its length is ignored); with a port `10.0.0.0/8:443`, `[fe80::/10]:443`, `:443`. An IPv4-mapped IPv6 address is an IPv4 address."},
+	{whose.KindAddr, "An IPv4 or IPv6 address, or a prefix `10.0.0.0/8` (bits behind its length are ignored); with a port `10.0.0.0/8:443`, `[fe80::/10]:443`, `:443`. An IPv4-mapped IPv6 address is an IPv4 address."},
 	{whose.KindBytes, "A number of bytes, with a unit if wanted: `K`, `KiB`, `M`, `MiB` … are powers of 1,024, `kB`, `MB` … of 1,000; `1.5M`; a range `1K-2K`."},
 	{whose.KindDuration, "A span of time with its unit (`ns`, `us`, `ms`, `s`, `m`, `h`, `d`): `50ms`, `1.5s`, `1d12h`; a range `10ms-20ms`."},
-	{whose.KindTime, "A point in time: `2026-01-31T08:00:00Z`, `2026-01-31T08:00`, `2026-01-31`, in local time where no zone is given; or an age: `10m` is the moment ten minutes ago, so `> 10m` is later than that and `< 2d` earlier than two days ago. Equal means within that day, minute or second; later means after its end."},
+	{whose.KindTime, "A point in time: `2026-01-31T08:00:00Z`, `2026-01-31T08:00`, `2026-01-31`, in local time without a zone; or an age: `10m` is the moment ten minutes ago, so `> 10m` is later and `< 2d` is earlier than two days ago. Equal means within that day, minute or second; later means after its end."},
 	{whose.KindInstant, "A point in time, as of kind time; known to the microsecond."},
 	{whose.KindBool, "`true` or `false`, `yes` or `no`; the name of the field alone means true."},
 	{whose.KindNumbers, "Several numbers, of which one has to meet the condition; written as a number."},

@@ -11,17 +11,17 @@ import (
 func groupText(g whose.Group) string {
 	switch g {
 	case whose.OfOwner:
-		return "## Of each owner\n\nIn JSON inside `owners`, a list with an object for each process that holds the session. " +
-			"In filters they hold if they hold for one of the owners.\n\n"
+		return "## Of each owner\n\nIn JSON inside `owners`, a list with an object for each owning process. " +
+			"A condition holds if it holds for one of the owners.\n\n"
 	case whose.OfPeer:
 		return "## Of the other end\n\nIn JSON inside `peer`, a list with an object for each owner of the other end, " +
-			"present where that end is on this host and somebody holds it.\n\n"
+			"present if that end is on this host and has owners.\n\n"
 	case whose.OfTCP:
-		return "## Of TCP\n\nIn JSON beside the fields of the session, where they were asked for. Only TCP sessions have them.\n\n"
+		return "## Of TCP\n\nIn JSON beside the fields of the session, on request. Only TCP sessions have them.\n\n"
 	case whose.OfLife:
 		return "## Of a session's life\n\nIn a line of `whose watch` they stand beside `session`, as do `bytes_sent` and `bytes_received`, " +
-			"there `sent.bytes` and `received.bytes`; but for `opened` and `closed`, which are inside it, where they were asked for. " +
-			"A listing of what stands knows none of them.\n\n"
+			"there `sent.bytes` and `received.bytes`. `opened` and `closed` are inside it, on request. " +
+			"A listing of standing sessions knows none of them.\n\n"
 	case whose.OfEvent:
 		return "## Of an event\n\nIn a line of `whose watch` beside `session`. No session has them without an event.\n\n"
 	}
@@ -33,11 +33,11 @@ func FieldsPage() []byte {
 	var b strings.Builder
 	b.WriteString("# Fields\n\n" +
 		"<!-- Written by `go test ./internal/render -update` from the table of fields. Do not edit. -->\n\n" +
-		"Every fact that `whose` tells has one name, used alike in `--fields`, in `--sort`, in `count --by`, " +
-		"in filters and as the key in JSON. A field that does not apply to a session, or is not known, " +
-		"is left out in JSON, an empty cell in CSV and TSV, and a `-` in tables.\n\n" +
+		"Every fact has one name, the same in `--fields`, in `--sort`, in `count --by`, " +
+		"in filters and as the key in JSON. A field without a value, because it does not apply or is unknown, " +
+		"is absent in JSON, an empty cell in CSV and TSV, and a `-` in tables.\n\n" +
 		"In JSON, CSV and TSV durations are numbers of microseconds and points in time are RFC 3339 in UTC. In JSON numbers are numbers. " +
-		"The socket cookie is a 64-bit number: readers that keep numbers as floating point lose digits above 2^53. " +
+		"The socket cookie is a 64-bit number: readers with floating-point numbers lose digits above 2^53. " +
 		"In CSV and TSV a field of the owners holds the values of all owners, parted by `;`.\n")
 	for _, group := range []whose.Group{whose.OfSession, whose.OfOwner, whose.OfPeer, whose.OfTCP, whose.OfLife, whose.OfEvent} {
 		b.WriteString("\n" + groupText(group))
