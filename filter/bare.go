@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// bare reads words that stand for a condition by themselves, parted by commas
+// bare reads words with a meaning of their own, parted by commas
 // where one of several is meant.
 func (p *parser) bare() (Expr, error) {
 	var all *Cond
@@ -34,7 +34,7 @@ func (p *parser) bare() (Expr, error) {
 	}
 }
 
-// bareWord returns the condition that a word alone means. What was quoted is
+// bareWord returns the condition of a word alone. What was quoted is
 // always the name of a process.
 func (p *parser) bareWord(t token) (*Cond, problem) {
 	literal, pattern, glob, bad := unescape(t.text)
@@ -60,7 +60,7 @@ func (p *parser) bareWord(t token) (*Cond, problem) {
 	return &Cond{name: name, op: Eq, values: []operand{v}}, problem{}
 }
 
-// bareSpecial returns the condition of a word that is no process's name: a
+// bareSpecial returns the condition of a word other than a process's name: a
 // port, an address, a protocol, state or family. Nil without a problem: it is
 // none of these.
 func bareSpecial(word string) (*Cond, problem) {

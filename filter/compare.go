@@ -58,7 +58,7 @@ func spanTest(values []operand) func(uint64) bool {
 // A span is a range of numbers, both ends included.
 type span struct{ lo, hi uint64 }
 
-// mergeSpans returns the ranges in rising order, those that touch as one.
+// mergeSpans returns the ranges in rising order and joins touching ones.
 func mergeSpans(values []operand) []span {
 	var spans []span
 	for _, v := range values {
@@ -262,7 +262,7 @@ func compileGlob(pattern string) glob {
 	return g
 }
 
-// head returns what stands before the first wildcard.
+// head returns the text before the first wildcard.
 func (g glob) head() string {
 	var b []byte
 	for _, p := range g {

@@ -163,7 +163,7 @@ func (c *completer) offer() {
 	}
 }
 
-// add offers a text if it begins as what is there already.
+// add offers a text if it begins with the text already there.
 func (c *completer) add(text, doc string) {
 	if strings.HasPrefix(strings.ToLower(text), c.start) {
 		c.found = append(c.found, Candidate{Text: text, Doc: doc})

@@ -207,16 +207,16 @@ func walk(e Expr, positive bool, f func(c *Cond, positive bool)) {
 	}
 }
 
-// A subject is what a condition is about: one field, or both of a pair.
+// A subject is the field of a condition, or both fields of a pair.
 type subject struct {
 	name   string
 	fields []*whose.Field
 }
 
-// kind is that of the values; those of a pair are the same.
+// kind is the kind of the values; both fields of a pair have the same.
 func (s *subject) kind() whose.Kind { return s.fields[0].Kind }
 
-// subjectByName finds the field or pair of that name or alias, in any case.
+// subjectByName finds a field or pair by name or alias, in any case.
 func subjectByName(name string) (subject, bool) {
 	if f := whose.FieldByName(name); f != nil {
 		return subject{name: f.Name, fields: []*whose.Field{f}}, true

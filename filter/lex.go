@@ -39,7 +39,7 @@ func (t token) startsTerm() bool {
 	return t.isValue() || t.kind == tokOpen || t.kind == tokNot
 }
 
-// keyword returns the kind of a word that is one, in any case, or tokWord.
+// keyword returns the kind of a keyword, in any case, or tokWord for another word.
 func keyword(word string) tokenKind {
 	switch strings.ToLower(word) {
 	case "and":

@@ -9,14 +9,15 @@ import (
 )
 
 // This file compiles expressions to closures. The hot loop is Matcher.Match:
-// it allocates nothing, and reads of a session what the expression names.
+// it allocates nothing, and reads only the facts named in the expression.
 
 // An Env holds the surroundings of an evaluation beside the session.
 type Env struct {
 	// SelfNetNS is the inode number of the caller's network namespace, for
 	// "netns self". Zero: not known, and no session is in it.
 	SelfNetNS uint32
-	// Now is the end of ages, and its zone is the zone of times without one. Zero: the time of the call.
+	// Now is the end of ages, and its zone is the zone of times without one. Zero:
+	// the time of the call.
 	Now time.Time
 }
 
@@ -144,7 +145,7 @@ func fieldTest(c *Cond, f *whose.Field, env Env) test {
 }
 
 // rowTest returns the test of a fact of the row. It makes no Value of it, since
-// this is what Match spends its time on.
+// Match spends its time here.
 func rowTest(c *Cond, f *whose.Field, env Env) test {
 	get := f.Getters()
 	switch f.Kind {
@@ -193,7 +194,7 @@ func ownerTest(f *whose.Field, holds func(*whose.Owner) bool) test {
 	}
 }
 
-// netnsTest tells namespaces by number, and by name where one was written.
+// netnsTest compares namespaces by number, and by name if the filter has one.
 func netnsTest(c *Cond, env Env) test {
 	holds := netnsHolds(c, env)
 	return func(r whose.Row) bool { return holds(r.Session.NetNS, r.Session.NetNSName) }

@@ -43,7 +43,7 @@ func fold(name string) string {
 	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(name, "-", ""), "_", ""))
 }
 
-// namesMeant returns the values of a KindName field that a word means.
+// namesMeant returns the values of a KindName field under a word.
 func namesMeant(f *whose.Field, word string) []string {
 	folded := fold(word)
 	for _, v := range f.Values {
@@ -77,7 +77,7 @@ func bareName(word string) (*whose.Field, []string) {
 	return nil, nil
 }
 
-// spellings returns all words that the field's values can be written as.
+// spellings returns all spellings of the field's values.
 func spellings(f *whose.Field) []string {
 	all := append([]string(nil), f.Values...)
 	for _, a := range aliases {
@@ -100,7 +100,7 @@ func fieldNames() []string {
 	return all
 }
 
-// nearest returns the candidate that differs least from word, or "" if none
+// nearest returns the candidate with the least difference from word, or "" if none
 // is near: one change in three characters, at least one.
 func nearest(word string, candidates []string) string {
 	const longest = 32

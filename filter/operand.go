@@ -142,7 +142,7 @@ func appendText(dst []byte, text string, glob bool) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// escapeGlob puts a backslash before what would be special in a pattern.
+// escapeGlob puts a backslash before the special characters of a pattern.
 func escapeGlob(text string) string {
 	if !strings.ContainsAny(text, `*?\`) {
 		return text

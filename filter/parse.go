@@ -188,7 +188,7 @@ func (p *parser) unknownField(t token) error {
 	return p.failProblem(t, problem{msg: msg, near: near})
 }
 
-// fieldCond reads what follows the name of a field: an operator and values,
+// fieldCond reads the rest after the name of a field: an operator and values,
 // or values alone.
 func (p *parser) fieldCond(name token, subj subject) (Expr, error) {
 	op, explicit := Eq, true
@@ -234,7 +234,7 @@ func (p *parser) atValue(subj *subject) bool {
 	return t.isValue() || t.kind == tokIn && subj.hasValueIn()
 }
 
-// hasValueIn reports whether "in" is one of the names that the field has.
+// hasValueIn reports whether "in" is one of the field's names.
 func (s *subject) hasValueIn() bool { return slices.Contains(s.fields[0].Values, "in") }
 
 // values reads one value or, where the operator takes several, a list.
@@ -285,7 +285,7 @@ func (p *parser) charge(c *Cond, t token) error {
 	return nil
 }
 
-// operatorsOf returns the operators that the subject's values take.
+// operatorsOf returns the operators of the subject's values.
 func operatorsOf(subj *subject) []Op {
 	if subj.name == "netns" {
 		return []Op{Eq, Ne}

@@ -32,7 +32,7 @@ func parseRegexp(source string) (operand, problem) {
 	return operand{text: source}, problem{}
 }
 
-// stepsOf returns the size of a regular expression that parseRegexp took.
+// stepsOf returns the size of a regular expression of parseRegexp.
 func stepsOf(source string) int {
 	re, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {

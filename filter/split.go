@@ -59,7 +59,7 @@ func Split(e Expr, env Env) Plan {
 	return p
 }
 
-// withoutSets returns what is left of an expression when its conditions on
+// withoutSets returns the rest of an expression when its conditions on
 // protocol, family and state alone are left out where they stand beside the
 // others; nil if nothing is.
 func withoutSets(e Expr) Expr {

@@ -7,7 +7,7 @@ import (
 
 // This file finds the conditions of an expression on addresses and ports: a list of
 // conditions of which one has to hold. An empty list cannot be met; a list
-// that holds AnyEnds is met by every session.
+// with AnyEnds is met by every session.
 
 // maxEnds is how many conditions a Query gets at most.
 const maxEnds = 16

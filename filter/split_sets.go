@@ -4,8 +4,8 @@ import "github.com/seed-44df2ae6/whose"
 
 // This file finds the protocols, families and states of an expression.
 
-// sets are the protocols, families and states that a session can have that
-// meets an expression.
+// sets are the possible protocols, families and states of a session that meets an
+// expression.
 type sets struct {
 	protos   whose.Set[whose.Proto]
 	families whose.Set[whose.Family]

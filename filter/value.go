@@ -11,13 +11,13 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A problem says what is wrong with a value; the parser adds the place. The
+// A problem is an error in a value; the parser adds the place. The
 // zero problem is none.
 type problem struct{ msg, near string }
 
 func (p problem) isZero() bool { return p.msg == "" }
 
-// problemf returns a problem that is told with what was written.
+// problemf returns a problem with a message.
 func problemf(format string, args ...any) problem { return problem{msg: fmt.Sprintf(format, args...)} }
 
 // operandsOf reads the value t of a condition on subj. One word may mean
@@ -76,7 +76,7 @@ func parseOperand(subj *subject, t token, literal, pattern string, glob bool) (o
 	return parseSpan(literal, parseNumber)
 }
 
-// quoted returns what was written, made safe for a message and not too long.
+// quoted returns the input, safe for a message and not too long.
 func quoted(s string) string {
 	const longest = 40
 	if len(s) > longest {
@@ -241,7 +241,7 @@ func duration(s string) (time.Duration, error) {
 	return days + d, err
 }
 
-// A moment is a stretch of time: the day, minute or second that was written.
+// A moment is a stretch of time: a day, a minute or a second.
 // Of an age only age is set, from which Compile makes the moment.
 type moment struct {
 	from, to time.Time // to is not included
