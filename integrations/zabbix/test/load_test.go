@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
