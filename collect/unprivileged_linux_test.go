@@ -102,6 +102,8 @@ func TestUnprivileged_Pin(t *testing.T) {
 			reachable(t, filepath.Dir(dir))
 			ns := testenv.NewNetNS(t)
 			send(t, ns, nil, errand{Hold: 10, Queue: 2, Heirs: []string{"heir"}})
+			// A dump makes all cookies, so that nobody makes one between two answers.
+			send(t, ns, nil, errand{Asks: []ask{{Source: collect.Netlink, States: whose.AllStates}}})
 			asks := []ask{{PinDir: dir}, {PinDir: dir, Source: collect.BPF, States: whose.AllStates}}
 			here := [2]told{send(t, ns, nil, errand{Asks: asks}), send(t, ns, asNobody(otherGroup, someGroup), errand{Asks: asks})}
 			outside := [2]told{send(t, nil, nil, errand{Asks: asks}), send(t, nil, asNobody(otherGroup, someGroup), errand{Asks: asks})}
