@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
 // A bpfSource is the BPF programs as a kernelSource.
@@ -36,10 +37,10 @@ func (s bpfSource) Losses() (Losses, error) {
 
 // Flows calls drop for each flow that the kernel counts, and ended with the
 // final counts of those for which it returns true.
-func (s bpfSource) Flows(drop func(*kernelFlow) bool, ended func(*kernelFlow)) error {
+func (s bpfSource) Flows(drop func(*ledger.Flow) bool, ended func(*ledger.Flow)) error {
 	var failed error
 	err := s.Source.Flows(func(f *bpfevent.Flow) bool {
-		k := kernelFlowOf(f)
+		k := flowOf(f)
 		if !drop(&k) {
 			return true
 		}
@@ -48,7 +49,7 @@ func (s bpfSource) Flows(drop func(*kernelFlow) bool, ended func(*kernelFlow)) e
 			return false
 		}
 		if ok {
-			k = kernelFlowOf(&last)
+			k = flowOf(&last)
 			ended(&k)
 		}
 		return true
@@ -59,10 +60,10 @@ func (s bpfSource) Flows(drop func(*kernelFlow) bool, ended func(*kernelFlow)) e
 	return err
 }
 
-func kernelFlowOf(f *bpfevent.Flow) kernelFlow {
-	return kernelFlow{
-		key: flowKey{f.Cookie, f.Remote, f.RemotePort}, last: f.Last,
-		sent:     whose.Traffic{Bytes: f.BytesSent, Datagrams: f.DatagramsSent},
-		received: whose.Traffic{Bytes: f.BytesReceived, Datagrams: f.DatagramsReceived},
+func flowOf(f *bpfevent.Flow) ledger.Flow {
+	return ledger.Flow{
+		Key: ledger.FlowKey{Cookie: f.Cookie, Remote: f.Remote, Port: f.RemotePort}, Last: f.Last,
+		Sent:     whose.Traffic{Bytes: f.BytesSent, Datagrams: f.DatagramsSent},
+		Received: whose.Traffic{Bytes: f.BytesReceived, Datagrams: f.DatagramsReceived},
 	}
 }

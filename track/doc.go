@@ -7,4 +7,17 @@
 // ([Tracker.Sessions], [Tracker.Count]), which answers without touching the kernel.
 // A loss is an event of its own ([whose.EventLost]): silence is never mistaken for
 // quiet.
+//
+// The files:
+//
+//	tracker.go                          a tracker and its readers
+//	keep.go                             what it does from time to time
+//	options.go plan.go                  what is asked for, and what that comes to
+//	source.go                           what a way of following gives
+//	bpf_linux.go privilege_linux.go     by BPF programs (internal/bpfevent)
+//	netlink_linux.go destroyed.go       by netlink and snapshots
+//	openers_linux.go other.go           which ways there are
+//	stats.go                            the account, and what was lost
+//
+// The rules are in internal/ledger: a record or a snapshot in, events out.
 package track

@@ -22,6 +22,7 @@ import (
 	"github.com/seed-44df2ae6/whose/collect/collecttest"
 	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
+	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
 const (
@@ -142,7 +143,7 @@ func follow(t *testing.T, way, began string, o Options) *watcher {
 		t.Fatal(err)
 	}
 	tr.mu.Lock()
-	tr.engine.healAfter = uint64(gateHeals)
+	tr.engine.HealAfter = gateHeals
 	tr.mu.Unlock()
 	f := &watcher{Tracker: tr, began: began, said: make(map[saidID]said)}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -212,9 +213,9 @@ func (f *watcher) told(sc *scope) []whose.Session {
 
 // otherEndOf returns what was said last of the other end of a session.
 func otherEndOf(s *said, all []said) (last *said) {
-	e := endOf(&s.Session)
+	e := pair.Of(&s.Session)
 	for i := range all {
-		o := endOf(&all[i].Session)
+		o := pair.Of(&all[i].Session)
 		if o.NetNS == e.NetNS && e.Faces(&o) && (last == nil || all[i].turn > last.turn) {
 			last = &all[i]
 		}
@@ -318,7 +319,7 @@ func (g *gate) compare(t *testing.T, source string, sc *scope, watchers []*watch
 	if err != nil {
 		t.Fatalf("list by %s: %v", source, err)
 	}
-	listing = slices.DeleteFunc(sc.keep(listing), func(s whose.Session) bool { return !lives(&s) })
+	listing = slices.DeleteFunc(sc.keep(listing), func(s whose.Session) bool { return !ledger.Lives(&s) })
 	l := newListed(listing)
 	for _, w := range watchers {
 		for account, sessions := range map[string][]whose.Session{"table": w.Append(nil, nil), "events": w.told(sc)} {
@@ -351,7 +352,7 @@ func newListed(sessions []whose.Session) *listed {
 	for i := range sessions {
 		s := &sessions[i]
 		if s.IsListener() {
-			l.listeners = append(l.listeners, endOf(s))
+			l.listeners = append(l.listeners, pair.Of(s))
 		}
 		l.unconnected[s.Local] = l.unconnected[s.Local] || s.State == whose.Unconn
 		l.hidden[[2]netip.AddrPort{s.Local, s.Remote}] = s.Reason == whose.ReasonHidden
@@ -361,7 +362,7 @@ func newListed(sessions []whose.Session) *listed {
 
 // listens reports whether a listener takes the session.
 func (l *listed) listens(s *whose.Session) bool {
-	e := endOf(s)
+	e := pair.Of(s)
 	return slices.ContainsFunc(l.listeners, func(o pair.End) bool { return o.Port() == e.Port() && o.Rank(&e) > 0 })
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/source"
+	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
 // This file is what a tracker does from time to time: tell of losses and of
@@ -35,7 +36,7 @@ func (t *Tracker) keepTime(ctx context.Context) {
 		}
 		if now >= losses {
 			t.tellLosses()
-			t.queue.remind()
+			t.queue.Remind()
 			t.readGroups(ctx)
 			losses = t.due(lossesEvery)
 		}
@@ -57,7 +58,7 @@ func (t *Tracker) keepTime(ctx context.Context) {
 func (t *Tracker) forgetUsers() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.engine.names.forgetUsers()
+	t.names.ForgetUsers()
 }
 
 func (t *Tracker) due(after time.Duration) time.Duration { return t.clock.Boot() + after }
@@ -67,7 +68,7 @@ func (t *Tracker) due(after time.Duration) time.Duration { return t.clock.Boot()
 func (t *Tracker) expire() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := t.engine.expire(bootNanos(t.clock.Boot()))
+	next := t.engine.Expire(bootNanos(t.clock.Boot()))
 	if next == 0 {
 		return t.due(time.Hour)
 	}
@@ -81,20 +82,18 @@ func (t *Tracker) tellLosses() {
 		var err error
 		if lost, err = t.kernel.Losses(); err != nil {
 			// Counting is part of the promise: without it silence would mean nothing.
-			t.queue.end(err)
+			t.queue.End(err)
 			return
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g := t.engine
-	lost.Table, lost.Start = g.losses.Table, g.losses.Start
-	g.losses = lost
-	news := lost.since(t.toldLosses)
-	t.toldLosses = lost
+	lost.Table, lost.Start = t.engine.Stats().Lost, t.lostAtStart
+	news := lost.since(t.told)
+	t.told = lost
 	for _, l := range news {
-		if l.n > 0 {
-			g.tellLost(l, t.clock.Now(), bootNanos(t.clock.Boot()))
+		if l.N > 0 {
+			t.engine.Lose(l, t.clock.Now(), bootNanos(t.clock.Boot()))
 		}
 	}
 }
@@ -110,7 +109,7 @@ func (t *Tracker) readGroups(ctx context.Context) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.engine.names.setGroups(groups)
+	t.names.SetGroups(groups)
 }
 
 // endIdle ends the flows without a datagram for Options.UDPIdle.
@@ -119,26 +118,26 @@ func (t *Tracker) endIdle() {
 		return
 	}
 	t.mu.Lock()
-	scan := t.engine.scanFlows(bootNanos(t.clock.Boot()), bootNanos(t.plan.opts.UDPIdle))
+	scan := t.engine.ScanFlows(bootNanos(t.clock.Boot()), bootNanos(t.plan.opts.UDPIdle))
 	t.mu.Unlock()
 	err := t.kernel.Flows(
-		func(f *kernelFlow) bool {
+		func(f *ledger.Flow) bool {
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			return t.engine.idle(scan, f)
+			return scan.Idle(f)
 		},
-		func(f *kernelFlow) {
+		func(f *ledger.Flow) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			t.engine.idleEnded(f)
+			scan.EndIdle(f)
 		})
 	if err != nil {
-		t.queue.end(err)
+		t.queue.End(err)
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.engine.endScan(scan)
+	scan.End()
 }
 
 // keepReconciling takes snapshots until ctx ends. They take a bounded share of
@@ -188,8 +187,8 @@ func (t *Tracker) reconcile(ctx context.Context) (took time.Duration, unsure boo
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats.Reconciled++
-	unsure = t.engine.reconcile(&later{
-		sessions: sessions, began: bootNanos(began), whole: whole, alone: t.source.Name != SourceBPF,
+	unsure = t.engine.Reconcile(&ledger.Snapshot{
+		Sessions: sessions, Began: bootNanos(began), Whole: whole, Alone: t.source.Name != SourceBPF,
 	}, bootNanos(t.clock.Boot()))
 	return took, unsure, nil
 }

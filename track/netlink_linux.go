@@ -14,6 +14,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
 // destroyGroups are the multicast groups of NETLINK_SOCK_DIAG that tell of
@@ -238,7 +239,7 @@ func (s *netlinkSource) Losses() (Losses, error) {
 }
 
 // Flows calls nothing: no flows are counted.
-func (s *netlinkSource) Flows(func(*kernelFlow) bool, func(*kernelFlow)) error { return nil }
+func (s *netlinkSource) Flows(func(*ledger.Flow) bool, func(*ledger.Flow)) error { return nil }
 
 // Close gives the sockets back. No Read may be under way.
 func (s *netlinkSource) Close() error {

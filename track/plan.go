@@ -14,6 +14,7 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
+	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
 // The sources, as Options.Source and Source.Name have them.
@@ -51,7 +52,7 @@ type plan struct {
 	opts  Options
 	needs whose.Needs
 	env   filter.Env
-	want  want
+	want  ledger.Want
 	// query is the part of the filter that a source may apply.
 	query source.Query
 	fs    *proc.FS
@@ -101,17 +102,17 @@ func setDefault[T int | time.Duration](v *T, to T) {
 // engine asks of each session, and what a source can apply.
 func (p *plan) setWant() {
 	split := filter.Split(p.opts.Filter, p.env)
-	p.want = want{
-		protos: p.opts.Protos, families: p.opts.Families, kinds: p.opts.Events, needs: p.needs,
-		netns: netnsChoice(p.opts.NetNS, p.env.SelfNetNS),
+	p.want = ledger.Want{
+		Protos: p.opts.Protos, Families: p.opts.Families, Kinds: p.opts.Events, Needs: p.needs,
+		NetNS: netnsChoice(p.opts.NetNS, p.env.SelfNetNS),
 	}
 	if p.opts.Filter != nil {
-		p.want.match = filter.Compile(p.opts.Filter, p.env)
-		p.want.late = filter.Needs(p.opts.Filter)&(whose.NeedTCPInfo|whose.NeedPeer|whose.NeedLife|whose.NeedEvent) != 0
+		p.want.Match = filter.Compile(p.opts.Filter, p.env)
+		p.want.Late = filter.Needs(p.opts.Filter)&(whose.NeedTCPInfo|whose.NeedPeer|whose.NeedLife|whose.NeedEvent) != 0
 	}
 	if p.opts.NetNS != "" && p.opts.NetNS != "all" && p.opts.NetNS != "self" {
 		p.needs |= whose.NeedNetNSName
-		p.want.needs = p.needs
+		p.want.Needs = p.needs
 	}
 	// A process may get a session later than it was opened, and states change:
 	// the kernel must not leave out for either.
@@ -166,7 +167,7 @@ func netnsChoice(choice string, self uint32) func(uint32, string) bool {
 func (p *plan) snapshotOptions(first bool) *collect.Options {
 	o := &collect.Options{
 		Protos: p.opts.Protos, Families: p.opts.Families, NetNS: p.opts.NetNS,
-		States: livingStates, Needs: whose.NeedOwners | whose.NeedDirection | whose.NeedCookie,
+		States: ledger.LivingStates, Needs: whose.NeedOwners | whose.NeedDirection | whose.NeedCookie,
 		Proc: p.opts.Proc, PinDir: p.opts.PinDir,
 	}
 	o.Needs |= p.needs & whose.NeedNetNSName

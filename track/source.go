@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
 // A kernelSource tells what happens to sessions, at once. What it tells may
@@ -19,26 +19,18 @@ type kernelSource interface {
 	// Flows calls fn for each UDP flow that the kernel counts, and no longer
 	// counts those for which fn returns true, of which it returns the final
 	// counts by calling ended.
-	Flows(fn func(*kernelFlow) (drop bool), ended func(*kernelFlow)) error
+	Flows(fn func(*ledger.Flow) (drop bool), ended func(*ledger.Flow)) error
 	// Close detaches everything.
 	Close() error
 }
 
-// A passingSource reads in passes: after each it tells until when, by the boot
+// A lookingSource reads in looks: after each it tells until when, by the boot
 // clock, all has been told.
-type passingSource interface {
-	// OnLook has begin called before the records of each pass, if there is more
+type lookingSource interface {
+	// OnLook has begin called before the records of each look, if there is more
 	// than one, and end after them, both by the goroutine that calls Read. It is
 	// called before Read.
 	OnLook(begin func(), end func(until uint64))
-}
-
-// A kernelFlow is a UDP flow that the kernel counts.
-type kernelFlow struct {
-	key flowKey
-	// last is when the last datagram went, by the boot clock in nanoseconds.
-	last           uint64
-	sent, received whose.Traffic
 }
 
 // bootNanos is a time of the boot clock as records have it.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
 // A Source says which way a tracker follows sessions, why not by a better one,
@@ -70,13 +71,6 @@ func (l Losses) Total() uint64 {
 	return l.Ring + l.Recursion + l.Flows + l.Sockets + l.Table + l.Start + l.Reader + l.Netlink
 }
 
-// A loss is so many events that were lost at one place.
-type loss struct {
-	n     uint64
-	cause whose.Cause
-	why   string // as in [whose.Event].Why
-}
-
 // The places where events are lost.
 const (
 	whyRing      = "ring buffer full"
@@ -91,14 +85,14 @@ const (
 
 // since returns what was lost since an earlier account, by place, with 0 where
 // nothing was. The losses of the reader are told by the queue.
-func (l Losses) since(before Losses) [7]loss {
-	return [...]loss{
-		{l.Netlink - before.Netlink, whose.CauseLost, whyNetlink},
-		{l.Flows - before.Flows, whose.CauseLimit, whyFlows},
-		{l.Table - before.Table, whose.CauseLimit, whyTable},
-		{l.Sockets - before.Sockets, whose.CauseLimit, whySockets},
-		{l.Recursion - before.Recursion, whose.CauseLost, whyRecursion},
-		{l.Ring - before.Ring, whose.CauseLost, whyRing},
-		{l.Start - before.Start, whose.CauseLimit, whyStart},
+func (l Losses) since(before Losses) [7]ledger.Loss {
+	return [...]ledger.Loss{
+		{N: l.Netlink - before.Netlink, Cause: whose.CauseLost, Why: whyNetlink},
+		{N: l.Flows - before.Flows, Cause: whose.CauseLimit, Why: whyFlows},
+		{N: l.Table - before.Table, Cause: whose.CauseLimit, Why: whyTable},
+		{N: l.Sockets - before.Sockets, Cause: whose.CauseLimit, Why: whySockets},
+		{N: l.Recursion - before.Recursion, Cause: whose.CauseLost, Why: whyRecursion},
+		{N: l.Ring - before.Ring, Cause: whose.CauseLost, Why: whyRing},
+		{N: l.Start - before.Start, Cause: whose.CauseLimit, Why: whyStart},
 	}
 }

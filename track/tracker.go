@@ -15,6 +15,7 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
 // A Tracker follows sessions from the moment it was started until it is closed.
@@ -29,14 +30,15 @@ type Tracker struct {
 	snapshot  func(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error)
 	// again is the memory of later snapshots, of which nothing is kept.
 	again   []whose.Session
-	queue   *queue
+	names   *ledger.Names
+	queue   *ledger.Queue
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	// kick wakes the goroutine that keeps time.
 	kick chan struct{}
 
 	mu     sync.RWMutex
-	engine *engine
+	engine *ledger.Engine
 	source Source
 	stats  Stats
 	// meanwhile holds the records that come while the first snapshot is taken.
@@ -46,9 +48,11 @@ type Tracker struct {
 	// holds mu for a pass; taken is how many it has taken since.
 	inHand bool
 	taken  int
-	// toldLosses are those that Lost events have told of.
-	toldLosses Losses
-	closed     bool
+	// told are the losses that events have told of, lostAtStart the records beyond
+	// maxMeanwhile.
+	told        Losses
+	lostAtStart uint64
+	closed      bool
 
 	standingMu sync.Mutex
 	// standing is what is still to be told of the first snapshot.
@@ -109,29 +113,30 @@ func newTracker(p *plan) *Tracker {
 		t.collector = collect.Open()
 	}
 	t.snapshot = t.collect
-	t.queue = newQueue(p.opts.MaxEvents, t.clock.Now, func(n uint64) moment {
-		return lossOf(loss{n, whose.CauseLost, whyReader}, t.clock.Now(), 0)
+	t.queue = ledger.NewQueue(p.opts.MaxEvents, t.clock.Now, func(n uint64) ledger.Event {
+		return ledger.LossOf(ledger.Loss{N: n, Cause: whose.CauseLost, Why: whyReader}, t.clock.Now(), 0)
 	})
-	t.engine = newEngine(p.opts.MaxSessions, newNames(p.fs, p.needs), p.want, t.emit)
+	t.names = ledger.NewNames(p.fs, p.needs)
+	t.engine = ledger.New(p.opts.MaxSessions, t.names, p.want, t.emit)
 	return t
 }
 
 // follow has the tracker follow a source, nil for snapshots alone.
 func (t *Tracker) follow(kernel kernelSource, source Source) {
 	t.kernel, t.source = kernel, source
-	t.engine.knownOnly = source.Name == SourceNetlink
-	if k, ok := kernel.(passingSource); ok {
-		t.engine.order.waits = true
-		k.OnLook(t.takeHold, t.passed)
+	t.engine.KnownOnly = source.Name == SourceNetlink
+	if k, ok := kernel.(lookingSource); ok {
+		t.engine.HoldEvents()
+		k.OnLook(t.takeHold, t.looked)
 	}
 }
 
-// passed gives out what happened until a moment ago, in the order of its time.
-func (t *Tracker) passed(until uint64) {
+// looked gives out what happened until a moment ago, in the order of its time.
+func (t *Tracker) looked(until uint64) {
 	t.takeHold()
 	defer t.letGo()
 	if t.live {
-		t.engine.settle(until, maxHeld)
+		t.engine.Settle(until)
 	}
 }
 
@@ -139,13 +144,13 @@ func (t *Tracker) passed(until uint64) {
 func (t *Tracker) settleAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.engine.settle(math.MaxUint64, maxHeld)
+	t.engine.Settle(math.MaxUint64)
 }
 
 // emit puts events into the queue. The engine's lock is held.
-func (t *Tracker) emit(events []moment) {
+func (t *Tracker) emit(events []ledger.Event) {
 	t.stats.Events += uint64(len(events))
-	t.queue.put(events...)
+	t.queue.Put(events...)
 }
 
 // start attaches, takes the snapshot, and merges.
@@ -153,7 +158,7 @@ func (t *Tracker) start(ctx context.Context) error {
 	run, cancel := context.WithCancel(context.Background())
 	t.cancel = cancel
 	t.setBase()
-	t.engine.began = bootNanos(t.clock.Boot())
+	t.engine.Began = bootNanos(t.clock.Boot())
 	t.began = t.clock.Now()
 	if t.kernel != nil {
 		t.running.Go(func() { t.read(run) })
@@ -174,7 +179,7 @@ func (t *Tracker) start(ctx context.Context) error {
 func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	standing := t.engine.begin(snapshot, t.meanwhile)
+	standing := t.engine.Begin(snapshot, t.meanwhile)
 	t.meanwhile, t.live = nil, true
 	t.source.Gaps.Add(cov.Gaps...)
 	if !t.plan.opts.NoInitial && t.plan.opts.Events.Has(whose.EventStanding) {
@@ -201,7 +206,7 @@ func (t *Tracker) setBase() {
 	base := t.clock.Now().Add(-t.clock.Boot()).UnixNano()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.engine.base = base
+	t.engine.Base = base
 }
 
 // read reads what the kernel tells until the tracker is closed.
@@ -214,7 +219,7 @@ func (t *Tracker) read(ctx context.Context) {
 		err = errors.New("the source ended")
 	}
 	t.settleAll()
-	t.queue.end(fmt.Errorf("follow sessions: %w", err))
+	t.queue.End(fmt.Errorf("follow sessions: %w", err))
 }
 
 // handful is how many records are taken before others may have the lock: 100 µs.
@@ -249,9 +254,9 @@ func (t *Tracker) record(r *bpfevent.Record) error {
 	}
 	switch {
 	case t.live:
-		waited := len(t.engine.waits.byID)
-		t.engine.apply(r)
-		if waited == 0 && len(t.engine.waits.byID) > 0 {
+		waited := t.engine.Pending()
+		t.engine.Apply(r)
+		if waited == 0 && t.engine.Pending() > 0 {
 			t.wake()
 		}
 	case len(t.meanwhile) < maxMeanwhile:
@@ -259,7 +264,7 @@ func (t *Tracker) record(r *bpfevent.Record) error {
 		kept.Text, kept.Exe = slices.Clone(r.Text), slices.Clone(r.Exe)
 		t.meanwhile = append(t.meanwhile, kept)
 	default:
-		t.engine.losses.Start++
+		t.lostAtStart++
 	}
 	return nil
 }
@@ -324,11 +329,11 @@ func (t *Tracker) each(ctx context.Context, info func() *whose.TCPInfo, fn func(
 		}
 	}
 	for {
-		m, more, err := t.queue.next(ctx)
+		m, more, err := t.queue.Next(ctx)
 		if !more {
 			return err
 		}
-		m.write(&e, info)
+		m.Write(&e, info)
 		if !fn(&e) {
 			return nil
 		}
@@ -357,8 +362,8 @@ func (t *Tracker) Sessions(where filter.Expr) iter.Seq[whose.Session] {
 		var some []whose.Session
 		for i := 0; ; i++ {
 			t.mu.RLock()
-			more := i+1 < len(t.engine.table.slabs)
-			some = t.engine.ask(where, t.env()).append(some[:0], i)
+			more := i+1 < t.engine.Slabs()
+			some = t.engine.Ask(where, t.env()).AppendSlab(some[:0], i)
 			t.mu.RUnlock()
 			for i := range some {
 				if !yield(some[i]) {
@@ -377,7 +382,7 @@ func (t *Tracker) Sessions(where filter.Expr) iter.Seq[whose.Session] {
 func (t *Tracker) Append(dst []whose.Session, where filter.Expr) []whose.Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.engine.ask(where, t.env()).appendAll(dst)
+	return t.engine.Ask(where, t.env()).AppendAll(dst)
 }
 
 // Count returns how many sessions of the live table meet the expression, nil
@@ -386,7 +391,7 @@ func (t *Tracker) Append(dst []whose.Session, where filter.Expr) []whose.Session
 func (t *Tracker) Count(where filter.Expr) int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.engine.ask(where, t.env()).count()
+	return t.engine.Ask(where, t.env()).Count()
 }
 
 // env is what filters need to know of this host and moment.
@@ -407,11 +412,10 @@ func (t *Tracker) Source() Source {
 func (t *Tracker) Stats() Stats {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	s, g := t.stats, t.engine
-	s.Records = g.records
-	s.Sessions, s.Flows, s.Processes = g.table.wanted, len(g.table.flows)-g.table.streams, len(g.processes.byID)
-	s.Lost = g.losses
-	s.Lost.Reader = t.queue.lostTotal()
+	s, e := t.stats, t.engine.Stats()
+	s.Records, s.Sessions, s.Flows, s.Processes = e.Records, e.Sessions, e.Flows, e.Processes
+	s.Lost = t.told
+	s.Lost.Table, s.Lost.Start, s.Lost.Reader = e.Lost, t.lostAtStart, t.queue.Lost()
 	return s
 }
 
@@ -432,11 +436,11 @@ func (t *Tracker) Close() error {
 	}
 	t.running.Wait()
 	t.mu.Lock()
-	t.engine.expire(^uint64(0))
+	t.engine.Expire(^uint64(0))
 	t.mu.Unlock()
 	t.tellLosses()
 	t.settleAll()
-	t.queue.end(nil)
+	t.queue.End(nil)
 	var errs []error
 	if t.kernel != nil {
 		errs = append(errs, t.kernel.Close())

@@ -3,9 +3,6 @@ package track
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -13,11 +10,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+	"github.com/seed-44df2ae6/whose/track/internal/ledger"
+	"github.com/seed-44df2ae6/whose/track/internal/script"
 )
 
 // A fakeKernel is a source whose records the test gives.
@@ -26,7 +26,7 @@ type fakeKernel struct {
 	broken  chan error
 	mu      sync.Mutex
 	losses  Losses
-	flows   []kernelFlow
+	flows   []ledger.Flow
 	closed  bool
 }
 
@@ -55,7 +55,7 @@ func (k *fakeKernel) Losses() (Losses, error) {
 	return k.losses, nil
 }
 
-func (k *fakeKernel) Flows(fn func(*kernelFlow) bool, ended func(*kernelFlow)) error {
+func (k *fakeKernel) Flows(fn func(*ledger.Flow) bool, ended func(*ledger.Flow)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := range k.flows {
@@ -138,7 +138,7 @@ func TestTracker_SnapshotAndRecords(t *testing.T) {
 		kernel := newFakeKernel()
 		tr := fakeTracker(t, Options{}, kernel, SourceBPF, func(first bool) ([]whose.Session, error) {
 			if first { // programs are attached before the snapshot is taken
-				kernel.records <- record(tcpOpen, 0, 2, out, by("curl", 7))
+				kernel.records <- record(bpfevent.TCPOpen, 0, 2, out, by("curl", 7))
 				synctest.Wait() // until it was taken
 				return []whose.Session{stood(1, whose.Established, owner("a", 1)), stood(2, whose.Established, owner("curl", 7))}, nil
 			}
@@ -147,7 +147,7 @@ func TestTracker_SnapshotAndRecords(t *testing.T) {
 		if n := tr.Count(nil); n != 2 {
 			t.Errorf("%d sessions, want 2", n)
 		}
-		kernel.records <- record(tcpOpen, 1, 3)
+		kernel.records <- record(bpfevent.TCPOpen, 1, 3)
 		time.Sleep(2 * time.Second) // nobody accepts it
 		got := next(t, tr, 3)
 		want := []string{
@@ -162,7 +162,7 @@ func TestTracker_SnapshotAndRecords(t *testing.T) {
 		if s := tr.Source(); len(s.Gaps) != 1 || !strings.Contains(s.Gaps[0].String(), "not now") {
 			t.Errorf("gaps %v, want that a snapshot could not be taken, once", s.Gaps)
 		}
-		kernel.records <- record(tcpOpen, 70_000, 4)
+		kernel.records <- record(bpfevent.TCPOpen, 70_000, 4)
 		if diff := cmp.Diff([]string{"open in tcp 10.0.0.1:1004>10.0.0.2:80 accept-queue"}, all(t, tr)); diff != "" {
 			t.Error(diff)
 		}
@@ -180,7 +180,7 @@ func TestTracker_Losses(t *testing.T) {
 		kernel := newFakeKernel()
 		tr := fakeTracker(t, Options{MaxEvents: 2, MaxSessions: 3}, kernel, SourceBPF, nil)
 		for i := range 4 {
-			kernel.records <- record(tcpOpen, i, uint64(i+1), out, by("curl", 7))
+			kernel.records <- record(bpfevent.TCPOpen, i, uint64(i+1), out, by("curl", 7))
 		}
 		kernel.mu.Lock()
 		kernel.losses.Ring, kernel.losses.Recursion = 5, 6
@@ -210,9 +210,9 @@ func TestTracker_IdleFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kernel := newFakeKernel()
 		tr := fakeTracker(t, Options{UDPIdle: 3 * time.Second}, kernel, SourceBPF, nil)
-		kernel.records <- record(udpOpen, 0, 1, udp, out, by("ntp", 3))
+		kernel.records <- record(bpfevent.UDPOpen, 0, 1, udp, out, by("ntp", 3))
 		kernel.mu.Lock()
-		kernel.flows = []kernelFlow{{key: flowKey{1, addr("10.0.0.2"), 80}, last: began * 1e6, sent: whose.Traffic{Bytes: 1, Datagrams: 1}}}
+		kernel.flows = []ledger.Flow{{Key: ledger.FlowKey{Cookie: 1, Remote: addr("10.0.0.2"), Port: 80}, Last: began * 1e6, Sent: whose.Traffic{Bytes: 1, Datagrams: 1}}}
 		kernel.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		want := []string{
@@ -271,7 +271,7 @@ func TestTracker_SourceBreaks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kernel := newFakeKernel()
 		tr := fakeTracker(t, Options{}, kernel, SourceBPF, nil)
-		kernel.records <- record(tcpOpen, 0, 1, out, by("curl", 7))
+		kernel.records <- record(bpfevent.TCPOpen, 0, 1, out, by("curl", 7))
 		kernel.broken <- errors.New("ring gone")
 		n := 0
 		var last error
@@ -311,7 +311,7 @@ func TestTracker_SnapshotFails(t *testing.T) {
 func TestTracker_TooMuchMeanwhile(t *testing.T) {
 	tr := fakeTracker(t, Options{NoInitial: true, Events: whose.SetOf(whose.EventFail)}, nil, SourceBPF, nil)
 	tr.live = false
-	r := record(tcpFail, 1, 1, out, opened(1))
+	r := record(bpfevent.TCPFail, 1, 1, out, opened(1))
 	for range maxMeanwhile + 3 {
 		tr.record(&r)
 	}
@@ -370,9 +370,9 @@ func TestTracker_Concurrent(t *testing.T) {
 		events <- seen
 	}()
 	for i := range n {
-		kernel.records <- record(tcpOpen, i, uint64(i+1), out, opened(i), by("curl", uint32(i%7+10)))
+		kernel.records <- record(bpfevent.TCPOpen, i, uint64(i+1), out, opened(i), by("curl", uint32(i%7+10)))
 		if i >= 100 {
-			kernel.records <- record(tcpClose, i, uint64(i-99), out, opened(i-100), from(whose.LastAck))
+			kernel.records <- record(bpfevent.TCPClose, i, uint64(i-99), out, opened(i-100), from(whose.LastAck))
 		}
 	}
 	close(stop)
@@ -391,137 +391,72 @@ func TestTracker_Concurrent(t *testing.T) {
 	}
 }
 
-// TestTracker_MemoryIsFlat: however many sessions came and went, what is kept
-// is what stands.
-func TestTracker_MemoryIsFlat(t *testing.T) {
-	b := newBenchOf(t, want{}, 1<<20)
-	b.g.emit = func([]moment) {}
-	cookie := uint64(0)
-	churn := func() {
-		for range 100_000 {
-			cookie++
-			at := int(cookie)
-			pid := uint32(cookie%50_000) + 1
-			open := record(tcpOpen, at, cookie, opened(at))
-			accept := record(tcpAccept, at, cookie, opened(at), by("nginx", pid))
-			end := record(tcpClose, at+1, cookie, opened(at), from(whose.FinWait2))
-			b.g.apply(&open)
-			b.g.apply(&accept)
-			b.g.apply(&end)
-			flow := record(udpOpen, at, cookie, udp, opened(at), by("dns", pid))
-			b.g.apply(&flow)
-			flow.Kind = udpClose
-			b.g.apply(&flow)
+// A lookingKernel is a fakeKernel whose test says when a look is over.
+type lookingKernel struct {
+	*fakeKernel
+	passed func(until uint64)
+}
+
+func (k *lookingKernel) OnLook(_ func(), end func(until uint64)) { k.passed = end }
+
+// TestTracker_GivesOutByLooks: nothing is given out before a look is over, all
+// is when the tracker is closed, losses in their place.
+func TestTracker_GivesOutByLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kernel := &lookingKernel{fakeKernel: newFakeKernel()}
+		tr := fakeTracker(t, Options{}, kernel, SourceBPF, nil)
+		kernel.records <- record(bpfevent.TCPOpen, 20, 2, out, opened(20), by("b", 7))
+		kernel.records <- record(bpfevent.TCPOpen, 10, 1, out, opened(10), by("a", 7))
+		kernel.records <- record(bpfevent.TCPOpen, 40, 3, out, opened(40), by("c", 7))
+		synctest.Wait()
+		if n := tr.Count(nil); n != 3 {
+			t.Errorf("%d sessions in the live table, want all that happened", n)
 		}
-		b.g.expire(b.g.now)
-	}
-	churn()
-	before := heap()
-	for range 4 {
-		churn()
-	}
-	if after := heap(); after > before+1<<20 {
-		t.Errorf("the heap grew from %d to %d bytes over 400,000 connections and as many flows", before, after)
-	}
-	if n := b.g.table.len(); n != 0 {
-		t.Errorf("%d sessions are left", n)
-	}
-	runtime.KeepAlive(b)
-}
-
-func heap() uint64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
-// TestTracker_AgainstModel: random records, with duplicates and losses among
-// them, leave the table that a plain map of sets says.
-func TestTracker_AgainstModel(t *testing.T) {
-	for seed := range uint64(60) {
-		rng := rand.New(rand.NewPCG(seed, 1))
-		b := newBenchOf(t, want{}, 1<<20)
-		live := make(map[string]string) // identity: owner
-		generation := make(map[uint64]int)
-		for step := 1; step < 1500; step++ {
-			cookie := uint64(rng.IntN(40)) + 1
-			key := fmt.Sprint("tcp", cookie)
-			since := opened(generation[cookie])
-			who := by(fmt.Sprint("p", cookie%5), uint32(cookie%5)+1)
-			name := fmt.Sprintf("p%d/%d", cookie%5, cookie%5+1)
-			r := record(0, step, cookie, out, since, who)
-			_, alive := live[key]
-			switch rng.IntN(6) {
-			case 0, 1:
-				if !alive {
-					generation[cookie] = step
-					r = record(tcpOpen, step, cookie, out, opened(step), who)
-					live[key] = name
-				} else {
-					r.Kind = tcpOpen // told twice
+		if n := tr.Stats().Events; n != 0 {
+			t.Errorf("%d events before the look is over", n)
+		}
+		kernel.passed((began + 20) * 1e6)
+		if n := tr.Stats().Events; n != 2 {
+			t.Errorf("%d events after the look, want 2", n)
+		}
+		kernel.mu.Lock()
+		kernel.losses.Ring = 5
+		kernel.mu.Unlock()
+		for i, want := range []string{
+			"open out tcp 10.0.0.1:1001>10.0.0.2:80 a/7", "open out tcp 10.0.0.1:1002>10.0.0.2:80 b/7",
+			"lost 5 " + whyRing, "open out tcp 10.0.0.1:1003>10.0.0.2:80 c/7",
+		} {
+			if i == 2 {
+				if err := tr.Close(); err != nil {
+					t.Error(err)
 				}
-			case 2:
-				r.Kind = tcpClose // also of what is closed
-				delete(live, key)
-			case 3:
-				r = record(udpOpen, step, cookie, udp, out, opened(step), who)
-				live[fmt.Sprint("udp", cookie)] = name
-			case 4:
-				r = record(udpClose, step, cookie, udp, out, opened(step), who)
-				delete(live, fmt.Sprint("udp", cookie))
-			case 5:
-				r = record(tcpFail, step, cookie+100, out, opened(step), who, failed(eCONNREFUSED))
 			}
-			b.g.apply(&r)
+			if got := next(t, tr, 1)[0]; got != want {
+				t.Errorf("event %d: %s, want %s", i, got, want)
+			}
 		}
-		got := make(map[string]string)
-		for _, s := range b.g.ask(nil, filter.Env{}).appendAll(nil) {
-			got[fmt.Sprint(s.Proto.String(), s.Cookie)] = fmt.Sprintf("%s/%d", s.Owners[0].Comm, s.Owners[0].PID)
-		}
-		if diff := cmp.Diff(live, got); diff != "" {
-			t.Fatalf("seed %d:\n%s", seed, diff)
-		}
-		checkBooks(t, b.g)
-	}
+	})
 }
 
-// checkBooks compares everything that is counted with what is there.
-func checkBooks(t *testing.T, g *engine) {
+// The words of the script.
+const began = script.Began
+
+var (
+	record, stood, owner = script.Record, script.Stood, script.Owner
+	lineOf               = script.EventLine
+	out, udp             = script.Out, script.UDP
+	opened, from, by     = script.Opened, script.From, script.By
+	addr                 = script.Addr
+)
+
+func expr(t testing.TB, text string) filter.Expr {
 	t.Helper()
-	refs := make(map[setID]int)
-	n, listeners, netns := 0, 0, make(map[uint32]int)
-	g.table.each(func(p place, e *entry) bool {
-		n++
-		refs[e.owners]++
-		netns[e.NetNS]++
-		if e.State == whose.Listen {
-			listeners++
-		}
-		if at, ok := g.table.find(e); !ok || at != p {
-			t.Errorf("place %d is not found by its identity", p)
-		}
-		return true
-	})
-	if n != g.table.len() || n != g.table.sumOf(whose.AllProtos, whose.AllFamilies, whose.AllStates) || n != g.table.wanted {
-		t.Errorf("%d sessions, but counted %d, by kinds %d, wanted %d", n, g.table.len(), g.table.sumOf(whose.AllProtos, whose.AllFamilies, whose.AllStates), g.table.wanted)
+	e, err := filter.Parse(text)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if diff := cmp.Diff(netns, g.table.netns); diff != "" {
-		t.Errorf("sessions by namespace (-there +counted):\n%s", diff)
-	}
-	g.sweep()
-	g.sweep() // what was named since the last one is kept once
-	kept := make(map[setID]bool)
-	for set := range refs {
-		kept[set] = true
-		for _, one := range g.processes.sets[set].members {
-			kept[one.alone] = true
-		}
-	}
-	for id := range g.processes.sets {
-		if there := g.processes.sets[id].members != nil; id != 0 && there != kept[setID(id)] {
-			t.Errorf("set %d with %d sessions is there: %v", id, refs[setID(id)], there)
-		}
-	}
+	return e
 }
+
+// sorted compares lines without their order.
+var sorted = cmpopts.SortSlices(func(a, b string) bool { return a < b })

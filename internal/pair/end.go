@@ -26,6 +26,16 @@ type End struct {
 	V6Only bool
 }
 
+// Of returns the end that a session is, without its device, whose number the
+// session does not have.
+func Of(s *whose.Session) End {
+	return End{
+		Local: Mapped(s.Local.Addr(), s.Family), Remote: Mapped(s.Remote.Addr(), s.Family),
+		LocalPort: s.Local.Port(), RemotePort: s.Remote.Port(), NetNS: s.NetNS,
+		Proto: s.Proto, Family: s.Family, State: s.State, V6Only: s.V6Only,
+	}
+}
+
 // AnyIPv6 and AnyIPv4 are the unspecified addresses.
 var (
 	AnyIPv6 [16]byte

@@ -1,0 +1,116 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// opening is what the records that came during the first snapshot open: the
+// snapshot may have it too, and is then not believed.
+type opening struct {
+	sockets map[uint64]bool
+	flows   map[FlowKey]bool
+}
+
+// openingOf finds what the records open, or tell whole, since following began.
+func openingOf(records []bpfevent.Record, began uint64) opening {
+	o := opening{sockets: make(map[uint64]bool), flows: make(map[FlowKey]bool)}
+	for i := range records {
+		r := &records[i]
+		switch r.Kind {
+		case bpfevent.TCPOpen:
+			o.add(r)
+		case bpfevent.TCPListen, bpfevent.UDPBind:
+			o.sockets[r.Cookie] = true
+		case bpfevent.TCPClose:
+			if r.Opened >= began {
+				o.add(r)
+			}
+		case bpfevent.UDPOpen:
+			o.flows[FlowKey{r.Cookie, r.Remote, r.RemotePort}] = true
+		}
+	}
+	return o
+}
+
+// add notes a connection that a record opens.
+func (o *opening) add(r *bpfevent.Record) {
+	if whose.Proto(r.Proto) == whose.MPTCP {
+		o.flows[FlowKey{r.Cookie, r.Remote, r.RemotePort}] = true
+	} else {
+		o.sockets[r.Cookie] = true
+	}
+}
+
+func (o *opening) has(e *entry) bool {
+	if e.is(isFlow) {
+		return o.flows[e.flowKey()]
+	}
+	return e.cookie != 0 && o.sockets[e.cookie]
+}
+
+// Begin fills the table with what stood when following began, and then applies
+// the records that came meanwhile. It returns the sessions that are to be told
+// as standing, in the memory of the snapshot.
+func (g *Engine) Begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []whose.Session {
+	g.table.expect(len(snapshot))
+	news := openingOf(meanwhile, g.Began)
+	standing := snapshot[:0]
+	for i := range snapshot {
+		s := &snapshot[i]
+		if s.State == whose.SynSent && s.Cookie != 0 {
+			if set := g.processes.setOf(s.Owners); set != 0 {
+				g.connecting[s.Cookie] = set
+			}
+		}
+		if !Lives(s) {
+			continue
+		}
+		e := g.reconciler.entryFrom(s, g.Began)
+		if news.has(&e) {
+			continue
+		}
+		if _, met := g.lookup(&e); met {
+			continue
+		}
+		e.flags |= since | told
+		e.pass = g.reconciler.number
+		g.reconciler.apply(&e, s)
+		g.insert(&e)
+		if e.is(wanted) {
+			standing = append(standing, *s)
+		}
+	}
+	standing = g.reconciler.facing(standing)
+	g.outbox.batch(func() {
+		for i := range meanwhile {
+			g.Apply(&meanwhile[i])
+		}
+	})
+	return standing
+}
+
+// facing gives the sessions of the first snapshot the owners of their other
+// ends, and leaves out those that do not meet a filter that asks for these.
+func (c *reconciler) facing(standing []whose.Session) []whose.Session {
+	if !c.want.Needs.Has(whose.NeedPeer) && !c.want.Late {
+		return standing
+	}
+	kept := standing[:0]
+	for i := range standing {
+		s := &standing[i]
+		e := entry{End: pair.Of(s), opened: c.Began}
+		s.Peer = c.peers.of(&e)
+		stood := whose.Event{
+			Time: time.Unix(0, c.Base+int64(c.Began)), Kind: whose.EventStanding,
+			Lifetime: whose.Lifetime{StoodBefore: true}, Session: *s,
+		}
+		if !c.want.Late || c.want.Match.MatchEvent(&stood) {
+			kept = append(kept, *s)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,155 @@
+package ledger
+
+import (
+	"encoding/binary"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
+)
+
+// An entry is a session of the live table. It has no pointers, so that a
+// million of them cost the garbage collector nothing. 128 bytes.
+type entry struct {
+	// What questions are about comes first, within one line of the cache. Device
+	// is a deviceID.
+	pair.End
+	flags     entryFlags
+	direction whose.Direction
+	reason    whose.Reason
+	missed    uint8 // snapshots in a row that it should have been in
+	unknown   whose.Facts
+	owners    setID
+	next      uint32 // the next of its chain of ends, a place plus one
+
+	cookie, inode, cgroup uint64
+	// opened is when it began by the boot clock, in nanoseconds.
+	opened               uint64
+	mark                 uint32
+	recvQueue, sendQueue uint32
+	pass                 uint32 // the last snapshot that it was in; 0: none yet
+	scan                 uint32 // the last look at the kernel's flows that it was in
+	uid                  uint32
+	missedAt             uint64 // when it was missed first, by the boot clock
+}
+
+// entryFlags tell what became of a session so far.
+type entryFlags uint16
+
+const (
+	// inUse: the place holds a session.
+	inUse entryFlags = 1 << iota
+	// wanted: it meets the filter of the tracker.
+	wanted
+	// told: an event has told that it is there.
+	told
+	// since: it stood before the tracker began.
+	since
+	// accepted: the process that accepted it is known.
+	accepted
+	// counted: a UDP flow that the kernel counts.
+	counted
+	// isFlow: its identity is the cookie and the remote end: a UDP flow, or an
+	// MPTCP connection.
+	isFlow
+	// handedOver: its owners were corrected; what is accepted or sent later is
+	// no news.
+	handedOver
+	// linked: it is in the chain of its ends.
+	linked
+)
+
+func (e *entry) is(f entryFlags) bool { return e.flags&f != 0 }
+
+// A FlowKey is the identity of a UDP flow or an MPTCP connection: the socket's
+// cookie and the remote end.
+type FlowKey struct {
+	Cookie uint64
+	Remote [16]byte
+	Port   uint16
+}
+
+// An endsKey is the identity of a session of which the cookie is not known. Of
+// TCP connections there is only one between two ends at a time; listeners and
+// UDP sockets may share an address, and are told apart by their inode.
+type endsKey struct {
+	local, remote         [16]byte
+	inode                 uint64
+	netns                 uint32
+	localPort, remotePort uint16
+	proto                 whose.Proto
+}
+
+func (e *entry) flowKey() FlowKey { return FlowKey{e.cookie, e.Remote, e.RemotePort} }
+
+func (e *entry) endsKey() endsKey {
+	k := endsKey{
+		local: e.Local, remote: e.Remote, netns: e.NetNS,
+		localPort: e.LocalPort, remotePort: e.RemotePort, proto: e.Proto,
+	}
+	if e.RemotePort == 0 || pair.IsDatagram(e.Proto) {
+		k.inode = e.inode
+	}
+	return k
+}
+
+func (e *entry) setFlag(f entryFlags, on bool) {
+	if on {
+		e.flags |= f
+	} else {
+		e.flags &^= f
+	}
+}
+
+// endedID is the cookie or, where that does not tell a session apart, a hash of
+// the cookie and the remote end.
+func (e *entry) endedID() uint64 {
+	if e.is(isFlow) {
+		return e.flowKey().hash()
+	}
+	return e.cookie
+}
+
+// sharesCookie reports whether the cookie alone does not tell a session apart:
+// MPTCP makes the socket of a connection that comes in as a copy of its
+// listener, cookie included (sk_clone_lock in net/core/sock.c).
+func (e *entry) sharesCookie() bool { return e.Proto == whose.MPTCP && e.RemotePort != 0 }
+
+func (e *entry) sameEnds(o *entry) bool {
+	return e.LocalPort == o.LocalPort && e.RemotePort == o.RemotePort && e.Local == o.Local && e.Remote == o.Remote
+}
+
+// write gives a session the facts of the entry that are numbers.
+func (e *entry) write(s *whose.Session) {
+	s.Local, s.Remote = pair.AddrPort(e.Local, e.LocalPort), pair.AddrPort(e.Remote, e.RemotePort)
+	s.Inode, s.Cookie, s.NetNS, s.UID, s.Mark = e.inode, e.cookie, e.NetNS, e.uid, e.mark
+	s.RecvQueue, s.SendQueue = e.recvQueue, e.sendQueue
+	s.Proto, s.Family, s.State, s.Direction, s.Reason = e.Proto, e.Family, e.State, e.direction, e.reason
+	s.V6Only = e.V6Only && e.direction == 0
+	s.Unknown = e.unknown
+}
+
+// hash makes one number of a flow's identity.
+func (k FlowKey) hash() uint64 {
+	h := k.Cookie
+	for i := 0; i < 16; i += 8 {
+		h = (h ^ binary.LittleEndian.Uint64(k.Remote[i:])) * 0x9e3779b97f4a7c15
+		h ^= h >> 29
+	}
+	return (h ^ uint64(k.Port)) * 0xd6e8feb86659fd93
+}
+
+// learn takes over what a snapshot tells of facts that change, or that were not
+// known.
+func (e *entry) learn(news *entry) {
+	e.recvQueue = news.recvQueue
+	if !news.unknown.Has(whose.FactSendQueue) {
+		e.sendQueue = news.sendQueue
+	}
+	if e.unknown.Has(whose.FactUID) {
+		e.uid = news.uid
+	}
+	if e.unknown.Has(whose.FactV6Only) {
+		e.V6Only = news.V6Only
+	}
+	e.unknown &= news.unknown
+}

@@ -1,0 +1,362 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
+	"github.com/seed-44df2ae6/whose/internal/proc"
+	"github.com/seed-44df2ae6/whose/internal/source"
+	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
+)
+
+// A deviceID names a network device among those that were met; 0 is none.
+type deviceID uint32
+
+// maxNames bounds the namespaces and devices whose names are kept.
+const maxNames = 1 << 16
+
+// Names knows what numbers are called: users, network namespaces, devices; and
+// what /proc tells of a process. Without a procfs it knows nothing, and what
+// it does not know has no name.
+type Names struct {
+	fs    *proc.FS
+	needs whose.Needs
+	self  uint32
+
+	netns map[uint32]string
+	asked map[uint32]uint64 // when the name was asked for last, by the boot clock
+	users map[uint32]string
+	// devices are the names by number, "" where it is not known yet; 0 is
+	// unused. The numbers by index and by name, each in its namespace.
+	devices   []string
+	deviceIDs map[source.Device]deviceID
+	byName    map[deviceName]deviceID
+	// groups is the tree of control groups, nil until it was read.
+	groups *proc.CgroupIndex
+	// labels are those that were made, last the one that was asked for last.
+	labels  map[labelKey]*labels
+	last    *labels
+	lastKey labelKey
+	// boot is the wall clock at boot, by which start times are counted.
+	boot time.Time
+}
+
+// NewNames returns names by a procfs, or without one.
+func NewNames(fs *proc.FS, needs whose.Needs) *Names {
+	n := &Names{
+		fs: fs, needs: needs, netns: make(map[uint32]string), asked: make(map[uint32]uint64), users: make(map[uint32]string),
+		devices: make([]string, 1), deviceIDs: make(map[source.Device]deviceID), byName: make(map[deviceName]deviceID),
+		labels: make(map[labelKey]*labels),
+	}
+	if fs != nil {
+		n.self = fs.SelfNetNS()
+		n.boot, _ = fs.BootTime() // without it start times are zero, as everywhere
+	}
+	return n
+}
+
+// startTime turns clock ticks since boot into a time.
+func (n *Names) startTime(ticks uint64) time.Time {
+	if n.fs != nil {
+		return n.fs.StartTime(ticks)
+	}
+	return time.Unix(0, 0).Add(time.Duration(ticks) * source.Tick)
+}
+
+// ofProcess are the needs that are facts of processes.
+const ofProcess = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup
+
+// describe completes what is known of a process that is met first, as far as
+// it is needed: by its control group, and by /proc while it lives. t is nil
+// where no record names it.
+func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
+	needs := n.needs & ofProcess
+	if n.fs == nil || needs == 0 {
+		return
+	}
+	if needs.Has(whose.NeedCreds) && t != nil {
+		p.User = n.fs.UserName(p.UID)
+		needs &^= whose.NeedCreds
+	}
+	if p.Cmdline != "" {
+		needs &^= whose.NeedCmdline
+	}
+	if p.Exe != "" {
+		needs &^= whose.NeedExe
+	}
+	if needs.Has(whose.NeedCgroup) && t != nil && n.describeGroup(t.Cgroup, p) {
+		needs &^= whose.NeedCgroup
+	}
+	if needs == 0 {
+		return
+	}
+	full, err := n.fs.Process(p.PID, n.ticks(t, p), needs)
+	if err != nil {
+		return // it has exited: what is known by now is all there is
+	}
+	fillIn(p, &full, needs)
+}
+
+// ticks is the start of a process as /proc has it.
+func (n *Names) ticks(t *bpfevent.Task, p *whose.Process) uint64 {
+	if t != nil {
+		return t.Start
+	}
+	return uint64(max(p.StartTime.Sub(n.boot)/source.Tick, 0))
+}
+
+// fillIn copies the facts that were asked for.
+func fillIn(p, full *whose.Process, needs whose.Needs) {
+	if needs.Has(whose.NeedCmdline) {
+		p.Cmdline = full.Cmdline
+	}
+	if needs.Has(whose.NeedExe) {
+		p.Exe = full.Exe
+	}
+	if needs.Has(whose.NeedCreds) {
+		p.UID, p.User = full.UID, full.User
+	}
+	if needs.Has(whose.NeedCgroup) {
+		p.Unit, p.Container, p.Pod = full.Unit, full.Container, full.Pod
+	}
+	if p.Parent == 0 {
+		p.Parent = full.Parent
+	}
+}
+
+// describeGroup tells unit, container and pod by the id of a control group.
+func (n *Names) describeGroup(id uint64, p *whose.Process) bool {
+	if id == 0 {
+		return false
+	}
+	group, ok := n.groups.Lookup(id)
+	if !ok {
+		return false
+	}
+	p.Unit, p.Container, p.Pod = group.Unit, group.Container, group.Pod
+	return true
+}
+
+// meet learns the names that a session will be shown with.
+func (n *Names) meet(e *entry) {
+	if n.fs == nil {
+		return
+	}
+	if _, known := n.users[e.uid]; !known && n.needs.Has(whose.NeedUser) {
+		if len(n.users) >= maxNames {
+			clear(n.users)
+		}
+		n.users[e.uid] = n.fs.UserName(e.uid)
+	}
+	if !n.needs.Has(whose.NeedNetNSName) {
+		return
+	}
+	if _, known := n.netns[e.NetNS]; known {
+		return
+	}
+	n.learn(e.NetNS, "")
+	if e.NetNS == n.self {
+		n.nameNetNS(source.NetNSRef{Inode: e.NetNS})
+	}
+}
+
+// askAgain is how long the name of a namespace is believed that may be another
+// than the one it was given to, in nanoseconds.
+const askAgain = uint64(time.Second)
+
+// meetBy names the namespace of a session by a process that is in it. The
+// number of a namespace is given to the next one when it ends, with all its
+// sockets: so the name is believed while there were sessions in it all the time.
+func (n *Names) meetBy(of, pid uint32, sessions int, now uint64) {
+	if n.fs == nil || !n.needs.Has(whose.NeedNetNSName) || pid == 0 || of == n.self {
+		return
+	}
+	if name := n.netns[of]; name != "" && (sessions > 0 || now < n.asked[of]+askAgain) {
+		return
+	}
+	n.asked[of] = now
+	inode, err := netns.Inode(fmt.Sprintf("%s/%d/ns/net", n.fs.Root(), pid))
+	if err != nil || inode != of {
+		return // exited, or its socket is of another namespace than it
+	}
+	n.nameNetNS(source.NetNSRef{Inode: of, TID: pid})
+}
+
+func (n *Names) nameNetNS(ref source.NetNSRef) {
+	found := n.fs.NetNSNames(context.Background(), []source.NetNSRef{ref})
+	n.learn(ref.Inode, found[ref.Inode])
+}
+
+// learn notes the name of a namespace.
+func (n *Names) learn(netns uint32, name string) {
+	if len(n.netns) >= maxNames {
+		clear(n.netns)
+		clear(n.asked)
+	}
+	if n.netns[netns] != name {
+		n.relabel()
+	}
+	n.netns[netns] = name
+}
+
+func (n *Names) netnsName(netns uint32) string { return n.netns[netns] }
+
+// A deviceName is the name of a device in its namespace.
+type deviceName struct {
+	netns uint32
+	name  string
+}
+
+// loIndex is the index of the loopback device in every namespace
+// (LOOPBACK_IFINDEX).
+const loIndex = 1
+
+// device returns the number of a device of a namespace. Those of the caller's
+// own have names; of others snapshots tell them.
+func (n *Names) device(netns, index uint32) deviceID {
+	if index == 0 {
+		return 0
+	}
+	key := source.Device{NetNS: netns, Index: index}
+	if id, ok := n.deviceIDs[key]; ok {
+		return id
+	}
+	name := ""
+	switch {
+	case index == loIndex:
+		name = "lo"
+	case n.fs != nil && netns == n.self:
+		if device, err := net.InterfaceByIndex(int(index)); err == nil {
+			name = device.Name
+		}
+	}
+	id := n.deviceNamed(netns, name)
+	if id == 0 {
+		id = n.newDevice("")
+	}
+	n.deviceIDs[key] = id
+	return id
+}
+
+// deviceNamed returns the number of a device by its name, 0 for none.
+func (n *Names) deviceNamed(netns uint32, name string) deviceID {
+	if name == "" {
+		return 0
+	}
+	key := deviceName{netns, name}
+	id, ok := n.byName[key]
+	if !ok {
+		id = n.newDevice(name)
+		n.byName[key] = id
+	}
+	return id
+}
+
+// newDevice returns a number for a device; 0 where too many were met.
+func (n *Names) newDevice(name string) deviceID {
+	if len(n.devices) >= maxNames || len(n.deviceIDs) >= maxNames {
+		return 0
+	}
+	n.devices = append(n.devices, name)
+	return deviceID(len(n.devices) - 1)
+}
+
+// sameDevice notes that the device of a session, which was met by its index, is
+// the one that a snapshot names.
+func (n *Names) sameDevice(met *uint32, named uint32) {
+	if named == 0 || n.devices[*met] != "" {
+		return
+	}
+	for key, id := range n.deviceIDs {
+		if *met != 0 && id == deviceID(*met) {
+			n.deviceIDs[key] = deviceID(named)
+		}
+	}
+	*met = named
+}
+
+// A labelKey is what the labels of a session depend on. group is the control
+// group of one whose owners are hidden.
+type labelKey struct {
+	uid, netns uint32
+	device     deviceID
+	group      uint64
+}
+
+func keyOf(e *entry) labelKey {
+	k := labelKey{uid: e.uid, netns: e.NetNS, device: deviceID(e.Device)}
+	if e.reason == whose.ReasonHidden {
+		k.group = e.cgroup
+	}
+	return k
+}
+
+// labelsOf returns the labels of a session, which are shared by all that have
+// the same, and never written again.
+func (n *Names) labelsOf(e *entry) *labels {
+	key := keyOf(e)
+	if n.last != nil && key == n.lastKey {
+		return n.last
+	}
+	l, ok := n.labels[key]
+	if !ok {
+		if len(n.labels) >= maxNames {
+			n.relabel()
+		}
+		fresh := n.label(e)
+		l = &fresh
+		n.labels[key] = l
+	}
+	n.last, n.lastKey = l, key
+	return l
+}
+
+// relabel has labels made anew: a name has changed.
+func (n *Names) relabel() {
+	clear(n.labels)
+	n.last = nil
+}
+
+// label makes the labels of a session.
+func (n *Names) label(e *entry) (l labels) {
+	if n.needs.Has(whose.NeedUser) && n.fs != nil {
+		user, known := n.users[e.uid]
+		if !known {
+			user = n.fs.UserName(e.uid)
+		}
+		l.user = user
+	}
+	if e.reason == whose.ReasonHidden {
+		if group, ok := n.groups.Lookup(e.cgroup); ok {
+			l.unit, l.container = group.Unit, group.Container
+		}
+	}
+	if n.needs.Has(whose.NeedNetNSName) {
+		l.netns = n.netns[e.NetNS]
+	}
+	l.device = n.devices[e.Device]
+	return l
+}
+
+// name gives a session the names that it is shown with, and takes away what
+// was there.
+func (n *Names) name(e *entry, s *whose.Session) {
+	l := n.label(e)
+	l.write(e, s)
+}
+
+// ForgetUsers has the names of users looked up again.
+func (n *Names) ForgetUsers() {
+	clear(n.users)
+	n.relabel()
+}
+
+// SetGroups has sessions of hidden owners named by this tree of control groups.
+func (n *Names) SetGroups(groups *proc.CgroupIndex) {
+	n.groups = groups
+	n.relabel()
+}

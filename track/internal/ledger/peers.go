@@ -1,0 +1,101 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
+)
+
+// peers finds the other end of a session where that is a session of this host
+// too: in the table, or among those that are gone from it.
+type peers struct {
+	*view
+	recent recentEnds
+	// shown tells that somebody wants to know the other ends.
+	shown bool
+}
+
+// sameOpening is less than what is between two connections with the same ends,
+// and more than what is between the two ends of one on this host, in nanoseconds.
+const sameOpening = uint64(5 * time.Millisecond)
+
+// An otherEnd is the other end of a session: in the table, or gone from it.
+type otherEnd struct {
+	entry *entry
+	gone  uint32 // its place among the recent ends plus one
+}
+
+// other finds the other end of a session, which itself is in the table or not.
+func (p *peers) other(e *entry) otherEnd {
+	f := otherEnd{entry: p.table.other(e), gone: p.recent.other(e)}
+	if f.entry != nil && f.gone != 0 {
+		if h := p.recent.at(f.gone); e.Nearer(e.opened, h.NetNS, h.opened, f.entry.NetNS, f.entry.opened) {
+			f.entry = nil
+		} else {
+			f.gone = 0
+		}
+	}
+	return f
+}
+
+// ownersOf returns the owners of the other end and when it opened, false where
+// there is none. It may itself still wait for the process that accepts it.
+func (p *peers) ownersOf(f otherEnd) (owners []whose.Owner, opened uint64, found bool) {
+	switch {
+	case f.entry != nil:
+		return p.view.owners(f.entry), f.entry.opened, true
+	case f.gone != 0:
+		h := p.recent.at(f.gone)
+		return h.owners, h.opened, true
+	}
+	return nil, 0, false
+}
+
+// of returns the owners of the other end of a session, nil where that is
+// not on this host.
+func (p *peers) of(e *entry) []whose.Owner {
+	owners, _, _ := p.ownersOf(p.other(e))
+	return owners
+}
+
+// face fills in the other end of what is said of a session in the table, where
+// it is known by now. One that opened at another time may be that of a
+// connection before: then it is looked for when the event is given out.
+func (p *peers) face(l *lifetime) {
+	if !p.shown || l.entry.RemotePort == 0 {
+		return
+	}
+	f := p.other(&l.entry)
+	owners, opened, found := p.ownersOf(f)
+	if !found || owners == nil || pair.Apart(opened, l.entry.opened) > sameOpening {
+		l.seek = true
+		return
+	}
+	l.peer = owners
+	p.recent.assign(f.gone, l.owners)
+}
+
+// meet brings the end of a session that is known whole together with its other
+// end: both know each other from then on, and if both are gone neither is needed
+// any more. l is what is said of it, nil for nothing.
+func (p *peers) meet(e *entry, l *lifetime, now uint64) {
+	if !p.shown || e.RemotePort == 0 {
+		return
+	}
+	f := p.other(e)
+	peer, opened, found := p.ownersOf(f)
+	if l != nil {
+		l.peer = peer
+	}
+	owners := p.owners(e)
+	if f.gone != 0 && pair.Apart(opened, e.opened) <= sameOpening {
+		p.recent.assign(f.gone, owners)
+		p.recent.remove(f.gone)
+		return
+	}
+	at := p.recent.add(e, owners, now)
+	if l != nil && (!found || pair.Apart(opened, e.opened) > sameOpening) {
+		p.recent.await(at, l)
+	}
+}

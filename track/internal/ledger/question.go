@@ -1,0 +1,183 @@
+package ledger
+
+import (
+	"maps"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// A Question is a filter expression made ready for the live table. What the
+// numbers of an entry can tell is asked of these; a session is built only to
+// ask the rest of it.
+type Question struct {
+	g *Engine
+	// plan is what can be asked of an entry, without allocation.
+	plan filter.Plan
+	// rest is what is left, nil for nothing.
+	rest *filter.Matcher
+	// names and peers tell that the rest asks for names of numbers and for the
+	// owners of other ends.
+	names, peers bool
+	// labels are those of the session that was asked last, key what they depend on.
+	labels labels
+	key    labelKey
+	// process is asked of the owners, once for each set: the answer is kept.
+	process func(pid uint32, comm string) bool
+	sets    map[setID]bool
+}
+
+// Ask makes a question of an expression. The engine must not change before it
+// is answered.
+func (g *Engine) Ask(where filter.Expr, env filter.Env) *Question {
+	split := filter.Split(where, env)
+	q := &Question{g: g, plan: split}
+	if split.Rest != nil {
+		q.rest = filter.Compile(split.Rest, env)
+		q.names = filter.Needs(split.Rest)&(whose.NeedUser|whose.NeedNetNSName|whose.NeedCgroup) != 0
+		q.peers = filter.Needs(split.Rest).Has(whose.NeedPeer)
+	}
+	if split.Process != nil {
+		q.process, q.sets = split.Process, make(map[setID]bool)
+	}
+	return q
+}
+
+// Slabs returns how many slabs the table has.
+func (g *Engine) Slabs() int { return len(g.table.slabs) }
+
+// bySets reports whether the table's counters answer the question.
+func (q *Question) bySets() bool { return q.rest == nil && len(q.plan.Any) == 0 }
+
+// admits reports whether an entry may meet the question; what it refuses does
+// not meet it.
+func (q *Question) admits(e *entry) bool {
+	if !e.is(wanted) || !q.plan.Protos.Has(e.Proto) ||
+		!q.plan.Families.Has(e.Family) || !q.plan.States.Has(e.State) {
+		return false
+	}
+	if len(q.plan.Any) > 0 && !q.endsMeet(e) {
+		return false
+	}
+	return q.process == nil || q.setMeets(e)
+}
+
+func (q *Question) endsMeet(e *entry) bool {
+	for i := range q.plan.Any {
+		c := &q.plan.Any[i]
+		if c.LocalPorts.Holds(e.LocalPort) && c.RemotePorts.Holds(e.RemotePort) &&
+			prefixHolds(c.Local, &e.Local) && prefixHolds(c.Remote, &e.Remote) {
+			return true
+		}
+	}
+	return false
+}
+
+func prefixHolds(p netip.Prefix, a *[16]byte) bool {
+	return !p.IsValid() || p.Contains(netip.AddrFrom16(*a).Unmap())
+}
+
+// setMeets asks the owners of an entry.
+func (q *Question) setMeets(e *entry) bool {
+	if e.owners == 0 { // those that it is shown with may be of several listeners
+		return q.oneMeets(q.g.owners(e))
+	}
+	answer, known := q.sets[e.owners]
+	if !known {
+		answer = q.oneMeets(q.g.processes.owners(e.owners))
+		q.sets[e.owners] = answer
+	}
+	return answer
+}
+
+func (q *Question) oneMeets(owners []whose.Owner) bool {
+	return slices.ContainsFunc(owners, func(o whose.Owner) bool { return q.process(o.PID, o.Comm) })
+}
+
+// restMeets asks an entry what its numbers cannot tell. s is overwritten.
+func (q *Question) restMeets(e *entry, s *whose.Session) bool {
+	q.g.facts(e, s)
+	q.names = q.names || e.Device != 0 // then the next one has to be cleared
+	if q.names {
+		if key := keyOf(e); key != q.key || key == (labelKey{}) {
+			q.labels, q.key = q.g.names.label(e), key
+		}
+		q.labels.write(e, s)
+	}
+	if q.peers {
+		s.Peer = q.g.peers.of(e)
+	}
+	return q.rest.Match(s)
+}
+
+// Count counts the sessions that meet the question.
+func (q *Question) Count() int {
+	t := q.g.table
+	if q.bySets() {
+		return t.sumOf(q.plan.Protos, q.plan.Families, q.plan.States)
+	}
+	hands := min(runtime.GOMAXPROCS(0), len(t.slabs)/slabsPerHand+1, maxHands)
+	if hands == 1 {
+		return q.countSlabs(0, 1)
+	}
+	var total atomic.Int64
+	var working sync.WaitGroup
+	for first := range hands {
+		own := *q
+		own.sets = maps.Clone(q.sets) // what is kept of one is not shared
+		working.Go(func() { total.Add(int64(own.countSlabs(first, hands))) })
+	}
+	working.Wait()
+	return int(total.Load())
+}
+
+const (
+	// slabsPerHand is how many slabs are worth a goroutine of their own.
+	slabsPerHand = 16
+	// maxHands bounds the processors that a question takes.
+	maxHands = 8
+)
+
+// countSlabs counts in every step-th slab from the first on.
+func (q *Question) countSlabs(first, step int) int {
+	n := 0
+	var s whose.Session
+	for i := first; i < len(q.g.table.slabs); i += step {
+		entries := q.g.table.slab(i)
+		for k := range entries {
+			if e := &entries[k]; q.admits(e) && (q.rest == nil || q.restMeets(e, &s)) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// AppendSlab appends the sessions of slab i that meet the question.
+func (q *Question) AppendSlab(dst []whose.Session, i int) []whose.Session {
+	var s whose.Session
+	entries := q.g.table.slab(i)
+	for k := range entries {
+		e := &entries[k]
+		if !q.admits(e) || q.rest != nil && !q.restMeets(e, &s) {
+			continue
+		}
+		q.g.session(e, &s)
+		s.Peer = q.g.peers.of(e)
+		dst = append(dst, s)
+	}
+	return dst
+}
+
+// AppendAll appends all sessions that meet the question.
+func (q *Question) AppendAll(dst []whose.Session) []whose.Session {
+	for i := range q.g.table.slabs {
+		dst = q.AppendSlab(dst, i)
+	}
+	return dst
+}

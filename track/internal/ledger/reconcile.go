@@ -1,0 +1,295 @@
+package ledger
+
+import (
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
+)
+
+// This file brings snapshots and records together: the first snapshot, so that
+// nothing is missed or told twice between it and the records; later ones, to
+// correct owners and to find what was lost; and, where no records tell of
+// opens, to find these.
+
+// LivingStates are those of sessions that the table holds. What is being set
+// up is told when it is; TIME_WAIT is what the kernel keeps of a connection
+// that has ended.
+var LivingStates = whose.SetOf(whose.Established, whose.FinWait1, whose.FinWait2, whose.CloseWait,
+	whose.LastAck, whose.Closing, whose.Listen, whose.Unconn)
+
+// Lives reports whether a session of a snapshot is one that the table holds.
+// Of a connection in FIN_WAIT2 that no file refers to, the kernel may keep no
+// more than of one in TIME_WAIT.
+func Lives(s *whose.Session) bool {
+	return LivingStates.Has(s.State) && (s.State != whose.FinWait2 || s.Inode != 0)
+}
+
+// A reconciler brings the table in line with snapshots, and keeps what it needs
+// from one to the next.
+type reconciler struct {
+	*book
+	number uint32
+	// at is when the snapshot at hand was begun, by the boot clock.
+	at uint64
+	// suspects are sessions whose owners were others in the last snapshot: if
+	// the next one agrees, they are. A process that forks to execute a program
+	// has all its sessions twice for a moment.
+	suspects map[place]suspect
+	// strangers are sessions that the last snapshot had and the table had not.
+	// Their record may be under way; if they stay, it was lost.
+	strangers map[strangerID]stranger
+	// netns are the namespaces that the snapshot at hand had sessions of.
+	netns map[uint32]bool
+}
+
+func newReconciler(b *book) reconciler {
+	return reconciler{
+		book: b, number: 1, suspects: make(map[place]suspect),
+		strangers: make(map[strangerID]stranger), netns: make(map[uint32]bool),
+	}
+}
+
+// entryFrom makes an entry of a session of a snapshot, without owners.
+func (c *reconciler) entryFrom(s *whose.Session, opened uint64) entry {
+	e := entry{
+		End: pair.Of(s), cookie: s.Cookie, inode: s.Inode, opened: opened, uid: s.UID, mark: s.Mark,
+		recvQueue: s.RecvQueue, sendQueue: s.SendQueue, direction: s.Direction, unknown: s.Unknown,
+	}
+	e.Device = uint32(c.names.deviceNamed(s.NetNS, s.BoundDev))
+	if e.cookie != 0 && (e.sharesCookie() || pair.IsDatagram(s.Proto) && e.RemotePort != 0) {
+		e.flags |= isFlow
+	}
+	if s.NetNSName != "" {
+		c.names.learn(s.NetNS, s.NetNSName)
+	}
+	return e
+}
+
+// apply gives an entry the owners that a snapshot knows, or the reason for none.
+func (c *reconciler) apply(e *entry, s *whose.Session) {
+	set := c.processes.setOf(s.Owners)
+	e.owners, e.reason = set, s.Reason
+	c.rematch(e)
+}
+
+type suspect struct {
+	cookie uint64
+	owners setID
+	reason whose.Reason
+	pass   uint32
+}
+
+// A stranger is in the snapshots from first to pass.
+type stranger struct {
+	first uint64 // by the boot clock
+	pass  uint32
+}
+
+type strangerID struct {
+	endsKey
+	cookie uint64
+}
+
+// maxStrangers bounds what is kept of a snapshot that the table knows nothing of.
+const maxStrangers = 1 << 16
+
+// A Snapshot is one that was taken after the first.
+type Snapshot struct {
+	Sessions []whose.Session
+	// Began is when it was begun, by the boot clock: what is newer need not be in it.
+	Began uint64
+	// Whole tells that it may be believed where a session is not in it.
+	Whole bool
+	// Alone tells that snapshots alone tell of opens: what is new in it opened,
+	// and what is not in it has closed.
+	Alone bool
+}
+
+// Reconcile brings the table in line with a later snapshot. It reports whether
+// something was seen that the next one has to confirm, so that it had better
+// come soon.
+func (g *Engine) Reconcile(l *Snapshot, now uint64) (unsure bool) {
+	if g.processes.due(g.table.len()) {
+		g.sweep()
+	}
+	g.outbox.batch(func() { unsure = g.reconciler.compare(l, now) })
+	return unsure
+}
+
+func (c *reconciler) compare(l *Snapshot, now uint64) (unsure bool) {
+	c.now = max(c.now, now)
+	c.number, c.at = c.number+1, l.Began
+	clear(c.netns)
+	for i := range l.Sessions {
+		s := &l.Sessions[i]
+		c.netns[s.NetNS] = true
+		if !Lives(s) {
+			continue
+		}
+		e := c.entryFrom(s, now)
+		p, ok := c.lookup(&e)
+		if ok && replaced(c.table.at(p), &e) {
+			c.vanish(p, c.now)
+			ok = false
+		}
+		if ok {
+			c.refresh(p, &e, s)
+		} else {
+			c.meetStranger(&e, s, l.Alone)
+		}
+	}
+	if l.Whole {
+		c.missing(l)
+	}
+	return c.end()
+}
+
+// replaced reports whether an entry whose cookie is not known is another
+// session than the one of the snapshot with the same ends.
+func replaced(old, e *entry) bool {
+	return old.cookie == 0 && old.inode != 0 && e.inode != 0 && old.inode != e.inode
+}
+
+// refresh brings a known session up to date.
+func (c *reconciler) refresh(p place, e *entry, s *whose.Session) {
+	old := c.table.at(p)
+	old.pass, old.missed = c.number, 0
+	old.learn(e)
+	if e.inode != 0 {
+		old.inode = e.inode
+	}
+	c.names.sameDevice(&old.Device, e.Device)
+	if old.State != e.State && old.State != whose.Listen && e.State != whose.Listen {
+		c.table.change(old, func(o *entry) { o.State = e.State })
+	}
+	if !old.is(told) && c.pending.byID[old.endedID()] != nil {
+		return // it waits for the process that accepts it
+	}
+	if s.Reason == whose.ReasonNone && len(s.Owners) > 0 || disowned(old, s) {
+		c.compareOwners(p, old, s)
+	}
+}
+
+// disowned reports whether a snapshot knows that nobody holds a session. That
+// an owner is hidden says nothing against the one who opened it, and that a
+// session is unheld says less than another reason.
+func disowned(old *entry, s *whose.Session) bool {
+	switch s.Reason {
+	case whose.ReasonOrphan, whose.ReasonKernel, whose.ReasonInFlight:
+		return true
+	case whose.ReasonUnheld:
+		return old.reason == whose.ReasonNone || old.reason == whose.ReasonAcceptQueue
+	}
+	return false
+}
+
+// compareOwners corrects the owners of a session, or the reason why it has
+// none, where two snapshots agree. Where no owner was known the first one will do.
+func (c *reconciler) compareOwners(p place, old *entry, s *whose.Session) {
+	set := c.processes.setOf(s.Owners)
+	if set == old.owners && old.reason == s.Reason {
+		return
+	}
+	before, met := c.suspects[p]
+	known := old.owners != 0 && old.reason == whose.ReasonNone
+	if known && (!met || before.cookie != old.cookie || before.owners != set || before.reason != s.Reason) {
+		c.suspects[p] = suspect{old.cookie, set, s.Reason, c.number}
+		return
+	}
+	old.reason = s.Reason
+	if set == 0 { // whose it was is wanted until it ends
+		old.owners = 0
+	} else {
+		c.assign(old, set)
+	}
+	old.flags |= handedOver
+	// They were seen after the snapshot began, and before the session's end.
+	c.outbox.emitIf(old.is(told), whose.EventOwned, old, max(c.at, old.opened))
+}
+
+// meetStranger: a snapshot has a session that the table has not.
+func (c *reconciler) meetStranger(e *entry, s *whose.Session, alone bool) {
+	if e.cookie != 0 && c.ended.has(e.endedID(), 0) {
+		return // it ended while the snapshot was taken
+	}
+	if !alone && !c.confirmed(e) {
+		return
+	}
+	e.pass = c.number
+	c.apply(e, s)
+	if !e.is(wanted) {
+		return // it will be looked at again: its owners may become others
+	}
+	switch {
+	case e.State == whose.Listen:
+		c.enter(e, whose.EventListen, c.now)
+	case !pair.IsDatagram(e.Proto):
+		c.open(e, c.now)
+	case !alone:
+		c.insert(e) // it has no datagram yet, or no process bound it on purpose
+	case e.State == whose.Unconn:
+		c.enter(e, whose.EventBind, c.now)
+	default:
+		c.open(e, c.now)
+	}
+}
+
+// confirmed reports whether snapshots have had the stranger for long enough,
+// and notes that this one has.
+func (c *reconciler) confirmed(e *entry) bool {
+	id := strangerID{e.endsKey(), e.cookie}
+	met, again := c.strangers[id]
+	switch {
+	case !again && len(c.strangers) >= maxStrangers:
+		return false
+	case !again:
+		met.first = c.now
+	case c.now-met.first >= uint64(c.HealAfter):
+		delete(c.strangers, id)
+		return true
+	}
+	met.pass = c.number
+	c.strangers[id] = met
+	return false
+}
+
+// missing ends what the table has and the snapshot has not: at once where
+// snapshots alone tell, else when it is missing for the second time.
+func (c *reconciler) missing(l *Snapshot) {
+	c.table.each(func(p place, e *entry) bool {
+		if e.pass == c.number || e.opened >= l.Began || !c.couldSee(e) {
+			return true
+		}
+		if l.Alone || c.miss(e) {
+			if w := c.pending.byID[e.endedID()]; w != nil && !e.is(told) {
+				return true // its turn comes
+			}
+			c.vanish(p, c.now)
+		}
+		return true
+	})
+}
+
+// couldSee reports whether a snapshot would have the session if it were there:
+// not a flow of a socket that is not connected, and nothing in a namespace
+// that snapshots do not reach.
+func (c *reconciler) couldSee(e *entry) bool {
+	if e.is(counted) {
+		return false
+	}
+	return e.pass != 0 || c.netns[e.NetNS]
+}
+
+// end forgets what was to be confirmed and was not.
+func (c *reconciler) end() (unsure bool) {
+	for p, s := range c.suspects {
+		if s.pass != c.number {
+			delete(c.suspects, p)
+		}
+	}
+	for id, met := range c.strangers {
+		if met.pass != c.number {
+			delete(c.strangers, id)
+		}
+	}
+	return len(c.suspects) > 0
+}

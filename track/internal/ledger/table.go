@@ -1,0 +1,236 @@
+package ledger
+
+import (
+	"slices"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
+)
+
+// A place is where an entry stands in the table; noPlace is none.
+type place uint32
+
+const noPlace = ^place(0)
+
+// slabSize is how many entries are allocated at once.
+const slabSize = 1024
+
+// A table holds the sessions by their identities, in slabs whose places are used
+// again.
+type table struct {
+	slabs []*[slabSize]entry
+	free  []place
+	used  place // places that were ever used
+	limit int
+
+	sockets map[uint64]place
+	flows   map[FlowKey]place
+	streams int // how many of flows are MPTCP
+	ends    map[endsKey]place
+	// listeners are the TCP listeners by what those that may accept the same
+	// connection share.
+	listeners map[pair.Port][]place
+	// ends finds the other end of a session.
+	chains chains
+	// netns counts the sessions of each network namespace.
+	netns map[uint32]int
+	// byKind counts the wanted sessions, so that a question about nothing but
+	// protocol, family and state is answered without looking at any.
+	byKind [numProtos][2][numStates]int32
+	wanted int
+}
+
+const (
+	numProtos = int(whose.MPTCP) + 1
+	numStates = 16
+)
+
+func newTable(limit int) *table {
+	return &table{
+		limit: limit, sockets: make(map[uint64]place),
+		flows: make(map[FlowKey]place), ends: make(map[endsKey]place),
+		listeners: make(map[pair.Port][]place), netns: make(map[uint32]int),
+	}
+}
+
+// expect makes room for so many sessions in an empty table, so that it does not
+// grow step by step.
+func (t *table) expect(n int) {
+	n = min(n, t.limit)
+	t.sockets = make(map[uint64]place, n)
+	for t.chains.heads == nil || len(t.chains.heads) < 2*n {
+		t.growChains()
+	}
+}
+
+func (t *table) len() int { return int(t.used) - len(t.free) }
+
+func (t *table) at(p place) *entry { return &t.slabs[p/slabSize][p%slabSize] }
+
+// find returns the place of the session that e is, by cookie, by cookie and
+// remote end for a flow, or by its ends where the cookie is not known.
+func (t *table) find(e *entry) (place, bool) {
+	var p place
+	var ok bool
+	switch {
+	case e.cookie == 0:
+		p, ok = t.ends[e.endsKey()]
+	case e.is(isFlow):
+		p, ok = t.flows[e.flowKey()]
+	default:
+		p, ok = t.sockets[e.cookie]
+	}
+	return p, ok
+}
+
+// add puts an entry into the table, false where there is no room. The caller
+// knows that it is not in it.
+func (t *table) add(e *entry) (place, bool) {
+	if t.len() >= t.limit {
+		return noPlace, false
+	}
+	var p place
+	if n := len(t.free); n > 0 {
+		p, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		p = t.used
+		t.used++
+		if int(p/slabSize) == len(t.slabs) {
+			t.slabs = append(t.slabs, new([slabSize]entry))
+		}
+	}
+	e.flags |= inUse
+	*t.at(p) = *e
+	switch {
+	case e.cookie == 0:
+		t.ends[e.endsKey()] = p
+	case e.is(isFlow):
+		t.flows[e.flowKey()] = p
+		if e.sharesCookie() {
+			t.streams++
+		}
+	default:
+		t.sockets[e.cookie] = p
+	}
+	if e.State == whose.Listen {
+		k := e.Port()
+		t.listeners[k] = append(t.listeners[k], p)
+	}
+	t.netns[e.NetNS]++
+	t.link(p)
+	t.count(e, 1)
+	return p, true
+}
+
+// remove takes the entry at p out of the table.
+func (t *table) remove(p place) {
+	e := t.at(p)
+	switch {
+	case e.cookie == 0:
+		delete(t.ends, e.endsKey())
+	case e.is(isFlow):
+		delete(t.flows, e.flowKey())
+		if e.sharesCookie() {
+			t.streams--
+		}
+	default:
+		delete(t.sockets, e.cookie)
+	}
+	if e.State == whose.Listen {
+		t.forgetListener(e.Port(), p)
+	}
+	if t.netns[e.NetNS]--; t.netns[e.NetNS] == 0 {
+		delete(t.netns, e.NetNS)
+	}
+	t.count(e, -1)
+	if e.is(linked) {
+		t.unlink(p)
+	}
+	*e = entry{}
+	t.free = append(t.free, p)
+}
+
+func (t *table) forgetListener(k pair.Port, p place) {
+	left := slices.DeleteFunc(t.listeners[k], func(l place) bool { return l == p })
+	if len(left) == 0 {
+		delete(t.listeners, k)
+		return
+	}
+	t.listeners[k] = left
+}
+
+// change lets f change what is counted of an entry, its state and whether it
+// is wanted. Its identity stays.
+func (t *table) change(e *entry, f func(*entry)) {
+	t.count(e, -1)
+	f(e)
+	t.count(e, 1)
+}
+
+func (t *table) count(e *entry, n int32) {
+	if !e.is(wanted) {
+		return
+	}
+	t.wanted += int(n)
+	t.byKind[int(e.Proto)%numProtos][familyIndex(e.Family)][e.State%numStates] += n
+}
+
+func familyIndex(f whose.Family) int {
+	if f == whose.IPv6 {
+		return 1
+	}
+	return 0
+}
+
+// sumOf returns how many wanted sessions are of the given kinds.
+func (t *table) sumOf(protos whose.Set[whose.Proto], families whose.Set[whose.Family], states whose.Set[whose.State]) int {
+	sum := 0
+	for p := range t.byKind {
+		if !protos.Has(whose.Proto(p)) {
+			continue
+		}
+		for i, family := range [...]whose.Family{whose.IPv4, whose.IPv6} {
+			if !families.Has(family) {
+				continue
+			}
+			for s, n := range t.byKind[p][i] {
+				if states.Has(whose.State(s)) {
+					sum += int(n)
+				}
+			}
+		}
+	}
+	return sum
+}
+
+// slab returns the entries that are in use or were, from the first place of
+// slab i on; none where there is no such slab.
+func (t *table) slab(i int) []entry {
+	first := i * slabSize
+	if first >= int(t.used) {
+		return nil
+	}
+	return t.slabs[i][:min(slabSize, int(t.used)-first)]
+}
+
+// each calls f for each entry that is in use, in no order, until f returns
+// false. f may remove the entry that it was given.
+func (t *table) each(f func(p place, e *entry) bool) {
+	for p := range t.used {
+		if e := t.at(p); e.is(inUse) && !f(p, e) {
+			return
+		}
+	}
+}
+
+// listenerOf returns the place of the listener that takes a session; noPlace
+// where none is known.
+func (t *table) listenerOf(e *entry) place {
+	best, highest := noPlace, 0
+	for _, p := range t.listeners[e.Port()] {
+		if rank := t.at(p).Rank(&e.End); rank > highest {
+			best, highest = p, rank
+		}
+	}
+	return best
+}
