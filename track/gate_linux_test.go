@@ -54,17 +54,17 @@ var differences = []difference{
 	{
 		which: "flows of UDP sockets that are not connected", why: "no listing has them",
 		holds: func(s *whose.Session, l *listed) bool {
-			return pair.IsDatagram(s.Proto) && s.Remote.Port() != 0 && l.unconnected[s.Local]
+			return s.Proto.IsDatagram() && s.Remote.Port() != 0 && l.unconnected[s.Local]
 		},
 	},
 	{
 		accounts: []string{"events"}, which: "UDP sockets that are only bound", why: "no event tells that one is closed",
-		holds: func(s *whose.Session, _ *listed) bool { return pair.IsDatagram(s.Proto) && s.Remote.Port() == 0 },
+		holds: func(s *whose.Session, _ *listed) bool { return s.Proto.IsDatagram() && s.Remote.Port() == 0 },
 	},
 	{
 		ways: []string{SourceBPF}, accounts: []string{"events"}, which: "UDP sockets that are connected",
 		why:   "a flow opens with its first datagram, which need not come",
-		holds: func(s *whose.Session, _ *listed) bool { return pair.IsDatagram(s.Proto) && s.Remote.Port() != 0 },
+		holds: func(s *whose.Session, _ *listed) bool { return s.Proto.IsDatagram() && s.Remote.Port() != 0 },
 	},
 	{
 		which: "the direction of sessions whose listener is gone", why: "a listing tells what came in by who listens",
@@ -118,7 +118,7 @@ func saidIDOf(s *whose.Session) saidID {
 	switch {
 	case s.Cookie == 0:
 		return saidID{netns: s.NetNS, proto: s.Proto, local: s.Local, remote: s.Remote, inode: s.Inode}
-	case pair.IsDatagram(s.Proto) || s.Proto == whose.MPTCP:
+	case s.Proto.IsDatagram() || s.Proto == whose.MPTCP:
 		return saidID{cookie: s.Cookie, remote: s.Remote}
 	}
 	return saidID{cookie: s.Cookie}

@@ -73,7 +73,3 @@ func Mapped(a netip.Addr, f whose.Family) [16]byte {
 func AddrPort(a [16]byte, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(a).Unmap(), port)
 }
-
-// IsDatagram separates UDP and UDP-Lite from TCP and MPTCP. An MPTCP listener
-// accepts plain TCP too.
-func IsDatagram(p whose.Proto) bool { return p == whose.UDP || p == whose.UDPLite }

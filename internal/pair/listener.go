@@ -13,7 +13,7 @@ type Port struct {
 
 // Port returns the port that a session or listener is on.
 func (e *End) Port() Port {
-	return Port{e.NetNS, e.LocalPort, IsDatagram(e.Proto), e.Proto == whose.UDPLite}
+	return Port{e.NetNS, e.LocalPort, e.Proto.IsDatagram(), e.Proto == whose.UDPLite}
 }
 
 // IsListener reports whether a socket takes sessions: a TCP listener, or a UDP

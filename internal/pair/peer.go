@@ -7,7 +7,7 @@ import "encoding/binary"
 // from that same address, and within 127.0.0.0/8 from 127.0.0.1. It is not to be
 // written to.
 func (e *End) LocalEnd() *[16]byte {
-	if IsDatagram(e.Proto) && IsUnspecified(&e.Local) {
+	if e.Proto.IsDatagram() && IsUnspecified(&e.Local) {
 		return e.chosenEnd()
 	}
 	return &e.Local
@@ -27,7 +27,7 @@ func (e *End) Faces(o *End) bool {
 }
 
 func (e *End) facesAt(o *End) bool {
-	return *e.LocalEnd() == o.Remote && e.Remote == *o.LocalEnd() && IsDatagram(e.Proto) == IsDatagram(o.Proto) &&
+	return *e.LocalEnd() == o.Remote && e.Remote == *o.LocalEnd() && e.Proto.IsDatagram() == o.Proto.IsDatagram() &&
 		e.reaches(o.NetNS) && !e.facesItself()
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
 // maxConnections bounds the groups of connections: one for each local address
@@ -97,13 +98,16 @@ func (h *Host) assign(l *Listener, c *Group[connectionKey, connection]) {
 }
 
 // accepted returns the place of the listener that accepted connections: of
-// those that could, the one with the most specific address, and of several with
-// that address the one whose program holds them. -1: none is known.
+// those of the highest rank the one whose program holds them. -1: none is known.
 func (h *Host) accepted(c *connectionKey, candidates []int32) int32 {
+	end := pair.End{Local: pair.Mapped(c.addr, c.family), Family: c.family}
 	best, bestRank := int32(-1), 0
 	for _, at := range candidates {
 		l := &h.listeners.all[at]
-		rank := 2 * closeness(l, c)
+		if !l.Key.Addr.IsUnspecified() && l.Key.Addr != c.addr {
+			continue // the same address of another zone
+		}
+		rank := 2 * l.Sum.end.Rank(&end)
 		if rank == 0 {
 			continue
 		}
@@ -115,29 +119,4 @@ func (h *Host) accepted(c *connectionKey, candidates []int32) int32 {
 		}
 	}
 	return best
-}
-
-// closeness tells how specific the listener's address is for the connections, 0
-// where it does not take them: its own address before the unspecified one of the
-// socket's family before that of both.
-func closeness(l *Group[ListenerKey, Listener], c *connectionKey) int {
-	switch addr := l.Key.Addr; {
-	case addr == c.addr:
-		return 3
-	case !addr.IsUnspecified():
-		return 0
-	case addr.Is4():
-		if !c.addr.Is4() {
-			return 0
-		}
-		if c.family == whose.IPv4 {
-			return 2
-		}
-		return 1
-	case c.addr.Is4() && l.Sum.v6only:
-		return 0
-	case c.family == whose.IPv6:
-		return 2
-	}
-	return 1
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
 // A ListenerKey is what the sockets of one listener share: an SO_REUSEPORT group
@@ -49,7 +50,7 @@ type Listener struct {
 	RemoteHosts int
 
 	program int32 // its place, -1 for none
-	v6only  bool
+	end     pair.End
 }
 
 // maxHolders bounds the names of those who hold one listener.
@@ -69,10 +70,10 @@ func (h *Host) addListener(s *whose.Session, program int32) {
 		return
 	}
 	if l.Sockets == 0 {
-		l.program, l.v6only = program, s.V6Only
+		l.program, l.end = program, pair.Of(s)
 	}
 	l.Sockets++
-	l.v6only = l.v6only && s.V6Only
+	l.end.V6Only = l.end.V6Only && s.V6Only
 	if program >= 0 {
 		of := &h.programs.all[program].Key
 		l.Unit, l.Container = least(l.Unit, of.Unit), least(l.Container, of.Container)

@@ -86,7 +86,7 @@ func (e *entry) endsKey() endsKey {
 		local: e.Local, remote: e.Remote, netns: e.NetNS,
 		localPort: e.LocalPort, remotePort: e.RemotePort, proto: e.Proto,
 	}
-	if e.RemotePort == 0 || pair.IsDatagram(e.Proto) {
+	if e.RemotePort == 0 || e.Proto.IsDatagram() {
 		k.inode = e.inode
 	}
 	return k

@@ -55,7 +55,7 @@ func (c *reconciler) entryFrom(s *whose.Session, opened uint64) entry {
 		recvQueue: s.RecvQueue, sendQueue: s.SendQueue, direction: s.Direction, unknown: s.Unknown,
 	}
 	e.Device = uint32(c.names.deviceNamed(s.NetNS, s.BoundDev))
-	if e.cookie != 0 && (e.sharesCookie() || pair.IsDatagram(s.Proto) && e.RemotePort != 0) {
+	if e.cookie != 0 && (e.sharesCookie() || s.Proto.IsDatagram() && e.RemotePort != 0) {
 		e.flags |= isFlow
 	}
 	if s.NetNSName != "" {
@@ -222,7 +222,7 @@ func (c *reconciler) meetStranger(e *entry, s *whose.Session, alone bool) {
 	switch {
 	case e.State == whose.Listen:
 		c.enter(e, whose.EventListen, c.now)
-	case !pair.IsDatagram(e.Proto):
+	case !e.Proto.IsDatagram():
 		c.open(e, c.now)
 	case !alone:
 		c.insert(e) // it has no datagram yet, or no process bound it on purpose
