@@ -8,14 +8,15 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
-// opening is what the records that came during the first snapshot open: the
-// snapshot may have it too, and is then not believed.
+// opening holds the sessions opened by records during the first snapshot. The
+// snapshot may have them too; then the records count.
 type opening struct {
 	sockets map[uint64]bool
 	flows   map[FlowKey]bool
 }
 
-// openingOf finds what the records open, or tell whole, since following began.
+// openingOf returns the sessions that the records open, or report whole, since
+// following began.
 func openingOf(records []bpfevent.Record, began uint64) opening {
 	o := opening{sockets: make(map[uint64]bool), flows: make(map[FlowKey]bool)}
 	for i := range records {
@@ -52,9 +53,9 @@ func (o *opening) has(e *entry) bool {
 	return e.cookie != 0 && o.sockets[e.cookie]
 }
 
-// Begin fills the table with what stood when following began, and then applies
-// the records that came meanwhile. It returns the sessions that are to be told
-// as standing, in the memory of the snapshot.
+// Begin fills the table with the sessions that stood when following began, and
+// then applies the records that came meanwhile. It returns the sessions to
+// report as standing, in the memory of the snapshot.
 func (g *Engine) Begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []whose.Session {
 	g.table.expect(len(snapshot))
 	news := openingOf(meanwhile, g.Began)
@@ -93,8 +94,8 @@ func (g *Engine) Begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []
 	return standing
 }
 
-// facing gives the sessions of the first snapshot the owners of their other
-// ends, and leaves out those that do not meet a filter that asks for these.
+// facing gives the sessions of the first snapshot their peers' owners. It
+// leaves out the sessions that do not meet a filter on peers.
 func (c *reconciler) facing(standing []whose.Session) []whose.Session {
 	if !c.want.Needs.Has(whose.NeedPeer) && !c.want.Late {
 		return standing

@@ -6,8 +6,8 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A book is the state of an engine: the live table, and what is known of who owns
-// and who is told. Its methods keep the parts in line.
+// A book is the state of an engine: the live table, and the knowledge of owners
+// and reported sessions. Its methods keep the parts in line.
 type book struct {
 	clock
 	view
@@ -20,10 +20,10 @@ type book struct {
 	ended endedSet
 	// lost counts the sessions that found no room in the table.
 	lost uint64
-	// HealAfter is how long something has to be missing, or to be there without
-	// having been told, before it is believed that its record was lost.
+	// HealAfter is the time for which a session must be missing, or be present
+	// unreported, before its record counts as lost.
 	HealAfter time.Duration
-	// asked is the session that a filter is asked about.
+	// asked is the session given to a filter.
 	asked whose.Session
 }
 
@@ -33,7 +33,7 @@ type clock struct {
 	// Base is the wall clock at boot, Began the boot clock when following began.
 	Base  int64
 	Began uint64
-	// now is the boot clock as of the record or snapshot at hand.
+	// now is the boot clock at the current record or snapshot.
 	now uint64
 }
 
@@ -46,8 +46,7 @@ func (b *book) assign(e *entry, set setID) {
 	b.rematch(e)
 }
 
-// rematch finds anew whether a session meets the filter, after its facts have
-// changed.
+// rematch applies the filter to a session again, after its facts have changed.
 func (b *book) rematch(e *entry) {
 	if b.want.everything() {
 		if !e.is(inUse) {
@@ -63,8 +62,8 @@ func (b *book) rematch(e *entry) {
 	}
 }
 
-// insert puts a session into the table. Where there is no room it is told all
-// the same, and remembered as told for as long as can be.
+// insert puts a session into the table. Where there is no room the session is
+// still reported, and remembered as reported for as long as possible.
 func (b *book) insert(e *entry) place {
 	b.names.meet(e)
 	b.rematch(e)
@@ -87,8 +86,8 @@ func (b *book) drop(p place) {
 	b.table.remove(p)
 }
 
-// lookup finds the session of a record by its cookie or, where a snapshot did
-// not know the cookie, by its ends.
+// lookup finds the session of a record by its cookie, or by its ends if a
+// snapshot did not know the cookie.
 func (b *book) lookup(e *entry) (place, bool) {
 	if p, ok := b.table.find(e); ok {
 		return p, true
@@ -101,12 +100,12 @@ func (b *book) lookup(e *entry) (place, bool) {
 	return b.table.find(&nameless)
 }
 
-// open puts a session into the table and tells of it.
+// open puts a session into the table and emits that it opened.
 func (b *book) open(e *entry, at uint64) place {
 	return b.enter(e, whose.EventOpen, at)
 }
 
-// enter puts a session into the table and tells of it.
+// enter puts a session into the table and emits an event of the kind.
 func (b *book) enter(e *entry, kind whose.EventKind, at uint64) place {
 	e.flags |= told
 	p := b.insert(e)
@@ -118,12 +117,12 @@ func (b *book) enter(e *entry, kind whose.EventKind, at uint64) place {
 	return p
 }
 
-// defaultHealAfter is longer than a record is under way on any machine that
-// still runs: nothing is in a hurry here.
+// defaultHealAfter exceeds the delay of a record on any machine that still
+// runs. Nothing is in a hurry here.
 const defaultHealAfter = 5 * time.Second
 
-// miss notes that a session was not found where it should be, and reports
-// whether that has been so for long enough.
+// miss notes that a session was not found in its place, and reports whether it
+// has been missing for long enough.
 func (b *book) miss(e *entry) bool {
 	if e.missed == 0 {
 		e.missedAt = b.now
@@ -132,13 +131,13 @@ func (b *book) miss(e *entry) bool {
 	return e.missed > 1 && time.Duration(b.now-e.missedAt) >= b.HealAfter
 }
 
-// vanish removes a session whose end nobody told.
+// vanish removes a session whose end was not reported.
 func (b *book) vanish(p place, at uint64) {
 	e := b.table.at(p)
 	switch e.State {
 	case whose.Listen:
 		b.outbox.emitGone(whose.EventUnlisten, e, at)
-	case whose.Unconn: // no kind of event tells of it
+	case whose.Unconn: // no kind of event reports it
 	default:
 		b.outbox.emitGone(whose.EventClose, e, at)
 	}

@@ -2,11 +2,11 @@ package ledger
 
 import "github.com/seed-44df2ae6/whose"
 
-// This file finds the other end of a session where that is a session of this
-// host too. Sessions with a remote end are in a hash table in which both ends of
-// a connection come to the same chain; the chains run through the entries, so
-// that all it takes is 8 to 16 bytes a session.
-// What is gone from the table is in recent.go.
+// This file finds the peer of a session, where the peer is a session of this
+// host too. Sessions with a remote end are in a hash table. Both ends of a
+// connection fall into the same chain. The chains run through the entries, so
+// they cost only 8 to 16 bytes a session. recent.go has the sessions gone from
+// the table.
 
 // chains is the hash table of ends. The zero value is empty and ready.
 type chains struct {
@@ -15,13 +15,12 @@ type chains struct {
 	salt  uint64 // of the hash
 }
 
-// A chain is that of the sessions with the same two ends, and now and then of
-// others: the place of the first plus one, 0 for none, and above it how many
-// there are.
+// A chain holds the sessions with the same two ends, and now and then others.
+// It is the place of the first plus one, 0 for none, and above it their number.
 type chain uint32
 
 const (
-	chainPlaces = 26 // bits; what is further up in the table is not linked
+	chainPlaces = 26 // bits; entries further up in the table are not linked
 	chainFirst  = 1<<chainPlaces - 1
 	chainOne    = 1 << chainPlaces
 )
@@ -29,16 +28,17 @@ const (
 func (c chain) first() uint32 { return uint32(c) & chainFirst }
 func (c chain) len() int      { return int(c >> chainPlaces) }
 
-// push makes the place at the first of the chain, and returns what it is before.
+// push puts the place at the head of the chain. It returns the place that
+// follows.
 func (c *chain) push(at uint32) (next uint32) {
 	next = c.first()
 	*c = *c&^chainFirst + chainOne | chain(at)
 	return next
 }
 
-// maxChain bounds the sessions of one chain: only what has the very same two
-// ends, in many namespaces or on purpose, comes to so many. What is beyond is
-// not found from its other end.
+// maxChain bounds the sessions of one chain. Only sessions with the very same
+// two ends, in many namespaces or on purpose, become so many. Those beyond are
+// not found from their other end.
 const maxChain = 32
 
 // chain returns the chain of both ends of a session.
@@ -98,9 +98,10 @@ func (t *table) unlink(p place) {
 	t.chains.used--
 }
 
-// other returns the other end of a session: in its own network namespace before
-// one in another, and of several that had these ends one after the other the one
-// that opened when e did. Nil: it is not on this host, or not known.
+// other returns the peer of a session. It prefers one in the same network
+// namespace. Among several that had these ends one after the other, it prefers
+// the one that opened when e did. Nil: the peer is not on this host, or
+// unknown.
 func (t *table) other(e *entry) *entry {
 	if e.RemotePort == 0 || len(t.chains.heads) == 0 {
 		return nil

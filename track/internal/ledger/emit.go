@@ -12,14 +12,14 @@ func (o *outbox) tells(kind whose.EventKind, e *entry) bool {
 	return e.is(wanted) && o.want.Kinds.Has(kind)
 }
 
-// lifetimeOf returns what events say of a session by now.
+// lifetimeOf returns the content of a session's events by now.
 func (o *outbox) lifetimeOf(e *entry) *lifetime {
 	l := o.newLifetime()
 	l.entry, l.owners, l.labels = *e, o.peers.owners(e), o.peers.names.labelsOf(e)
 	return l
 }
 
-// emit has an event given out that has nothing of its own.
+// emit emits an event without facts of its own.
 func (o *outbox) emit(kind whose.EventKind, e *entry, at uint64) {
 	if !o.tells(kind, e) {
 		return
@@ -37,12 +37,12 @@ func (o *outbox) emitIf(cond bool, kind whose.EventKind, e *entry, at uint64) {
 	}
 }
 
-// hasPeer reports whether an event of the kind tells who is at the other end.
+// hasPeer reports whether an event of the kind shows the owners of the peer.
 func hasPeer(k whose.EventKind) bool {
 	return k == whose.EventOpen || k == whose.EventClose || k == whose.EventOwned
 }
 
-// elapsed is the time between two readings of the boot clock.
+// elapsed returns the time between two readings of the boot clock.
 func elapsed(from, to uint64) time.Duration {
 	if to < from {
 		return 0 // two processors
@@ -50,7 +50,7 @@ func elapsed(from, to uint64) time.Duration {
 	return time.Duration(to - from)
 }
 
-// lasted is how long a session was there, as far as it was followed.
+// lasted returns the duration of a session, as far as it was followed.
 func (o *outbox) lasted(e *entry, until uint64) time.Duration {
 	if e.is(since) {
 		return elapsed(o.clock.Began, until)
@@ -58,7 +58,7 @@ func (o *outbox) lasted(e *entry, until uint64) time.Duration {
 	return elapsed(e.opened, until)
 }
 
-// emitEnd tells of the end of a connection with what its record counts.
+// emitEnd emits the end of a connection with the counts of its record.
 func (o *outbox) emitEnd(e *entry, r *bpfevent.Record) {
 	if !o.tells(whose.EventClose, e) {
 		return
@@ -69,8 +69,8 @@ func (o *outbox) emitEnd(e *entry, r *bpfevent.Record) {
 	o.keep(whose.EventClose, l, r.Time)
 }
 
-// emitWhole tells that a connection opened and that it ended, both by the
-// record of its end. It is not in the table, and was not.
+// emitWhole emits the opening and the end of a connection, both by the record
+// of its end. The connection is not in the table, and was not.
 func (o *outbox) emitWhole(e *entry, r *bpfevent.Record) {
 	opens, closes := o.tells(whose.EventOpen, e), o.tells(whose.EventClose, e)
 	if !opens && !closes {
@@ -85,12 +85,12 @@ func (o *outbox) emitWhole(e *entry, r *bpfevent.Record) {
 		o.keep(whose.EventOpen, l, e.opened)
 	case !opens:
 		o.keep(whose.EventClose, l, r.Time)
-	default: // at once: an event that was given out is read by others
+	default: // at once: others read an emitted event
 		o.hold(o.event(whose.EventOpen, l, e.opened), o.event(whose.EventClose, l, r.Time))
 	}
 }
 
-// finish adds what a connection came to.
+// finish adds the results of a connection.
 func (o *outbox) finish(l *lifetime, r *bpfevent.Record) {
 	if r.OldState != 0 {
 		l.end, l.by = endOfTCP(r)
@@ -103,7 +103,7 @@ func (o *outbox) finish(l *lifetime, r *bpfevent.Record) {
 	l.counted = true
 }
 
-// emitFlowEnd tells of the end of a flow with what was counted.
+// emitFlowEnd emits the end of a flow with its counts.
 func (o *outbox) emitFlowEnd(e *entry, end whose.End, at, last uint64, sent, received whose.Traffic) {
 	if !e.is(told) || !o.tells(whose.EventClose, e) {
 		return
@@ -114,7 +114,7 @@ func (o *outbox) emitFlowEnd(e *entry, end whose.End, at, last uint64, sent, rec
 	o.keep(whose.EventClose, l, at)
 }
 
-// emitFail tells that a connect did not come about.
+// emitFail emits the failure of a connect.
 func (o *outbox) emitFail(e *entry, r *bpfevent.Record) {
 	if !o.tells(whose.EventFail, e) {
 		return
@@ -124,7 +124,7 @@ func (o *outbox) emitFail(e *entry, r *bpfevent.Record) {
 	o.keep(whose.EventFail, l, r.Time)
 }
 
-// emitGone tells of an end of which no more is known than that it was.
+// emitGone emits an end of which nothing else is known.
 func (o *outbox) emitGone(kind whose.EventKind, e *entry, at uint64) {
 	if !e.is(told) || !o.tells(kind, e) {
 		return

@@ -1,12 +1,12 @@
 package ledger
 
-// An endedSet remembers the sessions that ended last, so that an end that is
-// told twice is not told again. It forgets by chance when it is full, which
-// for what comes twice within moments does not matter. 512 KiB.
+// An endedSet remembers the sessions that ended last, so a repeated record does
+// not end one twice. When full it forgets by chance; repeats come within
+// moments, so this does not matter. 512 KiB.
 type endedSet struct{ places [1 << 15]endedID }
 
-// An endedID is the identity of a session that ended. A socket can live
-// again (connect after a failed connect), hence the time.
+// An endedID is the identity of an ended session. A socket can live again
+// (connect after a failed connect), hence the time.
 type endedID struct{ cookie, opened uint64 }
 
 func (r *endedSet) slot(id endedID) *endedID {

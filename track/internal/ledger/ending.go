@@ -5,8 +5,8 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
-// This file says how a session ended, from what the kernel knew of it at that
-// Event. It is the only place that does.
+// This file decides how a session ended, from the kernel's knowledge at the
+// time of the event. It is the only place that does.
 
 // Error numbers as Linux numbers them, but on MIPS and SPARC.
 const (
@@ -24,13 +24,13 @@ const (
 	eCANCELED    = 125
 )
 
-// endOfTCP tells how an established connection ended and by whom: by the side
-// whose FIN came first or, with a reset, the side that sent it. Nobody ends
-// what timed out or became unreachable.
+// endOfTCP returns how an established connection ended, and by whom: the side
+// whose FIN came first or, with a reset, the side that sent it. Nobody ends a
+// connection that timed out or became unreachable.
 //
 // The socket's pending error decides first, since a connection can be reset or
-// time out in any state; then whether we sent a reset; then the state that it
-// was in, which tells whose FIN came first.
+// time out in any state. A reset of ours decides next, and then the last state,
+// which shows whose FIN came first.
 func endOfTCP(r *bpfevent.Record) (whose.End, whose.Side) {
 	switch r.Err {
 	case eTIMEDOUT: // no answer to data, to a FIN or to a keepalive; a reset may be sent at last
@@ -52,7 +52,7 @@ func endOfTCP(r *bpfevent.Record) (whose.End, whose.Side) {
 	return whose.EndError, 0
 }
 
-// endByState tells how a connection without an error ended.
+// endByState returns how a connection without an error ended.
 func endByState(old whose.State) (whose.End, whose.Side) {
 	switch old {
 	case whose.FinWait2, whose.TimeWait:
@@ -62,17 +62,17 @@ func endByState(old whose.State) (whose.End, whose.Side) {
 	case whose.Closing:
 		return whose.EndOrderly, 0 // both went before either came
 	case whose.Established, whose.SynRecv, whose.CloseWait, whose.FinWait1:
-		// Gone at once without an error received: closed with data unread, or
-		// with SO_LINGER 0, or sent data after it was closed. We reset it.
+		// Gone at once without an error received: closed with data unread, or with
+		// SO_LINGER 0, or sent data after it was closed. We reset it.
 		return whose.EndReset, whose.Here
 	}
 	return whose.EndNone, 0
 }
 
-// endOfConnect tells why a connect did not come about.
+// endOfConnect returns why a connect failed.
 func endOfConnect(err uint32) whose.End {
 	switch err {
-	case eCONNREFUSED, eCONNRESET: // a reset is the answer of a port that nobody listens on
+	case eCONNREFUSED, eCONNRESET: // a port without a listener answers with a reset
 		return whose.EndRefused
 	case eTIMEDOUT:
 		return whose.EndTimedOut

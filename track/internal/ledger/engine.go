@@ -7,19 +7,19 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
-// An Engine turns records and snapshots into events and keeps the live table. It
-// knows no goroutine, no clock but what it is told, and no kernel: whoever uses
-// it serialises the calls.
+// An Engine turns records and snapshots into events and keeps the live table.
+// It knows no goroutine, no kernel, and no clock but the times given to it. Its
+// user serialises the calls.
 type Engine struct {
 	book
-	// KnownOnly: the end of a session that is not known is not told. Some sources
-	// tell of every socket that is closed, connected or not.
+	// KnownOnly: the ends of unknown sessions are not reported. Some sources
+	// report every closed socket, connected or not.
 	KnownOnly bool
-	// connecting are the owners of connects that were under way when following
-	// began, which no record names.
+	// connecting are the owners of connects under way when following began. No
+	// record names them.
 	connecting map[uint64]setID
 	reconciler reconciler
-	// scratch is the session of the record at hand.
+	// scratch is the session of the current record.
 	scratch entry
 	records uint64
 	// scans counts the looks at the kernel's flows.
@@ -27,7 +27,7 @@ type Engine struct {
 }
 
 // New returns an engine with an empty table of at most so many sessions. emit
-// gets the events that are given out; the slice is used again.
+// gets the emitted events; the slice is used again.
 func New(limit int, names *Names, want Want, emit func([]Event)) *Engine {
 	g := &Engine{connecting: make(map[uint64]setID)}
 	g.view = view{newTable(limit), newProcesses(names.describe), names}
@@ -39,26 +39,27 @@ func New(limit int, names *Names, want Want, emit func([]Event)) *Engine {
 	return g
 }
 
-// HoldEvents has events held until Settle. Else each is given out at once.
+// HoldEvents makes the engine hold events until [Engine.Settle]. Otherwise it
+// emits each at once.
 func (g *Engine) HoldEvents() { g.outbox.holds = true }
 
-// Settle gives out the events until a time by the boot clock, in the order of
-// their times.
+// Settle emits the events until a time by the boot clock, in the order of their
+// times.
 func (g *Engine) Settle(until uint64) { g.outbox.settle(until, maxHeld) }
 
-// Lose has it told that events were lost.
+// Lose emits an event for lost ones.
 func (g *Engine) Lose(l Loss, now time.Time, at uint64) { g.outbox.hold(LossOf(l, now, at)) }
 
-// Pending returns how many connections wait for the process that accepts them.
+// Pending returns the number of pending accepts.
 func (g *Engine) Pending() int { return len(g.pending.byID) }
 
 // Stats are counts of an engine.
 type Stats struct {
 	// Records that were applied.
 	Records uint64
-	// Sessions in the table that are wanted, UDP flows and processes.
+	// Sessions are the wanted ones in the table; Flows are of UDP.
 	Sessions, Flows, Processes int
-	// Lost counts the sessions that found no room in the table.
+	// Lost counts the sessions without room in the table.
 	Lost uint64
 }
 
@@ -70,8 +71,8 @@ func (g *Engine) Stats() Stats {
 	}
 }
 
-// sweep forgets processes and sets of owners that nothing refers to. Nobody may
-// have one in hand.
+// sweep forgets unreferenced processes and sets of owners. Nobody may have one
+// in hand.
 func (g *Engine) sweep() {
 	g.processes.sweep(func(mark func(setID)) {
 		g.table.each(func(_ place, e *entry) bool { mark(e.owners); return true })
@@ -87,7 +88,7 @@ func (g *Engine) sweep() {
 	})
 }
 
-// Apply does what a record says.
+// Apply applies a record.
 func (g *Engine) Apply(r *bpfevent.Record) {
 	if g.processes.due(g.table.len()) {
 		g.sweep()
@@ -103,7 +104,7 @@ func (g *Engine) Apply(r *bpfevent.Record) {
 		g.tcpClose(r)
 	case bpfevent.TCPFail:
 		if wasOpen.Has(whose.State(r.OldState)) {
-			g.tcpClose(r) // programs that were attached one after the other missed that it opened
+			g.tcpClose(r) // programs attached one after the other missed its opening
 		} else {
 			g.tcpFail(r)
 		}
@@ -122,16 +123,17 @@ func (g *Engine) Apply(r *bpfevent.Record) {
 	}
 }
 
-// wasOpen are the states that only a connection that was established can be in.
+// wasOpen are the states of connections that were established before.
 const wasOpen = whose.Set[whose.State](1<<whose.Established | 1<<whose.FinWait1 | 1<<whose.FinWait2 | 1<<whose.CloseWait |
 	1<<whose.LastAck | 1<<whose.Closing | 1<<whose.TimeWait)
 
-// entryOf returns the session of a record, without owners, until the next call.
+// entryOf returns the session of a record, without owners. It is valid until
+// the next call.
 func (g *Engine) entryOf(r *bpfevent.Record, state whose.State) *entry {
 	e := &g.scratch
 	*e = entry{
 		cookie: r.Cookie, inode: r.Inode, cgroup: r.Cgroup, opened: openedAt(r), uid: r.UID, mark: r.Mark,
-		unknown: whose.FactRecvQueue | whose.FactSendQueue, // until a snapshot tells
+		unknown: whose.FactRecvQueue | whose.FactSendQueue, // until a snapshot
 	}
 	e.Local, e.Remote, e.LocalPort, e.RemotePort = r.Local, r.Remote, r.LocalPort, r.RemotePort
 	e.Proto, e.Family, e.State, e.V6Only = whose.Proto(r.Proto), whose.Family(r.Family), state, r.V6Only
@@ -148,7 +150,7 @@ func (g *Engine) entryOf(r *bpfevent.Record, state whose.State) *entry {
 	return e
 }
 
-// openedAt is when the session of a record began.
+// openedAt returns the time when the session of a record began.
 func openedAt(r *bpfevent.Record) uint64 {
 	if r.Opened != 0 {
 		return r.Opened
@@ -156,7 +158,7 @@ func openedAt(r *bpfevent.Record) uint64 {
 	return r.Time
 }
 
-// ownersOf returns the owners that a record names.
+// ownersOf returns the owners named by a record.
 func (g *Engine) ownersOf(r *bpfevent.Record) setID {
 	if r.Task.PID == 0 {
 		return 0
@@ -164,7 +166,7 @@ func (g *Engine) ownersOf(r *bpfevent.Record) setID {
 	return g.processes.ofTask(&r.Task, g.names.startTime)
 }
 
-// assignBy makes the process of a record the owner of a session that has none.
+// assignBy makes the process of a record the owner of a session without one.
 func (g *Engine) assignBy(e *entry, r *bpfevent.Record) {
 	if e.owners != 0 {
 		return
@@ -181,6 +183,6 @@ func (g *Engine) assignBy(e *entry, r *bpfevent.Record) {
 	}
 	e.reason = whose.ReasonUnheld
 	if r.Task.Start != 0 || r.Task.Comm[0] != 0 {
-		e.reason = whose.ReasonHidden // a process of a pid namespace that is not below ours
+		e.reason = whose.ReasonHidden // a process of a pid namespace not below ours
 	}
 }

@@ -10,29 +10,29 @@ import (
 // An entry is a session of the live table. It has no pointers, so that a
 // million of them cost the garbage collector nothing. 128 bytes.
 type entry struct {
-	// What questions are about comes first, within one line of the cache. Device
-	// is a deviceID.
+	// Questions read the first fields, which fit into one line of the cache.
+	// Device is a deviceID.
 	pair.End
 	flags     entryFlags
 	direction whose.Direction
 	reason    whose.Reason
-	missed    uint8 // snapshots in a row that it should have been in
+	missed    uint8 // snapshots in a row that should have had it
 	unknown   whose.Facts
 	owners    setID
 	next      uint32 // the next of its chain of ends, a place plus one
 
 	cookie, inode, cgroup uint64
-	// opened is when it began by the boot clock, in nanoseconds.
+	// opened is the time of its beginning by the boot clock, in nanoseconds.
 	opened               uint64
 	mark                 uint32
 	recvQueue, sendQueue uint32
-	pass                 uint32 // the last snapshot that it was in; 0: none yet
-	scan                 uint32 // the last look at the kernel's flows that it was in
+	pass                 uint32 // the last snapshot with it; 0: none yet
+	scan                 uint32 // the last look at the kernel's flows with it
 	uid                  uint32
-	missedAt             uint64 // when it was missed first, by the boot clock
+	missedAt             uint64 // time of the first miss, by the boot clock
 }
 
-// entryFlags tell what became of a session so far.
+// entryFlags are the stages that a session has passed.
 type entryFlags uint16
 
 const (
@@ -40,7 +40,7 @@ const (
 	inUse entryFlags = 1 << iota
 	// wanted: it meets the filter of the tracker.
 	wanted
-	// told: an event has told that it is there.
+	// told: an event has reported it.
 	told
 	// since: it stood before the tracker began.
 	since
@@ -51,8 +51,7 @@ const (
 	// isFlow: its identity is the cookie and the remote end: a UDP flow, or an
 	// MPTCP connection.
 	isFlow
-	// handedOver: its owners were corrected; what is accepted or sent later is
-	// no news.
+	// handedOver: its owners were corrected; later accepts and sends are no news.
 	handedOver
 	// linked: it is in the chain of its ends.
 	linked
@@ -68,9 +67,9 @@ type FlowKey struct {
 	Port   uint16
 }
 
-// An endsKey is the identity of a session of which the cookie is not known. Of
-// TCP connections there is only one between two ends at a time; listeners and
-// UDP sockets may share an address, and are told apart by their inode.
+// An endsKey is the identity of a session of unknown cookie. TCP has only one
+// connection between two ends at a time. Listeners and UDP sockets may share an
+// address; their inode distinguishes them.
 type endsKey struct {
 	local, remote         [16]byte
 	inode                 uint64
@@ -100,8 +99,8 @@ func (e *entry) setFlag(f entryFlags, on bool) {
 	}
 }
 
-// endedID is the cookie or, where that does not tell a session apart, a hash of
-// the cookie and the remote end.
+// endedID returns the cookie or, if several sessions share it, a hash of the
+// cookie and the remote end.
 func (e *entry) endedID() uint64 {
 	if e.is(isFlow) {
 		return e.flowKey().hash()
@@ -109,16 +108,16 @@ func (e *entry) endedID() uint64 {
 	return e.cookie
 }
 
-// sharesCookie reports whether the cookie alone does not tell a session apart:
-// MPTCP makes the socket of a connection that comes in as a copy of its
-// listener, cookie included (sk_clone_lock in net/core/sock.c).
+// sharesCookie reports whether several sessions may share a cookie. MPTCP makes
+// the socket of an incoming connection as a copy of its listener, cookie
+// included (sk_clone_lock in net/core/sock.c).
 func (e *entry) sharesCookie() bool { return e.Proto == whose.MPTCP && e.RemotePort != 0 }
 
 func (e *entry) sameEnds(o *entry) bool {
 	return e.LocalPort == o.LocalPort && e.RemotePort == o.RemotePort && e.Local == o.Local && e.Remote == o.Remote
 }
 
-// write gives a session the facts of the entry that are numbers.
+// write gives a session the numeric facts of the entry.
 func (e *entry) write(s *whose.Session) {
 	s.Local, s.Remote = pair.AddrPort(e.Local, e.LocalPort), pair.AddrPort(e.Remote, e.RemotePort)
 	s.Inode, s.Cookie, s.NetNS, s.UID, s.Mark = e.inode, e.cookie, e.NetNS, e.uid, e.mark
@@ -138,8 +137,7 @@ func (k FlowKey) hash() uint64 {
 	return (h ^ uint64(k.Port)) * 0xd6e8feb86659fd93
 }
 
-// learn takes over what a snapshot tells of facts that change, or that were not
-// known.
+// learn takes over the facts of a snapshot that change, or were unknown.
 func (e *entry) learn(news *entry) {
 	e.recvQueue = news.recvQueue
 	if !news.unknown.Has(whose.FactSendQueue) {

@@ -6,59 +6,61 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A lifetime is what events say of a session. A connection that is known whole by
-// its end has one for both of its events. About 280 bytes, of which an event is
-// made when it is read: what waits in between is small, and is written once.
+// A lifetime is the content of a session's events. A connection known whole by
+// its end has one lifetime for both of its events. About 280 bytes. A reader
+// makes the event from it, so that the waiting part is small and written once.
 type lifetime struct {
 	facts
-	// held counts its events that were not given out yet. awaits is the place plus
-	// one of its own end among the recent ones, where it waits for the other (0: it
-	// does not). Both are the outbox's.
+	// held counts its events that were not emitted yet. awaits is the place plus
+	// one of its own end among the recent ends, where it waits for the peer (0:
+	// it does not). Both belong to the outbox.
 	held, awaits uint32
 }
 
-// facts are what a session was at the Event of an event, whose, and what it came
-// to. They are written by the engine until the first event that tells them is
-// given out, and by nobody after that.
+// facts are a session at the time of an event, its owners, and its results. The
+// engine writes them until the first event with them is emitted, and nobody
+// writes them after that.
 type facts struct {
 	entry entry
-	// owners and peer are never written again, labels neither.
+	// owners, peer and labels are never written again.
 	owners, peer []whose.Owner
 	labels       *labels
 
-	// What it came to (Close, Fail).
+	// The results (Close, Fail).
 	duration       time.Duration
 	sent, received whose.Traffic
 	rtt, retrans   uint32
 	errno          uint32
 	end            whose.End
 	by             whose.Side
-	// counted tells that received, sent, rtt and retrans are those of TCP.
+	// counted: received, sent, rtt and retrans come from TCP.
 	counted bool
-	// seek tells that the other end is looked for when the event is given out.
+	// seek: the peer is looked for when the event is emitted.
 	seek bool
 
 	lost Loss // of Lost
 }
 
-// An Event is an event that was not read yet.
+// An Event is an event not read yet.
 type Event struct {
 	lifetime *lifetime
-	// at is when it happened by the boot clock, wall by the wall clock, in nanoseconds.
+	// at is the time of the event by the boot clock, wall by the wall clock, in
+	// nanoseconds.
 	at   uint64
 	wall int64
 	kind whose.EventKind
 }
 
-// lossOf is the event that tells of lost ones.
+// LossOf returns the event that reports lost events.
 func LossOf(l Loss, now time.Time, at uint64) Event {
 	return Event{lifetime: &lifetime{facts: facts{lost: l}}, at: at, wall: now.UnixNano(), kind: whose.EventLost}
 }
 
-// labels are the names that a session is shown with.
+// labels are the names shown with a session.
 type labels struct{ user, netns, device, unit, container string }
 
-// Write makes the event. info returns room for its figures of TCP, if it has any.
+// Write makes the event. info returns room for the TCP figures, if there are
+// any.
 func (m *Event) Write(ev *whose.Event, info func() *whose.TCPInfo) {
 	l := m.lifetime
 	*ev = whose.Event{Time: time.Unix(0, m.wall), Kind: m.kind}
@@ -73,7 +75,7 @@ func (m *Event) Write(ev *whose.Event, info func() *whose.TCPInfo) {
 	e.write(s)
 	s.Owners, s.Peer = l.owners, l.peer
 	l.labels.write(e, s)
-	if m.kind != whose.EventStanding { // queues are those of a snapshot, which may be long ago
+	if m.kind != whose.EventStanding { // queues come from a snapshot, perhaps an old one
 		s.Unknown |= whose.FactRecvQueue
 		if s.State != whose.Listen {
 			s.Unknown |= whose.FactSendQueue
@@ -102,7 +104,7 @@ func (m *Event) Write(ev *whose.Event, info func() *whose.TCPInfo) {
 	}
 }
 
-// write gives a session the names, and takes away what was there.
+// write sets the names of a session, and clears the old ones.
 func (l *labels) write(e *entry, s *whose.Session) {
 	s.User, s.NetNSName, s.BoundDev, s.Unit, s.Container = l.user, l.netns, l.device, l.unit, l.container
 	s.Scope = ""
@@ -115,7 +117,7 @@ func (l *labels) write(e *entry, s *whose.Session) {
 	}
 }
 
-// A Loss is so many events that were lost at one place.
+// A Loss is a number of events lost at one place.
 type Loss struct {
 	N     uint64
 	Cause whose.Cause

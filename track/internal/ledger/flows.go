@@ -5,16 +5,16 @@ import "github.com/seed-44df2ae6/whose"
 // A Flow is a UDP flow that the kernel counts.
 type Flow struct {
 	Key FlowKey
-	// Last is when the last datagram went, by the boot clock in nanoseconds.
+	// Last is the time of the last datagram, by the boot clock in nanoseconds.
 	Last           uint64
 	Sent, Received whose.Traffic
 }
 
-// A FlowScan is one look at all flows that the kernel counts.
+// A FlowScan is one look at all flows counted by the kernel.
 type FlowScan struct {
 	book   *book
 	number uint32
-	// began is when it began: a flow that is newer need not be in it.
+	// began is the time when it began: newer flows may be absent.
 	began uint64
 	// after is the time without a datagram after which a flow is over.
 	after uint64
@@ -27,8 +27,8 @@ func (g *Engine) ScanFlows(now, after uint64) FlowScan {
 	return FlowScan{&g.book, g.scans, now, after}
 }
 
-// Idle notes that the kernel counts a flow, and reports whether it had no
-// datagram for so long that it is over.
+// Idle notes that the kernel counts a flow. It reports whether the flow is
+// over, after so long without a datagram.
 func (s *FlowScan) Idle(f *Flow) bool {
 	if p, ok := s.book.table.flows[f.Key]; ok {
 		e := s.book.table.at(p)
@@ -37,8 +37,8 @@ func (s *FlowScan) Idle(f *Flow) bool {
 	return f.Last+s.after <= s.began
 }
 
-// EndIdle: the kernel counts a flow no longer, since it was idle. A datagram
-// after this begins a new one.
+// EndIdle: the kernel counts a flow no longer, since it was idle. A later
+// datagram begins a new flow.
 func (s *FlowScan) EndIdle(f *Flow) {
 	p, ok := s.book.table.flows[f.Key]
 	if !ok {
@@ -49,9 +49,9 @@ func (s *FlowScan) EndIdle(f *Flow) {
 	s.book.drop(p)
 }
 
-// End ends the flows that the kernel counted once and does no longer, without
-// having told: their record was lost. Twice in a row, since the record may still
-// be under way.
+// End ends the flows that the kernel dropped without a record: the record was
+// lost. It waits for two scans in a row, since the record may still be under
+// way.
 func (s *FlowScan) End() {
 	for _, p := range s.book.table.flows {
 		e := s.book.table.at(p)

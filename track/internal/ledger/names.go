@@ -13,35 +13,35 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
-// A deviceID names a network device among those that were met; 0 is none.
+// A deviceID identifies a known network device; 0 is none.
 type deviceID uint32
 
 // maxNames bounds the namespaces and devices whose names are kept.
 const maxNames = 1 << 16
 
-// Names knows what numbers are called: users, network namespaces, devices; and
-// what /proc tells of a process. Without a procfs it knows nothing, and what
-// it does not know has no name.
+// Names knows the names of users, network namespaces and devices, and the facts
+// of a process from /proc. Without a procfs it knows nothing. Unknown things
+// have no name.
 type Names struct {
 	fs    *proc.FS
 	needs whose.Needs
 	self  uint32
 
 	netns map[uint32]string
-	asked map[uint32]uint64 // when the name was asked for last, by the boot clock
+	asked map[uint32]uint64 // time of the last look-up of the name, by the boot clock
 	users map[uint32]string
-	// devices are the names by number, "" where it is not known yet; 0 is
-	// unused. The numbers by index and by name, each in its namespace.
+	// devices are the names by number, "" where unknown as yet; 0 is unused. The
+	// numbers by index and by name, each in its namespace.
 	devices   []string
 	deviceIDs map[source.Device]deviceID
 	byName    map[deviceName]deviceID
 	// groups is the tree of control groups, nil until it was read.
 	groups *proc.CgroupIndex
-	// labels are those that were made, last the one that was asked for last.
+	// labels are the labels made so far, last the one returned last.
 	labels  map[labelKey]*labels
 	last    *labels
 	lastKey labelKey
-	// boot is the wall clock at boot, by which start times are counted.
+	// boot is the wall clock at boot, the base of start times.
 	boot time.Time
 }
 
@@ -67,12 +67,12 @@ func (n *Names) startTime(ticks uint64) time.Time {
 	return time.Unix(0, 0).Add(time.Duration(ticks) * source.Tick)
 }
 
-// ofProcess are the needs that are facts of processes.
+// ofProcess are the needs for facts of processes.
 const ofProcess = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup
 
-// describe completes what is known of a process that is met first, as far as
-// it is needed: by its control group, and by /proc while it lives. t is nil
-// where no record names it.
+// describe completes the facts of a new process, as far as needed: by its
+// control group, and by /proc while it lives. t is nil where no record names
+// it.
 func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
 	needs := n.needs & ofProcess
 	if n.fs == nil || needs == 0 {
@@ -96,12 +96,12 @@ func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
 	}
 	full, err := n.fs.Process(p.PID, n.ticks(t, p), needs)
 	if err != nil {
-		return // it has exited: what is known by now is all there is
+		return // it has exited: nothing more can be known
 	}
 	fillIn(p, &full, needs)
 }
 
-// ticks is the start of a process as /proc has it.
+// ticks returns the start of a process as in /proc.
 func (n *Names) ticks(t *bpfevent.Task, p *whose.Process) uint64 {
 	if t != nil {
 		return t.Start
@@ -128,7 +128,7 @@ func fillIn(p, full *whose.Process, needs whose.Needs) {
 	}
 }
 
-// describeGroup tells unit, container and pod by the id of a control group.
+// describeGroup fills in unit, container and pod by the id of a control group.
 func (n *Names) describeGroup(id uint64, p *whose.Process) bool {
 	if id == 0 {
 		return false
@@ -141,7 +141,7 @@ func (n *Names) describeGroup(id uint64, p *whose.Process) bool {
 	return true
 }
 
-// meet learns the names that a session will be shown with.
+// meet learns the names of a session's numbers.
 func (n *Names) meet(e *entry) {
 	if n.fs == nil {
 		return
@@ -164,13 +164,13 @@ func (n *Names) meet(e *entry) {
 	}
 }
 
-// askAgain is how long the name of a namespace is believed that may be another
-// than the one it was given to, in nanoseconds.
+// askAgain is the time for which a namespace's name is believed although its
+// number may have a new namespace, in nanoseconds.
 const askAgain = uint64(time.Second)
 
-// meetBy names the namespace of a session by a process that is in it. The
-// number of a namespace is given to the next one when it ends, with all its
-// sockets: so the name is believed while there were sessions in it all the time.
+// meetBy names the namespace of a session by a process in it. When a namespace
+// ends with all its sockets, the next one gets its number. So the name is
+// believed while the namespace has sessions all the time.
 func (n *Names) meetBy(of, pid uint32, sessions int, now uint64) {
 	if n.fs == nil || !n.needs.Has(whose.NeedNetNSName) || pid == 0 || of == n.self {
 		return
@@ -181,7 +181,7 @@ func (n *Names) meetBy(of, pid uint32, sessions int, now uint64) {
 	n.asked[of] = now
 	inode, err := netns.Inode(fmt.Sprintf("%s/%d/ns/net", n.fs.Root(), pid))
 	if err != nil || inode != of {
-		return // exited, or its socket is of another namespace than it
+		return // exited, or its socket belongs to another namespace
 	}
 	n.nameNetNS(source.NetNSRef{Inode: of, TID: pid})
 }
@@ -191,7 +191,6 @@ func (n *Names) nameNetNS(ref source.NetNSRef) {
 	n.learn(ref.Inode, found[ref.Inode])
 }
 
-// learn notes the name of a namespace.
 func (n *Names) learn(netns uint32, name string) {
 	if len(n.netns) >= maxNames {
 		clear(n.netns)
@@ -215,8 +214,8 @@ type deviceName struct {
 // (LOOPBACK_IFINDEX).
 const loIndex = 1
 
-// device returns the number of a device of a namespace. Those of the caller's
-// own have names; of others snapshots tell them.
+// device returns the number of a device of a namespace. Devices of the caller's
+// own namespace have names; snapshots name the others.
 func (n *Names) device(netns, index uint32) deviceID {
 	if index == 0 {
 		return 0
@@ -256,7 +255,7 @@ func (n *Names) deviceNamed(netns uint32, name string) deviceID {
 	return id
 }
 
-// newDevice returns a number for a device; 0 where too many were met.
+// newDevice returns a number for a device; 0 after too many.
 func (n *Names) newDevice(name string) deviceID {
 	if len(n.devices) >= maxNames || len(n.deviceIDs) >= maxNames {
 		return 0
@@ -265,8 +264,8 @@ func (n *Names) newDevice(name string) deviceID {
 	return deviceID(len(n.devices) - 1)
 }
 
-// sameDevice notes that the device of a session, which was met by its index, is
-// the one that a snapshot names.
+// sameDevice notes that a session's device, known by index, is the device named
+// in a snapshot.
 func (n *Names) sameDevice(met *uint32, named uint32) {
 	if named == 0 || n.devices[*met] != "" {
 		return
@@ -279,8 +278,8 @@ func (n *Names) sameDevice(met *uint32, named uint32) {
 	*met = named
 }
 
-// A labelKey is what the labels of a session depend on. group is the control
-// group of one whose owners are hidden.
+// A labelKey holds everything that the labels of a session depend on. group is
+// the control group of a session with hidden owners.
 type labelKey struct {
 	uid, netns uint32
 	device     deviceID
@@ -295,8 +294,8 @@ func keyOf(e *entry) labelKey {
 	return k
 }
 
-// labelsOf returns the labels of a session, which are shared by all that have
-// the same, and never written again.
+// labelsOf returns the labels of a session. Sessions with the same labels share
+// them, and nobody writes them again.
 func (n *Names) labelsOf(e *entry) *labels {
 	key := keyOf(e)
 	if n.last != nil && key == n.lastKey {
@@ -315,13 +314,12 @@ func (n *Names) labelsOf(e *entry) *labels {
 	return l
 }
 
-// relabel has labels made anew: a name has changed.
+// relabel drops the labels after a name has changed.
 func (n *Names) relabel() {
 	clear(n.labels)
 	n.last = nil
 }
 
-// label makes the labels of a session.
 func (n *Names) label(e *entry) (l labels) {
 	if n.needs.Has(whose.NeedUser) && n.fs != nil {
 		user, known := n.users[e.uid]
@@ -342,20 +340,20 @@ func (n *Names) label(e *entry) (l labels) {
 	return l
 }
 
-// name gives a session the names that it is shown with, and takes away what
-// was there.
+// name sets the names of a session, and clears the old ones.
 func (n *Names) name(e *entry, s *whose.Session) {
 	l := n.label(e)
 	l.write(e, s)
 }
 
-// ForgetUsers has the names of users looked up again.
+// ForgetUsers drops the names of users, for a new look-up.
 func (n *Names) ForgetUsers() {
 	clear(n.users)
 	n.relabel()
 }
 
-// SetGroups has sessions of hidden owners named by this tree of control groups.
+// SetGroups sets the tree of control groups that names sessions with hidden
+// owners.
 func (n *Names) SetGroups(groups *proc.CgroupIndex) {
 	n.groups = groups
 	n.relabel()

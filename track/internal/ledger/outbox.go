@@ -7,52 +7,53 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// This file puts events into the order of their times. What the kernel tells of
-// one socket comes in order, but a short connection is told whole at its end, a
-// long one by the next look at the ring buffer. So what a look brings is held
-// until the look is over, sorted, and given out, but for the last moments before
-// it: these may have events that only the next look tells.
+// This file puts events into the order of their times. The kernel's records of
+// one socket come in order. But a short connection is reported whole at its
+// end, and a long one at the next look at the ring buffer. So the outbox holds
+// the events of a look until the look is over, sorts them, and emits them. It
+// keeps back the last moments before the look: the next look may bring more
+// events of that time.
 //
-// By then the other ends are known too, which is where Session.Peer is filled.
+// By then the peers are known too, and Session.Peer is filled.
 
 const (
-	// maxHeld bounds the events that are held; about 200 bytes each, since most
-	// share a lifetime with another. Where more are waiting, the older half is given out.
+	// maxHeld bounds the held events; about 200 bytes each, since most share a
+	// lifetime with another. When it is reached, the older half is emitted.
 	maxHeld = 1 << 14
 )
 
-// An outbox holds the events that were not given out yet.
+// An outbox holds the events that were not emitted yet.
 type outbox struct {
 	clock *clock
 	want  *Want
 	peers *peers
-	// deliver takes events that are given out; the slice is used again.
+	// deliver takes emitted events; the slice is used again.
 	deliver func([]Event)
-	// holds: somebody calls settle; else each event is given out at once.
+	// holds: somebody calls settle; otherwise each event is emitted at once.
 	holds bool
 	held  []Event
 	keys  []uint64 // used again
-	// out are those that are being given out.
+	// out are the events being emitted.
 	out []Event
-	// lifetimes are some to be written.
+	// lifetimes are unused ones.
 	lifetimes []lifetime
-	// asked is the event that a filter is asked about.
+	// asked is the event given to a filter.
 	asked     whose.Event
 	askedInfo whose.TCPInfo
 }
 
-// A key has the time of an event and, below it, its place among those that are
-// held: keys are in order where these are. Times are counted from the last that
-// is due, backwards; what is six days or more before it is taken for that.
+// A key has the time of an event and, below it, its place among the held
+// events. Keys sort as their events do. Times count backwards from the last one
+// due; anything six days or more before it counts as six days.
 const (
 	placeBits = 15
 	firstTime = 1<<(64-placeBits) - 1
 )
 
-// lifetimeBlock is how many are allocated at once.
+// lifetimeBlock is the number of lifetimes allocated at once.
 const lifetimeBlock = 64
 
-// newLifetime returns one to be written.
+// newLifetime returns an unused lifetime.
 func (o *outbox) newLifetime() *lifetime {
 	if len(o.lifetimes) == 0 {
 		o.lifetimes = make([]lifetime, lifetimeBlock)
@@ -67,12 +68,11 @@ func (o *outbox) keep(kind whose.EventKind, l *lifetime, at uint64) {
 	o.hold(o.event(kind, l, at))
 }
 
-// Event makes an event of a session.
+// event makes an event of a session.
 func (o *outbox) event(kind whose.EventKind, l *lifetime, at uint64) Event {
 	return Event{lifetime: l, at: at, wall: o.clock.Base + int64(at), kind: kind}
 }
 
-// hold holds events.
 func (o *outbox) hold(some ...Event) {
 	for _, m := range some {
 		m.lifetime.held++
@@ -86,8 +86,8 @@ func (o *outbox) hold(some ...Event) {
 	}
 }
 
-// settle gives out the events until a time by the boot clock in the order of
-// their times, at most so many.
+// settle emits the events until a time by the boot clock, in the order of their
+// times, at most so many.
 func (o *outbox) settle(until uint64, most int) {
 	o.sort(until)
 	due := o.keys[:min(len(o.keys), most)]
@@ -105,8 +105,8 @@ func (o *outbox) settle(until uint64, most int) {
 	}
 }
 
-// giveOut gives out an event that was held. Whoever reads it reads its lifetime
-// from then on, so that one that still waits for its other end is copied.
+// giveOut emits a held event. Its reader reads its lifetime from then on, so a
+// lifetime that still waits for its peer is copied.
 func (o *outbox) giveOut(m *Event) {
 	l := m.lifetime
 	l.held--
@@ -125,7 +125,7 @@ func (o *outbox) giveOut(m *Event) {
 	m.lifetime = nil
 }
 
-// sort makes the keys of the events until that time, in order.
+// sort makes the keys of the events until a time, in order.
 func (o *outbox) sort(until uint64) {
 	if until == math.MaxUint64 {
 		until = 0
@@ -142,8 +142,8 @@ func (o *outbox) sort(until uint64) {
 	slices.Sort(o.keys)
 }
 
-// batch holds what do emits until it returns, so that what it says of one end
-// knows the other.
+// batch holds the events of do until do returns, so that an event of one end
+// knows the other end.
 func (o *outbox) batch(do func()) {
 	before := o.holds
 	o.holds = true
@@ -153,8 +153,8 @@ func (o *outbox) batch(do func()) {
 	}
 }
 
-// complete adds what is known only when an event is given out, and reports
-// whether it is wanted.
+// complete adds the facts known only when an event is emitted, and reports
+// whether the event is wanted.
 func (o *outbox) complete(m *Event) bool {
 	l := m.lifetime
 	if m.kind == whose.EventLost {

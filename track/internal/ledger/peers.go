@@ -7,26 +7,27 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
-// peers finds the other end of a session where that is a session of this host
-// too: in the table, or among those that are gone from it.
+// peers finds the peer of a session, where the peer is a session of this host
+// too: in the table, or among the recent ends.
 type peers struct {
 	*view
 	recent recentEnds
-	// shown tells that somebody wants to know the other ends.
+	// shown: somebody wants to know the peers.
 	shown bool
 }
 
-// sameOpening is less than what is between two connections with the same ends,
-// and more than what is between the two ends of one on this host, in nanoseconds.
+// sameOpening is less than the time between two connections with the same ends,
+// and more than the time between the two ends of one on this host, in
+// nanoseconds.
 const sameOpening = uint64(5 * time.Millisecond)
 
-// An otherEnd is the other end of a session: in the table, or gone from it.
+// An otherEnd is the peer of a session: in the table, or gone from it.
 type otherEnd struct {
 	entry *entry
 	gone  uint32 // its place among the recent ends plus one
 }
 
-// other finds the other end of a session, which itself is in the table or not.
+// other finds the peer of a session; the session itself is in the table or not.
 func (p *peers) other(e *entry) otherEnd {
 	f := otherEnd{entry: p.table.other(e), gone: p.recent.other(e)}
 	if f.entry != nil && f.gone != 0 {
@@ -39,8 +40,8 @@ func (p *peers) other(e *entry) otherEnd {
 	return f
 }
 
-// ownersOf returns the owners of the other end and when it opened, false where
-// there is none. It may itself still wait for the process that accepts it.
+// ownersOf returns the owners of the peer and the time it opened, false where
+// there is no peer. The peer may be a pending accept itself.
 func (p *peers) ownersOf(f otherEnd) (owners []whose.Owner, opened uint64, found bool) {
 	switch {
 	case f.entry != nil:
@@ -52,16 +53,16 @@ func (p *peers) ownersOf(f otherEnd) (owners []whose.Owner, opened uint64, found
 	return nil, 0, false
 }
 
-// of returns the owners of the other end of a session, nil where that is
-// not on this host.
+// of returns the owners of a session's peer, nil if the peer is not on this
+// host.
 func (p *peers) of(e *entry) []whose.Owner {
 	owners, _, _ := p.ownersOf(p.other(e))
 	return owners
 }
 
-// face fills in the other end of what is said of a session in the table, where
-// it is known by now. One that opened at another time may be that of a
-// connection before: then it is looked for when the event is given out.
+// face fills in the peer for an event of a session in the table, if the peer is
+// known by now. A peer that opened at another time may belong to an earlier
+// connection. Then the peer is looked for when the event is emitted.
 func (p *peers) face(l *lifetime) {
 	if !p.shown || l.entry.RemotePort == 0 {
 		return
@@ -76,9 +77,9 @@ func (p *peers) face(l *lifetime) {
 	p.recent.assign(f.gone, l.owners)
 }
 
-// meet brings the end of a session that is known whole together with its other
-// end: both know each other from then on, and if both are gone neither is needed
-// any more. l is what is said of it, nil for nothing.
+// meet brings the end of a session known whole together with its peer. Both
+// know each other from then on, and if both are gone neither is needed any
+// more. l is the content of its events, nil for none.
 func (p *peers) meet(e *entry, l *lifetime, now uint64) {
 	if !p.shown || e.RemotePort == 0 {
 		return

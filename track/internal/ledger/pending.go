@@ -8,34 +8,34 @@ import (
 )
 
 const (
-	// acceptPatience is how long the opening of a connection that came in
-	// waits for its process. Servers accept within a fraction of it.
+	// acceptPatience is the wait of a pending accept for its process. Servers
+	// accept within a fraction of it.
 	acceptPatience = time.Second
-	// maxPending bounds the connections that wait; one more, and the oldest is
-	// told as it is.
+	// maxPending bounds the pending accepts. One more, and the oldest is reported
+	// as it is.
 	maxPending = 1 << 16
 )
 
-// pendingAccepts are the connections that came in and were not accepted yet, in the
-// order in which they came.
+// pendingAccepts are the connections that came in and were not accepted yet, in
+// the order of arrival.
 type pendingAccepts struct {
 	byID  map[uint64]*pendingAccept // by endedID
 	queue []*pendingAccept
-	// spare are those that are done, to be used again.
+	// spare are finished ones, for reuse.
 	spare []*pendingAccept
 }
 
-// A pendingAccept is a connection whose opening was not told yet, since its process is
-// not known. It is in the table until it ends, which it may before it is
+// A pendingAccept is a connection whose opening is not reported yet, since its
+// process is unknown. It is in the table until it ends, perhaps before it is
 // accepted.
 type pendingAccept struct {
-	// entry is the session where it is not in the table: it ended, or there
-	// was no room.
+	// entry is the session if it is not in the table: it ended, or there was no
+	// room.
 	entry    entry
 	place    place
 	deadline uint64
 	done     bool
-	// end is the record of its end, nil before that.
+	// end is the record of its end, nil before it.
 	end *bpfevent.Record
 }
 
@@ -54,7 +54,7 @@ func (g *Engine) await(e *entry, at uint64) {
 	g.pending.shrink()
 }
 
-// maxSparePending bounds those that are kept to be used again.
+// maxSparePending bounds the pending accepts kept for reuse.
 const maxSparePending = 1024
 
 func (w *pendingAccepts) new() *pendingAccept {
@@ -66,7 +66,7 @@ func (w *pendingAccepts) new() *pendingAccept {
 	return &pendingAccept{}
 }
 
-// shrink drops what is done from the head of the queue.
+// shrink drops the finished ones from the head of the queue.
 func (w *pendingAccepts) shrink() {
 	for len(w.queue) > 0 && w.queue[0].done {
 		if len(w.spare) < maxSparePending {
@@ -80,7 +80,7 @@ func (w *pendingAccepts) shrink() {
 	}
 }
 
-// cancel forgets a connection that leaves the table untold.
+// cancel forgets a pending accept that leaves the table unreported.
 func (w *pendingAccepts) cancel(e *entry, p place) {
 	if one := w.byID[e.endedID()]; one != nil && one.place == p {
 		one.done = true
@@ -88,7 +88,7 @@ func (w *pendingAccepts) cancel(e *entry, p place) {
 	}
 }
 
-// pendingEntry returns the entry of a connection that waits.
+// pendingEntry returns the entry of a pending accept.
 func (g *Engine) pendingEntry(w *pendingAccept) *entry {
 	if w.place != noPlace {
 		return g.table.at(w.place)
@@ -96,8 +96,7 @@ func (g *Engine) pendingEntry(w *pendingAccept) *entry {
 	return &w.entry
 }
 
-// acceptPending: a connection that waits was accepted. It may have ended
-// before that.
+// acceptPending: a pending connection was accepted. It may have ended before.
 func (g *Engine) acceptPending(w *pendingAccept, r *bpfevent.Record) {
 	e := g.pendingEntry(w)
 	e.flags |= accepted
@@ -108,17 +107,17 @@ func (g *Engine) acceptPending(w *pendingAccept, r *bpfevent.Record) {
 		g.assign(e, set)
 	} else {
 		e.reason = whose.ReasonNone
-		g.assignBy(e, r) // says why nobody is named
+		g.assignBy(e, r) // sets the reason for no owner
 	}
 	g.emitPending(w)
 	g.pending.shrink()
 }
 
-// closePending: a connection that waits ended. Its record may know who
-// accepted it; else that may still be told.
+// closePending: a pending connection ended. Its record may know who accepted
+// it; otherwise a later record may.
 func (g *Engine) closePending(w *pendingAccept, r *bpfevent.Record) {
 	if w.end != nil {
-		return // told twice
+		return // a repeat
 	}
 	if w.place != noPlace {
 		p := w.place
@@ -140,7 +139,8 @@ func (g *Engine) closePending(w *pendingAccept, r *bpfevent.Record) {
 	}
 }
 
-// emitPending tells of a connection that waits what is known by now.
+// emitPending emits the opening of a pending connection, and its end if it has
+// ended, as known by now.
 func (g *Engine) emitPending(w *pendingAccept) {
 	e := g.pendingEntry(w)
 	w.done = true
@@ -152,8 +152,8 @@ func (g *Engine) emitPending(w *pendingAccept) {
 	}
 }
 
-// Expire tells of the connections that have waited long enough, and returns
-// when the next one will have; 0 for none.
+// Expire emits the connections that have waited long enough. It returns the
+// next time to call it; 0 for none.
 func (g *Engine) Expire(now uint64) (next uint64) {
 	g.now = max(g.now, now)
 	for {

@@ -14,25 +14,25 @@ import (
 // setID names a set of owners; 0 is the empty one.
 type setID uint32
 
-// processes is the process table: those that own sessions or did so lately, and
-// the sets that they form. A session refers to its set by number. What is handed
-// out is never written again: a process that executes another program becomes
-// a new value in the same place.
+// processes is the process table: processes that own sessions or did so lately,
+// and the sets that they form. A session refers to its set by number. Returned
+// values are never written again. A process that executes another program
+// becomes a new value in the same place.
 //
-// What no session refers to is swept out when many sets were made since the last
-// time. What was named since then stays all the same, since a process that had a
-// session will likely have another.
+// A sweep removes unreferenced sets and processes after many sets were made. It
+// spares those named since the last sweep, since a process that had a session
+// will likely have another.
 type processes struct {
 	byID map[processID]*process
 	// sets by number; 0 is unused.
 	sets  []ownerSet
 	free  []setID
 	multi map[string]setID
-	// lately are processes that records named lately, by PID.
+	// lately are processes named by recent records, by PID.
 	lately [64]latelyNamed
-	// made counts the sets since the last sweep, sweeps these.
+	// made counts the sets since the last sweep, sweeps the sweeps.
 	made, sweeps int
-	// describe completes what is known of a process that is met first.
+	// describe completes the facts of a new process.
 	describe func(t *bpfevent.Task, known *whose.Process)
 }
 
@@ -41,13 +41,13 @@ type processID struct {
 	start int64 // start time in nanoseconds
 }
 
-// A process is one of the table.
+// A process is an entry of the process table.
 type process struct {
 	id    processID
 	facts *whose.Process
 	// alone is the set of this process only.
 	alone setID
-	// named is the sweep since which it was named.
+	// named is the number of sweeps when it was named last.
 	named int
 }
 
@@ -74,16 +74,15 @@ func newProcesses(describe func(*bpfevent.Task, *whose.Process)) *processes {
 // owners returns the owners of a set; nil of the empty one.
 func (p *processes) owners(id setID) []whose.Owner { return p.sets[id].owners }
 
-// minSwept is how many sets are made before it is worth a sweep. Up to twice as
-// many are kept that no session refers to.
+// minSwept is the number of sets that makes a sweep worth it. Up to twice as
+// many unreferenced ones are kept.
 const minSwept = 2048
 
-// due reports whether enough sets were made for a sweep, which looks at so many
-// sessions.
+// due reports whether enough sets were made for a sweep over so many sessions.
 func (p *processes) due(sessions int) bool { return p.made >= max(minSwept, sessions/16) }
 
-// sweep forgets the sets that roots does not mark, and the processes that are in
-// no other and were not named since the last sweep.
+// sweep forgets the sets that roots does not mark. It forgets the processes
+// that are in no other set and were not named since the last sweep.
 func (p *processes) sweep(roots func(mark func(setID))) {
 	used := make([]bool, len(p.sets))
 	roots(func(id setID) { used[id] = true })
@@ -128,8 +127,8 @@ func (p *processes) newSet(members []*process) setID {
 	return setID(len(p.sets) - 1)
 }
 
-// know returns the process with these facts, met now or before. What is known
-// already stays, unless its name has changed.
+// know returns the process with these facts, new or known. Known facts stay,
+// unless the name has changed.
 func (p *processes) know(facts *whose.Process) *process {
 	id := processID{facts.PID, facts.StartTime.UnixNano()}
 	if one := p.find(id); one != nil {
@@ -145,7 +144,7 @@ func (p *processes) know(facts *whose.Process) *process {
 	return one
 }
 
-// find returns a process that is named, nil where it was not met before.
+// find returns a process that is named now, nil for an unknown one.
 func (p *processes) find(id processID) *process {
 	one := p.byID[id]
 	if one != nil {
@@ -154,7 +153,7 @@ func (p *processes) find(id processID) *process {
 	return one
 }
 
-// update gives a process new facts. Values that were handed out stay as they are.
+// update gives a process new facts. Returned values stay as they are.
 func (p *processes) update(one *process, facts *whose.Process) {
 	fresh := bounded(*facts)
 	one.facts = &fresh
@@ -231,7 +230,7 @@ func setKey(members []*process) string {
 	return string(b)
 }
 
-// A latelyNamed is what a record said of a process, and its set.
+// A latelyNamed is a record's account of a process, and its set.
 type latelyNamed struct {
 	start uint64
 	comm  [16]byte
@@ -239,11 +238,11 @@ type latelyNamed struct {
 	set   setID
 }
 
-// late returns where a process is noted that was named lately.
+// late returns the slot of a PID among the lately named.
 func (p *processes) late(pid uint32) *latelyNamed { return &p.lately[pid%uint32(len(p.lately))] }
 
-// ofTask returns the set of the process that a record names; 0 where it names
-// none that is visible.
+// ofTask returns the set of the process named by a record; 0 if it names no
+// visible one.
 func (p *processes) ofTask(t *bpfevent.Task, start func(ticks uint64) time.Time) setID {
 	if t.PID == 0 {
 		return 0
@@ -255,7 +254,7 @@ func (p *processes) ofTask(t *bpfevent.Task, start func(ticks uint64) time.Time)
 	return late.set
 }
 
-// lookUp returns the set of a process that a record names.
+// lookUp returns the set of a process named by a record.
 func (p *processes) lookUp(t *bpfevent.Task, start time.Time) setID {
 	if one := p.find(processID{t.PID, start.UnixNano()}); one != nil {
 		if comm := commOf(t); string(comm) != one.facts.Comm {
@@ -270,7 +269,7 @@ func (p *processes) lookUp(t *bpfevent.Task, start time.Time) setID {
 	return p.know(&facts).alone
 }
 
-// learn notes what a record says of a process before or after it is named.
+// learn notes a record's facts of a process, before or after it is named.
 func (p *processes) learn(t *bpfevent.Task, start time.Time, text, exe []byte) {
 	if t.PID == 0 {
 		return

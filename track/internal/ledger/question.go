@@ -12,22 +12,22 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// A Question is a filter expression made ready for the live table. What the
-// numbers of an entry can tell is asked of these; a session is built only to
-// ask the rest of it.
+// A Question is a filter expression made ready for the live table. It checks
+// the numbers of an entry first; it builds a session only for the rest.
 type Question struct {
 	g *Engine
-	// plan is what can be asked of an entry, without allocation.
+	// plan is the part for entries, without allocation.
 	plan filter.Plan
-	// rest is what is left, nil for nothing.
+	// rest is the remainder, nil for nothing.
 	rest *filter.Matcher
-	// names and peers tell that the rest asks for names of numbers and for the
-	// owners of other ends.
+	// names and peers: the rest asks for names of numbers and for the owners of
+	// peers.
 	names, peers bool
-	// labels are those of the session that was asked last, key what they depend on.
+	// labels are the labels of the session checked last, key the facts they
+	// depend on.
 	labels labels
 	key    labelKey
-	// process is asked of the owners, once for each set: the answer is kept.
+	// process checks the owners, once for each set: the answer is kept.
 	process func(pid uint32, comm string) bool
 	sets    map[setID]bool
 }
@@ -48,13 +48,13 @@ func (g *Engine) Ask(where filter.Expr, env filter.Env) *Question {
 	return q
 }
 
-// Slabs returns how many slabs the table has.
+// Slabs returns the number of slabs in the table.
 func (g *Engine) Slabs() int { return len(g.table.slabs) }
 
 // bySets reports whether the table's counters answer the question.
 func (q *Question) bySets() bool { return q.rest == nil && len(q.plan.Any) == 0 }
 
-// admits reports whether an entry may meet the question; what it refuses does
+// admits reports whether an entry may meet the question. A refused entry does
 // not meet it.
 func (q *Question) admits(e *entry) bool {
 	if !e.is(wanted) || !q.plan.Protos.Has(e.Proto) ||
@@ -82,9 +82,9 @@ func prefixHolds(p netip.Prefix, a *[16]byte) bool {
 	return !p.IsValid() || p.Contains(netip.AddrFrom16(*a).Unmap())
 }
 
-// setMeets asks the owners of an entry.
+// setMeets checks the owners of an entry.
 func (q *Question) setMeets(e *entry) bool {
-	if e.owners == 0 { // those that it is shown with may be of several listeners
+	if e.owners == 0 { // the owners shown may belong to several listeners
 		return q.oneMeets(q.g.owners(e))
 	}
 	answer, known := q.sets[e.owners]
@@ -99,7 +99,7 @@ func (q *Question) oneMeets(owners []whose.Owner) bool {
 	return slices.ContainsFunc(owners, func(o whose.Owner) bool { return q.process(o.PID, o.Comm) })
 }
 
-// restMeets asks an entry what its numbers cannot tell. s is overwritten.
+// restMeets checks the rest of the question on an entry. s is overwritten.
 func (q *Question) restMeets(e *entry, s *whose.Session) bool {
 	q.g.facts(e, s)
 	q.names = q.names || e.Device != 0 // then the next one has to be cleared
@@ -129,7 +129,7 @@ func (q *Question) Count() int {
 	var working sync.WaitGroup
 	for first := range hands {
 		own := *q
-		own.sets = maps.Clone(q.sets) // what is kept of one is not shared
+		own.sets = maps.Clone(q.sets) // workers do not share their answers
 		working.Go(func() { total.Add(int64(own.countSlabs(first, hands))) })
 	}
 	working.Wait()
@@ -137,9 +137,9 @@ func (q *Question) Count() int {
 }
 
 const (
-	// slabsPerHand is how many slabs are worth a goroutine of their own.
+	// slabsPerHand is the number of slabs worth a goroutine of their own.
 	slabsPerHand = 16
-	// maxHands bounds the processors that a question takes.
+	// maxHands bounds the processors used by a question.
 	maxHands = 8
 )
 

@@ -8,48 +8,48 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// lotSize is how many events the reader takes at once.
+// lotSize is the number of events that the reader takes at once.
 const lotSize = 256
 
-// A Queue holds the events that wait for the reader, up to its bound; what
-// comes after that is counted, and told when there is room again. One goroutine
+// A Queue holds the events waiting for the reader, up to its bound. Events
+// beyond it are counted, and reported when there is room again. One goroutine
 // reads at a time; any may write.
 type Queue struct {
 	mu sync.Mutex
-	// waiting from first on are the events, in order.
+	// waiting, from first on, are the events in order.
 	waiting []Event
 	first   int
 	limit   int
-	// dropped is counted since the last time that it was told.
+	// dropped counts since the last report of losses.
 	dropped, total uint64
-	// lost makes the event that tells of dropped ones, toldAt is when it did.
+	// lost makes the event for dropped ones, toldAt is the time of the last one.
 	lost   func(n uint64) Event
 	toldAt time.Time
 	now    func() time.Time
-	// ended: nothing more will come, err says why if that is no plain end.
+	// ended: nothing more will come. err is the reason, nil for a plain end.
 	ended bool
 	err   error
 	// ready has room for one token: something has come, or the end.
 	ready chan struct{}
 
-	// lot are the events that the reader has taken, and read the place in it.
-	// They are the reader's, who needs no lock for them.
+	// lot are the events taken by the reader, and read its place in them. They
+	// belong to the reader, so they need no lock.
 	lot  []Event
 	read int
 }
 
-// lossEvery is the least time between two events that tell of dropped ones: a
-// reader that is a little too slow shall not read of nothing else.
+// lossEvery is the least time between two reports of dropped events. A reader
+// that is a little too slow shall not read of nothing else.
 const lossEvery = 100 * time.Millisecond
 
-// NewQueue returns a queue of at most so many events. now is the wall clock, and
-// lost makes the event that tells of those that were dropped.
+// NewQueue returns a queue of at most so many events. now is the wall clock,
+// and lost makes the event for dropped ones.
 func NewQueue(limit int, now func() time.Time, lost func(uint64) Event) *Queue {
 	return &Queue{limit: limit, now: now, lost: lost, ready: make(chan struct{}, 1)}
 }
 
-// Put takes events over, or counts them where the bound is reached. Losses
-// always find room: they are few, and nothing else may be silent.
+// Put adds events, or counts them at the bound. Losses always find room: they
+// are few, and nothing else may be silent.
 func (q *Queue) Put(events ...Event) {
 	q.mu.Lock()
 	wake := q.len() == 0
@@ -78,11 +78,11 @@ func (q *Queue) putOne(m Event) {
 	q.waiting = append(q.waiting, m)
 }
 
-// len is how many events wait. The lock is held.
+// len returns the number of waiting events. The lock is held.
 func (q *Queue) len() int { return len(q.waiting) - q.first }
 
-// tellDropped adds the event that tells of those that were dropped, unless one
-// has just done so; after the end at once. The lock is held.
+// tellDropped adds the event for dropped ones, unless one was added just
+// before; after the end at once. The lock is held.
 func (q *Queue) tellDropped() {
 	now := q.now()
 	if q.dropped == 0 || !q.ended && now.Sub(q.toldAt) < lossEvery {
@@ -92,8 +92,8 @@ func (q *Queue) tellDropped() {
 	q.dropped, q.toldAt = 0, now
 }
 
-// Remind tells of dropped events that are still to be told where no event
-// comes any more that would.
+// Remind reports dropped events for which no later event comes to trigger the
+// report.
 func (q *Queue) Remind() {
 	q.mu.Lock()
 	before := q.len()
@@ -105,7 +105,7 @@ func (q *Queue) Remind() {
 	}
 }
 
-// End lets the reader go when it has read what waits.
+// End ends the queue with err, once the reader has read the waiting events.
 func (q *Queue) End(err error) {
 	q.mu.Lock()
 	if !q.ended {
@@ -122,9 +122,9 @@ func (q *Queue) wake() {
 	}
 }
 
-// Next returns the oldest event, which is valid until the next call, waiting
-// for one to come. It returns false when ctx or the queue ends, with the error
-// of that once.
+// Next waits for the oldest event and returns it; it is valid until the next
+// call. Next returns false when ctx or the queue ends, with the queue's error
+// once.
 func (q *Queue) Next(ctx context.Context) (m *Event, more bool, err error) {
 	for {
 		// The end of ctx counts even while there is always more to read.
@@ -143,8 +143,8 @@ func (q *Queue) Next(ctx context.Context) (m *Event, more bool, err error) {
 	}
 }
 
-// take returns the oldest event, which is valid until the next call, or nil.
-// The error is told once.
+// take returns the oldest event, valid until the next call, or nil. It returns
+// the error once.
 func (q *Queue) take() (m *Event, ended bool, err error) {
 	if q.read == len(q.lot) {
 		if ended, err = q.nextLot(); len(q.lot) == 0 {
@@ -155,7 +155,7 @@ func (q *Queue) take() (m *Event, ended bool, err error) {
 	return &q.lot[q.read-1], false, nil
 }
 
-// nextLot takes the oldest events that wait.
+// nextLot takes the oldest waiting events.
 func (q *Queue) nextLot() (ended bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -174,12 +174,12 @@ func (q *Queue) nextLot() (ended bool, err error) {
 	}
 	err, q.err = q.err, nil
 	if q.ended {
-		q.wake() // for whoever reads next
+		q.wake() // for the next reader
 	}
 	return q.ended, err
 }
 
-// closeUp moves the events that wait to the front, where it is worth it.
+// closeUp moves the waiting events to the front, where it is worth it.
 func (q *Queue) closeUp() {
 	if q.first < len(q.waiting) && q.first < len(q.waiting)/2 {
 		return
@@ -189,7 +189,7 @@ func (q *Queue) closeUp() {
 	q.waiting, q.first = q.waiting[:n], 0
 }
 
-// Lost returns how many events were dropped.
+// Lost returns the number of dropped events.
 func (q *Queue) Lost() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()

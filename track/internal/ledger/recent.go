@@ -7,17 +7,17 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// This file keeps ends that are in the table no longer, or never were, until
-// their other end is told: of a short connection both ends are told whole, one
-// after the other.
+// This file keeps ends that left the table, or never were in it, until their
+// other end is reported. Of a short connection both ends are reported whole,
+// one after the other.
 
 const (
-	// recentKeeps is how long an end that is gone is found, in nanoseconds: what
-	// the kernel tells of the other comes within two looks at the ring buffer.
+	// recentKeeps is the time for which a recent end is found, in nanoseconds:
+	// the record of its other end comes within two looks at the ring buffer.
 	recentKeeps = uint64(250 * time.Millisecond)
-	// maxRecentEnds bounds those that are kept, 2 MiB; the oldest goes.
+	// maxRecentEnds bounds the recent ends, 2 MiB; the oldest goes.
 	maxRecentEnds = 1 << 14
-	// recentChains is how many chains they are in.
+	// recentChains is the number of their chains.
 	recentChains = 1 << 13
 )
 
@@ -25,11 +25,11 @@ const (
 type recentEnd struct {
 	entry
 	owners []whose.Owner
-	// lifetime is what is still to be said of it, and lacks the other end; nil: nothing.
+	// lifetime is the content of events that still lack the peer; nil: none.
 	lifetime *lifetime
 	gone     uint64 // by the boot clock
-	// chain is which it is in, chained the next of it, before and after are its
-	// neighbours by age; places plus one.
+	// chain is the number of its chain, chained the next of that chain. before
+	// and after are its neighbours by age. All but chain are places plus one.
 	chain                  uint32
 	chained, before, after uint32
 }
@@ -72,7 +72,7 @@ func (x *recentEnds) add(e *entry, owners []whose.Owner, now uint64) uint32 {
 	return p
 }
 
-// place returns a free place, that of the oldest if there is no other.
+// place returns a free place, or that of the oldest.
 func (x *recentEnds) place() uint32 {
 	if len(x.free) == 0 && len(x.all) >= maxRecentEnds {
 		x.remove(x.oldest)
@@ -86,8 +86,8 @@ func (x *recentEnds) place() uint32 {
 	return uint32(len(x.all))
 }
 
-// shorten drops the last of a chain that is longer than its bound: whoever
-// uses the same two ends again and again does not make others wait.
+// shorten drops the last of a chain that is longer than its bound. Heavy reuse
+// of the same two ends does not make others wait.
 func (x *recentEnds) shorten(c *uint32) {
 	n := 0
 	for p := *c; p != 0; p = x.at(p).chained {
@@ -98,7 +98,7 @@ func (x *recentEnds) shorten(c *uint32) {
 	}
 }
 
-// expire drops those that were kept for long enough.
+// expire drops the ends that were kept for long enough.
 func (x *recentEnds) expire(now uint64) {
 	for x.oldest != 0 && x.at(x.oldest).gone+recentKeeps <= now {
 		x.remove(x.oldest)
@@ -130,8 +130,8 @@ func (x *recentEnds) remove(p uint32) {
 	x.free = append(x.free, p)
 }
 
-// other returns the place plus one of the other end of a session; 0: it is not
-// among those that are gone.
+// other returns the place plus one of a session's peer; 0: the peer is not a
+// recent end.
 func (x *recentEnds) other(e *entry) (best uint32) {
 	if x.oldest == 0 || e.RemotePort == 0 {
 		return 0
@@ -148,14 +148,13 @@ func (x *recentEnds) other(e *entry) (best uint32) {
 	return best
 }
 
-// await notes that a lifetime waits for the other end of the one at p, until it
-// is given out.
+// await notes that a lifetime waits for the peer of the end at p, until it is
+// emitted.
 func (x *recentEnds) await(p uint32, l *lifetime) {
 	x.at(p).lifetime, l.awaits = l, p
 }
 
-// assign gives the lifetime that waits for the other end of the one at p, if
-// there is one, its owners.
+// assign sets the peer's owners in the lifetime waiting at p, if there is one.
 func (x *recentEnds) assign(p uint32, owners []whose.Owner) {
 	if p == 0 {
 		return

@@ -5,39 +5,38 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
-// This file brings snapshots and records together: the first snapshot, so that
-// nothing is missed or told twice between it and the records; later ones, to
-// correct owners and to find what was lost; and, where no records tell of
-// opens, to find these.
+// This file reconciles snapshots and records. With the first snapshot nothing
+// is missed or reported twice between it and the records. Later ones correct
+// owners and find losses. Where no records report opens, snapshots find them.
 
-// LivingStates are those of sessions that the table holds. What is being set
-// up is told when it is; TIME_WAIT is what the kernel keeps of a connection
-// that has ended.
+// LivingStates are the states of the sessions in the table. Connections being
+// set up are reported when they open or fail. TIME_WAIT is the kernel's
+// remainder of an ended connection.
 var LivingStates = whose.SetOf(whose.Established, whose.FinWait1, whose.FinWait2, whose.CloseWait,
 	whose.LastAck, whose.Closing, whose.Listen, whose.Unconn)
 
-// Lives reports whether a session of a snapshot is one that the table holds.
-// Of a connection in FIN_WAIT2 that no file refers to, the kernel may keep no
-// more than of one in TIME_WAIT.
+// Lives reports whether the table holds such a session of a snapshot. For a
+// connection in FIN_WAIT2 without a file, the kernel may keep no more than for
+// one in TIME_WAIT.
 func Lives(s *whose.Session) bool {
 	return LivingStates.Has(s.State) && (s.State != whose.FinWait2 || s.Inode != 0)
 }
 
-// A reconciler brings the table in line with snapshots, and keeps what it needs
-// from one to the next.
+// A reconciler brings the table in line with snapshots. It keeps its notes from
+// one to the next.
 type reconciler struct {
 	*book
 	number uint32
-	// at is when the snapshot at hand was begun, by the boot clock.
+	// at is the time when the current snapshot began, by the boot clock.
 	at uint64
-	// suspects are sessions whose owners were others in the last snapshot: if
-	// the next one agrees, they are. A process that forks to execute a program
-	// has all its sessions twice for a moment.
+	// suspects are sessions whose owners differed in the last snapshot. If the
+	// next one agrees, the owners change. A process that forks to execute a
+	// program has all its sessions twice for a moment.
 	suspects map[place]suspect
-	// strangers are sessions that the last snapshot had and the table had not.
+	// strangers are sessions of the last snapshot without an entry in the table.
 	// Their record may be under way; if they stay, it was lost.
 	strangers map[strangerID]stranger
-	// netns are the namespaces that the snapshot at hand had sessions of.
+	// netns are the namespaces with sessions in the current snapshot.
 	netns map[uint32]bool
 }
 
@@ -64,7 +63,7 @@ func (c *reconciler) entryFrom(s *whose.Session, opened uint64) entry {
 	return e
 }
 
-// apply gives an entry the owners that a snapshot knows, or the reason for none.
+// apply gives an entry the owners of a snapshot, or the reason for none.
 func (c *reconciler) apply(e *entry, s *whose.Session) {
 	set := c.processes.setOf(s.Owners)
 	e.owners, e.reason = set, s.Reason
@@ -89,24 +88,24 @@ type strangerID struct {
 	cookie uint64
 }
 
-// maxStrangers bounds what is kept of a snapshot that the table knows nothing of.
+// maxStrangers bounds the strangers kept from a snapshot.
 const maxStrangers = 1 << 16
 
-// A Snapshot is one that was taken after the first.
+// A Snapshot is any snapshot after the first.
 type Snapshot struct {
 	Sessions []whose.Session
-	// Began is when it was begun, by the boot clock: what is newer need not be in it.
+	// Began is the time when it began, by the boot clock: newer sessions may be
+	// absent.
 	Began uint64
-	// Whole tells that it may be believed where a session is not in it.
+	// Whole: a session absent from it is really absent.
 	Whole bool
-	// Alone tells that snapshots alone tell of opens: what is new in it opened,
-	// and what is not in it has closed.
+	// Alone: no records report opens. A new session in it opened, and a missing
+	// one has closed.
 	Alone bool
 }
 
 // Reconcile brings the table in line with a later snapshot. It reports whether
-// something was seen that the next one has to confirm, so that it had better
-// come soon.
+// the next one has to confirm something, and so had better come soon.
 func (g *Engine) Reconcile(l *Snapshot, now uint64) (unsure bool) {
 	if g.processes.due(g.table.len()) {
 		g.sweep()
@@ -143,8 +142,8 @@ func (c *reconciler) compare(l *Snapshot, now uint64) (unsure bool) {
 	return c.end()
 }
 
-// replaced reports whether an entry whose cookie is not known is another
-// session than the one of the snapshot with the same ends.
+// replaced reports whether an entry of unknown cookie is another session than
+// the one of the snapshot with the same ends.
 func replaced(old, e *entry) bool {
 	return old.cookie == 0 && old.inode != 0 && e.inode != 0 && old.inode != e.inode
 }
@@ -169,9 +168,9 @@ func (c *reconciler) refresh(p place, e *entry, s *whose.Session) {
 	}
 }
 
-// disowned reports whether a snapshot knows that nobody holds a session. That
-// an owner is hidden says nothing against the one who opened it, and that a
-// session is unheld says less than another reason.
+// disowned reports whether a snapshot knows that nobody holds a session. A
+// hidden owner does not contradict the one who opened the session, and "unheld"
+// is weaker than another reason.
 func disowned(old *entry, s *whose.Session) bool {
 	switch s.Reason {
 	case whose.ReasonOrphan, whose.ReasonKernel, whose.ReasonInFlight:
@@ -182,8 +181,8 @@ func disowned(old *entry, s *whose.Session) bool {
 	return false
 }
 
-// compareOwners corrects the owners of a session, or the reason why it has
-// none, where two snapshots agree. Where no owner was known the first one will do.
+// compareOwners corrects the owners of a session, or its reason for none, where
+// two snapshots agree. Without a known owner one snapshot is enough.
 func (c *reconciler) compareOwners(p place, old *entry, s *whose.Session) {
 	set := c.processes.setOf(s.Owners)
 	if set == old.owners && old.reason == s.Reason {
@@ -196,7 +195,7 @@ func (c *reconciler) compareOwners(p place, old *entry, s *whose.Session) {
 		return
 	}
 	old.reason = s.Reason
-	if set == 0 { // whose it was is wanted until it ends
+	if set == 0 { // the filter applies to its former owners until it ends
 		old.owners = 0
 	} else {
 		c.assign(old, set)
@@ -206,7 +205,7 @@ func (c *reconciler) compareOwners(p place, old *entry, s *whose.Session) {
 	c.outbox.emitIf(old.is(told), whose.EventOwned, old, max(c.at, old.opened))
 }
 
-// meetStranger: a snapshot has a session that the table has not.
+// meetStranger: a snapshot has a session and the table does not.
 func (c *reconciler) meetStranger(e *entry, s *whose.Session, alone bool) {
 	if e.cookie != 0 && c.ended.has(e.endedID(), 0) {
 		return // it ended while the snapshot was taken
@@ -217,7 +216,7 @@ func (c *reconciler) meetStranger(e *entry, s *whose.Session, alone bool) {
 	e.pass = c.number
 	c.apply(e, s)
 	if !e.is(wanted) {
-		return // it will be looked at again: its owners may become others
+		return // the next snapshot brings it again: its owners may change
 	}
 	switch {
 	case e.State == whose.Listen:
@@ -234,7 +233,7 @@ func (c *reconciler) meetStranger(e *entry, s *whose.Session, alone bool) {
 }
 
 // confirmed reports whether snapshots have had the stranger for long enough,
-// and notes that this one has.
+// and notes it for this one.
 func (c *reconciler) confirmed(e *entry) bool {
 	id := strangerID{e.endsKey(), e.cookie}
 	met, again := c.strangers[id]
@@ -252,8 +251,9 @@ func (c *reconciler) confirmed(e *entry) bool {
 	return false
 }
 
-// missing ends what the table has and the snapshot has not: at once where
-// snapshots alone tell, else when it is missing for the second time.
+// missing ends the sessions of the table that are absent from the snapshot: at
+// once where only snapshots report, otherwise when they are missing for the
+// second time.
 func (c *reconciler) missing(l *Snapshot) {
 	c.table.each(func(p place, e *entry) bool {
 		if e.pass == c.number || e.opened >= l.Began || !c.couldSee(e) {
@@ -261,7 +261,7 @@ func (c *reconciler) missing(l *Snapshot) {
 		}
 		if l.Alone || c.miss(e) {
 			if w := c.pending.byID[e.endedID()]; w != nil && !e.is(told) {
-				return true // its turn comes
+				return true // it is a pending accept and has its turn
 			}
 			c.vanish(p, c.now)
 		}
@@ -269,9 +269,8 @@ func (c *reconciler) missing(l *Snapshot) {
 	})
 }
 
-// couldSee reports whether a snapshot would have the session if it were there:
-// not a flow of a socket that is not connected, and nothing in a namespace
-// that snapshots do not reach.
+// couldSee reports whether a snapshot would have the session if it existed: not
+// a flow of an unconnected socket, and nothing in a namespace out of its reach.
 func (c *reconciler) couldSee(e *entry) bool {
 	if e.is(counted) {
 		return false
@@ -279,7 +278,7 @@ func (c *reconciler) couldSee(e *entry) bool {
 	return e.pass != 0 || c.netns[e.NetNS]
 }
 
-// end forgets what was to be confirmed and was not.
+// end forgets the unconfirmed suspects and strangers.
 func (c *reconciler) end() (unsure bool) {
 	for p, s := range c.suspects {
 		if s.pass != c.number {

@@ -7,16 +7,16 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
-// A place is where an entry stands in the table; noPlace is none.
+// A place is the position of an entry in the table; noPlace is none.
 type place uint32
 
 const noPlace = ^place(0)
 
-// slabSize is how many entries are allocated at once.
+// slabSize is the number of entries allocated at once.
 const slabSize = 1024
 
-// A table holds the sessions by their identities, in slabs whose places are used
-// again.
+// A table holds the sessions by their identities, in slabs whose places are
+// used again.
 type table struct {
 	slabs []*[slabSize]entry
 	free  []place
@@ -27,15 +27,15 @@ type table struct {
 	flows   map[FlowKey]place
 	streams int // how many of flows are MPTCP
 	ends    map[endsKey]place
-	// listeners are the TCP listeners by what those that may accept the same
-	// connection share.
+	// listeners are the TCP listeners by the key shared by all that may accept
+	// the same connection.
 	listeners map[pair.Port][]place
-	// ends finds the other end of a session.
+	// chains finds the peer of a session.
 	chains chains
 	// netns counts the sessions of each network namespace.
 	netns map[uint32]int
-	// byKind counts the wanted sessions, so that a question about nothing but
-	// protocol, family and state is answered without looking at any.
+	// byKind counts the wanted sessions. It answers a question about only
+	// protocol, family and state without a look at any session.
 	byKind [numProtos][2][numStates]int32
 	wanted int
 }
@@ -53,7 +53,7 @@ func newTable(limit int) *table {
 	}
 }
 
-// expect makes room for so many sessions in an empty table, so that it does not
+// expect makes room for so many sessions in an empty table, so that it need not
 // grow step by step.
 func (t *table) expect(n int) {
 	n = min(n, t.limit)
@@ -67,8 +67,8 @@ func (t *table) len() int { return int(t.used) - len(t.free) }
 
 func (t *table) at(p place) *entry { return &t.slabs[p/slabSize][p%slabSize] }
 
-// find returns the place of the session that e is, by cookie, by cookie and
-// remote end for a flow, or by its ends where the cookie is not known.
+// find returns the place of session e: by cookie, by cookie and remote end for
+// a flow, or by its ends if the cookie is unknown.
 func (t *table) find(e *entry) (place, bool) {
 	var p place
 	var ok bool
@@ -83,8 +83,8 @@ func (t *table) find(e *entry) (place, bool) {
 	return p, ok
 }
 
-// add puts an entry into the table, false where there is no room. The caller
-// knows that it is not in it.
+// add puts an entry into the table, false where there is no room. The entry
+// must not be in it already.
 func (t *table) add(e *entry) (place, bool) {
 	if t.len() >= t.limit {
 		return noPlace, false
@@ -159,7 +159,7 @@ func (t *table) forgetListener(k pair.Port, p place) {
 	t.listeners[k] = left
 }
 
-// change lets f change what is counted of an entry, its state and whether it
+// change lets f change the counted facts of an entry: its state, and whether it
 // is wanted. Its identity stays.
 func (t *table) change(e *entry, f func(*entry)) {
 	t.count(e, -1)
@@ -182,7 +182,7 @@ func familyIndex(f whose.Family) int {
 	return 0
 }
 
-// sumOf returns how many wanted sessions are of the given kinds.
+// sumOf returns the number of wanted sessions of the given kinds.
 func (t *table) sumOf(protos whose.Set[whose.Proto], families whose.Set[whose.Family], states whose.Set[whose.State]) int {
 	sum := 0
 	for p := range t.byKind {
@@ -203,8 +203,8 @@ func (t *table) sumOf(protos whose.Set[whose.Proto], families whose.Set[whose.Fa
 	return sum
 }
 
-// slab returns the entries that are in use or were, from the first place of
-// slab i on; none where there is no such slab.
+// slab returns the used and formerly used entries of slab i; none where there
+// is no such slab.
 func (t *table) slab(i int) []entry {
 	first := i * slabSize
 	if first >= int(t.used) {
@@ -213,8 +213,8 @@ func (t *table) slab(i int) []entry {
 	return t.slabs[i][:min(slabSize, int(t.used)-first)]
 }
 
-// each calls f for each entry that is in use, in no order, until f returns
-// false. f may remove the entry that it was given.
+// each calls f for each entry in use, in no order, until f returns false. f may
+// remove its entry.
 func (t *table) each(f func(p place, e *entry) bool) {
 	for p := range t.used {
 		if e := t.at(p); e.is(inUse) && !f(p, e) {
@@ -223,8 +223,8 @@ func (t *table) each(f func(p place, e *entry) bool) {
 	}
 }
 
-// listenerOf returns the place of the listener that takes a session; noPlace
-// where none is known.
+// listenerOf returns the place of the listener that takes a session; noPlace if
+// none is known.
 func (t *table) listenerOf(e *entry) place {
 	best, highest := noPlace, 0
 	for _, p := range t.listeners[e.Port()] {

@@ -5,21 +5,21 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
-// tcpOpen: a connection was established. One that came in is told when it is
-// known who accepted it.
+// tcpOpen: a connection was established. An incoming one is reported when its
+// owner is known.
 func (g *Engine) tcpOpen(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Established)
 	id := e.endedID()
 	if g.ended.has(id, e.opened) || g.pending.byID[id] != nil {
-		return // told twice
+		return // a repeat
 	}
 	if e.Proto == whose.MPTCP && e.RemotePort == 0 {
-		return // the kernel does not know its ends yet: a snapshot or its end will tell of it
+		return // the kernel does not know its ends yet: a snapshot or its end will report it
 	}
 	if p, ok := g.lookup(e); ok {
 		old := g.table.at(p)
 		if old.sameEnds(e) {
-			return // told twice, or by the snapshot
+			return // a repeat, or in the snapshot
 		}
 		g.vanish(p, e.opened) // its end was lost, and the socket connected anew
 	}
@@ -56,11 +56,11 @@ func (g *Engine) tcpAccept(r *bpfevent.Record) {
 	g.acceptKnown(g.table.at(p), r)
 }
 
-// acceptKnown: a connection that was told without the process that accepts it,
-// or that stood in the accept queue when following began, has its owner.
+// acceptKnown: a connection has its owner. It was reported without the process
+// that accepts it, or stood in the accept queue when following began.
 func (g *Engine) acceptKnown(e *entry, r *bpfevent.Record) {
 	if e.is(accepted | handedOver) {
-		return // told twice
+		return // a repeat
 	}
 	e.flags |= accepted
 	if e.inode == 0 && e.cookie != 0 {
@@ -71,14 +71,14 @@ func (g *Engine) acceptKnown(e *entry, r *bpfevent.Record) {
 		return
 	}
 	if e.owners != 0 && e.reason == whose.ReasonNone {
-		return // the snapshot saw who holds it now, which is more
+		return // the snapshot saw the present owner, which is more
 	}
 	g.assign(e, set)
 	g.outbox.emitIf(e.is(told), whose.EventOwned, e, r.Time)
 }
 
-// tcpClose: a connection ended. What the record knows and the session does
-// not, its owner and its very opening, is told first.
+// tcpClose: a connection ended. Its record may know more than the session: the
+// owner, or even the opening. That is reported first.
 func (g *Engine) tcpClose(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Established)
 	id := e.endedID()
@@ -88,7 +88,7 @@ func (g *Engine) tcpClose(r *bpfevent.Record) {
 	}
 	if p, ok := g.lookup(e); ok {
 		known := g.table.at(p)
-		if known.State == whose.Listen { // a source that does not tell what it was
+		if known.State == whose.Listen { // a source that does not report the former state
 			g.outbox.emitGone(whose.EventUnlisten, known, r.Time)
 			g.drop(p)
 			return
@@ -102,7 +102,7 @@ func (g *Engine) tcpClose(r *bpfevent.Record) {
 		return
 	}
 	if g.ended.has(id, r.Opened) {
-		return // told twice
+		return // a repeat
 	}
 	g.ended.add(id, r.Opened)
 	if !g.KnownOnly {
@@ -118,14 +118,14 @@ func (g *Engine) assignAtEnd(e *entry, r *bpfevent.Record) {
 }
 
 // closeUnknown: the end of a connection that is not in the table. Its opening
-// was lost or never told apart, or it stood before and no snapshot has it, or
-// the table had no room.
+// was lost or never reported separately, or it stood before and no snapshot has
+// it, or the table had no room.
 func (g *Engine) closeUnknown(e *entry, r *bpfevent.Record) {
 	whole := false
 	switch {
 	case r.Opened == 0 || r.Opened < g.Began:
 		g.stoodBefore(e, r)
-	case g.ended.has(e.endedID(), ^r.Opened): // told, and no room in the table
+	case g.ended.has(e.endedID(), ^r.Opened): // reported, and no room in the table
 		g.assignBy(e, r)
 	case !r.Out && !r.Accepted && r.Task.PID == 0:
 		g.await(e, r.Time)
@@ -146,9 +146,9 @@ func (g *Engine) closeUnknown(e *entry, r *bpfevent.Record) {
 	}
 }
 
-// stoodBefore: a session is met first by its end. It stood before following
-// began and was gone before the snapshot came to it, so that nobody knows whose
-// it was; the direction is then told from who listens, as in a snapshot.
+// stoodBefore: the first record of a session is its end. The session stood
+// before following began and was gone before the snapshot came to it, so nobody
+// knows its owner. The listeners then decide its direction, as in a snapshot.
 func (g *Engine) stoodBefore(e *entry, r *bpfevent.Record) {
 	e.flags |= since
 	g.assignBy(e, r)
@@ -162,7 +162,7 @@ func (g *Engine) stoodBefore(e *entry, r *bpfevent.Record) {
 	}
 }
 
-// tcpFail: a connect did not come about.
+// tcpFail: a connect failed.
 func (g *Engine) tcpFail(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.SynSent)
 	if g.ended.has(e.endedID(), e.opened) {
@@ -176,8 +176,8 @@ func (g *Engine) tcpFail(r *bpfevent.Record) {
 	g.outbox.emitFail(e, r)
 }
 
-// listening is the second half of the identity of a socket that ceased to
-// listen, among those that ended.
+// listening is the second half of the identity, among the ended ones, of a
+// socket that ceased to listen.
 const listening = 1
 
 // tcpListen: a socket began to listen.

@@ -15,7 +15,7 @@ func (g *Engine) udpBind(r *bpfevent.Record) {
 			g.assignBy(old, r)
 			g.outbox.emit(whose.EventBind, old, r.Time)
 		}
-		return // told twice, or by the snapshot
+		return // a repeat, or in the snapshot
 	}
 	if g.ended.has(r.Cookie, e.opened) {
 		return
@@ -24,13 +24,13 @@ func (g *Engine) udpBind(r *bpfevent.Record) {
 	g.enter(e, whose.EventBind, r.Time)
 }
 
-// udpOpen: the first datagram of a flow went.
+// udpOpen: a flow had its first datagram.
 func (g *Engine) udpOpen(r *bpfevent.Record) {
 	e := g.flowOf(r)
 	p, ok := g.lookup(e)
 	if !ok {
 		if g.ended.has(e.endedID(), e.opened) {
-			return // told twice
+			return // a repeat
 		}
 		g.assignBy(e, r)
 		g.open(e, e.opened)
@@ -48,15 +48,15 @@ func (g *Engine) udpOpen(r *bpfevent.Record) {
 	}
 }
 
-// flowOf returns the flow of a record, which the kernel counts.
+// flowOf returns the flow of a record. The kernel counts it.
 func (g *Engine) flowOf(r *bpfevent.Record) *entry {
 	e := g.entryOf(r, whose.Established)
 	e.flags |= isFlow | counted
 	return e
 }
 
-// udpClose: the socket of a flow was closed, or the flow had to give way to
-// another; or, where the record names no remote end, a bound socket was closed.
+// udpClose: the socket of a flow was closed, or the flow gave way to another.
+// Where the record names no remote end, a bound socket was closed.
 func (g *Engine) udpClose(r *bpfevent.Record) {
 	if r.RemotePort == 0 && pair.IsUnspecified(&r.Remote) && !r.RemoteUnknown {
 		g.udpUnbind(r)
@@ -74,7 +74,7 @@ func (g *Engine) udpClose(r *bpfevent.Record) {
 		return
 	}
 	if g.ended.has(e.endedID(), e.opened) {
-		return // told twice, or idle before
+		return // a repeat, or it ended as idle
 	}
 	g.ended.add(e.endedID(), e.opened)
 	if g.KnownOnly {
@@ -96,13 +96,13 @@ func (g *Engine) udpClose(r *bpfevent.Record) {
 	g.emitFlow(e, r)
 }
 
-// udpUnbind: a socket that was bound and not connected was closed, which no
-// kind of event tells.
+// udpUnbind: a bound, unconnected socket was closed. No kind of event reports
+// this.
 func (g *Engine) udpUnbind(r *bpfevent.Record) {
 	e := g.entryOf(r, whose.Unconn)
 	p, ok := g.lookup(e)
 	if !ok {
-		return // told twice, or never told: nobody bound it on purpose
+		return // a repeat, or never reported: nobody bound it on purpose
 	}
 	known := g.table.at(p)
 	if known.State != whose.Unconn {
@@ -112,7 +112,7 @@ func (g *Engine) udpUnbind(r *bpfevent.Record) {
 	g.ended.add(r.Cookie, r.Opened)
 }
 
-// emitFlow tells of the end of a flow with what its record counts.
+// emitFlow emits the end of a flow with the counts of its record.
 func (g *Engine) emitFlow(e *entry, r *bpfevent.Record) {
 	g.outbox.emitFlowEnd(e, whose.EndClosed, r.Time, r.Time, whose.Traffic{Bytes: r.BytesSent, Datagrams: r.DatagramsSent}, whose.Traffic{Bytes: r.BytesReceived, Datagrams: r.DatagramsReceived})
 }

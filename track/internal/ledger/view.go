@@ -14,23 +14,23 @@ type view struct {
 	names     *Names
 }
 
-// session makes the session of an entry. It allocates nothing: owners are
-// shared by all sessions of the same ones.
+// session makes the session of an entry. It allocates nothing: sessions with
+// the same owners share them.
 func (v *view) session(e *entry, s *whose.Session) {
 	v.facts(e, s)
 	v.names.name(e, s)
 }
 
-// facts makes the session without the names of numbers. It writes each fact
-// but names and TCP figures, and so need not clear what was there: this is the
-// hot loop of Count.
+// facts makes the session without the names of numbers. It writes every fact
+// except names and TCP figures, so s need not be cleared first. This is the hot
+// loop of Count.
 func (v *view) facts(e *entry, s *whose.Session) {
 	e.write(s)
 	s.Owners = v.owners(e)
 }
 
-// owners returns the owners that a session is shown with: its own, or
-// those of the listener that has yet to accept it.
+// owners returns the owners shown with a session: its own or, for a pending
+// accept, those of its listener.
 func (v *view) owners(e *entry) []whose.Owner {
 	if e.owners == 0 && e.reason == whose.ReasonAcceptQueue {
 		return v.queueOwners(e)
@@ -38,8 +38,9 @@ func (v *view) owners(e *entry) []whose.Owner {
 	return v.processes.owners(e.owners)
 }
 
-// queueOwners returns the owners of the listeners that a connection may wait
-// for, by PID: those of the one that takes it, and of those that share with it.
+// queueOwners returns the owners of the listeners of a pending accept, by PID:
+// those of the listener that takes the connection, and of those sharing with
+// it.
 func (v *view) queueOwners(e *entry) []whose.Owner {
 	best := v.table.listenerOf(e)
 	if best == noPlace {

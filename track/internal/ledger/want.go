@@ -5,19 +5,19 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// A Want is what the caller wants to be told.
+// A Want selects the sessions and events for the caller.
 type Want struct {
 	// Match is the filter, nil for none.
 	Match    *filter.Matcher
 	Protos   whose.Set[whose.Proto]
 	Families whose.Set[whose.Family]
-	// NetNS chooses network namespaces by number and name; nil: all.
+	// NetNS selects network namespaces by number and name; nil: all.
 	NetNS func(inode uint32, name string) bool
-	// Kinds are the kinds of events.
+	// Kinds are the wanted kinds of events.
 	Kinds whose.Set[whose.EventKind]
 	Needs whose.Needs
-	// Late tells that the filter names what is only known when an event is given
-	// out, so that it is asked of each event and not of the session.
+	// Late: the filter needs facts known only when an event is emitted. It then
+	// applies to each event and not to the session.
 	Late bool
 }
 
