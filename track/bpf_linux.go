@@ -29,14 +29,14 @@ func openBPF(_ context.Context, p *plan) (kernelSource, error) {
 	return bpfSource{s}, nil
 }
 
-// Losses counts what was lost since the source was opened.
+// Losses counts the losses since the source was opened.
 func (s bpfSource) Losses() (Losses, error) {
 	l, err := s.Source.Losses()
 	return Losses{Ring: l.Ring, Recursion: l.Recursion, Flows: l.Flows, Sockets: l.Sockets}, err
 }
 
-// Flows calls drop for each flow that the kernel counts, and ended with the
-// final counts of those for which it returns true.
+// Flows calls drop for each flow counted by the kernel. For each true it ends
+// the flow and calls ended with its final counts.
 func (s bpfSource) Flows(drop func(*ledger.Flow) bool, ended func(*ledger.Flow)) error {
 	var failed error
 	err := s.Source.Flows(func(f *bpfevent.Flow) bool {

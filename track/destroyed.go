@@ -8,7 +8,7 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
-// This file reads what the kernel multicasts of a socket that it destroys
+// This file reads the kernel's multicast messages about destroyed sockets
 // (net/core/sock_diag.c, sock_diag_broadcast_destroy): a netlink message with
 // struct inet_diag_msg and attributes, as in a dump.
 
@@ -36,7 +36,7 @@ const (
 	atInode      = 68
 )
 
-// Places in struct tcp_info. Kernels that know less give a shorter one.
+// Places in struct tcp_info. Older kernels give a shorter one.
 const (
 	atRTT           = 68
 	atTotalRetrans  = 100
@@ -45,9 +45,9 @@ const (
 	atBytesRetrans  = 208
 )
 
-// parseDestroyed calls fn for each closed session in a datagram. What is
-// damaged or of a kind that is not known is passed over. State and reason of
-// the end are not in it; bytes received may count the other side's FIN.
+// parseDestroyed calls fn for each closed session in a datagram. It passes over
+// damaged messages and unknown kinds. The messages lack the state and the
+// reason of the end; bytes received may count the other side's FIN.
 func parseDestroyed(b []byte, netns uint32, at uint64, fn func(*bpfevent.Record) error) error {
 	order := binary.NativeEndian
 	for len(b) >= netlinkHeader {
@@ -129,7 +129,7 @@ func attributes(b []byte) (proto uint8, info []byte) {
 	return proto, info
 }
 
-// addTCPInfo adds what is counted.
+// addTCPInfo adds the counts.
 func addTCPInfo(r *bpfevent.Record, info []byte) {
 	word := func(at int) uint32 {
 		if len(info) < at+4 {

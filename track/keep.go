@@ -11,19 +11,19 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
-// This file is what a tracker does from time to time: tell of losses and of
-// connections that nobody accepts, end idle flows, and take snapshots.
+// This file is the periodic work of a tracker. It reports losses and pending
+// accepts, ends idle flows, and takes snapshots.
 
 const (
-	// lossesEvery is how often losses are looked for.
+	// lossesEvery is the time between two checks for losses.
 	lossesEvery = time.Second
-	// baseEvery is how often the clocks are related.
+	// baseEvery is the time after which the clocks are related anew.
 	baseEvery = time.Minute
-	// confirmAfter is how soon a snapshot follows one that has to be confirmed.
+	// confirmAfter is the delay of a snapshot that has to confirm another.
 	confirmAfter = time.Second
 )
 
-// keepTime does what is due until ctx ends.
+// keepTime does the due work until ctx ends.
 func (t *Tracker) keepTime(ctx context.Context) {
 	flowsEvery := min(max(t.plan.opts.UDPIdle/3, time.Second/10), 10*time.Second)
 	losses, base, flows := t.due(lossesEvery), t.due(baseEvery), t.due(flowsEvery)
@@ -54,7 +54,7 @@ func (t *Tracker) keepTime(ctx context.Context) {
 	}
 }
 
-// forgetUsers has the names of users looked up again.
+// forgetUsers drops the names of users, for a new look-up.
 func (t *Tracker) forgetUsers() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -63,8 +63,8 @@ func (t *Tracker) forgetUsers() {
 
 func (t *Tracker) due(after time.Duration) time.Duration { return t.clock.Boot() + after }
 
-// expire tells of connections that nobody accepts, and returns when it has to
-// be called again.
+// expire emits connections that nobody accepts. It returns the next time to
+// call it.
 func (t *Tracker) expire() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -75,7 +75,7 @@ func (t *Tracker) expire() time.Duration {
 	return time.Duration(next)
 }
 
-// tellLosses tells of what was lost since it was told last.
+// tellLosses reports the losses since the last report.
 func (t *Tracker) tellLosses() {
 	var lost Losses
 	if t.kernel != nil {
@@ -105,7 +105,7 @@ func (t *Tracker) readGroups(ctx context.Context) {
 	}
 	groups, err := t.fs.Cgroups(ctx)
 	if err != nil {
-		return // /proc tells of each process
+		return // /proc has the group of each process
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,9 +140,9 @@ func (t *Tracker) endIdle() {
 	scan.End()
 }
 
-// keepReconciling takes snapshots until ctx ends. They take a bounded share of
-// one processor, however many sessions there are: a twentieth where they only
-// correct, a fifth where they are all there is.
+// keepReconciling takes snapshots until ctx ends. They use a bounded share of
+// one processor, however many sessions there are: a twentieth if they only
+// correct, a fifth if there are only snapshots to find opens.
 func (t *Tracker) keepReconciling(ctx context.Context) {
 	interval, share := t.plan.interval(t.source.Name), time.Duration(20)
 	if t.source.Name != SourceBPF {
@@ -193,13 +193,12 @@ func (t *Tracker) reconcile(ctx context.Context) (took time.Duration, unsure boo
 	return took, unsure, nil
 }
 
-// A follower is a source that has to look for network namespaces that are new.
+// A follower is a source that has to look for new network namespaces.
 type follower interface {
 	Follow(ctx context.Context) error
 }
 
-// noteGap notes that a snapshot could not be taken. The next one is tried all
-// the same.
+// noteGap notes that a snapshot failed. The next one is tried all the same.
 func (t *Tracker) noteGap(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -211,5 +210,5 @@ func (t *Tracker) noteGap(err error) {
 	}
 }
 
-// maxGaps bounds the gaps that a tracker tells of.
+// maxGaps bounds the gaps of a tracker.
 const maxGaps = 64

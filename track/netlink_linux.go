@@ -17,20 +17,21 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
-// destroyGroups are the multicast groups of NETLINK_SOCK_DIAG that tell of
-// destroyed sockets (SKNLGRP_INET_TCP_DESTROY, …UDP…, INET6…), since Linux 4.4.
+// destroyGroups are the multicast groups of NETLINK_SOCK_DIAG for destroyed
+// sockets (SKNLGRP_INET_TCP_DESTROY, …UDP…, INET6…), since Linux 4.4.
 const destroyGroups = 1<<0 | 1<<1 | 1<<2 | 1<<3
 
 const (
-	// netlinkBuffer is what may wait in the kernel for each namespace, in bytes.
+	// netlinkBuffer bounds the messages waiting in the kernel for each namespace,
+	// in bytes.
 	netlinkBuffer = 4 << 20
-	// maxNetlinks bounds the namespaces that are listened in; each takes a
-	// descriptor. Closed sessions of others are found by snapshots.
+	// maxNetlinks bounds the namespaces with a netlink socket; each takes a
+	// descriptor. Snapshots find the closed sessions of others.
 	maxNetlinks = 1024
 )
 
-// A netlinkSource is told of closed sockets by the kernel, in each network
-// namespace that can be entered.
+// A netlinkSource receives the kernel's reports of closed sockets, in each
+// network namespace that can be entered.
 type netlinkSource struct {
 	fs    *proc.FS
 	clock Clock
@@ -88,14 +89,14 @@ func (s *netlinkSource) watch(fd int) error {
 	return nil
 }
 
-// listenDestroyed opens a socket that is told of destroyed sockets of the
+// listenDestroyed opens a socket for the reports of destroyed sockets in the
 // namespace of the calling thread.
 func listenDestroyed() (int, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return -1, fmt.Errorf("open sock_diag socket: %w", err)
 	}
-	// What the limit allows has to do where FORCE is not permitted.
+	// Where FORCE is not permitted, the size within the limit has to do.
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, netlinkBuffer) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, netlinkBuffer)
 	}
@@ -106,7 +107,7 @@ func listenDestroyed() (int, error) {
 	return fd, nil
 }
 
-// add takes a socket over, which it closes where it cannot.
+// add takes over a socket; on an error it closes the socket.
 func (s *netlinkSource) add(inode uint32, fd int) error {
 	if err := s.watch(fd); err != nil {
 		unix.Close(fd)
@@ -118,9 +119,9 @@ func (s *netlinkSource) add(inode uint32, fd int) error {
 	return nil
 }
 
-// Follow listens in the namespaces that are new, and leaves those that nobody
-// else is in: the socket would keep them. A namespace that cannot be entered
-// is a gap of the snapshots too, which tell of it.
+// Follow listens in new namespaces. It leaves those without anybody else in
+// them, since the socket would keep them. A namespace that cannot be entered is
+// a gap of the snapshots too, and they report it.
 func (s *netlinkSource) Follow(ctx context.Context) error {
 	refs, _, err := s.fs.Namespaces(ctx)
 	if err != nil {
@@ -146,8 +147,8 @@ func (s *netlinkSource) Follow(ctx context.Context) error {
 	return s.enter(fresh)
 }
 
-// enter opens a socket in each of the namespaces. One that cannot be entered is
-// left to the snapshots.
+// enter opens a socket in each of the namespaces. It leaves those that cannot
+// be entered to the snapshots.
 func (s *netlinkSource) enter(refs []source.NetNSRef) error {
 	if len(refs) == 0 {
 		return nil
@@ -166,11 +167,11 @@ func (s *netlinkSource) enter(refs []source.NetNSRef) error {
 	})
 }
 
-// Read calls fn for each socket that the kernel tells of, until ctx ends. What
-// waits then is read before it returns.
+// Read calls fn for each socket reported by the kernel, until ctx ends. It then
+// reads the waiting messages before it returns.
 func (s *netlinkSource) Read(ctx context.Context, fn func(*bpfevent.Record) error) error {
 	stop := context.AfterFunc(ctx, func() {
-		_, _ = unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // an eventfd takes all that is ever written to it
+		_, _ = unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // an eventfd takes every write
 	})
 	defer stop()
 	buf := make([]byte, 64<<10)
@@ -196,13 +197,13 @@ func (s *netlinkSource) Read(ctx context.Context, fn func(*bpfevent.Record) erro
 	}
 }
 
-// drain reads what waits at one socket.
+// drain reads the waiting messages of one socket.
 func (s *netlinkSource) drain(fd int, buf []byte, fn func(*bpfevent.Record) error) error {
 	for {
 		n, netns, err := s.receive(fd, buf)
 		switch {
 		case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.EINTR):
-			continue // something was dropped, which is counted, or is not for us; the rest follows
+			continue // something was dropped and counted, or is not for us; the rest follows
 		case err != nil || n == 0:
 			return nil // nothing more, or the namespace was left meanwhile
 		}
@@ -241,7 +242,7 @@ func (s *netlinkSource) Losses() (Losses, error) {
 // Flows calls nothing: no flows are counted.
 func (s *netlinkSource) Flows(func(*ledger.Flow) bool, func(*ledger.Flow)) error { return nil }
 
-// Close gives the sockets back. No Read may be under way.
+// Close releases the sockets. No Read may be under way.
 func (s *netlinkSource) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,5 +11,5 @@ func openers() []opener {
 	}
 }
 
-// openSnapshot opens nothing: snapshots are all there is.
+// openSnapshot opens nothing: snapshots alone need no source.
 func openSnapshot(context.Context, *plan) (kernelSource, error) { return nil, nil }

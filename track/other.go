@@ -21,7 +21,7 @@ func (hostClock) Boot() time.Duration { return 0 }
 // After is time.After.
 func (hostClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// Refused says that the source "bpf" is of Linux.
+// Refused returns a [whose.UnsupportedError]: the source "bpf" needs Linux.
 func Refused() error { return &whose.UnsupportedError{What: "following sessions on this platform"} }
 
 // openers returns the ways to follow sessions: none on this platform.

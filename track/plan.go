@@ -17,22 +17,22 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
-// The sources, as Options.Source and Source.Name have them.
+// The sources, as in [Options].Source and [Source].Name.
 const (
 	// SourceAuto takes the best that works.
 	SourceAuto = "auto"
-	// SourceBPF: BPF programs tell of everything at once.
+	// SourceBPF: BPF programs report everything at once.
 	SourceBPF = "bpf"
-	// SourceNetlink: the kernel tells of closed sockets; snapshots find the rest.
+	// SourceNetlink: the kernel reports closed sockets; snapshots find the rest.
 	SourceNetlink = "netlink"
 	// SourceSnapshot: the differences between snapshots.
 	SourceSnapshot = "snapshot"
 )
 
-// SourceNames returns what Options.Source may be.
+// SourceNames returns the values of [Options].Source.
 func SourceNames() []string { return []string{SourceAuto, SourceBPF, SourceNetlink, SourceSnapshot} }
 
-// What is used where Options say nothing.
+// The defaults of [Options].
 const (
 	defaultUDPIdle     = 30 * time.Second
 	defaultInterval    = time.Second
@@ -43,11 +43,11 @@ const (
 	defaultBufferSize  = 8 << 20
 )
 
-// defaultNeeds is what events show where nothing else is asked for.
+// defaultNeeds are the facts of events without [Options].Needs.
 const defaultNeeds = whose.NeedOwners | whose.NeedCmdline | whose.NeedExe | whose.NeedUser |
 	whose.NeedNetNSName | whose.NeedDirection | whose.NeedPeer
 
-// A plan is what Options come to.
+// A plan is made of [Options].
 type plan struct {
 	opts  Options
 	needs whose.Needs
@@ -98,8 +98,8 @@ func setDefault[T int | time.Duration](v *T, to T) {
 	}
 }
 
-// setWant turns filter, protocols, families and namespaces into what the
-// engine asks of each session, and what a source can apply.
+// setWant turns filter, protocols, families and namespaces into the engine's
+// checks of each session, and into the part for a source.
 func (p *plan) setWant() {
 	split := filter.Split(p.opts.Filter, p.env)
 	p.want = ledger.Want{
@@ -114,8 +114,8 @@ func (p *plan) setWant() {
 		p.needs |= whose.NeedNetNSName
 		p.want.Needs = p.needs
 	}
-	// A process may get a session later than it was opened, and states change:
-	// the kernel must not leave out for either.
+	// A process may get a session later than it was opened, and states change.
+	// The kernel must not leave out sessions for either.
 	p.query = source.Query{
 		Any: split.Any, Needs: p.needs, States: whose.AllStates,
 		Protos: p.opts.Protos & split.Protos, Families: p.opts.Families & split.Families,
@@ -131,12 +131,12 @@ func (p *plan) setWant() {
 }
 
 // firstNetNS is the least inode number that the kernel gives to a namespace
-// (PROC_DYNAMIC_FIRST). A number below may still be somebody's name for one.
+// (PROC_DYNAMIC_FIRST). A smaller number may still be somebody's name for one.
 const firstNetNS = 0xf0000000
 
-// addPeers has the source tell of other ends too: they meet conditions on the
-// ends the other way round, may be of the other family under a mapped address,
-// and MPTCP talks to TCP.
+// addPeers makes the source report peers too. Peers meet conditions on the ends
+// the other way round, may be of the other family under a mapped address, and
+// MPTCP talks to TCP.
 func (p *plan) addPeers() {
 	q := &p.query
 	for _, e := range slices.Clone(q.Any) {
@@ -161,9 +161,9 @@ func netnsChoice(choice string, self uint32) func(uint32, string) bool {
 	}
 }
 
-// snapshotOptions are the options of the collector. States, owners and ends
-// are not asked of it: a session's owners may become those that the filter
-// names, and what the table holds must not seem to be missing.
+// snapshotOptions returns the options of the collector. They select by no
+// states, owners or ends: a session may later get owners that the filter names,
+// and no session of the table must seem to be missing.
 func (p *plan) snapshotOptions(first bool) *collect.Options {
 	o := &collect.Options{
 		Protos: p.opts.Protos, Families: p.opts.Families, NetNS: p.opts.NetNS,
@@ -184,15 +184,15 @@ func (p *plan) snapshotOptions(first bool) *collect.Options {
 	return o
 }
 
-// An opener is one way to follow sessions. Its source is nil where snapshots
-// are all there is.
+// An opener is one way to follow sessions. Its source is nil for snapshots
+// alone.
 type opener struct {
 	name string
 	open func(context.Context, *plan) (kernelSource, error)
 }
 
-// openSource opens the source that is asked for or the best that works, and
-// says why not a better one.
+// openSource opens the source asked for, or the best that works, and gives the
+// reason for no better one.
 func (p *plan) openSource(ctx context.Context) (kernelSource, Source, error) {
 	name := p.opts.Source
 	auto := name == "" || name == SourceAuto
@@ -216,7 +216,7 @@ func (p *plan) openSource(ctx context.Context) (kernelSource, Source, error) {
 	return nil, Source{}, errors.Join(refused...)
 }
 
-// describeSource says which source it is and why not a better one.
+// describeSource describes the source, with the reason for no better one.
 func (p *plan) describeSource(name string, kernel kernelSource, refused []error) Source {
 	s := Source{Name: name}
 	if k, ok := kernel.(interface{ Missing() []error }); ok {
@@ -238,7 +238,7 @@ func (p *plan) describeSource(name string, kernel kernelSource, refused []error)
 	return s
 }
 
-// interval is the time between two snapshots.
+// interval returns the time between two snapshots.
 func (p *plan) interval(name string) time.Duration {
 	switch {
 	case p.opts.Interval > 0:

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A refusal is a permission that was denied, in words that say which.
+// A refusal is a denied permission, with words that name it.
 type refusal struct {
 	says string
 	err  error
@@ -20,21 +20,21 @@ type refusal struct {
 func (r *refusal) Error() string { return r.says }
 func (r *refusal) Unwrap() error { return r.err }
 
-// Is tells that it is for want of permission, whatever the kernel called it.
+// Is reports true for [fs.ErrPermission], whatever the kernel's error.
 func (r *refusal) Is(target error) bool { return target == fs.ErrPermission }
 
-// loading are the capabilities that it takes to load and attach the programs.
-// CAP_SYS_ADMIN is as good as all of them.
+// loading are the capabilities needed to load and attach the programs.
+// CAP_SYS_ADMIN stands for all of them.
 var loading = []struct {
 	number int
 	name   string
 }{{unix.CAP_BPF, "CAP_BPF"}, {unix.CAP_PERFMON, "CAP_PERFMON"}, {unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}}
 
-// explainRefusal says which privilege is missing where programs were not loaded.
-// Without CAP_PERFMON the kernel refuses some as invalid and others as not
-// permitted, and which is tried first is chance. The library that loads them
-// guesses at a limit of locked memory, which no kernel that knows these programs
-// counts.
+// explainRefusal names the missing privilege after a failed load. Without
+// CAP_PERFMON the kernel refuses some programs as invalid and others as not
+// permitted, and chance decides which it tries first. The loading library
+// guesses at a limit of locked memory, but no kernel that knows these programs
+// counts it.
 func explainRefusal(err error) error {
 	if lacks := lacking(); lacks != nil {
 		return whose.WithHint(&refusal{lacks.Error(), err}, "%s", whose.Hint(lacks))
@@ -46,12 +46,12 @@ func explainRefusal(err error) error {
 	return whose.WithHint(&refusal{says, err}, "%s", whose.Hint(err))
 }
 
-// Refused says by which privilege the caller lacks the source "bpf" would be
-// refused, with a hint; nil where none is missing. It loads nothing, so that the
-// kernel may still have reasons of its own.
+// Refused returns an error with a hint that names the privilege missing for the
+// source "bpf"; nil if none is missing. It loads nothing, so the kernel may
+// still have reasons of its own.
 func Refused() error { return lacking() }
 
-// lacking says which privilege is missing to load programs, nil for none.
+// lacking names the privilege missing to load programs, nil for none.
 func lacking() error {
 	var missing []string
 	if held, ok := capabilities(); ok && held>>unix.CAP_SYS_ADMIN&1 == 0 {
@@ -73,7 +73,7 @@ func lacking() error {
 	return nil
 }
 
-// capabilities are those that are effective, as bits.
+// capabilities returns the effective ones as bits.
 func capabilities() (uint64, bool) {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -83,8 +83,8 @@ func capabilities() (uint64, bool) {
 	return uint64(data[1].Effective)<<32 | uint64(data[0].Effective), true
 }
 
-// firstUserNS is the first user namespace, which has the same number on every
-// host (PROC_USER_INIT_INO).
+// firstUserNS is the first user namespace, with the same number on every host
+// (PROC_USER_INIT_INO).
 const firstUserNS = "user:[4026531837]"
 
 func inUserNamespace() bool {

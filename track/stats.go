@@ -7,71 +7,72 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
-// A Source says which way a tracker follows sessions, why not by a better one,
-// and what that way cannot see.
+// A Source is the way in which a tracker follows sessions: the reason for no
+// better one, and the limits of its sight.
 type Source struct {
 	// Name is "bpf", "netlink" or "snapshot".
 	Name string
-	// Why says in one line why no better source is used, empty for the best or
-	// where one was asked for: "source bpf: load programs: permission denied".
+	// Why is the reason in one line for no better source: "source bpf: load
+	// programs: permission denied". Empty: it is the best one, or the one asked
+	// for.
 	Why string
-	// Hint says what the user can do about it, empty where nothing helps.
+	// Hint is advice for the user, empty where nothing helps.
 	Hint string
-	// Interval is the time between two snapshots of a source that finds opens
-	// by them; 0 for "bpf".
+	// Interval is the time between two snapshots of a source that finds opens by
+	// them; 0 for "bpf".
 	Interval time.Duration
-	// Gaps say what is not seen: sessions shorter than Interval, namespaces
-	// that may not be entered, processes that may not be looked into.
+	// Gaps are the unseen things: sessions shorter than Interval, namespaces that
+	// may not be entered, processes that may not be looked into.
 	Gaps whose.Gaps
 }
 
-// Stats is the account of a tracker since it was started.
+// Stats is the account of a tracker since its start.
 type Stats struct {
-	// Records counts what the kernel told, Events what was made of it and
-	// given out or waits to be, Standing ones not counted.
+	// Records counts the kernel's records. Events counts the events made of them,
+	// whether emitted or waiting, without the standing ones.
 	Records, Events uint64
-	// Sessions in the live table; Flows of UDP and Processes among what is kept.
+	// Sessions are those in the live table; Flows (UDP) and Processes are those
+	// kept.
 	Sessions, Flows, Processes int
-	// Lost counts by place what did not come through.
+	// Lost counts the losses by place.
 	Lost Losses
-	// Start is how long it took until the live table held what stood, and
-	// Snapshot the part of it that the snapshot took.
+	// Start is the time until the live table held the standing sessions, and
+	// Snapshot the part of it for the snapshot.
 	Start, Snapshot time.Duration
-	// Reconciled counts the snapshots taken since, to correct owners and to
-	// find what was lost.
+	// Reconciled counts the snapshots since, which correct owners and find
+	// losses.
 	Reconciled uint64
 }
 
-// Losses count what did not come through, by place. The zero value is that of
-// a tracker that lost nothing.
+// Losses count by place what got lost. The zero value: nothing.
 type Losses struct {
 	// Ring: records that found the kernel's ring buffer full.
 	Ring uint64
-	// Recursion: runs of a program that the kernel left out because one was
-	// under way on the same CPU.
+	// Recursion: runs of a program skipped by the kernel because one was under
+	// way on the same CPU.
 	Recursion uint64
-	// Flows: UDP flows that found no place among those that the kernel counts.
+	// Flows: UDP flows without a place among those that the kernel counts.
 	Flows uint64
-	// Sockets: sockets of which the programs could keep no note.
+	// Sockets: sockets without a note in the programs.
 	Sockets uint64
-	// Table: sessions that found no place in the live table
-	// (Options.MaxSessions). Their events are told.
+	// Table: sessions without a place in the live table (Options.MaxSessions).
+	// Their events are emitted.
 	Table uint64
-	// Start: records beyond what is kept while the first snapshot is taken.
+	// Start: records beyond the bound during the first snapshot.
 	Start uint64
-	// Reader: events that the reader of Events was too slow for.
+	// Reader: events dropped because the reader of [Tracker.Events] was too slow.
 	Reader uint64
-	// Netlink: times that the kernel dropped messages because they were read
-	// too slowly; how many each time nobody knows.
+	// Netlink: the number of times that the kernel dropped messages because they
+	// were read too slowly. Nobody knows how many each time.
 	Netlink uint64
 }
 
-// Total is the sum of all places.
+// Total returns the sum of all places.
 func (l Losses) Total() uint64 {
 	return l.Ring + l.Recursion + l.Flows + l.Sockets + l.Table + l.Start + l.Reader + l.Netlink
 }
 
-// The places where events are lost.
+// The places of losses.
 const (
 	whyRing      = "ring buffer full"
 	whyRecursion = "program kept out by another on the same CPU"
@@ -83,8 +84,8 @@ const (
 	whyNetlink   = "netlink messages read too slowly"
 )
 
-// since returns what was lost since an earlier account, by place, with 0 where
-// nothing was. The losses of the reader are told by the queue.
+// since returns the losses since an earlier account, by place, 0 for none. The
+// queue reports the losses of the reader.
 func (l Losses) since(before Losses) [7]ledger.Loss {
 	return [...]ledger.Loss{
 		{N: l.Netlink - before.Netlink, Cause: whose.CauseLost, Why: whyNetlink},

@@ -18,59 +18,59 @@ import (
 	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
 
-// A Tracker follows sessions from the moment it was started until it is closed.
-// It is safe for concurrent use, but has one stream of events for one reader.
-// Whoever started it closes it.
+// A Tracker follows sessions from [Start] until [Tracker.Close]. It is safe for
+// concurrent use, but has one stream of events for one reader. The caller of
+// Start closes it.
 type Tracker struct {
 	plan      *plan
 	clock     Clock
-	fs        *proc.FS     // nil: nothing is known of processes
-	kernel    kernelSource // nil where snapshots are all there is
+	fs        *proc.FS     // nil: processes are unknown
+	kernel    kernelSource // nil: snapshots alone
 	collector *collect.Collector
 	snapshot  func(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error)
-	// again is the memory of later snapshots, of which nothing is kept.
+	// again is the memory of later snapshots. Nothing of them is kept.
 	again   []whose.Session
 	names   *ledger.Names
 	queue   *ledger.Queue
 	cancel  context.CancelFunc
 	running sync.WaitGroup
-	// kick wakes the goroutine that keeps time.
+	// kick wakes the goroutine of keepTime.
 	kick chan struct{}
 
 	mu     sync.RWMutex
 	engine *ledger.Engine
 	source Source
 	stats  Stats
-	// meanwhile holds the records that come while the first snapshot is taken.
+	// meanwhile holds the records that come during the first snapshot.
 	meanwhile []bpfevent.Record
 	live      bool
-	// inHand tells the goroutine that reads records, and nobody else, that it
-	// holds mu for a pass; taken is how many it has taken since.
+	// inHand: the goroutine that reads records holds mu for a pass. Only this
+	// goroutine uses it; taken is the number of records taken since.
 	inHand bool
 	taken  int
-	// told are the losses that events have told of, lostAtStart the records beyond
+	// told are the losses reported by events, lostAtStart the records beyond
 	// maxMeanwhile.
 	told        Losses
 	lostAtStart uint64
 	closed      bool
 
 	standingMu sync.Mutex
-	// standing is what is still to be told of the first snapshot.
+	// standing are the sessions of the first snapshot still to report.
 	standing []whose.Session
 	began    time.Time
 }
 
-// maxMeanwhile bounds the records that are kept while the first snapshot is
-// taken.
+// maxMeanwhile bounds the records kept during the first snapshot.
 const maxMeanwhile = 1 << 18
 
-// Start begins to follow sessions: it attaches to the kernel first and takes a
-// snapshot after, so that there is no gap between the two and nothing is told
-// twice. It returns when the live table holds what stands. ctx bounds that
-// beginning only.
+// Start begins to follow sessions. It attaches to the kernel first and takes a
+// snapshot after, so there is no gap between the two and nothing is reported
+// twice. It returns when the live table holds the standing sessions. ctx bounds
+// this beginning only.
 //
-// Without the privilege or the kernel for the source "bpf" the source "auto"
-// takes the next best; Source says which, and why not better.
+// Without the privilege or the kernel for the source "bpf", the source "auto"
+// takes the next best. [Tracker.Source] returns which, and why not a better
+// one.
 func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	root := ""
 	if opts != nil {
@@ -103,7 +103,7 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	return t, nil
 }
 
-// newTracker returns a tracker that has not begun and follows nothing.
+// newTracker returns a tracker before its beginning, without a source.
 func newTracker(p *plan) *Tracker {
 	t := &Tracker{
 		plan: p, clock: p.clock, fs: p.fs,
@@ -121,7 +121,7 @@ func newTracker(p *plan) *Tracker {
 	return t
 }
 
-// follow has the tracker follow a source, nil for snapshots alone.
+// follow sets the source, nil for snapshots alone.
 func (t *Tracker) follow(kernel kernelSource, source Source) {
 	t.kernel, t.source = kernel, source
 	t.engine.KnownOnly = source.Name == SourceNetlink
@@ -131,7 +131,7 @@ func (t *Tracker) follow(kernel kernelSource, source Source) {
 	}
 }
 
-// looked gives out what happened until a moment ago, in the order of its time.
+// looked emits the events until a moment ago, in the order of their times.
 func (t *Tracker) looked(until uint64) {
 	t.takeHold()
 	defer t.letGo()
@@ -140,7 +140,7 @@ func (t *Tracker) looked(until uint64) {
 	}
 }
 
-// settleAll gives out all that was held.
+// settleAll emits all held events.
 func (t *Tracker) settleAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -175,7 +175,7 @@ func (t *Tracker) start(ctx context.Context) error {
 	return nil
 }
 
-// goLive merges the first snapshot with what the kernel told meanwhile.
+// goLive merges the first snapshot with the kernel's records since.
 func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -195,7 +195,7 @@ func (t *Tracker) collect(ctx context.Context, first bool) ([]whose.Session, who
 	}
 	defer answer.Close()
 	sessions := answer.Append(t.again[:0])
-	if !first { // those of the first are given away as events
+	if !first { // the first snapshot's sessions become events
 		t.again = sessions
 	}
 	return sessions, answer.Coverage, nil
@@ -209,7 +209,7 @@ func (t *Tracker) setBase() {
 	t.engine.Base = base
 }
 
-// read reads what the kernel tells until the tracker is closed.
+// read reads the kernel's records until the tracker is closed.
 func (t *Tracker) read(ctx context.Context) {
 	err := t.kernel.Read(ctx, t.record)
 	if ctx.Err() != nil {
@@ -222,10 +222,11 @@ func (t *Tracker) read(ctx context.Context) {
 	t.queue.End(fmt.Errorf("follow sessions: %w", err))
 }
 
-// handful is how many records are taken before others may have the lock: 100 µs.
+// handful is the number of records taken before others may have the lock: 100
+// µs.
 const handful = 256
 
-// takeHold has the reading goroutine hold the lock until letGo.
+// takeHold takes the lock for the reading goroutine until letGo.
 func (t *Tracker) takeHold() {
 	if !t.inHand {
 		t.mu.Lock()
@@ -240,7 +241,7 @@ func (t *Tracker) letGo() {
 	}
 }
 
-// record takes one record. Within a pass, which brings thousands, the lock is
+// record takes one record. During a pass, which brings thousands, the lock is
 // held already.
 func (t *Tracker) record(r *bpfevent.Record) error {
 	if t.inHand {
@@ -276,21 +277,22 @@ func (t *Tracker) wake() {
 	}
 }
 
-// Events returns the stream of events, for one reader at a time. It begins
-// with the sessions that stood (Standing) unless Options.NoInitial, and ends
-// when ctx ends, which is no error, or when the tracker was closed and all that
-// happened until then has been given out. An error ends it too: the source
-// broke down.
+// Events returns the stream of events, for one reader at a time. It begins with
+// the standing sessions ([whose.EventStanding]) unless [Options].NoInitial. It
+// ends when ctx ends, which is no error. It also ends after Close, when every
+// event until then has been returned. An error ends it too: the source broke
+// down.
 //
-// What happens to one session comes in order. By the source "bpf" all comes in
-// the order of their times, but for what is known later only: a connection that
-// nobody has accepted yet, for up to a second; a connect that was refused at
-// once, for a quarter of one; what a snapshot finds (Owned); and where more than
-// 16,384 events wait for it. That takes a tenth of a second.
+// The events of one session come in order. With the source "bpf" all events
+// come in the order of their times, with these exceptions, which are known
+// later: a connection that nobody has accepted yet, for up to a second; a
+// connect refused at once, for a quarter of one; the findings of a snapshot
+// ([whose.EventOwned]); and events beyond 16,384 that wait for the order. The
+// ordering takes a tenth of a second.
 //
-// A reader that leaves off and calls Events again goes on where it was. One
-// that is slow loses nothing until Options.MaxEvents wait for it; what happens
-// beyond that is counted and told as Lost.
+// A reader may stop and call Events again; it goes on where it was. A slow
+// reader loses nothing until Options.MaxEvents events wait for it. Events
+// beyond them are counted and reported as [whose.EventLost].
 func (t *Tracker) Events(ctx context.Context) iter.Seq2[whose.Event, error] {
 	return func(yield func(whose.Event, error) bool) {
 		var infos []whose.TCPInfo
@@ -308,14 +310,14 @@ func (t *Tracker) Events(ctx context.Context) iter.Seq2[whose.Event, error] {
 	}
 }
 
-// infoBlock is how many figures are allocated at once; who keeps one event
-// keeps 2 KiB.
+// infoBlock is the number of figures allocated at once; a reader that keeps one
+// event keeps 2 KiB.
 const infoBlock = 32
 
-// Each calls fn for each event as Events gives them out, until fn returns false
-// or the stream ends, with the error of that. The event, and the figures in its
-// Session.TCP, are valid until fn returns: this is for those who read a hundred
-// thousand a second.
+// Each calls fn for each event of [Tracker.Events], until fn returns false or
+// the stream ends, and returns the stream's error. The event, and the figures
+// in its Session.TCP, are valid until fn returns. Each is for readers of a
+// hundred thousand events a second.
 func (t *Tracker) Each(ctx context.Context, fn func(*whose.Event) bool) error {
 	var info whose.TCPInfo
 	return t.each(ctx, func() *whose.TCPInfo { return &info }, fn)
@@ -340,8 +342,7 @@ func (t *Tracker) each(ctx context.Context, info func() *whose.TCPInfo, fn func(
 	}
 }
 
-// nextStanding makes the event of the next session that stood when following
-// began.
+// nextStanding makes the event of the next standing session.
 func (t *Tracker) nextStanding(e *whose.Event) bool {
 	t.standingMu.Lock()
 	defer t.standingMu.Unlock()
@@ -354,9 +355,9 @@ func (t *Tracker) nextStanding(e *whose.Event) bool {
 	return true
 }
 
-// Sessions returns the sessions of the live table that meet the expression,
-// nil for all, in no order. It does not touch the kernel. Each is as it is at
-// the moment it is handed out, and may be kept. Owners have no descriptors.
+// Sessions returns the sessions of the live table that meet the expression, nil
+// for all, in no order. It does not touch the kernel. Each session is current
+// when it is returned, and may be kept. Owners have no descriptors.
 func (t *Tracker) Sessions(where filter.Expr) iter.Seq[whose.Session] {
 	return func(yield func(whose.Session) bool) {
 		var some []whose.Session
@@ -378,28 +379,28 @@ func (t *Tracker) Sessions(where filter.Expr) iter.Seq[whose.Session] {
 }
 
 // Append appends to dst the sessions of the live table that meet the
-// expression, nil for all, all as they are at one moment, in no order.
+// expression, nil for all, in no order. All are as of one moment.
 func (t *Tracker) Append(dst []whose.Session, where filter.Expr) []whose.Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.engine.Ask(where, t.env()).AppendAll(dst)
 }
 
-// Count returns how many sessions of the live table meet the expression, nil
-// for all. It does not touch the kernel and builds no sessions but those that
-// the expression needs to see.
+// Count returns the number of sessions in the live table that meet the
+// expression, nil for all. It does not touch the kernel, and builds only the
+// sessions that the expression needs to see.
 func (t *Tracker) Count(where filter.Expr) int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.engine.Ask(where, t.env()).Count()
 }
 
-// env is what filters need to know of this host and moment.
+// env returns the facts of this host and moment for filters.
 func (t *Tracker) env() filter.Env {
 	return filter.Env{SelfNetNS: t.plan.env.SelfNetNS, Now: t.clock.Now()}
 }
 
-// Source says where the tracker's knowledge comes from.
+// Source describes the source of the tracker.
 func (t *Tracker) Source() Source {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -419,9 +420,9 @@ func (t *Tracker) Stats() Stats {
 	return s
 }
 
-// Close ends the following and gives back programs, descriptors and threads.
-// What happened until then can still be read from Events, the losses that were
-// counted last among it; the live table stays as it was. It may be called more
+// Close stops following and releases programs, descriptors and threads. Events
+// until then, the last losses included, can still be read from
+// [Tracker.Events]. The live table stays as it was. Close may be called more
 // than once.
 func (t *Tracker) Close() error {
 	t.mu.Lock()
