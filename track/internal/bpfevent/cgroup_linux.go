@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openRootCgroup opens the root of the cgroup v2 hierarchy. It is mounted for
-// this process alone and nowhere in the file system, so that it does not matter
-// where, and whether, the host has it. It takes CAP_SYS_ADMIN; without, the
-// usual places are tried.
+// openRootCgroup opens the root of the cgroup v2 hierarchy. It mounts the
+// hierarchy for this process alone and nowhere in the file system, so the
+// host's mount does not matter. This needs CAP_SYS_ADMIN; without it,
+// openRootCgroup tries the usual places.
 func openRootCgroup() (*os.File, error) {
 	fd, err := unix.Fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if err == nil {

@@ -7,43 +7,45 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// A Config says what to tell of. The zero value tells of everything but
+// A Config selects the records. The zero value selects everything except
 // command lines, with the default sizes.
 type Config struct {
 	// BufferSize is the size of the ring buffer in bytes, rounded up to a power
 	// of two of at least 4 KiB. Zero means 8 MiB.
 	BufferSize int
-	// MaxFlows bounds the UDP flows that are counted at a time, rounded up to a
-	// power of two; beyond, the oldest that is not in use gives way to a new one.
-	// The kernel keeps about 350 bytes for each. Zero means 65,536.
+	// MaxFlows bounds the UDP flows counted at a time, rounded up to a power of
+	// two. Beyond it a new flow evicts the oldest one not in use. The kernel
+	// keeps about 350 bytes for each. Zero means 65,536.
 	MaxFlows int
-	// Query is what is asked for. Of it Protos, Families, NetNS, Any and
-	// Listeners are applied in the kernel, as far as they fit there: what is
-	// told is never less. Nil asks for all.
+	// Query selects sessions. The kernel applies its Protos, Families, NetNS, Any
+	// and Listeners, as far as they fit there; it never reports less. Nil selects
+	// all.
 	Query *source.Query
-	// FlushEvery is how long an event may wait for others before it is read, less
-	// where many come. A connection that is open for a fifth of it is told apart from
-	// its end. Zero means 100 ms.
+	// FlushEvery is how long an event may wait for others before it is read; it
+	// is less where many come. A connection open for a fifth of it is reported
+	// before its end, in a record of its own. Zero means 100 ms.
 	FlushEvery time.Duration
-	// Text has command lines and paths of executables read.
+	// Text: command lines and paths of executables are read.
 	Text bool
-	// Whole has a connection that is over when it is first told of come as one
+	// Whole: a connection that is over when it is first reported comes as one
 	// record, TCPClose, instead of two or three.
 	Whole bool
-	// Packets has UDP flows counted by their packets rather than by the calls that
-	// send and receive them, as is done in any case where the kernel does not tell
-	// of those (before Linux 6.3). It costs on every packet of the host, TCP's too.
-	// Received is then what got to a socket, whether or not anybody reads it; the
-	// remote is always known; and of a flow that begins with a packet that comes in
-	// Task is the process that then asks where it is from or, if none does within
-	// 100 ms, the one that used the socket last.
+	// Packets: UDP flows are counted by their packets rather than by the calls
+	// that send and receive them. This is always so if the kernel does not report
+	// the calls (before Linux 6.3). It costs on every packet of the host, TCP's
+	// too. Received then counts the datagrams that reached a socket, whether or
+	// not anybody reads them, and the remote is always known. Of a flow that
+	// begins with an incoming packet, Task is the process that then asks for its
+	// sender. If none does within 100 ms, Task is the process that used the
+	// socket last.
 	Packets bool
-	// Kinds are the kinds of records that are wanted (SetOf(TCPOpen, …)); what
-	// no kind needs is not attached. Zero means all. ProcessSeen comes in any case.
+	// Kinds are the wanted kinds of records (SetOf(TCPOpen, …)). Programs that no
+	// wanted kind needs are not attached. Zero means all. ProcessSeen comes in
+	// any case.
 	Kinds whose.Set[Kind]
 
-	// takenWithin is the time of Packets, for tests on slow machines. Zero means
-	// 100 ms.
+	// takenWithin is the 100 ms of Packets, for tests on slow machines. Zero
+	// means 100 ms.
 	takenWithin time.Duration
 }
 
@@ -58,8 +60,8 @@ const (
 	maxFlows      = 1 << 22
 )
 
-// powerOfTwo returns the smallest power of two that is not less than n, within
-// the bounds, which are such themselves.
+// powerOfTwo returns the smallest power of two not less than n, within the
+// bounds, which are powers of two themselves.
 func powerOfTwo(n, smallest, largest int) int {
 	p := smallest
 	for p < n && p < largest {
@@ -94,12 +96,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// emitAfter is how long a connection is open before it is told without its end.
+// emitAfter is the time after which an open connection is reported without its
+// end.
 func (c *Config) emitAfter() time.Duration { return c.FlushEvery / 5 }
 
-// settlesAfter is how long before a look at the ring all is told by it that can
-// be: a connection has been open for so long, a socket has listened for 10 ms.
-// It is more than emitAfter, since flush passes over a note that is being written.
+// settlesAfter is the time between the last complete moment and a look at the
+// ring. By then a connection has been open for long enough, and a socket has
+// listened for 10 ms. It is more than emitAfter, since flush passes over a note
+// being written.
 func (c *Config) settlesAfter() time.Duration { return max(c.FlushEvery/4, 10*time.Millisecond) }
 
 // wants reports whether one of the kinds is wanted.

@@ -10,12 +10,12 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// keepExited is how long the name of a process is kept after its exit, in
-// nanoseconds: what it did last comes late.
+// keepExited is the time for which the name of an exited process is kept, in
+// nanoseconds: its last records come late.
 const keepExited = 10_000_000_000
 
-// A decoder turns raw records into records. It names the processes, of which
-// raw records hold numbers only, and expands those that tell of several things.
+// A decoder turns raw records into records. It names the processes, which raw
+// records give as numbers only, and splits raw records that stand for several.
 type decoder struct {
 	tasks  map[uint32]namedTask
 	gone   []goneTask
@@ -26,7 +26,7 @@ type decoder struct {
 	whole bool
 }
 
-// A namedTask is a process that was told of. start is in nanoseconds.
+// A namedTask is a reported process. start is in nanoseconds.
 type namedTask struct {
 	start uint64
 	task  Task
@@ -37,20 +37,20 @@ type goneTask struct {
 	start, time uint64
 }
 
-// A closing is the end of a session that was told, by its socket and when it
-// was opened.
+// A closing is the reported end of a session, by its socket and the time of its
+// opening.
 type closing struct {
 	cookie, opened uint64
 }
 
 func newDecoder() *decoder { return &decoder{tasks: make(map[uint32]namedTask)} }
 
-// errRecord says that what came out of the ring is none of the programs' records.
+// errRecord: the ring held something other than a record of the programs.
 type errRecord struct{ kind, size int }
 
 func (e errRecord) Error() string { return fmt.Sprintf("record of kind %d: %d bytes", e.kind, e.size) }
 
-// decode calls fn for each record that the raw one stands for. b is aligned to 8.
+// decode calls fn for each record in the raw one. b is aligned to 8.
 func (d *decoder) decode(b []byte, fn func(*Record) error) error {
 	if len(b) == 0 {
 		return errRecord{}
@@ -76,14 +76,14 @@ func (d *decoder) decode(b []byte, fn func(*Record) error) error {
 	return errRecord{int(b[0]), len(b)}
 }
 
-// view returns the bytes as the struct that they hold.
+// view returns the bytes as the struct in them.
 func view[T any](b []byte) (*T, bool) {
 	p := (*T)(unsafe.Pointer(unsafe.SliceData(b)))
 	return p, uintptr(len(b)) >= unsafe.Sizeof(*p)
 }
 
-// task names the process of a record. One that nobody told of, because the
-// ring was full, has its numbers alone.
+// task names the process of a record. A process that was not reported, because
+// the ring was full, has only its numbers.
 func (d *decoder) task(tgid, pid uint32, start uint64) Task {
 	if tgid == 0 {
 		return Task{}
@@ -94,10 +94,10 @@ func (d *decoder) task(tgid, pid uint32, start uint64) Task {
 	return Task{PID: pid, Start: start / uint64(source.Tick)}
 }
 
-// emitted reports whether the close of a session was emitted before: at most twice,
-// where two copies of a program ran for one event. A socket that is connected
-// anew has another session, which was opened at another time; the copy that
-// came second knows no time.
+// emitted reports whether the close of a session was emitted before: at most
+// twice, where two copies of a program ran for one event. A socket connected
+// anew has another session, opened at another time; the second copy knows no
+// time.
 func (d *decoder) emitted(cookie, opened uint64) bool {
 	slot := d.recently(cookie)
 	if slot.cookie == cookie && (opened == 0 || opened == slot.opened) {
@@ -107,8 +107,7 @@ func (d *decoder) emitted(cookie, opened uint64) bool {
 	return false
 }
 
-// anew notes that a socket was connected, so that its close is one that was
-// not told yet.
+// anew notes that a socket was connected, so its next close is a new one.
 func (d *decoder) anew(cookie uint64) {
 	if slot := d.recently(cookie); slot.cookie == cookie {
 		*slot = closing{}
@@ -119,7 +118,7 @@ func (d *decoder) recently(cookie uint64) *closing {
 	return &d.recent[cookie*31%uint64(len(d.recent))]
 }
 
-// orderly are the states from which a connection closes when both ends did.
+// orderly are the states from which a connection closes after both ends did.
 const orderly = whose.Set[whose.State](1<<whose.FinWait2 | 1<<whose.LastAck | 1<<whose.Closing | 1<<whose.TimeWait)
 
 func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
@@ -164,7 +163,7 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 	return d.tcpEnd(r, rec, fn)
 }
 
-// tcpEnd tells of what ends a session, of which there is at most one.
+// tcpEnd reports the end of a session; there is at most one.
 func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) error {
 	end := r.what & (whatUnlisten | whatFail | whatClose)
 	if end == 0 || end == whatClose && d.emitted(r.cookie, r.opened) {
@@ -176,12 +175,12 @@ func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) erro
 		rec.Kind, rec.Opened = TCPUnlisten, r.called
 	case whatFail:
 		rec.Kind, rec.Opened = TCPFail, r.called
-		// Where it was open all the same, which programs that were not yet
-		// attached missed, OldState says so and these count.
+		// OldState may show that it was open all the same, which programs not yet
+		// attached missed. Then these count.
 		rec.BytesSent, rec.BytesReceived = r.sent, r.received
 		rec.RTT, rec.Retrans = r.rtt, r.retrans
 		if r.err == 0 && r.flags&flagUnsent != 0 && r.oldState == uint8(whose.SynSent) {
-			// Nothing else keeps a connect that has its route from sending.
+			// Nothing else keeps a connect with a route from sending.
 			rec.Err = uint32(syscall.EADDRNOTAVAIL)
 		}
 	case whatClose:

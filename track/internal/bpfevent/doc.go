@@ -1,5 +1,5 @@
-// Package bpfevent loads the BPF programs that tell of sessions as they open
-// and close, and reads what they tell. The programs attach to tracepoints and
-// to the root cgroup only, look and never decide, and are gone when their
-// process is.
+// Package bpfevent loads the BPF programs that report sessions as they open and
+// close, and reads their records. The programs attach only to tracepoints and
+// to the root cgroup. They look and never decide, and are gone with their
+// process.
 package bpfevent

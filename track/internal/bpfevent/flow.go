@@ -2,14 +2,15 @@ package bpfevent
 
 import "structs"
 
-// A FlowKey is what makes a UDP flow: a socket and a remote. It is comparable.
+// A FlowKey is the identity of a UDP flow: a socket and a remote. It is
+// comparable.
 type FlowKey struct {
 	// Cookie is the socket's cookie.
 	Cookie uint64
 	// Remote is a 16-byte address, IPv4 as IPv4-mapped.
 	Remote     [16]byte
 	RemotePort uint16
-	// RemoteUnknown is as in Record.
+	// RemoteUnknown is as in [Record].
 	RemoteUnknown bool
 }
 
@@ -24,7 +25,7 @@ type Flow struct {
 	// Opened and Last are the times of the first and the last datagram, on the
 	// boot clock in nanoseconds.
 	Opened, Last uint64
-	// What went so far, as in Record.
+	// The traffic so far, as in [Record].
 	BytesSent, BytesReceived         uint64
 	DatagramsSent, DatagramsReceived uint64
 }

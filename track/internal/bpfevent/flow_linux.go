@@ -8,12 +8,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// flowBatch is how many flows one call reads.
+// flowBatch is the number of flows read by one call.
 const flowBatch = 1024
 
-// Flows calls fn for each UDP flow that the kernel counts, until fn returns
-// false. Flows that come or go meanwhile may be among them or not, or twice. fn
-// may close flows. The Flow is valid until fn returns. It may run beside Read.
+// Flows calls fn for each UDP flow counted by the kernel, until fn returns
+// false. Flows that come or go meanwhile may be missing or come twice. fn may
+// close flows. The Flow is valid until fn returns. Flows may run beside
+// [Source.Read].
 func (s *Source) Flows(fn func(*Flow) bool) error {
 	keys, values := make([]rawKey, flowBatch), make([]rawFlow, flowBatch)
 	var cursor ebpf.MapBatchCursor
@@ -44,9 +45,9 @@ func (s *Source) readFlows(cursor *ebpf.MapBatchCursor, keys []rawKey, values []
 	return s.object.Maps[eventsMapFlows].BatchLookup(cursor, keys, values, nil)
 }
 
-// CloseFlow ends a flow, which is then told of no more, and returns its last
-// counts. ok is false where there is no such flow any more: a UDPClose record
-// tells of it. The next datagram begins it anew.
+// CloseFlow ends a flow and returns its last counts. The flow is then no longer
+// reported. ok is false if the flow is gone: a UDPClose record reports it. The
+// next datagram begins it anew.
 func (s *Source) CloseFlow(key FlowKey) (f Flow, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

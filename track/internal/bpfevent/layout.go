@@ -4,8 +4,8 @@ import (
 	"structs"
 )
 
-// What the programs put into the ring, as bpf/record.h lays it out, in the
-// host's byte order.
+// The records in the ring, as laid out in bpf/record.h, in the host's byte
+// order.
 
 // Kinds of raw records, enum record_kind.
 const (
@@ -15,7 +15,7 @@ const (
 	recordExit    = 4
 )
 
-// What a raw record tells, enum what.
+// The events in a raw record, enum what.
 const (
 	whatOpen uint16 = 1 << iota
 	whatAccept

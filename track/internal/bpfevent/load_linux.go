@@ -13,24 +13,24 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/bpf"
 )
 
-// A program is one of those in the object.
+// A program is one program of the object.
 type program struct {
 	name   string
 	attach ebpf.AttachType
-	// wanted tells whether a configuration needs it.
+	// wanted reports whether a configuration needs it.
 	wanted func(*Config) bool
-	// what a kernel without it cannot tell of, and since when kernels have it.
-	// Empty for one that nothing works without.
+	// what is the knowledge that a kernel without it lacks, and since the first
+	// kernel with it. Empty: nothing works without it.
 	what, since string
-	// with are others; without one of them it is of no use.
+	// with are other programs; without any of them it is useless.
 	with []string
-	// again tells that there are two of it, of which one takes what the kernel
-	// leaves the other out of, so that neither's misses are losses.
+	// again: it is one of two copies. One takes the runs that the kernel skips
+	// for the other, so the misses of neither are losses.
 	again bool
 }
 
-// Places where programs attach that package ebpf has no such number for: zero
-// is BPF_CGROUP_INET_INGRESS.
+// Places to attach programs, without such a number in package ebpf: zero is
+// BPF_CGROUP_INET_INGRESS.
 const (
 	tracepoint = ebpf.AttachTraceRawTp
 	runOnly    = ^ebpf.AttachType(0)
@@ -51,8 +51,8 @@ func wantsExecs(c *Config) bool    { return c.wants(ProcessExec) }
 // counters count UDP: by calls or by packets.
 var counters = []string{eventsProgUdpSent, eventsProgPacketOut}
 
-// programs are all there are. Those that only note come first, so that what
-// the others tell of was noted.
+// programs are all programs. Those that only take notes come first, so that the
+// others find the notes.
 var programs = []program{
 	{name: eventsProgFindReader, attach: runOnly, wanted: always},
 	{name: eventsProgFlush, attach: runOnly, wanted: (*Config).wantsTCP},
@@ -83,8 +83,8 @@ var programs = []program{
 	{name: eventsProgPacketIn, attach: ebpf.AttachCGroupInetIngress, wanted: wantsPackets},
 }
 
-// configure sets what the programs are to know, and drops those that nobody
-// needs.
+// configure sets the constants of the programs, and drops the programs that
+// nobody needs.
 func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 	c := &s.config
 	for _, p := range programs {
@@ -125,9 +125,9 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
-// load loads the programs that the configuration asks for. Where the kernel has no
-// tracepoint of what calls send, which Linux 6.3 brought, those that count packets
-// take their place.
+// load loads the programs for the configuration. The tracepoint of sending
+// calls came with Linux 6.3; without it, the programs that count packets take
+// over.
 func (s *Source) load() error {
 	spec, err := loadEvents()
 	if err != nil {
@@ -152,9 +152,9 @@ func (s *Source) load() error {
 	return nil
 }
 
-// loadMost loads what the kernel refused as a whole with that error: those
-// programs that can be done without are tried one by one, and left out if they
-// are what it refuses.
+// loadMost loads most of the programs after the kernel refused all together
+// with err. It tries the dispensable ones one by one, and leaves out the
+// refused.
 func loadMost(spec *ebpf.CollectionSpec, types *bpf.Types, err error) (*bpf.Object, []error, error) {
 	if errors.Is(err, unix.EPERM) {
 		return nil, nil, err
@@ -191,7 +191,7 @@ func loadMost(spec *ebpf.CollectionSpec, types *bpf.Types, err error) (*bpf.Obje
 	return object, missing, err
 }
 
-// explain turns the error of Open into one that says what is missing.
+// explain names the missing thing in the error of Open.
 func explain(err error) error {
 	var verifier *ebpf.VerifierError
 	switch {

@@ -10,16 +10,16 @@ import (
 
 var errOther = &whose.UnsupportedError{What: "bpf on this platform"}
 
-// A Source is what Linux has.
+// A Source exists on Linux only.
 type Source struct{}
 
-// Open returns a whose.UnsupportedError.
+// Open returns a [whose.UnsupportedError].
 func Open(Config) (*Source, error) { return nil, errOther }
 
-// Read returns a whose.UnsupportedError.
+// Read returns a [whose.UnsupportedError].
 func (*Source) Read(context.Context, func(*Record) error) error { return errOther }
 
-// Losses returns a whose.UnsupportedError.
+// Losses returns a [whose.UnsupportedError].
 func (*Source) Losses() (Losses, error) { return Losses{}, errOther }
 
 // Missing returns nil.
@@ -28,8 +28,8 @@ func (*Source) Missing() []error { return nil }
 // Close does nothing.
 func (*Source) Close() error { return nil }
 
-// Flows returns a whose.UnsupportedError.
+// Flows returns a [whose.UnsupportedError].
 func (*Source) Flows(func(*Flow) bool) error { return errOther }
 
-// CloseFlow returns a whose.UnsupportedError.
+// CloseFlow returns a [whose.UnsupportedError].
 func (*Source) CloseFlow(FlowKey) (Flow, bool, error) { return Flow{}, false, errOther }

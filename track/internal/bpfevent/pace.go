@@ -3,15 +3,15 @@ package bpfevent
 import "time"
 
 const (
-	// lot is about how many records a look at the ring shall find. Fewer cost
-	// more for each; by more the one processor that reads them, in one go, keeps
-	// others from it for longer than they have work in hand.
+	// lot is roughly the number of records for a look at the ring. Fewer cost
+	// more for each. More, read in one go, keep others from the one processor
+	// that reads them for longer than they have work in hand.
 	lot = 128
-	// mostLooks is by how much looks may become more frequent.
+	// mostLooks is the factor by which looks may become more frequent.
 	mostLooks = 50
 )
 
-// A pace says when to look at the ring again.
+// A pace decides when to look at the ring again.
 type pace struct {
 	pause time.Duration
 	most  time.Duration
@@ -20,7 +20,7 @@ type pace struct {
 
 func newPace(most time.Duration) pace { return pace{pause: most, most: most, last: time.Now()} }
 
-// looked notes how many records the look that ended now has found.
+// looked notes the number of records found by the look that ended now.
 func (p *pace) looked(records int, now time.Time) {
 	took := now.Sub(p.last)
 	p.last = now

@@ -12,16 +12,17 @@ import (
 )
 
 // Read calls fn for each record until ctx ends, the source is closed, or fn
-// returns an error, and returns ctx's error, fs.ErrClosed or that. What was told
-// when ctx ended is read before it returns. The record, and the slices in it,
-// are the source's: they are valid until fn returns.
+// returns an error. It returns ctx's error, [fs.ErrClosed], or fn's error.
+// After the end of ctx it reads the records up to then before it returns. The
+// record, and the slices in it, belong to the source: they are valid until fn
+// returns.
 //
 // Records of one socket come in order; those of several may be up to
-// Config.FlushEvery apart from the order of their times.
+// [Config].FlushEvery apart from the order of their times.
 //
-// The ring is looked at every Config.FlushEvery, and more often where many come:
-// of what is read in small lots nobody waits for long for the processor that
-// reads it.
+// Read looks at the ring every [Config].FlushEvery, and more often where many
+// records come: small lots do not keep others waiting for long for the reader's
+// processor.
 func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -31,7 +32,7 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !s.released {
-			_ = s.interrupt() // an eventfd takes all that is ever written to it
+			_ = s.interrupt() // an eventfd takes every write
 		}
 	})
 	defer stop()
@@ -63,7 +64,7 @@ func (s *Source) Read(ctx context.Context, fn func(*Record) error) error {
 	}
 }
 
-// emitAfter has connections told as open that have been for that long.
+// emitAfter sets the time after which open connections are reported.
 func (s *Source) emitAfter(d time.Duration) error {
 	if err := s.object.Set(eventsVarEmitAfter, uint64(d)); err != nil {
 		return fmt.Errorf("tell programs when to tell of connections: %w", err)
@@ -71,16 +72,16 @@ func (s *Source) emitAfter(d time.Duration) error {
 	return nil
 }
 
-// OnLook has begin called before the records of each look at the ring, and end
-// after them, with a time of the boot clock, in nanoseconds: what happened until
-// then has been told, but for connects that were refused at once, which are told
-// 250 ms later, and with Config.Packets flows that began by a packet that came in,
-// which are told up to 100 ms later. It is called before Read, and they are by
-// whoever calls Read.
+// OnLook sets two functions. begin is called before the records of each look at
+// the ring, and end after them, with a time of the boot clock, in nanoseconds.
+// Everything up to this time has been reported, with two exceptions: connects
+// refused at once are reported 250 ms later, and with [Config].Packets flows
+// that began with an incoming packet up to 100 ms later. OnLook is called
+// before Read, and Read's goroutine calls the functions.
 func (s *Source) OnLook(begin func(), end func(until uint64)) { s.beforeLook, s.afterLook = begin, end }
 
-// look has everything emitted that is due, and reads it. It returns how many records
-// that were.
+// look makes the programs emit everything due, and reads it. It returns the
+// number of records.
 func (s *Source) look(fn func(*Record) error) (records int, err error) {
 	if s.beforeLook != nil {
 		var began unix.Timespec

@@ -1,22 +1,22 @@
 package bpfevent
 
-// A Kind is what a record tells.
+// A Kind is the kind of a record.
 type Kind uint8
 
 // The kinds of records.
 const (
-	// TCPOpen: a connection is established. Of an outgoing one Task is the
-	// caller of connect; of an incoming one it is zero until TCPAccept.
+	// TCPOpen: a connection is established. Task is the caller of connect; for an
+	// incoming connection it is zero until TCPAccept.
 	TCPOpen Kind = iota + 1
-	// TCPAccept: the connection was accepted by Task.
+	// TCPAccept: Task accepted the connection.
 	TCPAccept
-	// TCPClose: a connection that was established is closed. Of one that was
-	// told to be open before, and so is known, Opened, Out and Task are not set.
-	// With Config.Whole it may be all that is told of a connection.
+	// TCPClose: an established connection is closed. If its opening was reported
+	// before, it is known, and Opened, Out and Task are not set. With
+	// [Config].Whole this may be the only record of a connection.
 	TCPClose
-	// TCPFail: a connect did not come about. Err says why; 0 from OldState
-	// SYN_SENT is a socket that its process closed meanwhile, and from OldState 0
-	// an error that nothing but the process saw.
+	// TCPFail: a connect failed. Err is the reason; 0 from OldState SYN_SENT is a
+	// socket closed by its process meanwhile, and from OldState 0 an error seen
+	// only by the process.
 	TCPFail
 	// TCPListen and TCPUnlisten: a socket began or ceased to listen.
 	TCPListen
@@ -25,26 +25,26 @@ const (
 	UDPBind
 	// UDPOpen: the first datagram of a flow (cookie and remote).
 	UDPOpen
-	// UDPClose: the flow's socket was closed, or the flow gave way to another
-	// in the kernel's map (Evicted); with its final counts.
+	// UDPClose: the flow's socket was closed, or the flow gave way to another in
+	// the kernel's map (Evicted). It has the final counts.
 	UDPClose
-	// ProcessSeen: the process Task is about to be named for the first time;
-	// Text holds its command line and executable. It comes before the record
-	// that names it.
+	// ProcessSeen: the process Task is about to be named for the first time. Text
+	// holds its command line and Exe its executable. The record comes before the
+	// one that names the process.
 	ProcessSeen
-	// ProcessExec and ProcessExit: a process that was named called exec (its
-	// Text is new), or its last thread exited.
+	// ProcessExec and ProcessExit: a named process called exec (its Text is new),
+	// or its last thread exited.
 	ProcessExec
 	ProcessExit
 )
 
-// A Record is what the programs told of one event, decoded. Numbers are in
-// host byte order.
+// A Record is the programs' account of one event, decoded. Numbers are in host
+// byte order.
 type Record struct {
 	// Time is the boot clock (CLOCK_BOOTTIME) in nanoseconds.
 	Time uint64
-	// Opened is when the session was established, or the attempt began, on
-	// the same clock; 0 where the programs did not see it.
+	// Opened is the time when the session was established, or the attempt began,
+	// on the same clock; 0 where the programs did not see it.
 	Opened uint64
 	// Cookie is the socket's cookie.
 	Cookie uint64
@@ -77,34 +77,34 @@ type Record struct {
 	Proto, Family uint8
 	// OldState is the TCP state before CLOSE (whose.State).
 	OldState uint8
-	// Out tells that the connection was made from here; of a UDP flow, that its
-	// first datagram was sent from here.
+	// Out: the connection was made from here; for a UDP flow, its first datagram
+	// was sent from here.
 	Out bool
 	// V6Only is IPV6_V6ONLY.
 	V6Only bool
-	// ResetHere tells that a reset was sent from here rather than received.
+	// ResetHere: a reset was sent from here rather than received.
 	ResetHere bool
-	// Accepted tells with TCPClose whether a process had accepted it.
+	// Accepted: with TCPClose, a process had accepted it.
 	Accepted bool
-	// RemoteUnknown tells that datagrams of an unconnected socket came by a
-	// call that does not say from where.
+	// RemoteUnknown: datagrams of an unconnected socket came by a call that does
+	// not name their sender.
 	RemoteUnknown bool
-	// Evicted tells that the flow gave way to another.
+	// Evicted: the flow gave way to another.
 	Evicted bool
-	// Text is the command line, arguments parted by NUL, and Exe the path of
-	// the executable as far as the programs read it; for ProcessSeen and
-	// ProcessExec only. They are valid until the next record.
+	// Text is the command line, its arguments separated by NUL, and Exe the path
+	// of the executable as far as the programs read it; only for ProcessSeen and
+	// ProcessExec. They are valid until the next record.
 	Text, Exe []byte
 }
 
 // A Task is the process of an event.
 type Task struct {
-	// PID is the thread group in the pid namespace of the reader, 0 where it
-	// is not visible there. Parent is its parent's.
+	// PID is the thread group in the pid namespace of the reader, 0 where it is
+	// not visible there. Parent is its parent's.
 	PID, Parent uint32
 	// UID is the effective user id.
 	UID uint32
-	// Start is when it started, in clock ticks of 10 ms since boot.
+	// Start is its start time, in clock ticks of 10 ms since boot.
 	Start uint64
 	// Cgroup is the id of its cgroup v2.
 	Cgroup uint64
@@ -112,20 +112,20 @@ type Task struct {
 	Comm [16]byte
 }
 
-// Losses count what did not come through, since the source was opened.
+// Losses count the losses since the source was opened.
 type Losses struct {
-	// Ring: records that found the ring buffer full, each counted as often as it
-	// would have been told in Records.
+	// Ring: records that found the ring buffer full. Each counts as often as it
+	// would have come as a [Record].
 	Ring uint64
-	// Recursion: runs of the programs that the kernel left out because one of
-	// them was under way on the same CPU (recursion_misses). Those of the two
-	// programs at inet_sock_set_state are none: one takes what the other misses,
+	// Recursion: runs of the programs skipped by the kernel because one of them
+	// was under way on the same CPU (recursion_misses). Misses of the two
+	// programs at inet_sock_set_state do not count: one takes the other's misses,
 	// and a third level of TCP on one CPU does not exist.
 	Recursion uint64
-	// Flows: UDP flows that found no place in the map, and with Config.Packets
-	// packets of which it is not known where they went.
+	// Flows: UDP flows without a place in the map, and with [Config].Packets
+	// packets whose whereabouts are unknown.
 	Flows uint64
-	// Sockets: sockets of which no note could be kept, or whose end went unseen:
-	// the process of one may be missing, or that it opened.
+	// Sockets: sockets without a note, or with an unseen end: the process or the
+	// opening of one may be missing.
 	Sockets uint64
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A ring is the kernel's ring buffer as the reader sees it
+// A ring is the reader's view of the kernel's ring buffer
 // (kernel/bpf/ringbuf.c): a page with the reader's place, which it writes, a
 // page with the writers', and the records, mapped twice in a row so that none
 // is broken at the end.
@@ -52,11 +52,11 @@ func (r *ring) places() (read, written *uint64) {
 	return (*uint64)(unsafe.Pointer(unsafe.SliceData(r.consumer))), (*uint64)(unsafe.Pointer(unsafe.SliceData(r.producer)))
 }
 
-// giveBack is how many bytes are read before the writers may have their room.
+// giveBack is the number of bytes read before the writers may have their room.
 const giveBack = 64 << 10
 
-// drain calls fn for the records that are there now. They are aligned to 8 and
-// valid until fn returns.
+// drain calls fn for the records present now. They are aligned to 8 and valid
+// until fn returns.
 func (r *ring) drain(fn func([]byte) error) error {
 	read, written := r.places()
 	at := atomic.LoadUint64(read)

@@ -14,35 +14,37 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/bpf"
 )
 
-// A Source is the programs in the kernel, from Open to Close. They are gone
-// with the process too, however it ends: nothing is pinned. Read is for one
-// goroutine; all else may be called by any, at any time.
+// A Source is the programs in the kernel, from [Open] to [Source.Close]. They
+// are gone with the process too, however it ends: nothing is pinned.
+// [Source.Read] is for one goroutine; any goroutine may call the rest at any
+// time.
 type Source struct {
 	config  Config
 	object  *bpf.Object
 	links   []link.Link
 	ring    *ring
 	decoder *decoder
-	// missing is what this kernel cannot do.
+	// missing are the gaps of this kernel.
 	missing []error
 	// wake is an eventfd that ends a wait of the reader, which is in epoll.
 	wake  int
 	epoll *os.File
-	// beforeLook and afterLook are those of OnLook.
+	// beforeLook and afterLook come from OnLook.
 	beforeLook func()
 	afterLook  func(until uint64)
 
-	// mu guards what follows, and what a released source no longer has.
+	// mu guards the fields below, and everything that release takes away.
 	mu               sync.Mutex
 	closed, released bool
-	// reading tells that Read is under way, which then releases the source.
+	// reading: Read is under way, and releases the source at its end.
 	reading bool
 }
 
-// Open loads the programs that the configuration asks for and attaches them.
-// It takes CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN for the root cgroup's programs
-// and CAP_SYS_ADMIN to find it where the host has not mounted it; and Linux 6.1.
-// What a kernel lacks beyond that is left out; Missing tells.
+// Open loads the programs for the configuration and attaches them. It needs
+// CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN for the root cgroup's programs,
+// CAP_SYS_ADMIN to find this cgroup where the host has not mounted it, and
+// Linux 6.1. It leaves out everything else that a kernel lacks;
+// [Source.Missing] returns it.
 func Open(c Config) (*Source, error) {
 	s := &Source{config: c.withDefaults(), decoder: newDecoder(), wake: -1}
 	s.decoder.whole = c.Whole
@@ -69,10 +71,10 @@ func (s *Source) open() error {
 	return s.attach()
 }
 
-// openWait opens what the reader waits by. It is told of wake-ups only
-// (EPOLLET): that something is in the ring is no reason to read it now. The epoll
-// is itself one of the files that Go waits for: a thread that sleeps in a system
-// call would keep the runtime watching it.
+// openWait opens the reader's means to wait. The reader wakes for wake-ups only
+// (EPOLLET): data in the ring is no reason to read it now. The epoll is itself
+// one of the files that Go waits for. A thread asleep in a system call would
+// keep the runtime watching it.
 func (s *Source) openWait() error {
 	var err error
 	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
@@ -95,7 +97,7 @@ func (s *Source) openWait() error {
 	return nil
 }
 
-// run has the kernel run a program in the context of the caller.
+// run makes the kernel run a program in the context of the caller.
 func (s *Source) run(name string) error {
 	if _, err := s.object.Programs[name].Run(&ebpf.RunOptions{}); err != nil {
 		return fmt.Errorf("run %s: %w", name, err)
@@ -103,8 +105,8 @@ func (s *Source) run(name string) error {
 	return nil
 }
 
-// attach attaches all that is loaded. Those that note something come before
-// those that tell of it.
+// attach attaches all loaded programs. Those that take notes come before those
+// that report them.
 func (s *Source) attach() error {
 	root, err := openRootCgroup()
 	if err != nil {
@@ -131,7 +133,8 @@ func (s *Source) attach() error {
 	return s.noteAttached()
 }
 
-// noteAttached tells the programs that all of them are attached from now on.
+// noteAttached notes for the programs that all of them are attached from now
+// on.
 func (s *Source) noteAttached() error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
@@ -143,12 +146,12 @@ func (s *Source) noteAttached() error {
 	return nil
 }
 
-// Missing returns what this kernel cannot tell of, each a
-// whose.UnsupportedError; nil where it can do everything.
+// Missing returns the limits of this kernel, each a [whose.UnsupportedError];
+// nil where it can do everything.
 func (s *Source) Missing() []error { return s.missing }
 
-// Close detaches the programs at once and ends a Read under way, which returns
-// fs.ErrClosed when the function that it calls has returned; Close waits for
+// Close detaches the programs at once and ends a Read under way. Read returns
+// [fs.ErrClosed] after the function that it calls has returned; Close waits for
 // neither. It may be called more than once.
 func (s *Source) Close() error {
 	s.mu.Lock()
@@ -181,7 +184,7 @@ func (s *Source) interrupt() error {
 	return nil
 }
 
-// release gives everything back.
+// release releases everything.
 func (s *Source) release() error {
 	if s.released {
 		return nil
@@ -203,7 +206,7 @@ func (s *Source) release() error {
 	return err
 }
 
-// Losses returns what was lost since Open. After Close it is fs.ErrClosed.
+// Losses returns the losses since Open. After Close it returns [fs.ErrClosed].
 func (s *Source) Losses() (Losses, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
