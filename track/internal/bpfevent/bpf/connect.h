@@ -10,8 +10,8 @@
 #define LISTEN_SETTLED 10000000ULL
 
 /*
- * A connect that came back at once: the socket never left CLOSE, or is gone. Emitted
- * if the word of its note is what it was when it was looked at.
+ * A connect that came back at once: the socket never left CLOSE, or is gone.
+ * The record is emitted if the word of its note has not changed since the look.
  */
 static always_inline void emit_refused(struct note *n, u32 at, u64 was)
 {
@@ -45,8 +45,8 @@ static always_inline void emit_refused(struct note *n, u32 at, u64 was)
 }
 
 /*
- * Why the kernel refuses a connect at once shows only in what it looks up on
- * the way: the route, right after the program at connect ran.
+ * The reason for an immediate refusal shows only in the kernel's look-ups
+ * on the way: the route, right after the program at connect ran.
  */
 struct attempt {
 	u64 cookie;
@@ -83,7 +83,7 @@ static always_inline struct attempt *own_attempt(void)
 	return a && a->left && a->tid == (u32)bpf_get_current_pid_tgid() ? a : NULL;
 }
 
-/* A table was asked. With `last` no other is. */
+/* A table was asked. With `last` no other follows. */
 static always_inline void note_lookup(struct attempt *a, u32 err, bool last)
 {
 	bool first = a->left == MAX_LOOKUPS;
@@ -137,7 +137,7 @@ int route6(u64 *ctx)
 	return 0;
 }
 
-/* What is left of the connect before this: flush did not come by. */
+/* The remainder of an earlier connect: flush did not come by. */
 static always_inline void end_attempt(struct note *n, u32 at, u64 cookie, u32 bits)
 {
 	if (bits == NOTE_OUT)
@@ -147,8 +147,8 @@ static always_inline void end_attempt(struct note *n, u32 at, u64 cookie, u32 bi
 }
 
 /*
- * connect was called. What the kernel refuses at once leaves no other trace, so
- * the note says where it was to go.
+ * connect was called. An immediate refusal leaves no
+ * other trace, so the note holds the destination.
  */
 static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 {

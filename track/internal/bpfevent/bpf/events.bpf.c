@@ -31,5 +31,5 @@
 #include "flush.h"
 #include "packet.h"
 
-/* The kernel gives GPL-only helpers to a known few names of licences only. */
+/* The kernel gives GPL-only helpers only to a few known names of licences. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

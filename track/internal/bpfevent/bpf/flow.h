@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * UDP flows. A flow is what goes between one socket and one remote: emitted at
- * its first datagram and when its socket closes, and counted in between. There
- * are no more than `max_flows`: the oldest that is not in use gives way, and is
- * emitted as closed.
+ * UDP flows. A flow is the traffic between one socket and one
+ * remote: emitted at its first datagram and when its socket closes,
+ * and counted in between. There are no more than `max_flows`: the
+ * oldest flow not in use gives way, and is emitted as closed.
  */
 #pragma once
 
@@ -42,7 +42,7 @@ struct flow {
 	u8 local[16];
 };
 
-/* A flow that a packet began, whose process may show itself yet. */
+/* A flow begun by a packet, whose process may show itself yet. */
 #define PENDING (1 << 15)
 
 struct {
@@ -53,10 +53,10 @@ struct {
 } flows SEC(".maps");
 
 /*
- * Flows are evicted by a clock with a second chance. Each has a slot of it, and the
- * hand takes the next slot for each new one. The slots of a socket's flows are
- * linked from the newest to the oldest. What the hand takes is always the oldest of
- * its socket, so that a link that leads to another socket's flow is the end.
+ * Flows are evicted by a clock with a second chance. Each has a slot of it,
+ * and the hand takes the next slot for each new flow. The slots of a socket's
+ * flows are linked from the newest to the oldest. The hand always takes the
+ * oldest flow of a socket, so a link to another socket's flow is the end.
  */
 struct slot {
 	struct flow_key key;
@@ -82,8 +82,8 @@ struct {
 } newest SEC(".maps");
 
 /*
- * With `packets`, the process that used a socket last in a way that a program at
- * the root cgroup sees, by cookie.
+ * With `packets`, the last process that used a socket
+ * in view of a program at the root cgroup, by cookie.
  */
 struct {
 	uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -92,7 +92,7 @@ struct {
 	type(value, struct who);
 } users SEC(".maps");
 
-/* When flows began that are PENDING. Who takes one out of here emits it. */
+/* The beginnings of PENDING flows. Whoever takes one out of here emits it. */
 struct {
 	uint(type, BPF_MAP_TYPE_HASH);
 	uint(max_entries, 4096);
@@ -100,7 +100,7 @@ struct {
 	type(value, u64);
 } pending SEC(".maps");
 
-/* Cookies of sockets that were closed: what still comes for them begins no flow. */
+/* Cookies of closed sockets: later datagrams for them begin no flow. */
 struct {
 	uint(type, BPF_MAP_TYPE_LRU_HASH);
 	uint(max_entries, 8192);
@@ -154,7 +154,7 @@ noinline int emit_flow(const struct flow_key *key, const struct flow *f, u32 wha
 	return 0;
 }
 
-/* Emits a flow that a packet began, once: as of that process, or of the socket's last. */
+/* Emits a flow begun by a packet, once: as of that process, or of the socket's last. */
 noinline int settle(const struct flow_key *key, struct flow *f, const struct who *by)
 {
 	struct flow_key own; /* Linux 6.1 looks up by no key that is handed in */
@@ -177,7 +177,7 @@ noinline int settle(const struct flow_key *key, struct flow *f, const struct who
 	return 0;
 }
 
-/* A flow ends. It is emitted, and before that as opened if that is to come yet. */
+/* A flow ends and is emitted, before that as opened if this is still due. */
 static noinline int end_flow(const struct flow_key *key, struct flow *f, u32 flags, u64 now)
 {
 	struct who nobody = {};
@@ -210,12 +210,12 @@ noinline int link_slot(struct slot *p, u32 at)
 	return 0;
 }
 
-/* What was used this lately is moved on once, if there is another to take. */
+/* A flow used this lately is moved on once, if there is another to take. */
 #define IN_USE 10000000000ULL
 
 /*
- * Takes a slot for a new flow, from the one that has it. Of two slots the first
- * is linked first: the hand comes by it first.
+ * Takes a slot for a new flow from its present holder. Of two
+ * slots the first is linked first: the hand comes by it first.
  */
 noinline int take_slot(const struct flow_key *key, u64 now)
 {
@@ -260,8 +260,8 @@ static always_inline void count(struct flow *f, u32 sent, u64 bytes, u64 datagra
 }
 
 /*
- * Fills in what a socket says of itself. False where nobody asked for it. This is
- * done once for a flow, and so by probes: see load.
+ * Fills in the socket's own facts. False where nobody asked for
+ * it. This is done once for a flow, and so by probes: see load.
  */
 static always_inline bool put_flow(struct flow *f, struct sock *sk, const struct flow_key *key)
 {
@@ -288,8 +288,8 @@ static always_inline bool put_flow(struct flow *f, struct sock *sk, const struct
 }
 
 /*
- * Has a new flow counted, which is to take a place then. False where there is no
- * room, or another CPU was first.
+ * Starts to count a new flow, which then takes a place.
+ * False where there is no room, or another CPU was first.
  */
 static noinline int keep_flow(const struct flow_key *key, const struct flow *f)
 {
@@ -309,7 +309,7 @@ static noinline int keep_flow(const struct flow_key *key, const struct flow *f)
 	return 0;
 }
 
-/* What one close may take; the rest is closed for being idle. */
+/* The bound of one close; the remaining flows are closed as idle. */
 #define MAX_CLOSED 16384
 
 struct closing {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * What the reader runs every so often: it emits what stands for longer than a
- * moment, from the side, while the socket goes on.
+ * The reader runs these programs every so often. They emit what stands
+ * for longer than a moment, from the side, while the socket goes on.
  */
 #pragma once
 
 #include "connect.h"
 
-/* Changes the word of a note, if it is what it was. 0 lets go of it. */
+/* Changes the word of a note, if it is still `was`. 0 lets go of the note. */
 static always_inline bool change(u32 at, u64 was, u64 word)
 {
 	if (!change_word(at, was, word))
@@ -18,8 +18,8 @@ static always_inline bool change(u32 at, u64 was, u64 word)
 }
 
 /*
- * Fills in a record from the side and hands it out, if nothing happened to the
- * socket meanwhile. Its note goes, unless it is to be accepted yet.
+ * Fills in a record from the side and submits it, if nothing happened to
+ * the socket meanwhile. Its note goes, unless an accept is still to come.
  */
 static always_inline void emit_aside(struct note *n, u32 at, u64 was, struct sock *sk, u32 what,
 				     const struct who *who, u64 now)
@@ -81,15 +81,15 @@ static always_inline void flush_open(struct note *n, u32 at, u64 was, struct soc
 }
 
 /*
- * When the last program was attached, by the boot clock; 0: not yet. Of a
- * connect that began before, its way to the socket may not have been seen.
+ * The time when the last program was attached, by the boot clock; 0:
+ * not yet. An earlier connect may have reached the socket unseen.
  */
 volatile u64 attached;
 
-/* How long a connection is open before its end is not waited for, ns. */
+/* The time after which an open connection is emitted without its end, ns. */
 volatile u64 emit_after;
 
-/* What flush sees of a socket. */
+/* The view of flush on a socket. */
 struct sight {
 	u64 cookie;
 	s32 owned; /* a call is under way */
@@ -104,9 +104,9 @@ static always_inline void look_aside(struct sight *s, struct sock *sk)
 }
 
 /*
- * The socket of a note is gone, or closed. If the note is what it was when flush
- * looked, and was so the time before, it is no race: the connect came back at
- * once, or no program ran when the socket was closed.
+ * The socket of a note is gone, or closed. If the note has not changed
+ * since flush looked, nor since the time before, this is no race: the
+ * connect came back at once, or no program ran when the socket was closed.
  */
 static always_inline void flush_over(struct note *n, u32 at, u64 was)
 {

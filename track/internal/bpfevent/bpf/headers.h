@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* What the headers of a packet tell. */
+/* The headers of a packet. */
 #pragma once
 
 #include "udp.h"
 
-/* A packet, as far as its headers tell. */
+/* A packet, as far as its headers show. */
 struct packet {
 	u8 remote[16];
 	u16 rport;
@@ -24,7 +24,7 @@ enum next_header {
 	HEADER_OPTIONS = 60,
 };
 
-/* Walks over extension headers: where the payload begins, 0 where it does not. */
+/* Walks over extension headers. Returns the start of the payload, 0 for none. */
 static noinline u32 skip_headers(struct __sk_buff *skb, u8 *next)
 {
 	u32 at = 40;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * Notes of TCP. One is kept of a connection from its connect, or from when it is
- * established, until it is emitted. Most are closed by then, and emitted as one
- * record; the reader runs `flush` every so often, which emits the others, and their
- * notes go. So the table holds the last moment, not all that stands.
+ * Notes of TCP. A connection has a note from its connect, or from its
+ * establishment, until it is emitted. Most are closed by then, and emitted as one
+ * record. The reader runs `flush` every so often, which emits the others, and
+ * their notes go. So the table holds the last moment, not everything that stands.
  *
- * What happens to one socket happens under its lock, one after the other; only
- * `flush` comes from the side.
+ * The events of one socket happen under its lock, one
+ * after the other; only `flush` comes from the side.
  */
 #pragma once
 
@@ -44,11 +44,11 @@ struct note {
 };
 
 /*
- * The notes lie in an array, in sets that cookies, which are given one after the
- * other, share out evenly; a small one for what comes and goes, which stays in
- * the cache, and a large one for when many are opened at a time. All that is done
- * to a note is done by its word, so that there are no locks and nothing is
- * allocated: a hash map costs several times as much.
+ * The notes lie in an array, in sets. Cookies, which are given one after
+ * the other, fill the sets evenly. A small array part for short lives
+ * stays in the cache, and a large one serves when many are opened at a
+ * time. Every change of a note goes through its word, so there are no
+ * locks and nothing is allocated: a hash map costs several times as much.
  */
 #define NOTE_SETS   256
 #define NOTE_WAYS   2
@@ -61,9 +61,9 @@ struct note {
 #define NO_NOTE	    ~0U
 
 /*
- * The words of the notes: cookie << 8 | enum note_bit, changed as a whole only; 0:
- * free. They lie by themselves, those of a set side by side, so that most of the
- * looking for notes stays within some lines of the cache.
+ * The words of the notes: cookie << 8 | enum note_bit, changed as a whole
+ * only; 0: free. They lie by themselves, those of a set side by side, so
+ * most of a search for notes stays within some lines of the cache.
  */
 u64 words[NOTES] __attribute__((aligned(64)));
 
@@ -97,7 +97,7 @@ static always_inline u64 word_of(u32 at)
 	return word ? *word : 0;
 }
 
-/* Changes a word, if it is what it was. */
+/* Changes a word, if it is still `was`. */
 static always_inline bool change_word(u32 at, u64 was, u64 word)
 {
 	volatile u64 *w = word_at(at);
@@ -105,7 +105,7 @@ static always_inline bool change_word(u32 at, u64 was, u64 word)
 	return w && __sync_val_compare_and_swap(w, was, word) == was;
 }
 
-/* Where the note of a socket is. These are global functions: see introduce. */
+/* The place of a socket's note. These are global functions: see introduce. */
 noinline u32 find_note(u64 cookie)
 {
 	u32 at = cookie % NOTE_SETS * NOTE_WAYS;
@@ -150,8 +150,8 @@ noinline u32 enter_note(u64 cookie)
 }
 
 /*
- * Sets bits of a note. False where it has become another socket's. Besides the
- * one whose socket it is only the flush sets any, and each once.
+ * Sets bits of a note. False where the note now belongs to another socket.
+ * Only its socket and the flush set bits, and the flush sets each once.
  */
 static always_inline bool turn(u32 at, u64 cookie, u32 bits, u32 *before)
 {
@@ -168,7 +168,7 @@ static always_inline bool turn(u32 at, u64 cookie, u32 bits, u32 *before)
 	return false;
 }
 
-/* Hands out a note that is busy, and so nobody else's to change. */
+/* Publishes a busy note, which nobody else may change. */
 static always_inline void set_word(u32 at, u64 word)
 {
 	volatile u64 *w = word_at(at);
@@ -186,8 +186,8 @@ static always_inline void free_note(u32 at)
 }
 
 /*
- * A note for what a socket begins now, busy. Before are the bits of the one that
- * it has yet, 0 where it had none.
+ * A busy note for a socket's new beginning. Before are
+ * the bits of its present note, 0 where it had none.
  */
 noinline u32 renew_note(u64 cookie, u32 *before)
 {
@@ -202,12 +202,12 @@ noinline u32 renew_note(u64 cookie, u32 *before)
 }
 
 /*
- * The kernel leaves a program out that would interrupt itself: what comes in on
- * the way of a softirq while a system call's program is under way. A second
- * copy handles what the first did not. The first notes what it did, by CPU, on a
- * stack, since one may interrupt the other. What the second was left out of
- * stays there for a while: so it is noted by cookie, which never comes again,
- * and not by address, which the next socket has soon.
+ * The kernel skips a program that would interrupt itself: events in a
+ * softirq while a system call's program is under way. A second copy
+ * handles the events skipped by the first. The first notes its events, by
+ * CPU, on a stack, since one may interrupt the other. Events skipped by
+ * the second stay there for a while. So they are noted by cookie, which
+ * never comes again, and not by address, which the next socket has soon.
  */
 #define HANDLED_DEPTH 4
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * UDP by its packets, for kernels that do not tell what calls send and receive:
- * programs that run for each packet that leaves a socket or gets to one. What
- * leaves does so in the process that sends, but for what was held up on the way;
- * what gets to a socket does so in whatever runs. So a flow that begins with the
- * latter is told when a process takes the packet and asks where it is from, or
- * after a moment as of who used the socket last.
+ * UDP by its packets, for kernels that do not report the calls that send and
+ * receive. The programs run for each packet that leaves a socket or reaches
+ * one. A packet leaves in the process that sends it, unless it was held up
+ * on the way; it reaches a socket in any context. So a flow that begins with
+ * an incoming packet is emitted when a process takes the packet and asks for
+ * its sender, or after a moment with the last user of the socket.
  */
 #pragma once
 
 #include "headers.h"
 
-/* How long a process may take to take a packet before the flow is told without, ns. */
+/* How long a process may take to take a packet before the flow is emitted without it, ns. */
 const volatile u64 taken_within = 100000000;
 
 static always_inline bool same_addr(const u8 *a, const u8 *b)
@@ -28,7 +28,7 @@ static always_inline bool is_specified(const u8 *addr)
 	return words[3] || words[0] || words[1];
 }
 
-/* Where the socket is connected to. */
+/* The remote of a connected socket. */
 static always_inline bool put_peer(u8 *addr, u16 *port, struct bpf_sock *socket)
 {
 	*port = __builtin_bswap16(socket->dst_port);
@@ -49,9 +49,9 @@ enum {
 };
 
 /*
- * The remote of what leaves. The headers have it, unless they were translated
- * on the way: then the process that sends has named it, in this call or before.
- * False where it is not known.
+ * The remote of an outgoing packet. The headers have it, unless
+ * they were translated on the way: then the sending process has
+ * named it, in this call or before. False where it is unknown.
  */
 static noinline u32 put_receiver(struct flow_key *key, const struct packet *p,
 				 struct bpf_sock *socket, u32 *how)
@@ -138,9 +138,9 @@ static noinline bool holds(struct task_struct *task, struct sock *sk)
 }
 
 /*
- * Names the process that sends: the one that runs if it has just named the
- * remote, was the last to use the socket, or has it open. A packet that waited on
- * its way may leave in another's; then it is who used the socket last.
+ * Names the sending process: the running one if it has just named the
+ * remote, was the last to use the socket, or has it open. A delayed packet
+ * may leave in another's context; then it is the last user of the socket.
  */
 static noinline int name_sender(u64 address, u64 cookie, u32 how, struct who *by)
 {
@@ -159,7 +159,7 @@ static noinline int name_sender(u64 address, u64 cookie, u32 how, struct who *by
 	return 0;
 }
 
-/* What was counted last, by CPU, for the case that the socket has no room for it. */
+/* The packet counted last, by CPU, in case that the socket has no room for it. */
 struct last_in {
 	struct flow_key key;
 	u64 bytes;
@@ -183,7 +183,7 @@ static always_inline void note_in(const struct flow_key *key, u64 bytes)
 	l->bytes = bytes;
 }
 
-/* Drops a flow again that nobody was told of. */
+/* Drops a flow again that was not emitted. */
 static always_inline void forget(const struct flow_key *key)
 {
 	if (!bpf_map_delete_elem(&pending, key))
@@ -282,7 +282,7 @@ int packet_in(struct __sk_buff *skb)
 	return on_packet(skb, false);
 }
 
-/* The socket has no room for the packet that got to it: it did not. */
+/* The socket has no room for the packet: it did not reach the socket. */
 SEC("tp_btf/udp_fail_queue_rcv_skb")
 int packet_dropped(u64 *ctx)
 {

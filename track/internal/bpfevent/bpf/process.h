@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * The processes that are named by records. Each is emitted in full before the
- * first record that names it, by a program that runs in its context, so that
- * one that is gone the next moment still has its name. After that a record
- * holds its number and its start only.
+ * The processes named by records. Each is emitted in full
+ * before the first record that names it, by a program in its
+ * context, so a process gone the next moment still has its
+ * name. Later records hold only its number and its start.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 
 #define NO_MM ~0ULL /* of no process */
 
-/* A process as it was emitted. When it is that no more, it is emitted again. */
+/* A process as it was emitted. After a change it is emitted again. */
 struct known {
 	u64 start;
 	u64 mm;
@@ -31,7 +31,7 @@ struct {
 	type(value, struct known);
 } known SEC(".maps");
 
-/* By their credentials, which a process has for itself: a fork copies them. */
+/* By their credentials, which are each process's own: a fork copies them. */
 struct {
 	uint(type, BPF_MAP_TYPE_LRU_HASH);
 	uint(max_entries, 16384);
@@ -39,7 +39,7 @@ struct {
 	type(value, u32);
 } by_cred SEC(".maps");
 
-/* The reader's pid namespace, and how many it lies in. */
+/* The reader's pid namespace, and its depth. */
 struct reader {
 	u64 ns;
 	u32 level;
@@ -55,11 +55,11 @@ struct who {
 };
 
 /*
- * Tasks here are mostly addresses. What is done once for a process is better read
- * by load; what each connect and accept asks (name_running) is not.
+ * Tasks here are mostly addresses. Work done once for a process is better
+ * done by load; the look-up of each connect and accept (name_running) is not.
  */
 
-/* The number of a process at that level of pid namespaces, and in which it is there. */
+/* The number of a process at that level of pid namespaces, and its namespace there. */
 static always_inline u32 pid_at(struct task_struct *task, u32 level, u64 *ns)
 {
 	struct signal_struct *signal = load(task, signal);
@@ -79,7 +79,7 @@ static always_inline u32 pid_at(struct task_struct *task, u32 level, u64 *ns)
 	return nr;
 }
 
-/* The number that the reader knows it by, 0 for none. */
+/* The number known to the reader, 0 for none. */
 static noinline u32 pid_of(struct task_struct *task)
 {
 	u64 ns = 0;
@@ -91,7 +91,7 @@ static noinline u32 pid_of(struct task_struct *task)
 	return ns == reader.ns ? nr : 0;
 }
 
-/* Reads so much of the memory of the process that runs, as far as there is room. */
+/* Reads so much of the memory of the running process, as far as there is room. */
 static always_inline u64 read_args(struct process_record *r, u64 start, u64 size)
 {
 	barrier_var(size); /* what the compiler knows of it is news to the verifier */
@@ -100,7 +100,7 @@ static always_inline u64 read_args(struct process_record *r, u64 start, u64 size
 	return bpf_probe_read_user(r->args, size, (void *)start) ? 0 : size;
 }
 
-/* The command line; where pages of it are not there, its first. */
+/* The command line; its first page if others are absent. */
 static always_inline void put_args(struct process_record *r, struct mm_struct *mm)
 {
 	u64 start = load(mm, arg_start), size = load(mm, arg_end) - start;
@@ -121,7 +121,7 @@ struct walk {
 	u64 at;
 };
 
-/* Steps from a mount's root to where it is mounted. Nonzero at the end. */
+/* Steps from a mount's root to its mount point. Nonzero at the end. */
 static always_inline long leave_mount(struct walk *w)
 {
 	struct mount *m = (void *)w->mnt - field_offset(struct mount, mnt), *parent = NULL;
@@ -175,7 +175,7 @@ static always_inline void put_path(struct process_record *r, struct file *file)
 		bpf_loop(MAX_STEPS, step_up, &w, 0);
 }
 
-/* Emits a process. Its memory can be read only if it is the one that runs. */
+/* Emits a process. Only the running process's memory can be read. */
 static always_inline int emit_process(struct task_struct *task, const struct known *k, u32 what,
 				      u32 tgid)
 {
@@ -214,7 +214,7 @@ static always_inline int emit_process(struct task_struct *task, const struct kno
 	return 1;
 }
 
-/* What a process is now, but for its number. */
+/* The present state of a process, but for its number. */
 static always_inline void look_at(struct task_struct *task, struct known *k)
 {
 	struct task_struct *leader = load(task, group_leader);
@@ -234,9 +234,9 @@ static always_inline bool is_known(const struct known *old, const struct known *
 }
 
 /*
- * Emits a process that is not known, or not as it is now. The verifier goes
- * through a global function, as this is, once for a program, and not for each
- * way that leads to it; kernel objects cannot be handed to one.
+ * Emits an unknown or changed process. The verifier goes through
+ * a global function, such as this one, once for a program, and
+ * not for each path to it; it takes no kernel objects.
  */
 noinline u32 introduce(u64 address, u32 what)
 {
@@ -262,7 +262,7 @@ noinline u32 introduce(u64 address, u32 what)
 	return k.pid;
 }
 
-/* Names the process that runs, having emitted it before. */
+/* Names the running process, after emitting it. */
 noinline u32 name_running(struct who *w)
 {
 	struct task_struct *task = bpf_get_current_task_btf(), *leader = task->group_leader;
@@ -304,9 +304,9 @@ enum maker {
 };
 
 /*
- * The process that made the file of a socket, by the credentials that the file
- * keeps: it alone has them. Only where no such process is known it is the one
- * that runs, if that has the socket in hand.
+ * The process that made the file of a socket, by the credentials
+ * in the file: only this process has them. If no such process is
+ * known, it is the running one, if that has the socket in hand.
  */
 noinline u32 maker_of(const u64 *of, struct who *w, u32 how)
 {

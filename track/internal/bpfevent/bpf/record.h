@@ -17,7 +17,7 @@ enum record_kind {
 };
 
 /*
- * What a record says. One that says several things saves the ring from a
+ * The events in a record. One record for several saves the ring a
  * record for each: most connections are over before the first is due.
  */
 enum what {

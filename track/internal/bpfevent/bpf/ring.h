@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* The way to the reader, what is lost on it, and what the reader asks for. */
+/* The way to the reader, the losses on it, and the reader's selection. */
 #pragma once
 
 #include "../../../../internal/bpf/conditions.h"
 #include "record.h"
 
-/* Sizes of maps are what the loader sets them to. */
+/* The loader sets the sizes of maps. */
 struct {
 	uint(type, BPF_MAP_TYPE_RINGBUF);
 	uint(max_entries, 1 << 23);
@@ -24,7 +24,7 @@ struct {
 	type(value, struct losses);
 } lost SEC(".maps");
 
-/* Set before loading, so that the kernel drops the code of what is not asked for. */
+/* Set before loading, so that the kernel drops the code that is not needed. */
 const volatile u64 wake_at = 1 << 21; /* bytes in the ring that wake the reader */
 const volatile u32 wanted = ~0U;      /* enum what */
 const volatile u32 protos = ~0U;      /* a bit each, PROTO_* */
@@ -59,7 +59,7 @@ static always_inline bool asks_ends(const u8 *local, const u8 *remote, u16 lport
 			l->member += (n);                                                          \
 	} while (0)
 
-/* Room for a record that tells of n events; lost if there is none. */
+/* Room for a record of n events; they are lost if there is none. */
 static always_inline void *reserve(u64 size, u32 n)
 {
 	void *r = bpf_ringbuf_reserve(&ring, size, 0);
@@ -70,8 +70,8 @@ static always_inline void *reserve(u64 size, u32 n)
 }
 
 /*
- * The reader looks by itself every so often. It is woken where much is waiting,
- * and then not again by each record that follows.
+ * The reader looks by itself every so often. Much waiting data
+ * wakes it, but the records that follow do not wake it again.
  */
 static always_inline void submit(void *r)
 {
@@ -80,14 +80,14 @@ static always_inline void submit(void *r)
 	bpf_ringbuf_submit(r, waiting < wake_at / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
-/* How many things a TCP record tells of. */
+/* The number of events in a TCP record. */
 static always_inline u32 count_events(u32 what)
 {
 	return (what & 1) + (what >> 1 & 1) + (what >> 2 & 1) + (what >> 3 & 1) + (what >> 4 & 1) +
 	       (what >> 5 & 1);
 }
 
-/* The address that a call names. */
+/* The address named by a call. */
 static always_inline void put_user_addr(u8 *addr, struct bpf_sock_addr *ctx, u8 family)
 {
 	if (family == FAMILY_V4) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* What a TCP socket says of itself, as a record. */
+/* The facts of a TCP socket, as a record. */
 #pragma once
 
 #include "note.h"
@@ -79,8 +79,8 @@ static always_inline u64 cgroup_of(struct sock *sk, bool direct)
 }
 
 /*
- * Whether anybody asked for sockets of this kind in this namespace. Asked before
- * a note or a record is made, so that what nobody wants takes no room.
+ * Whether anybody asked for sockets of this kind in this namespace. This
+ * comes before a note or a record is made, so unwanted ones take no room.
  */
 static always_inline bool asks_socket(struct sock *sk, bool direct)
 {
@@ -90,8 +90,8 @@ static always_inline bool asks_socket(struct sock *sk, bool direct)
 }
 
 /*
- * Fills in what a socket says of itself. With `direct` it is a tcp_sock that the
- * verifier knows, else an address. False where nobody asked for it.
+ * Fills in the socket's own facts. With `direct` it is a tcp_sock known
+ * to the verifier, otherwise an address. False where nobody asked for it.
  */
 static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, bool direct)
 {
@@ -122,7 +122,7 @@ static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, bool
 	return true;
 }
 
-/* What was counted; the other end's FIN is none of the bytes. */
+/* The counts; the other end's FIN is none of the bytes. */
 static always_inline void put_counts(struct tcp_record *r, struct tcp_sock *tcp)
 {
 	struct sock *sk = (void *)tcp;
@@ -170,7 +170,7 @@ static always_inline void put_note(struct tcp_record *r, const struct note *n, u
 		r->inode = n->inode;
 }
 
-/* What is emitted of a socket beside what it says itself. */
+/* The facts for a record beside the socket's own. */
 struct emission {
 	u64 cookie;
 	u64 now;
@@ -180,8 +180,8 @@ struct emission {
 };
 
 /*
- * A record of one socket, by a program that has it. Functions of their own, as
- * here, keep the ways through them from multiplying with those behind.
+ * A record of one socket, by a program that has it. Separate functions,
+ * as here, keep their paths from multiplying with those behind.
  */
 static noinline int emit(struct sock *sk, struct tcp_sock *tcp, const struct note *n,
 			 const struct emission *about)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * TCP sockets as they change their state: in the process that calls, or in
- * whatever runs when a packet comes in.
+ * TCP sockets as they change their state: in the process
+ * that calls, or in any context when a packet comes in.
  */
 #pragma once
 
@@ -12,14 +12,14 @@ static always_inline bool is_subflow(struct tcp_sock *tcp)
 	return tcp && field_exists(tcp->is_mptcp) && tcp->is_mptcp;
 }
 
-/* The process that runs, unless the kernel does this for itself. */
+/* The running process, unless the kernel does this for itself. */
 static always_inline void name_current(struct sock *sk, struct who *w)
 {
 	if (!bit_of(sk, sk_kern_sock))
 		name_running(w);
 }
 
-/* The credentials that the file of a socket was made with, 0 where it has none. */
+/* The credentials that made the file of a socket, 0 where it has none. */
 static always_inline u64 file_cred(struct sock *sk, bool direct)
 {
 	struct socket *socket = get(sk, sk_socket);
@@ -28,7 +28,7 @@ static always_inline u64 file_cred(struct sock *sk, bool direct)
 	return file ? (u64)get(file, f_cred) : 0;
 }
 
-/* The cookie of a socket, which has one when anything was noted of it. */
+/* The cookie of a socket, which has one once it has a note. */
 static always_inline u64 cookie_of(struct sock *sk)
 {
 	u64 cookie = sk->__sk_common.skc_cookie.counter;
@@ -36,13 +36,13 @@ static always_inline u64 cookie_of(struct sock *sk)
 	return cookie ? cookie : bpf_get_socket_cookie(sk);
 }
 
-/* Is it a connection that came in, and of which no process is known yet. */
+/* Is it an incoming connection whose process is still unknown? */
 static always_inline bool is_unclaimed(u64 word)
 {
 	return (word & (NOTE_OUT | NOTE_ACCEPTED | NOTE_LISTEN | NOTE_OPEN)) == NOTE_OPEN;
 }
 
-/* The process that made the file of a connection that came in, if it is known. */
+/* The process that made the file of an incoming connection, if it is known. */
 static always_inline bool name_maker(struct sock *sk, struct tcp_sock *tcp, struct who *w, u32 how)
 {
 	u64 cred = tcp ? file_cred((void *)tcp, true) : file_cred(sk, false);
@@ -50,7 +50,7 @@ static always_inline bool name_maker(struct sock *sk, struct tcp_sock *tcp, stru
 	return cred && maker_of(&cred, w, how);
 }
 
-/* A connection was accepted, by the process that runs or by another before. */
+/* A connection was accepted, by the running process or by another before. */
 static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32 at)
 {
 	struct emission about = {.cookie = cookie, .what = WHAT_ACCEPT, .flags = FLAG_ACCEPTED};
@@ -60,7 +60,7 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32
 
 	if (!n || !name_maker(sk, tcp, &who, MAKER_RUNS | MAKER_IN_HAND))
 		return 0;
-	/* The flush may come first, tell of it, and let the note go to another. */
+	/* The flush may come first, emit it, and let the note go to another. */
 	if (!turn(at, cookie, NOTE_BUSY, &before))
 		return 0;
 	if (before & NOTE_ACCEPTED) {
@@ -80,7 +80,7 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32
 	return 0;
 }
 
-/* connect or listen, in the process that called it. */
+/* connect or listen, in the calling process. */
 static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 {
 	struct who who = {};
@@ -104,7 +104,7 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 	return 0;
 }
 
-/* The connect that the program at connect noted is on its way. */
+/* The connect noted by the program at connect is on its way. */
 static always_inline void sent(struct sock *sk)
 {
 	u64 cookie = cookie_of(sk);
@@ -145,7 +145,7 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 	return 0;
 }
 
-/* What a socket that is closed now had been, and has yet to be told. */
+/* The events of a closed socket that are still to be emitted. */
 static always_inline u32 what_closed(struct sock *sk, u32 old, u32 bits)
 {
 	u32 what;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * UDP in the processes that call. Datagrams are counted as the calls return
- * their lengths, which kernels tell of since 6.3; before, packet.h counts.
+ * UDP in the calling processes. Datagrams are counted as the calls return
+ * their lengths, which kernels report since 6.3; before, packet.h counts.
  */
 #pragma once
 
 #include "flow.h"
 
-/* The remote of the call that a thread is in, from the root cgroup's programs. */
+/* The remote of a thread's current call, from the root cgroup's programs. */
 struct remote {
 	u64 cookie; /* 0: none */
 	u8 addr[16];
@@ -23,8 +23,8 @@ struct {
 } remotes SEC(".maps");
 
 /*
- * The namespace of a socket of which a program has the context alone: that of the
- * process that runs, 0 where the socket is of another.
+ * The namespace of a socket, for a program with only the context:
+ * that of the running process, 0 where the socket is of another.
  */
 static always_inline u32 netns_of_caller(void *ctx)
 {
@@ -35,8 +35,8 @@ static always_inline u32 netns_of_caller(void *ctx)
 }
 
 /*
- * Whether anybody asked for what the process that runs does with a socket, as
- * far as the context says.
+ * Whether anybody asked for the running process's
+ * use of a socket, as far as the context shows.
  */
 static always_inline bool asks_user(void *ctx, u32 protocol, u32 family)
 {
@@ -50,7 +50,7 @@ static always_inline bool asks_user(void *ctx, u32 protocol, u32 family)
 	return !netns || asks_netns(netns);
 }
 
-/* The process that runs uses a socket. */
+/* The running process uses a socket. */
 static noinline int note_user(u64 cookie)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -99,7 +99,7 @@ int udp_sendmsg6(struct bpf_sock_addr *ctx)
 	return note_remote(ctx, FAMILY_V6);
 }
 
-/* A flow that a packet began is emitted with the process that takes the packet. */
+/* A flow begun by a packet is emitted with the process that takes the packet. */
 static always_inline int note_receiver(struct bpf_sock_addr *ctx, u8 family)
 {
 	struct flow_key key = {};
@@ -157,7 +157,7 @@ static noinline int begin_flow(struct sock *sk, const struct flow_key *key, u32 
 	return 0;
 }
 
-/* The remote of the call that a thread is in, or of a connected socket. */
+/* The remote of a thread's current call, or of a connected socket. */
 static noinline int put_remote(struct flow_key *key, struct sock *sk)
 {
 	u32 tid = bpf_get_current_pid_tgid();
@@ -176,7 +176,7 @@ static noinline int put_remote(struct flow_key *key, struct sock *sk)
 	return 0;
 }
 
-/* Counts a datagram that the process that runs has sent or received. */
+/* Counts a datagram sent or received by the running process. */
 static always_inline int count_datagram(u64 *ctx, bool sent)
 {
 	struct sock *sk = (void *)ctx[0];
@@ -215,7 +215,7 @@ int udp_received(u64 *ctx)
 	return count_datagram(ctx, false);
 }
 
-/* bind went well. Of the socket no more is known here than the context says. */
+/* bind went well. Only the context's facts of the socket are known here. */
 static always_inline int on_bind(struct bpf_sock *ctx, u8 family)
 {
 	struct task_struct *task;
