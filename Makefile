@@ -48,8 +48,8 @@ cross: ## what builds elsewhere: the model, filter and render are tested there b
 
 unit: ## all tests, and each benchmark once
 	$(GO) test -p 1 -timeout 20m -bench . -benchtime 1x ./...
-	$(GO) test -p 1 -timeout 10m -race ./filter ./internal/render ./collect ./internal/proc
-	WHOSE_TRUTH_SCALE=50 $(GO) test -timeout 10m -race -short ./track
+	$(GO) test -p 1 -timeout 10m -race ./filter ./internal/render ./internal/hostname ./internal/spool ./collect ./internal/proc
+	WHOSE_TRUTH_SCALE=50 $(GO) test -timeout 10m -race -short ./track ./track/internal/ledger
 	cd bench && $(GO) test ./...
 
 fuzz: ## each fuzz target for a short while
@@ -84,5 +84,5 @@ matrix: deps ## run the conformance suite and the truth tests under other kernel
 	$(CC) -O2 -pthread -static -o "$$dir/truthload" track/internal/truthload/*.c && \
 	$(GO) run ./internal/matrix -accel tcg -timeout 40m -record docs/kernel-support.md \
 		-with "$$dir/truthload:usr/bin/truthload" -env WHOSE_TRUTH_LOAD=/usr/bin/truthload -env WHOSE_TRUTH_SCALE=50 \
-		./internal/proc ./collect ./collect/internal/bpfiter ./collect/internal/sockdiag ./collect/internal/procnet \
+		./internal/proc ./internal/netns ./internal/bpf ./collect ./collect/internal/bpfiter ./collect/internal/sockdiag ./collect/internal/procnet \
 		./track ./track/internal/bpfevent ./internal/testenv
