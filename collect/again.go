@@ -11,13 +11,12 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// This file looks once more at what seems to have no owner, before it is called
-// ownerless.
+// This file looks a second time for the owners of sockets before they are
+// called ownerless.
 
 // lookAgain looks for the owners of sockets that nobody seemed to hold, and
-// joins what it found. The source that meets descriptors itself has looked at
-// socket and descriptor at once; for the others much may have changed between
-// the two.
+// joins its finds. A source of descriptors has read socket and descriptor at
+// once. For the others much may have changed between the two.
 func (g *gatherer) lookAgain(ctx context.Context, j *joined) error {
 	if !g.plan.needs.Owners() {
 		return nil
@@ -30,14 +29,14 @@ func (g *gatherer) lookAgain(ctx context.Context, j *joined) error {
 	if g.can.FindsHolders || g.holders != nil {
 		g.confirm(j)
 	}
-	if !g.can.FindsHolders && inInner("pid") && j.missing().Len() > 0 { // there may be processes that /proc does not show
+	if !g.can.FindsHolders && inInner("pid") && j.missing().Len() > 0 { // /proc may hide processes
 		g.coverage.Add(source.OutsidePIDNS)
 	}
 	return nil
 }
 
-// walkAgain first asks whether the sockets are still there, which settles most of
-// them; only for those that are, descriptors are read a second time.
+// walkAgain first asks whether the sockets still exist, which settles most of
+// them. It reads descriptors a second time only for the rest.
 func (g *gatherer) walkAgain(ctx context.Context, j *joined) error {
 	if g.walk.Denied > 0 || len(g.query.PIDs) > 0 || g.plan.process != nil || g.plan.opts.FirstOwner {
 		return nil // others may hold them whom this walk did not look into
@@ -65,8 +64,8 @@ func (g *gatherer) walkAgain(ctx context.Context, j *joined) error {
 	return err
 }
 
-// missing returns the sockets that have a file and that nobody holds, without
-// those that are known to be gone.
+// missing returns the sockets with a file and without a holder. It leaves out
+// those known to be gone.
 func (j *joined) missing() *proc.Inodes {
 	set := proc.NewInodes(0)
 	for i := range j.sockets {
@@ -77,15 +76,15 @@ func (j *joined) missing() *proc.Inodes {
 	return set
 }
 
-// standing reads the sockets again and returns which of the wanted ones are
-// still there; the others are noted as gone.
+// standing reads the sockets again and returns the wanted ones still there. It
+// notes the others as gone.
 func (g *gatherer) standing(ctx context.Context, wanted *proc.Inodes) (*proc.Inodes, error) {
 	var again source.Snapshot
 	query := g.query
 	query.Visit = g.spaces.refs
 	err := g.sockets.read(ctx, &query, &again)
 	if err = cmp.Or(ctx.Err(), err); err != nil {
-		return nil, err // what was not listed may be standing all the same
+		return nil, err // sockets missing from this list may stand all the same
 	}
 	found := proc.NewInodes(wanted.Len())
 	for i := range again.Sockets {
@@ -101,20 +100,21 @@ func (g *gatherer) standing(ctx context.Context, wanted *proc.Inodes) (*proc.Ino
 	return found, nil
 }
 
-// confirm looks whether what the source calls in flight may belong to a
-// process that it does not see: kernels of sandboxes are known to hide their
-// first process from programs. /proc then refuses even the privileged a look
-// into it, and hidden is the truth where in-flight was a guess.
+// confirm checks whether an in-flight socket may belong to a process hidden
+// from the source: kernels of sandboxes are known to hide their first process
+// from programs. /proc then refuses even the privileged a look into it.
+// In-flight was a guess, and hidden is the truth.
 func (g *gatherer) confirm(j *joined) {
 	if mayTrace() && j.missing().Len() > 0 && errors.Is(g.plan.fs.MayLook(1), fs.ErrPermission) {
 		g.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: 1})
 	}
 }
 
-// maxConfirmed bounds the sockets that a collector remembers as looked for.
+// maxConfirmed bounds the sockets a collector remembers as looked for.
 const maxConfirmed = 1 << 16
 
-// unconfirmed removes from a set what was looked for by an earlier collection.
+// unconfirmed removes from a set the sockets looked for by an earlier
+// collection.
 func (c *Collector) unconfirmed(set *proc.Inodes) *proc.Inodes {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,14 +8,14 @@ import (
 )
 
 // An Answer is the result of one collection: its sessions, in order, and the
-// account of what was seen.
+// account of everything seen and missed.
 //
-// It may be read as often as wanted, and by several goroutines at once. It holds
-// buffers of its collector until Close; an answer that is dropped without is
-// garbage like any other value. Sessions that were taken from it stay valid and
+// It may be read many times, and by several goroutines at once. It holds
+// buffers of its collector until [Answer.Close]. An answer dropped without
+// Close is garbage like any other value. Sessions taken from it stay valid and
 // are never written again.
 type Answer struct {
-	// Coverage says what was seen, what was not, and why.
+	// Coverage accounts for everything seen and missed, with the causes.
 	Coverage whose.Coverage
 
 	collector *Collector

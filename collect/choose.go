@@ -31,7 +31,7 @@ func (c *chosen) choose(d *described) *chosen {
 	return c
 }
 
-// hasProc reports whether any process can be named for the socket.
+// hasProc reports whether the socket has a process to name.
 func (d *derived) hasProc(i uint32) bool {
 	_, named := d.firstProc(i)
 	return named

@@ -9,35 +9,35 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/proc"
 )
 
-// ErrNoField is what errors.Is finds where a field was named that there is not.
+// ErrNoField reports a field name that does not exist. Use it with errors.Is.
 var ErrNoField = errors.New("no such field")
 
-// ErrNoSource is what errors.Is finds where a source was named that there is not.
+// ErrNoSource reports a source name that does not exist. Use it with errors.Is.
 var ErrNoSource = errors.New("no such source")
 
 // A Collector makes collections one after the other and reuses buffers,
 // descriptors and loaded programs between them. The zero value works. It is
-// safe for concurrent use: collections that overlap each have their own
-// buffers and take turns at a source. Whoever opened it closes it.
+// safe for concurrent use: overlapping collections each have their own buffers
+// and take turns at a source. Whoever opened it closes it.
 type Collector struct {
 	mu      sync.Mutex
 	roots   map[string]*proc.FS
 	sources map[sourceKey]*openSource
 	idle    []*stages
 	passes  int
-	// confirmed are sockets with a file that no process was found to hold, by
-	// inode: they are not looked for again in each collection.
+	// confirmed are sockets with a file and without a known holder, by inode.
+	// Later collections do not look for them again.
 	confirmed *proc.Inodes
-	// only, where it names a source, is tried and nothing else; for Diagnose.
+	// only, if it names a source, is the one source to try; for [Diagnose].
 	only choice
 }
 
-// Open returns a collector. Nothing is opened or read before the first
+// Open returns a collector. It opens and reads nothing before the first
 // collection.
 func Open() *Collector { return &Collector{} }
 
-// Close gives back what the collector holds. A collection that is under way
-// must have ended.
+// Close releases everything the collector holds. A collection under way must
+// have ended.
 func (c *Collector) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,17 +54,17 @@ func (c *Collector) Close() error {
 	return errors.Join(errs...)
 }
 
-// Collect makes one collection. What could not be seen is no error, but stands
-// in the answer's coverage. There is no answer where ctx ends, where opts name a
-// source or a field that does not exist (ErrNoSource, ErrNoField), or where no
-// source works.
+// Collect makes one collection. Unseen things are no error: the answer's
+// coverage accounts for them. There is no answer if ctx ends, if opts name an
+// unknown source or field ([ErrNoSource], [ErrNoField]), or if no source works.
 func Collect(ctx context.Context, opts *Options) (*Answer, error) {
 	c := Open()
 	defer c.Close()
 	return c.Collect(ctx, opts)
 }
 
-// Collect is as the function Collect, with the collector's buffers and sources.
+// Collect does the same as the function [Collect], with the collector's buffers
+// and sources.
 func (c *Collector) Collect(ctx context.Context, opts *Options) (*Answer, error) {
 	began := time.Now()
 	pl, err := c.plan(opts, began)
@@ -87,10 +87,9 @@ func (c *Collector) Collect(ctx context.Context, opts *Options) (*Answer, error)
 	return a, nil
 }
 
-// Prepare opens the source that a collection with these options tries first,
-// which may load programs into the kernel, so that it need not wait for that.
-// Whoever has something else to do meanwhile calls it beside that. The collection
-// reports what fails.
+// Prepare opens the source that a collection with these options tries first.
+// This may load programs into the kernel, and the collection need not wait for
+// it. Call Prepare beside other work. The collection reports its failures.
 func (c *Collector) Prepare(opts *Options) {
 	pl, err := c.plan(opts, time.Now())
 	if err != nil {
@@ -101,7 +100,7 @@ func (c *Collector) Prepare(opts *Options) {
 	}
 }
 
-// plan makes the plan of a question; nil asks for what the zero Options do.
+// plan makes the plan of a question; nil asks the same as the zero Options.
 func (c *Collector) plan(opts *Options, now time.Time) (*plan, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -114,7 +113,7 @@ func (c *Collector) plan(opts *Options, now time.Time) (*plan, error) {
 }
 
 // stages are the values of a collection, each made of the one before: gather,
-// join, derive, describe, choose, order. Their memory is used again.
+// join, derive, describe, choose, order. Later collections reuse their memory.
 type stages struct {
 	gathered  gathered
 	joined    joined
@@ -131,9 +130,9 @@ func (s *stages) reset() {
 	s.derived.joined, s.described, s.chosen.described, s.ordered.chosen = nil, described{}, nil, nil
 }
 
-// run takes a plan through the stages. within is the part of ctx in which all has
-// to be read: where that ends, what was read until then is the answer; where ctx
-// itself ends, there is none.
+// run takes a plan through the stages. All reading has to end with within, a
+// part of ctx. If within ends, the answer holds everything read until then. If
+// ctx itself ends, there is no answer.
 func (c *Collector) run(ctx, within context.Context, pl *plan, s *stages) error {
 	if err := c.read(ctx, within, pl, s); err != nil {
 		return err
@@ -147,7 +146,7 @@ func (c *Collector) run(ctx, within context.Context, pl *plan, s *stages) error 
 	return ctx.Err()
 }
 
-// read is the first two stages, with a second look at what has no owner.
+// read runs the first two stages and looks a second time for missing owners.
 func (c *Collector) read(ctx, within context.Context, pl *plan, s *stages) error {
 	s.gathered.plan = pl
 	g := gatherer{gathered: &s.gathered, collector: c, query: pl.query}
@@ -189,7 +188,7 @@ func (c *Collector) root(path string) (*proc.FS, error) {
 	return fs, nil
 }
 
-// take returns the stages of an earlier collection, where there are any.
+// take returns the stages of an earlier collection, if there are any.
 func (c *Collector) take() *stages {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,29 +9,29 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// derived is what follows from all sockets together: who listens where, and so
-// the direction of a session and the owners of one in an accept queue; and which
-// two sockets are the ends of one connection. It is the third stage, in flat
-// arrays beside the sockets; the memory is used again.
+// derived follows from all sockets together. Listeners give the direction of a
+// session and the owners of one in an accept queue. Pairs of sockets are the
+// ends of one connection. It is the third stage, in flat arrays beside the
+// sockets; its memory is used again.
 type derived struct {
 	*joined
 	listeners map[pair.Port][]uint32
-	// listener is, for each session that came in by one, its listener's place
-	// plus one. Its siblings of a SO_REUSEPORT group share the address.
+	// listener is, for each session that came in by a listener, the listener's
+	// place plus one. Its siblings of a SO_REUSEPORT group share the address.
 	listener []uint32
-	// peer is the place of the other end plus one; empty where not asked for.
+	// peer is the place of the other end plus one; empty unless asked for.
 	peer   []uint32
 	ends   []uint32
 	reason []whose.Reason
-	// partial tells that not all was read, so that a listener may be missing.
+	// partial: the reading was not complete, so a listener may be missing.
 	partial bool
 }
 
-// manySockets is from how many sockets on peers are looked for while listeners
-// and reasons are: neither needs the other.
+// manySockets is the number of sockets from which on peers are searched in
+// parallel to listeners and reasons: neither needs the other.
 const manySockets = 16 << 10
 
-// derive finds directions, peers and reasons, as far as they are needed.
+// derive finds directions, peers and reasons, as far as needed.
 func (d *derived) derive(j *joined) *derived {
 	needs := j.plan.needs
 	d.joined, d.partial = j, j.late()
@@ -55,8 +55,8 @@ func (d *derived) derive(j *joined) *derived {
 	return d
 }
 
-// firstProc returns the first process that is named for the socket: the first
-// that holds it, or that holds the listener whose queue it is in.
+// firstProc returns the first process to name for the socket: its first holder,
+// or the first holder of the listener whose queue it is in.
 func (d *derived) firstProc(i uint32) (proc uint32, ok bool) {
 	holders := d.holdersOf(int(i))
 	if len(holders) == 0 && len(d.reason) > 0 && d.reason[i] == whose.ReasonAcceptQueue {
@@ -98,7 +98,8 @@ func (d *derived) findListeners(sockets []source.Socket) {
 	}
 }
 
-// bestListener returns the place plus one of the listener that takes a session.
+// bestListener returns the place plus one of the listener that took the
+// session.
 func bestListener(sockets []source.Socket, candidates []uint32, s *source.Socket) uint32 {
 	var best uint32
 	highest := 0
@@ -110,8 +111,8 @@ func bestListener(sockets []source.Socket, candidates []uint32, s *source.Socket
 	return best
 }
 
-// siblings returns the listeners that share the address of the one at place
-// at: itself alone, or its SO_REUSEPORT group.
+// siblings returns the listeners with the address of the one at place at:
+// itself alone, or its SO_REUSEPORT group.
 func (d *derived) siblings(sockets []source.Socket, at uint32) []uint32 {
 	all := d.listeners[sockets[at].Port()]
 	if len(all) == 1 {
@@ -126,8 +127,8 @@ func (d *derived) siblings(sockets []source.Socket, at uint32) []uint32 {
 	return group
 }
 
-// findPeers pairs the two ends of each connection that has both on this host.
-// One hash for both ends: it does not depend on which is local.
+// findPeers pairs the two ends of each connection with both ends on this host.
+// Both ends have one hash: it does not depend on which is local.
 func (d *derived) findPeers(sockets []source.Socket) {
 	d.peer = zeroed(d.peer, len(sockets))
 	size := 16
@@ -149,8 +150,8 @@ func (d *derived) findPeers(sockets []source.Socket) {
 	}
 }
 
-// pair notes that a and b are the ends of one connection, if they are. An end
-// in the same namespace is taken before one in another.
+// pair notes a and b as the ends of one connection, if they are. It prefers an
+// end in the same namespace to one in another.
 func (d *derived) pair(sockets []source.Socket, a, b uint32) {
 	x, y := &sockets[a], &sockets[b]
 	if !x.Faces(&y.End) {
@@ -165,9 +166,9 @@ func (d *derived) pair(sockets []source.Socket, a, b uint32) {
 	}
 }
 
-// findReasons says of each socket that nobody holds why that is. hidden tells
-// that some processes could not be looked into, gone which sockets were no
-// longer there at a second look.
+// findReasons gives each socket without a holder its reason. With hidden, some
+// processes could not be looked into; gone reports the sockets missing at a
+// second look.
 func (d *derived) findReasons(j *joined, hidden bool, gone func(inode uint64) bool) {
 	d.reason = zeroed(d.reason, len(j.sockets))
 	for i := range j.sockets {
@@ -195,10 +196,10 @@ func (d *derived) reasonOf(s *source.Socket, listened, hidden bool, gone func(in
 	return whose.ReasonUnheld
 }
 
-// reasonWithoutInode tells why a socket belongs to no file: it was closed by
-// its process, or not accepted yet. Closing moves a session out of ESTABLISHED
-// and CLOSE_WAIT, so that in these it is the queue of a listener, or the
-// listener has just gone.
+// reasonWithoutInode returns the reason why a socket belongs to no file: its
+// process closed it, or did not accept it yet. Closing moves a session out of
+// ESTABLISHED and CLOSE_WAIT. A session in one of these is in the queue of a
+// listener, or its listener has just gone.
 func reasonWithoutInode(state whose.State, listened bool) whose.Reason {
 	switch {
 	case state != whose.Established && state != whose.CloseWait:

@@ -10,9 +10,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// described is what was derived, with the names of what occurs in it: the fourth
-// stage. What it refers to goes out with the sessions, so nothing of it is used
-// again.
+// described is derived with the names of everything in it: the fourth stage.
+// The sessions refer to its memory, so nothing of it is used again.
 type described struct {
 	*derived
 	// users, netns and devices are the names of numbers.
@@ -20,15 +19,15 @@ type described struct {
 	netns   map[uint32]string
 	devices map[source.Device]string
 	tcp     []whose.TCPInfo
-	// keepsUsers tells that this kernel keeps the user of a socket that has no
-	// open file any more, or has none yet (6.17).
+	// keepsUsers: this kernel keeps the user of a socket without an open file,
+	// whether closed or not yet accepted (6.17).
 	keepsUsers bool
 	// groups names the control groups of sockets whose owners are hidden.
 	groups *proc.CgroupIndex
 }
 
-// describe reads what else the answer shows of processes, users and namespaces,
-// each once. Where ctx ends, names are missing.
+// describe reads the remaining facts of processes, users and namespaces, each
+// once. If ctx ends, names are missing.
 func describe(ctx context.Context, d *derived) described {
 	needs := d.plan.needs
 	m := described{
@@ -50,8 +49,8 @@ func describe(ctx context.Context, d *derived) described {
 	return m
 }
 
-// enrich reads the facts of each owner that were asked for, until ctx ends. A
-// process that has ended keeps what is known of it.
+// enrich reads the requested facts of each owner, until ctx ends. A process
+// that has ended keeps its known facts.
 func (j *joined) enrich(ctx context.Context) {
 	for i := range j.procs {
 		if i%64 == 0 && ctx.Err() != nil {
@@ -83,8 +82,8 @@ func (j *joined) userNames() map[uint32]string {
 	return names
 }
 
-// netnsNames looks up the names of the namespaces that occur. The caller's own
-// needs no looking for; of others the processes in them have to be known.
+// netnsNames looks up the names of the namespaces in the answer. The caller's
+// own needs no search. The others need the processes in them.
 func (j *joined) netnsNames(ctx context.Context) map[uint32]string {
 	own := j.plan.fs.SelfNetNS()
 	present := make(map[uint32]bool)
@@ -113,8 +112,8 @@ func (j *joined) netnsNames(ctx context.Context) map[uint32]string {
 	return j.plan.fs.NetNSNames(ctx, refs)
 }
 
-// cgroups returns the index of control groups, nil where there is none: then
-// the hidden owners' units stay unknown, which the coverage says already.
+// cgroups returns the index of control groups, nil if there is none. Without it
+// the hidden owners' units stay unknown, which the coverage reports already.
 func (j *joined) cgroups(ctx context.Context) *proc.CgroupIndex {
 	x, err := j.plan.fs.Cgroups(ctx)
 	if err != nil {

@@ -10,52 +10,52 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A Diagnosis says what works for this caller on this host, and why the rest
-// does not.
+// A Diagnosis lists the sources that work for this caller on this host, and the
+// reasons why the others do not.
 type Diagnosis struct {
 	// OS and Kernel name the system: "linux", "6.12.1-amd64".
 	OS, Kernel string
 	// UID is the caller's effective user id.
 	UID int
-	// UserNS tells that the caller is in a user namespace of its own: whatever it
-	// is or holds counts for nothing outside.
+	// UserNS: the caller is in a user namespace of its own. Its identity and
+	// privileges count for nothing outside.
 	UserNS bool
-	// Capabilities are those of the caller that matter here, by name.
+	// Capabilities are the caller's relevant ones, by name.
 	Capabilities []Capability
-	// OpenFiles is the number of open files of the host, 0 where not known.
+	// OpenFiles is the number of open files of the host, 0 if unknown.
 	OpenFiles int
-	// Sources, in the order in which auto would try them.
+	// Sources are in the order in which auto tries them.
 	Sources []SourceDiagnosis
-	// Pin is what was found in the directory of pinned iterators.
+	// Pin is the state of the directory of pinned iterators.
 	Pin PinStatus
-	// Auto is the source that auto takes, empty for none, and Why the reason.
+	// Auto is the source chosen by auto, empty for none, and Why the reason.
 	Auto, Why string
-	// Coverage is that of a collection by Auto.
+	// Coverage is the one of a collection by Auto.
 	Coverage whose.Coverage
 }
 
-// A Capability is a privilege of the caller, or one that it lacks.
+// A Capability is a privilege that the caller has or lacks.
 type Capability struct {
 	Name string
 	Held bool
-	// For says what it is good for.
+	// For is its use.
 	For string
 }
 
-// A SourceDiagnosis says whether a source works.
+// A SourceDiagnosis reports whether a source works.
 type SourceDiagnosis struct {
 	// Name of the source; the pinned iterators stand as "bpf (pinned)".
 	Name string
-	// Err is why it does not answer, nil where it does.
+	// Err is the reason why it does not answer, nil if it does.
 	Err error
-	// Open and Read are how long opening and one collection took.
+	// Open and Read are the durations of opening and of one collection.
 	Open, Read time.Duration
-	// Coverage of that collection.
+	// Coverage is the one of this collection.
 	Coverage whose.Coverage
 }
 
-// Diagnose tries every source once and says what works, what does not and
-// why, and what auto takes. Only Proc, PinDir and NetNS of opts count.
+// Diagnose tries every source once. It reports which work, why the others do
+// not, and the choice of auto. Only Proc, PinDir and NetNS of opts count.
 func Diagnose(ctx context.Context, opts *Options) *Diagnosis {
 	if opts == nil {
 		opts = &Options{}
@@ -106,7 +106,7 @@ func diagnoseSource(ctx context.Context, opts *Options, name, source string, pin
 	return d
 }
 
-// whyAuto says in a sentence why auto took the source that it took.
+// whyAuto gives in a sentence the reason for auto's choice.
 func whyAuto(c *whose.Coverage, d *Diagnosis) string {
 	switch {
 	case c.Pinned:

@@ -7,13 +7,13 @@ import (
 	"strconv"
 )
 
-// maxEstimate bounds the memory that is reserved on the word of a counter.
+// maxEstimate bounds the memory reserved on the word of a counter.
 const maxEstimate = 2 << 20
 
-// makeRoom reserves memory for the sockets that the host is likely to have, so
-// that the first collection does not grow its arrays step by step: at a
-// hundred thousand sockets that cost more than joining them. The number is a
-// hint and nothing more.
+// makeRoom reserves memory for the likely number of sockets on the host. The
+// first collection then does not grow its arrays step by step, which cost more
+// at a hundred thousand sockets than joining them. The number is a hint and
+// nothing more.
 func (g *gatherer) makeRoom() {
 	if onlyListeners(g.plan.states) || len(g.query.PIDs) > 0 || len(g.query.Any) > 0 {
 		return
@@ -21,19 +21,19 @@ func (g *gatherer) makeRoom() {
 	n := min(allocatedSockets(), maxEstimate)
 	n += n/16 + 64
 	g.snap.Sockets = reserve(g.snap.Sockets, n)
-	if g.plan.needs.Owners() { // whichever finds them: what is not touched costs nothing
+	if g.plan.needs.Owners() { // whichever finds them: untouched memory costs nothing
 		g.snap.Holdings = reserve(g.snap.Holdings, n)
 		g.walk.Holdings = reserve(g.walk.Holdings, n)
 	}
 }
 
-// hugeAnswer is from how many sockets on memory is given up that sessions are
-// not made of.
+// hugeAnswer is the number of sockets from which on memory is given up, unless
+// sessions are made of it.
 const hugeAnswer = 256 << 10
 
-// shed gives up what only joining and ordering needed, where that is much: at
-// a million sockets some 110 MB, in which the output then finds its room. Below
-// that it is kept for the next collection.
+// shed gives up the memory used for joining and ordering only, if it is much:
+// at a million sockets some 110 MB, in which the output then finds its room.
+// Smaller memory is kept for the next collection.
 func (s *stages) shed() {
 	if len(s.joined.sockets) < hugeAnswer {
 		return
@@ -44,8 +44,8 @@ func (s *stages) shed() {
 	runtime.GC() // its next turn would come when the heap has grown by another third
 }
 
-// reserve returns the empty slice s with room for n elements. New memory is not
-// touched, which slices.Grow would do.
+// reserve returns the empty slice s with room for n elements. It does not touch
+// new memory, as slices.Grow would.
 func reserve[T any](s []T, n int) []T {
 	if cap(s) >= n {
 		return s
@@ -55,8 +55,8 @@ func reserve[T any](s []T, n int) []T {
 	return s
 }
 
-// allocatedSockets returns how many TCP sockets the kernel has, in all
-// namespaces (TCP alloc of /proc/net/sockstat); 0 where that cannot be read.
+// allocatedSockets returns the number of the kernel's TCP sockets, in all
+// namespaces (TCP alloc of /proc/net/sockstat); 0 if it cannot be read.
 func allocatedSockets() int {
 	text, err := os.ReadFile("/proc/net/sockstat")
 	if err != nil {

@@ -9,33 +9,31 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// The first stage reads the sockets and, where they are asked for, who holds
-// them.
+// The first stage reads the sockets and, if asked for, their holders.
 //
 // A source that meets the descriptors itself answers both at once. With the
-// others sockets are read first and descriptors after. A session that stood the
-// whole time is found by both. One that is opened in between is not in the
-// answer; one that is closed in between shows no owner and is looked for once
+// others sockets are read first and descriptors after. Both reads find a
+// session that stood the whole time. A session opened in between is not in the
+// answer. A session closed in between shows no owner and is looked for once
 // more (see again.go).
 
-// gathered is what was read, with the account of it.
+// gathered is everything read, with its coverage.
 type gathered struct {
 	plan *plan
-	// can are the capabilities of the source that read the sockets.
+	// can are the capabilities of the source of the sockets.
 	can source.Capabilities
 	// snap holds the sockets. Those before settled stand once each, and index
 	// finds them.
 	snap    source.Snapshot
 	settled int
 	index   inodeIndex
-	// walk holds what was met with a descriptor, where a source that finds
-	// holders did not put it into snap; held is the rest of what such a source
-	// read beside the one of the sockets.
+	// walk holds the things met with a descriptor, unless a source of holders
+	// put them into snap; held is the rest of that source's reading.
 	walk proc.Walk
 	held source.Snapshot
-	// spaces are the network namespaces that were listed.
+	// spaces are the listed network namespaces.
 	spaces spaces
-	// gone are the inodes that a second look did not find any more.
+	// gone are the inodes not found again by a second look.
 	gone     proc.Inodes
 	coverage whose.Coverage
 }
@@ -54,14 +52,14 @@ func (g *gathered) reset() {
 type gatherer struct {
 	*gathered
 	collector *Collector
-	// query is the plan's, with the namespaces that were found for it.
+	// query is the plan's, with the namespaces found for it.
 	query source.Query
-	// sockets is the source that reads the sockets. holders, where it is not
-	// nil, finds who holds them in place of a walk of /proc.
+	// sockets is the source of the sockets. holders, if not nil, finds their
+	// holders in place of a walk of /proc.
 	sockets, holders *openSource
 }
 
-// gather reads what the plan asks for.
+// gather reads everything the plan asks for.
 func (g *gatherer) gather(ctx context.Context) error {
 	if g.query.AsksNothing() {
 		return nil
@@ -91,8 +89,8 @@ func (g *gatherer) readFrom(ctx context.Context, s *openSource) error {
 	return s.read(ctx, &g.query, &g.snap)
 }
 
-// walkHolders reads the descriptors of processes, and then what that brings to
-// light: namespaces that only a descriptor or a socket holds.
+// walkHolders reads the descriptors of processes, and then the namespaces
+// brought to light by them: those held by a descriptor or a socket only.
 func (g *gatherer) walkHolders(ctx context.Context) error {
 	opts := proc.WalkOptions{
 		PIDs: g.query.PIDs, Process: g.plan.process,
@@ -122,9 +120,8 @@ func (g *gathered) inodes() *proc.Inodes {
 	return set
 }
 
-// settle makes each socket that was read stand once, in place, and indexes those
-// that have an inode. Of a socket that was met with each of its descriptors, the
-// first reading stays.
+// settle leaves each socket once, in place, and indexes those with an inode. Of
+// a socket met with each of its descriptors, the first reading stays.
 func (g *gathered) settle() {
 	sockets := g.snap.Sockets
 	if len(sockets) == g.settled {
@@ -148,11 +145,11 @@ func (g *gathered) settle() {
 	g.snap.Sockets, g.settled = sockets[:kept], kept
 }
 
-// found returns the place of the socket with that inode, or -1.
+// found returns the place of the socket with the inode, or -1.
 func (g *gathered) found(inode uint64) int { return g.index.find(g.snap.Sockets, inode) }
 
-// holdings returns who holds what, and the processes that do; none where owners
-// were not asked for.
+// holdings returns the holdings and their processes; none unless owners were
+// asked for.
 func (g *gathered) holdings() ([]source.Holding, []source.Task) {
 	switch {
 	case !g.plan.needs.Owners():
@@ -163,8 +160,8 @@ func (g *gathered) holdings() ([]source.Holding, []source.Task) {
 	return g.walk.Holdings, g.walk.Tasks
 }
 
-// cutShort makes do with what was read until the time ran out. What it says of a
-// session is true; sessions, owners and peers may be missing.
+// cutShort makes do with everything read until the time ran out. The facts of a
+// session are true; sessions, owners and peers may be missing.
 func (g *gatherer) cutShort() {
 	g.settle()
 	g.addHeld()
@@ -172,7 +169,8 @@ func (g *gatherer) cutShort() {
 	g.snap.NetNS = slices.Compact(g.snap.NetNS)
 }
 
-// account notes what was seen, and what source and walk could not see.
+// account writes the coverage: everything seen, and the gaps of source and
+// walk.
 func (g *gathered) account() {
 	c := &g.coverage
 	c.Pinned = g.snap.Pinned || g.held.Pinned

@@ -10,15 +10,15 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// maxForeign bounds how many sockets of unknown kind are asked for their
-// namespace in one pass; each costs three system calls.
+// maxForeign bounds the sockets of unknown kind asked for their namespace in
+// one pass; each costs three system calls.
 const maxForeign = 4096
 
-// heldBySockets returns the namespaces that nothing but a socket keeps alive:
-// its process opened it there and went elsewhere. Whatever socket was met with
-// a descriptor and not in any namespace that was read is asked; most of them
-// are UNIX sockets of namespaces that are known. The caller calls done when it
-// has read the namespaces; all tells that each socket could be asked.
+// heldBySockets returns the namespaces kept alive by a socket alone: its
+// process opened it there and went elsewhere. It asks every socket met with a
+// descriptor and in no namespace read so far; most of them are UNIX sockets of
+// known namespaces. The caller calls done after it has read the namespaces. all
+// is false if some socket could not be asked.
 func (g *gatherer) heldBySockets(ctx context.Context) (refs []source.NetNSRef, done func(), all bool) {
 	unknown, more := g.foreign(nil)
 	if len(unknown) > fewForeign {
@@ -38,7 +38,7 @@ func (g *gatherer) heldBySockets(ctx context.Context) (refs []source.NetNSRef, d
 }
 
 // behindSockets returns the unread namespaces that the sockets were opened in,
-// as heldBySockets does.
+// as [gatherer.heldBySockets] does.
 func (g *gatherer) behindSockets(ctx context.Context, sockets []source.Holding) (refs []source.NetNSRef, done func(), all bool) {
 	open, unasked := g.plan.fs.NetNSOfSockets(ctx, sockets, g.visited)
 	for _, f := range open {
@@ -51,19 +51,19 @@ func (g *gatherer) behindSockets(ctx context.Context, sockets []source.Holding) 
 	}, unasked == 0
 }
 
-// A unixLister is a source that can list the UNIX sockets of the namespaces
-// that it has read.
+// A unixLister is a source that can list the UNIX sockets of the namespaces it
+// has read.
 type unixLister interface {
 	UnixInodes(ctx context.Context, set interface{ Add(inode uint64) }) error
 }
 
-// fewForeign is up to how many sockets it costs less to ask each.
+// fewForeign is the number of sockets up to which asking each costs less.
 const fewForeign = 64
 
-// unixSockets returns the UNIX sockets of the namespaces that were read: most of
-// what is met with a descriptor and is no session. One list of them costs less
-// than asking each of a few dozen. Nil: the source does not list them, and each
-// is asked.
+// unixSockets returns the UNIX sockets of the namespaces read. They are most of
+// the sockets met with a descriptor that are no sessions. One list of them
+// costs less than asking each of a few dozen. Nil: the source does not list
+// them, so each is asked.
 func (s *openSource) unixSockets(ctx context.Context) *proc.Inodes {
 	lister, can := s.source.(unixLister)
 	if !can {
@@ -78,14 +78,14 @@ func (s *openSource) unixSockets(ctx context.Context) *proc.Inodes {
 	return known
 }
 
-// foreign returns a holding of each socket that was met with a descriptor and
-// not in any namespace that was read, without the known ones; more than
-// maxForeign are not returned, and more says so.
+// foreign returns a holding of each socket met with a descriptor and in no
+// namespace read so far, without the known ones. It returns at most maxForeign;
+// more reports further ones.
 func (g *gathered) foreign(known *proc.Inodes) (all []source.Holding, more bool) {
 	if !g.plan.fs.Own() {
 		return nil, false // sockets can be asked of live processes only
 	}
-	own := uint32(os.Getpid()) // a source's own sockets keep namespaces that it has read
+	own := uint32(os.Getpid()) // a source's own sockets keep the namespaces it has read
 	met := proc.NewInodes(0)
 	for _, h := range g.walk.Holdings {
 		if h.PID == own || g.found(h.Inode) >= 0 || met.Has(h.Inode) || known != nil && known.Has(h.Inode) {

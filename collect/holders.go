@@ -9,12 +9,12 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// Two sources in one collection. Before Linux 5.19 `bpf` finds who holds
-// sockets, in all namespaces at once, and no socket that nobody holds. There
+// Two sources in one collection. Before Linux 5.19 `bpf` finds the holders of
+// sockets, in all namespaces at once, and no socket without a holder. There
 // `netlink` reads the sockets, and `bpf` takes the place of the walk of /proc.
 
-// complete returns the source that reads the sockets: s or, where s does not
-// find all of them, netlink. s is then asked for their holders.
+// complete returns the source of the sockets: s, or netlink if s does not find
+// all of them. s is then asked for their holders.
 func (g *gatherer) complete(s *openSource, how choice) (*openSource, error) {
 	g.holders = nil
 	if s.source.Capabilities().FindsSockets {
@@ -28,8 +28,8 @@ func (g *gatherer) complete(s *openSource, how choice) (*openSource, error) {
 	return sockets, nil
 }
 
-// findHolders adds to w who holds sockets, as the source for it finds them or,
-// where there is none, a walk of /proc. A source leaves opts to the join.
+// findHolders adds the holders of sockets to w, from their source or else from
+// a walk of /proc. A source leaves opts to the join.
 func (g *gatherer) findHolders(ctx context.Context, opts proc.WalkOptions, w *proc.Walk) error {
 	if g.holders == nil {
 		return g.plan.fs.Walk(ctx, opts, w)
@@ -43,8 +43,8 @@ func (g *gatherer) findHolders(ctx context.Context, opts proc.WalkOptions, w *pr
 	return err
 }
 
-// alongWays returns the unread namespaces that the holders' descriptors lead
-// into. It returns what [gatherer.heldBySockets] does.
+// alongWays returns the unread namespaces reached by the holders' descriptors.
+// Its results are those of [gatherer.heldBySockets].
 func (g *gatherer) alongWays(ctx context.Context) (refs []source.NetNSRef, done func(), all bool) {
 	var sockets []source.Holding
 	for _, w := range g.held.Ways {
@@ -61,10 +61,9 @@ func (g *gatherer) alongWays(ctx context.Context) (refs []source.NetNSRef, done 
 	return append(refs, behind...), done, all
 }
 
-// addHeld adds the sockets that were met with a descriptor and that netlink did
-// not list: those of namespaces that it could not read, and those that are only
-// bound, which it does not list before Linux 6.8. Other sockets are from after
-// its look.
+// addHeld adds the sockets met with a descriptor and not listed by netlink:
+// those of namespaces it could not read, and those only bound, which it does
+// not list before Linux 6.8. Other sockets are from after its look.
 func (g *gatherer) addHeld() {
 	if g.holders == nil {
 		return

@@ -12,7 +12,7 @@ import (
 )
 
 // kernelRelease returns the kernel's release (/proc/sys/kernel/osrelease), ""
-// where there is none to read.
+// if it cannot be read.
 func kernelRelease() string { return releaseBelow("/proc") }
 
 // releaseBelow returns the release of the kernel whose procfs is at root.
@@ -25,7 +25,7 @@ func releaseBelow(root string) string {
 }
 
 // kernelHas reports whether the kernel whose procfs is at root, empty for
-// /proc, is of that version or newer; no where that cannot be told.
+// /proc, is of this version or newer. An unknown version is not.
 func kernelHas(root string, major, minor int) bool {
 	var ma, mi int
 	if _, err := fmt.Sscanf(releaseBelow(cmp.Or(root, "/proc")), "%d.%d", &ma, &mi); err != nil {
@@ -34,8 +34,8 @@ func kernelHas(root string, major, minor int) bool {
 	return ma > major || ma == major && mi >= minor
 }
 
-// capabilities tells which of the capabilities that matter here the caller
-// holds (CapEff of /proc/self/status; numbers from linux/capability.h).
+// capabilities returns the relevant capabilities, and whether the caller holds
+// them (CapEff of /proc/self/status; numbers from linux/capability.h).
 func capabilities() []Capability {
 	held := effectiveCapabilities()
 	list := []struct {
@@ -63,7 +63,7 @@ const capSysPtrace, capSysAdmin = 19, 21
 // mayTrace reports whether the caller may look into the processes of others.
 func mayTrace() bool { return effectiveCapabilities()>>capSysPtrace&1 != 0 }
 
-// caller is what hints have to know of this process.
+// caller describes this process for hints.
 func caller(pinned bool) whose.Caller {
 	held := effectiveCapabilities()
 	return whose.Caller{
@@ -86,8 +86,8 @@ func effectiveCapabilities() uint64 {
 	return 0
 }
 
-// inInner reports whether the caller is in another namespace of that kind, "pid"
-// or "user", than the host's, which has the same number in every kernel
+// inInner reports whether the caller's namespace of the kind, "pid" or "user",
+// is not the host's, which has the same number in every kernel
 // (PROC_PID_INIT_INO and PROC_USER_INIT_INO of include/linux/proc_ns.h).
 func inInner(kind string) bool {
 	link, err := os.Readlink("/proc/self/ns/" + kind)

@@ -2,14 +2,14 @@ package collect
 
 import "github.com/seed-44df2ae6/whose/internal/source"
 
-// An inodeIndex finds a socket by its inode: open addressing over words that
-// hold the low half of the inode and the socket's place, so that a miss costs
-// one cache line and no pointer. Its memory is used again.
+// An inodeIndex finds a socket by its inode. It is open addressing over words
+// with the low half of the inode and the socket's place, so a miss costs one
+// cache line and no pointer. Its memory is used again.
 type inodeIndex struct {
 	slots []uint64
 	mask  uint32
-	// wide tells that some inode needs more than 32 bits, so that a hit has to
-	// be confirmed. The kernel counts sockfs inodes in 32 bits.
+	// wide: some inode needs more than 32 bits, so a hit has to be confirmed.
+	// The kernel counts sockfs inodes in 32 bits.
 	wide bool
 }
 
@@ -27,7 +27,7 @@ func (x *inodeIndex) reset(n int) {
 // hashInode spreads consecutive inodes.
 func hashInode(inode uint64) uint32 { return uint32((inode * 0x9e3779b97f4a7c15) >> 32) }
 
-// find returns the place of the socket with that inode, or -1.
+// find returns the place of the socket with the inode, or -1.
 func (x *inodeIndex) find(sockets []source.Socket, inode uint64) int {
 	if len(x.slots) == 0 {
 		return -1
@@ -47,8 +47,8 @@ func (x *inodeIndex) find(sockets []source.Socket, inode uint64) int {
 	}
 }
 
-// add notes that the socket at place at has that inode. The caller has made
-// sure that it is not there yet.
+// add notes the inode of the socket at place at. The caller makes sure that it
+// is not there yet.
 func (x *inodeIndex) add(inode uint64, at int) {
 	x.wide = x.wide || inode>>32 != 0
 	h := hashInode(inode) & x.mask

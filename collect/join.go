@@ -8,12 +8,11 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// The second stage sorts what processes hold to the sockets. Everything is in
-// flat arrays without pointers, and the memory is used again. This file holds hot
+// The second stage sorts holdings to their sockets. Everything is in flat
+// arrays without pointers, and the memory is used again. This file holds hot
 // loops: they touch each socket and each holding.
 
-// joined is what was read, and beside each socket the descriptors by which
-// processes hold it.
+// joined is gathered, with the descriptors of the holders beside each socket.
 type joined struct {
 	*gathered
 	// sockets are those of the snapshot, each once.
@@ -23,14 +22,14 @@ type joined struct {
 	first   []uint32
 	holders []holder
 
-	// procs are the processes that hold anything; pids finds them.
+	// procs are the processes with any holding; pids finds them.
 	procs []whose.Process
-	// starts are their start times in ticks, 0 where not known.
+	// starts are their start times in ticks, 0 if unknown.
 	starts []uint64
 	pids   map[uint32]uint32
 }
 
-// A holder is a process, by its place in procs, and a descriptor of it.
+// A holder is a process, by its place in procs, and one of its descriptors.
 type holder struct {
 	proc uint32
 	fd   int32
@@ -48,10 +47,9 @@ func (j *joined) join(g *gathered) *joined {
 // reset forgets the collection and keeps the memory.
 func (j *joined) reset() { j.gathered, j.sockets, j.procs = nil, nil, nil }
 
-// attach sorts holdings to their sockets: a counting sort, since the places
-// are known. Holdings of sockets that are not in the answer are dropped, and
-// one that was read twice counts once. admit, where it is not nil, tells which
-// processes are wanted.
+// attach sorts holdings to their sockets: a counting sort, since the places are
+// known. It drops holdings of sockets outside the answer; a holding read twice
+// counts once. admit, if not nil, reports the wanted processes.
 func (j *joined) attach(holdings []source.Holding, admit func(pid uint32) bool) {
 	n := len(j.sockets)
 	j.first = zeroed(j.first, n+1)
@@ -72,8 +70,8 @@ func (j *joined) attach(holdings []source.Holding, admit func(pid uint32) bool) 
 }
 
 // place puts each holding behind the others of its socket. It moves first[i]
-// from the beginning of socket i's holders to their end, which is the
-// beginning of the next one's.
+// from the beginning of socket i's holders to their end, the beginning of the
+// next one's.
 func (j *joined) place(holdings []source.Holding, admit func(pid uint32) bool) {
 	var lastPID, lastProc uint32
 	have := false
@@ -95,8 +93,8 @@ func (j *joined) place(holdings []source.Holding, admit func(pid uint32) bool) {
 	j.first[0] = 0
 }
 
-// tidy sorts the holders of each socket by PID and descriptor and removes what
-// stands twice.
+// tidy sorts the holders of each socket by PID and descriptor and removes
+// duplicates.
 func (j *joined) tidy() {
 	var kept uint32
 	for i := range j.sockets {
@@ -140,8 +138,8 @@ func (j *joined) proc(pid uint32) uint32 {
 	return at
 }
 
-// nameTasks gives the processes that hold something their names and start
-// times, as the walk or the source read them beside the descriptors.
+// nameTasks gives the holding processes their names and start times, read by
+// the walk or the source beside the descriptors.
 func (j *joined) nameTasks(tasks []source.Task) {
 	for i := range tasks {
 		t := &tasks[i]
@@ -163,10 +161,10 @@ func cutNUL(b []byte) []byte {
 	return b
 }
 
-// holdersOf returns who holds socket i.
+// holdersOf returns the holders of socket i.
 func (j *joined) holdersOf(i int) []holder { return j.holders[j.first[i]:j.first[i+1]] }
 
-// sized returns a slice of n elements in s's memory where it suffices.
+// sized returns a slice of n elements, in s's memory if it suffices.
 func sized[T any](s []T, n int) []T {
 	return reserve(s, n)[:n]
 }

@@ -11,21 +11,21 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// A key is a session's place in the answer with the words it is sorted by.
+// A key is a session's place in the answer with its two sort words.
 type key struct {
 	hi, lo uint64
 	at     uint32
 }
 
-// ordered are the chosen sockets in the order of the answer: the last stage. The
-// default order is a radix sort of two words a session, with a comparison only
-// where both are equal.
+// ordered are the chosen sockets in the order of the answer: the last stage.
+// The default order is a radix sort of two words a session, with a comparison
+// only if both are equal.
 type ordered struct {
 	*chosen
 	keys, spare []key
 }
 
-// order puts what was chosen in the order that was asked for.
+// order puts the chosen sockets in the requested order.
 func (o *ordered) order(c *chosen) *ordered {
 	o.chosen = c
 	o.byDefault()
@@ -40,8 +40,8 @@ func (o *ordered) order(c *chosen) *ordered {
 }
 
 // byDefault puts listeners first, then orders by process name and PID (those
-// without a process last), protocol, local port and remote end; what is still
-// equal by all that tells sockets apart.
+// without a process last), protocol, local port and remote end.
+// [compareSockets] orders the rest.
 func (o *ordered) byDefault() {
 	rank := rankProcs(o.procs)
 	o.keys = sized(o.keys, len(o.places))
@@ -67,8 +67,8 @@ func defaultKey(s *source.Socket, proc uint64) uint64 {
 	return word
 }
 
-// remoteKey packs the remote end so that it sorts as the address does: IPv4
-// first, whole; of IPv6 as much as fits.
+// remoteKey packs the remote end into a word that sorts as the address does:
+// IPv4 first, whole; of IPv6 as much as fits.
 func remoteKey(s *source.Socket) uint64 {
 	if pair.IsMapped(&s.Remote) {
 		return uint64(binary.BigEndian.Uint32(s.Remote[12:]))<<16 | uint64(s.RemotePort)
@@ -92,8 +92,8 @@ func rankProcs(procs []whose.Process) []uint32 {
 	return rank
 }
 
-// radix sorts the keys by hi and lo, a byte at a time from the lowest,
-// passing over bytes in which all are the same.
+// radix sorts the keys by hi and lo, a byte at a time from the lowest. It skips
+// bytes equal in all keys.
 func (o *ordered) radix() {
 	n := len(o.keys)
 	if n < 64 {
@@ -138,7 +138,7 @@ func (o *ordered) scatter(counts *[256]uint32, b int) {
 	}
 }
 
-// breakTies orders those whose two words are equal.
+// breakTies orders the sockets with two equal words.
 func (o *ordered) breakTies(sockets []source.Socket) {
 	for from := 0; from < len(o.keys); {
 		to := from + 1
@@ -154,8 +154,8 @@ func (o *ordered) breakTies(sockets []source.Socket) {
 	}
 }
 
-// compareSockets is an order of all sockets that every source agrees on. What
-// only some sources know (the cookie) has no part in it.
+// compareSockets is an order of all sockets, the same for every source. It
+// ignores facts known to some sources only (the cookie).
 func compareSockets(a, b *source.Socket) int {
 	return cmp.Or(
 		bytes.Compare(a.Remote[:], b.Remote[:]),
@@ -169,15 +169,15 @@ func compareSockets(a, b *source.Socket) int {
 	)
 }
 
-// A sortField is one field of an order that was asked for.
+// A sortField is one field of a requested order.
 type sortField struct {
 	field *whose.Field
 	down  bool
 }
 
-// byFields orders by fields of the caller's choice. What they leave equal
-// keeps the default order, which has been made before. Of a field that each
-// owner has, the first owner's value counts; no value sorts last.
+// byFields orders by fields of the caller's choice. Sessions equal in these
+// keep the default order, made before. Of a field with a value for each owner,
+// the first owner's counts; no value sorts last.
 func (o *ordered) byFields(fields []sortField, session func(at uint32, s *whose.Session)) {
 	n := len(fields)
 	values := make([]whose.Value, len(o.keys)*n)
@@ -212,7 +212,7 @@ func sortValue(f *whose.Field, s *whose.Session) whose.Value {
 	return v
 }
 
-// compareValues orders two values. What has none comes last, either way.
+// compareValues orders two values. No value comes last, either way.
 func compareValues(a, b *whose.Value, down bool) int {
 	c := a.Compare(b)
 	if down && !a.IsZero() && !b.IsZero() {

@@ -8,26 +8,26 @@ import (
 
 // PinOptions say how iterators are pinned.
 type PinOptions struct {
-	// Dir is where they are pinned, in a bpffs. Empty means DefaultPinDir.
+	// Dir is their directory, in a bpffs. Empty means [DefaultPinDir].
 	Dir string
 	// GID is the group that may read them, -1 for root's.
 	GID int
 	// Mode of the files. Zero means 0440 with a group, 0400 without.
 	Mode fs.FileMode
-	// MountBPFFS mounts a bpffs where there is none: on /sys/fs/bpf for a
-	// directory below it, else on the directory itself. Nothing is mounted
-	// otherwise.
+	// MountBPFFS mounts a bpffs if there is none: on /sys/fs/bpf for a
+	// directory below it, else on the directory itself. Without it nothing is
+	// mounted.
 	MountBPFFS bool
-	// Traverse adds search permission to the directories of the bpffs above,
-	// so that those whom Mode lets read can reach the files: systemd mounts
-	// /sys/fs/bpf for root alone.
+	// Traverse adds search permission to the directories of the bpffs above.
+	// Without it the readers allowed by Mode may not reach the files: systemd
+	// mounts /sys/fs/bpf for root alone.
 	Traverse bool
 }
 
-// A PinStatus says what is pinned in a directory.
+// A PinStatus describes the pins of a directory.
 type PinStatus = bpfiter.Status
 
-// Pin loads the iterators and pins them in bpffs, in place of older ones: from
+// Pin loads the iterators and pins them in bpffs, in place of older ones. From
 // then on whoever may read the files reads all sessions of the host with all
 // their owners, without privilege. It needs root, or CAP_BPF, CAP_PERFMON and
 // the right to write the directory.
@@ -42,7 +42,7 @@ func Pin(opts PinOptions) error {
 	return bpfiter.Pin(opts.Dir, o)
 }
 
-// Unpin removes what Pin pinned. It is no error if nothing is pinned.
+// Unpin removes the pins of [Pin]. A directory without pins is no error.
 func Unpin(dir string) error {
 	if dir == "" {
 		dir = DefaultPinDir
@@ -50,7 +50,8 @@ func Unpin(dir string) error {
 	return bpfiter.Unpin(dir)
 }
 
-// InspectPin says what is pinned in dir and whether the caller may read it.
+// InspectPin describes the pins in dir and reports whether the caller may read
+// them.
 func InspectPin(dir string) (PinStatus, error) {
 	if dir == "" {
 		dir = DefaultPinDir

@@ -15,32 +15,32 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// maxTerms is how many conditions on the two ends are pushed to a source.
+// maxTerms bounds the conditions on the two ends pushed to a source.
 const maxTerms = 16
 
-// A plan is a question, cut into what a source applies and what is left.
+// A plan is a question, cut into a part for the source and a rest.
 type plan struct {
 	opts *Options
-	// fs is the procfs root that is asked about.
+	// fs is the procfs root in question.
 	fs    *proc.FS
 	needs whose.Needs
 	query source.Query
-	// states, protos and families are those of the answer; the query may ask
-	// for more, since listeners and the other ends of sessions matter too.
+	// states, protos and families are those of the answer. The query may ask
+	// for more: listeners and the other ends of sessions matter too.
 	states   whose.Set[whose.State]
 	protos   whose.Set[whose.Proto]
 	families whose.Set[whose.Family]
-	// match evaluates what the source does not apply, nil for nothing.
+	// match evaluates the rest not applied by the source, nil for none.
 	match *filter.Matcher
-	// process narrows the processes whose descriptors are read, nil for all.
+	// process narrows the processes to look into, nil for all.
 	process func(pid uint32, comm string) bool
 	// netns narrows the namespaces, nil for all.
 	netns func(inode uint32, name string) bool
 	order []sortField
 }
 
-// newPlan makes the plan of a question that is asked now. Its errors are the
-// caller's mistakes.
+// newPlan makes the plan of a question asked now. Its errors are the caller's
+// mistakes.
 func newPlan(opts *Options, fs *proc.FS, now time.Time) (*plan, error) {
 	p := &plan{opts: opts, fs: fs}
 	if err := p.setOrder(opts.Sort); err != nil {
@@ -63,7 +63,7 @@ func newPlan(opts *Options, fs *proc.FS, now time.Time) (*plan, error) {
 	return p, nil
 }
 
-// setNeeds adds up what is shown, filtered by and ordered by.
+// setNeeds adds up the needs of the shown fields, the filter and the order.
 func (p *plan) setNeeds() {
 	p.needs = cmp.Or(p.opts.Needs, whose.NeedDefault) | filter.Needs(p.opts.Filter)
 	for _, f := range p.order {
@@ -73,7 +73,7 @@ func (p *plan) setNeeds() {
 		p.needs |= whose.NeedNetNSName
 	}
 	if len(p.query.PIDs) > 0 && !p.namesPeers() {
-		// The other end may be anybody's: to name it, every process would have
+		// The other end may be anybody's. To name it, every process would have
 		// to be looked into, and the question was about one.
 		p.needs &^= whose.NeedPeer
 	}
@@ -86,17 +86,17 @@ func (p *plan) setNeeds() {
 	p.query.Needs = p.needs
 }
 
-// showsPeers reports whether the other ends of sessions are asked for.
+// showsPeers reports whether the question asks for the other ends of sessions.
 func (p *plan) showsPeers() bool { return p.needs.Has(whose.NeedPeer) }
 
-// namesPeers reports whether peers were asked for by name, and are not only
-// part of what is shown where nothing was said.
+// namesPeers reports whether the question names peers. Without a choice of
+// fields they are only part of everything shown.
 func (p *plan) namesPeers() bool {
 	return (p.opts.Needs | filter.Needs(p.opts.Filter)).Has(whose.NeedPeer)
 }
 
-// setKinds brings together the kinds of sessions that flags and filter ask
-// for, and adds those that the answer follows from.
+// setKinds brings together the kinds of sessions from flags and filter, and
+// adds the kinds that the answer follows from.
 func (p *plan) setKinds(q *filter.Plan) {
 	states := whose.DefaultStates
 	if filter.StatesNamed(p.opts.Filter) {
@@ -121,8 +121,9 @@ func (p *plan) setKinds(q *filter.Plan) {
 	}
 }
 
-// needsListeners reports whether listeners have to be read though they may not
-// be asked for: for the direction, and for the owners of an accept queue.
+// needsListeners reports whether listeners have to be read for other sessions,
+// even if not asked for: for the direction, and for the owners of an accept
+// queue.
 func (p *plan) needsListeners() bool {
 	return p.needs&(whose.NeedDirection|whose.NeedOwners) != 0 && !onlyListeners(p.states)
 }
@@ -131,8 +132,8 @@ func onlyListeners(states whose.Set[whose.State]) bool {
 	return states&^whose.SetOf(whose.Listen, whose.Unconn) == 0
 }
 
-// setEnds completes the conditions on the ends: the other end of a session
-// meets them the other way round, and listeners need not meet them.
+// setEnds completes the conditions on the ends. The other end of a session
+// meets them the other way round; listeners need not meet them.
 func (p *plan) setEnds() {
 	if len(p.query.Any) == 0 {
 		return
@@ -187,7 +188,7 @@ func (p *plan) setOrder(names []string) error {
 	return nil
 }
 
-// within returns ctx with the end of the time that is allowed since began.
+// within returns ctx with the end of the time allowed since began.
 func (p *plan) within(ctx context.Context, began time.Time) (context.Context, context.CancelFunc) {
 	if p.opts.Timeout <= 0 {
 		return ctx, func() {}
@@ -195,15 +196,15 @@ func (p *plan) within(ctx context.Context, began time.Time) (context.Context, co
 	return context.WithDeadline(ctx, began.Add(p.opts.Timeout))
 }
 
-// wants reports whether the socket is of a kind that the answer shows, and not
-// only there because others need it.
+// wants reports whether the answer shows sockets of this kind. Others were read
+// only for the sake of these.
 func (p *plan) wants(s *source.Socket) bool {
 	return p.states.Has(s.State) && p.protos.Has(s.Proto) && p.families.Has(s.Family)
 }
 
 // admits returns a test for the processes that may be named as owners, nil for
-// every process. Where the question is about certain PIDs, only those are
-// named, whatever the source could see beside them.
+// every process. A question about certain PIDs names only those, whatever else
+// the source could see.
 func (p *plan) admits() func(pid uint32) bool {
 	if len(p.query.PIDs) == 0 {
 		return nil

@@ -8,10 +8,10 @@ import (
 )
 
 // A maker makes the sessions of an answer, one at a time, from the flat arrays
-// of the stages. Owners and descriptors come out of blocks that are given away
-// with the sessions, so that nothing is allocated for each one.
+// of the stages. Owners and descriptors come out of blocks, given away with the
+// sessions, so no session needs an allocation of its own.
 type maker struct {
-	// The stages are at hand by one step, since each is asked for every session.
+	// The stages are embedded: each is needed for every session.
 	*joined
 	*derived
 	*described
@@ -24,8 +24,8 @@ func newMaker(d *described) maker { return maker{joined: d.joined, derived: d.de
 
 const ownerBlock = 4096
 
-// borrow makes a session as the method session does, but its owners stand in
-// memory that the next call overwrites.
+// borrow makes a session as [maker.session] does, but the next call overwrites
+// the memory of its owners.
 func (m *maker) borrow(at uint32, s *whose.Session) {
 	m.owners, m.fds = m.owners[:0], m.fds[:0]
 	m.session(at, s)
@@ -66,7 +66,7 @@ func (m *maker) session(at uint32, s *whose.Session) {
 	}
 }
 
-// unknown returns the facts of a socket that the source does not tell, or the
+// unknown returns the facts of a socket that the source does not give, or the
 // kernel does not keep.
 func (m *maker) unknown(k *source.Socket) whose.Facts {
 	var u whose.Facts
@@ -120,8 +120,8 @@ func (m *maker) peerOf(at uint32) []whose.Owner {
 	return m.ownersOf(m.holdersOf(int(at)))
 }
 
-// nameDevice tells the device that a socket is bound to, and the zone of a
-// link-local address, which the kernel keeps in the same place.
+// nameDevice gives the device of a bound socket, and the zone of a link-local
+// address, which the kernel keeps in the same place.
 func (m *maker) nameDevice(k *source.Socket, s *whose.Session) {
 	name := m.devices[source.Device{NetNS: k.NetNS, Index: k.Device}]
 	s.BoundDev = name
@@ -173,7 +173,7 @@ func (m *maker) ownersOfListener(listener uint32) []whose.Owner {
 	return m.owners[begin:len(m.owners):len(m.owners)]
 }
 
-// insertProc adds a process to a list that is ordered by PID, once.
+// insertProc adds a process to a list ordered by PID, once.
 func insertProc(procs []whose.Process, list []uint32, proc uint32) []uint32 {
 	i := len(list)
 	for i > 0 && procs[list[i-1]].PID > procs[proc].PID {
@@ -188,8 +188,8 @@ func insertProc(procs []whose.Process, list []uint32, proc uint32) []uint32 {
 	return list
 }
 
-// room makes sure that n owners and n descriptors can be appended without
-// moving what is there, which sessions refer to.
+// room makes room for n owners and n descriptors. Appending them then does not
+// move the earlier ones, which sessions refer to.
 func (m *maker) room(n int) {
 	if cap(m.owners)-len(m.owners) < n {
 		m.owners = make([]whose.Owner, 0, m.block(n))
@@ -199,11 +199,11 @@ func (m *maker) room(n int) {
 	}
 }
 
-// block is the size of the next block: what is left to hand out, but neither
-// less than is needed now nor more than a block.
+// block returns the size of the next block: the number left to hand out, but
+// neither less than is needed now nor more than a block.
 func (m *maker) block(n int) int { return max(n, min(ownerBlock, len(m.holders)+16)) }
 
-// direction tells which side began the session at place at.
+// direction reports the side that began the session at place at.
 func (d *derived) direction(k *source.Socket, at uint32) whose.Direction {
 	switch {
 	case k.IsListener() || len(d.listener) == 0 || k.State == whose.Close && k.RemotePort == 0:
@@ -211,7 +211,7 @@ func (d *derived) direction(k *source.Socket, at uint32) whose.Direction {
 	case d.listener[at] != 0:
 		return whose.In
 	case d.partial:
-		return 0 // the listener may be what was not read
+		return 0 // the listener may be among the unread sockets
 	}
 	return whose.Out
 }

@@ -25,7 +25,7 @@ const (
 	Procfs  = "procfs"
 )
 
-// SourceNames returns what Options.Source may be.
+// SourceNames returns the possible values of [Options].Source.
 func SourceNames() []string { return []string{Auto, BPF, Netlink, Procfs} }
 
 // manyFiles is the number of open files of the host above which loading BPF
@@ -33,15 +33,15 @@ func SourceNames() []string { return []string{Auto, BPF, Netlink, Procfs} }
 // about as long as reading this many links.
 const manyFiles = 12_000
 
-// A sourceKey tells open sources apart.
+// A sourceKey identifies an open source.
 type sourceKey struct{ name, where string }
 
-// retryAfter is how long a source that could not be opened is left alone: a
-// collector that is kept open for days finds what was pinned since.
+// retryAfter is the pause before another try of a source that could not be
+// opened. A collector kept open for days finds newer pins.
 const retryAfter = 30 * time.Second
 
-// An openSource is a source with the lock that serialises its use. err says
-// why it could not be opened, and tried when that was.
+// An openSource is a source with the lock that serialises its use. err is the
+// reason why it could not be opened, and tried the time of that.
 type openSource struct {
 	mu     sync.Mutex
 	source source.Source
@@ -52,9 +52,9 @@ type openSource struct {
 // choice is the order in which sources are tried, and how.
 type choice struct {
 	names []string
-	// pinnedOnly: bpf is used through a pin or not at all.
+	// pinnedOnly: use bpf through a pin or not at all.
 	pinnedOnly bool
-	// loadOnly: bpf loads its own programs even where a pin is there.
+	// loadOnly: bpf loads its own programs even if there is a pin.
 	loadOnly bool
 }
 
@@ -77,7 +77,7 @@ func (c *Collector) chooseSource(pl *plan) (choice, error) {
 		return choice{names: []string{name}}, nil
 	}
 	if len(pl.query.PIDs) > 0 && os.Geteuid() == 0 {
-		// A few processes' descriptors are read at once; no program is loaded for that.
+		// A few processes' descriptors are read at once; this needs no program.
 		return choice{names: []string{Netlink, Procfs}}, nil
 	}
 	cheap := choice{names: []string{BPF, Netlink, Procfs}, pinnedOnly: true}
@@ -100,7 +100,7 @@ func (c *Collector) again() bool {
 }
 
 // openFiles returns the number of open files of the host
-// (/proc/sys/fs/file-nr), 0 where that cannot be read.
+// (/proc/sys/fs/file-nr), 0 if it cannot be read.
 func openFiles() int {
 	text, err := os.ReadFile("/proc/sys/fs/file-nr")
 	if err != nil {
@@ -174,8 +174,8 @@ func openBPF(opts *Options, how choice) (source.Source, error) {
 	return opened(bpfiter.Open(o))
 }
 
-// opened makes sure that a source that could not be opened is nil, and not a
-// nil pointer in an interface.
+// opened makes a source that could not be opened nil, and not a nil pointer in
+// an interface.
 func opened[S source.Source](s S, err error) (source.Source, error) {
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ func opened[S source.Source](s S, err error) (source.Source, error) {
 	return s, nil
 }
 
-// read has the source append to snap what q asks for.
+// read has the source append to snap the answer to q.
 func (s *openSource) read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +191,7 @@ func (s *openSource) read(ctx context.Context, q *source.Query, snap *source.Sna
 }
 
 // readSockets reads the sockets by the first source that answers. Refusals are
-// an error only where no source answers; Diagnose reports them to those who ask.
+// an error only if no source answers; [Diagnose] reports them.
 func (g *gatherer) readSockets(ctx context.Context) error {
 	order, err := g.collector.chooseSource(g.plan)
 	if err != nil {

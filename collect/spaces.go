@@ -9,18 +9,18 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// spaces are network namespaces, listed for sources that have to enter each, and
-// to know the wanted ones by their names.
+// spaces are network namespaces, listed for sources that have to enter each,
+// and for the choice of namespaces by name.
 type spaces struct {
-	// refs are the ways into those that are read.
+	// refs are the ways into the namespaces to read.
 	refs []source.NetNSRef
-	// noWay are those that nothing leads into.
+	// noWay are the namespaces without a way in.
 	noWay whose.Gaps
-	// some tells that only those of the processes in question were listed.
+	// some: only those of the processes in question were listed.
 	some bool
 }
 
-// listSpaces lists the namespaces that the question is about, once.
+// listSpaces lists the namespaces of the question, once.
 func (g *gatherer) listSpaces(ctx context.Context) error {
 	if len(g.spaces.refs) > 0 {
 		return nil
@@ -42,9 +42,8 @@ func (g *gatherer) listSpaces(ctx context.Context) error {
 }
 
 // spaces lists the namespaces to read first. For a question about few processes
-// these are the ones that they are in, for which no other process is looked at:
-// into which others their sockets lead is asked of these once their descriptors
-// are known (see readHeld).
+// these are their own, and no other process is looked at. [gatherer.readHeld]
+// asks their sockets for further namespaces once their descriptors are known.
 func (p *plan) spaces(ctx context.Context) (spaces, error) {
 	if len(p.query.PIDs) > 0 && p.netns == nil && p.fs.Own() &&
 		!slices.Contains(p.query.PIDs, uint32(os.Getpid())) { // our own sockets are not asked
@@ -61,18 +60,17 @@ func (p *plan) spaces(ctx context.Context) (spaces, error) {
 	return spaces{refs, noWay, false}, err
 }
 
-// visited reports whether the namespace has been read.
+// visited reports whether the namespace was read.
 func (g *gathered) visited(inode uint32) bool { return slices.Contains(g.snap.NetNS, inode) }
 
-// unvisited returns those that have not been read.
+// unvisited returns the namespaces not yet read.
 func (g *gathered) unvisited(refs []source.NetNSRef) []source.NetNSRef {
 	return slices.DeleteFunc(slices.Clone(refs), func(r source.NetNSRef) bool { return g.visited(r.Inode) })
 }
 
-// readLost reads the namespaces that could not be entered by the way that was
-// known first, since the process that was in it has exited, by another way.
-// Vanished namespaces are not gaps; those to which the way is the same were
-// refused, which was already reported.
+// readLost reads by another way the namespaces whose first known way is gone,
+// since its process has exited. Vanished namespaces are not gaps. Those with
+// the same way as before were refused, which was already reported.
 func (g *gatherer) readLost(ctx context.Context) error {
 	lost := g.unvisited(g.spaces.refs)
 	if !g.can.EntersNamespaces || len(lost) == 0 {
@@ -89,10 +87,10 @@ func (g *gatherer) readLost(ctx context.Context) error {
 	}))
 }
 
-// readHeld reads the namespaces that were not listed, since no process is in
-// them or none that the question is about: first those that a descriptor keeps
-// alive, then those that a socket does. A descriptor may be gone before its
-// namespace was read by it, and the socket still be there.
+// readHeld reads the namespaces missing from the list: no process is in them,
+// or none of the question's. First come those kept alive by a descriptor, then
+// those kept alive by a socket. A descriptor may be gone before its namespace
+// was read by it, and the socket still be there.
 func (g *gatherer) readHeld(ctx context.Context) error {
 	if err := g.readMore(ctx, g.unvisited(g.walk.NetNS)); err != nil {
 		return err
@@ -110,7 +108,7 @@ func (g *gatherer) readHeld(ctx context.Context) error {
 }
 
 // readOthers reads all namespaces after all, since some socket of the processes
-// that the question is about could not be asked for its own.
+// in question could not be asked for its own.
 func (g *gatherer) readOthers(ctx context.Context) error {
 	refs, noWay, err := g.plan.fs.Namespaces(ctx)
 	if err != nil {
@@ -120,8 +118,8 @@ func (g *gatherer) readOthers(ctx context.Context) error {
 	return g.readMore(ctx, g.unvisited(refs))
 }
 
-// readMore reads further namespaces. Vanished ones are not gaps: what they held
-// is gone too. One that may not be entered is a gap.
+// readMore reads further namespaces. Vanished ones are not gaps: their sockets
+// are gone too. A namespace that may not be entered is a gap.
 func (g *gatherer) readMore(ctx context.Context, refs []source.NetNSRef) error {
 	if len(refs) == 0 {
 		return nil
