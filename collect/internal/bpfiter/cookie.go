@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// The kernel makes a socket's cookie when it is asked for the first time.
-// fd_walk only reads, so what it met without a cookie is shown to task_file,
-// which asks. A socket takes this way once in its life.
+// The kernel makes a socket's cookie at the first request for it. fd_walk only
+// reads, so it shows sockets without a cookie to task_file, which asks. A
+// socket takes this way once in its life.
 
 // maxBareProcesses bounds how many processes are looked into one by one.
 const maxBareProcesses = 16

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// How the descriptors of all processes are read: by fd_walk, window by window,
-// or by task_file, where there is no fd_walk or the tables that are left are few
-// and long.
+// fd_walk reads the descriptors of all processes, window by window. task_file
+// reads them if there is no fd_walk, or if the remaining tables are few and
+// long.
 
 // needTaskFile has task_file loaded.
 func (s *Source) needTaskFile() error {
@@ -78,7 +78,7 @@ func (s *Source) readEvery(ctx context.Context, ask question, apply func([]byte)
 	return s.readRuns(ctx, s.parts(run{it: s.taskFile, ask: ask, apply: apply}))
 }
 
-// readCookies completes the sockets that have no cookie yet.
+// readCookies completes the sockets without a cookie.
 func (s *Source) readCookies(ctx context.Context, ask question) error {
 	if len(s.reading.bare) == 0 || s.fdWalk == nil {
 		return nil

@@ -15,8 +15,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// Inspect reports what is pinned in dir, and tries it. Nothing pinned is not
-// an error but a status without pins.
+// Inspect describes the pins in dir, and tries them. A directory without pins
+// is not an error but a status without pins.
 func Inspect(dir string) (Status, error) {
 	st := Status{Dir: dir, Version: recordVersion, BPFFS: isBPFFS(existing(dir)) == nil}
 	entries, err := os.ReadDir(dir)

@@ -18,30 +18,30 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// programs are what this process loaded into the kernel.
+// programs are the programs loaded into the kernel by this process.
 type programs struct {
 	taskFile, hashWalk, fdWalk             *bpf.Object // nil: not loaded, or not to be had
 	taskFileLink, hashWalkLink, fdWalkLink bpf.Iter    // -1: not attached
 	// secret goes into the keys of files.
 	secret [3]uint64
 	how    loading
-	// noHashWalk says why there is no walk, on a kernel that cannot do it.
+	// noHashWalk is the reason for no walk, on a kernel that cannot do it.
 	noHashWalk error
-	// conditions are those that the programs have now.
+	// conditions are the present ones of the programs.
 	conditions bpf.Conditions
 }
 
-// A loading says what programs are for. The zero value: for a pin.
+// A loading is the purpose of programs. The zero value: for a pin.
 type loading struct {
-	// taskFileOnly leaves out those that take newer kernels.
+	// taskFileOnly leaves out the programs for newer kernels.
 	taskFileOnly bool
-	// ways has task_file show the ways into other namespaces, where there is no
-	// walk and a reader has to enter them.
+	// ways has task_file show the ways into other namespaces. Without a walk a
+	// reader has to enter them.
 	ways bool
 }
 
-// load loads and attaches the programs that most questions take. It takes
-// CAP_BPF and CAP_PERFMON.
+// load loads and attaches the programs for most questions. It takes CAP_BPF and
+// CAP_PERFMON.
 func load(how loading) (*programs, error) {
 	p := noPrograms()
 	p.how = how
@@ -98,7 +98,7 @@ func (p *programs) addWalks() error {
 	return nil
 }
 
-// addTaskFile loads task_file, unless it is loaded: on a kernel that has no
+// addTaskFile loads task_file, unless it is loaded: on a kernel without
 // fd_walk, or for a question that takes it.
 func (p *programs) addTaskFile() error {
 	if p.taskFileLink >= 0 {
@@ -155,7 +155,7 @@ func (p *programs) tryHashWalk(spec *ebpf.CollectionSpec, types *bpf.Types, load
 	}{{hashWalkVarUdpFd, unix.IPPROTO_UDP}, {hashWalkVarUdpliteFd, unix.IPPROTO_UDPLITE}} {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, v.proto)
 		if err != nil {
-			continue // a protocol that the kernel does not have has no table
+			continue // a protocol unknown to the kernel has no table
 		}
 		defer unix.Close(fd)
 		if err := spec.Variables[v.name].Set(int32(fd)); err != nil {
@@ -182,8 +182,9 @@ func (p *programs) tryHashWalk(spec *ebpf.CollectionSpec, types *bpf.Types, load
 	return nil
 }
 
-// addFdWalk loads the walk of descriptor tables and has it find out how to tell
-// sockets. It gives what task_file does, faster, so without it nothing lacks.
+// addFdWalk loads the walk of descriptor tables and has it find the marks of a
+// socket. It gives the same as task_file, faster, so without it nothing is
+// missing.
 func (p *programs) addFdWalk(spec *ebpf.CollectionSpec, types *bpf.Types) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -219,7 +220,8 @@ func strongOrder() bool {
 
 var errNotFound = errors.New("not found")
 
-// runOnce runs an iterator that finds something, and writes a record if it did.
+// runOnce runs an iterator made to find one thing, which writes a record on
+// success.
 func runOnce(prog *ebpf.Program, info []uint32) error {
 	link, err := bpf.AttachIter(prog, info)
 	if err != nil {
@@ -242,11 +244,11 @@ func runOnce(prog *ebpf.Program, info []uint32) error {
 	return nil
 }
 
-// conditionsVar is the variable of every object that holds the conditions.
+// conditionsVar is the variable for the conditions in every object.
 const conditionsVar = hashWalkVarConditions
 
-// setConditions gives the programs what of a query does not fit a question. Pinned
-// ones take nothing: more of what they give is dropped here.
+// setConditions gives the programs the conditions of a query that do not fit a
+// question. Pinned ones take nothing: more of their records are dropped here.
 func (p *programs) setConditions(q *source.Query) error {
 	if p == nil {
 		return nil
@@ -270,7 +272,7 @@ func (p *programs) setConditions(q *source.Query) error {
 	return nil
 }
 
-// close gives back all that is loaded.
+// close unloads the programs.
 func (p *programs) close() error {
 	var errs []error
 	for _, link := range []bpf.Iter{p.taskFileLink, p.hashWalkLink, p.fdWalkLink} {
@@ -286,19 +288,19 @@ func (p *programs) close() error {
 	return errors.Join(errs...)
 }
 
-// isVerifier reports whether the kernel refused a program for what it does.
+// isVerifier reports whether the verifier refused a program.
 func isVerifier(err error) bool {
 	var verifier *ebpf.VerifierError
 	return errors.As(err, &verifier)
 }
 
-// explain turns the error of a load into one that says what is missing.
+// explain adds to the error of a load the missing condition.
 func explain(err error) error {
 	switch exhausted := outOfFiles(); {
 	case err == nil:
 		return nil
 	case exhausted != nil:
-		// Probes of what the kernel can do fail for want of a descriptor too.
+		// Probes of the kernel's abilities fail for want of a descriptor too.
 		return whose.WithHint(fmt.Errorf("load bpf iterators: %w", exhausted), "raise the limit of open files (ulimit -n)")
 	case isVerifier(err):
 		return &whose.UnsupportedError{What: "bpf iterators", Err: err}
@@ -316,8 +318,8 @@ func explain(err error) error {
 // filesNeeded is more than a load has open at a time.
 const filesNeeded = 24
 
-// outOfFiles returns why not as many descriptors can be opened as a load needs,
-// nil where they can.
+// outOfFiles returns an error if there are too few free descriptors for a load,
+// nil otherwise.
 func outOfFiles() error {
 	var open []int
 	defer func() {

@@ -11,7 +11,7 @@ import (
 
 var errOther = &whose.UnsupportedError{What: "bpf on this platform"}
 
-// A Source is what Linux has.
+// A Source works on Linux only.
 type Source struct{}
 
 var _ source.Source = (*Source)(nil)

@@ -15,11 +15,11 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/bpf"
 )
 
-// BPFFS is where bpffs is mounted by convention.
+// BPFFS is the conventional mount point of bpffs.
 const BPFFS = "/sys/fs/bpf"
 
 // leftover stands in the names under which Pin makes its files before it
-// renames them. One is left where Pin was killed.
+// renames them. A killed Pin leaves one.
 const leftover = "_by_"
 
 func (o *PinOptions) mode() fs.FileMode {
@@ -32,9 +32,9 @@ func (o *PinOptions) mode() fs.FileMode {
 	return 0o400
 }
 
-// Pin loads the iterators and pins them in dir, which has to be on a bpffs,
-// and replaces those that are there. A reader sees the old or the new one,
-// never none. It takes what Load takes, and the right to write to dir.
+// Pin loads the iterators, pins them in dir, which has to be on a bpffs, and
+// replaces older pins. A reader sees the old or the new one, never none. It
+// takes the privileges of [Load], and the right to write to dir.
 func Pin(dir string, o PinOptions) error {
 	if err := prepareDir(dir, &o); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (p *programs) pin(dir string, o *PinOptions) error {
 }
 
 // replacePin pins under a name of its own, sets owner and mode, and then
-// renames, so that at no time there is a file with the wrong mode or none.
+// renames. At no time is there a file with the wrong mode or none.
 func replacePin(link bpf.Iter, path string, o *PinOptions) (err error) {
 	fresh := path + leftover + strconv.Itoa(os.Getpid())
 	if err := link.Pin(fresh); err != nil {
@@ -129,8 +129,8 @@ func openWay(dir string) error {
 	return nil
 }
 
-// blockedBy returns the directories of the bpffs, dir and above, that others
-// than their owner may not search.
+// blockedBy returns the directories of the bpffs, dir and above, without search
+// permission for others than their owner.
 func blockedBy(dir string) []string {
 	var blocked []string
 	for d := dir; isBPFFS(d) == nil; d = filepath.Dir(d) {
@@ -144,7 +144,7 @@ func blockedBy(dir string) []string {
 	return blocked
 }
 
-// ensureBPFFS makes sure that dir, or what it will be made in, is on a bpffs.
+// ensureBPFFS makes sure of a bpffs under dir, or under its future place.
 func ensureBPFFS(dir string, o *PinOptions) error {
 	if !filepath.IsAbs(dir) {
 		return fmt.Errorf("pin: %q is not an absolute path", dir)
@@ -170,7 +170,7 @@ func ensureBPFFS(dir string, o *PinOptions) error {
 	return nil
 }
 
-// existing returns dir or the nearest directory above it that exists.
+// existing returns dir or the nearest existing directory above it.
 func existing(dir string) string {
 	for {
 		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
@@ -180,7 +180,7 @@ func existing(dir string) string {
 	}
 }
 
-// isBPFFS returns nil where path is on a bpffs, errNotBPFFS where it is not.
+// isBPFFS returns nil if path is on a bpffs, errNotBPFFS otherwise.
 func isBPFFS(path string) error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
@@ -192,8 +192,8 @@ func isBPFFS(path string) error {
 	return nil
 }
 
-// Unpin removes what Pin, of any version, has pinned in dir, and dir itself
-// where nothing else is in it. That nothing is pinned is no error.
+// Unpin removes the pins of [Pin] of any version from dir, and dir itself if
+// nothing else is in it. A directory without pins is no error.
 func Unpin(dir string) error {
 	err := removePins(dir, func(int) bool { return true })
 	if err != nil {
@@ -206,8 +206,8 @@ func Unpin(dir string) error {
 	return explainUnpin(err)
 }
 
-// removePins removes the pins of the versions chosen. Also those that an
-// interrupted Pin left under a name of its own.
+// removePins removes the pins of the versions chosen, and those left by an
+// interrupted Pin under a name of its own.
 func removePins(dir string, chosen func(version int) bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -14,8 +14,8 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// The names of the pinned files end in the version of their records, so that
-// a reader never opens what it cannot read. bpffs allows no dots in names.
+// The names of the pinned files end in the version of their records, so a
+// reader never opens a file it cannot read. bpffs allows no dots in names.
 const (
 	pinTaskFile = "task_file"
 	pinHashWalk = "hash_walk"
@@ -24,19 +24,19 @@ const (
 
 func pinName(program string) string { return program + "_v" + strconv.Itoa(recordVersion) }
 
-// pinPrograms are the programs that are pinned together.
+// pinPrograms are the programs pinned together.
 func pinPrograms() []string { return []string{pinTaskFile, pinHashWalk, pinFdWalk} }
 
-// pinsOfOld are programs that versions before this one pinned.
+// pinsOfOld are programs pinned by earlier versions.
 func pinsOfOld() []string { return []string{"fd_scan"} }
 
 // A pinnedIter is an iterator that is a file in bpffs.
 type pinnedIter string
 
-// Open opens the file, after it has made sure that it is an iterator that the
-// superuser or the caller itself pinned: anybody may make directories and
-// symbolic links in a bpffs that is mounted with its default mode. It does not
-// wait: what looks like a pin may be a FIFO.
+// Open opens the file, after a check: it has to be an iterator pinned by the
+// superuser or by the caller itself. Anybody may make directories and symbolic
+// links in a bpffs mounted with its default mode. It does not wait: an apparent
+// pin may be a FIFO.
 func (p pinnedIter) Open() (int, error) {
 	fd, err := unix.Open(string(p), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -74,8 +74,8 @@ func checkPinned(fd int) error {
 
 // OpenPinned returns a source that reads through the iterators pinned in dir.
 // It takes no privilege but permission to read the files. The error is
-// fs.ErrNotExist where nothing is pinned, fs.ErrPermission where the caller may
-// not read it, and a *VersionError where another version pinned it.
+// [fs.ErrNotExist] if nothing is pinned, [fs.ErrPermission] if the caller may
+// not read it, and a *[VersionError] if another version pinned it.
 func OpenPinned(dir string, o Options) (*Source, error) {
 	s := newSource(o)
 	s.taskFile = pinnedIter(filepath.Join(dir, pinName(pinTaskFile)))
@@ -84,7 +84,7 @@ func OpenPinned(dir string, o Options) (*Source, error) {
 		return nil, explainPinned(dir, err)
 	}
 	err := tryOpen(s.hashWalk)
-	if errors.Is(err, fs.ErrNotExist) { // pinned on a kernel that cannot do it
+	if errors.Is(err, fs.ErrNotExist) { // pinned on a kernel without it
 		s.hashWalk, err = nil, nil
 	}
 	if err != nil {
@@ -108,7 +108,7 @@ func tryOpen(it opener) error {
 	return unix.Close(fd)
 }
 
-// explainPinned tells a pin of another version from none.
+// explainPinned distinguishes a pin of another version from none.
 func explainPinned(dir string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return whose.WithHint(err, "let root run `whose pin --group` with a group that you are in")
@@ -122,10 +122,10 @@ func explainPinned(dir string, err error) error {
 	return err
 }
 
-// otherVersion returns the version of a pin that this program cannot read, 0
-// where there is none.
+// otherVersion returns the version of a pin unreadable to this program, 0 if
+// there is none.
 func otherVersion(dir string) int {
-	entries, _ := os.ReadDir(dir) // what cannot be listed has no version to tell
+	entries, _ := os.ReadDir(dir) // an unreadable directory shows no version
 	for _, e := range entries {
 		if v := versionOf(e.Name()); v != 0 && v != recordVersion {
 			return v
@@ -147,8 +147,8 @@ func versionOf(name string) int {
 	return 0
 }
 
-// A VersionError says that the iterators in Dir were pinned by a version of
-// this program whose records are others.
+// A VersionError reports iterators in Dir pinned by a version of this program
+// with other records.
 type VersionError struct {
 	Dir   string
 	Found int

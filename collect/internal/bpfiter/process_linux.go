@@ -12,17 +12,17 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// What is read where the sockets of a few processes are asked for.
+// The reading for a question about the sockets of a few processes.
 
 // maxProcessLinks bounds for how many processes there is a link to each; of
 // more the whole is read.
 const maxProcessLinks = 64
 
-// readProcesses reads the descriptors of the processes that q asks for and, if
-// connections wait for one of them to accept them, the socket tables too.
+// readProcesses reads the descriptors of the processes in q and, if connections
+// wait for one of them to accept them, the socket tables too.
 func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 	ask := newQuestion(q)
-	ask.states |= 1 << whose.Listen // to see what waits; the reading drops it again
+	ask.states |= 1 << whose.Listen // to see the pending accepts; the reading drops it again
 	err := s.readEach(ctx, q.PIDs, ask, s.reading.applyDescriptors)
 	if errors.Is(err, errNoProcessLink) {
 		if len(q.PIDs) == 1 && q.PIDs[0] < 1<<24 {
@@ -44,7 +44,7 @@ func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 	return nil
 }
 
-// errNoProcessLink says that there can be no link to one process.
+// errNoProcessLink: there can be no link to one process.
 var errNoProcessLink = errors.New("no links to single processes")
 
 // readEach reads each process by a link to it alone, which costs nothing for

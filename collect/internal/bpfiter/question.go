@@ -5,9 +5,9 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// A question is what a reading thread tells the program by its name, because a
-// pinned iterator takes no arguments; see bpf/question.h. The zero value asks
-// for nothing; use newQuestion.
+// A question is the message of a reading thread to the program. The thread's
+// name carries it, because a pinned iterator takes no arguments; see
+// bpf/question.h. The zero value asks for nothing; use [newQuestion].
 type question struct {
 	part, parts uint8
 	states      uint32
@@ -26,7 +26,7 @@ const (
 	askWanted
 )
 
-// maxParts is the largest number of threads that share the work.
+// maxParts bounds the threads that share the work.
 const maxParts = 63
 
 // newQuestion turns the part of q that fits a name into a question.
@@ -57,14 +57,14 @@ func (q question) resumed(r resumption) question {
 	return q
 }
 
-// Descriptors that a run of fd_walk shows of each table, as in bpf/fd_walk.bpf.c,
-// and how many a question can name.
+// Descriptors of each table in a run of fd_walk, as in bpf/fd_walk.bpf.c, and
+// the bound on their numbers in a question.
 const (
 	window       = 160
 	windowTCP    = 128
 	windowWanted = 2048
 	maxStart     = 1 << 24
-	// tooMany stands for the end of a table of which not all was told.
+	// tooMany stands for the end of a table not shown in full.
 	tooMany = 1<<64 - 1
 )
 
@@ -79,7 +79,7 @@ func (q question) window() uint32 {
 	return window
 }
 
-// from returns the question for the window that starts with that descriptor.
+// from returns the question for the window beginning with this descriptor.
 func (q question) from(start uint32) question {
 	if q.flags&askWanted != 0 {
 		q.states, q.protos = start&(1<<18-1), start>>18

@@ -17,9 +17,9 @@ type opener interface {
 	Open() (int, error)
 }
 
-// maxSilent bounds the reads in a row that bring nothing. A run over a million
-// objects that are all left out ends a read with EAGAIN, so this many allow for
-// more objects than a host can have.
+// maxSilent bounds the empty reads in a row. A run over a million objects, all
+// left out, ends a read with EAGAIN. So many reads allow for more objects than
+// a host can have.
 const maxSilent = 20_000
 
 var errSilent = errors.New("nothing but EAGAIN")
@@ -68,10 +68,10 @@ func drain(ctx context.Context, fd int, r run, buf []uint64) error {
 	}
 }
 
-// readPiece reads once. An object whose output does not fit what is left of the
-// kernel's buffer is visited again in the next read; where objects are large,
-// enough is how much makes a read end before that happens, 0: no matter. What
-// there is beyond it is read too, since it may end amid a record.
+// readPiece reads once. If the output of an object does not fit the rest of the
+// kernel's buffer, the next read visits the object again. With large objects,
+// enough bytes end a read before this happens; 0: no matter. The bytes beyond
+// are read too, since enough may lie amid a record.
 func readPiece(fd, enough int, room []byte) (int, error) {
 	if enough == 0 {
 		return unix.Read(fd, room)
@@ -94,8 +94,8 @@ func readPiece(fd, enough int, room []byte) (int, error) {
 	}
 }
 
-// onNamedThread calls f on a thread that has the name for as long. It is never
-// the process's first thread, whose name is that of the process.
+// onNamedThread calls f on a thread that has the name for as long. It never
+// takes the process's first thread, whose name is the process's.
 func onNamedThread(name [16]byte, f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -10,23 +10,23 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// A reading is one Read under way: it gathers what the iterators give into a
-// snapshot. The hot loop is applyDescriptors; one call has some two hundred
+// A reading is one Read under way: it gathers the records of the iterators into
+// a snapshot. The hot loop is applyDescriptors; one call has some two hundred
 // records. Its memory is kept from one Read to the next.
 type reading struct {
 	mu   sync.Mutex
 	snap *source.Snapshot
-	// netns are the namespaces, nil for all, and states the states that are wanted.
+	// netns are the namespaces, nil for all, and states the wanted states.
 	netns  []uint32
 	states whose.Set[whose.State]
-	// waiting tells that a listener was met with connections to accept.
+	// waiting: a listener with connections to accept was met.
 	waiting bool
 	// held are the inodes met with a descriptor; the socket of each is in snap.
 	held inodeSet
-	// doubtful are the holdings that may stand in snap already.
+	// doubtful are the holdings that may be in snap already.
 	doubtful []source.Holding
-	// unmet are sockets that the walk met before a descriptor was; wanted are
-	// those that stayed so. confirmed tells that one of them was met again.
+	// unmet are sockets met by the walk before a descriptor; wanted are those
+	// still unmet after it. confirmed: one of them was met again.
 	unmet     []sighting
 	wanted    inodeSet
 	confirmed bool
@@ -34,20 +34,20 @@ type reading struct {
 	keys []uint64
 	// loose are the sockets without a file.
 	loose []source.Socket
-	// more are the elements of the walk that have not been read to their end,
-	// or the processes with descriptors beyond the window.
+	// more are the elements of the walk not yet read to their end, or the
+	// processes with descriptors beyond the window.
 	more      []resumption
 	processes int
-	// bare are the sockets whose cookie is not known yet.
+	// bare are the sockets without a cookie yet.
 	bare []bareSocket
-	// from is the first descriptor that counts; what is below was applied before.
+	// from is the first descriptor to count; those below were applied before.
 	from int32
-	// ways are the namespaces that a way leads into, nil where the walk sees all.
+	// ways are the namespaces with a way into them, nil if the walk sees all.
 	ways map[uint32]bool
 }
 
-// A bareSocket is one that the kernel has not given a cookie: its place in the
-// snapshot, and a process that has it.
+// A bareSocket is a socket without a cookie: its place in the snapshot, and a
+// process that has it.
 type bareSocket struct {
 	inode uint64
 	at    int
@@ -57,7 +57,7 @@ type bareSocket struct {
 // A sighting is an element of the walk in which a socket was met.
 type sighting struct{ inode, element uint32 }
 
-// A resumption is a place where the walk has to go on.
+// A resumption is a place to go on with the walk.
 type resumption struct {
 	element uint32
 	done    uint64
@@ -128,8 +128,8 @@ func (rd *reading) makeRoom() {
 	rd.snap.Holdings = slices.Grow(rd.snap.Holdings, n)
 }
 
-// isFar reports whether the tables that go on beyond start are so few and so
-// long that windows over all processes cost more than all descriptors do.
+// isFar reports whether the tables beyond start are few and long. Then windows
+// over all processes cost more than all descriptors do.
 func (rd *reading) isFar(start, window uint32) bool {
 	longest, sum := uint64(0), uint64(0)
 	for _, m := range rd.more {
@@ -185,7 +185,7 @@ func holdingOf(r *socketRecord) source.Holding {
 	return source.Holding{Inode: r.inode, PID: r.pid, FD: r.fd}
 }
 
-// noteWay notes a way into a namespace, where ways are wanted and it is the first.
+// noteWay notes the first way into a namespace, if ways are wanted.
 func (rd *reading) noteWay(w source.Way) {
 	if rd.ways == nil || rd.ways[w.NetNS] || !rd.wantsNetNS(w.NetNS) {
 		return
@@ -257,7 +257,7 @@ func compareHoldings(a, b source.Holding) int {
 	return 0
 }
 
-// text returns what stands before the first NUL.
+// text returns the bytes before the first NUL.
 func text(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		b = b[:i]

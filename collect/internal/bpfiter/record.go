@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// The records that the programs write, as bpf/record.h lays them out. All
-// numbers are in the host's byte order.
+// The records of the programs, in the layout of bpf/record.h. All numbers are
+// in the host's byte order.
 
 const (
 	recordMagic   = 0x5753
@@ -101,8 +101,8 @@ type wayRecord struct {
 	inode, _        uint32
 }
 
-// sizeOf returns the size of a record by its kind, 0 for a kind that this
-// version does not know.
+// sizeOf returns the size of a record by its kind, 0 for a kind unknown to this
+// version.
 func sizeOf(k recordKind) int {
 	switch k {
 	case recordSocket:
@@ -125,16 +125,16 @@ func sizeOf(k recordKind) int {
 	return 0
 }
 
-// A RecordError says that what an iterator gave is not in this version's
-// format: the pin was made by another version, or is not ours at all.
+// A RecordError reports data of an iterator not in this version's format: the
+// pin was made by another version, or is not ours at all.
 type RecordError struct {
 	// Tag is the first word of the record, which names format and kind.
 	Tag uint32
-	// Short tells that the record ended early.
+	// Short: the record ended early.
 	Short bool
 }
 
-// Error says what was found and what was wanted.
+// Error names the found and the wanted format.
 func (e *RecordError) Error() string {
 	switch {
 	case e.Short:
@@ -145,8 +145,8 @@ func (e *RecordError) Error() string {
 	return fmt.Sprintf("foreign record: tag %#08x", e.Tag)
 }
 
-// records goes through what was read, record by record, and ends at the first
-// that is not one; err then says why.
+// records goes through data, record by record, and ends at the first malformed
+// one; err is then the reason.
 type records struct {
 	rest []byte
 	kind recordKind
@@ -165,8 +165,8 @@ func (r *records) next() bool {
 	return true
 }
 
-// nextRecord returns the kind and the bytes of the record that b begins with.
-// The bytes are aligned to 8 if b is, since every size is a multiple of 8.
+// nextRecord returns the kind and the bytes of the first record of b. The bytes
+// are aligned to 8 if b is, since every size is a multiple of 8.
 func nextRecord(b []byte) (recordKind, []byte, error) {
 	if len(b) < 4 {
 		return 0, nil, &RecordError{Short: true}

@@ -22,8 +22,8 @@ func (o Options) threads() int {
 }
 
 // A Source reads sockets and owners with BPF iterators. It keeps programs,
-// links and buffers between reads, so that a read allocates nothing for a
-// session. It is not safe for concurrent use; whoever opened it closes it.
+// links and buffers between reads, so a read allocates nothing for a session.
+// It is not safe for concurrent use; whoever opened it closes it.
 type Source struct {
 	fdWalk   opener    // nil where the kernel cannot do it; taskFile can then
 	taskFile opener    // nil until it is needed; see needTaskFile
@@ -38,9 +38,9 @@ type Source struct {
 
 var _ source.Source = (*Source)(nil)
 
-// Open returns a source that reads through the iterators pinned in o.PinDir
-// or, where there are none that the caller may read, by programs that it
-// loads. The error tells of both.
+// Open returns a source that reads through the iterators pinned in o.PinDir. If
+// the caller may read none there, it loads programs of its own. The error
+// reports both.
 func Open(o Options) (*Source, error) {
 	var pinned error
 	if o.PinDir != "" {
@@ -62,7 +62,7 @@ func Open(o Options) (*Source, error) {
 
 // Load loads the programs and returns a source that reads by them. It takes
 // CAP_BPF and CAP_PERFMON; without them the error is a permission error with a
-// hint. Where the kernel cannot do it, the error is a whose.UnsupportedError.
+// hint. If the kernel cannot do it, the error is a [whose.UnsupportedError].
 func Load(o Options) (*Source, error) {
 	p, err := load(loading{taskFileOnly: o.TaskFileOnly, ways: true})
 	if err != nil {
@@ -86,8 +86,8 @@ func newSource(o Options) *Source {
 	return &Source{threads: o.threads(), inner: inInnerPIDNamespace()}
 }
 
-// inInnerPIDNamespace reports whether there are processes that no iterator
-// shows to this one. The host's namespace has the same number in every kernel
+// inInnerPIDNamespace reports whether the iterators hide processes from this
+// one. The host's namespace has the same number in every kernel
 // (PROC_PID_INIT_INO of include/linux/proc_ns.h).
 func inInnerPIDNamespace() bool {
 	const host = 0xEFFFFFFC
@@ -99,13 +99,13 @@ func inInnerPIDNamespace() bool {
 // Name returns "bpf".
 func (s *Source) Name() string { return "bpf" }
 
-// Capabilities: the source finds holders in all namespaces and, where it can walk
+// Capabilities: the source finds holders in all namespaces and, if it can walk
 // the kernel's tables, every socket. It enters no namespace.
 func (s *Source) Capabilities() source.Capabilities {
 	return source.Capabilities{FindsHolders: true, FindsSockets: s.hashWalk != nil}
 }
 
-// Read appends to snap the sockets that q asks for and their owners.
+// Read appends to snap the sockets for q and their owners.
 func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.reading.reset(q, snap)
 	snap.Pinned = s.loaded == nil
@@ -130,7 +130,7 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 	return nil
 }
 
-// Close unloads the programs that the source loaded. Pinned ones stay.
+// Close unloads the source's own programs. Pinned ones stay.
 func (s *Source) Close() error {
 	err := s.wanted.close()
 	if s.loaded != nil {
@@ -139,7 +139,7 @@ func (s *Source) Close() error {
 	return err
 }
 
-// readAll reads what every process holds, and what none does.
+// readAll reads the sockets of every process, and those of none.
 func (s *Source) readAll(ctx context.Context, q *source.Query) error {
 	ask := newQuestion(q)
 	if err := s.readTables(ctx, ask); err != nil {
@@ -158,7 +158,7 @@ func (s *Source) readAll(ctx context.Context, q *source.Query) error {
 	return s.readCookies(ctx, ask)
 }
 
-// noteGaps says what this source cannot see here.
+// noteGaps reports the things hidden from this source here.
 func (s *Source) noteGaps(snap *source.Snapshot) {
 	if s.inner {
 		snap.Gaps.Add(source.OutsidePIDNS)
@@ -174,10 +174,10 @@ type run struct {
 	enough int
 }
 
-// readTables walks the socket tables, where the kernel can do it. It comes before
-// the descriptors: then what has a file and is not met with a descriptor was
-// closed or passed on in between, or nobody holds it, while what is new since
-// does not matter.
+// readTables walks the socket tables, if the kernel can do it. It comes before
+// the descriptors. A socket with a file and without a descriptor was then
+// closed or passed on in between, or nobody holds it. Newer sockets do not
+// matter.
 func (s *Source) readTables(ctx context.Context, ask question) error {
 	if s.hashWalk == nil {
 		return nil
@@ -188,9 +188,9 @@ func (s *Source) readTables(ctx context.Context, ask question) error {
 	return s.resume(ctx, ask, s.reading.applyTables)
 }
 
-// readUnmet looks once more for the sockets that have a file and that no
-// descriptor was met for. Those that are still there are in flight or held by
-// io_uring, unless a second look at the descriptors finds to whom they went.
+// readUnmet looks once more for the sockets with a file and without a
+// descriptor. Those still there are in flight or held by io_uring, unless a
+// second look at the descriptors finds their new holders.
 func (s *Source) readUnmet(ctx context.Context, ask question) error {
 	s.reading.settleUnmet()
 	if len(s.reading.unmet) == 0 {
@@ -215,7 +215,7 @@ func (s *Source) readUnmet(ctx context.Context, ask question) error {
 // run of its own; of more the whole is walked.
 const maxElements = 32
 
-// walkAgain looks where the unmet sockets were met.
+// walkAgain visits the places of the unmet sockets again.
 func (s *Source) walkAgain(ctx context.Context, full question) error {
 	elements, few := s.reading.elementsOfUnmet(maxElements)
 	if few {
@@ -233,7 +233,7 @@ func (s *Source) walkAgain(ctx context.Context, full question) error {
 // sockets in one bucket takes some thousands.
 const maxResumptions = 1 << 16
 
-// resume goes on with the elements of the walk that were too long for a read.
+// resume goes on with the elements of the walk too long for one read.
 func (s *Source) resume(ctx context.Context, ask question, apply func([]byte) error) error {
 	for n := 0; len(s.reading.more) > 0; n++ {
 		if n == maxResumptions {
@@ -282,6 +282,6 @@ func (s *Source) buffer(i int) []uint64 {
 	return s.bufs[i]
 }
 
-// bufferSize is what a read may bring. The kernel gives at most eight pages at
-// once and never part of a record, if there is room for as much.
+// bufferSize is the size of the buffer for a read. With as much room the kernel
+// gives at most eight pages at once and never part of a record.
 func bufferSize() int { return max(64<<10, 8*os.Getpagesize()) }

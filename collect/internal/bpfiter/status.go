@@ -2,25 +2,25 @@ package bpfiter
 
 import "io/fs"
 
-// A Status says what is pinned in a directory and whether the caller can use it.
+// A Status describes the pins of a directory and their use to the caller.
 type Status struct {
 	// Dir is the directory.
 	Dir string
-	// BPFFS tells that the directory, or what it would be made in, is on a bpffs.
+	// BPFFS: the directory, or the place where it would be made, is on a bpffs.
 	BPFFS bool
-	// Version of the records that this program reads.
+	// Version of the records read by this program.
 	Version int
 	// Pins are the files of any version. None: nothing is pinned.
 	Pins []PinStatus
-	// Blocked are the directories of the bpffs, from dir up, that others than
-	// their owner may not search, so that mode and group of the files are of
-	// no use to them.
+	// Blocked are the directories of the bpffs, from dir up, without search
+	// permission for others than their owner. Mode and group of the files are
+	// then of no use to them.
 	Blocked []string
-	// Works is what reading through the pins gave: nil where it works.
+	// Works is the result of reading through the pins: nil for success.
 	Works error
 }
 
-// A PinStatus says what one pinned file is.
+// A PinStatus describes one pinned file.
 type PinStatus struct {
 	// Path of the file.
 	Path string
@@ -29,6 +29,6 @@ type PinStatus struct {
 	// Mode, UID and GID are who may read it.
 	Mode     fs.FileMode
 	UID, GID uint32
-	// Readable tells that the caller may open it.
+	// Readable: the caller may open it.
 	Readable bool
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// What the walk over the socket tables gives, and how it is joined with what
-// the descriptors gave.
+// The results of the walk over the socket tables, and their join with the
+// descriptors.
 
 // applyTables takes records of hash_walk. It is safe for concurrent use.
 func (rd *reading) applyTables(b []byte) error {
@@ -37,7 +37,7 @@ func (rd *reading) applyTables(b []byte) error {
 	return r.err
 }
 
-// applyRest takes the records that are not of a socket.
+// applyRest applies the records of other things than sockets.
 func (rd *reading) applyRest(kind recordKind, rec []byte) {
 	switch kind {
 	case recordDevice:
@@ -64,8 +64,8 @@ func (rd *reading) noteNetNS(r *netnsRecord) {
 	}
 }
 
-// applyWanted takes records of a walk that gives sockets with files in full,
-// and keeps those that are wanted and not met yet. It is safe for concurrent use.
+// applyWanted applies records of a walk that gives sockets with files in full.
+// It keeps the wanted ones not met yet. It is safe for concurrent use.
 func (rd *reading) applyWanted(b []byte) error {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
@@ -91,8 +91,8 @@ func (rd *reading) applyWanted(b []byte) error {
 	return r.err
 }
 
-// applyDescriptorsAgain takes records of a second run over the descriptors, and keeps
-// what it tells of the wanted sockets. It is safe for concurrent use.
+// applyDescriptorsAgain applies records of a second run over the descriptors,
+// and keeps those of the wanted sockets. It is safe for concurrent use.
 func (rd *reading) applyDescriptorsAgain(b []byte) error {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
@@ -120,8 +120,8 @@ func (rd *reading) applyDescriptorsAgain(b []byte) error {
 	return r.err
 }
 
-// settleUnmet keeps of the unmet sockets those that no descriptor was met for,
-// and makes them the wanted ones.
+// settleUnmet keeps of the unmet sockets those still without a descriptor, and
+// makes them the wanted ones.
 func (rd *reading) settleUnmet() {
 	left := rd.unmet[:0]
 	for _, at := range rd.unmet {
@@ -199,8 +199,8 @@ func (rd *reading) settleLoose() {
 	}
 }
 
-// A portFilter tells most sockets that cannot be in a set of connections by
-// their ports alone.
+// A portFilter excludes most sockets outside a set of connections by their
+// ports alone.
 type portFilter [1024]uint64
 
 func (f *portFilter) place(s *source.Socket) (*uint64, uint64) {
@@ -218,8 +218,8 @@ func (f *portFilter) has(s *source.Socket) bool {
 	return *word&bit != 0
 }
 
-// settleNetNS makes the namespaces unique: a walk that is begun anew may have
-// met one twice. Without a walk they are those of the sockets.
+// settleNetNS makes the namespaces unique: a walk begun anew may have met one
+// twice. Without a walk they are those of the sockets.
 func (rd *reading) settleNetNS() {
 	if len(rd.snap.NetNS) == 0 {
 		last := uint32(0)

@@ -6,8 +6,8 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// congNames are the names of congestion control that kernels come with, so
-// that a name costs no allocation for each session.
+// congNames are the names of congestion control in kernels. With them a name
+// costs no allocation for each session.
 var congNames = [...]string{"cubic", "bbr", "reno", "dctcp", "htcp", "vegas", "westwood", "bic", "illinois", "nv", "scalable", "hybla", "yeah", "veno", "lp", "cdg", "highspeed"}
 
 func tcpInfo(r *tcpRecord) whose.TCPInfo {

@@ -11,13 +11,13 @@ import (
 // wantedBits is the number of bits of struct wanted, as a power of two.
 const wantedBits = 15
 
-// wantedUnit is what a question counts in when it tells a program where in our
-// memory the wanted set is.
+// wantedUnit is the unit of a question for the address of the wanted set in our
+// memory.
 const wantedUnit = 16 << 20
 
 // A wantedSet is struct wanted of bpf/question.h: a set of inodes, by their
-// lower bits, that a program reads from the memory of the process that asks.
-// The zero value has no memory yet.
+// lower bits. A program reads it from the memory of the asking process. The
+// zero value has no memory yet.
 type wantedSet struct {
 	room []byte // address space reserved to find an aligned place in
 	*wanted
@@ -48,7 +48,7 @@ func (w *wantedSet) open() error {
 	return nil
 }
 
-// set makes the set that of the sockets.
+// set makes it the set of the sockets.
 func (w *wantedSet) set(sockets []sighting) {
 	clear(w.bits[:])
 	for _, at := range sockets {
@@ -56,7 +56,7 @@ func (w *wantedSet) set(sockets []sighting) {
 	}
 }
 
-// setKeys makes the set that of the files with these keys.
+// setKeys makes it the set of the files with these keys.
 func (w *wantedSet) setKeys(keys []uint64) {
 	clear(w.bits[:])
 	for _, key := range keys {
