@@ -7,10 +7,10 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// The instructions that are used, of those in linux/inet_diag.h. Each is a
-// struct inet_diag_bc_op: a code, how far to go on if it holds (yes, in
-// bytes), how far if it does not (no). A program that is left exactly at its
-// end accepts the socket; one that is left four bytes behind the end refuses.
+// The instructions in use, of those in linux/inet_diag.h. Each is a struct
+// inet_diag_bc_op: a code, the distance in bytes to go on if it holds (yes),
+// and the distance if it does not (no). Leaving a program exactly at its end
+// accepts the socket; leaving it four bytes behind the end refuses.
 //
 // INET_DIAG_BC_S_EQ and _D_EQ would be shorter for one port, and are not used:
 // kernels before 4.19 do not know them.
@@ -28,18 +28,18 @@ const (
 )
 
 // maxBytecode bounds the length of a program. The kernel checks each jump by
-// going through the program from its start, so that the time grows with the
-// square; what is not pushed down is left to the collector.
+// going through the program from its start, so the time grows with the square.
+// The collector applies the rest.
 const maxBytecode = 4096
 
-// compile returns the program that accepts a socket if it meets one of the
-// conditions or, where listeners are wanted, has no remote port; empty: there
-// is no condition, or there are too many to push.
+// compile returns a program. It accepts a socket that meets one of the
+// conditions or, if listeners are wanted, has no remote port. Empty: there is
+// no condition, or there are too many to push.
 //
 // An IPv4 prefix also holds for the mapped addresses of IPv6 sockets: the
 // kernel compares their last four bytes. An IPv6 prefix may hold for mapped
-// addresses too, which the model takes for IPv4; such sockets come out more
-// than asked for, and the collector drops them.
+// addresses too, which the model takes for IPv4. Such sockets are surplus, and
+// the collector drops them.
 func compile(anyOf []filter.Endpoints, listeners bool) []byte {
 	var alternatives [][]byte
 	total := 0
@@ -62,8 +62,8 @@ func compile(anyOf []filter.Endpoints, listeners bool) []byte {
 	return link(alternatives, total)
 }
 
-// link joins alternatives: what fails in one goes on with the next, what gets
-// through one jumps to the end, what fails in the last jumps behind the end.
+// link joins alternatives. Failing in one goes on with the next, passing one
+// jumps to the end, and failing in the last jumps behind the end.
 func link(alternatives [][]byte, total int) []byte {
 	ne := binary.NativeEndian
 	total -= opLen // the last needs no jump

@@ -7,16 +7,16 @@ import (
 )
 
 // A census counts the sockets of a network namespace by /proc/net/protocols and
-// /proc/net/sockstat. It costs microseconds where a dump may cost half a second.
-// The zero value knows nothing, and leaves nothing out.
+// /proc/net/sockstat. It costs microseconds, while a dump may cost half a
+// second. The zero value knows nothing, and leaves nothing out.
 //
-// What the kernel counts there (sock_prot_inuse_add): TCP sockets while they
-// are in the table of listeners or of connections, UDP and UDP-Lite sockets
-// while they have a port, MPTCP sockets while they have a token or listen
-// (since Linux 6.3). TIME_WAIT is counted apart. Not counted are connections
-// whose handshake is not complete (they can outlive their listener by a
-// minute) and TCP sockets that are only bound; for those there is no more than
-// the number of all sockets of the namespace, of every kind.
+// The kernel counts there (sock_prot_inuse_add): TCP sockets while they are in
+// the table of listeners or of connections, UDP and UDP-Lite sockets while they
+// have a port, MPTCP sockets while they have a token or listen (since Linux
+// 6.3). It counts TIME_WAIT apart. It does not count connections with an
+// incomplete handshake (they can outlive their listener by a minute) and TCP
+// sockets that are only bound. Only the number of all sockets of the namespace,
+// of every kind, includes these.
 type census struct {
 	known bool
 	// hasMPTCP and hasUDPLite: the kernel has the protocol at all.
@@ -59,8 +59,8 @@ func parseCensus(protocols, sockstat []byte) census {
 	return c
 }
 
-// counter returns where the sockets of a protocol, by its name in
-// /proc/net/protocols, are counted; nil for others.
+// counter returns the count of a protocol's sockets, by its name in
+// /proc/net/protocols; nil for others.
 func (c *census) counter(name string) *int {
 	switch name {
 	case "TCP":
@@ -87,7 +87,7 @@ func (c *census) counter(name string) *int {
 	return nil
 }
 
-// larger returns the larger number of each: zero where both are. It is unknown if
+// larger returns the larger number of each: zero if both are. It is unknown if
 // either is.
 func (c census) larger(o census) census {
 	if !o.known {
@@ -107,8 +107,8 @@ func (c census) larger(o census) census {
 // tcpTotal counts TCP sockets in use, TIME_WAIT not among them.
 func (c *census) tcpTotal() int { return c.tcp[0] + c.tcp[1] }
 
-// noTCP reports whether a namespace certainly holds no TCP socket in the
-// wanted kernel states. own is the number of sockets there that are ours.
+// noTCP reports whether a namespace certainly holds no TCP socket in the wanted
+// kernel states. own is the number of our own sockets there.
 func (c *census) noTCP(states uint32, own int) bool {
 	if !c.onlyListeners(states, 0) {
 		return false
@@ -119,18 +119,18 @@ func (c *census) noTCP(states uint32, own int) bool {
 // uncounted are the states in which a TCP socket is not counted as in use.
 const uncounted = 1<<stateSynRecv | 1<<stateClose | 1<<stateBoundInactive
 
-// countedApart are the states of what is counted as TIME_WAIT: a connection
-// that waits in FIN_WAIT2 without its process is kept in the same form.
+// countedApart are the states counted as TIME_WAIT: a connection waiting in
+// FIN_WAIT2 without its process is kept in the same form.
 const countedApart = 1<<stateFinWait2 | 1<<stateTimeWait
 
-// onlyListeners reports whether the namespace holds no TCP socket in the
-// wanted states that is counted, beside that many listeners.
+// onlyListeners reports whether the namespace holds, beside as many listeners,
+// no counted TCP socket in the wanted states.
 func (c *census) onlyListeners(states uint32, listeners int) bool {
 	return c.known && c.tcpTotal() == listeners && (c.timeWait == 0 || states&countedApart == 0)
 }
 
 // none reports whether the namespace certainly holds no socket of a protocol
-// that is not TCP and of an address family.
+// other than TCP and of an address family.
 func (c *census) none(p whose.Proto, f whose.Family) bool {
 	if !c.known {
 		return false
@@ -155,8 +155,8 @@ func (c *census) sockets() int {
 	return c.tcpTotal() + c.timeWait + c.udp[0] + c.udp[1] + c.udpLite[0] + c.udpLite[1]
 }
 
-// sockstatNumber finds a number in /proc/net/sockstat by the word that the
-// line begins with and the word before the number.
+// sockstatNumber finds a number in /proc/net/sockstat by the first word of the
+// line and the word before the number.
 func sockstatNumber(b []byte, line, key string) (int, bool) {
 	for len(b) > 0 {
 		var l []byte
@@ -186,7 +186,7 @@ func field(b []byte) (word, rest []byte) {
 	return b, nil
 }
 
-// number reads a decimal number of at most nine digits, so that it fits an int.
+// number reads a decimal number of at most nine digits, which fits an int.
 func number(b []byte) (int, bool) {
 	if len(b) == 0 || len(b) > 9 {
 		return 0, false

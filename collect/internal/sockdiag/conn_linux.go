@@ -12,13 +12,13 @@ import (
 
 const (
 	// datagramSize is the size of the receive buffer. The kernel fills
-	// datagrams of up to 32 KiB for a reader that offers as much.
+	// datagrams of up to 32 KiB for a reader with as much room.
 	datagramSize = 64 << 10
-	// socketBuffer is what may wait in the kernel, in bytes. A dump makes no
-	// more than a few datagrams ahead of its reader.
+	// socketBuffer bounds the bytes waiting in the kernel. A dump makes no more
+	// than a few datagrams ahead of its reader.
 	socketBuffer = 1 << 20
 	// receiveTimeout bounds the wait for a datagram, in seconds. The kernel
-	// makes the answer while it is read, so that there is nothing to wait for.
+	// makes the answer while it is read, so there is nothing to wait for.
 	receiveTimeout = 10
 )
 
@@ -37,10 +37,10 @@ type conn struct {
 	// kernel is the address of the kernel: port 0.
 	kernel unix.SockaddrNetlink
 	// send sends a request, receive reads a datagram of the answer. They are
-	// fields so that a test can be the kernel.
+	// fields so a test can be the kernel.
 	send    func([]byte) error
 	receive func([]byte) (int, error)
-	// What recvmsg fills, kept here so that a receive allocates nothing.
+	// recvmsg fills these; kept here, they make a receive allocate nothing.
 	msg  unix.Msghdr
 	iov  unix.Iovec
 	from unix.RawSockaddrNetlink
@@ -66,8 +66,8 @@ func (c *conn) setUp() error {
 	if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 		return fmt.Errorf("set receive timeout of sock_diag socket: %w", err)
 	}
-	// The larger buffer is a help, no need: FORCE wants CAP_NET_ADMIN, and
-	// what the limit allows is enough for the two datagrams of a dump.
+	// The larger buffer is a help, no need. FORCE wants CAP_NET_ADMIN, and the
+	// limit allows enough for the two datagrams of a dump.
 	if unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, socketBuffer) != nil {
 		_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer)
 	}
@@ -86,10 +86,10 @@ func (c *conn) setUp() error {
 
 func (c *conn) close() error { return unix.Close(c.fd) }
 
-// run sends a request and reads the answer to its end, with buf as the place
-// of each datagram. After an error the socket may still hold a part of the
-// answer and is of no more use. An error that the kernel answers with is in
-// d.errno instead, and leaves the socket usable.
+// run sends a request and reads the answer to its end, with buf as the place of
+// each datagram. After an error the socket may still hold a part of the answer
+// and is of no more use. An error in the kernel's answer is in d.errno instead,
+// and leaves the socket usable.
 func (c *conn) run(ctx context.Context, r *request, d *dump, buf []byte, out *rows) error {
 	c.seq++
 	d.seq, d.port, d.last = c.seq, c.port, len(out.sockets)
@@ -125,9 +125,9 @@ func (c *conn) sendKernel(b []byte) error {
 	}
 }
 
-// receiveKernel reads one datagram of the kernel into buf. What others send to the
-// socket is read and thrown away. Of a datagram that is too large the end is
-// missing, which its reader notices.
+// receiveKernel reads one datagram of the kernel into buf. It reads datagrams
+// of other senders and throws them away. A datagram larger than buf lacks its
+// end, which its reader notices.
 func (c *conn) receiveKernel(buf []byte) (int, error) {
 	for {
 		c.iov.Base = &buf[0]

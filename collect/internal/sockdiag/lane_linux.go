@@ -99,8 +99,8 @@ func (l *lane) ask(r *request, d *dump, out *rows) error {
 	}
 }
 
-// report adds the gaps of a dump. It returns false where another family would
-// fare no better.
+// report adds the gaps of a dump. It returns false if another family would fare
+// no better.
 func (l *lane) report(err error, d *dump) bool {
 	if d.malformed > 0 {
 		l.w.gaps.Add(whose.Gap{Kind: whose.GapSockets, Cause: whose.CauseFailed, Count: d.malformed,

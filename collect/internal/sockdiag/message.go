@@ -11,8 +11,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// Sizes of struct nlmsghdr and struct inet_diag_msg, and the attributes that
-// are read (INET_DIAG_…).
+// Sizes of struct nlmsghdr and struct inet_diag_msg, and the attributes read
+// (INET_DIAG_…).
 const (
 	headerLen = 16
 	diagLen   = 72
@@ -26,8 +26,8 @@ const (
 	attrTypeMask = 0x3fff // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 )
 
-// Offsets in struct tcp_info of what is read. Each kernel sends as much of it
-// as it knows.
+// Offsets in struct tcp_info of the values read. Each kernel sends as much of
+// it as it knows.
 const (
 	infoRTT           = 68
 	infoCwnd          = 80
@@ -37,14 +37,14 @@ const (
 	infoBytesRetrans  = 208
 )
 
-// rows takes what is read. It belongs to one worker at a time.
+// rows takes the sockets of dumps. It belongs to one worker at a time.
 type rows struct {
 	sockets []source.Socket
 	info    []whose.TCPInfo
 	// names holds the names of congestion control algorithms, each once, so
-	// that naming one costs nothing. The kernel knows a dozen.
+	// naming one costs nothing. The kernel knows a dozen.
 	names map[string]string
-	// devices that sockets refer to; lastDevice is the one noted last.
+	// devices are those of sockets; lastDevice is the one noted last.
 	devices    map[source.Device]struct{}
 	lastDevice source.Device
 }
@@ -60,12 +60,12 @@ func (r *rows) device(d source.Device) {
 	r.devices[d], r.lastDevice = struct{}{}, d
 }
 
-// truncate forgets what was read since the mark was taken.
+// truncate forgets everything read since the mark was taken.
 func (r *rows) truncate(m mark) {
 	r.sockets, r.info = r.sockets[:m.sockets], r.info[:m.info]
 }
 
-// adopt appends the rows of another and empties that.
+// adopt appends the rows of another and empties the other.
 func (r *rows) adopt(o *rows) {
 	shift, at := uint32(len(r.info)), len(r.sockets)
 	r.info = append(r.info, o.info...)
@@ -85,7 +85,7 @@ type mark struct{ sockets, info int }
 
 func (r *rows) mark() mark { return mark{len(r.sockets), len(r.info)} }
 
-// name returns the name in b without allocating for one that was met before.
+// name returns the name in b, without allocating for one met before.
 func (r *rows) name(b []byte) string {
 	for i, c := range b {
 		if c == 0 {
@@ -108,7 +108,7 @@ func (r *rows) name(b []byte) string {
 
 // dump reads the answer to one request, datagram by datagram.
 type dump struct {
-	// seq and port are those of the request: what has others is not ours.
+	// seq and port are those of the request: messages with others are not ours.
 	seq, port uint32
 	netns     uint32
 	proto     whose.Proto
@@ -117,23 +117,23 @@ type dump struct {
 	states   whose.Set[whose.State]
 	wantInfo bool
 
-	// other, where it is not nil, gets the inodes of the sockets, which are not
-	// of the internet, and nothing else is read of them.
+	// other, if not nil, gets the inodes of the sockets, which are not of the
+	// internet, and nothing else is read of them.
 	other interface{ Add(inode uint64) }
 
-	// done tells that the answer is complete or has failed with errno.
+	// done: the answer is complete or has failed with errno.
 	done  bool
 	errno int
-	// interrupted: the kernel says that the table changed meanwhile.
+	// interrupted: the table changed meanwhile, by the kernel's word.
 	interrupted bool
-	// seen counts the sockets that were read, wanted or not; cookies is the sum
-	// of their cookies: two dumps that agree in both are of the same sockets.
+	// seen counts the sockets read, wanted or not; cookies is the sum of their
+	// cookies. Two dumps with both equal are of the same sockets.
 	seen    int
 	cookies uint64
-	// malformed counts records that make no sense, foreign those that answer
-	// somebody else's question.
+	// malformed counts records without sense, foreign those answering somebody
+	// else's question.
 	malformed, foreign int
-	// last is where the rows of the previous datagram begin.
+	// last is the first row of the previous datagram.
 	last int
 }
 
@@ -184,7 +184,7 @@ func (d *dump) message(m []byte, out *rows) {
 		}
 	case typeOverrun:
 		d.interrupted = true
-	default: // NLMSG_NOOP and what may come
+	default: // NLMSG_NOOP and future types
 	}
 }
 
@@ -212,7 +212,7 @@ func (d *dump) socket(b []byte, out *rows) {
 	out.sockets = out.sockets[:n]
 }
 
-// fixed reads the part that every socket has.
+// fixed reads the fixed part, common to all sockets.
 func (d *dump) fixed(b []byte, s *source.Socket) bool {
 	ne := binary.NativeEndian
 	_ = b[diagLen-1]
@@ -247,7 +247,7 @@ func (d *dump) fixed(b []byte, s *source.Socket) bool {
 	return true
 }
 
-// state returns the model's state of the kernel's, 0 for one that is none.
+// state returns the model's state of the kernel's, 0 for an unknown one.
 func (d *dump) state(k uint8) whose.State {
 	switch {
 	case d.proto == whose.UDP || d.proto == whose.UDPLite:
@@ -268,8 +268,8 @@ func (d *dump) state(k uint8) whose.State {
 	return 0
 }
 
-// wanted reports whether the query asks for the socket, and it is a session: a
-// socket without local port that is neither connected nor listening is none.
+// wanted reports whether the query asks for the socket, and it is a session. A
+// socket without local port, neither connected nor listening, is none.
 func (d *dump) wanted(s *source.Socket) bool {
 	if s.LocalPort == 0 && s.RemotePort == 0 && s.State != whose.Listen {
 		return false
@@ -277,7 +277,7 @@ func (d *dump) wanted(s *source.Socket) bool {
 	return d.families.Has(s.Family) && d.states.Has(s.State)
 }
 
-// attributes reads what follows the fixed part.
+// attributes reads the attributes behind the fixed part.
 func (d *dump) attributes(b []byte, s *source.Socket, out *rows) bool {
 	ne := binary.NativeEndian
 	var info, cong []byte
@@ -351,10 +351,10 @@ func mapped(b []byte) [16]byte {
 // the sockets of one hash chain in lots of so many.
 const repeatable = 16
 
-// dropRepeated removes from the rows that begin at first those that the
-// previous datagram, whose rows begin at before, ended with. Between two
-// datagrams the kernel notes only how far in a hash chain it was; where a
-// socket was put into the chain meanwhile, it sends the one before again.
+// dropRepeated removes repetitions from the rows beginning at first: those at
+// the end of the previous datagram, whose rows begin at before. Between two
+// datagrams the kernel notes only its place in a hash chain. If a socket was
+// put into the chain meanwhile, it sends the one before again.
 func dropRepeated(out *rows, before, first int) {
 	tail := out.sockets[max(before, first-repeatable):first]
 	head := out.sockets[first:min(first+repeatable, len(out.sockets))]
@@ -375,9 +375,9 @@ func dropRepeated(out *rows, before, first int) {
 	}
 }
 
-// sameSocket reports whether two rows are of one socket. A cookie is not enough:
-// where something asked a listening MPTCP socket for its cookie, the kernel
-// gives the same one to each connection that it accepts.
+// sameSocket reports whether two rows are of one socket. A cookie is not
+// enough: if something asked a listening MPTCP socket for its cookie, the
+// kernel gives the same one to each connection it accepts.
 func sameSocket(a, b *source.Socket) bool {
 	return a.Cookie == b.Cookie && a.Cookie != 0 && tupleOf(a) == tupleOf(b)
 }
@@ -399,5 +399,5 @@ func (t tuple) compare(o tuple) int {
 	)
 }
 
-// String says what a dump was of, for errors.
+// String names the dump, for errors.
 func (d *dump) String() string { return fmt.Sprintf("dump %s sockets", d.proto) }

@@ -19,7 +19,7 @@ func errUnsupported() error {
 	return &whose.UnsupportedError{What: "sock_diag on this system"}
 }
 
-// Open returns an error that is whose.ErrUnsupported.
+// Open fails with [whose.ErrUnsupported].
 func Open(Options) (*Source, error) { return nil, errUnsupported() }
 
 // Name returns "netlink".
@@ -28,7 +28,7 @@ func (s *Source) Name() string { return "netlink" }
 // Capabilities returns none.
 func (s *Source) Capabilities() source.Capabilities { return source.Capabilities{} }
 
-// Read returns an error that is whose.ErrUnsupported.
+// Read fails with [whose.ErrUnsupported].
 func (s *Source) Read(context.Context, *source.Query, *source.Snapshot) error {
 	return errUnsupported()
 }

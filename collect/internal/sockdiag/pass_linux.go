@@ -1,8 +1,8 @@
 package sockdiag
 
-// One call of Read: what there is to do in the namespaces, how it is parted
-// among workers, and how their rows are put together. What is done in one
-// namespace is in lane_linux.go and tcp_linux.go.
+// One call of Read: the work in the namespaces, its division among workers, and
+// the join of their rows. The work in one namespace is in lane_linux.go and
+// tcp_linux.go.
 
 import (
 	"context"
@@ -150,8 +150,8 @@ func withRoom(sockets []source.Socket, n int) []source.Socket {
 	return append(make([]source.Socket, 0, len(sockets)+n), sockets...)
 }
 
-// plan lists the jobs by what the namespaces hold, the largest first. It returns
-// about how many sockets there are.
+// plan lists the jobs by the contents of the namespaces, the largest first. It
+// returns the approximate number of sockets.
 func (p *pass) plan(spaces []*space) int {
 	s, total := p.s, 0
 	s.jobs = s.jobs[:0]

@@ -6,9 +6,9 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// What the kernel calls things in linux/netlink.h, linux/sock_diag.h and
-// linux/inet_diag.h. They are named here so that requests and answers can be
-// built and read, and tested, on every system.
+// The kernel's names of linux/netlink.h, linux/sock_diag.h and
+// linux/inet_diag.h. They are repeated here to build, read and test requests
+// and answers on every system.
 const (
 	typeError        = 2  // NLMSG_ERROR
 	typeDone         = 3  // NLMSG_DONE
@@ -40,13 +40,13 @@ const (
 	stateBoundInactive = 13
 )
 
-// Extensions that cost something, as bits of the request (INET_DIAG_x - 1).
+// Extensions with a cost, as bits of the request (INET_DIAG_x - 1).
 const (
 	extInfo = 1 << (attrInfo - 1)
 	extCong = 1 << (attrCong - 1)
 )
 
-// request is one dump: what to ask for.
+// request is the question of one dump.
 type request struct {
 	proto uint32
 	// family is familyUnspec for both, which only TCP can do.
@@ -67,9 +67,9 @@ const familyUnix = 1
 //
 // Both families of TCP are asked for in the form of the kernels before 3.3
 // (TCPDIAG_GETSOCK, struct inet_diag_req), which every kernel still answers,
-// and which knows no family: so one walk of the table brings both, where the
-// newer form needs one for each. The states, the bytecode and the attributes
-// of the answer are the same.
+// and which knows no family. One walk of the table brings both; the newer form
+// needs one for each. The states, the bytecode and the attributes of the answer
+// are the same.
 func (r *request) appendTo(b []byte, seq uint32) []byte {
 	start := len(b)
 	typ := uint16(typeByFamily)
@@ -93,8 +93,8 @@ func (r *request) appendTo(b []byte, seq uint32) []byte {
 		b = ne.AppendUint32(b, r.states)
 		b = ne.AppendUint32(b, 0)
 	} else {
-		// A kernel that does not know INET_DIAG_REQ_PROTOCOL must find no
-		// protocol here, rather than another one.
+		// A kernel without INET_DIAG_REQ_PROTOCOL must find no protocol here,
+		// rather than another one.
 		proto := uint8(0)
 		if r.proto < 256 {
 			proto = uint8(r.proto)

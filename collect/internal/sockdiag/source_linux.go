@@ -87,12 +87,12 @@ func (s *Source) Capabilities() source.Capabilities {
 }
 
 // Read appends to snap the sockets of the namespaces in q.Visit; of the
-// caller's own where it is empty. It applies Protos, Families and States
-// exactly, and Any in the kernel; PIDs are not known to it.
+// caller's own if it is empty. It applies Protos, Families and States exactly,
+// and Any in the kernel; it ignores PIDs.
 //
-// Rows read before the deadline of ctx stay, with a gap. A refused namespace is a
-// gap; one whose way in is gone is missing from Snapshot.NetNS and no more. It is
-// an error if all was refused.
+// Rows read before the deadline of ctx stay, with a gap. A refused namespace is
+// a gap; one whose way in is gone is missing from Snapshot.NetNS and no more.
+// It is an error if all was refused.
 func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.pass++
 	p := s.begin(ctx, q)
@@ -151,8 +151,8 @@ func (s *Source) visits(q *source.Query) []source.NetNSRef {
 	return refs
 }
 
-// forget closes the spaces that are not visited any more: they keep their
-// namespaces alive.
+// forget closes the spaces not visited any more: they keep their namespaces
+// alive.
 func (s *Source) forget(refs []source.NetNSRef) {
 	for _, ref := range refs {
 		if n := s.spaces[ref.Inode]; n != nil {
@@ -167,7 +167,7 @@ func (s *Source) forget(refs []source.NetNSRef) {
 	}
 }
 
-// open returns the spaces of refs, and enters namespaces that are not open yet.
+// open returns the spaces of refs, and enters namespaces not open yet.
 func (s *Source) open(refs []source.NetNSRef, p *pass) []*space {
 	own, ownErr := netns.Self()
 	all := make([]*space, 0, len(refs))
@@ -227,8 +227,7 @@ func (s *Source) parallel(n int, fn func(w *worker, index int)) {
 	wg.Wait()
 }
 
-// kernelVersion returns the version of the running kernel, zero where it
-// cannot be told.
+// kernelVersion returns the version of the running kernel, zero if unknown.
 func kernelVersion() (major, minor int) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {

@@ -50,7 +50,7 @@ func openSpace(inode uint32) (*space, error) {
 		}
 		n.conns[i] = c
 	}
-	// Without procfs, or with one that hides them, nothing is left out.
+	// Without procfs, or if it hides them, nothing is left out.
 	n.protocols, _ = os.Open("/proc/thread-self/net/protocols")
 	n.sockstat, _ = os.Open("/proc/thread-self/net/sockstat")
 	return n, nil
@@ -116,7 +116,7 @@ func readWhole(f *os.File, buf []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// deviceName returns the name of a network device of the namespace, "" where its
+// deviceName returns the name of a network device of the namespace, "" if its
 // index is free by now.
 func (n *space) deviceName(index uint32) string {
 	var ifr struct {

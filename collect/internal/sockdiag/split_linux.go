@@ -11,9 +11,9 @@ import (
 const splitFrom = 8192
 
 // The halves go by the ports, which a socket keeps as long as it is connected:
-// by the remote one where that looks like a client's, else by the local one. So
-// both ends of connections within the host, servers and clients each fall into
-// two halves of about the same size. firstClient and middle are those of the
+// by the remote one if it looks like a client's, else by the local one. Both
+// ends of connections within the host, servers and clients each fall into two
+// halves of about the same size. firstClient and middle are those of the
 // kernel's own default, ip_local_port_range of 32768 to 60999.
 const (
 	firstClient = 32768
@@ -21,7 +21,7 @@ const (
 	lastPort    = 65535
 )
 
-// halves returns the programs that part all sockets in two.
+// halves returns the two programs for the halves of all sockets.
 func halves() (lower, upper []byte) {
 	servers := filter.PortRange{Last: firstClient - 1}
 	lower = compile([]filter.Endpoints{
@@ -35,11 +35,11 @@ func halves() (lower, upper []byte) {
 	return lower, upper
 }
 
-// splits reports whether the TCP sockets of a namespace are worth two dumps, and
-// may be listed by two. A socket that is only bound gets its remote port when it
-// connects, and so could change from one half to the other unseen; where those
-// are asked for, one dump does it. Before Linux 6.9 the kernel lets one dump of
-// a protocol wait for the other.
+// splits reports whether the TCP sockets of a namespace are worth two dumps,
+// and may be listed by two. A socket that is only bound gets its remote port
+// with its connect, and could change from one half to the other unseen. A
+// question for those takes one dump. Before Linux 6.9 the kernel lets one dump
+// of a protocol wait for the other.
 func (p *pass) splits(c *census) bool {
 	states := kernelTCPStates(p.q.States)
 	return p.s.threads() > 1 && p.s.kernel.dumpsAtOnce && !p.s.kernel.oneFamily.Load() && p.everything &&

@@ -75,9 +75,9 @@ func once(sockets []source.Socket) []source.Socket {
 	return slices.CompactFunc(sockets, func(a, b source.Socket) bool { return sameSocket(&a, &b) })
 }
 
-// dropSubflows removes from tcp the subflows of the MPTCP sockets. Sockets that
-// nobody has open have no inode; their first subflow has the session's addresses
-// and ports.
+// dropSubflows removes from tcp the subflows of the MPTCP sockets. Sockets
+// without an open file have no inode; their first subflow has the session's
+// addresses and ports.
 func dropSubflows(tcp, mptcp []source.Socket) []source.Socket {
 	inodes := make(map[uint64]struct{}, len(mptcp))
 	loose := make(map[tuple]struct{})
@@ -145,7 +145,7 @@ type fingerprint struct {
 	cookies uint64
 }
 
-// dumpTCP makes one dump of both families, where the kernel can and both are
+// dumpTCP makes one dump of both families, if the kernel can and both are
 // wanted, or one of each.
 func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (fingerprint, bool) {
 	q := l.p.q

@@ -9,11 +9,11 @@ import (
 )
 
 // UnixInodes gives to set the inode of each UNIX socket in the network
-// namespaces that are open since the last Read. They are no sessions; but a
-// socket that is listed here need not be asked for the namespace it is in.
+// namespaces open since the last Read. They are no sessions, but a listed
+// socket need not be asked for its namespace.
 //
-// It is an error where the kernel does not list them (it lacks unix_diag, of
-// Linux 3.3); some may have been given by then.
+// It is an error if the kernel does not list them (it lacks unix_diag, of Linux
+// 3.3); some may have been given by then.
 func (s *Source) UnixInodes(ctx context.Context, set interface{ Add(inode uint64) }) error {
 	w := &s.workers[0]
 	w.begin()
