@@ -13,7 +13,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// A kind is what all lines of one file have in common.
+// A kind holds the common facts of all lines of one file.
 type kind struct {
 	name   string // of the file under net/
 	proto  whose.Proto
@@ -38,7 +38,7 @@ const (
 	columns   = 10 // and more, which are not read
 )
 
-// A byteOrder is that of the host which printed a file.
+// A byteOrder is the order of the host which printed a file.
 type byteOrder bool
 
 const (
@@ -62,7 +62,7 @@ func (o byteOrder) put(dst []byte, word uint32) {
 // quoteMax bounds how much of a malformed column an error quotes.
 const quoteMax = 64
 
-// A columnError says which column of a line is malformed, with what was read.
+// A columnError names the malformed column of a line, with its content.
 type columnError struct {
 	column, read, want string
 }
@@ -75,8 +75,8 @@ func malformed(column string, read []byte, want string) error {
 	return &columnError{column, string(read[:min(len(read), quoteMax)]), want}
 }
 
-// parseLine parses one line, without its newline, of a file of kind k. Words
-// of addresses are in the byte order of the host that printed them.
+// parseLine parses one line, without its newline, of a file of kind k. Words of
+// addresses are in the byte order of the host which printed them.
 func (k *kind) parseLine(line []byte, order byteOrder) (source.Socket, error) {
 	s := source.Socket{End: pair.End{Proto: k.proto, Family: k.family}}
 	var col [columns][]byte
@@ -165,7 +165,7 @@ func (k *kind) parseEnd(column string, text []byte, order byteOrder) (addr [16]b
 	return addr, uint16(p), nil
 }
 
-// parseState parses the state, which for UDP is 07 where TCP's would be CLOSE.
+// parseState parses the state. UDP has 07 in place of TCP's CLOSE.
 func (k *kind) parseState(text []byte) (whose.State, error) {
 	n, ok := hex(text)
 	if !ok || len(text) != 2 {
@@ -191,7 +191,7 @@ func (k *kind) parseState(text []byte) (whose.State, error) {
 }
 
 // parseQueues parses "tx_queue:rx_queue". A listener's rx_queue is the number
-// of connections that wait; the kernel prints 0 for its limit.
+// of waiting connections; the kernel prints 0 for its limit.
 func parseQueues(s *source.Socket, text []byte) error {
 	const want = "8 hex digits, a colon and 8 hex digits"
 	if len(text) != 17 || text[8] != ':' {

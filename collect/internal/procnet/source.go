@@ -27,7 +27,7 @@ type Source struct {
 
 var _ source.Source = (*Source)(nil)
 
-// Open makes the source. It fails where the root is not a directory.
+// Open makes the source. It fails if the root is not a directory.
 func Open(opts Options) (*Source, error) {
 	root := filepath.Clean(cmp.Or(opts.Root, "/proc"))
 	info, err := os.Stat(root)
@@ -48,9 +48,9 @@ func (s *Source) Capabilities() source.Capabilities {
 	return source.Capabilities{FindsSockets: true, EntersNamespaces: true}
 }
 
-// Read appends the sockets of the namespaces of q.Visit to snap. q.PIDs is not
-// applied. Where the time of ctx runs out, what was read so far is the answer,
-// with a gap.
+// Read appends the sockets of the namespaces of q.Visit to snap. It does not
+// apply q.PIDs. If the time of ctx runs out, the rows read so far are the
+// answer, with a gap.
 func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.reader.begin(q, snap)
 	defer s.reader.end()
@@ -80,9 +80,9 @@ func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapsho
 // Close gives back nothing: the source keeps nothing open.
 func (s *Source) Close() error { return nil }
 
-// readNetNS reads one namespace by the first way that leads into it. Where
-// each of them has gone, it looks for another thread that is in it; the
-// namespace is gone (netns.ErrGone) where there is none.
+// readNetNS reads one namespace by its first way still there. If all have gone,
+// it looks for another thread in the namespace. Without one the namespace is
+// gone ([netns.ErrGone]).
 func (s *Source) readNetNS(ctx context.Context, ref *source.NetNSRef) error {
 	if err := s.readThread(ctx, ownOr(ref.TID), ref.Inode); !errors.Is(err, netns.ErrGone) {
 		return err
@@ -103,8 +103,8 @@ func (s *Source) readNetNS(ctx context.Context, ref *source.NetNSRef) error {
 	return netns.ErrGone
 }
 
-// ownOr names the thread in procfs: where none is known, the own namespace
-// may be the one.
+// ownOr names the thread in procfs. If none is known, the own namespace may be
+// the one.
 func ownOr(tid uint32) string {
 	if tid == 0 {
 		return "self"
@@ -112,7 +112,7 @@ func ownOr(tid uint32) string {
 	return strconv.FormatUint(uint64(tid), 10)
 }
 
-// readThread reads the namespace through a thread that is in it.
+// readThread reads the namespace through a thread in it.
 func (s *Source) readThread(ctx context.Context, name string, inode uint32) error {
 	dir := filepath.Join(s.root, name)
 	return s.readDir(ctx, filepath.Join(dir, "net"), inode, func() error {
@@ -140,8 +140,8 @@ func (s *Source) readPath(ctx context.Context, ref *source.NetNSRef) error {
 }
 
 // readDir reads the wanted files of dir, a directory "net". The function check
-// returns netns.ErrGone once dir does not show the namespace any more; an open file
-// goes on to show the namespace that it was opened in.
+// returns [netns.ErrGone] once dir does not show the namespace any more; an
+// open file goes on to show the namespace of its opening.
 func (s *Source) readDir(ctx context.Context, dir string, inode uint32, check func() error) error {
 	if err := check(); err != nil {
 		return err
@@ -174,9 +174,9 @@ func (s *Source) readDir(ctx context.Context, dir string, inode uint32, check fu
 const maxRounds = 8
 
 // readKind reads one file. The kernel finds its place in the UDP tables again
-// by counting from the start, so that with each socket that goes a row may be
-// missed: a file that came in several pieces is read again until one reading
-// shows all that any has shown.
+// by counting from the start, so each socket gone meanwhile may hide a row. A
+// file read in several pieces is read again until one reading shows all rows of
+// the others.
 func (s *Source) readKind(ctx context.Context, dir string, k *kind, inode uint32, check func() error) error {
 	r := s.reader
 	before := len(r.snap.Sockets)

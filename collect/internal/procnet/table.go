@@ -13,11 +13,11 @@ import (
 )
 
 // bufferSize is the memory for reading. The kernel gives at most about a page
-// for each read of these files, however much is asked for; the rest of it is
-// for a line that is longer than any of the kernel's.
+// for each read of these files, however large the request. The rest is for a
+// line longer than any of the kernel's.
 const bufferSize = 64 << 10
 
-// A tuple identifies a socket that has no inode.
+// A tuple identifies a socket without inode.
 type tuple struct {
 	local, remote         [16]byte
 	netns                 uint32
@@ -58,7 +58,7 @@ func (r *reader) begin(q *source.Query, snap *source.Snapshot) {
 	r.query, r.snap, r.badLines, r.firstBad = q, snap, 0, nil
 }
 
-// end notes what could not be understood.
+// end notes the malformed lines.
 func (r *reader) end() {
 	if r.badLines > 0 {
 		r.snap.Gaps.Add(source.GapOf(whose.GapSockets, r.badLines, r.firstBad))
@@ -148,7 +148,7 @@ func (r *reader) beginRound() {
 }
 
 // isNew reports whether the socket was not met before in this pass, and notes
-// it: by its inode or, where it has none, by its two ends.
+// it: by its inode or, without one, by its two ends.
 func (r *reader) isNew(s *source.Socket) bool {
 	if s.Inode != 0 {
 		return meet(r, r.inodes, s.Inode)
@@ -159,8 +159,8 @@ func (r *reader) isNew(s *source.Socket) bool {
 	})
 }
 
-// meet counts what is met for the first time in this round, and reports
-// whether it is for the first time in this pass.
+// meet counts a key met for the first time in this round, and reports whether
+// it is for the first time in this pass.
 func meet[K comparable](r *reader, met map[K]uint32, key K) bool {
 	last, known := met[key]
 	if !known || last != r.round {

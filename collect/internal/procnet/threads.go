@@ -10,9 +10,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/netns"
 )
 
-// threadsIn finds threads that are in a namespace, for the rare case that
-// every known way into it went during the pass: the main threads first, then
-// all.
+// threadsIn finds threads in a namespace, for the rare case of a pass during
+// which every known way into it went: the main threads first, then all.
 func (s *Source) threadsIn(ctx context.Context, inode uint32) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
 		for _, pattern := range []string{"[0-9]*/ns/net", "[0-9]*/task/[0-9]*/ns/net"} {
@@ -22,7 +21,7 @@ func (s *Source) threadsIn(ctx context.Context, inode uint32) iter.Seq[uint32] {
 					return
 				}
 				if found, err := netns.Inode(link); err != nil || found != inode {
-					continue // of those that may not be asked nothing is known
+					continue // unreadable: nothing is known of it
 				}
 				tid, err := strconv.ParseUint(filepath.Base(filepath.Dir(filepath.Dir(link))), 10, 32)
 				if err == nil && !yield(uint32(tid)) {
