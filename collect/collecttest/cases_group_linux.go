@@ -9,8 +9,8 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// groupCases are about which listener takes a connection, and which other end
-// is its own, where several could be.
+// groupCases test the choice of the listener for a connection, and of its other
+// end, among several possible ones.
 func groupCases() []Case {
 	return []Case{
 		{Name: "accept queues of three", Rule: "connections that wait for a SO_REUSEPORT group of three processes name all three, whichever they wait for",
@@ -72,8 +72,8 @@ func groupCases() []Case {
 	}
 }
 
-// A group is listeners that share an address by SO_REUSEPORT: one of the helper
-// and some of children.
+// A group is listeners with one address by SO_REUSEPORT: one of the helper and
+// some of children.
 type group struct {
 	l      int
 	addr   netip.AddrPort
@@ -119,8 +119,8 @@ func (st *Stage) addMembers(truths []Truth) {
 	}
 }
 
-// addQueued makes n connections to a group and notes both ends of each, which
-// wait for one of the owners by a listener that is bound to a device or none.
+// addQueued makes n connections to a group and notes both ends of each. They
+// wait for one of the owners by a listener bound to a device or none.
 func (st *Stage) addQueued(n int, g group, device string, owners []whose.Owner) {
 	for range n {
 		c := st.queueOne(g.addr)
@@ -133,8 +133,8 @@ func (st *Stage) addQueued(n int, g group, device string, owners []whose.Owner) 
 	}
 }
 
-// queueOne makes a connection that waits to be accepted. What is acknowledged
-// has been taken by a connection that is complete.
+// queueOne makes a connection and leaves it in the accept queue. Data is
+// acknowledged only by a complete connection.
 func (st *Stage) queueOne(to netip.AddrPort) int {
 	c := st.connect(to, unix.SOCK_STREAM, unix.IPPROTO_TCP)
 	_, err := unix.Write(c, []byte{0})
@@ -157,8 +157,8 @@ func (st *Stage) holdBeside(only bool) {
 	st.addMembers(six.Truths)
 }
 
-// holdMemberClosed closes one listener of a group of three, with what waits for
-// it.
+// holdMemberClosed closes one listener of a group of three, with its pending
+// accepts.
 func holdMemberClosed(st *Stage) {
 	g := st.group("127.0.0.1:0", 1)
 	leaving := st.listen(g.addr.String(), 16, reusePort)
@@ -168,7 +168,7 @@ func holdMemberClosed(st *Stage) {
 	}
 	st.close(leaving)
 	for _, c := range clients {
-		if _, err := unix.Getpeername(c); err != nil { // it waited for the one that left, and was reset
+		if _, err := unix.Getpeername(c); err != nil { // it waited for the closed listener, and was reset
 			st.close(c)
 			continue
 		}
@@ -200,7 +200,7 @@ func holdPlainOfMPTCP(st *Stage) {
 }
 
 // holdSameEnds has a process in each of two namespaces make connections with
-// the very same ends: by a loopback address, and by another that both have.
+// the very same ends: by a loopback address, and by another common to both.
 func holdSameEnds(st *Stage) {
 	connect := func() {
 		st.ip("addr add 10.93.0.1/32 dev lo")
@@ -225,7 +225,7 @@ func (st *Stage) sameEnds(string) {
 	}
 }
 
-// listenAs is a child that listens, by the named device where there is one.
+// listenAs is a listening child, bound to the named device if there is one.
 func listenAs(device string, opts ...setOpt) func(*Stage, string) {
 	return func(st *Stage, addr string) {
 		l := st.listen(addr, 16, append(opts, reusePort)...)

@@ -17,11 +17,11 @@ func Cases() []Case {
 		ownerlessCases(), groupCases(), namespaceCases(), questionCases())
 }
 
-// childRoles are the helpers that cases start beside their own.
+// childRoles are the helpers started by cases beside their own.
 func childRoles() map[string]func(*Stage, string) {
 	return map[string]func(*Stage, string){
 		"churn": func(st *Stage, arg string) { st.churn(arg) },
-		"keep":  func(*Stage, string) {}, // holds what it was given
+		"keep":  func(*Stage, string) {}, // holds its inheritance
 		"connect": func(st *Stage, to string) {
 			st.dial(to)
 		},
@@ -47,7 +47,7 @@ func needIP(t testing.TB) {
 	}
 }
 
-// needSocket skips where this kernel was built without a protocol.
+// needSocket skips if this kernel was built without a protocol.
 func needSocket(family, kind, proto int, what string) func(testing.TB) {
 	return func(t testing.TB) {
 		fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, proto)

@@ -34,10 +34,11 @@ func namespaceCases() []Case {
 	}
 }
 
-// netnsDir is where `ip netns` mounts namespaces, by whose names they go.
+// netnsDir is the directory of the mounts of `ip netns`, which name the
+// namespaces.
 const netnsDir = "/run/netns"
 
-// mountNetNS makes a namespace that a bind mount holds and nothing else, and
+// mountNetNS makes a namespace held by a bind mount and nothing else, and
 // returns the path of the mount.
 func mountNetNS(t testing.TB) string {
 	if err := os.MkdirAll(netnsDir, 0o755); err != nil {
@@ -65,7 +66,7 @@ func mountNetNS(t testing.TB) string {
 	return path
 }
 
-// enterMounted moves the thread into the namespace that was prepared.
+// enterMounted moves the thread into the prepared namespace.
 func (st *Stage) enterMounted() uint32 {
 	path := os.Getenv(envArg)
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -25,7 +25,8 @@ func optionCases() []Case {
 			st.add("marked udp", st.session(st.bound("127.0.0.1:0", unix.SOCK_DGRAM, 0, intOpt(unix.SOL_SOCKET, unix.SO_MARK, 43)), whose.Unconn))
 		}},
 		{Name: "other user", Rule: "a session has the user id that its socket was created with", hold: func(st *Stage) {
-			// On Linux the user id of file accesses, that of a new socket too, is a thread's own.
+			// On Linux the user id of file accesses, and of a new socket too,
+			// is a thread's own.
 			st.onThread(func() {
 				st.check(unix.Setfsuid(65534), "setfsuid")
 				tcp := st.listener(st.listen("127.0.0.1:0", 5), 5)

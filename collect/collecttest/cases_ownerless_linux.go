@@ -58,7 +58,7 @@ func holdGroupQueue(st *Stage) {
 	other := st.child("listen", st.local(l).String())
 	c := st.connect(st.local(l), unix.SOCK_STREAM, 0)
 	client := st.established(c, whose.Out)
-	// What is acknowledged has been taken by a connection that is complete.
+	// Data is acknowledged only by a complete connection.
 	_, err := unix.Write(c, []byte{0})
 	st.check(err, "write")
 	st.wait("wait for the acknowledgement", func() bool { _, out := st.queued(c); return out == 0 })
@@ -75,7 +75,7 @@ func holdGroupQueue(st *Stage) {
 	st.truths = append(st.truths, second)
 }
 
-// The calls and numbers of io_uring that are used here (linux/io_uring.h).
+// Calls and numbers of io_uring (linux/io_uring.h).
 const (
 	ringParamsSize    = 120
 	ringRegisterFiles = 2
@@ -109,7 +109,7 @@ func needRing(t testing.TB) {
 	unix.Close(fd)
 }
 
-// needVXLAN skips where this kernel was built without the device.
+// needVXLAN skips if this kernel was built without the device.
 func needVXLAN(t testing.TB) {
 	needIP(t)
 	ns := testenv.NewNetNS(t)

@@ -37,8 +37,8 @@ func holdMany(st *Stage) {
 	st.add("time wait", st.finish(p))
 }
 
-// expect asks with the options and wants just those of the case's sessions
-// that keep holds for.
+// expect asks with the options and wants just those of the case's sessions for
+// which keep holds.
 func (c *caught) expect(t *testing.T, what string, opts collect.Options, keep func(*whose.Session) bool) {
 	t.Helper()
 	sessions, coverage := c.again(t, opts)

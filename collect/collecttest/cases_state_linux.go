@@ -70,7 +70,7 @@ func holdFinWait1(st *Stage) {
 	st.add("other end", server)
 }
 
-// holdLastAck takes the loopback device away, so that what is sent is lost.
+// holdLastAck takes the loopback device away, so all packets are lost.
 func holdLastAck(st *Stage) {
 	p, q := st.pair("127.0.0.1:0", ""), st.pair("127.0.0.1:0", "")
 	st.check(unix.Shutdown(p.c, unix.SHUT_WR), "shutdown")
@@ -94,7 +94,7 @@ func holdLastAck(st *Stage) {
 	st.add("not told of the end", other)
 }
 
-// holdSynSent fills a listener's accept queue, so that it answers no more.
+// holdSynSent fills a listener's accept queue, so it answers no more.
 func holdSynSent(st *Stage) {
 	l := st.listen("127.0.0.1:0", 0)
 	c := st.connect(st.local(l), unix.SOCK_STREAM, 0)
@@ -115,8 +115,8 @@ func holdSynSent(st *Stage) {
 	st.add("not answered", s)
 }
 
-// queue is the other end of client, which waits in the accept queue of a
-// listener that these processes own.
+// queue is the other end of client, a pending accept of a listener with these
+// owners.
 func (st *Stage) queue(client whose.Session, owners []whose.Owner) whose.Session {
 	s := client
 	s.Local, s.Remote = client.Remote, client.Local
@@ -131,7 +131,7 @@ func (st *Stage) queue(client whose.Session, owners []whose.Owner) whose.Session
 }
 
 // holdSynRecv has a listener wait for data before it takes a connection for
-// complete; the client thinks that it is.
+// complete; to the client it is complete.
 func holdSynRecv(st *Stage) {
 	l := st.listen("127.0.0.1:0", 16, intOpt(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 120))
 	c := st.connect(st.local(l), unix.SOCK_STREAM, 0)

@@ -39,7 +39,7 @@ func threadCases() []Case {
 	}
 }
 
-// park runs fn on a thread of its own that stays as fn left it.
+// park runs fn on a thread of its own, which stays as fn left it.
 func (st *Stage) park(fn func()) {
 	done := make(chan any)
 	go testenv.OnThread(func() error {
@@ -61,7 +61,7 @@ func (st *Stage) onThread(fn func()) {
 	st.check(err, "run on a thread")
 }
 
-// caught runs fn and returns what it panicked with.
+// caught runs fn and returns the value of its panic.
 func (st *Stage) caught(fn func()) (r any) {
 	defer func() { r = recover() }()
 	fn()
@@ -76,7 +76,7 @@ func (st *Stage) addElsewhere() {
 	st.addThere(netns)
 }
 
-// addThere opens sockets in the namespace that the thread is in.
+// addThere opens sockets in the namespace of the thread.
 func (st *Stage) addThere(netns uint32) {
 	tcp := st.listener(st.listen("0.0.0.0:0", 16), 16)
 	udp := st.session(st.bound("[::]:0", unix.SOCK_DGRAM, 0), whose.Unconn)
@@ -85,7 +85,7 @@ func (st *Stage) addThere(netns uint32) {
 	st.add("udp elsewhere", udp)
 }
 
-// endMainThread ends the thread that the kernel takes for the process, and no
+// endMainThread ends the thread taken by the kernel for the process, and no
 // other. A goroutine gets onto it when enough others hold their threads.
 func (st *Stage) endMainThread() {
 	var hold sync.WaitGroup
@@ -111,10 +111,10 @@ func (st *Stage) endMainThread() {
 	st.wait("wait for the end of the main thread", mainThreadEnded)
 }
 
-// cloneFiles makes a process that shares this one's table of descriptors. A
-// program that is executed gets a table of its own, so the new process stays
-// in this program: it makes system calls and touches nothing of Go's. It ends
-// with the thread that made it.
+// cloneFiles makes a process with this one's table of descriptors. An executed
+// program gets a table of its own, so the new process stays in this program: it
+// makes system calls and touches nothing of Go's. It ends with the thread that
+// made it.
 func (st *Stage) cloneFiles() int {
 	type result struct {
 		pid uintptr

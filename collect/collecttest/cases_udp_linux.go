@@ -41,8 +41,8 @@ func udpCases() []Case {
 	}
 }
 
-// addDatagrams opens a socket that is only bound and two that are connected to
-// each other.
+// addDatagrams opens a socket that is only bound and two connected to each
+// other.
 func (st *Stage) addDatagrams(addr string, proto int) {
 	st.add("bound", st.session(st.bound(addr, unix.SOCK_DGRAM, proto), whose.Unconn))
 	a, b := st.bound(addr, unix.SOCK_DGRAM, proto), st.bound(addr, unix.SOCK_DGRAM, proto)

@@ -23,8 +23,8 @@ import (
 
 // The shape of the churn. Each of churners processes has a loopback address of
 // its own, connects to itself there from ports of the kernel's choice, and
-// closes again, so that the address tells who owns any session, for however
-// short a time it is there. Beside that each holds some connections for good.
+// closes again. The address names the owner of any session, however short its
+// life. Beside these each holds some connections for good.
 const (
 	churners       = 4
 	churnStanding  = 100
@@ -37,9 +37,9 @@ const (
 // churnAddr is the address of churner i.
 func churnAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 7, 0, byte(i + 1)}) }
 
-// Churn makes collections while known processes open and close connections,
-// and wants two things: no session with an owner that is not its own, and each
-// session that stood for the whole time with its owner.
+// Churn makes collections while known processes open and close connections, and
+// wants two things: no session with an owner not its own, and each session that
+// stood for the whole time with its owner.
 func Churn(t *testing.T, source string, open func(t *testing.T) Subject) {
 	testenv.NeedRoot(t)
 	subject := open(t)
@@ -84,7 +84,7 @@ func Churn(t *testing.T, source string, open func(t *testing.T) Subject) {
 	}
 }
 
-// A churner is a process that opens and closes connections.
+// A churner is a process for opening and closing connections.
 type churner struct {
 	*child
 	standing map[uint64]Truth
@@ -121,8 +121,8 @@ func (c *churner) stop(t *testing.T) int {
 	return c.closed
 }
 
-// misnamed finds sessions of the churners with an owner or peer that is not
-// the process of their address.
+// misnamed finds sessions of the churners with an owner or peer other than the
+// process of their address.
 func misnamed(sessions []whose.Session, netns uint32, owners map[netip.Addr]*churner) []string {
 	var wrong []string
 	for i := range sessions {
@@ -161,16 +161,15 @@ func observer(o *whose.Owner, owners map[netip.Addr]*churner) bool {
 	return o.Comm == "whose" || strings.Contains(o.Comm, ".tes") // a test's binary, its name cut at 15 bytes
 }
 
-// hasOwner reports whether the process is among the owners, by the descriptors
-// that it has.
+// hasOwner reports whether the process is among the owners, by its descriptors.
 func hasOwner(s *whose.Session, truth whose.Owner) bool {
 	return slices.ContainsFunc(s.Owners, func(o whose.Owner) bool {
 		return o.PID == truth.PID && slices.Equal(o.FDs, truth.FDs)
 	})
 }
 
-// unfound finds standing sessions that are not listed just once, as they are,
-// with their owner.
+// unfound finds standing sessions not listed just once, as they are, with their
+// owner.
 func unfound(source string, sessions []whose.Session, churning []*churner) []string {
 	seen := make(map[uint64]int)
 	at := make(map[uint64]*whose.Session)
@@ -186,7 +185,7 @@ func unfound(source string, sessions []whose.Session, churning []*churner) []str
 			s := at[inode]
 			switch {
 			case seen[inode] == 0 && source == "procfs" && truth.Proto == whose.UDP:
-				// The table of facts says why.
+				// The table of facts has the reason.
 			case seen[inode] != 1:
 				wrong = append(wrong, fmt.Sprintf("%s %v of %d: listed %d times", truth.Label, truth.Local, c.PID, seen[inode]))
 			case !hasOwner(s, truth.Owners[0]):
@@ -199,8 +198,8 @@ func unfound(source string, sessions []whose.Session, churning []*churner) []str
 	return wrong
 }
 
-// churn is the role of a churner. It ends with the number of connections that
-// it made, on a line of its own.
+// churn is the role of a churner. It ends with the number of its connections,
+// on a line of its own.
 func (st *Stage) churn(arg string) {
 	i, err := strconv.Atoi(arg)
 	st.check(err, "number of the churner")
@@ -230,8 +229,8 @@ func (st *Stage) fromTo(from, to netip.AddrPort, kind int) int {
 	return fd
 }
 
-// run begins to open and close connections and UDP sockets. The function that
-// it returns ends that and prints the count.
+// run begins to open and close connections and UDP sockets. The returned
+// function ends this and prints the count.
 func (st *Stage) run(addr netip.AddrPort, l int) func() {
 	stop, count := make(chan struct{}), make(chan int)
 	target := st.local(l)
@@ -247,7 +246,7 @@ func (st *Stage) run(addr netip.AddrPort, l int) func() {
 			c := st.fromTo(addr, target, unix.SOCK_STREAM)
 			a := st.accept(l)
 			u := st.fromTo(addr, target, unix.SOCK_DGRAM)
-			// It is reset, so that ports do not run out in TIME_WAIT.
+			// It is reset, lest ports run out in TIME_WAIT.
 			reset := unix.SetsockoptLinger(c, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 			st.check(reset, "set linger")
 			for _, fd := range []int{u, c, a} {

@@ -14,7 +14,7 @@ import (
 // disorderTime is how long the random program runs before it stands.
 const disorderTime = 2 * time.Second
 
-// Bounds on what the random program has open.
+// Bounds on the open sockets of the random program.
 const (
 	disorderListeners = 12
 	disorderSockets   = 200
@@ -23,8 +23,8 @@ const (
 
 // Disorder returns a case that is another each time: a process that listens,
 // connects, accepts, passes, shares and closes at random, and then stands as it
-// is. Nobody but the kernel knows what its sessions are then, so that it has no
-// truths: it is for those who compare two answers.
+// is. Nobody but the kernel knows its sessions then, so the case has no truths.
+// It is for comparing two answers.
 func Disorder() *Case {
 	return &Case{Name: "disorder", Rule: "what a process did at random is told in the same way by all",
 		prepare: func(t testing.TB) string {
@@ -38,7 +38,7 @@ func Disorder() *Case {
 		}}
 }
 
-// A disorder is a random program and what it has open.
+// A disorder is a random program with its open sockets.
 type disorder struct {
 	*Stage
 	r         *rand.Rand
@@ -72,7 +72,8 @@ func (d *disorder) take(from *[]int) (fd int, any bool) {
 	return fd, true
 }
 
-// newListener listens on an address of its own or on that of another listener.
+// newListener listens on an address of its own or on the one of another
+// listener.
 func (d *disorder) newListener() {
 	if len(d.listeners) >= disorderListeners {
 		return
@@ -100,7 +101,7 @@ func (d *disorder) newConnection() {
 	d.sockets = append(d.sockets, d.connect(to, unix.SOCK_STREAM, unix.IPPROTO_TCP))
 }
 
-// acceptOne accepts what waits for a listener, if anything does.
+// acceptOne accepts a pending connection of a listener, if there is one.
 func (d *disorder) acceptOne() {
 	if len(d.listeners) == 0 {
 		return
@@ -124,15 +125,16 @@ func (d *disorder) resetOne() {
 	}
 }
 
-// shutOne ends one direction of a connection; of one that is over it fails.
+// shutOne ends one direction of a connection; it fails if the connection is
+// over.
 func (d *disorder) shutOne() {
 	if len(d.sockets) > 0 {
 		_ = unix.Shutdown(d.sockets[d.r.IntN(len(d.sockets))], unix.SHUT_WR)
 	}
 }
 
-// newDatagram opens a UDP socket that is bound, and may be connected to itself
-// and send.
+// newDatagram opens and binds a UDP socket, and may connect it to itself and
+// send.
 func (d *disorder) newDatagram() {
 	if len(d.sockets) >= disorderSockets {
 		return
@@ -155,8 +157,8 @@ func (d *disorder) closeListener() {
 	}
 }
 
-// newChild starts a process that inherits a socket, or listens where this one
-// does.
+// newChild starts a process with an inherited socket, or with a listener on an
+// address of this one's.
 func (d *disorder) newChild() {
 	switch {
 	case len(d.children) >= disorderChildren || len(d.listeners) == 0 || len(d.sockets) == 0:

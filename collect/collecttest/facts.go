@@ -8,16 +8,16 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A Fact is something that a source cannot know, or knows only in part.
+// A Fact is something a source cannot know, or knows only in part.
 type Fact struct {
 	// Source is "bpf", "netlink", "procfs" or [BeforeWalk].
 	Source string
 	// Field is the field's name as in whose.Fields; "" stands for the session
 	// itself, which the source does not list.
 	Field string
-	// Which sessions: "all", or a description that Holds tests.
+	// Which sessions: "all", or a description of Holds.
 	Which string
-	// Instead is what the source gives.
+	// Instead is the value given by the source.
 	Instead string
 	// Why it is so.
 	Why string
@@ -32,16 +32,17 @@ func isTCP(s *whose.Session) bool       { return s.Proto == whose.TCP || s.Proto
 func isMPTCP(s *whose.Session) bool     { return s.Proto == whose.MPTCP }
 func isListening(s *whose.Session) bool { return s.State == whose.Listen }
 
-// isIdle tells a TCP socket that is bound and neither listening nor connected.
+// isIdle reports whether a session is a TCP socket, bound and neither listening
+// nor connected.
 func isIdle(s *whose.Session) bool { return isTCP(s) && s.State == whose.Close }
 
-// hasFile tells an ownerless session that has a struct socket: the reasons
-// that need a look at the socket itself to be told apart.
+// hasFile reports whether an ownerless session has a struct socket. Only a look
+// at the socket itself can distinguish these reasons.
 func hasFile(s *whose.Session) bool {
 	return s.Reason == whose.ReasonKernel || s.Reason == whose.ReasonInFlight || s.Reason == whose.ReasonUnheld
 }
 
-// Facts returns the table of what a source cannot know. The suite blanks
+// Facts returns the table of the facts unknown to a source. The suite blanks
 // exactly these before it compares; docs/sources.md is rendered from it.
 func Facts() []Fact {
 	facts := []Fact{{
@@ -58,7 +59,7 @@ func Facts() []Fact {
 	return facts
 }
 
-// userFacts are of whom the kernel itself keeps no user.
+// userFacts are the sessions whose user the kernel itself does not keep.
 func userFacts(source string) []Fact {
 	var facts []Fact
 	for _, field := range []string{"uid", "user"} {
@@ -75,8 +76,8 @@ func userFacts(source string) []Fact {
 	return facts
 }
 
-// BeforeWalk is the source "bpf" on kernels that it cannot walk the socket
-// tables of. The sockets are then from netlink.
+// BeforeWalk is the source "bpf" on kernels without a walk of the socket
+// tables. The sockets are then from netlink.
 const BeforeWalk = "bpf before Linux 5.19"
 
 func beforeWalkFacts() []Fact {
@@ -143,8 +144,8 @@ func procfsFacts() []Fact {
 	return facts
 }
 
-// Blank changes a session of the full truth into what the source can say of
-// it. It returns false where the source does not list the session at all.
+// Blank changes a session of the full truth into the knowledge of a source. It
+// returns false if the source does not list the session at all.
 func Blank(source string, s *whose.Session) bool {
 	truth := *s
 	if source == "bpf" && kernelBefore(5, 19) {
@@ -162,7 +163,8 @@ func Blank(source string, s *whose.Session) bool {
 	return true
 }
 
-// blankField changes one field to what a source gives that does not know it.
+// blankField changes one field to its value from a source that does not know
+// it.
 func blankField(s *whose.Session, field string) {
 	switch field {
 	case "proto":

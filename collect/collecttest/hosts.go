@@ -20,10 +20,10 @@ import (
 //	netns/INODE/tcp   the table of a namespace, for all that are in it
 //
 // Those of testdata/hosts were written by hand in the layout of real hosts, so
-// that nobody's addresses are in them.
+// nobody's addresses are in them.
 //
-// A process is given one thread with the same descriptors and namespace unless
-// the archive has threads of it.
+// A process gets one thread with the same descriptors and namespace unless the
+// archive has threads of it.
 func Unpack(t testing.TB, archive string) (root string) {
 	t.Helper()
 	data, err := os.ReadFile(archive)

@@ -13,26 +13,26 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
-// A Case is one kind of session that a host can have, and what an answer must
-// say of it.
+// A Case is one kind of session that a host can have, with the answer expected
+// of it.
 type Case struct {
-	// Name of the case, and Rule that an answer breaks which fails it.
+	// Name of the case, and Rule, broken by an answer that fails it.
 	Name, Rule string
-	// Passing tells that it does not stand by itself: another look may find
-	// something else. Such a case is not part of Agree.
+	// Passing: it does not stand by itself, and another look may find something
+	// else. Such a case is not part of [Agree].
 	Passing bool
-	// ByDevice tells that the owners of a connection hang on the device of its
-	// listener. The source procfs does not know it, and names all that it may be.
+	// ByDevice: the owners of a connection hang on the device of its listener.
+	// The source procfs does not know it, and names all possible owners.
 	ByDevice bool
-	// Namespaces tells that it makes network namespaces of its own.
+	// Namespaces: it makes network namespaces of its own.
 	Namespaces bool
-	// bySocket tells that only a socket leads to the namespace of the case. On
-	// a host with very many sockets a source gives up looking for such, and
-	// says so in a gap.
+	// bySocket: only a socket leads to the namespace of the case. On a host
+	// with very many sockets a source gives up looking for such, and reports it
+	// in a gap.
 	bySocket bool
-	// needs ends the test where the machine lacks what the case needs.
+	// needs ends the test if the machine lacks something for the case.
 	needs func(t testing.TB)
-	// prepare does what the test's own process has to do before hold.
+	// prepare does the part of the test's own process before hold.
 	prepare func(t testing.TB) string
 	// hold sets everything up, in a process of its own in a fresh namespace.
 	hold func(st *Stage)
@@ -40,7 +40,7 @@ type Case struct {
 	check func(t *testing.T, c *caught)
 }
 
-// A caught case is one that stands, with the answer about it.
+// A caught case is a standing one, with the answer about it.
 type caught struct {
 	Standing
 	source   string
@@ -49,18 +49,18 @@ type caught struct {
 	coverage whose.Coverage
 }
 
-// A Standing case is one that is set up.
+// A Standing case is set up and stays.
 type Standing struct {
 	// Truths are its sessions.
 	Truths []Truth
-	// PID is the process that set it up.
+	// PID is the process of the set-up.
 	PID int
-	// Namespaces are those that its sessions are in, and nobody else's.
+	// Namespaces are those of its sessions, and nobody else's.
 	Namespaces []uint32
 	prepared   string
 }
 
-// wait is the time that one collection may take.
+// wait bounds the time of one collection.
 const wait = 60 * time.Second
 
 // everything asks for all states.
@@ -110,8 +110,8 @@ func startIn(t testing.TB, ns *testenv.NetNS, role, arg string) Standing {
 	return s
 }
 
-// Run goes through all cases with the subjects that open makes, which answer
-// from the named source.
+// Run goes through all cases with the subjects of open, which answer from the
+// named source.
 func Run(t *testing.T, source string, open func(t *testing.T) Subject) {
 	subject := open(t)
 	for _, c := range Cases() {
@@ -158,9 +158,9 @@ func (c *caught) judge(t *testing.T, rule string) {
 	}
 }
 
-// hiddenFor gives what nobody holds although it has a file, or is the kernel's,
-// the reason hidden, where the host has processes that even root may not look
-// into: one of them might hold it. (There are such hosts: a process of another
+// hiddenFor gives the reason hidden to sockets that nobody holds although they
+// have a file, or are the kernel's, if even root may not look into some process
+// of the host: it might hold them. (There are such hosts: a process of another
 // user namespace's, or under a security module.)
 func hiddenFor(truths []Truth, c *whose.Coverage) []Truth {
 	if gapOf(c, whose.GapProcesses) == "" {
@@ -175,7 +175,7 @@ func hiddenFor(truths []Truth, c *whose.Coverage) []Truth {
 	return truths
 }
 
-// gapOf returns what an answer says of a kind of gap, "" where there is none.
+// gapOf returns the text of an answer's gap of a kind, "" for none.
 func gapOf(c *whose.Coverage, kind whose.GapKind) string {
 	for _, g := range c.Gaps {
 		if g.Kind == kind {
@@ -204,8 +204,8 @@ func (c *caught) ours(sessions []whose.Session) []whose.Session {
 	})
 }
 
-// Agree has all the sources look at all cases that stand by themselves, at
-// once, and wants the same rows of each, but for what Facts says.
+// Agree has all the sources look at all cases standing by themselves, at once,
+// and wants the same rows of each, but for [Facts].
 func Agree(t *testing.T, sources map[string]Subject) {
 	testenv.NeedRoot(t)
 	var all Standing
@@ -213,8 +213,8 @@ func Agree(t *testing.T, sources map[string]Subject) {
 		if c.Passing || c.ByDevice {
 			continue
 		}
-		// A case that this machine cannot set up is missing from this test
-		// as it is from Run, where it is said loudly.
+		// A case not possible on this machine is missing from this test as it
+		// is from [Run], which reports it loudly.
 		t.Run("with "+c.Name, func(sub *testing.T) {
 			s := c.startFor(sub, t)
 			all.Truths = append(all.Truths, s.Truths...)
@@ -255,9 +255,9 @@ func (c *Case) startFor(part, whole *testing.T) Standing {
 	return bare.Start(whole)
 }
 
-// agreed blanks what any of the sources cannot know and renders the rows that
-// all of them list, in order. blind tells that one of them could not look into
-// every process, and so gives the reason hidden where another knows better.
+// agreed blanks the facts unknown to any of the sources and renders the rows
+// listed by all of them, in order. blind: one of them could not look into every
+// process, and so gives the reason hidden for another's better one.
 func agreed(sessions []whose.Session, namespaces []uint32, blind bool, sources ...string) [][]string {
 	var rows [][]string
 	for i := range sessions {
@@ -280,7 +280,7 @@ func agreed(sessions []whose.Session, namespaces []uint32, blind bool, sources .
 	return rows
 }
 
-// disagreement says which rows stand in the answer of one source alone.
+// disagreement describes the rows of one source alone.
 func disagreement(nameA string, a [][]string, nameB string, b [][]string) []string {
 	var all []string
 	only := func(name string, rows, others [][]string) {

@@ -1,5 +1,5 @@
-// Sockets by system calls, without Go's network package: nothing is set on
-// them that a case does not set.
+// Sockets by system calls, without Go's network package: only a case sets
+// options on them.
 
 package collecttest
 
@@ -14,10 +14,10 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// The protocols that x/sys/unix does not name for socket calls.
+// Protocols without a name in x/sys/unix for socket calls.
 const protoMPTCP = 262
 
-// sockaddr turns an address into that of the system calls. A zone is the
+// sockaddr turns an address into the form of the system calls. A zone is the
 // number of a device.
 func sockaddr(family int, ap netip.AddrPort) unix.Sockaddr {
 	if family == unix.AF_INET {
@@ -64,7 +64,7 @@ func (st *Stage) socket(family, kind, proto int, opts ...setOpt) int {
 	return fd
 }
 
-// bound opens a socket of the kind and protocol that is bound to the address.
+// bound opens a socket of the kind and protocol, bound to the address.
 func (st *Stage) bound(addr string, kind, proto int, opts ...setOpt) int {
 	ap := netip.MustParseAddrPort(addr)
 	fd := st.socket(familyOf(ap), kind, proto, opts...)
@@ -79,7 +79,7 @@ func (st *Stage) listen(addr string, backlog int, opts ...setOpt) int {
 	return fd
 }
 
-// connect opens a socket of the protocol that is connected to the address.
+// connect opens a socket of the protocol, connected to the address.
 func (st *Stage) connect(to netip.AddrPort, kind, proto int, opts ...setOpt) int {
 	fd := st.socket(familyOf(to), kind, proto, opts...)
 	st.check(unix.Connect(fd, sockaddr(familyOf(to), to)), "connect to "+to.String())
@@ -127,8 +127,8 @@ func inodeOf(fd int) (uint64, error) {
 	return stat.Ino, nil
 }
 
-// session tells of an open socket what the socket calls know: this process
-// owns it by this descriptor.
+// session describes an open socket by the socket calls: this process owns it by
+// this descriptor.
 func (st *Stage) session(fd int, state whose.State) whose.Session {
 	inode, err := inodeOf(fd)
 	st.check(err, "fstat")
@@ -159,14 +159,15 @@ func (st *Stage) session(fd int, state whose.State) whose.Session {
 	return s
 }
 
-// listener tells of a TCP listener with that backlog.
+// listener describes a TCP listener with this backlog.
 func (st *Stage) listener(fd, backlog int) whose.Session {
 	s := st.session(fd, whose.Listen)
 	s.SendQueue = uint32(backlog)
 	return s
 }
 
-// established tells of an open end of a connection, and who holds the other.
+// established describes an open end of a connection, and the holders of the
+// other.
 func (st *Stage) established(fd int, d whose.Direction, peer ...int) whose.Session {
 	s := st.session(fd, whose.Established)
 	s.Direction = d
@@ -176,7 +177,7 @@ func (st *Stage) established(fd int, d whose.Direction, peer ...int) whose.Sessi
 	return s
 }
 
-// ownerless makes a session one that nobody holds, for the reason.
+// ownerless makes a session one without a holder, for the reason.
 func ownerless(s whose.Session, r whose.Reason) whose.Session {
 	s.Owners, s.Reason = nil, r
 	return s
@@ -193,7 +194,7 @@ func closed(s whose.Session, state whose.State) whose.Session {
 type pair struct{ l, c, a int }
 
 // pair opens a listener and a connection to it. The client connects to the
-// address to, or to the listener's where it is empty.
+// address to, or to the listener's if it is empty.
 func (st *Stage) pair(addr, to string, opts ...setOpt) pair {
 	l := st.listen(addr, 16, opts...)
 	target := st.local(l)
@@ -204,8 +205,8 @@ func (st *Stage) pair(addr, to string, opts ...setOpt) pair {
 	return pair{l, c, st.accept(l)}
 }
 
-// wait waits for what happens by itself soon, and ends the set-up if it does
-// not within some seconds.
+// wait waits for an event expected soon, and ends the set-up if it does not
+// happen within some seconds.
 func (st *Stage) wait(what string, done func() bool) {
 	deadline := time.Now().Add(10 * time.Second)
 	for !done() {
@@ -224,8 +225,8 @@ func (st *Stage) inState(fd int, state whose.State) {
 	})
 }
 
-// finish ends a connection in order, the client first, and waits until all
-// that is left is the client's TIME_WAIT. It returns that.
+// finish ends a connection in order, the client first, and waits until only the
+// client's TIME_WAIT is left. It returns this.
 func (st *Stage) finish(p pair) whose.Session {
 	client := st.established(p.c, whose.Out)
 	st.check(unix.Shutdown(p.c, unix.SHUT_WR), "shutdown")

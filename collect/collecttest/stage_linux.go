@@ -1,5 +1,5 @@
-// The side of the processes that hold sockets: what runs in the test binary
-// when it was started as a helper.
+// The side of the processes with the sockets: the test binary, started as a
+// helper.
 
 package collecttest
 
@@ -26,8 +26,8 @@ const (
 	envArg  = "WHOSE_COLLECTTEST_ARG"
 )
 
-// Main runs the tests of a package or, in a process that a test started as a
-// helper, what that is for. It does not return.
+// Main runs the tests of a package or, in a helper process of a test, the
+// helper's role. It does not return.
 func Main(m *testing.M) {
 	if role := os.Getenv(envRole); role != "" {
 		os.Exit(runHelper(role, os.Getenv(envArg)))
@@ -35,18 +35,18 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A report is what a helper tells its parent when everything stands.
+// A report is a helper's message to its parent when everything stands.
 type report struct {
 	PID    int
 	Truths []Truth
 	Err    string
 }
 
-// A Stage is where a helper sets up its sockets and keeps account of them.
+// A Stage is a helper's place for its sockets, with the account of them.
 type Stage struct {
 	netns  uint32
 	truths []Truth
-	// keep holds what must not be collected: files of children.
+	// keep holds things safe from the garbage collector: files of children.
 	keep []any
 	// last is done after everything else stands, atEnd when the parent wants
 	// no more.
@@ -64,9 +64,9 @@ func (st *Stage) check(err error, what string) {
 	}
 }
 
-// runHelper sets up what the role says, reports it on stdout and stays until
-// stdin ends. It runs on goroutines of its own, so that the main thread is
-// free for a role that needs it.
+// runHelper sets up the role, reports it on stdout and stays until stdin ends.
+// It runs on goroutines of its own, so the main thread is free for a role in
+// need of it.
 func runHelper(role, arg string) int {
 	status := make(chan int)
 	go func() {
@@ -113,7 +113,7 @@ func (st *Stage) set(role, arg string) (err error) {
 	return nil
 }
 
-// netnsOf returns the inode of the namespace that a file names.
+// netnsOf returns the inode of the namespace of a file.
 func netnsOf(path string) (uint32, error) {
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil {
@@ -122,7 +122,7 @@ func netnsOf(path string) (uint32, error) {
 	return uint32(stat.Ino), nil
 }
 
-// roles are all that a helper can be: the cases, and the children of cases.
+// roles are all roles of helpers: the cases, and the children of cases.
 func roles() map[string]func(*Stage, string) {
 	all := childRoles()
 	for _, c := range append(Cases(), *Disorder()) {
@@ -131,11 +131,11 @@ func roles() map[string]func(*Stage, string) {
 	return all
 }
 
-// A child is another helper that a helper started.
+// A child is another helper, started by a helper.
 type child struct {
 	report
 	stdin io.WriteCloser
-	// rest is what it printed after its report, once stdin is closed.
+	// rest is its output after its report, once stdin is closed.
 	rest *bytes.Buffer
 }
 
@@ -200,7 +200,7 @@ func startHelper(role, arg string, start func(*exec.Cmd) error, files ...*os.Fil
 	return c, nil
 }
 
-// An ender is the stdin of a helper, whose end ends it; Close waits for that.
+// An ender is the stdin of a helper, whose end ends it; Close waits for this.
 type ender struct {
 	io.WriteCloser
 	cmd  *exec.Cmd
@@ -223,7 +223,7 @@ func (st *Stage) ip(args string) {
 // self is the helper itself as an owner with these descriptors.
 func self(fds ...int) []whose.Owner { return []whose.Owner{owner(os.Getpid(), fds...)} }
 
-// owner is a process that is a helper, with these descriptors.
+// owner is a helper process, with these descriptors.
 func owner(pid int, fds ...int) whose.Owner {
 	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // compared with the answer, so not empty
 	o := whose.Owner{Process: &whose.Process{PID: uint32(pid), Comm: strings.TrimSuffix(string(comm), "\n")}}

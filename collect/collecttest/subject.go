@@ -7,10 +7,10 @@ import (
 	"github.com/seed-44df2ae6/whose/collect"
 )
 
-// A Subject makes one collection: it is what the suite tests.
+// A Subject makes one collection: the suite tests it.
 type Subject func(ctx context.Context, opts collect.Options) ([]whose.Session, whose.Coverage, error)
 
-// Collect is the Subject that a collector is with the given source.
+// Collect returns the Subject of a collector with the given source.
 func Collect(c *collect.Collector, source string) Subject {
 	return func(ctx context.Context, opts collect.Options) ([]whose.Session, whose.Coverage, error) {
 		opts.Source = source
@@ -23,7 +23,7 @@ func Collect(c *collect.Collector, source string) Subject {
 	}
 }
 
-// CollectPinned is the Subject of the iterators that are pinned in dir.
+// CollectPinned returns the Subject of the iterators pinned in dir.
 func CollectPinned(c *collect.Collector, dir string) Subject {
 	bpf := Collect(c, collect.BPF)
 	return func(ctx context.Context, opts collect.Options) ([]whose.Session, whose.Coverage, error) {

@@ -9,20 +9,19 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A Truth is one session as the process that made it knows it.
+// A Truth is one session as known to the process that made it.
 type Truth struct {
-	// Label says what it is, for messages.
+	// Label names it, for messages.
 	Label string
-	// Session is what an answer must say. The inode is 0 where there is none,
-	// and then cookie and address tell it apart.
+	// Session is the expected session of an answer. The inode is 0 if there is
+	// none, and then cookie and address identify it.
 	whose.Session
-	// Open are fields that the process cannot know, and that are not compared.
+	// Open are fields unknown to the process, and not compared.
 	Open []string
 }
 
-// row renders every fact of a session that the suite compares, one each, by
-// the table of fields. Names of users and namespaces are compared by cases of
-// their own.
+// row renders every compared fact of a session, one each, by the table of
+// fields. Cases of their own compare names of users and namespaces.
 func row(s *whose.Session, open []string) []string {
 	var row []string
 	for _, f := range whose.Fields() {
@@ -55,7 +54,7 @@ func fdsText(fds []int32) string {
 	return fmt.Sprint(fds)
 }
 
-// A key tells sessions apart: by inode where there is one.
+// A key identifies a session: by inode if there is one.
 type key struct {
 	inode         uint64
 	netns         uint32
@@ -70,8 +69,8 @@ func keyOf(s *whose.Session) key {
 	return key{netns: s.NetNS, local: s.Local, remote: s.Remote, datagram: !isTCP(s)}
 }
 
-// keyByAddress returns the key in the answer of a session whose inode is not
-// known, found by its addresses.
+// keyByAddress returns the key of a session with unknown inode in the answer,
+// found by its addresses.
 func keyByAddress(answer map[key][]*whose.Session, k key) key {
 	for have, sessions := range answer {
 		bare := *sessions[0]
@@ -84,8 +83,8 @@ func keyByAddress(answer map[key][]*whose.Session, k key) key {
 }
 
 // compare holds an answer of a source against the truth about some network
-// namespaces and says what is wrong, nothing where all is right. Sessions of
-// other namespaces are not looked at.
+// namespaces and returns the mistakes, none if all is right. It ignores
+// sessions of other namespaces.
 func compare(source string, truths []Truth, sessions []whose.Session, namespaces []uint32) []string {
 	var wrong []string
 	answer := make(map[key][]*whose.Session)
@@ -125,7 +124,7 @@ func compare(source string, truths []Truth, sessions []whose.Session, namespaces
 	return wrong
 }
 
-// difference says which facts of a row are wrong.
+// difference names the wrong facts of a row.
 func difference(label string, want, got []string) []string {
 	missing := slices.DeleteFunc(slices.Clone(want), func(f string) bool { return slices.Contains(got, f) })
 	extra := slices.DeleteFunc(slices.Clone(got), func(f string) bool { return slices.Contains(want, f) })
