@@ -30,8 +30,8 @@ type endsCondition struct {
 	lportFirst, lportLast, rportFirst, rportLast uint16
 }
 
-// NewConditions returns the conditions of q. More of a kind than programs take are
-// none: what they give is never too little.
+// NewConditions returns the conditions of q. If there are more of a kind than
+// programs take, there are none of it: the programs never give too little.
 func NewConditions(q *source.Query) Conditions {
 	var c Conditions
 	if len(q.NetNS) <= maxNetNS {
@@ -70,7 +70,7 @@ func newEndsCondition(e *filter.Endpoints) endsCondition {
 }
 
 // prefixBits returns the prefix as address and mask of 16 bytes, IPv4 as
-// IPv4-mapped. The zero prefix gives a mask that every address meets.
+// IPv4-mapped. The mask of the zero prefix fits every address.
 func prefixBits(p netip.Prefix) (addr, mask [16]byte) {
 	if !p.IsValid() {
 		return addr, mask

@@ -9,11 +9,10 @@ import (
 )
 
 // The kernel's BTF holds some hundred thousand types, and sorting them out
-// takes longer than everything else that a small host needs. Of these the
-// programs use some forty. cutBTF makes a BTF of those alone, in one pass over
-// the headers of all: structs by name, with no more than the members that have
-// one of our names, pointers leading nowhere. For relocation this says as much
-// as the whole.
+// takes longer than all other work for a small host. Of these the programs use
+// some forty. cutBTF makes a BTF of those alone, in one pass over the headers
+// of all: structs by name, with no more than the members of our names, pointers
+// leading nowhere. For relocation this is as good as the whole.
 
 // Kinds of BTF types, as in include/uapi/linux/btf.h.
 const (
@@ -47,8 +46,8 @@ const (
 
 var errBTF = errors.New("malformed BTF")
 
-// btfTail returns the bytes that follow the header of a type, -1 for a kind
-// that is not known.
+// btfTail returns the number of bytes after the header of a type, -1 for an
+// unknown kind.
 func btfTail(info uint32) int {
 	n := int(info & 0xffff)
 	switch info >> 24 & 0x1f {
@@ -80,8 +79,8 @@ type btfCutter struct {
 }
 
 // cutBTF returns a BTF with the structs and typedefs named in types, their
-// members named in members, and the ids that the functions, structs and typedefs
-// named in others have in the whole.
+// members named in members, and the ids in the whole of the functions, structs
+// and typedefs named in others.
 func cutBTF(raw []byte, types, members, others map[string]bool) (small []byte, ids map[string]uint32, err error) {
 	c := &btfCutter{
 		members: members, ids: make(map[uint32]uint32), names: map[string]uint32{"": 0}, outStrs: []byte{0},
@@ -119,8 +118,8 @@ func (c *btfCutter) open(raw []byte) error {
 	return nil
 }
 
-// A prefixFilter tells most names that are not in a set by their first three
-// bytes, without looking for their ends.
+// A prefixFilter excludes most names outside a set by their first three bytes,
+// without looking for their ends.
 type prefixFilter [1 << 12 / 64]uint64
 
 func (f *prefixFilter) place(s []byte) (*uint64, uint64) {
@@ -128,7 +127,7 @@ func (f *prefixFilter) place(s []byte) (*uint64, uint64) {
 	return &f[h>>6], 1 << (h & 63)
 }
 
-// add adds names. One that is too short lets every name pass.
+// add adds names. A name too short lets every name pass.
 func (f *prefixFilter) add(names map[string]bool) {
 	for name := range names {
 		if len(name) < 3 {
@@ -140,7 +139,8 @@ func (f *prefixFilter) add(names map[string]bool) {
 	}
 }
 
-// has reports whether what begins at that offset of strs may be one of the names.
+// has reports whether the string at this offset of strs may be one of the
+// names.
 func (f *prefixFilter) has(strs []byte, off uint32) bool {
 	if uint64(off)+3 > uint64(len(strs)) {
 		return false
@@ -149,7 +149,7 @@ func (f *prefixFilter) has(strs []byte, off uint32) bool {
 	return *word&bit != 0
 }
 
-// scan notes where each type is, and finds those that are wanted by name.
+// scan notes the place of each type, and finds the wanted ones by name.
 func (c *btfCutter) scan(types, others map[string]bool) (wanted []uint32, ids map[string]uint32, err error) {
 	ids = make(map[string]uint32)
 	c.offsets = make([]uint32, 0, len(c.types)/24)
@@ -190,7 +190,7 @@ func (c *btfCutter) scan(types, others map[string]bool) (wanted []uint32, ids ma
 	return wanted, ids, nil
 }
 
-// name returns the string at that offset, without copying it.
+// name returns the string at this offset, without copying it.
 func (c *btfCutter) name(off uint32) []byte {
 	if uint64(off) >= uint64(len(c.strs)) {
 		return nil
@@ -205,7 +205,7 @@ func (c *btfCutter) name(off uint32) []byte {
 // maxBTFDepth bounds how deep types may lie in each other.
 const maxBTFDepth = 64
 
-// emit copies a type, and what it is made of, and returns its new id.
+// emit copies a type with its parts, and returns its new id.
 func (c *btfCutter) emit(id uint32, depth int) (uint32, error) {
 	if id == 0 {
 		return 0, nil
@@ -277,8 +277,8 @@ func (c *btfCutter) copyArray(name, info uint32, body []byte, depth int) ([]byte
 	return binary.LittleEndian.AppendUint32(b, binary.LittleEndian.Uint32(body[20:])), err
 }
 
-// copyMembers copies the members that are wanted, and those without a name,
-// which may hold some.
+// copyMembers copies the wanted members, and those without a name, which may
+// hold some.
 func (c *btfCutter) copyMembers(name, info uint32, body []byte, depth int) ([]byte, error) {
 	b := c.header(name, 0, binary.LittleEndian.Uint32(body[8:]))
 	n := uint32(0)

@@ -32,14 +32,13 @@ type objPinAttr struct {
 	_, _  uint32 // path_fd
 }
 
-// An Iter is an iterator that this process attached: the descriptor of its link.
+// An Iter is an iterator attached by this process: the descriptor of its link.
 // Whoever attached it closes it. It is safe for concurrent use.
 type Iter int
 
 // AttachIter attaches the program of an iterator. info is union
 // bpf_iter_link_info: nothing, the map to visit, or the process. An error wraps
-// that of the kernel: unix.E2BIG or unix.EINVAL for a kind of info that it does
-// not know.
+// the kernel's: unix.E2BIG or unix.EINVAL for a kind of info unknown to it.
 func AttachIter(prog *ebpf.Program, info []uint32) (Iter, error) {
 	attr := linkCreateAttr{progFD: uint32(prog.FD()), attachType: unix.BPF_TRACE_ITER}
 	if len(info) > 0 {

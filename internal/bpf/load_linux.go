@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Object is what of a collection is in the kernel. Whoever loaded it closes
+// An Object is the part of a collection in the kernel. Whoever loaded it closes
 // it. Its maps and programs are safe for concurrent use.
 type Object struct {
 	Programs  map[string]*ebpf.Program
@@ -21,8 +21,8 @@ type Object struct {
 	variables map[string]*ebpf.VariableSpec
 }
 
-// Load loads a collection: quickly or, where that fails, by package ebpf. It
-// takes CAP_BPF and, by the kind of the programs, CAP_PERFMON or CAP_NET_ADMIN;
+// Load loads a collection: quickly or, if this fails, by package ebpf. It takes
+// CAP_BPF and, by the kind of the programs, CAP_PERFMON or CAP_NET_ADMIN;
 // without them the error is unix.EPERM. EACCES is the verifier's.
 func Load(spec *ebpf.CollectionSpec, types *Types) (*Object, error) {
 	o, err := LoadQuickly(spec, types)
@@ -36,9 +36,9 @@ func Load(spec *ebpf.CollectionSpec, types *Types) (*Object, error) {
 	return &Object{whole.Programs, whole.Maps, spec.Variables}, nil
 }
 
-// LoadQuickly loads a collection as Load does, and fails where that would have
-// package ebpf try. The error is ebpf.ErrNotSupported where the kernel lacks what
-// the programs attach to or call.
+// LoadQuickly loads a collection as [Load] does, and fails where Load would
+// have package ebpf try. The error is [ebpf.ErrNotSupported] if the kernel
+// lacks a target or a function of the programs.
 func LoadQuickly(spec *ebpf.CollectionSpec, types *Types) (*Object, error) {
 	if types.spec == nil || callsKernel(spec) && !types.canCast() {
 		return nil, ebpf.ErrNotSupported
@@ -66,7 +66,7 @@ func (o *Object) Close() error {
 	return errors.Join(errs...)
 }
 
-// Set changes a variable that the programs only read, or that nobody else writes.
+// Set changes a variable only read by the programs, or written by nobody else.
 func (o *Object) Set(variable string, value any) error {
 	spec, ok := o.variables[variable]
 	if !ok {
@@ -89,7 +89,7 @@ func (o *Object) Set(variable string, value any) error {
 func (o *Object) loadMaps(spec *ebpf.CollectionSpec) error {
 	for name, m := range spec.Maps {
 		m = m.Copy()
-		m.Key, m.Value = nil, nil // types for tools that dump maps
+		m.Key, m.Value = nil, nil // only tools dumping maps need the types
 		if isSection(name) {
 			m.Flags |= unix.BPF_F_MMAPABLE
 			setVariables(m, name, spec.Variables)
@@ -108,7 +108,7 @@ func isSection(name string) bool {
 	return strings.HasPrefix(name, ".data") || strings.HasPrefix(name, ".rodata") || strings.HasPrefix(name, ".bss")
 }
 
-// setVariables puts the values of variables where the section has them.
+// setVariables puts the values of variables at their places in the section.
 func setVariables(m *ebpf.MapSpec, section string, vars map[string]*ebpf.VariableSpec) {
 	if len(m.Contents) != 1 {
 		return
@@ -117,7 +117,7 @@ func setVariables(m *ebpf.MapSpec, section string, vars map[string]*ebpf.Variabl
 	if !ok {
 		return
 	}
-	data = bytes.Clone(data) // that of the object is shared
+	data = bytes.Clone(data) // the object's is shared
 	for _, v := range vars {
 		if v.SectionName == section && int(v.Offset) <= len(data) {
 			copy(data[v.Offset:], v.Value)

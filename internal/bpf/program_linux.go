@@ -21,10 +21,10 @@ type relocated struct {
 	code   []byte
 	funcs  []byte // its functions, as types
 	types  btf.Builder
-	target uint32 // BTF id of what it attaches to, 0: none
+	target uint32 // BTF id of its target, 0: none
 }
 
-// relocate fills in what the program accesses, where it attaches and its maps.
+// relocate fills in the program's accesses, its target and its maps.
 func (o *Object) relocate(p *ebpf.ProgramSpec, types *Types) (*relocated, error) {
 	r := &relocated{spec: p}
 	if name := targetOf(p); name != "" {
@@ -58,7 +58,8 @@ func (o *Object) relocate(p *ebpf.ProgramSpec, types *Types) (*relocated, error)
 	return r, nil
 }
 
-// relocateCore fills in where the running kernel has what the program accesses.
+// relocateCore fills in the places of the program's accesses in the running
+// kernel.
 func relocateCore(insns asm.Instructions, kernel *btf.Spec, types *btf.Builder) error {
 	var relos []*btf.CORERelocation
 	var at []*asm.Instruction
@@ -87,7 +88,7 @@ func nativeOrder() binary.ByteOrder {
 	return binary.BigEndian
 }
 
-// progLoadAttr is the part of union bpf_attr for BPF_PROG_LOAD that is used.
+// progLoadAttr is the used part of union bpf_attr for BPF_PROG_LOAD.
 type progLoadAttr struct {
 	progType, insnCnt         uint32
 	insns, license            unsafe.Pointer

@@ -12,19 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Types are what programs have to know of the running kernel. They are safe for
+// Types are the facts of the running kernel for programs. They are safe for
 // concurrent use.
 type Types struct {
-	// spec has the structs that the programs access, nil where it cannot be had.
+	// spec has the structs accessed by the programs, nil if it cannot be had.
 	spec *btf.Spec
-	// ids are the BTF ids of what the programs attach to, of castFunc and of
+	// ids are the BTF ids of the programs' targets, of castFunc and of
 	// wordType.
 	ids map[string]uint32
 }
 
-// ReadTypes reads from the kernel what the programs of the specs use. The error
-// is fs.ErrNotExist where the kernel has no BTF. Where its BTF is not as expected
-// the Types are empty, and Load has package ebpf read it.
+// ReadTypes reads from the kernel the types of the programs of the specs. The
+// error is fs.ErrNotExist if the kernel has no BTF. If its BTF is not as
+// expected, the Types are empty, and [Load] has package ebpf read it.
 func ReadTypes(specs ...*ebpf.CollectionSpec) (*Types, error) {
 	raw, unmap, err := mapKernelBTF()
 	if err != nil {
@@ -52,16 +52,15 @@ func ReadTypes(specs ...*ebpf.CollectionSpec) (*Types, error) {
 	return &Types{spec, found}, nil
 }
 
-// Lacks reports whether the kernel is known to have nothing that the program
-// could attach to.
+// Lacks reports whether the kernel is known to have no target for the program.
 func (t *Types) Lacks(p *ebpf.ProgramSpec) bool {
 	name := targetOf(p)
 	return t.spec != nil && name != "" && t.ids[name] == 0
 }
 
-// targetOf returns the name of the type that stands in the kernel's BTF for what
-// a program attaches to, "" for a program that needs none: the function of an
-// iterator, or the typedef of a tracepoint.
+// targetOf returns the name of the type for a program's target in the kernel's
+// BTF, "" for a program without need of one: the function of an iterator, or
+// the typedef of a tracepoint.
 func targetOf(p *ebpf.ProgramSpec) string {
 	switch {
 	case p.Type != ebpf.Tracing:
@@ -74,9 +73,9 @@ func targetOf(p *ebpf.ProgramSpec) string {
 	return p.AttachTo
 }
 
-// castFunc is the one function of the kernel that programs call by its BTF id
-// (Linux 6.2), and wordType the struct that they call it with. wordMark stands
-// for its id; see bpfiter's look.h.
+// castFunc is the one function of the kernel called by programs by its BTF id
+// (Linux 6.2), and wordType the struct for the call. wordMark stands for its
+// id; see bpfiter's look.h.
 const (
 	castFunc = "bpf_rdonly_cast"
 	wordType = "timespec64"
@@ -100,8 +99,8 @@ func (t *Types) canCast() bool {
 	return t.ids[castFunc] != 0 && t.ids[wordType] != 0
 }
 
-// resolveCast puts the running kernel's ids into a call of castFunc and where
-// its argument is made.
+// resolveCast puts the running kernel's ids into a call of castFunc and into
+// the making of its argument.
 func (t *Types) resolveCast(ins *asm.Instruction) {
 	switch {
 	case ins.IsKfuncCall():
@@ -131,7 +130,7 @@ func mapKernelBTF() ([]byte, func(), error) {
 }
 
 // namesOf notes the names of the types and members of an object, without the
-// flavour that follows three underscores.
+// flavour after three underscores.
 func namesOf(spec *ebpf.CollectionSpec, types, members map[string]bool) {
 	if spec.Types == nil {
 		return
