@@ -12,20 +12,20 @@ type Cgroup struct {
 	// Unit is the systemd unit as systemd prints it: "nginx.service",
 	// "user@1000.service", "dev-disk-by\x2duuid.swap". Empty: none.
 	Unit string
-	// Container is the id of the container, shortened to 12 digits where it
-	// is a hash, or its name (lxc, systemd-nspawn).
+	// Container is the id of the container, shortened to 12 digits if it is a
+	// hash, or its name (lxc, systemd-nspawn).
 	Container string
 	// Runtime is "docker", "containerd", "cri-o", "podman", "lxc" or
-	// "systemd-nspawn"; empty where the path has no sign of it.
+	// "systemd-nspawn"; empty if the path has no sign of it.
 	Runtime string
 	// Pod is the uid of the Kubernetes pod.
 	Pod string
 }
 
-// parseCgroups parses the content of /proc/PID/cgroup: of the unified
-// hierarchy (cgroup v2), of the separate ones (v1), or of both. Systemd's own
-// hierarchy decides on the unit; a container counts from any.
-// Lines that are none are passed over: a process cannot write here.
+// parseCgroups parses the content of /proc/PID/cgroup: of the unified hierarchy
+// (cgroup v2), of the separate ones (v1), or of both. Systemd's own hierarchy
+// decides on the unit; a container counts from any. Malformed lines are
+// skipped: a process cannot write here.
 func parseCgroups(b []byte) Cgroup {
 	var all Cgroup
 	rank := 0
@@ -35,8 +35,8 @@ func parseCgroups(b []byte) Cgroup {
 			continue
 		}
 		one := parseCgroupPath(parts[2])
-		// A line of "0::" is the unified hierarchy; beside "name=systemd" it
-		// may be empty, so the one that knows more decides.
+		// A line of "0::" is the unified hierarchy. Beside "name=systemd" it
+		// may be empty, so the better informed one decides.
 		r := 1
 		switch {
 		case parts[1] == "name=systemd":
@@ -83,10 +83,10 @@ func parseCgroupPath(path string) Cgroup {
 	return c
 }
 
-// unitOf returns the unit that the part of a path is named for, "" for none. A
-// slice is a place for units and not one that anything runs in.
+// unitOf returns the unit named by the part of a path, "" for none. A slice is
+// a place for units; nothing runs in one.
 func unitOf(part string) string {
-	// Systemd puts "_" before a name that could be taken for a control file.
+	// Systemd puts "_" before a name easily taken for a control file.
 	name := strings.TrimPrefix(part, "_")
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 1 {
@@ -105,7 +105,7 @@ func unitOf(part string) string {
 	return name
 }
 
-// podOf returns the pod's uid where the part is a pod's group:
+// podOf returns the pod's uid if the part is a pod's group:
 // "kubepods-burstable-pod0e1f…_….slice" or "pod0e1f…".
 func podOf(part string) string {
 	name := part
@@ -131,7 +131,7 @@ func podOf(part string) string {
 }
 
 // scopes are the prefixes of "PREFIX-HASH.scope" and "PREFIX-HASH", by runtime.
-// That of a monitor ("libpod-conmon-…") is followed by no hash, so does not fit.
+// No hash follows the one of a monitor ("libpod-conmon-…"), so it does not fit.
 var scopes = [...]struct{ prefix, runtime string }{
 	{"docker-", "docker"},
 	{"cri-containerd-", "containerd"},
@@ -181,7 +181,7 @@ func bareHash(part, parent string, inPod bool) (id, runtime string) {
 	return "", ""
 }
 
-// namedContainer returns a container that has a name and no hash.
+// namedContainer returns a container with a name and no hash.
 func namedContainer(part, parent string) (id, runtime string) {
 	if name, found := strings.CutPrefix(part, "lxc.payload."); found {
 		return name, "lxc"
@@ -203,7 +203,7 @@ func namedContainer(part, parent string) (id, runtime string) {
 	return name, "systemd-nspawn"
 }
 
-// shortID cuts a hash to the 12 digits that are usual.
+// shortID cuts a hash to the usual 12 digits.
 func shortID(id string) string {
 	if isHash(id) {
 		return id[:12]

@@ -5,7 +5,7 @@ package proc
 // not be seen. The zero value knows none. It is safe for concurrent use.
 type CgroupIndex struct{ byID map[uint64]Cgroup }
 
-// Lookup returns the group with that id, false where it is not known.
+// Lookup returns the group with the id, false if it is unknown.
 func (x *CgroupIndex) Lookup(id uint64) (Cgroup, bool) {
 	if x == nil {
 		return Cgroup{}, false

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cgroups reads the tree of control groups (v2), of which the id of a group is
-// the inode of its directory. Every user may. Where no such tree is mounted the
-// index is empty.
+// Cgroups reads the tree of control groups (v2), where the id of a group is the
+// inode of its directory. Every user may. If no such tree is mounted, the index
+// is empty.
 func (f *FS) Cgroups(ctx context.Context) (*CgroupIndex, error) {
 	x := &CgroupIndex{byID: make(map[uint64]Cgroup)}
 	b, err := f.readFile("self/mountinfo", maxTable)
@@ -47,14 +47,14 @@ type cgroupScan struct {
 	buf   []byte
 }
 
-// A child is a directory entry that is a group.
+// A child is a directory entry of a group.
 type child struct {
 	id   uint64
 	name string
 }
 
-// scan notes the groups under the directory fd, which it closes. One that goes
-// meanwhile is passed over.
+// scan notes the groups under the directory fd, which it closes. It skips
+// groups gone meanwhile.
 func (s *cgroupScan) scan(fd int, path string, depth int) error {
 	children, errno := s.children(fd)
 	defer closeFD(fd)
@@ -75,7 +75,7 @@ func (s *cgroupScan) scan(fd int, path string, depth int) error {
 		}
 		sub, err := unix.Openat(fd, c.name, openDir|unix.O_NOFOLLOW, 0)
 		if err != nil {
-			continue // gone, or not for us: what is beneath stays unknown
+			continue // gone, or not for us: the groups beneath stay unknown
 		}
 		if err := s.scan(sub, p, depth+1); err != nil {
 			return err
@@ -105,5 +105,5 @@ func (s *cgroupScan) children(fd int) ([]child, unix.Errno) {
 	}
 }
 
-// direntType is where the type stands in struct linux_dirent64.
+// direntType is the offset of the type in struct linux_dirent64.
 const direntType = 18

@@ -2,13 +2,13 @@ package proc
 
 // The hot loop: reading the links of one descriptor table.
 //
-// Listing a directory of descriptors costs the kernel nearly half of what
-// reading the links costs, and tables are dense. So links are read by number
-// from 0 on, which needs no list, until too many numbers are free; the list is
-// then asked for from there on only. It is in order of the numbers, and its
+// Listing a directory of descriptors costs the kernel nearly half as much as
+// reading the links, and tables are dense. So links are read by number from 0
+// on, which needs no list, until too many numbers are free. Only from there on
+// the directory is listed. The list is in order of the numbers, and its
 // position is the number plus two (proc_readfd_common in the kernel's
-// fs/proc/fd.c). Every number is so either read or listed: nothing that stays
-// open is missed, whatever else is opened and closed meanwhile.
+// fs/proc/fd.c). Every number is either read or listed: no descriptor open the
+// whole time is missed, whatever else is opened and closed meanwhile.
 
 import (
 	"github.com/seed-44df2ae6/whose/internal/netns"
@@ -19,8 +19,8 @@ import (
 // fdOffset is added to a descriptor's number for its place in the directory.
 const fdOffset = 2
 
-// table reads the descriptor table that dir lists. It is that of the thread
-// tid, or of the main thread where tid is zero.
+// table reads the descriptor table in dir. It is the one of the thread tid, or
+// of the main thread if tid is zero.
 func (wk *worker) table(dir int, pid, tid uint32) unix.Errno {
 	from := int32(0)
 	if wk.fs.live {
@@ -29,14 +29,14 @@ func (wk *worker) table(dir int, pid, tid uint32) unix.Errno {
 			return errno
 		}
 		if _, err := unix.Seek(dir, int64(from)+fdOffset, unix.SEEK_SET); err != nil {
-			from = 0 // a procfs that cannot: list it from the start
+			from = 0 // a procfs without seek: list it from the start
 		}
 	}
 	return wk.listed(dir, pid, tid, from)
 }
 
-// probe reads links by number until as many were found as the table holds, or
-// too many numbers are free, and returns the first that was not tried.
+// probe reads links by number until it found as many as the table holds, or too
+// many numbers are free, and returns the first number not tried.
 func (wk *worker) probe(dir int, pid, tid uint32) (int32, unix.Errno) {
 	open := openDescriptors(dir)
 	found, free := int64(0), int32(0)
@@ -56,10 +56,10 @@ func (wk *worker) probe(dir int, pid, tid uint32) (int32, unix.Errno) {
 	}
 }
 
-// tolerance is how many free numbers are tried up to the descriptor fd before
-// the table is listed. A free number costs somewhat more than a listed one, so
-// an eighth of the table may be free; where its size is not known, a sixteenth
-// of what was tried.
+// tolerance bounds the free numbers tried up to the descriptor fd before the
+// table is listed. A free number costs somewhat more than a listed one, so an
+// eighth of the table may be free; if its size is unknown, a sixteenth of the
+// numbers tried.
 func tolerance(open int64, fd int32) int32 {
 	if open > 0 {
 		return int32(min(open>>3, 1<<20))
@@ -67,9 +67,9 @@ func tolerance(open int64, fd int32) int32 {
 	return fd >> 4
 }
 
-// openDescriptors returns how many descriptors are open, the size of the
-// directory since Linux 6.2, and 0 where that is not known. It may change at
-// any time and so only ends the probing.
+// openDescriptors returns the number of open descriptors, the size of the
+// directory since Linux 6.2, and 0 if unknown. It may change at any time and so
+// only ends the probing.
 func openDescriptors(dir int) int64 {
 	var st unix.Stat_t
 	if err := unix.Fstat(dir, &st); err != nil {
@@ -78,8 +78,8 @@ func openDescriptors(dir int) int64 {
 	return st.Size
 }
 
-// listed reads the links that the directory lists from where it stands, from
-// the descriptor from on.
+// listed reads the links listed by the directory from its position, from the
+// descriptor from on.
 func (wk *worker) listed(dir int, pid, tid uint32, from int32) unix.Errno {
 	var failure unix.Errno
 	count := 0
@@ -120,7 +120,7 @@ func (wk *worker) descriptor(dir int, pid, tid uint32, fd int32) unix.Errno {
 	return 0
 }
 
-// socket notes that a process holds a socket, where it is wanted.
+// socket notes a process's holding of a socket, if it is wanted.
 func (wk *worker) socket(inode uint64, pid uint32, fd int32) {
 	p := wk.scan
 	if p.opt.Want != nil {
@@ -136,7 +136,7 @@ func (wk *worker) socket(inode uint64, pid uint32, fd int32) {
 	wk.holdings = append(wk.holdings, source.Holding{Inode: inode, PID: pid, FD: fd})
 }
 
-// heldNetNS notes a network namespace that a descriptor refers to.
+// heldNetNS notes a network namespace referred to by a descriptor.
 func (wk *worker) heldNetNS(inode, pid, tid uint32, fd int32) {
 	if _, met := wk.known[inode]; met {
 		return

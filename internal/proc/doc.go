@@ -1,6 +1,5 @@
-// Package proc reads from a procfs which sockets processes hold, which network
-// namespaces there are, and which user, unit, container and pod a process
-// belongs to.
+// Package proc reads from a procfs the sockets held by processes, the network
+// namespaces, and the user, unit, container and pod of a process.
 //
 // It works under any root: /proc, a host's /proc mounted elsewhere, or a
 // captured tree of plain files. A live procfs of the caller's own pid namespace
@@ -9,10 +8,10 @@
 // descriptors of other processes for a moment. Nothing here stops a process or
 // opens one of its files.
 //
-// Processes exit in the middle of a pass: that is never an error. What may not
-// be read is counted. Parsers take bytes, are apart from the reading, and build
-// on every platform; the reading is for Linux.
+// Processes exit in the middle of a pass: this is never an error. Things that
+// may not be read are counted. Parsers take bytes, are apart from the reading,
+// and build on every platform; the reading is for Linux.
 //
-// Names that processes chose (comm, command line, executable, cgroup) are handed
+// Names chosen by processes (comm, command line, executable, cgroup) are handed
 // out as they are, any bytes among them.
 package proc

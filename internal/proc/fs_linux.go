@@ -16,14 +16,14 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// An FS is an open procfs, or a tree that looks like one. It is safe for
+// An FS is an open procfs, or a tree of files like one. It is safe for
 // concurrent use. Whoever opened it closes it.
 type FS struct {
 	root string
 	dir  int // the root directory, O_PATH
-	// live: it is a procfs of this kernel, where directories can be
-	// read from any place on; own, that it also is of our pid namespace, so
-	// that its process ids mean the same to other system calls.
+	// live: it is a procfs of this kernel, whose directories can be read from
+	// any place on. own: it also is of our pid namespace, so its process ids
+	// mean the same to other system calls.
 	live, own bool
 	users     *users
 
@@ -86,7 +86,7 @@ func (f *FS) Close() error {
 func (f *FS) Root() string { return f.root }
 
 // Own reports whether the root is a live procfs of the caller's own pid
-// namespace, so that its process ids mean the same to system calls.
+// namespace. Its process ids then mean the same to system calls.
 func (f *FS) Own() bool { return f.own }
 
 // path returns the path of a file under the root, for messages and for others.
@@ -126,7 +126,7 @@ func readAll(fd, limit int) ([]byte, unix.Errno) {
 	return b, 0
 }
 
-// pids appends the process ids that the root lists.
+// pids appends the process ids listed by the root.
 func (f *FS) pids(dst []uint32, buf []byte) ([]uint32, error) {
 	fd, err := unix.Openat(f.dir, ".", openDir, 0)
 	if err != nil {
@@ -145,10 +145,9 @@ func (f *FS) pids(dst []uint32, buf []byte) ([]uint32, error) {
 	return dst, nil
 }
 
-// BootTime returns when the host was started, by whole seconds (btime of
-// /proc/stat). It is read once, so that start times stay the same when the
-// clock is set. Where the root has no stat (mount option subset=pid), the
-// clocks are asked.
+// BootTime returns the start of the host, by whole seconds (btime of
+// /proc/stat). It is read once, so start times stay the same when the clock is
+// set. If the root has no stat (mount option subset=pid), the clocks are asked.
 func (f *FS) BootTime() (time.Time, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -183,8 +182,8 @@ func bootByClock() (time.Time, error) {
 }
 
 // StartTime converts a start in clock ticks since boot to a point in time, an
-// exact multiple of 10 ms. It is the zero Time where the root does not show
-// when the host was started (BootTime says why).
+// exact multiple of 10 ms. It is the zero Time if the root does not show the
+// start of the host ([FS.BootTime] reports the reason).
 func (f *FS) StartTime(ticks uint64) time.Time {
 	boot, err := f.BootTime()
 	if err != nil {
@@ -194,11 +193,11 @@ func (f *FS) StartTime(ticks uint64) time.Time {
 }
 
 // UserName returns the name of a user of the host whose procfs this is, or the
-// number as text where it has no name.
+// number as text if it has no name.
 func (f *FS) UserName(uid uint32) string { return f.users.Name(uid) }
 
-// passwd returns the file that names the users of the host: under a root that
-// is not our own that of its process 1, where it may be read.
+// passwd returns the file with the names of the host's users. Under a root not
+// our own it is the one of its process 1, if readable.
 func (f *FS) passwd() string {
 	if f.own {
 		return ""

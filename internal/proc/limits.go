@@ -11,8 +11,8 @@ import (
 const (
 	// maxStat is more than any /proc/PID/stat: 52 numbers and a name of 64 bytes.
 	maxStat = 1536
-	// maxStatus is more than the part of /proc/PID/status that is used, but
-	// for the list of groups, which comes after it.
+	// maxStatus is more than the used part of /proc/PID/status, but for the
+	// list of groups, which comes after it.
 	maxStatus = 4096
 	// maxCmdline bounds a command line.
 	maxCmdline = 4096
@@ -22,7 +22,7 @@ const (
 	maxTable = 16 << 20
 )
 
-// startTime returns the point in time that lies ticks after boot.
+// startTime returns the time at ticks after boot.
 func startTime(boot time.Time, ticks uint64) time.Time {
 	// Past any host's uptime; a damaged number must not wrap around.
 	const most = uint64(1<<63-1) / uint64(source.Tick)

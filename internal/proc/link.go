@@ -8,7 +8,7 @@ func parseSocketLink(link []byte) (inode uint64, ok bool) {
 	return numberIn(link, "socket:[")
 }
 
-// numberIn returns the number between prefix and "]" where link is just that.
+// numberIn returns the number between prefix and "]" if link is just this.
 func numberIn(link []byte, prefix string) (uint64, bool) {
 	if len(link) < len(prefix)+2 || string(link[:len(prefix)]) != prefix || link[len(link)-1] != ']' {
 		return 0, false
@@ -16,7 +16,7 @@ func numberIn(link []byte, prefix string) (uint64, bool) {
 	return parseUint(link[len(prefix) : len(link)-1])
 }
 
-// parseUint parses a decimal number that is all of b and fits 64 bits.
+// parseUint parses b as a decimal number of 64 bits.
 func parseUint(b []byte) (uint64, bool) {
 	var n uint64
 	for _, c := range b {
@@ -29,7 +29,7 @@ func parseUint(b []byte) (uint64, bool) {
 	return n, len(b) > 0
 }
 
-// parsePID parses a process id: a number of 1 and more that fits 31 bits.
+// parsePID parses a process id: a number of 1 and more within 31 bits.
 func parsePID(b []byte) (uint32, bool) {
 	n, ok := parseUint(b)
 	return uint32(n), ok && n > 0 && n <= math.MaxInt32

@@ -9,9 +9,9 @@ import (
 // mount is the part in use of one line of /proc/PID/mountinfo.
 type mount struct {
 	// Root is the mounted part of the file system: "/", or "net:[4026532177]"
-	// for a network namespace that is held by its mount.
+	// for a network namespace held by its mount.
 	Root string
-	// Point is where it is mounted, under the root of the process.
+	// Point is its mount point, under the root of the process.
 	Point string
 	// Type is the type of the file system: "nsfs".
 	Type string
@@ -19,7 +19,7 @@ type mount struct {
 	Options string
 }
 
-// Option returns the value of an option name=value, "" where it is not set.
+// Option returns the value of an option name=value, "" if it is not set.
 func (m *mount) Option(name string) string {
 	for opt := range strings.SplitSeq(m.Options, ",") {
 		if key, value, _ := strings.Cut(opt, "="); key == name {
@@ -53,8 +53,8 @@ func parseMount(line []byte) (mount, error) {
 		Type: unescapeOctal(fsType), Options: string(options)}, nil
 }
 
-// unescapeOctal undoes the kernel's escapes: "\040" for a space. What is not
-// such an escape stays as it is.
+// unescapeOctal undoes the kernel's escapes: "\040" for a space. Other text
+// stays as it is.
 func unescapeOctal(b []byte) string {
 	if bytes.IndexByte(b, '\\') < 0 {
 		return string(b)

@@ -7,12 +7,12 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/netns"
 )
 
-// A netNSMount is a mount that holds a network namespace.
+// A netNSMount is a mount of a network namespace.
 type netNSMount struct {
 	inode uint32
 	point string
-	// slow: the way to it leads over a file system that another
-	// program or host answers for: opening it may never return.
+	// slow: its path crosses a file system served by another program or host,
+	// so opening it may never return.
 	slow bool
 }
 
@@ -55,7 +55,7 @@ func isSlow(fsType string) bool {
 	return false
 }
 
-// ipNetNSName returns the name of a mount that `ip netns` made, "" for others.
+// ipNetNSName returns the name of a mount of `ip netns`, "" for others.
 func ipNetNSName(point string) string {
 	for _, dir := range []string{"/run/netns/", "/var/run/netns/"} {
 		if name, found := strings.CutPrefix(point, dir); found && !strings.Contains(name, "/") {
@@ -65,7 +65,7 @@ func ipNetNSName(point string) string {
 	return ""
 }
 
-// cgroupMount returns where the unified hierarchy is mounted, "" for nowhere.
+// cgroupMount returns the mount point of the unified hierarchy, "" for none.
 func cgroupMount(mountinfo []byte) string {
 	for line := range bytes.Lines(mountinfo) {
 		if m, err := parseMount(line); err == nil && m.Type == "cgroup2" {

@@ -14,9 +14,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// SelfNetNS returns the network namespace of the calling thread: the one that
-// a socket opened here would be in. Zero where the root does not show the
-// caller.
+// SelfNetNS returns the network namespace of the calling thread: the one of a
+// socket opened here. Zero if the root does not show the caller.
 func (f *FS) SelfNetNS() uint32 {
 	for _, rel := range []string{"thread-self/ns/net", "self/ns/net"} { // the first since Linux 3.17
 		if inode, err := netns.Inode(f.path(rel)); err == nil {
@@ -26,27 +25,27 @@ func (f *FS) SelfNetNS() uint32 {
 	return 0
 }
 
-// Namespaces returns every network namespace that the caller may see, by
-// inode, each once: those of processes, of threads that left their process's,
-// and those that a mount holds, in whatever mount namespace. (Those that only
-// a descriptor holds come from Walk; those that only a socket holds, from
-// NetNSOfSockets.)
+// Namespaces returns every network namespace visible to the caller, by inode,
+// each once: those of processes, of threads that left their process's, and
+// those held by a mount, in whatever mount namespace. (Those held only by a
+// descriptor come from [FS.Walk]; those held only by a socket, from
+// [FS.NetNSOfSockets].)
 //
-// TID is the lowest process that is in a namespace. Path is the caller's own
-// mount of it where there is one, since that stays when processes go; else
-// that of the process; else a mount seen through another process's root.
+// TID is the lowest process in a namespace. Path is the caller's own mount of
+// it if there is one, since this stays when processes go; else the one of the
+// process; else a mount seen through another process's root.
 //
-// The gaps say how many namespaces there are that may not be entered. A
-// process whose namespace may not be read is no gap where it is in a known
-// one, which shows in the numbers of the files under /proc/PID/net. The
-// namespaces of others need CAP_SYS_PTRACE.
+// The gaps count the namespaces that may not be entered. A process with an
+// unreadable namespace is no gap if it is in a known one, which shows in the
+// numbers of the files under /proc/PID/net. The namespaces of others need
+// CAP_SYS_PTRACE.
 func (f *FS) Namespaces(ctx context.Context) ([]source.NetNSRef, whose.Gaps, error) {
 	return f.namespaces(ctx, nil)
 }
 
-// NamespacesOf returns the network namespaces that the processes and their
-// threads are in, each once, and looks at no other process. Sockets of theirs
-// may be in others: see NetNSOfSockets. One that has exited is in none.
+// NamespacesOf returns the network namespaces of the processes and their
+// threads, each once, and looks at no other process. Their sockets may be in
+// others: see [FS.NetNSOfSockets]. An exited process is in none.
 func (f *FS) NamespacesOf(ctx context.Context, pids []uint32) ([]source.NetNSRef, whose.Gaps, error) {
 	if len(pids) == 0 {
 		return nil, nil, nil
@@ -54,8 +53,8 @@ func (f *FS) NamespacesOf(ctx context.Context, pids []uint32) ([]source.NetNSRef
 	return f.namespaces(ctx, pids)
 }
 
-// namespaces lists the namespaces of the processes; of all, and those that a
-// mount holds, where pids is nil.
+// namespaces lists the namespaces of the processes. If pids is nil, it lists
+// those of all, and those held by a mount.
 func (f *FS) namespaces(ctx context.Context, pids []uint32) ([]source.NetNSRef, whose.Gaps, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("list network namespaces: %w", err)
@@ -92,21 +91,21 @@ func (f *FS) namespaces(ctx context.Context, pids []uint32) ([]source.NetNSRef, 
 	return refs, gaps, nil
 }
 
-// namespacesOf turns the gap of processes into that of the namespaces that they
-// are in: how many, nobody knows.
+// namespacesOf turns the gap of processes into the one of their namespaces,
+// whose number nobody knows.
 func namespacesOf(g whose.Gap) whose.Gap {
 	g.Kind, g.Count = whose.GapNamespaces, 0
 	return g
 }
 
-// netNS says who is in a namespace.
+// netNS is the process and thread in a namespace.
 type netNS struct {
-	pid uint32 // the lowest process that is in it, 0 for none
-	tid uint32 // a thread of pid that is in it; pid where the main thread is
+	pid uint32 // its lowest process, 0 for none
+	tid uint32 // a thread of pid in it; pid if it is the main thread
 }
 
-// closedNetNS is the namespace of a process that may not be read: known only by
-// the number that a file of /proc/PID/net has in it.
+// closedNetNS is the namespace of an unreadable process: known only by the
+// number in a file of /proc/PID/net.
 type closedNetNS struct {
 	dev uint64
 	pid uint32
@@ -151,7 +150,7 @@ func (wk *worker) processNetNS(pid uint32) {
 }
 
 // mainIsGone reports whether a process whose main thread is in no namespace may
-// have others that are: it is there, and only its main thread has exited.
+// have others in one: it is there, and only its main thread has exited.
 func (wk *worker) mainIsGone(pid uint32, errno unix.Errno) bool {
 	if !gone(errno) {
 		wk.because(errno)
@@ -161,7 +160,7 @@ func (wk *worker) mainIsGone(pid uint32, errno unix.Errno) bool {
 }
 
 // threadsNetNS notes the namespaces of a process's other threads. The directory
-// stays open the while: all that is read is of this very process.
+// stays open the while: everything read is of this very process.
 func (wk *worker) threadsNetNS(pid uint32) {
 	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
 	if errno != 0 {
@@ -178,8 +177,7 @@ func (wk *worker) threadsNetNS(pid uint32) {
 	}
 }
 
-// netNSAt notes the namespace that a link leads to. A thread that has exited
-// has none.
+// netNSAt notes the namespace at the end of a link. An exited thread has none.
 func (wk *worker) netNSAt(dir int, name *cname, pid, tid uint32) unix.Errno {
 	n, errno := readlinkat(dir, name, wk.link[:])
 	if errno != 0 {
@@ -193,8 +191,8 @@ func (wk *worker) netNSAt(dir int, name *cname, pid, tid uint32) unix.Errno {
 	return 0
 }
 
-// better reports whether a is the better way into a namespace than b: that of
-// a main thread before that of another, then that of the lower number.
+// better reports whether a is the better way into a namespace than b: a main
+// thread's before another's, then the lower number's.
 func better(a, b netNS) bool {
 	if main := a.pid == a.tid; main != (b.pid == b.tid) {
 		return main
@@ -219,12 +217,12 @@ func (wk *worker) closedAt(pid uint32) {
 type netNSSet struct {
 	fs    *FS
 	in    map[uint32]netNS  // who is in a namespace
-	paths map[uint32]string // the mount that holds it
+	paths map[uint32]string // its mount
 	devs  map[uint64]uint32 // the closed ones, with a process in each
 	blind int               // processes of which nothing could be learned
 	mnts  map[uint32]uint32 // mount namespaces, with a process in each
-	// unreachable are those behind a mount that may hang, refused those behind a
-	// directory that may not be passed.
+	// unreachable are those behind a mount that may hang, refused those behind
+	// a directory that may not be passed.
 	unreachable, refused map[uint32]bool
 }
 
@@ -280,7 +278,7 @@ func (s *netNSSet) refs() []source.NetNSRef {
 	return refs
 }
 
-// gaps counts the namespaces that are none of the known ones.
+// gaps counts the namespaces not among the known ones.
 func (s *netNSSet) gaps() whose.Gaps {
 	var st unix.Statx_t
 	var name cname

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// netNSMounts returns the mounts of network namespaces that the process, "self" or
-// a number, sees: none where it is gone, or its table cannot be read.
+// netNSMounts returns the mounts of network namespaces seen by the process,
+// "self" or a number: none if it is gone, or its table cannot be read.
 func (f *FS) netNSMounts(process string) []netNSMount {
 	b, err := f.readFile(process+"/mountinfo", maxTable)
 	if err != nil {
@@ -18,9 +18,8 @@ func (f *FS) netNSMounts(process string) []netNSMount {
 	return netNSMounts(b)
 }
 
-// addMounts adds the namespaces that mounts hold: in our own mount namespace,
-// then in each other that a process is in, where no other way into them is
-// known.
+// addMounts adds the namespaces held by mounts: in our own mount namespace,
+// then in each other one of a process, if no other way into them is known.
 func (s *netNSSet) addMounts(ctx context.Context) {
 	for _, m := range s.fs.netNSMounts("self") {
 		if s.paths[m.inode] == "" {
@@ -41,9 +40,9 @@ func (s *netNSSet) addMounts(ctx context.Context) {
 	}
 }
 
-// addMount adds the namespace that a mount at path holds, unless something else
-// was mounted over it. One that may not be reached, or only by a way that may
-// hang, is noted.
+// addMount adds the namespace of a mount at path, unless something else was
+// mounted over it. It notes namespaces that may not be reached, or only by a
+// way that may hang.
 func (s *netNSSet) addMount(m netNSMount, path string) {
 	if m.slow {
 		s.unreachable[m.inode] = true
@@ -62,7 +61,7 @@ func (s *netNSSet) addMount(m netNSMount, path string) {
 	}
 }
 
-// mountNS returns the mount namespace of a process, 0 where it may not be read.
+// mountNS returns the mount namespace of a process, 0 if it may not be read.
 func (f *FS) mountNS(process string) uint32 {
 	var link [linkSize]byte
 	var name cname

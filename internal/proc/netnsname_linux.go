@@ -7,11 +7,10 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// NetNSNames names network namespaces by their inodes: as `ip netns` does
-// where it knows them, else by the container that is in them, else by the
-// process. The caller's own has no name unless `ip netns` gave it one. A
-// namespace without a name is left out, and so are those that have none yet
-// when ctx ends.
+// NetNSNames names network namespaces by their inodes: as `ip netns` does if it
+// knows them, else by the container in them, else by the process. The caller's
+// own has no name unless `ip netns` gave it one. Namespaces without a name are
+// left out, and so are those without one yet when ctx ends.
 //
 // Names of containers and processes are theirs to choose: any bytes.
 func (f *FS) NetNSNames(ctx context.Context, refs []source.NetNSRef) map[uint32]string {
@@ -56,7 +55,7 @@ func (f *FS) NetNSNamesOf(ctx context.Context, inodes []uint32) map[uint32]strin
 	return f.NetNSNames(ctx, refs)
 }
 
-// mountedNames returns the names that `ip netns` gave.
+// mountedNames returns the names given by `ip netns`.
 func (f *FS) mountedNames(room int) map[uint32]string {
 	names := make(map[uint32]string, room)
 	for _, process := range []string{"self", "1"} { // under another root, 1 is the host's
@@ -69,13 +68,13 @@ func (f *FS) mountedNames(room int) map[uint32]string {
 	return names
 }
 
-// nameLot is how many processes are looked at before it is asked whether that
-// was enough.
+// nameLot is the number of processes looked at before asking whether they were
+// enough.
 const nameLot = 512
 
-// lowestIn returns who is in the wanted namespaces: the lowest process by its
-// main thread or, where there is none, by another. Without permission, or once
-// ctx has ended, some are missing.
+// lowestIn returns the lowest process in each wanted namespace, by its main
+// thread or, without one there, by another. Without permission, or once ctx has
+// ended, some are missing.
 func (f *FS) lowestIn(ctx context.Context, wanted map[uint32]bool) map[uint32]netNS {
 	in := make(map[uint32]netNS, len(wanted))
 	p := &scan{fs: f, opt: &WalkOptions{}}
@@ -85,7 +84,7 @@ func (f *FS) lowestIn(ctx context.Context, wanted map[uint32]bool) map[uint32]ne
 		return in // nobody can be looked at
 	}
 	workers = append(workers, f.takeWorkers(p.workers()-1)...)
-	slices.Sort(p.pids) // the first that is met is the lowest
+	slices.Sort(p.pids) // so the first one met is the lowest
 	look := func(do func(wk *worker, at int)) {
 		for from := 0; from < len(p.pids) && len(in) < len(wanted) && ctx.Err() == nil; from += nameLot {
 			p.next.Store(int64(from))

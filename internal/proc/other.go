@@ -17,10 +17,10 @@ type FS struct{}
 
 func unsupported() error { return &whose.UnsupportedError{What: "procfs on this platform"} }
 
-// Open returns an error that is whose.ErrUnsupported.
+// Open fails with [whose.ErrUnsupported].
 func Open(string) (*FS, error) { return nil, unsupported() }
 
-// Close returns an error that is whose.ErrUnsupported.
+// Close fails with [whose.ErrUnsupported].
 func (*FS) Close() error { return unsupported() }
 
 // Root returns "".
@@ -29,13 +29,13 @@ func (*FS) Root() string { return "" }
 // Own returns false.
 func (*FS) Own() bool { return false }
 
-// BootTime returns an error that is whose.ErrUnsupported.
+// BootTime fails with [whose.ErrUnsupported].
 func (*FS) BootTime() (time.Time, error) { return time.Time{}, unsupported() }
 
 // StartTime returns the zero Time.
 func (*FS) StartTime(uint64) time.Time { return time.Time{} }
 
-// Walk returns an error that is whose.ErrUnsupported.
+// Walk fails with [whose.ErrUnsupported].
 func (*FS) Walk(context.Context, WalkOptions, *Walk) error { return unsupported() }
 
 // SelfNetNS returns 0.
@@ -44,12 +44,12 @@ func (*FS) SelfNetNS() uint32 { return 0 }
 // UserName returns the number as text.
 func (*FS) UserName(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) }
 
-// Namespaces returns an error that is whose.ErrUnsupported.
+// Namespaces fails with [whose.ErrUnsupported].
 func (*FS) Namespaces(context.Context) ([]source.NetNSRef, whose.Gaps, error) {
 	return nil, nil, unsupported()
 }
 
-// NamespacesOf returns an error that is whose.ErrUnsupported.
+// NamespacesOf fails with [whose.ErrUnsupported].
 func (*FS) NamespacesOf(context.Context, []uint32) ([]source.NetNSRef, whose.Gaps, error) {
 	return nil, nil, unsupported()
 }
@@ -65,7 +65,7 @@ func (*FS) NetNSOfSockets(context.Context, []source.Holding, func(uint32) bool) 
 	return nil, 0
 }
 
-// Process returns an error that is whose.ErrUnsupported.
+// Process fails with [whose.ErrUnsupported].
 func (*FS) Process(uint32, uint64, whose.Needs) (whose.Process, error) {
 	return whose.Process{}, unsupported()
 }
@@ -73,11 +73,11 @@ func (*FS) Process(uint32, uint64, whose.Needs) (whose.Process, error) {
 // MayLook returns a whose.UnsupportedError.
 func (*FS) MayLook(uint32) error { return unsupported() }
 
-// Comm returns an error that is whose.ErrUnsupported.
+// Comm fails with [whose.ErrUnsupported].
 func (*FS) Comm(uint32) (string, error) { return "", unsupported() }
 
-// CgroupOf returns an error that is whose.ErrUnsupported.
+// CgroupOf fails with [whose.ErrUnsupported].
 func (*FS) CgroupOf(uint32) (Cgroup, error) { return Cgroup{}, unsupported() }
 
-// Cgroups returns an error that is whose.ErrUnsupported.
+// Cgroups fails with [whose.ErrUnsupported].
 func (*FS) Cgroups(context.Context) (*CgroupIndex, error) { return nil, unsupported() }

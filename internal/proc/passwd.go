@@ -6,8 +6,8 @@ import (
 )
 
 // parsePasswd returns the names of users by id, of the content of /etc/passwd.
-// The first line of an id counts, as for the C library. Lines that are none
-// are passed over: one damaged line must not hide the others.
+// The first line of an id counts, as for the C library. Malformed lines are
+// skipped: one damaged line must not hide the others.
 func parsePasswd(b []byte) map[uint32]string {
 	names := make(map[uint32]string)
 	for line := range bytes.Lines(b) {
@@ -26,5 +26,5 @@ func parsePasswd(b []byte) map[uint32]string {
 	return names
 }
 
-// maxUserName bounds the name of a user, well above the 32 that useradd takes.
+// maxUserName bounds the name of a user, well above the 32 of useradd.
 const maxUserName = 256

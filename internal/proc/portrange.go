@@ -10,8 +10,8 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// EphemeralPorts returns the range of ports that the kernel gives to sockets that
-// ask for none, under a root of procfs; "" means /proc. Source:
+// EphemeralPorts returns the kernel's range of ports for sockets without a port
+// of their choice, under a root of procfs; "" means /proc. Source:
 // /proc/sys/net/ipv4/ip_local_port_range.
 func EphemeralPorts(root string) (filter.PortRange, error) {
 	if root == "" {

@@ -12,13 +12,13 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// Process returns the wanted facts of the process with that id and start, in clock ticks as in source.Task: always its name, start and parent;
-// its command line, executable, user, unit, container and pod where asked.
+// Process returns the wanted facts of the process with the id and start, in
+// clock ticks as in [source.Task]: always its name, start and parent; its
+// command line, executable, user, unit, container and pod if asked for.
 //
-// ErrGone says that the process has exited or that the number is another's
-// now. What may not be read (the executable of another user's process) is
-// empty. The command line is at most 4,096 bytes, its arguments parted by one
-// space.
+// [ErrGone]: the process has exited or the number is another's now. Unreadable
+// facts (the executable of another user's process) are empty. The command line
+// is at most 4,096 bytes, its arguments parted by one space.
 func (f *FS) Process(pid uint32, start uint64, needs whose.Needs) (whose.Process, error) {
 	p := whose.Process{PID: pid}
 	dir, err := unix.Openat(f.dir, pidDir(pid), openPath, 0)
@@ -52,9 +52,9 @@ func (f *FS) Process(pid uint32, start uint64, needs whose.Needs) (whose.Process
 	return p, nil
 }
 
-// MayLook returns nil where the descriptors of a process may be read, and
-// otherwise why not (fs.ErrPermission, fs.ErrNotExist). It asks what guards
-// them: the right to trace the process, which its link "exe" needs too.
+// MayLook returns nil if the descriptors of a process may be read, and
+// otherwise the reason ([fs.ErrPermission], [fs.ErrNotExist]). It tests their
+// guard: the right to trace the process, which its link "exe" needs too.
 func (f *FS) MayLook(pid uint32) error {
 	if _, err := os.Readlink(f.path(pidPath(pid, "exe"))); err != nil {
 		return fmt.Errorf("look into process %d: %w", pid, err)
@@ -80,7 +80,7 @@ func (f *FS) CgroupOf(pid uint32) (Cgroup, error) {
 	return parseCgroups(b), nil
 }
 
-// processError names the file that could not be read; exit becomes ErrGone.
+// processError names the unreadable file; exit becomes [ErrGone].
 func (f *FS) processError(pid uint32, file string, err error) error {
 	path := f.path(pidDir(pid))
 	if file != "" {
@@ -135,7 +135,7 @@ func (r *reader) stat(p *whose.Process, start uint64) error {
 	return nil
 }
 
-// exe returns the path of the executable, empty where it may not be read, is
+// exe returns the path of the executable, empty if it may not be read, is
 // longer than a path can be, or is none (a kernel thread).
 func (r *reader) exe() string {
 	var name cname
@@ -161,7 +161,7 @@ func (r *reader) creds(p *whose.Process) error {
 	return nil
 }
 
-// joinArgs makes one line of arguments that each end in NUL.
+// joinArgs makes one line of NUL-terminated arguments.
 func joinArgs(b []byte) string {
 	return string(bytes.ReplaceAll(bytes.TrimRight(b, "\x00"), []byte{0}, []byte{' '}))
 }

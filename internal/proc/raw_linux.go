@@ -1,7 +1,8 @@
 package proc
 
-// The system calls of the walk, made without allocation: names are bytes that
-// end in NUL, results are errnos. The hot loop is in descriptors_linux.go.
+// The system calls of the walk, made without allocation: names are
+// NUL-terminated bytes, results are errnos. The hot loop is in
+// descriptors_linux.go.
 
 import (
 	"encoding/binary"
@@ -12,18 +13,18 @@ import (
 
 const (
 	openDir = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
-	// Not blocking: under a root that is no procfs a file may be a pipe.
+	// Not blocking: under a root other than procfs a file may be a pipe.
 	openFile = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
 	openPath = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
 )
 
-// A cname is a file name that ends in NUL, built in place.
+// A cname is a NUL-terminated file name, built in place.
 type cname struct {
 	b [96]byte
 	n int
 }
 
-// set makes the name of the parts, a number n between them where n >= 0.
+// set makes the name of the parts, a number n between them if n >= 0.
 func (c *cname) set(before string, n int64, after string) *cname {
 	c.n = copy(c.b[:], before)
 	if n >= 0 {
@@ -101,8 +102,8 @@ func read(fd int, buf []byte) (int, unix.Errno) {
 	return total, 0
 }
 
-// closeFD closes a descriptor that was only read from: there is nothing that
-// a failure could mean.
+// closeFD closes a descriptor used for reading only: a failure could mean
+// nothing.
 func closeFD(fd int) { unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // readAt reads the file name under dir, whole or until buf is full.
@@ -123,14 +124,14 @@ func statx(dir int, name *cname, mask int, st *unix.Statx_t) unix.Errno {
 	return errno
 }
 
-// gone reports whether errno says that the process is no more.
+// gone reports whether errno stands for a process no longer there.
 func gone(errno unix.Errno) bool { return errno == unix.ENOENT || errno == unix.ESRCH }
 
-// denied reports whether errno says that we may not.
+// denied reports whether errno is a refusal.
 func denied(errno unix.Errno) bool { return errno == unix.EACCES || errno == unix.EPERM }
 
-// entries calls each with every name of the directory from where it stands.
-// The name is valid during the call. each returns false to end it.
+// entries calls each with every name of the directory from its position. The
+// name is valid during the call. each returns false to end it.
 func entries(dir int, buf []byte, each func(name []byte) bool) unix.Errno {
 	for {
 		n, errno := getdents(dir, buf)
@@ -146,11 +147,11 @@ func entries(dir int, buf []byte, each func(name []byte) bool) unix.Errno {
 	}
 }
 
-// direntName is where the name begins in struct linux_dirent64.
+// direntName is the offset of the name in struct linux_dirent64.
 const direntName = 19
 
-// nextEntry parts the name of the first entry from the rest, as getdents gave them.
-// The name is nil where b is malformed.
+// nextEntry parts the name of the first entry from the rest, as getdents gave
+// them. The name is nil if b is malformed.
 func nextEntry(b []byte) (name, rest []byte) {
 	if len(b) < direntName {
 		return nil, nil

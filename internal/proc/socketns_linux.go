@@ -10,21 +10,21 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// NetNSOfSockets opens the network namespaces that the sockets of the holdings
-// are in, each once, without the known ones: it finds those that nothing but a
-// socket holds. The caller closes them.
+// NetNSOfSockets opens the network namespaces of the sockets of the holdings,
+// each once, without the known ones: it finds those held by nothing but a
+// socket. The caller closes them.
 //
-// It borrows each socket for a moment, and confirms that it is the socket of its
-// holding. Each process is opened once where holdings come process by process,
-// as a walk gives them. A socket of a namespace that was met costs three system
-// calls, and three more before Linux 5.14.
+// It borrows each socket for a moment, and confirms it as the socket of its
+// holding. Each process is opened once if holdings come process by process, as
+// from a walk. A socket of a namespace met before costs three system calls, and
+// three more before Linux 5.14.
 //
 // It needs Linux 5.6, the right to attach to the process (CAP_SYS_PTRACE),
 // CAP_NET_ADMIN in the namespace, and a procfs of the caller's own pid
 // namespace ([FS.Own]).
 //
-// Sockets that are gone are passed over. unasked counts those that cannot be
-// asked, for want of permission or on an older kernel. It ends when ctx does.
+// It skips sockets already gone. unasked counts those that cannot be asked, for
+// want of permission or on an older kernel. It ends when ctx does.
 func (f *FS) NetNSOfSockets(ctx context.Context, holdings []source.Holding, known func(inode uint32) bool) (open []*netns.File, unasked int) {
 	if !f.own {
 		return nil, len(holdings)
@@ -45,7 +45,7 @@ func (f *FS) NetNSOfSockets(ctx context.Context, holdings []source.Holding, know
 // A socketScan is one NetNSOfSockets under way.
 type socketScan struct {
 	known   func(uint32) bool
-	pid     uint32         // the process that was opened last
+	pid     uint32         // the process opened last
 	process *netns.Process // nil where it could not be opened, since err
 	err     error
 	cookies map[uint64]bool
@@ -96,8 +96,8 @@ func (s *socketScan) look(h source.Holding) error {
 	return nil
 }
 
-// confirmSocket returns netns.ErrGone where the descriptor is another's by now
-// than the socket with that inode.
+// confirmSocket returns [netns.ErrGone] if the descriptor is by now another's
+// than the socket with the inode.
 func confirmSocket(fd int, inode uint64) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

@@ -12,14 +12,14 @@ type status struct {
 	// UID is the effective user id.
 	UID uint32
 	// PIDDepth counts the pid namespaces in which the process has a number,
-	// from that of the procfs down (NSpid, since Linux 4.1); 0 where the
-	// kernel does not show it.
+	// from the procfs's own down (NSpid, since Linux 4.1); 0 if the kernel does
+	// not show it.
 	PIDDepth int
 }
 
-// parseStatus parses the content of /proc/PID/status, of which the end may be
-// missing. The kernel escapes newlines in the name, so that no name can pass
-// for another line.
+// parseStatus parses the content of /proc/PID/status, whose end may be missing.
+// The kernel escapes newlines in the name, so no name can pass for another
+// line.
 func parseStatus(b []byte) (status, error) {
 	var s status
 	var havePID, haveUID bool

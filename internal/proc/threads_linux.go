@@ -11,8 +11,8 @@ import (
 // taskLinks is how many more links /proc/PID/task has than the process threads (proc_task_getattr in the kernel's fs/proc/base.c).
 const taskLinks = 2
 
-// threads returns how many threads the process has, of which dir is one of the
-// directories. Where that is not known it returns 2: more than one is possible.
+// threads returns the number of threads of the process; dir is one of its
+// directories. If unknown it returns 2: more than one is possible.
 func (wk *worker) threads(dir int) int {
 	if !wk.fs.live {
 		return 2
@@ -23,9 +23,9 @@ func (wk *worker) threads(dir int) int {
 	return int(wk.sx.Nlink) - taskLinks
 }
 
-// threadTables reads the descriptor tables of the threads that have one of
-// their own. Where the kernel does not compare tables for us (kcmp), each
-// thread's is read, and what was met before is left out.
+// threadTables reads the descriptor tables of the threads with one of their
+// own. If the kernel does not compare tables for us (kcmp), each thread's is
+// read, without the descriptors met before.
 func (wk *worker) threadTables(dir int, pid uint32, before int) outcome {
 	if errno := wk.listThreads(dir); errno != 0 {
 		return wk.because(errno)
@@ -75,11 +75,11 @@ func (wk *worker) listThreads(dir int) unix.Errno {
 	})
 }
 
-// maxReps bounds the tables that a thread's is compared with.
+// maxReps bounds the tables to compare a thread's with.
 const maxReps = 16
 
-// sameTable reports whether the kernel says that the thread shares a table
-// that was read already.
+// sameTable reports whether, by the kernel's word, the thread shares a table
+// already read.
 func (wk *worker) sameTable(tid uint32) bool {
 	if !wk.fs.own {
 		return false

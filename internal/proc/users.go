@@ -40,13 +40,13 @@ func newUsers(path string) *users {
 	return &users{path: path, now: time.Now}
 }
 
-// Name returns the name of uid, or its number as text where it has none.
+// Name returns the name of uid, or its number as text if it has none.
 func (u *users) Name(uid uint32) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if now := u.now(); u.looked.IsZero() || now.Sub(u.looked) >= lookEvery {
 		u.looked = now
-		_ = u.load() // a file that cannot be read names nobody
+		_ = u.load() // an unreadable file names nobody
 	}
 	if name, ok := u.names[uid]; ok {
 		return name
@@ -68,8 +68,8 @@ const lookEvery = 5 * time.Second
 // maxNumbers bounds the texts kept for ids without a name.
 const maxNumbers = 4096
 
-// load reads the file unless it is as it was. A file that is not there names
-// nobody and is no error.
+// load reads the file unless it is unchanged. A missing file names nobody and
+// is no error.
 func (u *users) load() error {
 	file, err := os.OpenFile(u.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,20 +13,21 @@ type WalkOptions struct {
 	// Workers is how many processes are looked into at once. Zero means
 	// GOMAXPROCS.
 	Workers int
-	// PIDs are the processes to look into; empty means all. A number that is
-	// a thread's and not a process's finds nothing.
+	// PIDs are the processes to look into; empty means all. The number of a
+	// thread that is not a process finds nothing.
 	PIDs []uint32
-	// Process, where it is not nil, is asked before a process is looked into;
-	// only where it says true are descriptors read. It is called from many
+	// Process, if not nil, is asked before a process is looked into; its
+	// descriptors are read only if it returns true. It is called from many
 	// goroutines at once.
 	Process func(pid uint32, comm string) bool
-	// Want are the sockets that are looked for, by inode; others are left
-	// out. Nil means every socket. It must not be changed during the walk.
+	// Want are the wanted sockets, by inode; others are left out. Nil means
+	// every socket. It must not be changed during the walk.
 	Want *Inodes
 	// FirstOwner ends the walk when each of Want has been found in one
 	// process; some then have more owners than were found.
 	FirstOwner bool
-	// WantNetNS also collects the network namespaces that descriptors refer to.
+	// WantNetNS also collects the network namespaces referred to by
+	// descriptors.
 	WantNetNS bool
 }
 
@@ -37,21 +38,21 @@ type Walk struct {
 	Holdings []source.Holding
 	// Tasks are the processes of Holdings, each once, in no order.
 	Tasks []source.Task
-	// NetNS are the network namespaces that descriptors refer to, each once,
-	// by /proc/PID/fd/N, where WantNetNS.
+	// NetNS are the network namespaces referred to by descriptors, each once,
+	// by /proc/PID/fd/N, with WantNetNS.
 	NetNS []source.NetNSRef
 	// Processes counts the processes whose descriptors were read.
 	Processes int
-	// Denied counts those whose descriptors may not be read. Kernel threads
-	// and processes that have ended, which hold nothing, do not count.
+	// Denied counts the processes whose descriptors may not be read. Kernel
+	// threads and ended processes, which hold nothing, do not count.
 	Denied int
-	// Gone counts those that exited while they were looked into.
+	// Gone counts the processes that exited during the look.
 	Gone int
-	// Links counts the descriptors' links that were read.
+	// Links counts the descriptors' links read.
 	Links int
 	// Early: the walk ended early, since all of Want was found.
 	Early bool
-	// Gaps account for what was not seen.
+	// Gaps account for everything not seen.
 	Gaps whose.Gaps
 }
 
@@ -133,7 +134,7 @@ func (s *Inodes) Add(inode uint64) {
 // Has reports whether inode is in the set.
 func (s *Inodes) Has(inode uint64) bool { return s.slot(inode) >= 0 }
 
-// slot returns the place of inode, -1 where it is not in the set.
+// slot returns the place of inode, -1 if it is not in the set.
 func (s *Inodes) slot(inode uint64) int {
 	if s.n == 0 || inode == 0 {
 		return -1
@@ -148,8 +149,8 @@ func (s *Inodes) slot(inode uint64) int {
 	}
 }
 
-// start is where the search for inode begins: multiplicative hashing, since
-// inodes come in runs.
+// start is the first slot of the search for inode: multiplicative hashing,
+// since inodes come in runs.
 func (s *Inodes) start(inode uint64) int {
 	return int(inode*0x9e3779b97f4a7c15>>32) & (len(s.slots) - 1)
 }

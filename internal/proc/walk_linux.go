@@ -25,8 +25,8 @@ type scan struct {
 	next atomic.Int64 // the place in pids of the next process to look into
 	stop atomic.Bool  // the context has ended
 
-	// Where opt.FirstOwner: which slots of opt.Want were found, and how many
-	// were not.
+	// With opt.FirstOwner: the found slots of opt.Want, and the number not
+	// found.
 	found     []atomic.Bool
 	remaining atomic.Int64
 }
@@ -36,10 +36,10 @@ func (p *scan) over() bool {
 	return p.stop.Load() || p.found != nil && p.remaining.Load() == 0
 }
 
-// Walk looks into the descriptors of all processes, or of those that opt names,
-// and appends to w what it finds. Descriptors of processes that it may not look
-// into, exit and the like are counted in w. An error means that there is no
-// answer, but for that of ctx: then w holds what was found until ctx ended.
+// Walk looks into the descriptors of all processes, or of those named by opt,
+// and appends its finds to w. It counts in w the processes closed to it, those
+// that exited and the like. An error means there is no answer, except the error
+// of ctx: w then holds the finds until ctx ended.
 //
 // It needs nothing for processes of the caller's own user, CAP_SYS_PTRACE for
 // others.
@@ -60,7 +60,7 @@ func (f *FS) Walk(ctx context.Context, opt WalkOptions, w *Walk) error {
 	defer stopOn(ctx, func() { p.stop.Store(true) })()
 
 	workers = append(workers, f.takeWorkers(p.workers()-1)...)
-	// The first appends to w at once: that need not be copied.
+	// The first appends to w at once: its finds need no copy.
 	first := workers[0]
 	kept := first.holdings
 	first.holdings = w.Holdings
@@ -169,5 +169,5 @@ func (f *FS) giveWorkers(workers []*worker) {
 	}
 }
 
-// maxIdle bounds the workers that are kept between walks.
+// maxIdle bounds the workers kept between walks.
 const maxIdle = 64

@@ -16,9 +16,9 @@ type worker struct {
 	scan *scan
 
 	name   cname             // the file asked for now
-	names  []byte            // what getdents gave
+	names  []byte            // from getdents
 	link   [linkSize]byte    // where a link leads
-	text   [maxStatus]byte   // what a small file holds
+	text   [maxStatus]byte   // content of a small file
 	sx     unix.Statx_t      //
 	pids   []uint32          // the processes of the scan, in the first worker
 	tids   []uint32          // the threads of the process
@@ -35,7 +35,7 @@ type worker struct {
 	denied    int
 	gone      int
 	links     int
-	gaps      whose.Gaps // processes that failed, by cause
+	gaps      whose.Gaps // failed processes, by cause
 }
 
 // linkSize is room for "socket:[18446744073709551615]"; of a longer link no
@@ -85,7 +85,7 @@ func (wk *worker) walk(p *scan) {
 	}
 }
 
-// outcome says how looking into a process ended.
+// outcome is the end of a look into a process.
 type outcome uint8
 
 const (
@@ -96,9 +96,9 @@ const (
 	unread                   // neither; noted
 )
 
-// process looks into one process and counts how it ended. What was found in a
-// process that is gone before its start time was read is taken back: nobody
-// could say whose it was.
+// process looks into one process and counts its outcome. If the process is gone
+// before its start time was read, its finds are taken back: nobody could name
+// their owner.
 func (wk *worker) process(pid uint32) {
 	before, netns := len(wk.holdings), len(wk.netns)
 	wk.slots = wk.slots[:0]
@@ -123,8 +123,8 @@ func (wk *worker) process(pid uint32) {
 }
 
 // look reads the descriptors of a process. A descriptor of one of its
-// directories stays open the while: what is read through it is of this very
-// process, also when its number is given to another.
+// directories stays open the while: everything read through it is of this very
+// process, even if its number is given to another.
 func (wk *worker) look(pid uint32) outcome {
 	if wk.scan.opt.PIDs != nil || wk.scan.opt.Process != nil {
 		if !wk.asked(pid) {
@@ -148,7 +148,7 @@ func (wk *worker) look(pid uint32) outcome {
 	return wk.task(dir, pid, before)
 }
 
-// asked reports whether the process is one that the options ask for.
+// asked reports whether the options ask for the process.
 func (wk *worker) asked(pid uint32) bool {
 	opt := wk.scan.opt
 	if opt.PIDs != nil {
@@ -179,9 +179,9 @@ func (wk *worker) because(errno unix.Errno) outcome {
 	return wk.failed(errno)
 }
 
-// failed notes why a process could not be looked into, where it is neither its
-// exit nor permission: descriptors or memory ran out, or the kernel's words are
-// not understood.
+// failed notes the cause of a failed look into a process, other than exit and
+// permission: descriptors or memory ran out, or the kernel's words are not
+// understood.
 func (wk *worker) failed(why error) outcome {
 	gap := source.GapOf(whose.GapProcesses, 1, why)
 	if len(wk.gaps) >= maxCauses {
@@ -191,7 +191,7 @@ func (wk *worker) failed(why error) outcome {
 	return unread
 }
 
-// maxCauses bounds the causes that one worker tells apart.
+// maxCauses bounds the causes distinguished by one worker.
 const maxCauses = 16
 
 // withoutTable is for a process whose descriptors cannot be listed. A kernel
@@ -228,7 +228,7 @@ func (wk *worker) withoutTable(pid uint32, errno unix.Errno) outcome {
 	return wk.task(dir, pid, before)
 }
 
-// task notes the process itself, where it holds anything.
+// task notes the process itself, if it holds anything.
 func (wk *worker) task(dir int, pid uint32, before int) outcome {
 	if len(wk.holdings) == before {
 		return looked
@@ -247,7 +247,7 @@ func (wk *worker) task(dir int, pid uint32, before int) outcome {
 	return looked
 }
 
-// fdPath returns the path of a descriptor, of a thread where tid is not zero.
+// fdPath returns the path of a descriptor, of a thread if tid is not zero.
 func (wk *worker) fdPath(pid, tid uint32, fd int32) string {
 	rest := "fd/" + strconv.Itoa(int(fd))
 	if tid != 0 {
