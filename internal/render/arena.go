@@ -5,21 +5,21 @@ import (
 	"iter"
 )
 
-// An arena's chunks grow from the first size to the last: large enough that few
-// are needed, and never copied as one growing slice would be.
+// An arena's chunks grow from the first size to the last. A host needs few of
+// them, and they are never copied, unlike one growing slice.
 const (
 	firstChunk = 8 << 10
 	lastChunk  = 256 << 10
 )
 
 // An arena keeps rows of bytes one after the other. Every row begins with its
-// length; no row is parted between two chunks.
+// length and lies in one chunk.
 type arena struct {
 	chunks [][]byte
 	count  int
 }
 
-// add copies a row into the arena; the caller counts it.
+// add copies a row into the arena. The caller counts it.
 func (a *arena) add(row []byte) {
 	const room = 10 // for the length
 	last := len(a.chunks) - 1
@@ -34,7 +34,7 @@ func (a *arena) add(row []byte) {
 	a.chunks[last] = appendRow(a.chunks[last], row)
 }
 
-// take removes the first row and returns it; there has to be one.
+// take removes the first row and returns it. The arena must not be empty.
 func (a *arena) take() []byte {
 	n, rest := takeUvarint(a.chunks[0])
 	if a.chunks[0] = rest[n:]; len(rest) == int(n) {
@@ -43,19 +43,19 @@ func (a *arena) take() []byte {
 	return rest[:n]
 }
 
-// addChunk copies rows that appendRow has put together.
+// addChunk copies rows made by appendRow.
 func (a *arena) addChunk(rows []byte) {
 	if len(rows) > 0 {
 		a.chunks = append(a.chunks, bytes.Clone(rows))
 	}
 }
 
-// appendRow appends a row as it stands in a chunk.
+// appendRow appends a row in the form of a chunk.
 func appendRow(dst, row []byte) []byte {
 	return append(appendUvarint(dst, uint64(len(row))), row...)
 }
 
-// rowsOf returns the rows of a chunk in order. They are the chunk's memory.
+// rowsOf returns the rows of a chunk in order. They share the chunk's memory.
 func rowsOf(chunk []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for len(chunk) > 0 {

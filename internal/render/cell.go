@@ -6,8 +6,8 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// A cell is one cell of a table while it is built: safe text, the columns that
-// it takes on a screen, and its style.
+// A cell is one cell of a table while it is built: safe text, its width in
+// columns of a screen, and its style.
 type cell struct {
 	text  []byte
 	width int
@@ -16,13 +16,13 @@ type cell struct {
 
 func (c *cell) reset() { *c = cell{text: c.text[:0]} }
 
-// ascii appends text of our own that is printable ASCII.
+// ascii appends printable ASCII text of our own.
 func (c *cell) ascii(s string) {
 	c.text = append(c.text, s...)
 	c.width += len(s)
 }
 
-// mark appends one code point of our own that takes one column: an arrow.
+// mark appends one code point of our own, one column wide: an arrow.
 func (c *cell) mark(s string) {
 	c.text = append(c.text, s...)
 	c.width++
@@ -34,7 +34,7 @@ func (c *cell) uint(n uint64) {
 	c.width += len(c.text) - start
 }
 
-// safe appends text that somebody else chose.
+// safe appends text of foreign origin and makes it safe.
 func (c *cell) safe(s string) {
 	if isPlain(s) && len(s) <= maxText {
 		c.ascii(s)
@@ -45,7 +45,7 @@ func (c *cell) safe(s string) {
 	c.width += textWidth(c.text[start:])
 }
 
-// textWidth returns how many columns safe text takes on a screen.
+// textWidth returns the width of safe text in columns of a screen.
 func textWidth(text []byte) int {
 	if isASCII(text) {
 		return len(text)
@@ -62,8 +62,8 @@ func isASCII(text []byte) bool {
 	return true
 }
 
-// packCell appends a cell to a packed row: length, style and, where it is not
-// the length, the width, then the text.
+// packCell appends a cell to a packed row: length, style, the width where it
+// differs from the length, then the text.
 func packCell(dst []byte, c *cell) []byte {
 	head := uint64(len(c.text))<<4 | uint64(c.style)<<1
 	if c.width != len(c.text) {
@@ -75,7 +75,8 @@ func packCell(dst []byte, c *cell) []byte {
 	return append(dst, c.text...)
 }
 
-// unpackCell takes the first cell off a packed row. The text is the row's memory.
+// unpackCell takes the first cell off a packed row. The text shares the row's
+// memory.
 func unpackCell(row []byte) (c cell, rest []byte) {
 	head, row := takeUvarint(row)
 	n := int(head >> 4)

@@ -7,41 +7,42 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A column of a table: how its cells are made and how it behaves when space is
-// short. The widths are filled in as rows come and when the table is fitted.
+// A column of a table makes its cells and says how it behaves when space is
+// short. Rows and the fitting of the table fill in its widths.
 type column struct {
 	title string
-	// append makes the cell of a session. A cell left empty has no value.
+	// append makes the cell of a session. An empty cell has no value.
 	append func(c *cell, s *whose.Session)
-	// right aligns to the right, as is done with numbers.
+	// right aligns to the right, as numbers are.
 	right bool
-	// blank leaves a cell without value empty on a terminal, where others show "-".
+	// blank leaves a cell without a value empty on a terminal. Others show "-".
 	blank bool
 	// gap is the space before the column.
 	gap int
-	// rank says when the column is dropped; 0: never.
+	// rank orders the dropping of columns. 0: never dropped.
 	rank int
-	// shorten shortens cells; nil: they cannot be.
+	// shorten shortens cells. Nil: they cannot be shortened.
 	shorten shortener
-	// easy is the width down to which the column is easy to read.
+	// easy is the least width at which the column is easy to read.
 	easy int
-	// favour is how much wider than others it may stay when they are shortened.
+	// favour is the column's extra width when columns are shortened.
 	favour int
-	// briefly gives the short form of a cell; nil: there is none.
+	// briefly gives the short form of a cell. Nil: there is none.
 	briefly func(text []byte) []byte
-	// wanted tells at the end whether the column is shown; nil: it is.
+	// wanted decides at the end whether the column is shown. Nil: it is shown.
 	wanted func() bool
 
-	// natural is the widest cell, briefNatural the same in short forms.
+	// natural is the width of the widest cell, briefNatural the same in short
+	// forms.
 	natural, briefNatural int
-	// used tells that some cell has a value.
+	// used: some cell has a value.
 	used bool
-	// width is what the column gets, brief whether it shows short forms.
+	// width is the width of the column in the output. brief: it shows short forms.
 	width int
 	brief bool
 }
 
-// measure takes note of a cell.
+// measure updates the widths with a cell.
 func (col *column) measure(c *cell) {
 	if len(c.text) == 0 {
 		return
@@ -53,14 +54,14 @@ func (col *column) measure(c *cell) {
 	}
 }
 
-// merge takes over what the same column of another table has measured.
+// merge adds the measurements of the same column in another table.
 func (col *column) merge(o *column) {
 	col.used = col.used || o.used
 	col.natural = max(col.natural, o.natural)
 	col.briefNatural = max(col.briefNatural, o.briefNatural)
 }
 
-// standardColumns are those of the table and of the wide table.
+// standardColumns returns the columns of the table and of the wide table.
 func (t *table) standardColumns(wide bool) []*column {
 	proto := &column{title: "PROTO", gap: 2, rank: 8, append: func(c *cell, s *whose.Session) { c.ascii(s.Proto.String()) }}
 	state := &column{title: "STATE", gap: 2, rank: 5, briefly: briefState, append: stateCell}
@@ -99,15 +100,15 @@ func (t *table) standardColumns(wide bool) []*column {
 	return t.addColumns(all)
 }
 
-// addColumns puts the columns of Options.Added before the last one, which is
-// the one of ragged width. Those whose column is there already are kept,
-// however little room there is.
+// addColumns puts the columns of Options.Added before the last one, the column
+// of ragged width. An added column already there stays, however little room
+// there is.
 func (t *table) addColumns(cols []*column) []*column {
 	last := len(cols) - 1
 	added := slices.Clone(cols[:last])
 	for _, f := range t.opts.Added {
 		if f.Of == whose.OfPeer {
-			continue // it stands in the column of the process: "app 1234 → postgres 812"
+			continue // the column of the process shows it: "app 1234 → postgres 812"
 		}
 		if i := slices.IndexFunc(cols, func(c *column) bool { return c.title == f.Title }); i >= 0 {
 			cols[i].rank, cols[i].wanted = 0, nil
@@ -118,7 +119,7 @@ func (t *table) addColumns(cols []*column) []*column {
 	return append(added, cols[last])
 }
 
-// fieldColumn is a column with the values of one field.
+// fieldColumn returns a column with the values of one field.
 func fieldColumn(f *whose.Field) *column {
 	col := &column{title: f.Title, gap: 2, append: func(c *cell, s *whose.Session) { fieldCell(c, f, s) }}
 	switch f.Kind {
@@ -131,9 +132,9 @@ func fieldColumn(f *whose.Field) *column {
 	return col
 }
 
-// fieldCell shows the value, or those of all owners parted by commas, in the
-// owners' order, "-" for one that has none. A text that all of them have is
-// shown once.
+// fieldCell shows the value. For a field of owners it shows the values of all
+// owners in their order, parted by commas, with "-" for an owner without one. A
+// text common to all is shown once.
 func fieldCell(c *cell, f *whose.Field, s *whose.Session) {
 	if !f.PerOwner() {
 		v := f.Value(s.Row())
@@ -159,7 +160,7 @@ func fieldCell(c *cell, f *whose.Field, s *whose.Session) {
 	}
 }
 
-// sameText reports whether there are several owners and the text is the same for all.
+// sameText reports whether there are several owners, all with the same text.
 func sameText(f *whose.Field, owners []whose.Owner) bool {
 	if len(owners) < 2 {
 		return false
@@ -180,7 +181,7 @@ func valueCell(c *cell, v *whose.Value) {
 	case whose.KindText:
 		c.safe(v.Text)
 	case whose.KindDuration:
-		if v.Num > 0 { // a listener, for one, has measured nothing
+		if v.Num > 0 { // a listener, for example, has measured nothing
 			c.safe(time.Duration(v.Num).String())
 		}
 	default:

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// The arrows point from the side that began the session to the other.
+// The arrows point from the side which began the session to the other.
 const (
 	arrowOut  = "→"
 	arrowIn   = "←"
@@ -44,10 +44,10 @@ func briefState(text []byte) []byte {
 	return text
 }
 
-// localCell is the address and port on this side: "10.0.0.5:443", "[::]:443".
-// The unspecified address is shown as what it is, so that families are told
-// apart; of listeners it is the port that one looks for. One that is bound
-// to a device takes only what comes by it, and shows it as in ss: "0.0.0.0%eth0:68".
+// localCell is the address and port on this side: "10.0.0.5:443", "[::]:443". It
+// shows the unspecified address in full, and so distinguishes the families; for
+// listeners the port is the part of interest. A socket bound to a device takes
+// only traffic of this device and appears as in ss: "0.0.0.0%eth0:68".
 func (t *table) localCell(c *cell, s *whose.Session) {
 	if s.BoundDev != "" && s.IsListener() {
 		zonedCell(c, s.Local.Addr(), s.BoundDev)
@@ -60,8 +60,8 @@ func (t *table) localCell(c *cell, s *whose.Session) {
 	}
 }
 
-// remoteCell is the other side. Of a session without one it is "*", and for a
-// listener at which connections wait, how many of how many may.
+// remoteCell is the other side, "*" for a session without one. For a listener
+// with waiting connections it is their number and the limit.
 func (t *table) remoteCell(c *cell, s *whose.Session) {
 	addr, port := s.Remote.Addr(), s.Remote.Port()
 	if port == 0 && (!addr.IsValid() || addr.IsUnspecified()) {
@@ -76,7 +76,8 @@ func (t *table) remoteCell(c *cell, s *whose.Session) {
 	t.portCell(c, port, s.Proto)
 }
 
-// queuedCell says how many connections wait at a listener, of how many that may.
+// queuedCell gives the number of connections waiting at a listener, and the
+// limit.
 func queuedCell(c *cell, s *whose.Session) {
 	c.ascii(" ")
 	c.uint(uint64(s.RecvQueue))
@@ -91,8 +92,8 @@ func queuedCell(c *cell, s *whose.Session) {
 	c.ascii(queuedWord)
 }
 
-// hostCell appends the name of a remote address, or the address where it has
-// none, and reports which it was.
+// hostCell appends the name of a remote address, or the address if it has none.
+// It reports whether it appended a name.
 func (t *table) hostCell(c *cell, addr netip.Addr, scope string) (named bool) {
 	name := t.opts.hostName(addr)
 	if name == "" {
@@ -110,8 +111,8 @@ func (o *Options) hostName(addr netip.Addr) string {
 	return o.HostName(addr)
 }
 
-// addrCell appends an address as it stands before a port, with the zone if it
-// is a link-local one.
+// addrCell appends an address in its form before a port, with the zone if it is
+// a link-local one.
 func addrCell(c *cell, addr netip.Addr, scope string) {
 	if addr.Is4() || !addr.IsLinkLocalUnicast() && !addr.IsLinkLocalMulticast() {
 		scope = ""
@@ -119,8 +120,8 @@ func addrCell(c *cell, addr netip.Addr, scope string) {
 	zonedCell(c, addr, scope)
 }
 
-// zonedCell appends an address as it stands before a port, with the device if it
-// is of one alone.
+// zonedCell appends an address in its form before a port, with the device if it
+// belongs to one alone.
 func zonedCell(c *cell, addr netip.Addr, device string) {
 	if !addr.Is4() {
 		c.ascii("[")
@@ -163,8 +164,8 @@ func netnsCell(c *cell, s *whose.Session) {
 	}
 }
 
-// processCell names the owners, folded; or says why there are none; and, where
-// the other end is on this host too, its owners: "app 1234 → postgres 812".
+// processCell names the owners, folded, or the reason why there are none. If the
+// other end is on this host too, its owners follow: "app 1234 → postgres 812".
 func (t *table) processCell(c *cell, s *whose.Session) {
 	switch {
 	case s.Reason == whose.ReasonAcceptQueue:
@@ -190,8 +191,8 @@ func (t *table) processCell(c *cell, s *whose.Session) {
 	}
 }
 
-// queueCell says whose accept queue a connection waits in; on a terminal one
-// number is enough for that.
+// queueCell names the owner of a waiting connection's accept queue. On a
+// terminal it shows one number only.
 func (t *table) queueCell(c *cell, listener []whose.Owner) {
 	if len(listener) == 0 {
 		c.ascii("(accept queue)")
@@ -202,8 +203,8 @@ func (t *table) queueCell(c *cell, listener []whose.Owner) {
 	c.ascii(")")
 }
 
-// reasonText is the reason in words; for sessions that are being wound up, and
-// so belong to nobody by nature, the state says it best.
+// reasonText is the reason in words. Sessions winding up belong to nobody by
+// nature; their state is the best reason.
 func reasonText(s *whose.Session) string {
 	if s.Reason == whose.ReasonOrphan {
 		switch s.State {
@@ -216,7 +217,7 @@ func reasonText(s *whose.Session) string {
 	return s.Reason.String()
 }
 
-// reasonWords is the reason as a cell has it.
+// reasonWords is the reason in the words of a cell.
 func reasonWords(r whose.Reason) string {
 	if r == whose.ReasonAcceptQueue {
 		return "accept queue"
@@ -224,8 +225,8 @@ func reasonWords(r whose.Reason) string {
 	return r.String()
 }
 
-// makerCell names the container or the unit that made a session whose owners
-// are hidden, where it is known: "(hidden: nginx.service)".
+// makerCell names the maker of a session with hidden owners, a container or a
+// unit, if known: "(hidden: nginx.service)".
 func makerCell(c *cell, s *whose.Session) {
 	switch {
 	case s.Container != "":
@@ -237,19 +238,19 @@ func makerCell(c *cell, s *whose.Session) {
 	}
 }
 
-// An ownerGroup is the owners of one name.
+// An ownerGroup holds the owners of one name.
 type ownerGroup struct {
 	name string
 	pids []uint32
 }
 
-// searchGroups is how many groups are searched for a name; owners of more
-// names than that may show a name twice.
+// searchGroups is the number of groups searched for a name. Owners of more names
+// may show a name twice.
 const searchGroups = 64
 
 // ownersCell lists the owners by name: "nginx 812,813 +6, systemd 1". On a
-// terminal some names and some numbers of each are shown, of several names one
-// number, and the others counted; elsewhere, with maxPIDs 0, all are shown.
+// terminal it shows some names and some numbers of each, one number each for
+// several names, and counts the others. Elsewhere, with maxPIDs 0, it shows all.
 func (t *table) ownersCell(c *cell, owners []whose.Owner, maxPIDs int) {
 	if len(owners) == 1 {
 		nameCell(c, owners[0].Comm)
@@ -294,8 +295,8 @@ func moreCell(c *cell, n int) {
 	}
 }
 
-// groupOwners puts the owners into t.groups by name, in the order in which
-// names are met, and returns how many have a name for which there is no room.
+// groupOwners puts the owners into t.groups by name, in the order of first
+// appearance. It returns the number of named owners without room.
 func (t *table) groupOwners(owners []whose.Owner) (left int) {
 	t.groups = t.groups[:0]
 	for i := range owners {
@@ -309,7 +310,8 @@ func (t *table) groupOwners(owners []whose.Owner) (left int) {
 	return left
 }
 
-// groupOf returns the group of a name, made if there is room for one more.
+// groupOf returns the group of a name. It makes the group if there is room for
+// one more.
 func (t *table) groupOf(name string) *ownerGroup {
 	for i := max(0, len(t.groups)-searchGroups); i < len(t.groups); i++ {
 		if t.groups[i].name == name {
@@ -330,8 +332,8 @@ func (t *table) groupOf(name string) *ownerGroup {
 	return g
 }
 
-// nameCell appends the name of a process, in quotes if it could be mistaken
-// for a list of owners, a pair or a reason.
+// nameCell appends the name of a process, in quotes if it resembles a list of
+// owners, a pair or a reason.
 func nameCell(c *cell, name string) {
 	switch {
 	case name == "":
@@ -344,8 +346,8 @@ func nameCell(c *cell, name string) {
 }
 
 // quotedCell appends a name in quotes. Quotes and backslashes of its own get a
-// backslash, so that it ends where it seems to: a process named
-// `a" 1, "b` is no owner called a.
+// backslash, so the name ends where it seems to end: a process named `a" 1, "b`
+// is no owner called a.
 func quotedCell(c *cell, name string) {
 	c.ascii(`"`)
 	for {
@@ -362,8 +364,8 @@ func quotedCell(c *cell, name string) {
 	c.ascii(`"`)
 }
 
-// ambiguous reports whether a name holds what stands between and around names:
-// commas, quotes, brackets, arrows, and numbers after a space.
+// ambiguous reports whether a name holds the marks between and around names:
+// commas, quotes, brackets, arrows, or numbers after a space.
 func ambiguous(name string) bool {
 	if name[0] == ' ' || name[len(name)-1] == ' ' {
 		return true
@@ -376,7 +378,7 @@ func ambiguous(name string) bool {
 		case before == ' ' && (c == '+' || '0' <= c && c <= '9'):
 			return true
 		case c == arrowOut[0] && strings.HasPrefix(name[i:], arrowOut[:2]):
-			return true // an arrow, of whatever direction
+			return true // an arrow of either direction
 		}
 		before = name[i]
 	}

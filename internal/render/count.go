@@ -10,9 +10,9 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
-// Counts writes c to w as table, wide, json, jsonl, csv or tsv. A table ends
-// with the total where there is more than one group; jsonl, csv and tsv are
-// the groups alone. JSON has a place for coverage, what was not seen; nil is none.
+// Counts writes c to w as table, wide, json, jsonl, csv or tsv. A table with
+// more than one group ends with the total. jsonl, csv and tsv hold the groups
+// alone. JSON also holds the coverage; nil leaves it out.
 func Counts(w io.Writer, format string, c *tally.Count, coverage *whose.Coverage, opts Options) error {
 	for _, row := range c.Rows {
 		if len(row.Values) != len(c.By) {
@@ -63,8 +63,8 @@ func countJSON(c *tally.Count, coverage *whose.Coverage) []byte {
 	return append(out, "}\n"...)
 }
 
-// appendCountRow appends a group as a JSON object; fields go by their names,
-// which are all different, not by their keys.
+// appendCountRow appends a group as a JSON object. Its keys are the fields'
+// unique names, not their JSON keys.
 func appendCountRow(out []byte, c *tally.Count, row *tally.Row) []byte {
 	out = append(out, '{')
 	for i, f := range c.By {
@@ -96,8 +96,7 @@ func countCells(c *tally.Count, comma byte, quote func([]byte, int) []byte, noHe
 	return out
 }
 
-// countTable writes a table with the count first, where it is aligned and
-// found at once.
+// countTable writes a table with the count first, aligned and easy to find.
 func countTable(w io.Writer, c *tally.Count, opts *Options) error {
 	if len(c.Rows) == 0 {
 		return nil

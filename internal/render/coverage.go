@@ -7,9 +7,10 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// appendCoverage appends the coverage as a JSON object. What was not asked for
-// is left out: without owners, who is owned; without gaps, "partial" is empty
-// and stands all the same, so that nobody takes its absence for a whole answer.
+// appendCoverage appends the coverage as a JSON object. It leaves out facts
+// nobody asked for: without owners, the counts of owned sessions. Without gaps
+// it still writes an empty "partial", so nobody takes its absence for a whole
+// answer.
 func appendCoverage(dst []byte, c *whose.Coverage) []byte {
 	dst = appendJSONString(append(dst, `{"source":`...), c.Source)
 	dst = strconv.AppendBool(append(dst, `,"pinned":`...), c.Pinned)
@@ -26,7 +27,7 @@ func appendCoverage(dst []byte, c *whose.Coverage) []byte {
 	return append(dst, '}')
 }
 
-// appendOwnerless appends the reasons that were met with their counts.
+// appendOwnerless appends the reasons found, with their counts.
 func appendOwnerless(dst []byte, c *whose.Coverage) []byte {
 	first := true
 	for r, n := range c.Ownerless {
@@ -43,8 +44,8 @@ func appendOwnerless(dst []byte, c *whose.Coverage) []byte {
 	return dst
 }
 
-// appendGaps appends the gaps as a JSON array, without what a terminal would
-// act on: outside of strings JSON has none of it.
+// appendGaps appends the gaps as a JSON array, safe for a terminal. JSON has no
+// control characters outside of strings.
 func appendGaps(dst []byte, gaps whose.Gaps) []byte {
 	dst = append(dst, '[')
 	for i, g := range gaps {

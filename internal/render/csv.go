@@ -10,30 +10,30 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// ownerSeparator stands between the values of several owners in one cell. It
-// is escaped in the values, so that a cell can be taken apart.
+// ownerSeparator stands between the values of several owners in one cell. Values
+// escape it, so programs can split a cell.
 const ownerSeparator = ';'
 
-// csvFraming is RFC 4180 but for the line ends, which are a bare LF.
+// csvFraming is RFC 4180 with bare LF line ends.
 //
 // Text is made visible as by [AppendSafe], so a cell never spans lines. Text
-// that a spreadsheet would take for a formula gets an apostrophe before it;
-// numbers, addresses and names of states are left as they are. A field of the
-// owners has the values of all of them, parted by semicolons, in the order of
-// the owners, so that the first of "pid" belongs to the first of "comm".
+// which a spreadsheet would take for a formula gets an apostrophe before it.
+// Numbers, addresses and names of states stay as they are. A field of the owners
+// has the values of all owners in their order, parted by semicolons: the first
+// of "pid" belongs to the first of "comm".
 func csvFraming(fields []*whose.Field, noHeader bool) framing {
 	return cellFraming(fields, noHeader, ',', quoteCSV)
 }
 
-// tsvFraming is lines of cells parted by tabs, without quotes. Text is made
-// safe as in CSV, and a backslash of the text itself is doubled, so that cells
-// can be turned back.
+// tsvFraming is lines of cells parted by tabs, without quotes. Text is made safe
+// as in CSV. Backslashes of the text itself are doubled, so programs can turn
+// cells back.
 func tsvFraming(fields []*whose.Field, noHeader bool) framing {
 	return cellFraming(fields, noHeader, '\t', nil)
 }
 
-// cellFraming makes lines of cells; quote, if there is one, mends the cell that
-// begins at an offset.
+// cellFraming makes lines of cells. quote, unless nil, mends the cell at an
+// offset.
 func cellFraming(fields []*whose.Field, noHeader bool, comma byte, quote func([]byte, int) []byte) framing {
 	enc := cellEncoder{comma: comma, quote: quote, backslash: quote == nil}
 	for _, field := range fields {
@@ -83,7 +83,7 @@ func (e *cellEncoder) append(dst []byte, r whose.Row) []byte {
 	return append(dst, '\n')
 }
 
-// appendCell appends one cell; a value that is not known is an empty cell.
+// appendCell appends one cell, empty for an unknown value.
 func (e *cellEncoder) appendCell(dst []byte, f *cellField, r whose.Row) []byte {
 	start := len(dst)
 	switch {
@@ -95,9 +95,8 @@ func (e *cellEncoder) appendCell(dst []byte, f *cellField, r whose.Row) []byte {
 	return appendPlain(dst, f, r)
 }
 
-// appendPlain appends a value that nobody chose: a number, an address, a time or
-// one of a few names. It reads the row by the getter of the field's kind, as
-// JSON does.
+// appendPlain appends a value nobody chose: a number, an address, a time or one
+// of a few names. Like JSON it reads the row by the getter of the field's kind.
 func appendPlain(dst []byte, f *cellField, r whose.Row) []byte {
 	switch {
 	case f.get.Num != nil:
@@ -129,8 +128,8 @@ func (f *cellField) appendNum(dst []byte, r whose.Row) []byte {
 	return appendUint(dst, n)
 }
 
-// appendOwners appends the values of all owners, an empty one for an owner that
-// has none; nothing at all where none has one.
+// appendOwners appends the values of all owners, an empty one for an owner
+// without a value. It appends nothing if no owner has one.
 func (e *cellEncoder) appendOwners(dst []byte, f *whose.Field, owners []whose.Owner) []byte {
 	start, known := len(dst), false
 	for i := range owners {
@@ -147,7 +146,7 @@ func (e *cellEncoder) appendOwners(dst []byte, f *whose.Field, owners []whose.Ow
 	return dst
 }
 
-// finish makes the cell that begins at start safe as a whole.
+// finish makes the whole cell from start on safe.
 func (e *cellEncoder) finish(dst []byte, start int, kind whose.Kind) []byte {
 	if kind == whose.KindText {
 		dst = disarm(dst, start)
@@ -166,7 +165,7 @@ func (e *cellEncoder) appendValue(dst []byte, v *whose.Value, ofOwner bool) []by
 	return appendPlainValue(dst, v)
 }
 
-// appendPlainValue appends a value that is no text.
+// appendPlainValue appends a value other than text.
 func appendPlainValue(dst []byte, v *whose.Value) []byte {
 	switch v.Kind {
 	case whose.KindTime:
@@ -196,8 +195,8 @@ func (e *cellEncoder) appendText(dst []byte, s string, ofOwner bool) []byte {
 	return dst
 }
 
-// disarm puts an apostrophe before a cell that a spreadsheet would take for a
-// formula. The wide forms are those that Japanese spreadsheets know.
+// disarm puts an apostrophe before a cell which a spreadsheet would take for a
+// formula. Japanese spreadsheets know the wide forms.
 func disarm(dst []byte, start int) []byte {
 	if len(dst) == start {
 		return dst
@@ -211,8 +210,8 @@ func disarm(dst []byte, start int) []byte {
 	return dst
 }
 
-// wantsQuotes reports whether anything in a cell asks for quotes. A semicolon
-// does: it is the comma of half the world's spreadsheets.
+// wantsQuotes reports whether a cell needs quotes. A semicolon does: it is the
+// comma of half the world's spreadsheets.
 func wantsQuotes(cell []byte) bool {
 	for _, c := range cell {
 		if c == ',' || c == ';' || c == '"' {
@@ -222,7 +221,7 @@ func wantsQuotes(cell []byte) bool {
 	return len(cell) > 0 && cell[0] == ' '
 }
 
-// quoteCSV quotes the cell from start on, if that is wanted.
+// quoteCSV quotes the cell from start on, if needed.
 func quoteCSV(dst []byte, start int) []byte {
 	cell := dst[start:]
 	if !wantsQuotes(cell) {

@@ -12,9 +12,9 @@ const pairs = "00010203040506070809" +
 	"80818283848586878889" +
 	"90919293949596979899"
 
-// appendUint appends a number in decimal, as strconv.AppendUint does, but where
-// it is to stand and not by way of other memory, four digits at a time: much of
-// what a line of JSON costs is its numbers.
+// appendUint appends a number in decimal, like strconv.AppendUint. It writes
+// four digits at a time and straight to their place, not by way of other memory:
+// numbers are much of the cost of a line of JSON.
 func appendUint(dst []byte, n uint64) []byte {
 	switch {
 	case n < 10:

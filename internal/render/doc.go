@@ -1,16 +1,14 @@
-// Package render writes sessions: as a table for a person, as JSON, CSV and
-// TSV for programs, by a template, and in the shape of the script that whose
-// began with.
+// Package render writes sessions: as a table for a person, as JSON, CSV and TSV
+// for programs, by a template, and in the shape of the script from which whose
+// began.
 //
-// A [Renderer] is fed one session after the other and writes as it goes,
-// apart from the table, which has to know every row before it can align them
-// and keeps them as packed text until then.
+// A [Renderer] takes one session after the other and writes as it goes. The
+// table alone keeps its rows, as packed text: it aligns them when all are known.
 //
-// Names of processes, command lines, units and host names are text that
-// somebody else chose. Every renderer makes them safe in its own format: the
-// text formats show control characters and their like as visible escapes (see
-// [AppendSafe]), JSON escapes them so that nothing is lost. No row is dropped
-// for what it is named.
+// Names of processes, command lines, units and host names are text of foreign
+// origin. Every renderer makes them safe in its own format. The text formats
+// show control characters and their like as visible escapes (see [AppendSafe]).
+// JSON escapes them, and nothing is lost. No name makes a renderer drop a row.
 //
 // The package knows no kernel and no terminal: width, colour and look-ups of
 // names are options.

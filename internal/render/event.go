@@ -9,30 +9,28 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// Text is the format of events that is made for a person: a line for each.
+// Text is the format of events for a person: a line for each.
 const Text = "text"
 
-// EventFormats returns the names of the formats that events have.
+// EventFormats returns the names of the formats of events.
 func EventFormats() []string { return []string{Text, JSONL, CSV, TSV, Template} }
 
-// An EventRenderer makes lines of events. It appends to the caller's memory,
-// so that the caller decides when they are written. It is not safe for
-// concurrent use.
+// An EventRenderer makes lines of events. It appends to the caller's memory; the
+// caller decides when to write them. It is not safe for concurrent use.
 type EventRenderer interface {
-	// Head appends what comes before the first event.
+	// Head appends the text before the first event.
 	Head(dst []byte) []byte
-	// Event appends what stands for one event: one line, or what a template
-	// makes of it. An error is that of the template; nothing is appended then.
+	// Event appends the text of one event: one line, or the output of a template.
+	// An error comes from the template; nothing is appended then.
 	Event(dst []byte, e *whose.Event) ([]byte, error)
-	// Resize tells the width of the terminal, if it has become another. Only
-	// Text has use for it.
+	// Resize sets a new width of the terminal. Only Text uses it.
 	Resize(width int)
 }
 
 // EventOptions say how to render events. The zero value is right for a file or
 // a pipe.
 type EventOptions struct {
-	// Fields are those of the session, in this order. Nil: those of
+	// Fields are the fields of the session, in this order. Nil: those of
 	// [DefaultEventFields]. Text and Template take no fields.
 	Fields []*whose.Field
 	// Width is the width of the terminal, in columns. Zero: the output goes to
@@ -44,20 +42,20 @@ type EventOptions struct {
 	NoHeader bool
 	// Template is the text/template of the format Template.
 	Template string
-	// NetNS is the network namespace that goes without saying in Text, by its
-	// inode number. Zero: each is named.
+	// NetNS is the network namespace left unnamed in Text, by its inode number.
+	// Zero: each is named.
 	NetNS uint32
 	// Zone is the time zone of Text. Nil: the local one.
 	Zone *time.Location
-	// HostName names a remote address in Text; "" or nil shows the address. It
-	// is called for every line, so it remembers and does not wait.
+	// HostName names a remote address in Text; "" or nil shows the address. Text
+	// calls it for every line, so it must remember and not wait.
 	HostName func(netip.Addr) string
 	// ServiceName names a port in Text; "" or nil shows the number.
 	ServiceName func(port uint16, proto whose.Proto) string
 }
 
-// NewEvents returns a renderer of the format. An unknown format, a bad
-// template, or fields for a format that takes none are errors.
+// NewEvents returns a renderer of the format. It refuses an unknown format, a
+// bad template, and fields for a format without fields.
 func NewEvents(format string, opts EventOptions) (EventRenderer, error) {
 	if len(opts.Fields) > 0 && (format == Template || format == Text) {
 		return nil, fmt.Errorf("format %s takes no fields", format)
@@ -80,12 +78,12 @@ func NewEvents(format string, opts EventOptions) (EventRenderer, error) {
 		"the formats are %s", strings.Join(EventFormats(), ", "))
 }
 
-// DefaultEventFields returns the fields of the session that a format shows
-// where EventOptions.Fields is nil. For Text they are those that a line is made of.
+// DefaultEventFields returns the format's fields of the session for a nil
+// EventOptions.Fields. For Text they are the fields behind its line.
 func DefaultEventFields(format string) []*whose.Field {
 	switch format {
 	case JSONL:
-		// Queues and descriptors are facts of a moment, which no event knows.
+		// Queues and descriptors are facts of a moment. No event knows them.
 		return fieldsNamed("proto family local_addr local_port remote_addr remote_port state inode cookie " +
 			"uid user netns netns_name direction bound_dev scope mark reason socket_unit socket_container " +
 			"pid start_time comm cmdline exe peer_pid peer_comm rtt retrans")
@@ -99,7 +97,7 @@ func DefaultEventFields(format string) []*whose.Field {
 	return nil
 }
 
-// EventNeeds returns what has to be collected for what the format shows.
+// EventNeeds returns the facts to collect for the output of the format.
 func EventNeeds(format string, opts EventOptions) whose.Needs {
 	fields := opts.Fields
 	switch {

@@ -7,8 +7,9 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// An eventCells writes each event as a line of cells, as a cellEncoder does
-// with sessions: what stands beside the session in JSON, and then its fields.
+// An eventCells writes each event as a line of cells, as a cellEncoder does with
+// sessions: first the fields beside the session in JSON, then those of the
+// session.
 type eventCells struct {
 	clock   eventClock
 	head    []byte
@@ -42,8 +43,8 @@ func (r *eventCells) Head(dst []byte) []byte { return append(dst, r.head...) }
 // Resize does nothing.
 func (r *eventCells) Resize(int) {}
 
-// Event appends one event. Every line has the same number of cells; one
-// without a value is empty. An event that tells of a loss has no session.
+// Event appends one event. Every line has the same number of cells, empty for
+// missing values. A loss has no session.
 func (r *eventCells) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	row := e.Row()
 	for i := range r.encoder.fields {

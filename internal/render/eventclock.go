@@ -2,18 +2,18 @@ package render
 
 import "time"
 
-// An eventClock writes points in time. What is the same for all of a second it
-// writes once: most of the cost of a time is the date.
+// An eventClock writes points in time. It makes the common text of a second
+// once: the date is most of the cost of a time.
 type eventClock struct {
 	zone   *time.Location
 	layout string
 	digits int // of the fraction of a second: 6, 3 or none
 
-	head   string // what stands before a time, and suffix after it
+	head   string // the text before a time; suffix is the text after it
 	suffix string
 
 	second int64
-	prefix []byte // the head, and what is the same for all of that second
+	prefix []byte // the head, and the common text of that second
 }
 
 // utcClock writes RFC 3339 in UTC with microseconds.

@@ -7,16 +7,17 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// eventMemo is how many processes the lines of events remember. It is less
-// than for a listing: a host makes processes as long as it is watched.
+// eventMemo is the number of processes remembered by the lines of events. A
+// listing remembers more: a watched host goes on making processes.
 const eventMemo = 1 << 10
 
 // An eventJSON writes each event as a JSON object on a line. It allocates
-// nothing for an event of a process that it has seen.
+// nothing for an event of a known process.
 type eventJSON struct {
-	clock eventClock // with what stands before a time and after it
-	// names are the first fields after the time, which have few values: what
-	// happened, how it ended and by whom. Their text is made once for each outcome.
+	clock eventClock // with the text before and after a time
+	// names are the first fields after the time, which have few values: the kind of
+	// event, the way of the end, and the side that ended. Each outcome's text is
+	// made once.
 	names    []jsonField
 	outcomes [outcomeSlots]outcome
 	objects  []eventObject
@@ -29,11 +30,11 @@ type outcome struct {
 	text  []byte
 }
 
-// outcomeSlots is how many outcomes are kept, by a hash.
+// outcomeSlots is the number of outcomes kept, by a hash.
 const outcomeSlots = 64
 
-// An eventObject is what stands beside the session: fields of the event itself,
-// or an object within it.
+// An eventObject is a part of an event beside the session: fields of the event
+// itself, or an object within it.
 type eventObject struct {
 	key    string // of the object: `"sent":{`; empty: the event itself
 	fields []jsonField
@@ -66,15 +67,15 @@ func newEventJSON(fields []*whose.Field) *eventJSON {
 	return r
 }
 
-// A besideObject is an object of an event, by its name, or the event itself: the
-// fields in it and their keys.
+// A besideObject names an object of an event, or the event itself, with its
+// fields and their keys.
 type besideObject struct {
 	name   string
 	fields []*whose.Field
 	keys   []string
 }
 
-// eventObjects returns what stands beside the session of an event, in order.
+// eventObjects returns the parts of an event beside the session, in order.
 func eventObjects() []besideObject {
 	var all []besideObject
 	for _, f := range whose.EventFields() {
@@ -97,8 +98,8 @@ func (r *eventJSON) Head(dst []byte) []byte { return dst }
 // Resize does nothing.
 func (r *eventJSON) Resize(int) {}
 
-// Event appends one event. Keys without a value are left out. An event that
-// tells of a loss has no session.
+// Event appends one event. It leaves out keys without a value. A loss has no
+// session.
 func (r *eventJSON) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	row := e.Row()
 	dst = r.appendNames(r.clock.append(dst, e.Time), row)
@@ -113,7 +114,6 @@ func (r *eventJSON) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	return r.session.append(dst, row), nil
 }
 
-// appendNames appends the fields that are names.
 func (r *eventJSON) appendNames(dst []byte, row whose.Row) []byte {
 	codes := uint32(1) // so that none is the zero of a slot
 	for i := range r.names {
@@ -129,8 +129,8 @@ func (r *eventJSON) appendNames(dst []byte, row whose.Row) []byte {
 	return append(dst, slot.text...)
 }
 
-// append appends the fields that have a value, each with a comma after it; of an
-// object within the event the whole, if any has.
+// append appends the fields with a value, each with a comma after it. It appends
+// an object within the event whole, if any of its fields has a value.
 func (o *eventObject) append(dst []byte, r whose.Row) []byte {
 	dst = append(dst, o.key...)
 	start := len(dst)

@@ -6,28 +6,28 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A detailLevel says how much is told at the end of a line.
+// A detailLevel is the amount of detail at the end of a line.
 type detailLevel uint8
 
 const (
 	detailFull  detailLevel = iota // closed by remote after 1.2 s, ↑1.2 kB ↓34 kB, rtt 12 ms
-	detailPlain                    // without what TCP measured, and without datagrams
+	detailPlain                    // without the measurements of TCP, and without datagrams
 	detailShort                    // closed by remote 1.2s ↑1.2k ↓34k
 	detailBrief                    // remote 1.2s ↑1.2k ↓34k
 	detailLess                     // 1.2s ↑1.2k ↓34k
 	detailLeast                    // 1.2s
-	detailWord                     // nothing, but for what is not usual: refused
+	detailWord                     // nothing but an unusual end: refused
 )
 
 const (
-	// easyEnd and easyRemote are what a process and an end are shortened to
-	// before the detail is cut.
+	// easyEnd and easyRemote are the widths of a process and an end below which the
+	// detail is cut first.
 	easyEnd, easyRemote = 14, len("255.255.255.255:65535")
-	// leastDetail is what is worth a cut detail.
+	// leastDetail is the least width of a useful cut detail.
 	leastDetail = 6
 )
 
-// A layout is the space that the cells of a line are given.
+// A layout is the space given to the cells of a line.
 type layout struct {
 	processPad, localPad, remotePad int
 	user                            bool
@@ -35,10 +35,10 @@ type layout struct {
 
 // line appends the cells after the head.
 //
-// Where the terminal is too narrow it gives up, in this order: what TCP
-// measured; whole words; the padding; the user; who ended it; the traffic;
-// letters of the process and of the ends; and of what is left as much as there
-// is room for. Of the name of a remote end letters go earlier: names are long.
+// On too narrow a terminal it gives up, in this order: the measurements of TCP;
+// whole words; the padding; the user; the side that ended; the traffic; letters
+// of the process and of the ends; and then as much of the rest as necessary. The
+// name of a remote end loses letters earlier: names are long.
 func (r *eventText) line(dst []byte, e *whose.Event) []byte {
 	l := layout{user: true}
 	l.processPad = r.processCol.fit(r.process.width + r.user.width)
@@ -57,7 +57,8 @@ func (r *eventText) line(dst []byte, e *whose.Event) []byte {
 	return r.put(dst, &l)
 }
 
-// endsWidth is what the columns of both ends take with the arrow between them.
+// endsWidth is the width of the columns of both ends, with the arrow between
+// them.
 func (r *eventText) endsWidth() int {
 	if r.bothEnds {
 		return r.localCol.width + 3 + r.remoteCol.width
@@ -65,8 +66,8 @@ func (r *eventText) endsWidth() int {
 	return 2 + r.remoteCol.width
 }
 
-// remoteWidth is the width of the cell that ends before the detail. Where the
-// local end is a port only, it counts with it.
+// remoteWidth is the width of the cell before the detail. If the local end is a
+// port only, it counts as a part.
 func (r *eventText) remoteWidth() int {
 	if r.bothEnds || r.local.width == 0 {
 		return r.remote.width
@@ -74,7 +75,7 @@ func (r *eventText) remoteWidth() int {
 	return r.local.width + 1 + r.remote.width
 }
 
-// width is what the cells take.
+// width is the width of the cells.
 func (r *eventText) width(l *layout) int {
 	w := r.process.width + 1 + r.local.width
 	if l.user {
@@ -93,7 +94,7 @@ func (r *eventText) width(l *layout) int {
 	return w
 }
 
-// fit makes the cells take no more than the room there is.
+// fit shortens the cells to the room there is.
 func (r *eventText) fit(e *whose.Event, l *layout, room int) {
 	for level := detailPlain; level <= detailBrief && r.width(l) > room; level++ {
 		r.makeDetail(e, level)
@@ -127,7 +128,7 @@ func (r *eventText) fit(e *whose.Event, l *layout, room int) {
 	r.cut(&r.remote, shortenEndpoint, leastWidth, r.width(l)-room)
 }
 
-// cut shortens a cell by as much as the line is too long, down to a least width.
+// cut shortens a cell by the excess of the line, down to a least width.
 func (r *eventText) cut(c *cell, shorten shortener, least, over int) {
 	if over <= 0 || c.width <= least {
 		return
@@ -136,7 +137,7 @@ func (r *eventText) cut(c *cell, shorten shortener, least, over int) {
 	c.text = append(c.text[:0], r.short...)
 }
 
-// cutName shortens the remote end, if it stands there by its name.
+// cutName shortens the remote end if it is a name.
 func (r *eventText) cutName(least, over int) {
 	if r.named {
 		r.cut(&r.remote, shortenEndpoint, least, over)
@@ -175,8 +176,8 @@ func (r *eventText) put(dst []byte, l *layout) []byte {
 	return append(dst, '\n')
 }
 
-// makeDetail says who is at the other end, how it ended, and in which network
-// namespace it was if that is not the one that goes without saying.
+// makeDetail describes the process at the other end, the end of the session, and
+// the network namespace, unless this one is left unnamed.
 func (r *eventText) makeDetail(e *whose.Event, level detailLevel) {
 	c := &r.detail
 	c.reset()
@@ -196,14 +197,14 @@ func (r *eventText) makeDetail(e *whose.Event, level detailLevel) {
 	}
 }
 
-// parted appends what parts two things, if there is one already.
+// parted appends a separator if there is a part before it.
 func parted(c *cell, sep string) {
 	if c.width > 0 {
 		c.ascii(sep)
 	}
 }
 
-// endCell says how and when it ended and what went over it.
+// endCell describes the way and time of the end, and the traffic.
 func (r *eventText) endCell(e *whose.Event, level detailLevel) {
 	c, brief := &r.detail, level >= detailShort
 	parted(c, ", ")
@@ -228,7 +229,7 @@ func (r *eventText) endCell(e *whose.Event, level detailLevel) {
 	}
 }
 
-// lastedCell says how long it lasted. What went idle lasted until its last datagram.
+// lastedCell gives the duration. An idle session lasted until its last datagram.
 func lastedCell(c *cell, e *whose.Event, brief bool) {
 	if e.StoodBefore && e.Duration < time.Microsecond {
 		return // it ended while the watch began
@@ -251,7 +252,8 @@ func lastedCell(c *cell, e *whose.Event, brief bool) {
 	c.span(e.Duration, brief)
 }
 
-// endWord says how it ended, and who ended it; brief leaves out what is usual.
+// endWord describes the way of the end and the side that ended. brief leaves out
+// the usual.
 func endWord(c *cell, e *whose.Event, level detailLevel) {
 	usual := e.End == whose.EndOrderly || e.End == whose.EndClosed || e.End == whose.EndNone
 	if level < detailBrief || !usual {
@@ -281,7 +283,7 @@ func endStyle(e *whose.Event) style {
 	return plain
 }
 
-// ways appends what went each way: bytes or a number.
+// ways appends the traffic each way: bytes or a number.
 func (c *cell) ways(sent, received uint64, bytes, brief bool) {
 	for i, n := range [...]uint64{sent, received} {
 		c.ascii(" ")
@@ -294,7 +296,7 @@ func (c *cell) ways(sent, received uint64, bytes, brief bool) {
 	}
 }
 
-// measuredCell appends what TCP knows of the way.
+// measuredCell appends the measurements of TCP.
 func measuredCell(c *cell, tcp *whose.TCPInfo) {
 	if tcp.RTT > 0 {
 		c.ascii(", rtt ")

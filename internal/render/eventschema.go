@@ -8,8 +8,8 @@ import (
 )
 
 // EventSchema returns the JSON Schema of a line of whose watch -o jsonl. It is
-// made from the table of fields and the names of events. Keys that it does not
-// know are allowed: later versions add some.
+// made from the table of fields and the names of events. It allows unknown keys:
+// later versions add some.
 func EventSchema() ([]byte, error) {
 	schema := object{
 		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
@@ -42,12 +42,12 @@ func EventSchema() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// described is a schema with what it says.
+// described is a schema with its description.
 func described(doc string, rest ...member) object {
 	return append(object{{"description", doc}}, rest...)
 }
 
-// counted is a whole number that is not negative.
+// counted is a whole number, 0 or more.
 func counted(doc string) object {
 	return described(doc, member{"type", "integer"}, member{"minimum", 0})
 }
@@ -62,8 +62,8 @@ func eventVersion() member {
 		{"description", "Rises when a key changes its meaning or goes; new keys may come without."}}}
 }
 
-// besideSchema are the schemas of what stands beside the session of an event,
-// where has reports that such an event has it.
+// besideSchema returns the schemas of the fields beside the session of an event,
+// for the fields of this kind of event.
 func besideSchema(has func(*whose.Field) bool) object {
 	props := object{eventVersion()}
 	for _, o := range eventObjects() {

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
-// Summary writes the summary to w: as tables for a person, for JSONL as one
+// Summary writes the summary to w: as tables for a person, or for JSONL as one
 // object on a line.
 func Summary(w io.Writer, format string, s *tally.Summary, opts Options) error {
 	if format == JSONL {
@@ -38,7 +38,7 @@ func Summary(w io.Writer, format string, s *tally.Summary, opts Options) error {
 	return nil
 }
 
-// summaryHead says in a line how long and how much.
+// summaryHead gives duration and totals in one line.
 func summaryHead(c *cell, s *tally.Summary) {
 	c.ascii("In ")
 	c.span(s.Took, false)
@@ -67,8 +67,8 @@ func summaryHead(c *cell, s *tally.Summary) {
 	}
 }
 
-// summaryGrid is a grid with its titles; a name before a space is aligned to
-// the left, all others to the right.
+// summaryGrid is a grid with its titles. A name before a space is aligned to the
+// left, all others to the right.
 func summaryGrid(left []string, right ...string) *grid {
 	g := &grid{}
 	for _, title := range left {
@@ -81,7 +81,7 @@ func summaryGrid(left []string, right ...string) *grid {
 	return g
 }
 
-// trafficTitles are those of the columns that are counted for a process or a remote address.
+// trafficTitles are the titles of the counts for a process or a remote address.
 var trafficTitles = []string{"OUT", "IN", "FAILED", "SENT", "RECEIVED"}
 
 func processGrid(s *tally.Summary) *grid {
@@ -94,8 +94,8 @@ func processGrid(s *tally.Summary) *grid {
 	return g
 }
 
-// remoteGrid has the name of each address beside it, where names are asked for:
-// many addresses may have one name.
+// remoteGrid shows the name beside each address, if names are on: many addresses
+// may have one name.
 func remoteGrid(s *tally.Summary, opts *Options) *grid {
 	left := []string{"REMOTE"}
 	if opts.HostName != nil {
@@ -114,7 +114,7 @@ func remoteGrid(s *tally.Summary, opts *Options) *grid {
 	return g
 }
 
-// traffic adds what is counted for one process or remote address.
+// traffic adds the counts of one process or remote address.
 func (g *grid) traffic(t *tally.Traffic) {
 	g.number(t.Out, plain)
 	g.number(t.In, plain)
@@ -164,8 +164,8 @@ func busiestGrid(list []tally.Load, opts *Options) *grid {
 	return g
 }
 
-// shortenEnds shortens each end by itself, so that the arrow and the ports stay,
-// and the local one first.
+// shortenEnds shortens each end by itself, the local one first. The arrow and
+// the ports stay.
 func shortenEnds(dst, text []byte, width int) ([]byte, int) {
 	at, sep := findArrow(text)
 	if at < 0 || width < 9 {
@@ -179,7 +179,7 @@ func shortenEnds(dst, text []byte, width int) ([]byte, int) {
 	return dst, took + 3 + more
 }
 
-// shortenTo shortens an end that is too long.
+// shortenTo shortens an end to width.
 func shortenTo(dst, end []byte, width int) ([]byte, int) {
 	if w := textWidth(end); w <= width {
 		return append(dst, end...), w
@@ -187,7 +187,7 @@ func shortenTo(dst, end []byte, width int) ([]byte, int) {
 	return shortenEndpoint(dst, end, width)
 }
 
-// process adds the name of a process, and its number where one is given; or why
+// process adds the name of a process, and its number if given, or the reason why
 // there is none.
 func (g *grid) process(by tally.Actor, pid uint32) {
 	c := g.cell()
@@ -209,7 +209,7 @@ func (g *grid) bytes(n uint64) {
 	g.add(c)
 }
 
-// failures adds a number that is none too many if it is 0.
+// failures adds a number of failures, marked unless it is 0.
 func (g *grid) failures(n uint64) {
 	if n > 0 {
 		g.number(n, alarm)
@@ -218,7 +218,7 @@ func (g *grid) failures(n uint64) {
 	g.number(0, plain)
 }
 
-// more adds a row that says how many are left out.
+// more adds a row with the number of rows left out.
 func (g *grid) more(n int) {
 	if n <= 0 {
 		return
@@ -238,7 +238,7 @@ func localEndCell(c *cell, end netip.AddrPort, proto whose.Proto, opts *Options)
 	opts.portCell(c, end.Port(), proto)
 }
 
-// remoteEndCell is the other end, by its name if that is known.
+// remoteEndCell is the other end, by its name if known.
 func remoteEndCell(c *cell, end netip.AddrPort, proto whose.Proto, opts *Options) {
 	name := ""
 	if end.IsValid() {
@@ -252,7 +252,7 @@ func remoteEndCell(c *cell, end netip.AddrPort, proto whose.Proto, opts *Options
 	opts.portCell(c, end.Port(), proto)
 }
 
-// appendSummary appends the object that JSONL ends with.
+// appendSummary appends the last object of JSONL.
 func appendSummary(dst []byte, s *tally.Summary) []byte {
 	dst = append(strconv.AppendInt(append(dst, `{"version":`...), whose.EventVersion, 10), `,"summary":{`...)
 	dst = strconv.AppendInt(append(dst, `"duration":`...), int64(s.Took/time.Microsecond), 10)
@@ -291,7 +291,7 @@ func appendSummary(dst []byte, s *tally.Summary) []byte {
 	return append(dst, "}}\n"...)
 }
 
-// unlist takes the last comma away and closes the list.
+// unlist removes the last comma and closes the list.
 func unlist(dst []byte) []byte {
 	if dst[len(dst)-1] == ',' {
 		dst = dst[:len(dst)-1]
@@ -307,7 +307,8 @@ func appendTraffic(dst []byte, t *tally.Traffic) []byte {
 	return append(dst, "},"...)
 }
 
-// appendActor begins an object with the process, or the reason why there is none.
+// appendActor begins an object with the process, or with the reason why there is
+// none.
 func appendActor(dst []byte, by tally.Actor) []byte {
 	if by.Comm == "" && by.Reason != whose.ReasonNone {
 		return append(append(append(dst, `{"reason":"`...), by.Reason.String()...), '"')
@@ -341,7 +342,7 @@ func appendLoad(dst []byte, l *tally.Load) []byte {
 	return append(dst, "},"...)
 }
 
-// appendEnd appends address and port of one end, if it is known.
+// appendEnd appends address and port of one end, if known.
 func appendEnd(dst []byte, side string, end netip.AddrPort) []byte {
 	if !end.IsValid() {
 		return dst

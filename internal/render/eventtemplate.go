@@ -9,9 +9,9 @@ import (
 )
 
 // An eventTemplate executes a text/template for each event and ends it with a
-// newline, where the template does not. The data are the keys of JSON: those
-// of the event, and .session with what a template of the listing is given. A
-// key without a value is "".
+// newline, unless the template does. The data are the keys of JSON: those of the
+// event, and .session with the data of a template of the listing. A key without
+// a value is "".
 type eventTemplate struct {
 	tmpl *template.Template
 	data templateData
@@ -39,7 +39,7 @@ func newEventTemplate(text string) (*eventTemplate, error) {
 	return r, nil
 }
 
-// eventTemplateFields returns the fields that a template of events mentions.
+// eventTemplateFields returns the fields in a template of events.
 func eventTemplateFields(text string) []*whose.Field {
 	tmpl, err := parseTemplate(text)
 	if err != nil {
@@ -54,7 +54,7 @@ func (r *eventTemplate) Head(dst []byte) []byte { return dst }
 // Resize does nothing.
 func (r *eventTemplate) Resize(int) {}
 
-// Event appends what the template makes of one event.
+// Event appends the output of the template for one event.
 func (r *eventTemplate) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	r.n++
 	r.buf.Reset()
@@ -68,7 +68,7 @@ func (r *eventTemplate) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	return dst, nil
 }
 
-// of returns what the template sees of an event.
+// of returns the data of an event for the template.
 func (r *eventTemplate) of(e *whose.Event) map[string]any {
 	row := e.Row()
 	data := map[string]any{eventSession: r.data.of(row)}

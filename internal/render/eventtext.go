@@ -11,19 +11,19 @@ import (
 //	14:03:07.123 open   out tcp curl 4711 (sergey)   → 93.184.215.14:443
 //	14:03:08.345 close  out tcp curl 4711 (sergey)   → 93.184.215.14:443   closed by remote after 1.2 s, ↑1.2 kB ↓34 kB
 //
-// Nobody knows what comes next, so columns have a width to begin with and grow
-// with what they hold, up to a bound. A cell that is wider than its column, or
-// a line that is too long for the terminal, is put out of line rather than cut
-// as long as there is room; see fit.
+// The next events are unknown, so columns begin with a width and grow with their
+// cells, up to a bound. A cell wider than its column moves the rest of its line,
+// and is not cut as long as there is room; so is a line too long for the
+// terminal. See fit.
 type eventText struct {
 	opts  EventOptions
 	clock eventClock
-	// day is that of the last event.
+	// day is the day of the last event.
 	day int
 	// names writes owners as the table of sessions does.
 	names *table
-	// bothEnds tells that both ends are shown in full, narrow that the arrow
-	// alone tells the direction.
+	// bothEnds shows both ends in full. narrow shows the direction by the arrow
+	// alone.
 	bothEnds, narrow bool
 
 	kindCol, protoCol, processCol, localCol, remoteCol growing
@@ -37,14 +37,14 @@ type eventText struct {
 // A growing column has a width that grows with its cells to a bound.
 type growing struct{ width, most int }
 
-// fit takes note of a cell and returns how much space follows it.
+// fit updates the width with a cell and returns the space after the cell.
 func (g *growing) fit(width int) int {
 	g.width = max(g.width, min(width, g.most))
 	return max(0, g.width-width)
 }
 
-// The widths from which on both ends are shown in full, the direction is told by
-// a word, and the time with milliseconds.
+// The widths from which the line has both ends in full, a word for the
+// direction, and milliseconds in the time.
 const (
 	wideEvents     = 150
 	wordyEvents    = 100
@@ -60,7 +60,7 @@ func newEventText(opts *EventOptions) *eventText {
 // Head appends nothing: lines that explain themselves need no titles.
 func (r *eventText) Head(dst []byte) []byte { return dst }
 
-// Resize sets the widths to begin with anew.
+// Resize resets the initial widths.
 func (r *eventText) Resize(width int) {
 	r.opts.Width = width
 	r.names = newTable(nil, Table, &Options{Width: width, HostName: r.opts.HostName, ServiceName: r.opts.ServiceName})
@@ -83,7 +83,8 @@ func (r *eventText) Resize(width int) {
 	r.remoteCol = growing{21, max(21, width/4)}
 }
 
-// Event appends one line; the first of a new day has one with the date before it.
+// Event appends one line. The first event of a new day has a line with the date
+// before it.
 func (r *eventText) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	dst = r.newDay(dst, e.Time)
 	dst = r.head(dst, e)
@@ -94,7 +95,7 @@ func (r *eventText) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	return r.line(dst, e), nil
 }
 
-// newDay appends the date where it has become another.
+// newDay appends the date if it changed.
 func (r *eventText) newDay(dst []byte, t time.Time) []byte {
 	year, month, date := t.In(r.clock.zone).Date()
 	day := (year*12+int(month))*31 + date
@@ -106,7 +107,7 @@ func (r *eventText) newDay(dst []byte, t time.Time) []byte {
 	return dst
 }
 
-// head appends what every line begins with: time, kind, direction, protocol.
+// head appends the beginning of every line: time, kind, direction, protocol.
 func (r *eventText) head(dst []byte, e *whose.Event) []byte {
 	color := r.opts.Color
 	r.short = append(r.clock.append(r.short[:0], e.Time), ' ')
@@ -120,10 +121,10 @@ func (r *eventText) head(dst []byte, e *whose.Event) []byte {
 	kind, direction := e.Kind.String(), e.Session.Direction.String()
 	r.short = append(r.short[:0], kind...)
 	switch {
-	case r.narrow: // one of long names is put out of line
+	case r.narrow: // a long name moves the rest of its line
 		r.short = appendSpaces(r.short, max(0, r.kindCol.width-len(kind)))
 	case direction == "": // there is room for a long name
-		if e.Kind == whose.EventStanding { // of which others come that have a direction
+		if e.Kind == whose.EventStanding { // others with a direction follow
 			r.kindCol.fit(len(kind))
 		}
 		r.short = appendSpaces(r.short, max(0, r.kindCol.width+len(" out")-len(kind)))
@@ -155,7 +156,7 @@ func kindStyle(k whose.EventKind) style {
 	return plain
 }
 
-// lost appends the rest of the line that tells of a loss.
+// lost appends the rest of a line about a loss.
 func (r *eventText) lost(dst []byte, e *whose.Event) []byte {
 	c := &r.detail
 	c.reset()
@@ -202,10 +203,10 @@ func (r *eventText) fill(s *whose.Session) {
 	r.names.portCell(&r.remote, s.Remote.Port(), s.Proto)
 }
 
-// ownerCells names the owners, or says why there are none, and the user.
+// ownerCells names the owners, or the reason why there are none, and the user.
 func (r *eventText) ownerCells(s *whose.Session) {
 	alone := *s
-	alone.Peer = nil // it stands in the detail
+	alone.Peer = nil // the detail shows it
 	r.names.processCell(&r.process, &alone)
 	if len(r.process.text) == 0 {
 		r.process.ascii("?")

@@ -6,8 +6,8 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// span appends a length of time as a person says it: "340 µs", "1.2 s",
-// "2 min 7 s"; brief without spaces: "1.2s", "2m7s".
+// span appends a length of time in a person's words: "340 µs", "1.2 s", "2 min 7
+// s"; brief without spaces: "1.2s", "2m7s".
 func (c *cell) span(d time.Duration, brief bool) {
 	gap, minute := " ", "min"
 	if brief {
@@ -89,7 +89,7 @@ func (c *cell) amount(n, unit uint64) {
 	c.uint(whole)
 }
 
-// endText says how an attempt or a session ended.
+// endText describes the end of an attempt or a session.
 func endText(c *cell, e *whose.Event) {
 	text := errnoText(e.Errno)
 	switch {
@@ -120,7 +120,7 @@ func endText(c *cell, e *whose.Event) {
 	c.ascii(text)
 }
 
-// errnoText is what the errors are called with which connections end on Linux
+// errnoText names the errors which end connections on Linux
 // (asm-generic/errno.h), "" for another.
 func errnoText(errno uint32) string {
 	switch errno {

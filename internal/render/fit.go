@@ -1,7 +1,7 @@
 package render
 
-// visible are the columns that are shown at all: those that are wanted and, if
-// they are shown only when they say something, do.
+// visible returns the columns to show: the wanted ones, and those for use with
+// content only if they have some.
 func visible(all []*column) []*column {
 	var shown []*column
 	for _, c := range all {
@@ -12,13 +12,12 @@ func visible(all []*column) []*column {
 	return shown
 }
 
-// fit decides which columns are shown and how wide each is, so that a line
-// takes no more than the given width; zero means that there is no limit. In
-// this order, until it fits:
+// fit decides which columns are shown, and their widths, so a line takes no more
+// than the given width. Zero means no limit. In this order, until it fits:
 //
 //  1. columns that are a luxury are dropped (USER);
 //  2. long values are written in their short form (ESTAB);
-//  3. those columns that can be shortened are, the widest first, down to a
+//  3. those columns which can be shortened are, the widest first, down to a
 //     width at which they are still easy to read;
 //  4. other columns are dropped, the least important first;
 //  5. columns are shortened further, to a few characters each.
@@ -52,7 +51,7 @@ func fit(cols []*column, width int) []*column {
 	return cols
 }
 
-// wish is the width at which nothing of the column has to be shortened.
+// wish is the width at which the column needs no shortening.
 func (col *column) wish() int {
 	if col.brief {
 		return col.briefNatural
@@ -60,17 +59,16 @@ func (col *column) wish() int {
 	return col.natural
 }
 
-// widestPadded is how wide columns are aligned without a terminal. A cell wider
-// than that puts its own line out of line, and does not blow up all others.
+// widestPadded is the greatest aligned width without a terminal. A wider cell
+// moves the rest of its own line and does not widen all others.
 const widestPadded = 120
 
-// leastWidth is what no column is shortened below: "…:65535" and one more.
+// leastWidth is the least width of a shortened column: "…:65535" and one more.
 const leastWidth = 8
 
-// luxury is the rank of columns that are dropped rather than anything shortened.
+// luxury is the rank of columns dropped before anything is shortened.
 const luxury = 9
 
-// lineWidth is the width of a line.
 func lineWidth(cols []*column) int {
 	total := 0
 	for i, c := range cols {
@@ -82,7 +80,8 @@ func lineWidth(cols []*column) int {
 	return total
 }
 
-// drop removes columns of a rank, from the last to the first, until the line fits.
+// drop removes columns of a rank, from the last to the first, until the line
+// fits.
 func drop(cols []*column, width, rank int) []*column {
 	for i := len(cols) - 1; i >= 0 && lineWidth(cols) > width; i-- {
 		if cols[i].rank == rank {
@@ -92,8 +91,8 @@ func drop(cols []*column, width, rank int) []*column {
 	return cols
 }
 
-// shrink gives every column the width that it wishes, then lowers the widest
-// that can be shortened to one level, none below its least width, and reports
+// shrink gives every column the width of its wish. Then it lowers the widest
+// shortenable columns to one level, none below its least width. It reports
 // whether the line fits.
 func shrink(cols []*column, width int, least func(*column) int) bool {
 	for _, c := range cols {
@@ -111,8 +110,8 @@ func shrink(cols []*column, width int, least func(*column) int) bool {
 	return true
 }
 
-// widestOf returns the widest column that can still be shortened; of equal
-// ones the first.
+// widestOf returns the widest column with room to shorten; of equal ones the
+// first.
 func widestOf(cols []*column, least func(*column) int) *column {
 	var widest *column
 	for _, c := range cols {

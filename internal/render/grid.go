@@ -5,13 +5,12 @@ import (
 	"sync"
 )
 
-// A grid is a table in the making: columns, and rows kept as the packed text
-// of their cells until the last has come and every width is known, about 80
-// bytes for a session.
+// A grid is a table in the making. It has columns, and keeps rows as the packed
+// text of their cells until the last one has come and every width is known:
+// about 80 bytes for a session.
 type grid struct {
 	columns []*column
-	// whole lets lines be longer than the terminal rather than drop or shorten
-	// anything.
+	// whole lets lines exceed the terminal and drops or shortens nothing.
 	whole   bool
 	rows    arena
 	row     []byte
@@ -25,7 +24,7 @@ func (g *grid) cell() *cell {
 	return &g.scratch
 }
 
-// add adds a cell to the row; the last of a row completes it.
+// add adds a cell to the row. The last cell completes the row.
 func (g *grid) add(c *cell) {
 	g.columns[g.at].measure(c)
 	g.row = packCell(g.row, c)
@@ -36,7 +35,7 @@ func (g *grid) add(c *cell) {
 	}
 }
 
-// start prepares the columns; titles count as cells.
+// start prepares the columns. Titles count as cells.
 func (g *grid) start(noHeader bool) {
 	for _, c := range g.columns {
 		c.natural = 1
@@ -49,9 +48,8 @@ func (g *grid) start(noHeader bool) {
 	}
 }
 
-// write fits the columns and writes titles and rows. Where there is no row it
-// writes nothing. A blank line is written before row number gap, if that is
-// not 0 and the output goes to a terminal.
+// write fits the columns and writes titles and rows, or nothing without rows. On
+// a terminal it writes a blank line before row number gap; 0 means none.
 func (g *grid) write(w io.Writer, opts *Options, gap int) error {
 	if g.rows.count == 0 {
 		return nil
@@ -76,12 +74,12 @@ func (g *grid) write(w io.Writer, opts *Options, gap int) error {
 	return p.lines(g.rows.chunks, opts.Workers)
 }
 
-// A printer writes the lines of a grid whose columns are fitted.
+// A printer writes the lines of a grid with fitted columns.
 type printer struct {
 	w          io.Writer
 	opts       *Options
 	all, shown []*column
-	// room is the width that lines have to fit into, 0 for no limit.
+	// room is the greatest width of a line, 0 for no limit.
 	room  int
 	buf   []byte
 	short []byte
@@ -96,10 +94,10 @@ func (p *printer) header() {
 	p.end()
 }
 
-// lot is how many bytes of rows a goroutine prints at once.
+// lot is the number of bytes of rows printed by a goroutine at once.
 const lot = 256 << 10
 
-// cutLot parts the next lot from the rest: whole chunks, one at the least.
+// cutLot splits the next lot from the rest: whole chunks, at least one.
 func cutLot(chunks [][]byte) (first, rest [][]byte) {
 	size, n := 0, 0
 	for n < len(chunks) && (n == 0 || size+len(chunks[n]) <= lot) {
@@ -109,8 +107,8 @@ func cutLot(chunks [][]byte) (first, rest [][]byte) {
 	return chunks[:n], chunks[n:]
 }
 
-// lines writes all rows, lots of them at a time on several goroutines where
-// there are many.
+// lines writes all rows. If there are many, several goroutines print lots of
+// them.
 func (p *printer) lines(chunks [][]byte, workers int) error {
 	if _, rest := cutLot(chunks); len(rest) == 0 {
 		workers = 0
@@ -169,8 +167,8 @@ func (p *printer) line(row []byte) {
 
 var dash = []byte("-")
 
-// put writes a cell with the gap before it, as brief as it has to be, aligned.
-// In a pipe no cell is left empty, so that every line has the same words.
+// put writes a cell with the gap before it, aligned, in its short form if the
+// column is brief. In a pipe no cell is empty, so every line has the same words.
 func (p *printer) put(i int, col *column, c *cell) {
 	if len(c.text) == 0 && !(col.blank && p.opts.Width > 0) {
 		c.text, c.width, c.style = dash, 1, faint
@@ -195,7 +193,7 @@ func (p *printer) put(i int, col *column, c *cell) {
 	p.buf = appendSpaces(p.buf, pad)
 }
 
-// end ends the line and takes the padding of its last cell away.
+// end ends the line and removes the padding of its last cell.
 func (p *printer) end() {
 	n := len(p.buf)
 	for n > 0 && p.buf[n-1] == ' ' {

@@ -7,8 +7,8 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// SchemaVersion is the version in the object of the format JSON. It rises when
-// a key changes its meaning or goes; new keys leave it as it is.
+// SchemaVersion is the version in the object of the format JSON. It rises when a
+// key changes its meaning or goes. New keys do not change it.
 const SchemaVersion = 1
 
 func jsonFraming(fields []*whose.Field) framing {
@@ -35,7 +35,7 @@ type jsonField struct {
 	*whose.Field
 	key string // `"local_port":`
 	get whose.Getters
-	// plain: a number that is written as it is.
+	// plain: a number written as it is.
 	plain bool
 }
 
@@ -45,18 +45,18 @@ func newJSONField(f *whose.Field, key string) jsonField {
 }
 
 // A jsonEncoder writes sessions as JSON objects. It allocates nothing for a
-// session; it keeps the text of what sessions have in common, and for each
-// process that of what does not change.
+// session. It keeps the text common to sessions, and the unchanging text of each
+// process.
 type jsonEncoder struct {
 	after        string
 	own          *moulds
 	owners, peer *jsonOwners
-	// last are the facts that most sessions have none of: of TCP, where they were
-	// asked for, and of a life.
+	// last are the facts missing in most sessions: of TCP, if asked for, and of a
+	// life.
 	last []jsonField
 }
 
-// newJSONEncoder returns an encoder that puts before and after around every
+// newJSONEncoder returns an encoder. It puts before and after around every
 // object.
 func newJSONEncoder(fields []*whose.Field, before, after string) *jsonEncoder {
 	e := &jsonEncoder{
@@ -106,9 +106,9 @@ func (e *jsonEncoder) append(dst []byte, r whose.Row) []byte {
 	return append(dst, e.after...)
 }
 
-// append appends the key, the value and a comma; nothing where there is no value.
-// It reads the row by the getter of the field's kind: moving a whose.Value from
-// hand to hand is most of what a line of JSON would cost.
+// append appends the key, the value and a comma, or nothing without a value. It
+// reads the row by the getter of the field's kind: passing a whose.Value around
+// would be most of the cost of a line of JSON.
 func (f *jsonField) append(dst []byte, r whose.Row) []byte {
 	switch {
 	case f.get.Num != nil:
@@ -183,30 +183,30 @@ func appendJSONValue(dst []byte, v *whose.Value) []byte {
 	return v.Append(dst)
 }
 
-// A jsonOwners writes lists of owners. All that is a fact of the process and
-// not of the session is made into text once per process: what stands before the
-// descriptors, and what after them.
+// A jsonOwners writes lists of owners. It makes the facts of a process, not of
+// the session, into text once per process: the text before the descriptors, and
+// the text after them.
 type jsonOwners struct {
 	before, after []jsonField
 	fds           *jsonField
 	memo          map[*whose.Process]*processText
-	limit         int // how many processes are remembered at once
+	limit         int // the number of processes remembered at once
 	recent        [recentProcesses]*processText
 	scratch       []byte
 }
 
-// A processText is the text of a process: the whole object in before, unless
-// there is a place for descriptors.
+// A processText is the text of a process. Without a place for descriptors,
+// before holds the whole object.
 type processText struct {
 	of            *whose.Process
 	before, after string
 }
 
 const (
-	// memoLimit is how many processes a listing remembers at once.
+	// memoLimit is the number of processes remembered at once by a listing.
 	memoLimit = 1 << 16
-	// recentProcesses is how many are found without a look into the memo: those
-	// met last, by the last bits of their numbers.
+	// recentProcesses is the number of processes found without a look into the
+	// memo: the most recent ones, by the last bits of their numbers.
 	recentProcesses = 16
 )
 
@@ -277,8 +277,8 @@ func (o *jsonOwners) textOf(owner *whose.Owner) *processText {
 	return text
 }
 
-// appendOwnerFields appends those fields of an owner that have a value, each
-// with a comma after it.
+// appendOwnerFields appends the fields of an owner with a value, each with a
+// comma after it.
 func appendOwnerFields(dst []byte, fields []jsonField, owner *whose.Owner) []byte {
 	for i := range fields {
 		v := fields[i].OwnerValue(owner)

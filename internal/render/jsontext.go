@@ -2,9 +2,9 @@ package render
 
 import "unicode/utf8"
 
-// appendJSONString appends s as a JSON string. Bytes that are no UTF-8 become
-// U+FFFD; quotes, backslashes and all that [AppendSafe] would make visible are
-// escaped, so that nothing else is lost and the text can be shown as it is.
+// appendJSONString appends s as a JSON string. Bytes which are no UTF-8 become
+// U+FFFD. It escapes quotes, backslashes and all characters made visible by
+// [AppendSafe]: nothing else is lost, and the text can be shown as it is.
 func appendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	if isPlainJSON(s) {
@@ -36,7 +36,7 @@ func appendJSONEscaped(dst []byte, s string) []byte {
 	return appendEscaped(dst, s[start:], jsonEscape)
 }
 
-// jsonEscape is the form of a code point or byte that is not shown as itself.
+// jsonEscape is the escaped form of a code point or byte.
 func jsonEscape(dst []byte, r rune, badByte bool) []byte {
 	switch {
 	case badByte:

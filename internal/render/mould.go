@@ -2,26 +2,25 @@ package render
 
 import "github.com/seed-44df2ae6/whose"
 
-// Moulds write the session's own fields of JSON objects. Most sessions of a
-// host are alike in most fields: protocol, state, user, namespace. What they
-// have in common is made into text once, a mould, with gaps for what differs
-// from one to the next: addresses, ports, the numbers of the socket. To write a
-// session is then to find its mould and to fill the gaps.
+// Moulds write the session's own fields of JSON objects. Most sessions of a host
+// are alike in most fields: protocol, state, user, namespace. A mould is their
+// common text, made once, with gaps for the varying fields: addresses, ports,
+// the numbers of the socket. To write a session is to find its mould and to fill
+// the gaps.
 type moulds struct {
 	fields        []jsonField
-	before, after string // what every mould begins and ends with
+	before, after string // the text around every mould
 	gaps          []jsonField
-	slots         [1 << mouldBits]mould // by a hash of what is alike
+	slots         [1 << mouldBits]mould // by a hash of the steady fields
 }
 
-// mouldBits makes room for 256 moulds. Where few sessions of a host are alike,
-// they are written field by field. At least 6.
+// mouldBits makes room for 256 moulds. If few sessions of a host are alike, they
+// are written field by field. At least 6.
 const mouldBits = 8
 
-// A mould is the text of sessions that are alike. After each piece but
-// the last comes a gap.
+// A mould is the text of alike sessions. A gap follows each piece but the last.
 type mould struct {
-	first whose.Session // that was alike, without its processes
+	first whose.Session // of those alike, without its processes
 	made  bool
 	text  []byte
 	ends  []int // of the pieces in text, one for each gap
@@ -32,8 +31,8 @@ func (m *mould) turnTo(s *whose.Session) {
 	m.first.Owners, m.first.Peer, m.first.TCP, m.first.Life = nil, nil, nil, nil
 }
 
-// steady reports whether the field is the same for all sessions that are alike,
-// and so for most of a host.
+// steady reports whether the field is the same for all alike sessions, and so
+// for most of a host.
 func steady(f *whose.Field) bool {
 	switch f.Name {
 	case "proto", "family", "state", "uid", "user", "netns", "netns_name", "direction", "bound_dev", "scope",
@@ -43,9 +42,8 @@ func steady(f *whose.Field) bool {
 	return false
 }
 
-// alike reports whether two sessions have the same values in all steady fields:
-// whether they are the same in all that those depend on. That nothing is
-// missing here, a test shows.
+// alike reports whether two sessions have the same values in all steady fields.
+// It compares the facts behind those fields; a test proves them complete.
 func alike(a, b *whose.Session) bool {
 	return a.NetNS == b.NetNS && a.UID == b.UID && a.Mark == b.Mark &&
 		a.Proto == b.Proto && a.Family == b.Family && a.State == b.State &&
@@ -54,9 +52,9 @@ func alike(a, b *whose.Session) bool {
 		a.Scope == b.Scope && a.Unit == b.Unit && a.Container == b.Container
 }
 
-// slotOf returns the place of a session's mould. Sessions that differ in state
-// and direction alone, the ends of connections that come and go, never have the
-// same one.
+// slotOf returns the place of a session's mould. Sessions with a difference in
+// state and direction alone, the ends of short-lived connections, never share a
+// place.
 func slotOf(s *whose.Session) uint32 {
 	const mix = 0x9e3779b1 // 2^32 by the golden ratio: all bits count in the upper ones
 	h := s.NetNS*mix + s.UID<<8 + uint32(s.Proto)<<4 + uint32(s.Reason)
@@ -74,8 +72,8 @@ func newMoulds(before string, fields []jsonField, after string) *moulds {
 	return m
 }
 
-// append appends those fields that have a value, each with a comma after it,
-// and what stands before and after them.
+// append appends the fields with a value, each with a comma after it, and the
+// text before and after them.
 func (m *moulds) append(dst []byte, r whose.Row) []byte {
 	s := r.Session
 	mould := &m.slots[slotOf(s)]
@@ -95,7 +93,6 @@ func (m *moulds) append(dst []byte, r whose.Row) []byte {
 	return append(dst, mould.text[from:]...)
 }
 
-// appendFields is append without a mould.
 func (m *moulds) appendFields(dst []byte, r whose.Row) []byte {
 	dst = append(dst, m.before...)
 	for i := range m.fields {
@@ -104,7 +101,7 @@ func (m *moulds) appendFields(dst []byte, r whose.Row) []byte {
 	return append(dst, m.after...)
 }
 
-// make makes the mould of sessions like that of r, in the memory of the one before.
+// make makes the mould of sessions like r's, in the memory of the one before.
 func (m *moulds) make(mould *mould, r whose.Row) {
 	text, ends := append(mould.text[:0], m.before...), mould.ends[:0]
 	for i := range m.fields {

@@ -62,7 +62,7 @@ func codeList(names []string) string {
 	return "`" + strings.Join(names, "` `") + "`"
 }
 
-// keyText is the key in JSON, that of events where it is another.
+// keyText is the key in JSON, or the key of events if it differs.
 func keyText(f *whose.Field) string {
 	if f.Of == whose.OfLife && f.EventKey != "" {
 		return f.EventKey

@@ -7,19 +7,19 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// batchSize is how many sessions are handed to a worker at once.
+// batchSize is the number of sessions in a batch.
 const batchSize = 256
 
-// A batch of sessions on its way: filled by the caller, encoded by a worker,
-// written in its turn, and used again.
+// A batch holds sessions on their way. The caller fills it, a worker encodes it,
+// it is written in its turn, and used again.
 type batch struct {
 	sessions []whose.Session
 	out      []byte
 	done     chan struct{}
 }
 
-// A pipeline encodes batches on several goroutines and hands what they become
-// on in order.
+// A pipeline encodes batches on several goroutines and hands on the results in
+// order.
 type pipeline struct {
 	current     *batch
 	free        chan *batch
@@ -29,7 +29,8 @@ type pipeline struct {
 }
 
 // startPipeline starts the workers, each with an encoder of its own. take gets
-// the encoded batches in order, on one goroutine; the memory is the batch's.
+// the encoded batches in order, on one goroutine. Their memory belongs to the
+// batch.
 func startPipeline(take func([]byte) error, newEncoder func() encoder, workers int) *pipeline {
 	batches := 2*workers + 2
 	p := &pipeline{
@@ -49,7 +50,7 @@ func startPipeline(take func([]byte) error, newEncoder func() encoder, workers i
 	return p
 }
 
-// session hands in one session; the error is that of an earlier write.
+// session hands in one session. The error comes from an earlier write.
 func (p *pipeline) session(s *whose.Session) error {
 	p.current.sessions = append(p.current.sessions, *s)
 	if len(p.current.sessions) < batchSize {
@@ -63,14 +64,14 @@ func (p *pipeline) session(s *whose.Session) error {
 	return nil
 }
 
-// hand gives the current batch to the workers. No channel can be full: each
-// has room for every batch.
+// hand gives the current batch to the workers. No channel can be full: each has
+// room for every batch.
 func (p *pipeline) hand() {
 	p.order <- p.current
 	p.work <- p.current
 }
 
-// close waits until all that was handed in is written.
+// close waits until all sessions handed in are written.
 func (p *pipeline) close() {
 	p.hand()
 	close(p.work)
@@ -88,8 +89,8 @@ func (p *pipeline) encode(enc encoder) {
 	}
 }
 
-// write hands the batches to take in order. After an error it goes on without
-// that, so that nobody waits for a batch for ever.
+// write hands the batches to take in order. After an error it drops them and
+// goes on, so nobody waits for a batch for ever.
 func (p *pipeline) write(take func([]byte) error) {
 	for b := range p.order {
 		<-b.done

@@ -6,12 +6,11 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// pytcpFraming is the shape of the script that whose began with: one line, a
+// pytcpFraming is the shape of the script from which whose began: one line, a
 // JSON list, an object for each owner of each session, spaced as Python does.
 //
-// As the script did, it leaves out what no process holds, since there is no
-// "name:pid" to give, and UDP sockets that are only bound. "Proccess" is
-// spelled as it was.
+// Like the script, it leaves out sessions without a process, for want of a
+// "name:pid", and UDP sockets only bound. "Proccess" keeps its spelling.
 func pytcpFraming() framing {
 	return framing{
 		head:       []byte("["),

@@ -13,24 +13,24 @@ import (
 
 // A Renderer writes sessions in one format.
 //
-// It is not safe for concurrent use. Close has to be called, after an error
-// too: it writes what is still held back and ends the renderer's goroutines.
-// A renderer may keep a session's owners, which are never written again (see
-// [whose.Session]), but not the session itself. It does not close its writer.
+// It is not safe for concurrent use. Callers must call Close, after an error
+// too: it writes the rest and ends the renderer's goroutines. A renderer may
+// keep a session's owners: they are never written again (see [whose.Session]).
+// It must not keep the session itself. It does not close its writer.
 type Renderer interface {
-	// Session writes one session. An error is that of the writer, or of the
+	// Session writes one session. An error comes from the writer, or from the
 	// template, and ends the output. It may belong to an earlier session.
 	Session(s *whose.Session) error
-	// Close writes the end of the output. The coverage is written where the
-	// format has a place for it; nil writes none.
+	// Close writes the end of the output. Formats with a place for the coverage
+	// write it; nil writes none.
 	Close(c *whose.Coverage) error
 }
 
 // The formats.
 const (
-	// Table is made for a person.
+	// Table is the format for a person.
 	Table = "table"
-	// Wide is the table with more columns, none of which is dropped for want of space.
+	// Wide is the table with more columns. None is dropped for want of space.
 	Wide = "wide"
 	// JSON is one object with the sessions and the coverage.
 	JSON = "json"
@@ -42,7 +42,7 @@ const (
 	TSV = "tsv"
 	// Template executes Options.Template for each session.
 	Template = "template"
-	// PyTCPProcess is what the script printed that whose began with.
+	// PyTCPProcess is the output of the script from which whose began.
 	PyTCPProcess = "pytcpprocess"
 )
 
@@ -53,12 +53,11 @@ func Formats() []string {
 
 // Options say how to render. The zero value is right for a file or a pipe.
 type Options struct {
-	// Fields are the columns, or the keys of JSON, in this order. Nil: those
-	// that the format shows by default, see [DefaultFields]. Template and
-	// PyTCPProcess take no fields.
+	// Fields are the columns, or the keys of JSON, in this order. Nil: the defaults
+	// of the format, see [DefaultFields]. Template and PyTCPProcess take no fields.
 	Fields []*whose.Field
-	// Added are columns that Table and Wide show beside their own, which is for
-	// where Fields is nil. Other formats take no note of them.
+	// Added are columns of Table and Wide beside their own, for a nil Fields. Other
+	// formats ignore them.
 	Added []*whose.Field
 	// Width is the width of the terminal, in columns. Zero: the output goes to
 	// no terminal, nothing is shortened and no owner folded away.
@@ -69,19 +68,19 @@ type Options struct {
 	NoHeader bool
 	// Template is the text/template of the format Template.
 	Template string
-	// Workers is the number of goroutines that encode beside the caller's once
-	// there are many sessions; not for Template, nor for tables with HostName
-	// or ServiceName. Zero: none.
+	// Workers is the number of encoding goroutines beside the caller's once there
+	// are many sessions. Template uses none, nor do tables with HostName or
+	// ServiceName. Zero: none.
 	Workers int
 	// HostName names a remote address in tables; "" or nil shows the address.
-	// It is called for every row, so it remembers what it has looked up.
+	// Tables call it for every row, so it must remember its look-ups.
 	HostName func(netip.Addr) string
 	// ServiceName names a port in tables; "" or nil shows the number.
 	ServiceName func(port uint16, proto whose.Proto) string
 }
 
-// New returns a renderer of the format that writes to w. An unknown format, a
-// bad template, or fields for a format that takes none are errors.
+// New returns a renderer of the format. It writes to w. It refuses an unknown
+// format, a bad template, and fields for a format without fields.
 func New(format string, w io.Writer, opts Options) (Renderer, error) {
 	if len(opts.Fields) > 0 && (format == Template || format == PyTCPProcess) {
 		return nil, fmt.Errorf("format %s takes no fields", format)
@@ -98,7 +97,7 @@ func New(format string, w io.Writer, opts Options) (Renderer, error) {
 		"the formats are %s", strings.Join(Formats(), ", "))
 }
 
-// All feeds every session of seq to r and stops at the first error of r. It
+// All writes every session of seq to r and stops at the first error of r. It
 // does not close r.
 func All(r Renderer, seq iter.Seq[whose.Session]) error {
 	one := new(whose.Session) // in one place: the loop's variable would be allocated each time
@@ -111,10 +110,9 @@ func All(r Renderer, seq iter.Seq[whose.Session]) error {
 	return nil
 }
 
-// DefaultFields returns the fields that a format shows where Options.Fields is
-// nil, in order. For table and wide, which put several fields into one column,
-// they are the fields that the columns are made of; for a template there is no
-// default and the result is nil.
+// DefaultFields returns the format's fields for a nil Options.Fields, in order.
+// Table and wide put several fields into one column; for them it returns the
+// fields behind the columns. A template has no default: nil.
 func DefaultFields(format string) []*whose.Field {
 	switch format {
 	case JSON, JSONL:
@@ -142,8 +140,8 @@ func DefaultFields(format string) []*whose.Field {
 	return nil
 }
 
-// Needs returns what has to be collected for what the format shows. A template
-// that does not parse needs nothing here; New says what is wrong with it.
+// Needs returns the facts to collect for the output of the format. A template
+// with a syntax error needs nothing here; New reports the error.
 func Needs(format string, opts Options) whose.Needs {
 	fields := opts.Fields
 	switch {

@@ -5,20 +5,20 @@ import (
 	"unicode/utf8"
 )
 
-// maxText is how many bytes of one text are shown; the model itself cuts
-// command lines at as much.
+// maxText is the number of bytes shown of one text. The model itself cuts
+// command lines at this length.
 const maxText = 4096
 
-// AppendSafe appends s to dst with everything made visible that could act on a
+// AppendSafe appends s to dst and makes everything visible which could act on a
 // terminal, forge a line, or hide: control characters (C0, DEL, C1) and so
 // escape sequences, line and paragraph separators, bidirectional overrides,
-// zero-width and other invisible characters, code points that mean nothing,
-// and bytes that are no UTF-8.
+// zero-width and other invisible characters, code points without a meaning, and
+// bytes which are no UTF-8.
 //
 // They become \n, \t, \r, \x1b for a byte and \u202e or \U000e0001 for a code
-// point. All other text stays as it is; backslashes too, so the result is made
-// for reading and cannot be turned back. What is longer than 4,096 bytes is
-// cut and ends with "…".
+// point. All other text stays as it is, backslashes too: the result is for
+// reading and cannot be turned back. Text longer than 4,096 bytes is cut and
+// ends with "…".
 func AppendSafe(dst []byte, s string) []byte {
 	cut := len(s) > maxText
 	if cut {
@@ -31,7 +31,7 @@ func AppendSafe(dst []byte, s string) []byte {
 	return dst
 }
 
-// Safe returns what AppendSafe appends.
+// Safe returns the text of [AppendSafe] as a string.
 func Safe(s string) string {
 	if isPlain(s) && len(s) <= maxText {
 		return s
@@ -50,7 +50,7 @@ func isPlain(s string) bool {
 }
 
 // backToRune returns the last start of a code point in s at or before i, so
-// that s[:i] does not end within one.
+// s[:i] ends with a whole one.
 func backToRune(s string, i int) int {
 	for n := 0; n < utf8.UTFMax-1 && i > 0 && !utf8.RuneStart(s[i]); n++ {
 		i--
@@ -58,8 +58,8 @@ func backToRune(s string, i int) int {
 	return i
 }
 
-// appendEscaped appends s and has escape write what is not harmless: a code
-// point, or a byte that is no UTF-8.
+// appendEscaped appends s. escape writes every harmful code point, and every
+// byte which is no UTF-8.
 func appendEscaped(dst []byte, s string, escape func(dst []byte, r rune, badByte bool) []byte) []byte {
 	start := 0
 	for i := 0; i < len(s); {
@@ -85,8 +85,8 @@ func appendEscaped(dst []byte, s string, escape func(dst []byte, r rune, badByte
 }
 
 // harmless reports whether a code point is shown as itself: it is visible, or
-// marks its neighbour, and does nothing else. The letters and marks that
-// Unicode says to show as nothing are not.
+// marks its neighbour, and does nothing else. Letters and marks declared
+// invisible by Unicode are not harmless.
 func harmless(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// An object is a JSON object that keeps the order of its keys.
+// An object is a JSON object with ordered keys.
 type object []member
 
 type member struct {
@@ -42,9 +42,9 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
-// Schema returns the JSON Schema of what the format JSON writes; a line of
-// JSONL is its "session". It is made from the table of fields. Keys that it
-// does not know are allowed: later versions add some.
+// Schema returns the JSON Schema of the format JSON. A line of JSONL is its
+// "session". It is made from the table of fields. It allows unknown keys: later
+// versions add some.
 func Schema() ([]byte, error) {
 	schema := object{
 		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
@@ -113,7 +113,7 @@ func ownerSchema(doc string, group whose.Group) object {
 	return object{{"type", "object"}, {"description", doc}, {"properties", props}}
 }
 
-// fieldSchema says what a field's values are.
+// fieldSchema describes a field's values.
 func fieldSchema(f *whose.Field) object {
 	s := object{{"description", f.Doc}}
 	if f.Unit != "" {
@@ -164,7 +164,7 @@ func coverageSchema() object {
 	}
 }
 
-// countSchema is what Counts writes as JSON.
+// countSchema is the schema of [Counts] as JSON.
 func countSchema() object {
 	return object{
 		{"type", "object"},
@@ -180,7 +180,7 @@ func countSchema() object {
 	}
 }
 
-// groupSchema is one group; its fields go by their names, which are all different.
+// groupSchema is the schema of one group. Its keys are the fields' unique names.
 func groupSchema() object {
 	var props object
 	for _, f := range whose.Fields() {
@@ -190,7 +190,7 @@ func groupSchema() object {
 	return object{{"type", "object"}, {"required", []string{"count"}}, {"properties", props}}
 }
 
-// gapsSchema is the account of what was not seen, the same in every output.
+// gapsSchema is the schema of the gaps, the same in every output.
 func gapsSchema() object {
 	return object{
 		{"description", "What could not be seen. Empty: the answer is whole."},

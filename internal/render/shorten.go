@@ -7,8 +7,8 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// A shortener appends text in at most width columns, which are at least one
-// and fewer than the text takes, and returns how many it took.
+// A shortener appends text in at most width columns and returns the number
+// taken. width is at least one and less than the text's own width.
 type shortener func(dst, text []byte, width int) ([]byte, int)
 
 const ellipsis = "…"
@@ -32,7 +32,7 @@ func shortenMiddle(dst, text []byte, width int) ([]byte, int) {
 	return dst, textWidth(dst[start:])
 }
 
-// columns returns how many bytes of s fit into width columns.
+// columns returns the number of bytes of s fitting into width columns.
 func columns(s string, width int) int {
 	at, rest, state := 0, s, -1
 	for rest != "" {
@@ -47,7 +47,8 @@ func columns(s string, width int) int {
 	return at
 }
 
-// lastColumns returns where the end of s begins that fits into width columns.
+// lastColumns returns the start of the longest end of s fitting into width
+// columns.
 func lastColumns(s string, width int) int {
 	skip := uniseg.StringWidth(s) - width
 	at, rest, state := 0, s, -1
@@ -61,8 +62,8 @@ func lastColumns(s string, width int) int {
 	return at
 }
 
-// queuedWord ends the cell of a listener at which connections wait; the numbers
-// before it say enough.
+// queuedWord ends the cell of a listener with waiting connections. The numbers
+// before it are enough.
 const queuedWord = " queued"
 
 // shortenEndpoint shortens the address and never the port.
@@ -80,15 +81,15 @@ func shortenEndpoint(dst, text []byte, width int) ([]byte, int) {
 	return append(dst, port...), took + portWidth
 }
 
-// What stands before the owners of the listener that a connection waits at.
+// The text before the owners of the listener of a waiting connection.
 const (
 	queueOf      = "(accept queue of "
 	queueOfBrief = "(queue of "
 	queueAlone   = "(queue)"
 )
 
-// shortenProcess shortens the names of owners before their numbers, and each
-// end of a pair by itself.
+// shortenProcess shortens the names of owners before their numbers, and each end
+// of a pair by itself.
 func shortenProcess(dst, text []byte, width int) ([]byte, int) {
 	at, sep := findArrow(text)
 	if at < 0 || width < 9 {
@@ -97,7 +98,8 @@ func shortenProcess(dst, text []byte, width int) ([]byte, int) {
 	one, other := text[:at], text[at+len(sep):]
 	oneWidth, otherWidth := share(textWidth(one), textWidth(other), width-3)
 	if isQueue(one) && oneWidth < textWidth(one) && width > 3*leastWidth {
-		// Whose queue it is, the listener's row tells too; who waits does not stand elsewhere.
+		// The listener's row names the owner of the queue too. No other cell names the
+		// waiting process.
 		otherWidth = min(textWidth(other), width-3-len(queueAlone))
 		oneWidth = width - 3 - otherWidth
 	}
@@ -129,7 +131,8 @@ func shortenEnd(dst, text []byte, width int) ([]byte, int) {
 	return shortenMiddle(dst, text, width)
 }
 
-// findArrow returns where the two ends of a pair are parted, and by what.
+// findArrow returns the place and the text of the mark between the two ends of a
+// pair.
 func findArrow(text []byte) (at int, sep string) {
 	if isASCII(text) {
 		return -1, ""
@@ -142,8 +145,8 @@ func findArrow(text []byte) (at int, sep string) {
 	return -1, ""
 }
 
-// share divides width between two that want a and b: in halves, but what one
-// does not need the other gets.
+// share divides width between the wishes a and b: in halves, but each gets the
+// rest unused by the other.
 func share(a, b, width int) (int, int) {
 	half := width / 2
 	switch {
@@ -157,9 +160,8 @@ func share(a, b, width int) (int, int) {
 	return half, width - half
 }
 
-// shortenOwners shortens the name in "nginx 812,813 +6", and of several names
-// leaves out the last ones and counts their owners. Text that fits is left as
-// it is.
+// shortenOwners shortens the name in "nginx 812,813 +6". Of several names it
+// drops the last ones and counts their owners. Text within width stays as it is.
 func shortenOwners(dst, text []byte, width int) ([]byte, int) {
 	if w := textWidth(text); w <= width {
 		return append(dst, text...), w
@@ -177,8 +179,8 @@ func shortenOwners(dst, text []byte, width int) ([]byte, int) {
 }
 
 // shortenGroups shortens "systemd 1, sshd 812, cups 9 +1, +3" to "systemd 1, +6"
-// or what of it fits. Names with quotes may hold what parts groups, so a list
-// with such a name is shortened as if it were any text.
+// or to the fitting part. Names with quotes may hold the separators of groups,
+// so a list with such a name is shortened like any text.
 func shortenGroups(dst, text []byte, width int) ([]byte, int) {
 	if bytes.IndexByte(text, '"') >= 0 {
 		return shortenMiddle(dst, text, width)
@@ -202,7 +204,7 @@ func shortenGroups(dst, text []byte, width int) ([]byte, int) {
 }
 
 // countOwners counts the owners of one group: those with a number, and those
-// that are counted already.
+// counted already.
 func countOwners(group []byte) int {
 	n := 0
 	if plus := bytes.LastIndexByte(group, '+'); plus >= 0 {

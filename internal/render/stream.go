@@ -6,24 +6,24 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// An encoder appends what stands for one session. It keeps caches of its own
-// and belongs to one goroutine.
+// An encoder appends the text of one session. It keeps caches of its own and
+// belongs to one goroutine.
 type encoder func(dst []byte, s *whose.Session) []byte
 
-// A framing is a format that writes each session by itself: what every session
-// becomes and what stands around them.
+// A framing is a format which writes each session by itself: the encoder of a
+// session and the text around the sessions.
 type framing struct {
 	// head comes before the first session.
 	head []byte
-	// sep begins what the encoder appends, and is cut from the first session.
+	// sep begins the text of every session. It is cut from the first one.
 	sep string
-	// tail appends what comes after the last session.
+	// tail appends the text after the last session.
 	tail func(dst []byte, c *whose.Coverage) []byte
 	// newEncoder makes an encoder for one goroutine.
 	newEncoder func() encoder
 }
 
-// framingOf returns the framing of a format that has one.
+// framingOf returns the framing of a format, if it has one.
 func framingOf(format string, opts *Options) framing {
 	fields := opts.Fields
 	if len(fields) == 0 {
@@ -43,14 +43,14 @@ func framingOf(format string, opts *Options) framing {
 	}
 }
 
-// flushSize is how much a stream gathers before it writes.
+// flushSize is the number of bytes gathered by a stream before it writes.
 const flushSize = 64 << 10
 
-// alone is how many sessions a stream encodes itself before it starts workers:
-// below that, starting them costs more than they save.
+// alone is the number of sessions encoded by a stream itself before it starts
+// workers. For fewer sessions their start costs more than they save.
 const alone = 2048
 
-// A stream renders sessions one by one, on several goroutines where it pays.
+// A stream renders sessions one by one, on several goroutines if it pays.
 type stream struct {
 	out     frameWriter
 	framing framing
@@ -70,7 +70,7 @@ func newStream(w io.Writer, f framing, workers int) *stream {
 	}
 }
 
-// Session encodes one session and now and then writes what has gathered.
+// Session encodes one session and now and then writes the gathered text.
 func (r *stream) Session(s *whose.Session) error {
 	if r.pipe != nil {
 		return r.pipe.session(s)
@@ -110,8 +110,8 @@ func (r *stream) Close(c *whose.Coverage) error {
 	return r.out.rest(r.buf)
 }
 
-// A frameWriter writes the head before everything else, cuts the separator
-// from the first session, and remembers the first error.
+// A frameWriter writes the head before everything else, cuts the separator from
+// the first session, and remembers the first error.
 type frameWriter struct {
 	w    io.Writer
 	head []byte
@@ -129,7 +129,7 @@ func (f *frameWriter) sessions(p []byte) error {
 	return f.rest(p)
 }
 
-// rest writes what is no session.
+// rest writes other text.
 func (f *frameWriter) rest(p []byte) error {
 	if f.err == nil && len(f.head) > 0 {
 		_, f.err = f.w.Write(f.head)

@@ -2,19 +2,19 @@ package render
 
 import "github.com/seed-44df2ae6/whose"
 
-// A style is how a cell is shown where colour is allowed. Only colours of the
-// terminal's own sixteen are used, and of those only ones that are readable on
-// a dark ground and on a light one: no yellow, no blue, no black, no white.
+// A style is the look of a cell in colour. It uses only colours of the
+// terminal's own sixteen, and only those readable on a dark and on a light
+// ground: no yellow, no blue, no black, no white.
 type style uint8
 
 const (
 	plain   style = iota
-	faint         // what is of less interest
-	strong        // titles; what one looks for first
+	faint         // of less interest
+	strong        // titles; the first thing to look for
 	waiting       // listeners
 	open          // established
 	passing       // being opened or closed
-	alarm         // what somebody has to see to
+	alarm         // something to see to
 )
 
 // The codes, by style.
@@ -35,7 +35,7 @@ func styleOf(s whose.State) style {
 	return passing
 }
 
-// appendStyled appends text in a style, plainly where there is no colour.
+// appendStyled appends text in a style, plainly if colour is off.
 func appendStyled(dst, text []byte, s style, color bool) []byte {
 	if !color || s == plain || len(text) == 0 {
 		return append(dst, text...)

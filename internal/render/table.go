@@ -8,31 +8,31 @@ import (
 
 // A table renders sessions as rows of aligned cells.
 //
-// Of many sessions the cells are made on other goroutines, each with a table
-// of its own that makes cells and measures them, and nothing else.
+// If there are many sessions, other goroutines make the cells, each with a table
+// of its own. These only make and measure cells.
 type table struct {
 	grid
 	w      io.Writer
 	format string
 	opts   Options
-	// pipe makes the cells once there are many; makers are its tables.
+	// pipe makes the cells once there are many. makers are its tables.
 	pipe   *pipeline
 	makers []*table
-	// maxNames and maxPIDs are how many names of owners, and how many numbers
-	// of each, are shown. Zero: all.
+	// maxNames and maxPIDs are the numbers of owners' names shown, and of process
+	// numbers for each. Zero: all.
 	maxNames, maxPIDs int
 	// groups is room for the owners of one session by name.
 	groups []ownerGroup
 
-	// arrow and remote are columns that depend on each other; nil where the
-	// columns are single fields.
+	// arrow and remote are interdependent columns. Nil: the columns are single
+	// fields.
 	arrow, remote *column
 
 	// netns is the namespace of the first row; manyNetNS: there is another.
 	netns     uint32
 	manyNetNS bool
-	// listeners counts the listeners before the first other session; mixed
-	// tells that more came after it.
+	// listeners counts the listeners before the first other session. mixed: more
+	// came after it.
 	listeners int
 	mixed     bool
 }
@@ -75,7 +75,7 @@ func (t *table) Session(s *whose.Session) error {
 	return nil
 }
 
-// note keeps what the table as a whole has to know of a session.
+// note updates the facts about the table as a whole with a session.
 func (t *table) note(s *whose.Session) {
 	if t.rows.count == 0 {
 		t.netns = s.NetNS
@@ -90,8 +90,8 @@ func (t *table) note(s *whose.Session) {
 	}
 }
 
-// pack makes the cells of a session and returns them as a packed row, which is
-// valid until the next.
+// pack makes the cells of a session and returns them as a packed row, valid
+// until the next call.
 func (t *table) pack(s *whose.Session) []byte {
 	t.row = t.row[:0]
 	for _, col := range t.columns {
@@ -104,12 +104,12 @@ func (t *table) pack(s *whose.Session) []byte {
 }
 
 // parallel reports whether cells may be made on other goroutines. The caller's
-// own functions need not bear that.
+// own functions may be unfit for it.
 func (t *table) parallel() bool {
 	return t.opts.Workers > 0 && t.opts.HostName == nil && t.opts.ServiceName == nil
 }
 
-// startMakers lets other goroutines make the cells from here on.
+// startMakers starts goroutines for all further cells.
 func (t *table) startMakers() {
 	keep := func(rows []byte) error {
 		t.rows.addChunk(rows)
@@ -122,7 +122,7 @@ func (t *table) startMakers() {
 	}, t.opts.Workers)
 }
 
-// endMakers waits for the cells and takes over what the makers measured.
+// endMakers waits for the cells and merges the makers' measurements.
 func (t *table) endMakers() {
 	if t.pipe == nil {
 		return
@@ -136,9 +136,8 @@ func (t *table) endMakers() {
 	t.pipe, t.makers = nil, nil
 }
 
-// Close fits the columns and writes the table. Nothing is written, and no
-// titles either, where there is no row. Listeners that come first are parted
-// from the other sessions.
+// Close fits the columns and writes the table. Without rows it writes nothing,
+// not even titles. A blank line parts leading listeners from the other sessions.
 func (t *table) Close(*whose.Coverage) error {
 	t.endMakers()
 	if t.arrow != nil && !t.arrow.used && t.opts.Width > 0 {

@@ -13,7 +13,7 @@ import (
 )
 
 // A templated renderer executes a text/template for each session and ends each
-// with a newline, where the template does not.
+// with a newline, unless the template does.
 //
 // The data is a map: the fields of the session by their names in JSON, such as
 // {{.local_port}}, and "owners" and "peer", which are lists of maps:
@@ -33,7 +33,7 @@ type templated struct {
 	n    int
 }
 
-// maxErrorText bounds what an error quotes of a template.
+// maxErrorText bounds the quotes of a template in errors.
 const maxErrorText = 300
 
 func newTemplate(w io.Writer, text string) (*templated, error) {
@@ -51,9 +51,9 @@ func newTemplate(w io.Writer, text string) (*templated, error) {
 	return &templated{w: w, tmpl: tmpl, data: data}, nil
 }
 
-// try executes the template for data that have a value for every field, so that
-// a name that does not exist is found before the first row. How many owners
-// there are depends on the session, and so whether an index is in range.
+// try executes the template with a value for every field, and so finds unknown
+// names before the first row. The number of owners depends on the session, and
+// so does the range of an index.
 func try(tmpl *template.Template, data map[string]any) error {
 	err := tmpl.Execute(io.Discard, data)
 	if err == nil || strings.Contains(err.Error(), "error calling index") || strings.Contains(err.Error(), "error calling slice") {
@@ -70,7 +70,7 @@ func templateError(verb string, err error) error {
 	return fmt.Errorf("%s template: %w", verb, &boundedError{err})
 }
 
-// A boundedError is another error, safe to print and not longer than maxErrorText.
+// A boundedError is another error, safe to print and at most maxErrorText long.
 type boundedError struct{ err error }
 
 func (e *boundedError) Error() string {
@@ -109,8 +109,8 @@ func (t *templated) flush() error {
 	return err
 }
 
-// A hostileText is text that is made safe when it is printed, and compared and
-// measured as it is.
+// A hostileText is made safe when printed. Comparisons and lengths use the text
+// as it is.
 type hostileText string
 
 // String returns the safe form.
@@ -119,17 +119,17 @@ func (t hostileText) String() string { return Safe(string(t)) }
 // MarshalJSON keeps the text itself.
 func (t hostileText) MarshalJSON() ([]byte, error) { return appendJSONString(nil, string(t)), nil }
 
-// templateData makes what a template sees of a session: of all fields those
-// that it may ask for.
+// templateData makes the data of a session for a template: only the fields it
+// may ask for.
 type templateData struct{ session, owners, peer []*whose.Field }
 
-// dataFor returns the data for a template that mentions these names. One that
-// uses a map as a whole may ask for everything.
+// dataFor returns the data for a template with these names. A template with a
+// map as a whole may ask for everything.
 func dataFor(names map[string]bool) templateData {
 	var d templateData
 	for _, f := range whose.Fields() {
 		if !names[f.JSONKey()] && !names["."] && !names["$"] {
-			// The functions that print owners need the names and numbers.
+			// The functions for owners need the names and numbers.
 			if f.JSONKey() != "pid" && f.JSONKey() != "comm" {
 				continue
 			}
@@ -167,7 +167,7 @@ func ownersData(fields []*whose.Field, owners []whose.Owner) []map[string]any {
 	return all
 }
 
-// templateValue is a value with the type that templates can work with.
+// templateValue is a value of a type for templates.
 func templateValue(v whose.Value) any {
 	switch v.Kind {
 	case whose.KindText:

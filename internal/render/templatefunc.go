@@ -10,7 +10,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// templateFuncs are the functions that a template can call; see templated.
+// templateFuncs are the functions of a template; see templated.
 func templateFuncs() template.FuncMap {
 	return template.FuncMap{
 		"join":     templateJoin,
@@ -21,14 +21,14 @@ func templateFuncs() template.FuncMap {
 	}
 }
 
-// A TemplateFunction is one that a template can call, for help and reference.
+// A TemplateFunction is a function of templates, for help and reference.
 type TemplateFunction struct {
-	// Usage is an example of a call, Doc what it gives.
+	// Usage is an example of a call, Doc its result.
 	Usage, Doc string
 }
 
-// TemplateFunctions returns the functions of the format Template beside those
-// of text/template itself.
+// TemplateFunctions returns the functions of the format Template beside those of
+// text/template itself.
 func TemplateFunctions() []TemplateFunction {
 	return []TemplateFunction{
 		{"owners .owners", "the owners as the table shows them, all of them: nginx 812,813, systemd 1"},
@@ -56,7 +56,7 @@ func templateJoin(sep string, list any) (string, error) {
 	return strings.Join(parts, sep), nil
 }
 
-// templateOwnersText lists owners as the table does, none folded away.
+// templateOwnersText lists owners as the table does, without folding.
 func templateOwnersText(list []map[string]any) string {
 	owners := make([]whose.Owner, len(list))
 	for i, o := range list {

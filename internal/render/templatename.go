@@ -7,8 +7,8 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// templateFields returns the fields that a template mentions; all that JSON
-// shows if it uses a session or a list of owners as a whole.
+// templateFields returns the fields in a template, or all fields of JSON if it
+// uses a session or a list of owners as a whole.
 func templateFields(text string) []*whose.Field {
 	tmpl, err := parseTemplate(text)
 	if err != nil {
@@ -17,7 +17,7 @@ func templateFields(text string) []*whose.Field {
 	return fieldsMentioned(namesIn(tmpl))
 }
 
-// fieldsMentioned returns the fields that a template with these names uses.
+// fieldsMentioned returns the fields for a template with these names.
 func fieldsMentioned(names map[string]bool) []*whose.Field {
 	var fields []*whose.Field
 	for _, f := range whose.Fields() {
@@ -30,7 +30,7 @@ func fieldsMentioned(names map[string]bool) []*whose.Field {
 	return fields
 }
 
-// namesIn returns the identifiers that a template mentions.
+// namesIn returns the identifiers in a template.
 func namesIn(tmpl *template.Template) map[string]bool {
 	names := make(map[string]bool)
 	for _, t := range tmpl.Templates() {
@@ -41,8 +41,8 @@ func namesIn(tmpl *template.Template) map[string]bool {
 	return names
 }
 
-// collectNames notes the identifiers of fields anywhere below a node, quoted
-// ones too since index takes them, and "." where the dot is used as a whole.
+// collectNames notes the identifiers of fields anywhere below a node. It notes
+// quoted ones too, since index takes them, and "." for the dot as a whole.
 func collectNames(node parse.Node, names map[string]bool) {
 	switch n := node.(type) {
 	case *parse.ListNode:
