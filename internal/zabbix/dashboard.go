@@ -5,14 +5,14 @@ import (
 	"strconv"
 )
 
-// A dashboard's grid is 24 columns wide in 6.0 and 72 in 7.0; widgets are laid
-// out on 24, and widened.
+// A dashboard's grid is 24 columns wide in 6.0 and 72 in 7.0. Widgets are laid
+// out on 24 and widened.
 const gridFactor = 3
 
 // A widget is one widget of a page.
 type widget struct {
-	// kind is the type as 6.0 and 7.0 name it; a widget without a name in a
-	// version is left out there.
+	// six and seven are the types in 6.0 and 7.0. A version with an empty name
+	// leaves the widget out.
 	six, seven string
 	name       string
 	x, y, w, h int
@@ -23,12 +23,11 @@ type widget struct {
 // A tile shows one number.
 type tile struct {
 	key, title string
-	// warn colours the tile from that value on, where the version can; empty for never.
+	// warn colours the tile from this value on, if the version can. Empty: never.
 	warn string
-	// good colours the tile from that value on.
+	// good colours the tile from this value on.
 	good string
-	// word tells that the value is long, a word or with units, and needs
-	// smaller letters.
+	// word: the value is long, a word or with units, and needs smaller letters.
 	word bool
 }
 
@@ -45,8 +44,8 @@ func tiles() []tile {
 	}
 }
 
-// dashboards returns the dashboard of the template: an overview for a wall,
-// and a page each of all listeners and all processes.
+// dashboards returns the dashboard of the template: an overview for a wall, one
+// page of all listeners and one of all processes.
 func (t *template) dashboards() yamlList {
 	overview := t.tileRow()
 	if t.seven() {
@@ -113,7 +112,7 @@ func thresholds(t tile) yamlList {
 	return fields
 }
 
-// overviewSix fills the overview with what 6.0 can show: classic graphs.
+// overviewSix fills the overview for 6.0 with classic graphs.
 func (t *template) overviewSix() []widget {
 	classic := func(x, y, w int, graph string) widget {
 		return widget{six: "GRAPH_CLASSIC", x: x, y: y, w: w, h: 6, fields: yamlList{t.reference("GRAPH", "graphid", "name", graph)}}
@@ -124,8 +123,8 @@ func (t *template) overviewSix() []widget {
 	}
 }
 
-// overviewSeven fills it with 7.0's own: all listeners at a glance, and the
-// processes in one graph.
+// overviewSeven fills the overview with widgets of 7.0: all listeners at a
+// glance, and the processes in one graph.
 func (t *template) overviewSeven() []widget {
 	return []widget{
 		{seven: "svggraph", name: "TCP sessions by state", y: 2, w: 12, h: 6, fields: t.stateSets()},
@@ -153,7 +152,7 @@ func (t *template) stateSets() yamlList {
 	return append(fields, text("lefty_min", "0"), integer("legend_columns", 3), integer("legend_lines", 2))
 }
 
-// patternSet is one set of all items whose name matches, each in its shade.
+// patternSet is one set of all items with a matching name, each in its shade.
 func patternSet(pattern string) yamlList {
 	return yamlList{
 		text("reference", "WHOSB"),
@@ -163,8 +162,8 @@ func patternSet(pattern string) yamlList {
 	}
 }
 
-// honeycomb shows a cell for each item whose name matches, called by what a
-// regular expression makes of the name: the whole name does not fit.
+// honeycomb shows a cell for each item with a matching name. A regular
+// expression makes its label from the name: the whole name does not fit.
 func honeycomb(pattern, expression, label string) yamlList {
 	return yamlList{
 		text("items.0", pattern),
@@ -174,8 +173,8 @@ func honeycomb(pattern, expression, label string) yamlList {
 	}
 }
 
-// widgets lays widgets out as the version has it. 7.0 wants a reference of
-// five letters where widgets may speak to each other.
+// widgets lays widgets out for the version. 7.0 wants a reference of five
+// letters for widgets able to speak to each other.
 func (t *template) widgets(widgets []widget) yamlList {
 	var list yamlList
 	for _, w := range widgets {
@@ -201,7 +200,7 @@ func number(n int) string {
 	return strconv.Itoa(n)
 }
 
-// indexed names the nth value of a field that has many: 7.0 numbers them.
+// indexed names the nth value of a field with many: 7.0 numbers them.
 func (t *template) indexed(name string, n int) string {
 	if t.seven() {
 		return name + "." + strconv.Itoa(n)
@@ -209,7 +208,7 @@ func (t *template) indexed(name string, n int) string {
 	return name
 }
 
-// reference is a field that refers to an item or graph of the template.
+// reference is a reference to an item or graph of the template, as a field.
 func (t *template) reference(kind, field, by, name string) yamlMap {
 	return yamlMap{{"type", kind}, {"name", t.indexed(field, 0)}, {"value", yamlMap{{"host", t.name}, {by, name}}}}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
-// kernelProcess is the name of the process of a listener that the kernel holds.
+// kernelProcess is the name of the process of a listener held by the kernel.
 const kernelProcess = "[kernel]"
 
-// commName is the name of a process that is known. One that has none, or
-// nothing but spaces, is not to look like one that is hidden.
+// commName is the name of a known process. A process without a name, or with
+// nothing but spaces, must not look hidden.
 func commName(comm string) string {
 	if name := Safe(comm); name != "" {
 		return name
@@ -24,7 +24,7 @@ func commName(comm string) string {
 	return "?"
 }
 
-// programName is the name of a program's processes, empty where they are hidden.
+// programName is the name of a program's processes, empty if they are hidden.
 func programName(p *tally.Program) string {
 	if p.Hidden {
 		return ""
@@ -32,8 +32,8 @@ func programName(p *tally.Program) string {
 	return commName(p.Name)
 }
 
-// netnsLabel names a namespace by what stays: nothing for the host's own, the
-// name that `ip netns` gave, the container, or else the inode.
+// netnsLabel names a namespace by stable facts: nothing for the host's own, its
+// name in `ip netns`, the container, or else the inode.
 func (w *writer) netnsLabel(inode uint32) string {
 	space := w.count.Spaces[inode]
 	if space == nil {
@@ -45,8 +45,8 @@ func (w *writer) netnsLabel(inode uint32) string {
 	return strconv.FormatUint(uint64(inode), 10)
 }
 
-// listenerRows returns the rows of discovery in order, and the values beside
-// them. Rows that have become the same by their names are one.
+// listenerRows returns the rows of discovery in order, and their values. Rows
+// with equal names are merged.
 func (w *writer) listenerRows() ([]ListenerRow, []Listener) {
 	all := w.count.Listeners
 	places := make([]int32, len(all))
@@ -97,7 +97,7 @@ func (w *writer) listenerRow(l *tally.Group[tally.ListenerKey, tally.Listener]) 
 	return row
 }
 
-// listenerOf makes the values of a listener, with names that are safe.
+// listenerOf makes the values of a listener, with safe names.
 func listenerOf(l *tally.Listener, limitUnknown bool) Listener {
 	var holders []string
 	for _, name := range l.Holders {
@@ -113,9 +113,9 @@ func listenerOf(l *tally.Listener, limitUnknown bool) Listener {
 	return v
 }
 
-// identity is what makes a listener the same one in the next collection. The
-// unit may change without its becoming another, unless nothing else is known
-// of its owner.
+// identity returns the facts for recognizing a listener in the next collection.
+// A change of the unit keeps the identity, unless the unit is all that is known
+// of the owner.
 func identity(r *ListenerRow) []string {
 	facts := []string{"listener", r.Proto, r.Addr, r.Port, r.NetNS, r.Process, r.User}
 	if r.Process == "" {
@@ -124,7 +124,7 @@ func identity(r *ListenerRow) []string {
 	return facts
 }
 
-// mergeListener adds the values of a listener to those of another with the same facts.
+// mergeListener adds the values of a listener to another with the same facts.
 func mergeListener(into, from *Listener) {
 	into.Sockets += from.Sockets
 	into.Established += from.Established
@@ -140,7 +140,7 @@ func mergeListener(into, from *Listener) {
 	into.Holders = least(into.Holders, from.Holders)
 }
 
-// least returns the lesser of two texts that is not empty.
+// least returns the lesser of two texts, leaving out empty ones.
 func least(a, b string) string {
 	if a == "" || b != "" && b < a {
 		return b
@@ -148,8 +148,8 @@ func least(a, b string) string {
 	return a
 }
 
-// setLimit says how many may wait and the part of it that does, unless the
-// source does not tell the limit.
+// setLimit sets the limit of waiting connections and the part in use, unless the
+// source does not know the limit.
 func (l *Listener) setLimit(limit uint64, full float64, unknown bool) {
 	if !unknown {
 		used := percent(full)
@@ -157,11 +157,11 @@ func (l *Listener) setLimit(limit uint64, full float64, unknown bool) {
 	}
 }
 
-// percent rounds to two digits, so that a value does not look more exact than it is.
+// percent rounds to two digits: a value must not look more exact than it is.
 func percent(v float64) float64 { return float64(int64(v*100+0.5)) / 100 }
 
-// processRows returns the rows of discovery in order, and the values beside
-// them. Programs whose names have become the same are one row.
+// processRows returns the rows of discovery in order, and their values. Programs
+// with equal names are one row.
 func (w *writer) processRows() ([]ProcessRow, []Process) {
 	all := w.count.Programs
 	rows := make([]ProcessRow, len(all))
@@ -192,8 +192,8 @@ func (w *writer) processRows() ([]ProcessRow, []Process) {
 	return sorted, values
 }
 
-// mergeProcess adds the values of a program to those of another with the same
-// names. A session that both hold counts twice then.
+// mergeProcess adds the values of a program to another with the same names. A
+// session held by both then counts twice.
 func mergeProcess(into, from *Process) {
 	into.Processes += from.Processes
 	into.Sessions += from.Sessions
@@ -209,10 +209,10 @@ func mergeProcess(into, from *Process) {
 	into.RemoteHosts += from.RemoteHosts
 }
 
-// ids gives rows their ids: the beginning of a hash of their facts. Where two
-// rows of a document would have the same, the later one is hashed again.
+// ids assigns ids to rows: the beginning of a hash of their facts. On a
+// collision in a document, the later row is hashed again.
 type ids struct {
-	// hash is replaced in tests, to see what a collision does.
+	// hash is replaced in tests, to provoke a collision.
 	hash  func(facts []string, attempt int) string
 	taken map[string]int
 	facts [][]string
@@ -226,7 +226,8 @@ type id struct {
 
 func newIDs(n int) *ids { return &ids{hash: hashOf, taken: make(map[string]int, n)} }
 
-// of returns the id of the facts, and whether a row with the same facts has it.
+// of returns the id of the facts and reports whether a row with the same facts
+// has it already.
 func (x *ids) of(facts []string) (id, bool) {
 	for attempt := 0; ; attempt++ {
 		text := x.hash(facts, attempt)
@@ -242,8 +243,8 @@ func (x *ids) of(facts []string) (id, bool) {
 	}
 }
 
-// hashOf returns 12 hexadecimal digits. Each fact is told with its length, so
-// that no two lists read the same.
+// hashOf returns 12 hexadecimal digits. Each fact is hashed with its length, so
+// no two lists read the same.
 func hashOf(facts []string, attempt int) string {
 	var buf []byte
 	for _, f := range facts {

@@ -1,5 +1,5 @@
-// Package zabbix makes of a collection what Zabbix takes well: one document of
-// aggregates with arrays for discovery that hold stable facts only, values as
-// lines for zabbix_sender, and the templates that read them, all from one table
-// of items.
+// Package zabbix turns a collection into input for Zabbix: one document of
+// aggregates, with arrays of stable facts for discovery; values as lines for
+// zabbix_sender; and the templates for reading them. All come from one table of
+// items.
 package zabbix

@@ -10,14 +10,15 @@ import (
 	"slices"
 )
 
-// MaxSize is how long a document may be in bytes: agents before 6.0.22 cut what
-// a UserParameter prints at 512 KiB. Some room is left for what they add.
+// MaxSize is the greatest size of a document in bytes: agents before 6.0.22 cut
+// the output of a UserParameter at 512 KiB. It leaves some room for their
+// additions.
 const MaxSize = 512<<10 - 8<<10
 
 // Encode returns the document as JSON on one line, or with indent on many, at
-// most limit bytes long (0: no limit). Where it would be longer, listeners and
-// processes are left out of d, each with its row of discovery and its values
-// together, and those that have most sessions stay.
+// most limit bytes long (0: no limit). To fit, it removes listeners and
+// processes from d, each with its row of discovery and its values together.
+// Those with most sessions stay.
 func (d *Document) Encode(limit int, indent bool) ([]byte, error) {
 	text, err := encode(d, indent)
 	if err != nil || limit <= 0 || len(text) <= limit {
@@ -37,7 +38,7 @@ func EncodeRows[R ListenerRow | ProcessRow](rows []R, indent bool) ([]byte, erro
 	return encode(rows, indent)
 }
 
-// encode writes JSON as text for people: < and & stay as they are.
+// encode writes JSON as text for people: < and & stay unescaped.
 func encode(v any, indent bool) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -51,16 +52,16 @@ func encode(v any, indent bool) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// A candidate is a listener or process that may have to go.
+// A candidate is a listener or process for possible removal.
 type candidate struct {
 	id string
-	// weight counts its sessions by power of two, so that what is left out
-	// does not change with every connection.
+	// weight counts its sessions by power of two, so the choice does not change
+	// with every connection.
 	weight int
 	size   int
 }
 
-// shrink leaves out what does not fit.
+// shrink removes rows until the document fits.
 func (d *Document) shrink(limit int, indent bool) error {
 	all, err := d.candidates(indent)
 	if err != nil {
@@ -91,14 +92,13 @@ func (d *Document) shrink(limit int, indent bool) error {
 	return nil
 }
 
-// noRoom notes that n rows were left out for size.
+// noRoom notes n rows left out for size.
 func (d *Document) noRoom(n int) {
 	d.Gaps = slices.Clone(d.Gaps)
 	d.leftOut(n, "listeners and processes, for the size of the document")
 }
 
-// keep removes the rows whose ids are not to stay. Arrays that are left out
-// altogether stay so.
+// keep removes the rows with ids outside stay. Nil arrays stay nil.
 func (d *Discovery) keep(stay map[string]bool) {
 	d.Listeners = kept(d.Listeners, func(r ListenerRow) bool { return stay[r.ID] })
 	d.Processes = kept(d.Processes, func(r ProcessRow) bool { return stay[r.ID] })
@@ -117,8 +117,8 @@ func kept[R any](rows []R, stays func(R) bool) []R {
 	return left
 }
 
-// candidates measures all rows with their values, listeners first, in an order
-// that is the same each time. Where the time ran out there are values only.
+// candidates measures all rows with their values, listeners first, in a stable
+// order. If the time ran out there are values only.
 func (d *Document) candidates(indent bool) ([]candidate, error) {
 	rows := make(map[string]any, len(d.Listeners)+len(d.Processes))
 	for i := range d.Discovery.Listeners {
@@ -148,7 +148,7 @@ func (d *Document) candidates(indent bool) ([]candidate, error) {
 	return all, nil
 }
 
-// sizeOf is at most what a row and its values add to a document: their own
+// sizeOf is an upper bound for a row and its values in a document: their own
 // length, the id as a key, and the commas; with indent the beginnings of lines.
 func sizeOf(row, values any, indent bool) (int, error) {
 	size := len(`"0123456789ab": ,,`)

@@ -2,10 +2,10 @@ package zabbix
 
 import "strings"
 
-// A Scope says what an item is a fact of.
+// A Scope is the subject of an item.
 type Scope uint8
 
-// The scopes. The zero value is that of the whole host.
+// The scopes. The zero value is the whole host.
 const (
 	// OfHost: the host, one value in the document.
 	OfHost Scope = iota
@@ -15,7 +15,7 @@ const (
 	OfProcess
 )
 
-// A ValueType is a type of values as Zabbix names it in templates.
+// A ValueType is a type of values by its name in templates.
 type ValueType string
 
 // The types of values. The zero value is a whole number.
@@ -26,55 +26,55 @@ const (
 	Text     ValueType = "TEXT"
 )
 
-// A Step is one step of preprocessing after the JSONPath, as Zabbix names it
-// in templates.
+// A Step is one step of preprocessing after the JSONPath, by its names in
+// templates.
 type Step struct {
 	Type   string
 	Params []string
 }
 
-// An Item is one row of the table of items: a value of the document, and what
-// Zabbix has to know of it. Templates, the tables of the README and the values
-// for zabbix_sender are loops over Items.
+// An Item is one row of the table of items: a value of the document, with its
+// settings in Zabbix. Templates, the tables of the README and the values for
+// zabbix_sender are loops over [Items].
 type Item struct {
-	// Of is what it is a fact of.
+	// Of is the subject.
 	Of Scope
-	// Key is the key in Zabbix. That of a listener or a process is followed by
-	// the id of its row: whose.listener.sockets["ID"].
+	// Key is the key in Zabbix. For a listener or a process the id of its row
+	// follows: whose.listener.sockets["ID"].
 	Key string
-	// Name is what a person reads. That of a listener or a process is led by
-	// the name of its row.
+	// Name is the name for a person. For a listener or a process the name of its
+	// row comes first.
 	Name string
 	// Path are the keys of the value in the document, or in the object of its row.
 	Path []string
 	// Type is the type of values.
 	Type ValueType
-	// Units of the values, as Zabbix writes them; empty for a plain number.
+	// Units of the values in the spelling of Zabbix. Empty for a plain number.
 	Units string
 	// ValueMap names the value map, empty for none.
 	ValueMap string
 	// Steps follow the JSONPath.
 	Steps []Step
-	// Heartbeat, where it is set, lets Zabbix drop what did not change, but for
-	// one value in that time. Not for items that a trigger looks at in windows.
+	// Heartbeat lets Zabbix drop unchanged values, except one in this time. Empty:
+	// none is dropped. It is not for items in windows of a trigger.
 	Heartbeat string
-	// TCPOnly tells that a UDP listener has no such value.
+	// TCPOnly: UDP listeners have no such value.
 	TCPOnly bool
-	// Off leaves the prototype in the template, to be discovered by those who
-	// want it. What a discovery costs the server rises faster than the number
-	// of items that hang on one master item, so that few are on.
+	// Off keeps the prototype in the template, for users to switch on. The cost of
+	// discovery for the server rises faster than the number of items below one
+	// master item, so few are on.
 	Off bool
-	// Component is the value of the tag of that name.
+	// Component is the value of the tag "component".
 	Component string
-	// About says what it is, and what a person can make of it.
+	// About says what it is and how to use it.
 	About string
 }
 
-// The heartbeats of values that change seldom.
+// The heartbeats of rarely changing values.
 const (
 	hourly = "1h"
-	// Rows that stay the same are looked at again after that, so that the server
-	// notices what has been gone for long, and mends what it missed.
+	// After this time unchanged rows are read again: the server notices rows long
+	// gone and mends its misses.
 	rediscover = "15m"
 	daily      = "1d"
 )
@@ -85,7 +85,7 @@ const (
 	mapComplete = "whose completeness"
 )
 
-// Items is the table of items: all values of the document that a template reads.
+// Items is the table of items: all values of the document read by a template.
 func Items() []Item {
 	var all []Item
 	for _, part := range [][]Item{totalItems(), stateItems(), coverageItems(), collectionItems(), listenerItems(), processItems()} {
@@ -111,7 +111,7 @@ func totalItems() []Item {
 	}
 }
 
-// tcpStates are the states that have an item, by their key in the document.
+// tcpStates are the states with an item, by their key in the document.
 func tcpStates() [][2]string {
 	return [][2]string{
 		{"established", "Connections in use."},

@@ -6,18 +6,17 @@ import (
 	"strings"
 )
 
-// DocumentKey is the key of the item that takes the whole document.
+// DocumentKey is the key of the item for the whole document.
 const DocumentKey = "whose.get"
 
-// MaxSenderSize is how long a document for zabbix_sender may be in bytes, where
-// no agent cuts it: servers were seen to take 5 MB.
+// MaxSenderSize is the greatest size of a document for zabbix_sender in bytes.
+// No agent cuts it there: servers were seen to take 5 MB.
 const MaxSenderSize = 4 << 20
 
 // AppendLine appends one value as a line of the input of zabbix_sender -i. Host
-// "-" stands for the host name that zabbix_sender is told. The value stands in
-// quotes, as zabbix_sender reads them back: a quote and a backslash behind a
-// backslash, a newline as \n. A line may be of any length; host and key may
-// have 2,047 bytes.
+// "-" stands for the host name given to zabbix_sender. The value is quoted for
+// zabbix_sender: a quote and a backslash behind a backslash, a newline as \n. A
+// line may be of any length; host and key may have 2,047 bytes.
 func AppendLine(b []byte, host, key, value string) []byte {
 	b = appendWord(b, host)
 	b = append(b, ' ')
@@ -27,7 +26,7 @@ func AppendLine(b []byte, host, key, value string) []byte {
 	return append(b, '\n')
 }
 
-// appendWord appends a word, in quotes only where it could not be read otherwise.
+// appendWord appends a word, in quotes only if necessary.
 func appendWord(b []byte, word string) []byte {
 	if word == "" || strings.HasPrefix(word, `"`) || strings.ContainsAny(word, " \t\n\r") {
 		return appendQuoted(b, word)
@@ -53,8 +52,8 @@ func appendQuoted(b []byte, text string) []byte {
 }
 
 // AppendValues appends a line for each value of the table of items, with the
-// keys of the items, for those who keep items of their own and no template. A
-// value that the document does not have has no line.
+// keys of the items, for users with items of their own and no template. A value
+// missing in the document has no line.
 func (d *Document) AppendValues(b []byte, host string) ([]byte, error) {
 	text, err := json.Marshal(d)
 	if err != nil {
@@ -92,7 +91,7 @@ func appendRow(b []byte, host string, items []Item, scope Scope, id string, rows
 	return b
 }
 
-// appendValue appends the value that the path leads to, if there is one.
+// appendValue appends the value at the path, if there is one.
 func appendValue(b []byte, host, key string, tree any, path []string) []byte {
 	for _, name := range path {
 		branch, _ := tree.(map[string]any)
@@ -114,7 +113,7 @@ func appendValue(b []byte, host, key string, tree any, path []string) []byte {
 	return b
 }
 
-// sentences joins what gaps say, as the template's item does.
+// sentences joins the sentences of gaps, as the template's item does.
 func sentences(gaps []any) string {
 	all := make([]string, len(gaps))
 	for i, gap := range gaps {

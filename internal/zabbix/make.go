@@ -7,14 +7,14 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
-// maxGaps bounds the gaps that a document names.
+// maxGaps bounds the gaps in a document.
 const maxGaps = 16
 
-// Options are what a document says that was not counted.
+// Options are the facts in a document beside the counts.
 type Options struct {
 	// Version of whose.
 	Version string
-	// NetNSNames are the names that `ip netns` gave, by inode.
+	// NetNSNames are the names in `ip netns`, by inode.
 	NetNSNames map[uint32]string
 }
 
@@ -24,7 +24,7 @@ type writer struct {
 	opts  Options
 }
 
-// NewDocument makes the document of what was counted, with the account of the
+// NewDocument makes the document from the counts and the coverage of the
 // collection.
 func NewDocument(count *tally.HostCount, c *whose.Coverage, opts Options) *Document {
 	w := &writer{count: count, opts: opts}
@@ -54,13 +54,13 @@ func NewDocument(count *tally.HostCount, c *whose.Coverage, opts Options) *Docum
 	return d
 }
 
-// note adds a gap, up to a bound, and says what it makes of the document.
+// note adds a gap, up to a bound, and updates the document by it.
 func (d *Document) note(g whose.Gap) {
 	switch {
 	case g.Cause == whose.CauseDeadline:
 		d.Discovery, d.Absent = Discovery{}, nil
 		d.Complete = false
-	case g.Kind == whose.GapProcesses, g.Kind == whose.GapNamespaces: // told by the coverage
+	case g.Kind == whose.GapProcesses, g.Kind == whose.GapNamespaces: // Coverage counts them
 	default:
 		d.Complete = false
 	}
@@ -70,26 +70,27 @@ func (d *Document) note(g whose.Gap) {
 	}
 }
 
-// Failed returns the document of a collection that gave nothing, and why.
+// Failed returns the document of a collection without an answer, with the
+// reason.
 func Failed(version string, why whose.Gap) *Document {
 	d := &Document{Schema: Schema, Version: version, Gaps: whose.Gaps{}}
 	d.note(why)
 	return d
 }
 
-// CutShort notes that the time ran out while the document was made, so that it
-// does not tell all that was collected.
+// CutShort notes a deadline during the making of the document: it does not hold
+// the whole collection.
 func (d *Document) CutShort() {
 	d.note(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseDeadline})
 }
 
-// leftOut notes that n listeners and processes are left out for want of room.
+// leftOut notes n listeners and processes left out for want of room.
 func (d *Document) leftOut(n int, why string) {
 	d.Truncated += n
 	d.note(whose.Gap{Kind: whose.GapRows, Cause: whose.CauseLimit, Count: n, Detail: why})
 }
 
-// totalsOf returns the totals, with how many rows there are.
+// totalsOf returns the totals, with the numbers of rows.
 func totalsOf(c *tally.Totals, listeners, processes int) Totals {
 	t := Totals{
 		Sessions: c.Sessions, In: c.In, Out: c.Out, UDPEphemeral: c.Ephemeral, RemoteHosts: c.RemoteHosts,

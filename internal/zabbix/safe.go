@@ -6,17 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-// maxText bounds a text of discovery in bytes: Zabbix keeps 255 characters of
-// a CHAR value, and the bound of a name is the same.
+// maxText bounds a text of discovery in bytes: Zabbix keeps 255 characters of a
+// CHAR value, and of a name.
 const maxText = 255
 
-// Safe makes text that a process or its user chose fit for Zabbix: it is valid
-// UTF-8 of printable characters that every database of Zabbix can keep (of the
-// basic plane), at most 255 bytes long, without spaces at its ends. So that
-// nothing in it can be expanded as a macro ({#X}, {$X}, {ITEM.VALUE}, $1) or end
-// the quotes that it is put in, braces become parentheses, a backslash becomes
-// a slash but for systemd's own (\x2d), and a dollar sign before a digit
-// becomes "S".
+// Safe makes text chosen by a process or its user fit for Zabbix. The result is
+// valid UTF-8 of printable characters of the basic plane, which every database
+// of Zabbix can keep; it is at most 255 bytes long, without spaces at its ends.
+// Nothing in it can be expanded as a macro ({#X}, {$X}, {ITEM.VALUE}, $1) or end
+// the quotes around it: braces become parentheses, a backslash becomes a slash
+// but for systemd's own (\x2d), and a dollar sign before a digit becomes "S".
 //
 // The same text gives the same result. Safe text stays as it is.
 func Safe(text string) string {
@@ -34,7 +33,7 @@ func Safe(text string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// safeRune returns what stands for r, the first rune of rest.
+// safeRune returns the replacement of r, the first rune of rest.
 func safeRune(r rune, rest string) rune {
 	switch {
 	case r == '{':
@@ -53,16 +52,16 @@ func safeRune(r rune, rest string) rune {
 	return r
 }
 
-// escapedByte reports whether text begins with a byte as systemd escapes it in
-// the names of units.
+// escapedByte reports whether text begins with a byte in the escaped form of
+// systemd's unit names.
 func escapedByte(text string) bool {
 	return len(text) >= 4 && text[1] == 'x' && isHex(text[2:4])
 }
 
 func isHex(text string) bool { return strings.Trim(text, "0123456789abcdef") == "" }
 
-// plain reports whether nothing in the text needs to change, for the names that
-// nearly all processes have.
+// plain reports whether the text needs no change, as the names of nearly all
+// processes.
 func plain(text string) bool {
 	for i := range len(text) {
 		switch c := text[i]; {

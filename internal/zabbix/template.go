@@ -8,28 +8,28 @@ import (
 	"strings"
 )
 
-// TemplateOptions are choices of a template. The zero value is a template
-// whose master item the server asks the agent for.
+// TemplateOptions are choices of a template. In the zero value the server asks
+// the agent for the master item.
 type TemplateOptions struct {
-	// Trapper makes the master item one that waits for `whose zabbix send`.
+	// Trapper makes the master item wait for `whose zabbix send`.
 	Trapper bool
 }
 
-// Versions are the versions of Zabbix that there are templates for. A template
-// works with its version and with newer ones.
+// Versions are the versions of Zabbix with a template. A template works with its
+// version and with newer ones.
 func Versions() []string { return []string{"6.0", "7.0"} }
 
-// The group that templates are put into, which every Zabbix has.
+// The group of the templates. Every Zabbix has it.
 const (
 	groupName = "Templates/Applications"
 	groupUUID = "a571c0d144b14fd4a87a9d9b2aa9fcd6"
 )
 
-// masterKey is the key of the item that takes the document.
+// masterKey is the key of the item with the document.
 const masterKey = DocumentKey
 
-// Template returns the template for a version of Zabbix as YAML. It fails for
-// a version that is none of Versions.
+// Template returns the template for a version of Zabbix as YAML. It fails for a
+// version outside of [Versions].
 func Template(version string, opts TemplateOptions) ([]byte, error) {
 	if !slices.Contains(Versions(), version) {
 		return nil, fmt.Errorf("no template for Zabbix %q: there are %s", version, strings.Join(Versions(), " and "))
@@ -38,7 +38,7 @@ func Template(version string, opts TemplateOptions) ([]byte, error) {
 	return writeYAML(yamlMap{{"zabbix_export", t.export()}}), nil
 }
 
-// TemplateName returns the name of a template, which says how it collects.
+// TemplateName returns the name of a template, with its way of collecting.
 func TemplateName(opts TemplateOptions) string {
 	if opts.Trapper {
 		return "Sessions and their processes by Zabbix trapper"
@@ -52,8 +52,8 @@ type template struct {
 	opts          TemplateOptions
 }
 
-// uuid returns the id of a thing of the template: of the form of UUIDv4, and
-// the same in every version and every run, so that an import updates.
+// uuid returns the id of a thing of the template. It has the form of UUIDv4 and
+// is the same in every version and every run, so an import updates.
 func (t *template) uuid(kind, key string) string {
 	sum := sha256.Sum256([]byte(t.name + "\x00" + kind + "\x00" + key))
 	sum[6], sum[8] = sum[6]&0x0f|0x40, sum[8]&0x3f|0x80
@@ -76,7 +76,7 @@ func (t *template) export() yamlMap {
 	}
 }
 
-// about is the description that a person sees in the list of templates.
+// about is the description in the list of templates.
 const about = `Every TCP and UDP session of a Linux host and the processes that own them, from one collection a minute by whose: totals, each listener and each process with items, triggers and graphs.
 
 `
@@ -93,7 +93,7 @@ func (t *template) body() yamlMap {
 		{"description", about + how + "\n"},
 		{"groups", yamlList{yamlMap{{"name", groupName}}}},
 		{"items", t.items()},
-		{"discovery_rules", yamlList{t.processRule(), t.listenerRule()}}, // the short list first: it is cheaper so
+		{"discovery_rules", yamlList{t.processRule(), t.listenerRule()}}, // the short list first, which is cheaper
 		{"tags", tags("class", "network", "target", "sessions")},
 		{"macros", t.macros()},
 		{"dashboards", t.dashboards()},

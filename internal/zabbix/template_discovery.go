@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A rule is a discovery rule and what differs between the two.
+// A rule is a discovery rule, with the differences between the two.
 type rule struct {
 	of              Scope
 	key, name, path string
@@ -13,7 +13,7 @@ type rule struct {
 	keep            string
 	// filters are pairs of an LLD macro and the middle of its user macros.
 	filters [][2]string
-	// lost are the pairs of 7.0 that say when a lost row's items are disabled.
+	// lost holds the settings of 7.0 for disabling a lost row's items.
 	lost yamlMap
 }
 
@@ -26,7 +26,7 @@ func (t *template) listenerRule() yamlMap {
 			{"PROTO", "LISTEN.PROTO"}, {"ADDR", "LISTEN.ADDR"}, {"PORT", "LISTEN.PORT"}, {"PROCESS", "LISTEN.PROCESS"},
 			{"USER", "LISTEN.USER"}, {"NETNS", "LISTEN.NETNS"}, {"EPHEMERAL", "LISTEN.EPHEMERAL"},
 		},
-		// Items of a listener that is gone go on, so that its trigger does.
+		// Items of a lost listener go on, and so does its trigger.
 		lost: yamlMap{{"enabled_lifetime_type", "DISABLE_NEVER"}},
 	})
 	return append(m, yamlPair{"overrides", udpOverride()})
@@ -74,8 +74,8 @@ func (t *template) rule(r *rule) yamlMap {
 	)
 }
 
-// conditions returns two filters for each macro: what it has to match and what
-// it must not.
+// conditions returns two filters for each macro: the required match and the
+// forbidden one.
 func conditions(filters [][2]string) yamlList {
 	var list yamlList
 	add := func(macro, value, operator string) {
@@ -93,7 +93,7 @@ func conditions(filters [][2]string) yamlList {
 // formulaID names the nth condition: A, B, …
 func formulaID(n int) string { return string(rune('A' + n)) }
 
-// udpOverride leaves out what a UDP listener has no values of: items by their
+// udpOverride leaves out the values missing in UDP listeners: items by their
 // names, and the triggers and graphs made of them.
 func udpOverride() yamlList {
 	var names []string

@@ -15,7 +15,7 @@ type line struct {
 	key, color string
 	// filled draws a region instead of a line.
 	filled bool
-	// right puts it on the right axis.
+	// right uses the right axis.
 	right bool
 }
 
@@ -31,7 +31,7 @@ const (
 	brown  = "8D6E63"
 )
 
-// The names of the graphs that dashboards show.
+// The names of the graphs on dashboards.
 const (
 	graphStates     = "Sessions: TCP by state"
 	graphDirections = "Sessions: Incoming and outgoing"

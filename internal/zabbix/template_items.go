@@ -2,14 +2,14 @@ package zabbix
 
 import "strings"
 
-// What leads the names of what belongs to a discovered row.
+// The beginnings of names in a discovered row.
 const (
 	listenerName = "Listener {#WHOSE.PROTO} {#WHOSE.ADDR} {#WHOSE.PORT} [{#WHOSE.PROCESS}]: "
 	processName  = "Process {#WHOSE.PROCESS} [{#WHOSE.USER}]: "
 	hostName     = "Sessions: "
 )
 
-// rowID is what follows the key of an item of a discovered row.
+// rowID ends the key of an item of a discovered row.
 const rowID = `["{#WHOSE.ID}"]`
 
 // keyOf returns the full key of an item.
@@ -23,7 +23,7 @@ func keyOf(i *Item) string {
 // nameOf returns the full name of an item.
 func nameOf(i *Item) string { return rowName(i.Of) + i.Name }
 
-// rowName returns what leads names in a scope; items of the host have nothing.
+// rowName returns the beginning of names in a scope, empty for the host.
 func rowName(of Scope) string {
 	switch of {
 	case OfListener:
@@ -34,10 +34,10 @@ func rowName(of Scope) string {
 	return ""
 }
 
-// JSONPath returns the path of the item's value in the document. That of a
-// number of a row is the sum of the row's own and of the one for rows that are
-// not there: the value, or 0 where the document knows that the row is gone, or
-// none where it cannot know.
+// JSONPath returns the path of the item's value in the document. For a number of
+// a row it is the sum of the row's own value and the one for missing rows. The
+// sum is the value, or 0 if the document knows the row to be gone, or none if it
+// cannot know.
 func (i *Item) JSONPath() string {
 	key := strings.Join(i.Path, ".")
 	switch {
@@ -52,7 +52,7 @@ func (i *Item) JSONPath() string {
 func (i *Item) isText() bool { return i.Type == Char || i.Type == Text }
 
 // rowsOf and absentOf are the keys in the document of the rows of a scope, and
-// of the values of a row that is not there.
+// of the values of a missing row.
 func rowsOf(of Scope) string {
 	if of == OfListener {
 		return "listeners"
@@ -78,8 +78,8 @@ func (t *template) items() yamlList {
 	return list
 }
 
-// schemaPattern is what every document begins with; an error message of a
-// shell, and the document of a whose that is too new, do not.
+// schemaPattern is the beginning of every document. Error messages of a shell
+// begin otherwise, and so do documents of a too new whose.
 const schemaPattern = `^\{"schema":"` + Schema + `"`
 
 func (t *template) masterItem() yamlMap {
@@ -140,8 +140,8 @@ func (t *template) item(i *Item) yamlMap {
 	)
 }
 
-// steps returns the preprocessing of an item. What is not in the document is
-// not known, and nothing is stored.
+// steps returns the preprocessing of an item. A value missing in the document is
+// unknown, and nothing is stored.
 func steps(i *Item) yamlList {
 	path := yamlMap{{"type", "JSONPATH"}, {"parameters", yamlList{i.JSONPath()}}, {"error_handler", "DISCARD_VALUE"}}
 	list := yamlList{path}

@@ -3,7 +3,7 @@ package zabbix
 // A Macro is one row of the table of macros.
 type Macro struct {
 	Name, Value string
-	// About says what it is for.
+	// About is its purpose.
 	About string
 }
 
@@ -27,7 +27,7 @@ func collectionMacros() []Macro {
 	}
 }
 
-// nothing matches no name that a host will have.
+// nothing matches no likely name on a host.
 const nothing = "CHANGE_IF_NEEDED"
 
 func filterMacros() []Macro {

@@ -7,29 +7,28 @@ import (
 
 // A Trigger is one row of the table of triggers.
 type Trigger struct {
-	// Of is what it watches; its items are of the same scope, or of the host.
+	// Of is its subject. Its items are of the same scope, or of the host.
 	Of Scope
-	// ID is how other triggers name it in After.
+	// ID is its name in After of other triggers.
 	ID string
-	// Name is what a person reads, led by the name of what it watches.
+	// Name is the name for a person, after the name of its subject.
 	Name string
 	// Expression is the condition, with keys for items: last(/whose.sessions)>1.
 	// The key of a listener or process ends in [ID].
 	Expression string
-	// Recovery is the condition that ends it, where that is not merely the end
-	// of Expression.
+	// Recovery is the condition for its end, if other than the end of Expression.
 	Recovery string
 	// Data is shown beside the problem.
 	Data string
 	// Severity as Zabbix names it: INFO, WARNING, AVERAGE, HIGH.
 	Severity string
-	// Scope is the value of the tag of that name.
+	// Scope is the value of the tag "scope".
 	Scope string
-	// After names the triggers that silence it.
+	// After names the triggers silencing it.
 	After []string
 	// Manual lets a person close the problem.
 	Manual bool
-	// About says what happened; Do, what a person should do.
+	// About describes the event; Do advises a person.
 	About, Do string
 }
 
@@ -144,8 +143,8 @@ func (t *template) trigger(tr *Trigger, all []Trigger) yamlMap {
 	return append(m, yamlPair{"dependencies", t.dependencies(tr, all)}, yamlPair{"tags", tags("scope", tr.Scope)})
 }
 
-// dependencies returns the triggers that silence tr: those that it names, of
-// its own scope or of the host.
+// dependencies returns the triggers silencing tr: those in After, of its own
+// scope or of the host.
 func (t *template) dependencies(tr *Trigger, all []Trigger) yamlList {
 	var list yamlList
 	for i := range all {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A yamlMap is a mapping that keeps its order. Values are a string, a yamlMap
-// or a yamlList; pairs whose value is empty are left out when it is written.
+// A yamlMap is an ordered mapping. Values are a string, a yamlMap or a yamlList.
+// Writing leaves out pairs with an empty value.
 type yamlMap []yamlPair
 
 type yamlPair struct {
@@ -18,11 +18,12 @@ type yamlPair struct {
 // A yamlList is a sequence of values as in a yamlMap.
 type yamlList []any
 
-// yamlPlain matches what needs no quotes: no text that a reader of YAML takes
-// for a number, a date, null or a boolean (y and n among them), and no indicator.
+// yamlPlain matches text without need of quotes. It excludes indicators and all
+// text which a reader of YAML takes for a number, a date, null or a boolean (y
+// and n among them).
 var yamlPlain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./-]+$`)
 
-// yamlWords are what some readers take for booleans or null.
+// yamlWords are booleans or null for some readers.
 const yamlWords = " yes no true false on off null "
 
 // writeYAML writes a document.
@@ -32,8 +33,8 @@ func writeYAML(doc yamlMap) []byte {
 	return b.Bytes()
 }
 
-// yamlValue writes a mapping or a list, its lines led by depth steps; the first
-// line of a mapping in a list stands behind the dash.
+// yamlValue writes a mapping or a list with depth steps before its lines. The
+// first line of a mapping in a list stands behind the dash.
 func yamlValue(b *bytes.Buffer, value any, depth int) {
 	switch v := value.(type) {
 	case yamlMap:
@@ -58,7 +59,7 @@ func yamlValue(b *bytes.Buffer, value any, depth int) {
 	}
 }
 
-// yamlAfter writes what follows a key or a dash.
+// yamlAfter writes the text after a key or a dash.
 func yamlAfter(b *bytes.Buffer, value any, depth int) {
 	if text, ok := value.(string); ok {
 		b.WriteString(" " + yamlScalar(text, depth+1) + "\n")
@@ -82,7 +83,7 @@ func yamlIndent(b *bytes.Buffer, depth int) {
 	}
 }
 
-// yamlEmpty tells what is left out.
+// yamlEmpty reports whether writing leaves out the value.
 func yamlEmpty(value any) bool {
 	switch v := value.(type) {
 	case string:
@@ -95,8 +96,8 @@ func yamlEmpty(value any) bool {
 	return value == nil
 }
 
-// yamlScalar writes text plain where that is safe, as a literal block where it
-// has lines, and in single quotes else.
+// yamlScalar writes text plain if this is safe, as a literal block if it has
+// lines, and otherwise in single quotes.
 func yamlScalar(text string, depth int) string {
 	if strings.Contains(text, "\n") {
 		block := "|"
