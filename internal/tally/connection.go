@@ -7,26 +7,26 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
-// maxConnections bounds the groups of connections: one for each local address
-// of a listener and each program that holds its connections.
+// maxConnections bounds the groups of connections: one for each local address of
+// a listener and each program with some of its connections.
 const maxConnections = 1 << 16
 
-// A connectionKey is what connections share that came in by the same listener.
-// Sessions come in any order, so that listener is found in the end.
+// A connectionKey is shared by connections accepted by one listener. Sessions
+// come in any order, so the listener is found at the end.
 type connectionKey struct {
 	netns  uint32
 	port   uint16
 	proto  whose.Proto
 	family whose.Family
 	addr   netip.Addr
-	// program is the place of the program that holds them, -1 for none.
+	// program is the place of their program, -1 for none.
 	program int32
 }
 
 // A connection counts such connections.
 type connection struct{ established, closeWait, synRecv, timeWait int }
 
-// addConnection counts a session that came in.
+// addConnection counts an incoming session.
 func (h *Host) addConnection(s *whose.Session, program int32, remote uint32) {
 	key := connectionKey{
 		netns: s.NetNS, port: s.Local.Port(), proto: plainProto(s.Proto), family: s.Family,
@@ -53,14 +53,14 @@ func (h *Host) addConnection(s *whose.Session, program int32, remote uint32) {
 	}
 }
 
-// A door is what listeners share that may accept the same connection.
+// A door is the common key of listeners for the same connection.
 type door struct {
 	netns uint32
 	port  uint16
 	proto whose.Proto
 }
 
-// assignConnections gives the sessions that came in to their listeners.
+// assignConnections assigns the incoming sessions to their listeners.
 func (h *Host) assignConnections() {
 	doors := map[door][]int32{}
 	for i := range h.listeners.all {
@@ -85,8 +85,8 @@ func (h *Host) assignConnections() {
 	})
 }
 
-// assign counts connections for their listener, and those that nobody holds any
-// more for its program.
+// assign counts connections for their listener. It counts connections without a
+// holder for the listener's program.
 func (h *Host) assign(l *Listener, c *Group[connectionKey, connection]) {
 	l.Established += c.Sum.established
 	l.CloseWait += c.Sum.closeWait
@@ -97,8 +97,8 @@ func (h *Host) assign(l *Listener, c *Group[connectionKey, connection]) {
 	}
 }
 
-// accepted returns the place of the listener that accepted connections: of
-// those of the highest rank the one whose program holds them. -1: none is known.
+// accepted returns the place of the listener of connections: of several of the
+// highest rank, the one whose program holds them. -1: none is known.
 func (h *Host) accepted(c *connectionKey, candidates []int32) int32 {
 	end := pair.End{Local: pair.Mapped(c.addr, c.family), Family: c.family}
 	best, bestRank := int32(-1), 0

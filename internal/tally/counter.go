@@ -9,33 +9,33 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A Count is how many sessions, or events, there are of each kind.
+// A Count holds the number of sessions, or events, of each kind.
 type Count struct {
-	// By are the fields that the groups were made by.
+	// By are the fields behind the groups.
 	By []*whose.Field
 	// Rows are the groups, the largest first, then by their values.
 	Rows []Row
-	// Total is the number of sessions. It counts each session once, also those
-	// that are in several groups and those whose groups Rows leaves out.
+	// Total is the number of sessions. It counts each session once, also those in
+	// several groups and those whose groups are not in Rows.
 	Total int
 }
 
 // A Row is one group of sessions.
 type Row struct {
-	// Values are the group's values, one for each field it was made by; the
-	// zero value for sessions that have none.
+	// Values are the group's values, one for each field of [Count].By. The zero
+	// value stands for sessions without one.
 	Values []whose.Value
-	// Count is how many sessions are in the group.
+	// Count is the number of sessions in the group.
 	Count int
 }
 
-// A Counter counts sessions, or events, by the values of some fields. This is the
-// hot loop of whose count: it makes values and allocates for a new group, not for
-// a session. It is not safe for concurrent use.
+// A Counter counts sessions, or events, by the values of some fields. It is the
+// hot loop of whose count: it makes values and allocates for a new group, not
+// for a session. It is not safe for concurrent use.
 type Counter struct {
 	by      []*whose.Field
 	columns []column
-	// owners and peers say that there are fields of them.
+	// owners and peers: there are fields of them.
 	owners, peers bool
 
 	groups groups[string, Row]
@@ -56,9 +56,8 @@ func NewCounter(by []*whose.Field) *Counter {
 }
 
 // Add counts one session or one event. A session with several owners counts once
-// for each that differs in the values asked for: eight workers of one nginx count
-// it once by comm and eight times by pid. Add keeps nothing of r but its strings
-// and lists.
+// for each owner with other values: eight workers of one nginx count it once by
+// comm and eight times by pid. Add keeps nothing of r but its strings and lists.
 func (c *Counter) Add(r whose.Row) {
 	c.total++
 	each(c.owners, r.Session.Owners, func(owner *whose.Owner) {
@@ -66,8 +65,8 @@ func (c *Counter) Add(r whose.Row) {
 	})
 }
 
-// each calls do with each owner, or once with none where owners do not matter
-// or there are none.
+// each calls do with each owner, or once with nil if owners do not matter or
+// there are none.
 func each(matter bool, owners []whose.Owner, do func(*whose.Owner)) {
 	if !matter || len(owners) == 0 {
 		do(nil)
@@ -79,13 +78,13 @@ func each(matter bool, owners []whose.Owner, do func(*whose.Owner)) {
 }
 
 // count counts a session in the group of one owner and one owner of the other
-// end, nil for none.
+// end. Nil is none.
 func (c *Counter) count(r whose.Row, owner, peer *whose.Owner) {
 	c.key = c.key[:0]
 	for i := range c.columns {
 		c.key = c.columns[i].appendKey(c.key, r, owner, peer)
 	}
-	at, known := c.groups.places[string(c.key)] // without a string for what is known
+	at, known := c.groups.places[string(c.key)] // a known key makes no string
 	if !known {
 		at = c.groups.add(string(c.key))
 		c.groups.all[at].Sum.Values = c.values(r, owner, peer)
@@ -116,7 +115,7 @@ type column struct {
 	get whose.Getters
 }
 
-// ownerOf returns the owner whose value the column has.
+// ownerOf returns the owner with the column's value.
 func (c *column) ownerOf(owner, peer *whose.Owner) *whose.Owner {
 	if c.Of == whose.OfPeer {
 		return peer
@@ -134,8 +133,8 @@ func (c *column) value(r whose.Row, owner, peer *whose.Owner) whose.Value {
 	return whose.Value{}
 }
 
-// appendKey appends the column's value so that no two rows of values read the
-// same: with its length, or in a length that all values of the column have.
+// appendKey appends the column's value, with its length or in a length common to
+// all values of the column. No two rows of values read the same.
 func (c *column) appendKey(key []byte, r whose.Row, owner, peer *whose.Owner) []byte {
 	switch {
 	case c.get.Code != nil:
@@ -165,7 +164,7 @@ func appendText(key []byte, text string) []byte {
 	return append(binary.AppendUvarint(key, uint64(len(text))), text...)
 }
 
-// appendAddr appends an address, or that there is none.
+// appendAddr appends an address, or a mark for none.
 func appendAddr(key []byte, addr netip.Addr) []byte {
 	key = append(key, byte(addr.BitLen()))
 	if !addr.IsValid() {
@@ -175,7 +174,7 @@ func appendAddr(key []byte, addr netip.Addr) []byte {
 	return appendText(append(key, bytes[:]...), addr.Zone())
 }
 
-// appendNum appends a number, or that there is none.
+// appendNum appends a number, or a mark for none.
 func appendNum(key []byte, n uint64, ok bool) []byte {
 	if !ok {
 		return append(key, 0)

@@ -10,37 +10,37 @@ import (
 )
 
 // maxEventGroups bounds the processes, the remote addresses and the failures
-// that [Events] remembers, each.
+// remembered by [Events], each.
 const maxEventGroups = 10_000
 
-// A Summary is what happened while a host was watched, the most important of
-// each list first.
+// A Summary is the account of a watched host, the most important of each list
+// first.
 type Summary struct {
-	// Took is how long it was watched, and Source the way by which it was
-	// followed. Both are the caller's to set; empty is left out.
+	// Took is the duration of the watch, and Source its way of following. The
+	// caller sets both. Empty is left out.
 	Took   time.Duration
 	Source string
 	// Counts holds the events by kind.
 	Counts [1 + whose.EventLost]uint64
-	// Gaps say what was not seen: events that were lost, and what else the
-	// caller knows of.
+	// Gaps are the lost events, and other gaps known to the caller.
 	Gaps whose.Gaps
-	// Processes and Remotes say who opened how many sessions, and how many bytes
-	// went over those that ended.
+	// Processes and Remotes count the sessions by process and by remote address,
+	// and the bytes of the ended ones.
 	Processes []Group[Actor, Traffic]
 	Remotes   []Group[netip.Addr, Traffic]
-	// Failures counts the attempts that failed alike.
+	// Failures counts the failed attempts by failure.
 	Failures []Group[Failure, uint64]
-	// Busiest are the sessions with the most bytes of those that ended.
+	// Busiest are the ended sessions with the most bytes.
 	Busiest []Load
-	// MoreProcesses, MoreRemotes and MoreFailures count what the lists leave out.
+	// MoreProcesses, MoreRemotes and MoreFailures count the entries left out of the
+	// lists.
 	MoreProcesses, MoreRemotes, MoreFailures int
-	// Beyond counts the events that are missing from a list, since there was no
-	// room for another process, remote address or failure.
+	// Beyond counts the events missing from a list: there was no room for another
+	// process, remote address or failure.
 	Beyond uint64
 }
 
-// An Actor is whom a session is counted for: a process by its name, or the
+// An Actor is the subject of a session's count: a process by its name, or the
 // reason why there is none.
 type Actor struct {
 	Comm   string
@@ -49,13 +49,13 @@ type Actor struct {
 
 // Traffic counts the sessions of one actor or one remote address.
 type Traffic struct {
-	// Out, In and Failed count sessions opened either way, and attempts that failed.
+	// Out, In and Failed count sessions opened either way, and failed attempts.
 	Out, In, Failed uint64
-	// Sent and Received are the bytes of sessions that ended.
+	// Sent and Received are the bytes of ended sessions.
 	Sent, Received uint64
 }
 
-// A Failure is what attempts have in common that failed alike.
+// A Failure is the common key of attempts with the same failure.
 type Failure struct {
 	Actor
 	Proto  whose.Proto
@@ -64,7 +64,7 @@ type Failure struct {
 	Errno  uint32
 }
 
-// A Load is one session that ended.
+// A Load is one ended session.
 type Load struct {
 	Actor
 	PID            uint32
@@ -84,7 +84,8 @@ type Events struct {
 	failures  groups[Failure, uint64]
 }
 
-// NewEvents returns an empty count whose summary has lists of at most top entries.
+// NewEvents returns an empty count. Its summary has lists of at most top
+// entries.
 func NewEvents(top int) *Events {
 	return &Events{
 		top:       top,
@@ -123,7 +124,7 @@ func (c *Events) Add(e *whose.Event) {
 	}
 }
 
-// actorOf is whom a session is counted for, and the PID of that.
+// actorOf returns the subject of a session's count, and its PID.
 func actorOf(s *whose.Session) (by Actor, pid uint32) {
 	if len(s.Owners) > 0 {
 		return Actor{Comm: s.Owners[0].Comm}, s.Owners[0].PID
@@ -131,7 +132,7 @@ func actorOf(s *whose.Session) (by Actor, pid uint32) {
 	return Actor{Reason: s.Reason}, 0
 }
 
-// add counts an event and reports whether there is a t to count it in.
+// add counts an event and reports whether t is not nil.
 func (t *Traffic) add(e *whose.Event) bool {
 	switch {
 	case t == nil:
@@ -158,7 +159,7 @@ func (c *Events) fail(e *whose.Event, by Actor) bool {
 	return true
 }
 
-// load keeps the session if it is one of the busiest until now.
+// load keeps the session if it is one of the busiest so far.
 func (c *Events) load(e *whose.Event, by Actor, pid uint32) {
 	l := Load{
 		Actor: by, PID: pid, Proto: e.Session.Proto, Direction: e.Session.Direction,
@@ -183,7 +184,7 @@ func (c *Events) load(e *whose.Event, by Actor, pid uint32) {
 
 func busier(a, b Load) bool { return a.Sent+a.Received > b.Sent+b.Received }
 
-// Summary returns what was counted until now. Nothing may be added after it.
+// Summary returns the counts so far. Nothing may be added after it.
 func (c *Events) Summary() *Summary {
 	sum := c.sum
 	sum.Processes, sum.MoreProcesses = largest(c.processes.all, c.top, func(a, b Group[Actor, Traffic]) int {
@@ -200,7 +201,7 @@ func (c *Events) Summary() *Summary {
 	return &sum
 }
 
-// compareTraffic puts first who has most sessions, then who has most bytes.
+// compareTraffic orders by most sessions, then by most bytes.
 func compareTraffic(a, b *Traffic) int {
 	return cmp.Or(cmp.Compare(b.Out+b.In+b.Failed, a.Out+a.In+a.Failed), cmp.Compare(b.Sent+b.Received, a.Sent+a.Received))
 }

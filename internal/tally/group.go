@@ -2,21 +2,21 @@ package tally
 
 import "slices"
 
-// A Group is the sum over all that share a key.
+// A Group is the sum over all with one key.
 type Group[K comparable, V any] struct {
 	Key K
 	Sum V
-	// seen is the number of the session that was counted last.
+	// seen is the number of the session counted last.
 	seen int
 }
 
 // groups find the group of a key. A group keeps its place, a number from 0.
 type groups[K comparable, V any] struct {
-	// limit is how many groups there may be, 0 for no bound.
+	// limit is the greatest number of groups, 0 for no bound.
 	limit  int
 	places map[K]int32
 	all    []Group[K, V]
-	// beyond counts the calls that found no room for another group.
+	// beyond counts the calls without room for another group.
 	beyond int
 }
 
@@ -24,7 +24,7 @@ func newGroups[K comparable, V any](limit int) groups[K, V] {
 	return groups[K, V]{limit: limit, places: make(map[K]int32)}
 }
 
-// place returns the place of a key's group, -1 where there is no room for it.
+// place returns the place of a key's group, -1 for no room.
 func (g *groups[K, V]) place(key K) int32 {
 	if at, known := g.places[key]; known {
 		return at
@@ -32,7 +32,7 @@ func (g *groups[K, V]) place(key K) int32 {
 	return g.add(key)
 }
 
-// add makes the group of a key that has none.
+// add makes the group of a key without one.
 func (g *groups[K, V]) add(key K) int32 {
 	if g.limit > 0 && len(g.all) >= g.limit {
 		g.beyond++
@@ -40,14 +40,14 @@ func (g *groups[K, V]) add(key K) int32 {
 	}
 	at := int32(len(g.all))
 	if len(g.all) == cap(g.all) {
-		g.all = slices.Grow(g.all, 8+len(g.all)) // doubled: a quarter each time would copy them oftener
+		g.all = slices.Grow(g.all, 8+len(g.all)) // doubled: growing by a quarter copies them oftener
 	}
 	g.all = append(g.all, Group[K, V]{Key: key})
 	g.places[key] = at
 	return at
 }
 
-// sum returns the sum of a key's group, nil where there is no room for it.
+// sum returns the sum of a key's group, nil for no room.
 func (g *groups[K, V]) sum(key K) *V {
 	at := g.place(key)
 	if at < 0 {
@@ -56,8 +56,8 @@ func (g *groups[K, V]) sum(key K) *V {
 	return &g.all[at].Sum
 }
 
-// once returns the sum at a place, to which the session of that number adds. It
-// is nil where there is no group, or the session was counted in it already.
+// once returns the sum at a place, for the session of this number. It returns
+// nil if there is no group, or if the session was counted in it already.
 // Sessions are numbered from 1.
 func (g *groups[K, V]) once(at int32, session int) *V {
 	if at < 0 || g.all[at].seen == session {
@@ -68,7 +68,7 @@ func (g *groups[K, V]) once(at int32, session int) *V {
 }
 
 // largest sorts a list by order, cuts it to its first top entries, and returns
-// how many it cut. With 0 it cuts none.
+// the number cut. With 0 it cuts none.
 func largest[T any](list []T, top int, order func(a, b T) int) (first []T, more int) {
 	slices.SortFunc(list, order)
 	if top > 0 && len(list) > top {

@@ -5,20 +5,20 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// DefaultEphemeralPorts is the kernel's own range of ports for sockets that ask
-// for none (net.ipv4.ip_local_port_range).
+// DefaultEphemeralPorts is the kernel's default range of ports for sockets
+// without a chosen one (net.ipv4.ip_local_port_range).
 var DefaultEphemeralPorts = filter.PortRange{First: 32768, Last: 60999}
 
-// HostOptions say how the sessions of a host are counted. The zero value works.
+// HostOptions say how to count the sessions of a host. The zero value works.
 type HostOptions struct {
-	// NetNS is the host's own network namespace, by inode. Zero: not known, and
-	// none is told apart from the others.
+	// NetNS is the host's own network namespace, by inode. Zero: unknown, and no
+	// namespace is distinguished from the others.
 	NetNS uint32
 	// EphemeralPorts is the range of the host. Zero: DefaultEphemeralPorts.
 	EphemeralPorts filter.PortRange
-	// Ephemeral makes listeners of unconnected UDP sockets on ephemeral ports
-	// too. A resolver opens and closes thousands of them, so by default they are
-	// only counted.
+	// Ephemeral makes listeners of unconnected UDP sockets on ephemeral ports too.
+	// By default they are only counted: a resolver opens and closes thousands of
+	// them.
 	Ephemeral bool
 }
 
@@ -34,7 +34,7 @@ type Host struct {
 	totals Totals
 
 	remotes remotes
-	// spaces are the network namespaces by inode, but for the host's own.
+	// spaces are the network namespaces by inode, without the host's own.
 	spaces map[uint32]*Space
 
 	programs groups[Program, Process]
@@ -56,59 +56,59 @@ type Totals struct {
 	Sessions int
 	// TCP and UDP count by state; MPTCP counts as TCP, UDP-Lite as UDP.
 	TCP, UDP [int(whose.Unconn) + 1]int
-	// In and Out count the TCP sessions by direction; listeners are neither.
+	// In and Out count the TCP sessions by direction. Listeners are neither.
 	In, Out int
 	// Ephemeral counts the unconnected UDP sockets on ephemeral ports.
 	Ephemeral int
-	// RemoteHosts counts the distinct remote addresses, loopback left out. Above
-	// MaxRemoteHosts they are not told apart any more, here and elsewhere.
+	// RemoteHosts counts the distinct remote addresses without loopback. The count
+	// ends at [MaxRemoteHosts], here and elsewhere.
 	RemoteHosts int
-	// LimitUnknown: the source does not tell the limits of accept queues.
+	// LimitUnknown: the source does not know the limits of accept queues.
 	LimitUnknown bool
-	// BeyondPrograms and BeyondListeners count what is above MaxRows.
+	// BeyondPrograms and BeyondListeners count those above [MaxRows].
 	BeyondPrograms, BeyondListeners int
 }
 
-// A Program is all processes that share these facts. Its names are hostile input.
+// A Program is all processes with these facts. Its names are hostile input.
 type Program struct {
-	// Name is that of the processes, empty for one without a name, or one that
-	// has ended meanwhile.
+	// Name is the name of the processes, empty for one without a name or already
+	// ended.
 	Name string
-	// Hidden says that the processes may not be looked into: only the unit or
-	// the container is known.
+	// Hidden: the processes may not be looked into. Only the unit or the container
+	// is known.
 	Hidden bool
-	// Unit is the systemd unit, with * for whatever changes with each start.
+	// Unit is the systemd unit, with * for every part new at each start.
 	Unit, Container, User string
 }
 
-// A Process holds what is counted for the processes of one program.
+// A Process holds the counts of the processes of one program.
 type Process struct {
-	// Processes counts them, 0 where they are hidden.
+	// Processes counts them, 0 if they are hidden.
 	Processes int
-	// Sessions that they hold.
+	// Sessions held by them.
 	Sessions                          int
 	Listening, Established, CloseWait int
-	// TimeWait counts sessions in TIME_WAIT that came in by a listener of the
-	// program. Nobody holds them any more, so Sessions is without them.
+	// TimeWait counts sessions in TIME_WAIT accepted by a listener of the program.
+	// Nobody holds them any more; Sessions does not count them.
 	TimeWait int
 	SynSent  int
 	// Other counts TCP sessions in another state.
 	Other, UDP int
 	// In and Out count the TCP sessions by direction.
 	In, Out int
-	// RemoteHosts counts the distinct remote addresses, loopback left out.
+	// RemoteHosts counts the distinct remote addresses without loopback.
 	RemoteHosts int
 }
 
-// A Space is what names a network namespace. Both names are hostile input.
+// A Space names a network namespace. Both names are hostile input.
 type Space struct {
-	// Name is what the collector calls it; Container the least of those whose
-	// processes were found in it.
+	// Name is the collector's name for it. Container is the least of the containers
+	// with processes in it.
 	Name, Container string
 }
 
-// Stable returns the container that names the namespace, empty if there is none.
-// A name that is that of some process in it is not one that stays.
+// Stable returns the container naming the namespace, empty if there is none. A
+// name taken from some process in it does not last.
 func (s *Space) Stable() string {
 	if s.Name == s.Container || len(s.Name) == 12 && isHex(s.Name) {
 		return s.Name
@@ -162,7 +162,7 @@ func (h *Host) Add(s *whose.Session) {
 
 func isStream(p whose.Proto) bool { return p == whose.TCP || p == whose.MPTCP }
 
-// noteSpace learns what names a namespace that is not the host's own.
+// noteSpace learns the names of a namespace other than the host's own.
 func (h *Host) noteSpace(s *whose.Session) {
 	if s.NetNS == h.opts.NetNS {
 		return
@@ -178,7 +178,7 @@ func (h *Host) noteSpace(s *whose.Session) {
 	}
 }
 
-// least returns the lesser of two texts that is not empty.
+// least returns the lesser of two texts, leaving out empty ones.
 func least(a, b string) string {
 	if a == "" || b != "" && b < a {
 		return b
@@ -186,8 +186,8 @@ func least(a, b string) string {
 	return a
 }
 
-// addOwners counts the session for each program that holds it and returns the
-// place of the one whose process is the eldest, -1 for none.
+// addOwners counts the session for each program holding it. It returns the place
+// of the program with the eldest process, -1 for none.
 func (h *Host) addOwners(s *whose.Session, remote uint32) int32 {
 	if s.Remote.Addr().IsLoopback() {
 		remote = 0
@@ -212,8 +212,8 @@ func (h *Host) addOwners(s *whose.Session, remote uint32) int32 {
 	return first
 }
 
-// elder reports whether a began before b. An owner of which only the PID is
-// known, because it has ended meanwhile, is younger than all others.
+// elder reports whether a began before b. An owner known by PID only has ended
+// meanwhile and is younger than all others.
 func elder(a, b *whose.Owner) bool {
 	if known := a.Comm != ""; known != (b.Comm != "") {
 		return known
@@ -224,8 +224,8 @@ func elder(a, b *whose.Owner) bool {
 	return a.PID < b.PID
 }
 
-// programOf returns the place of the program that a process belongs to, and
-// counts the process when it comes first.
+// programOf returns the place of a process's program. It counts the process when
+// it comes first.
 func (h *Host) programOf(o *whose.Owner, s *whose.Session) int32 {
 	if o.PID == h.lastPID && h.lastAt >= 0 {
 		return h.lastAt
@@ -246,7 +246,7 @@ func (h *Host) programOf(o *whose.Owner, s *whose.Session) int32 {
 	return at
 }
 
-// count counts a session for a program, once however many of its processes hold it.
+// count counts a session for a program, once for any number of its processes.
 func (h *Host) count(at int32, s *whose.Session, remote uint32) {
 	p := h.programs.once(at, h.totals.Sessions)
 	if p == nil {
@@ -282,17 +282,17 @@ func (h *Host) count(at int32, s *whose.Session, remote uint32) {
 	}
 }
 
-// A HostCount is what a [Host] has counted. Its groups are in no order.
+// A HostCount is the result of a [Host]. Its groups are in no order.
 type HostCount struct {
 	Totals    Totals
 	Programs  []Group[Program, Process]
 	Listeners []Group[ListenerKey, Listener]
-	// Spaces name the network namespaces by inode, but for the host's own.
+	// Spaces name the network namespaces by inode, without the host's own.
 	Spaces map[uint32]*Space
 }
 
-// Count gives the connections that came in to their listeners, and returns what
-// was counted. Nothing may be added after it.
+// Count assigns the incoming connections to their listeners and returns the
+// counts. Nothing may be added after it.
 func (h *Host) Count() *HostCount {
 	h.assignConnections()
 	t := h.totals

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/pair"
 )
 
-// A ListenerKey is what the sockets of one listener share: an SO_REUSEPORT group
+// A ListenerKey is shared by the sockets of one listener. An SO_REUSEPORT group
 // of one program is one listener.
 type ListenerKey struct {
 	// NetNS is the inode of the network namespace.
@@ -19,31 +19,31 @@ type ListenerKey struct {
 	Proto whose.Proto
 	// Addr is the local address with its zone, which is hostile input.
 	Addr netip.Addr
-	// Ephemeral says that nobody seems to have chosen the port.
+	// Ephemeral: nobody seems to have chosen the port.
 	Ephemeral bool
-	// Kernel says that the kernel holds the socket.
+	// Kernel: the kernel holds the socket.
 	Kernel bool
-	// By is the program whose process has held it longest, without its unit and
-	// container unless it is hidden: a process may be moved without becoming
-	// another listener. Hidden and without either, nothing but the user of the
-	// socket is known.
+	// By is the program whose process has held it longest. It has no unit and
+	// container unless it is hidden: a process may move without becoming another
+	// listener. If it is hidden and has neither, only the user of the socket is
+	// known.
 	By Program
 }
 
-// A Listener holds what is counted for one listener.
+// A Listener holds the counts of one listener.
 type Listener struct {
 	// Unit and Container of the program.
 	Unit, Container string
 	// Sockets of the group.
 	Sockets int
-	// Holders are the names of the processes that have it open now, in order, at
-	// most 8 of them.
+	// Holders are the names of its current processes, in order, at most 8 of them.
 	Holders []string
-	// Established, CloseWait, SynRecv and TimeWait count connections that came in by it.
+	// Established, CloseWait, SynRecv and TimeWait count connections accepted by
+	// it.
 	Established, CloseWait, SynRecv, TimeWait int
-	// Queue is how many connections wait to be accepted, QueueLimit how many may,
-	// and QueueUsed the part of it in percent of the fullest socket. 0 for UDP.
-	// The last two mean nothing where [Totals].LimitUnknown.
+	// Queue is the number of connections waiting to be accepted, QueueLimit their
+	// limit, and QueueUsed the used part in percent for the fullest socket. All are
+	// 0 for UDP. The last two mean nothing with [Totals].LimitUnknown.
 	Queue, QueueLimit uint64
 	QueueUsed         float64
 	// RemoteHosts counts the distinct remote addresses.
@@ -53,10 +53,10 @@ type Listener struct {
 	end     pair.End
 }
 
-// maxHolders bounds the names of those who hold one listener.
+// maxHolders bounds the names of the holders of one listener.
 const maxHolders = 8
 
-// addListener counts a listening socket, whose program has that place.
+// addListener counts a listening socket of the program at this place.
 func (h *Host) addListener(s *whose.Session, program int32) {
 	ephemeral := h.isEphemeral(s)
 	if ephemeral {
@@ -91,8 +91,8 @@ func (h *Host) addListener(s *whose.Session, program int32) {
 	}
 }
 
-// isEphemeral reports whether the socket is an unconnected one of UDP that
-// looks as if nobody chose its port.
+// isEphemeral reports whether the socket is an unconnected UDP socket whose port
+// nobody seems to have chosen.
 func (h *Host) isEphemeral(s *whose.Session) bool {
 	return !isStream(s.Proto) && s.State == whose.Unconn && s.Reason != whose.ReasonKernel &&
 		h.opts.EphemeralPorts.Holds(s.Local.Port())
@@ -115,7 +115,7 @@ func (h *Host) listenerKey(s *whose.Session, program int32, ephemeral bool) List
 	return key
 }
 
-// plainProto is the protocol as an administrator knows it.
+// plainProto is the protocol in an administrator's terms.
 func plainProto(p whose.Proto) whose.Proto {
 	if isStream(p) {
 		return whose.TCP
@@ -132,7 +132,7 @@ func localAddr(s *whose.Session) netip.Addr {
 	return addr
 }
 
-// heldBy notes the name of a process that holds the listener.
+// heldBy notes the name of a process holding the listener.
 func (l *Listener) heldBy(name string) {
 	at, known := slices.BinarySearch(l.Holders, name)
 	if !known && len(l.Holders) < maxHolders {
@@ -140,7 +140,7 @@ func (l *Listener) heldBy(name string) {
 	}
 }
 
-// less orders listeners at one port, for a choice that is the same each time.
+// less orders listeners at one port, for a stable choice.
 func (k *ListenerKey) less(other *ListenerKey) bool {
 	a, b := &k.By, &other.By
 	return cmp.Or(

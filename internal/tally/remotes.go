@@ -5,21 +5,21 @@ import (
 	"net/netip"
 )
 
-// MaxRemoteHosts is how many distinct remote hosts are told apart; more are not
-// counted, so that memory stays bounded.
+// MaxRemoteHosts is the greatest number of distinct remote hosts. More are not
+// counted, so memory stays bounded.
 const MaxRemoteHosts = 1 << 17
 
 // maxPairs bounds the pairs of a group and a remote host.
 const maxPairs = 4 * MaxRemoteHosts
 
-// remotes numbers remote addresses, each once, from 1. Open addressing over flat
-// arrays: 20 to 30 bytes for an address. The hash has a seed of its own, since
-// the addresses are chosen by others.
+// remotes numbers remote addresses, each once, from 1. It uses open addressing
+// over flat arrays: 20 to 30 bytes for an address. The hash has a seed of its
+// own, since others choose the addresses.
 type remotes struct {
 	seed  maphash.Seed
 	slots []uint32
 	addrs [][16]byte
-	// public counts those that are not of the loopback.
+	// public counts those outside of loopback.
 	public int
 }
 
@@ -48,7 +48,7 @@ func (r *remotes) number(addr netip.Addr) uint32 {
 	return r.slots[at]
 }
 
-// find returns the slot of the address, or the empty one where it belongs.
+// find returns the slot of the address, or the empty slot for it.
 func (r *remotes) find(key *[16]byte) int {
 	mask := len(r.slots) - 1
 	at := int(maphash.Bytes(r.seed, key[:])) & mask
@@ -75,8 +75,8 @@ type pairs struct {
 	last  uint64
 }
 
-// add notes that the group talks to the host and reports whether that is new.
-// Host 0 is none.
+// add adds a pair of a group and a host and reports whether it is new. Host 0 is
+// none.
 func (p *pairs) add(group int32, host uint32) bool {
 	key := uint64(group)<<32 | uint64(host)
 	if host == 0 || key == p.last || p.n >= maxPairs {

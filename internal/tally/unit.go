@@ -2,9 +2,9 @@ package tally
 
 import "strings"
 
-// stableUnit is the name of a systemd unit without what is different each time
-// that it starts, so that a session, a container or a connection that comes
-// and goes brings no new row. What was left out becomes an asterisk:
+// stableUnit is the name of a systemd unit without the parts new at each start.
+// Short-lived sessions, containers and connections bring no new rows. An
+// asterisk replaces each part:
 //
 //	session-12.scope                      session-*.scope
 //	docker-0123456789abcdef….scope        docker-*.scope
@@ -12,7 +12,7 @@ import "strings"
 //	app-gnome-firefox-4711.scope          app-gnome-firefox-*.scope
 //	sshd@3-10.0.0.1:22-10.0.0.2:99.service  sshd@*.service
 //
-// A unit that somebody wrote keeps its name.
+// A unit written by somebody keeps its name.
 func stableUnit(unit string) string {
 	dot := strings.LastIndexByte(unit, '.')
 	if dot < 0 {
@@ -34,9 +34,8 @@ func stableUnit(unit string) string {
 	return unit
 }
 
-// starred puts an asterisk in place of the parts of a name that are counters,
-// process numbers, hashes or UUIDs. Parts are joined by a dash, or by one that
-// systemd has escaped.
+// starred puts an asterisk in place of counters, process numbers, hashes and
+// UUIDs in a name. A dash joins parts, plain or escaped by systemd.
 func starred(name string) string {
 	parts := strings.Split(strings.ReplaceAll(name, `\x2d`, "-"), "-")
 	kept, changed := parts[:0], false
@@ -57,7 +56,8 @@ func starred(name string) string {
 }
 
 // transient reports whether the part of a name is a number, a number behind one
-// letter ("c2", "u14"), or at least four hexadecimal digits with a number among them.
+// letter ("c2", "u14"), or at least four hexadecimal digits with a number among
+// them.
 func transient(part string) bool {
 	digits := strings.TrimLeft(part, "0123456789")
 	if part != "" && digits == "" {
@@ -70,9 +70,9 @@ func transient(part string) bool {
 	return len(part) >= 4 && strings.ContainsAny(part, "0123456789") && isHex(part)
 }
 
-// ofConnection reports whether the instance is one that systemd made for a
-// connection of a socket unit with Accept=yes: a counter, then the two ends or
-// the peer's process.
+// ofConnection reports whether systemd made the instance for a connection of a
+// socket unit with Accept=yes: a counter, then the two ends or the peer's
+// process.
 func ofConnection(instance string) bool {
 	rest := strings.TrimLeft(instance, "0123456789")
 	return rest != instance && len(rest) > 1 && rest[0] == '-' &&
