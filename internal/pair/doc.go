@@ -1,4 +1,4 @@
-// Package pair holds the rules about two sessions: which listener takes a
-// session, and which session is at its other end. Package collect asks them of
-// sockets, package track of its live table.
+// Package pair holds the rules about two sessions: the listener of a session,
+// and the session at its other end. Package collect applies them to sockets,
+// package track to its live table.
 package pair

@@ -7,15 +7,15 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// An End is one end of a session, as far as the rules ask. It has no pointers
-// and takes 48 bytes; sockets and entries of the live table embed it.
+// An End is one end of a session, with the facts for the rules. It has no
+// pointers and takes 48 bytes. Sockets and entries of the live table embed it.
 type End struct {
 	// Local and Remote are 16-byte addresses, IPv4 as IPv4-mapped.
 	Local, Remote [16]byte
 	// NetNS is the inode of the network namespace.
 	NetNS uint32
-	// Device is the device that the socket is bound to, 0 for none. Numbers are
-	// compared within a namespace only.
+	// Device is the device the socket is bound to, 0 for none. Compare numbers
+	// within a namespace only.
 	Device uint32
 	// LocalPort and RemotePort in host byte order; 0 for no remote end.
 	LocalPort, RemotePort uint16
@@ -26,8 +26,8 @@ type End struct {
 	V6Only bool
 }
 
-// Of returns the end that a session is, without its device, whose number the
-// session does not have.
+// Of returns the end of a session. Device stays 0: a session does not have its
+// number.
 func Of(s *whose.Session) End {
 	return End{
 		Local: Mapped(s.Local.Addr(), s.Family), Remote: Mapped(s.Remote.Addr(), s.Family),
@@ -44,12 +44,12 @@ var (
 
 var loopbackIPv4 = [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1}
 
-// IsMapped reports whether an address is of IPv4.
+// IsMapped reports whether an address is IPv4.
 func IsMapped(a *[16]byte) bool {
 	return binary.BigEndian.Uint64(a[:8]) == 0 && binary.BigEndian.Uint32(a[8:12]) == 0xffff
 }
 
-// IsUnspecified reports whether an address is one of the unspecified ones.
+// IsUnspecified reports whether an address is [AnyIPv6] or [AnyIPv4].
 func IsUnspecified(a *[16]byte) bool { return *a == AnyIPv6 || *a == AnyIPv4 }
 
 // IsLoopback reports whether an address leads to its own network namespace.

@@ -2,10 +2,9 @@ package pair
 
 import "encoding/binary"
 
-// LocalEnd is the address that the other side knows a session by. A UDP socket
-// without an address of its own that sends to an address of this host sends
-// from that same address, and within 127.0.0.0/8 from 127.0.0.1. It is not to be
-// written to.
+// LocalEnd is the address of a session as the other side sees it. A UDP socket
+// without a local address sends to an address of this host from that same
+// address, and within 127.0.0.0/8 from 127.0.0.1. Do not write to it.
 func (e *End) LocalEnd() *[16]byte {
 	if e.Proto.IsDatagram() && IsUnspecified(&e.Local) {
 		return e.chosenEnd()
@@ -33,13 +32,14 @@ func (e *End) facesAt(o *End) bool {
 
 func (e *End) facesItself() bool { return e.LocalPort == e.RemotePort && *e.LocalEnd() == e.Remote }
 
-// reaches reports whether the other end may be in a network namespace: that of
-// a loopback address is in the same.
+// reaches reports whether the other end may be in a network namespace. For a
+// loopback address it is the end's own.
 func (e *End) reaches(netns uint32) bool { return e.NetNS == netns || !IsLoopback(&e.Remote) }
 
-// Nearer reports whether a session in namespace a that opened at one time is
-// rather the other end of e, which opened at another, than one in b: the own
-// namespace comes first, then the smaller difference of times.
+// Nearer compares two candidates for the other end of e, which opened at opened:
+// one in namespace a, opened at aOpened, and one in b. It reports whether the
+// first is the better. The own namespace comes first, then the smaller
+// difference of times.
 func (e *End) Nearer(opened uint64, a uint32, aOpened uint64, b uint32, bOpened uint64) bool {
 	if (a == e.NetNS) != (b == e.NetNS) {
 		return a == e.NetNS
@@ -50,8 +50,8 @@ func (e *End) Nearer(opened uint64, a uint32, aOpened uint64, b uint32, bOpened 
 // Apart is the difference of two times.
 func Apart(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 
-// Hash is the same for both ends of a session. A salt that is drawn at random
-// keeps those who choose ports from choosing chains.
+// Hash is the same for both ends of a session. A random salt keeps choosers of
+// ports from choosing chains.
 func (e *End) Hash(salt uint64) uint64 {
 	return hash(e.LocalEnd(), e.LocalPort, salt) + hash(&e.Remote, e.RemotePort, salt)
 }
