@@ -10,18 +10,17 @@ import (
 	"time"
 )
 
-// Asking is bounded in every direction: in the questions that are out at once,
-// in the addresses that wait for their turn, in those that are remembered, and
-// in how long an answer holds.
+// All asking is bounded: the open questions, the waiting addresses, the
+// remembered addresses, and the lifetime of an answer.
 const (
 	maxWorkers = 32
-	// maxWaiting addresses wait by Ask, and maxLearning by Learn. More are asked
-	// for with the next call that names them.
+	// maxWaiting addresses wait by [Resolver.Ask], and maxLearning by
+	// [Resolver.Learn]. A later call with the address asks again for those above.
 	maxWaiting, maxLearning = 256, 4096
-	// maxKept is half of how many addresses are remembered.
+	// maxKept is half of the number of remembered addresses.
 	maxKept = 8192
-	// answerAge is how long an answer holds, also that there is no name;
-	// failureAge is when an address is asked for again where no answer came.
+	// answerAge is the lifetime of an answer, a missing name included. failureAge
+	// is the pause after a question without an answer.
 	answerAge, failureAge = time.Hour, time.Minute
 	// maxName is the length of the longest name of a host (RFC 1035).
 	maxName = 255
@@ -32,30 +31,30 @@ const (
 type Resolver struct {
 	within time.Duration
 	lookup Lookup
-	// life ends with Close: it is that of the questions.
+	// life is the context of the questions. It ends with Close.
 	life context.Context
 	end  context.CancelFunc
 
 	mu sync.Mutex
-	// young and old remember what was asked for. When young is full it becomes
-	// the old one, so that what nobody needs is forgotten first.
+	// young and old remember addresses. When young is full it becomes the old one,
+	// so unneeded addresses are forgotten first.
 	young, old map[netip.Addr]*entry
 	waiting    []netip.Addr
 	workers    int
 }
 
-// An entry is what is known of the name of one address, until it expires.
+// An entry is the knowledge of the name of one address, until it expires.
 type entry struct {
 	name    string
 	expires time.Time
-	// answered is closed with the answer, nil where no question is out.
+	// answered is closed with the answer. Nil: no question is out.
 	answered chan struct{}
 }
 
-// A Lookup returns the names of an address, as [net.Resolver.LookupAddr] does.
+// A Lookup returns the names of an address, like [net.Resolver.LookupAddr].
 type Lookup func(ctx context.Context, addr string) ([]string, error)
 
-// New returns a resolver that waits for the answer to a question no longer than
+// New returns a resolver. It waits for the answer to a question no longer than
 // within. Nil for lookup is the resolver of this host.
 func New(within time.Duration, lookup Lookup) *Resolver {
 	if lookup == nil {
@@ -67,10 +66,10 @@ func New(within time.Duration, lookup Lookup) *Resolver {
 	return r
 }
 
-// Close ends the questions that are out. What is known stays known.
+// Close ends the open questions. Known names stay known.
 func (r *Resolver) Close() { r.end() }
 
-// Name returns the name of an address, "" where none is known.
+// Name returns the name of an address, "" for an unknown one.
 func (r *Resolver) Name(a netip.Addr) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,7 +79,7 @@ func (r *Resolver) Name(a netip.Addr) string {
 	return ""
 }
 
-// Awaits reports whether the first answer for an address has still to come.
+// Awaits reports whether the first answer for an address is still to come.
 func (r *Resolver) Awaits(a netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -89,7 +88,7 @@ func (r *Resolver) Awaits(a netip.Addr) bool {
 }
 
 // Ask asks for the name of an address, unless it is known or too many wait. With
-// again it also asks for a name that has become old.
+// again it also renews an old name.
 func (r *Resolver) Ask(a netip.Addr, again bool) {
 	if !hasName(a) {
 		return
@@ -115,8 +114,8 @@ func (r *Resolver) Learn(ctx context.Context, addrs []netip.Addr) {
 	}
 }
 
-// wantAll queues addresses and returns what tells of the first answers that are
-// still to come.
+// wantAll queues addresses and returns the channels of the first answers still
+// to come.
 func (r *Resolver) wantAll(addrs []netip.Addr) (answers []<-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,7 +133,7 @@ func (r *Resolver) wantAll(addrs []netip.Addr) (answers []<-chan struct{}) {
 // hasName reports whether an address may have a name.
 func hasName(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() }
 
-// awaited is closed by the first answer, nil where none is to come.
+// awaited is closed by the first answer, nil if none will come.
 func (e *entry) awaited() <-chan struct{} {
 	if e.name != "" {
 		return nil
@@ -142,7 +141,7 @@ func (e *entry) awaited() <-chan struct{} {
 	return e.answered
 }
 
-// find returns what is known of an address, nil for nothing. The lock is held.
+// find returns the entry of an address, nil for none. The lock is held.
 func (r *Resolver) find(a netip.Addr) *entry {
 	if e := r.young[a]; e != nil {
 		return e
@@ -154,7 +153,7 @@ func (r *Resolver) find(a netip.Addr) *entry {
 	return e
 }
 
-// keep remembers what is known of an address. The lock is held.
+// keep stores the entry of an address. The lock is held.
 func (r *Resolver) keep(a netip.Addr, e *entry) {
 	if len(r.young) >= maxKept {
 		r.young, r.old = make(map[netip.Addr]*entry), r.young
@@ -162,8 +161,8 @@ func (r *Resolver) keep(a netip.Addr, e *entry) {
 	r.young[a] = e
 }
 
-// want queues an address, unless it is known, and sees to it that somebody
-// works. The lock is held.
+// want queues an address, unless it is known, and starts a worker if needed. The
+// lock is held.
 func (r *Resolver) want(a netip.Addr, again bool) *entry {
 	e := r.find(a)
 	switch {
@@ -182,7 +181,7 @@ func (r *Resolver) want(a netip.Addr, again bool) *entry {
 	return e
 }
 
-// work asks until nothing waits.
+// work asks until no address waits.
 func (r *Resolver) work() {
 	for {
 		a, ok := r.next()
@@ -208,23 +207,23 @@ func (r *Resolver) next() (a netip.Addr, ok bool) {
 	return a, true
 }
 
-// ask returns the first name of an address, "" if it has none; the error is that
-// of the look-up. A name that reads as an address is none: it would be taken for
-// the one that it stands for.
+// ask returns the first name of an address, "" if it has none, and the error of
+// the look-up. A name in the form of an address does not count: a reader would
+// mistake it for the address.
 func (r *Resolver) ask(ctx context.Context, a netip.Addr) (string, error) {
 	names, err := r.lookup(ctx, a.String())
 	if len(names) == 0 {
 		return "", err
 	}
-	name := strings.TrimSuffix(names[0], ".") // good ones come with an error too, if there are bad ones
+	name := strings.TrimSuffix(names[0], ".") // good names come with an error too, if there are bad ones
 	if _, bad := netip.ParseAddr(name); len(name) > maxName || bad == nil {
 		return "", nil
 	}
 	return name, nil
 }
 
-// answer remembers an answer. A question that failed changes only when the
-// address is asked for again.
+// answer remembers an answer. A failed question changes only the time of the
+// next one.
 func (r *Resolver) answer(a netip.Addr, name string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

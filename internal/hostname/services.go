@@ -10,7 +10,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// maxServices is how many bytes of a file are read.
+// maxServices is the number of bytes read of a file.
 const maxServices = 4 << 20
 
 // Services are the names of ports. The zero value knows none. It is safe for
@@ -22,8 +22,8 @@ type service struct {
 	port  uint16
 }
 
-// ReadServices reads a file like /etc/services. A host without that file has no
-// names of services, which is no error.
+// ReadServices reads a file like /etc/services. A missing file is no error: the
+// host has no names of services.
 func ReadServices(path string) Services {
 	f, err := os.Open(path)
 	if err != nil {
@@ -33,7 +33,7 @@ func ReadServices(path string) Services {
 	return parseServices(io.LimitReader(f, maxServices))
 }
 
-// Name returns the name of a port, "" where it has none.
+// Name returns the name of a port, "" for none.
 func (s Services) Name(port uint16, p whose.Proto) string {
 	switch p {
 	case whose.MPTCP:
@@ -45,7 +45,7 @@ func (s Services) Name(port uint16, p whose.Proto) string {
 }
 
 // parseServices reads lines of "name port/proto alias… # comment". The first
-// name of a port stands; a line of another form is passed over.
+// name of a port stands. Lines of another form are skipped.
 func parseServices(r io.Reader) Services {
 	names := make(map[service]string)
 	lines := bufio.NewScanner(r)
