@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AwaitReader calls gone when the reader of a pipe has gone away, which a write
-// would show only when there is something to write. It returns at once where w
-// is no pipe or socket, else only when the reader has gone.
+// AwaitReader calls gone when the reader of a pipe goes away; a write would
+// notice it only with something to write. If w is no pipe or socket, AwaitReader
+// returns at once. Otherwise it returns when the reader is gone.
 func AwaitReader(w io.Writer, gone func()) {
 	f, ok := w.(*os.File)
 	if !ok {

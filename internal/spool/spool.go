@@ -1,5 +1,5 @@
-// Package spool writes lines to a reader that may be slow or gone, without
-// holding up who makes them more than it has to.
+// Package spool writes lines to a reader, slow or gone, and holds up their
+// writers no more than necessary.
 package spool
 
 import (
@@ -10,39 +10,38 @@ import (
 )
 
 const (
-	// limit is how many bytes are held for a slow reader.
+	// limit is the number of bytes held for a slow reader.
 	limit = 1 << 20
-	// enough is how many bytes are written without waiting for more.
+	// enough is the number of bytes written without waiting for more.
 	enough = 64 << 10
 )
 
-// ErrAbandoned says that nothing is added any more: nobody waits for room after
-// [Spool.Abandon], and nothing is written after the writer failed, whose error
-// [Spool.Close] returns.
+// ErrAbandoned means the spool takes no more lines. After [Spool.Abandon] nobody
+// waits for room. After an error of the writer nothing is written; [Spool.Close]
+// returns this error.
 var ErrAbandoned = errors.New("output abandoned")
 
-// A Spool holds lines until [Spool.Run] writes them: at once where the reader is
-// quick, in few large pieces under load. It holds about 1 MiB at most: who adds
-// to a full one waits until the reader has taken some. It is safe for concurrent
-// use.
+// A Spool holds lines until [Spool.Run] writes them: at once for a quick reader,
+// in few large pieces under load. It holds about 1 MiB at most; Add waits while
+// it is full. It is safe for concurrent use.
 type Spool struct {
 	w     io.Writer
 	delay time.Duration
 
 	mu        sync.Mutex
 	room      sync.Cond // there is room again, or no hope of it
-	buf       []byte    // what was added and is not being written
+	buf       []byte    // lines added and not being written
 	err       error     // of the writer; nothing is written after it
 	abandoned bool
 	closing   bool
 
 	wake  chan struct{} // something was added to an empty buffer, or closing
 	hurry chan struct{} // the buffer is full enough to be written now
-	done  chan struct{} // all is written that will be
+	done  chan struct{} // all writing is over
 }
 
-// New returns a spool that writes to w. A line waits for others for the delay,
-// so that many are written at once; with 0 it does not wait.
+// New returns a spool for w. A line waits for others for the delay, so many are
+// written at once. 0: it does not wait.
 func New(w io.Writer, delay time.Duration) *Spool {
 	s := &Spool{
 		w: w, delay: delay,
@@ -53,7 +52,7 @@ func New(w io.Writer, delay time.Duration) *Spool {
 }
 
 // Add lets line append to the buffer, after waiting for room if there is none.
-// It reports whether line was called; if not, the error is ErrAbandoned.
+// It reports whether line was called. If not, the error is [ErrAbandoned].
 func (s *Spool) Add(line func(dst []byte) []byte) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +73,7 @@ func (s *Spool) Add(line func(dst []byte) []byte) (bool, error) {
 	return true, nil
 }
 
-// signal leaves a signal, unless one is there that nobody has taken yet.
+// signal leaves a signal, unless an untaken one is there.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -90,8 +89,8 @@ func (s *Spool) Abandon() {
 	s.room.Broadcast()
 }
 
-// Run writes what is added until the spool is closed or the writer fails. It
-// calls failed with the error.
+// Run writes added lines until the spool is closed or the writer fails. It calls
+// failed with the error.
 func (s *Spool) Run(failed func(error)) {
 	defer close(s.done)
 	timer := time.NewTimer(s.delay)
@@ -136,7 +135,7 @@ func (s *Spool) fail(err error) {
 	s.room.Broadcast()
 }
 
-// Close waits until all is written, at most for patience unless that is 0, and
+// Close waits until all is written, at most for patience unless it is 0, and
 // returns the writer's error. Nothing may be added after it.
 func (s *Spool) Close(patience time.Duration) error {
 	s.mu.Lock()
