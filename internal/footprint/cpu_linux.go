@@ -8,14 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Nice is the niceness of a command that watches others for long: who
-// has work of its own goes first, and a quarter of a processor's time is left to
-// it beside one that never has enough.
+// Nice is the niceness of a command which watches others for long. Work of
+// others goes first, and the command still gets a quarter of a processor's time
+// beside one which never has enough.
 const Nice = 5
 
-// GiveWay gives every thread of the process that niceness, unless whoever started
-// it has set another. It needs no privilege; what is refused all the same is left
-// as it was.
+// GiveWay sets [Nice] on every thread of the process, unless its starter has set
+// another niceness. It needs no privilege. On a refusal all stays as it was.
 func GiveWay() {
 	if nice, err := niceness(0); err != nil || nice != 0 {
 		return
@@ -24,12 +23,12 @@ func GiveWay() {
 	giveWaySession()
 }
 
-// giveWayThreads makes each thread nicer. Each hands its niceness on to those
-// that it starts, so threads are gone through until there is no new one.
+// giveWayThreads makes each thread nicer. New threads inherit the niceness of
+// their starter, so it walks the threads until there is no new one.
 func giveWayThreads() {
 	for more := true; more; {
 		more = false
-		threads, _ := os.ReadDir("/proc/self/task") // what could be read of it
+		threads, _ := os.ReadDir("/proc/self/task") // the readable part of it
 		for _, t := range threads {
 			tid, err := strconv.Atoi(t.Name())
 			if err != nil {
@@ -42,12 +41,12 @@ func giveWayThreads() {
 	}
 }
 
-// autogroup is the group in which the kernel schedules a session, with the
-// niceness of that (sched(7)). It is not there where the kernel does not do so.
+// autogroup is the group in which the kernel schedules a session, with its
+// niceness (sched(7)). Without autogroups in the kernel the file is missing.
 const autogroup = "/proc/self/autogroup"
 
-// giveWaySession makes the session nicer, if it is this process's own, as that of
-// a service is: then the niceness of threads counts among themselves only.
+// giveWaySession makes the session nicer, if it is this process's own, like a
+// service's: then the niceness of threads counts only among themselves.
 func giveWaySession() {
 	leader, err := unix.Getsid(0)
 	if err != nil || leader != os.Getpid() {
@@ -58,8 +57,8 @@ func giveWaySession() {
 	}
 }
 
-// niceness returns that of a thread, 0 for the one that asks. The kernel answers
-// 20 less it, so that no answer is an error.
+// niceness returns the niceness of a thread, 0 for the calling one. The kernel
+// answers 20 less the niceness, so no answer looks like an error.
 func niceness(tid int) (int, error) {
 	prio, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
 	return 20 - prio, err

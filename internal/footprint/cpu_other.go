@@ -2,5 +2,5 @@
 
 package footprint
 
-// GiveWay does nothing: there is nothing to watch on this system.
+// GiveWay does nothing: this system has nothing to watch.
 func GiveWay() {}

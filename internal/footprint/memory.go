@@ -5,20 +5,20 @@ import (
 	"runtime/debug"
 )
 
-// The heap of a short-lived command. Most answers are written before a
-// megabyte of garbage was made, so below firstCollection nothing is collected
-// at all. Above it we are listing hundreds of thousands of sessions, most of
-// the heap is alive, and growing by laterGrowth percent between collections
-// keeps a million sessions below 400 MB.
+// The heap of a short-lived command. Most answers are written before a megabyte
+// of garbage exists, so below firstCollection nothing is collected at all. Above
+// it the command lists hundreds of thousands of sessions, and most of the heap
+// is alive. Growth by laterGrowth percent between collections keeps a million
+// sessions below 400 MB.
 const (
 	firstCollection = 128 << 20
 	laterGrowth     = 40
-	// minHeap is the first heap that the runtime collects at GOGC=100. It grows
-	// with GOGC.
+	// minHeap is the first heap collected by the runtime at GOGC=100. It grows with
+	// GOGC.
 	minHeap = 4 << 20
 )
 
-// ShortLived sets the collector's pace for a command that answers and ends,
+// ShortLived sets the collector's pace for a command which answers and ends,
 // unless the environment sets it (GOGC, GOMEMLIMIT).
 func ShortLived(getenv func(string) string) {
 	if given(getenv) {
@@ -29,9 +29,9 @@ func ShortLived(getenv func(string) string) {
 	runtime.AddCleanup(new([16]byte), func(percent int) { debug.SetGCPercent(percent) }, laterGrowth)
 }
 
-// LongLived has a command that stays collect for the first time when others do,
-// unless the environment sets the pace. After that the heap grows as that of
-// [ShortLived].
+// LongLived sets the pace for a long-lived command, unless the environment sets
+// it. The first collection comes as early as in other programs. After it the
+// heap grows as with [ShortLived].
 func LongLived(getenv func(string) string) {
 	if !given(getenv) {
 		debug.SetGCPercent(100)
