@@ -1,14 +1,14 @@
-// Package netns holds the ways into network namespaces: it enters them on
-// threads that are thrown away, borrows descriptors of other processes, opens
-// the namespace of a socket, and reads the numbers of namespaces.
+// Package netns holds the ways into network namespaces. It enters them on
+// throw-away threads, borrows descriptors of other processes, opens the
+// namespace of a socket, and reads the numbers of namespaces.
 //
-// [OnThread] is the one door: a thread that has entered a namespace never runs
-// other goroutines again. What is opened inside a namespace stays in it, and
-// can be used from any thread afterwards.
+// [OnThread] is the one door: once in a namespace, a thread never runs other
+// goroutines again. Descriptors opened inside a namespace stay in it and work on
+// any thread afterwards.
 //
-// A path can lead elsewhere from one moment to the next, when a process exits
-// and another gets its number. [Open] therefore confirms the number of the
-// namespace, and never opens a file that is none.
+// A path can change its target at any moment, when a process exits and another
+// gets its number. [Open] therefore confirms the number of the namespace, and
+// never opens any other file.
 package netns
 
 import (
@@ -17,18 +17,18 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// ErrGone says that a way into a namespace does not lead there any more: its
-// process or its descriptor is gone, or the number is another's by now.
+// ErrGone means a way into a namespace leads there no longer: its process or its
+// descriptor is gone, or another has the number by now.
 var ErrGone = errors.New("gone")
 
-// ErrNoWay says that no file is known by which the namespace could be entered.
+// ErrNoWay means no file to enter the namespace by is known.
 var ErrNoWay error = NoWay("no way in is known")
 
-// A NoWay says why nothing leads into a namespace. It is [whose.ErrUnsupported]:
-// the caller's way of asking cannot see what is in it.
+// A NoWay is the reason why nothing leads into a namespace. It is
+// [whose.ErrUnsupported]: the caller's way of asking cannot see into it.
 type NoWay string
 
-// Error is the reason.
+// Error returns the reason.
 func (e NoWay) Error() string { return string(e) }
 
 // Is makes errors.Is(err, whose.ErrUnsupported) hold.

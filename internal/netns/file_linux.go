@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A File is an open network namespace, which lives as long as the file is open.
-// Whoever opened it closes it. It is safe for concurrent use but for Close.
+// A File is an open network namespace. The namespace lives as long as the file
+// is open. Its opener closes it. It is safe for concurrent use but for Close.
 type File struct {
 	// Inode is the namespace's number.
 	Inode uint32
 	fd    int
 }
 
-// Open opens the namespace of that number by a file that leads to it: a bind
-// mount, /proc/PID/ns/net or a descriptor /proc/PID/fd/N. It returns [ErrGone]
-// where the path leads elsewhere or nowhere, and [ErrNoWay] for an empty path.
+// Open opens the namespace of this number by a file: a bind mount,
+// /proc/PID/ns/net or a descriptor /proc/PID/fd/N. It returns [ErrGone] if the
+// path leads elsewhere or nowhere, and [ErrNoWay] for an empty path.
 //
-// To open a device or a pipe does something, so that nothing is opened before
-// it is known to be a namespace.
+// Opening a device or a pipe has effects, so Open first confirms the file to be
+// a namespace.
 func Open(path string, inode uint32) (*File, error) {
 	if path == "" {
 		return nil, ErrNoWay
@@ -51,8 +51,8 @@ func OpenSelf() (*File, error) {
 	return Open(selfPath, inode)
 }
 
-// OfSocket opens the namespace of an open socket. It needs CAP_NET_ADMIN in
-// that namespace, and Linux 4.9.
+// OfSocket opens the namespace of an open socket. It needs CAP_NET_ADMIN in this
+// namespace, and Linux 4.9.
 func OfSocket(socket int) (*File, error) {
 	fd, err := unix.IoctlRetInt(socket, unix.SIOCGSKNS)
 	if err != nil {
@@ -66,22 +66,22 @@ func OfSocket(socket int) (*File, error) {
 	return &File{Inode: uint32(st.Ino), fd: fd}, nil
 }
 
-// CookieOfSocket returns the cookie of an open socket's namespace, which is
-// never given twice and costs less to ask for than the namespace itself. It
-// needs nothing. Since Linux 5.14 (SO_NETNS_COOKIE); sparc and parisc number
-// the option otherwise, and are asked in vain.
+// CookieOfSocket returns the cookie of an open socket's namespace. A cookie is
+// never given twice and costs less than the namespace itself. It needs no
+// privilege. Since Linux 5.14 (SO_NETNS_COOKIE). On sparc and parisc, where the
+// option has another number, it fails.
 func CookieOfSocket(socket int) (uint64, error) {
 	const soNetNSCookie = 71 // asm-generic/socket.h
 	return unix.GetsockoptUint64(socket, unix.SOL_SOCKET, soNetNSCookie)
 }
 
-// FD returns the descriptor, which stays the File's.
+// FD returns the descriptor. It stays the File's.
 func (f *File) FD() int { return f.fd }
 
-// Path returns a path by which this process can open the namespace.
+// Path returns a path to the namespace for this process.
 func (f *File) Path() string { return "/proc/self/fd/" + strconv.Itoa(f.fd) }
 
-// Close gives the namespace back. A second call returns [fs.ErrClosed].
+// Close releases the namespace. A second call returns [fs.ErrClosed].
 func (f *File) Close() error {
 	if f.fd < 0 {
 		return fmt.Errorf("close network namespace %d: %w", f.Inode, fs.ErrClosed)
@@ -94,7 +94,7 @@ func (f *File) Close() error {
 	return nil
 }
 
-// confirm returns ErrGone where the descriptor is not the namespace of that
+// confirm returns [ErrGone] unless the descriptor is the namespace of this
 // number.
 func confirm(fd int, inode uint32) error {
 	var st unix.Stat_t
@@ -108,7 +108,7 @@ func confirm(fd int, inode uint32) error {
 	return nil
 }
 
-// openError says what was under way. What is not there is gone.
+// openError adds the operation. A missing file is gone.
 func openError(err error) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
 		err = ErrGone

@@ -20,10 +20,9 @@ func ParseLink(link []byte) (inode uint32, ok bool) {
 	return uint32(n), err == nil
 }
 
-// Inode returns the number of the namespace that a link such as
-// /proc/PID/ns/net names, under any root of procfs. It needs the right to look
-// into the process: nothing for the caller's own user, CAP_SYS_PTRACE for
-// others.
+// Inode returns the namespace's number of a link like /proc/PID/ns/net, under
+// any root of procfs. It needs the right to look into the process: nothing for
+// the caller's own user, CAP_SYS_PTRACE for others.
 func Inode(link string) (uint32, error) {
 	target, err := os.Readlink(link)
 	if err != nil {
@@ -40,12 +39,12 @@ func Inode(link string) (uint32, error) {
 // of Linux 3.17 or newer.
 func Self() (uint32, error) { return Inode(selfPath) }
 
-// selfPath is the namespace of whichever thread opens it.
+// selfPath is the namespace of the opening thread.
 const selfPath = "/proc/thread-self/ns/net"
 
 // Host returns the number of the host's own namespace under a root of procfs, ""
-// for /proc: that of the first process, where it may be looked at, and of this one
-// otherwise. Zero: it is not known.
+// for /proc. It is the namespace of the first process, if readable, and
+// otherwise of this one. Zero: unknown.
 func Host(root string) uint32 {
 	if root == "" {
 		root = "/proc"

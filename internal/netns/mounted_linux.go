@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mounted names the network namespaces that are mounted in a folder, by number,
-// as `ip netns` mounts them in /run/netns. It returns nothing where the folder
-// may not be read.
+// Mounted names the network namespaces mounted in a folder, by number, as `ip
+// netns` mounts them in /run/netns. It returns nothing for an unreadable folder.
 func Mounted(dir string) map[uint32]string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

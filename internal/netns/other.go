@@ -14,7 +14,7 @@ type File struct {
 	Inode uint32
 }
 
-// Open returns an error that is whose.ErrUnsupported.
+// Open fails with [whose.ErrUnsupported].
 func Open(string, uint32) (*File, error) { return nil, unsupported() }
 
 // FD returns -1.
@@ -23,19 +23,19 @@ func (*File) FD() int { return -1 }
 // Path returns "".
 func (*File) Path() string { return "" }
 
-// Close returns an error that is whose.ErrUnsupported.
+// Close fails with [whose.ErrUnsupported].
 func (*File) Close() error { return unsupported() }
 
-// A Thread is what Linux has.
+// A Thread exists on Linux only.
 type Thread struct{}
 
-// OnThread returns an error that is whose.ErrUnsupported, and calls nothing.
+// OnThread fails with [whose.ErrUnsupported] and calls nothing.
 func OnThread(func(*Thread) error) error { return unsupported() }
 
-// Enter returns an error that is whose.ErrUnsupported.
+// Enter fails with [whose.ErrUnsupported].
 func (*Thread) Enter(string, uint32) error { return unsupported() }
 
-// EnterFile returns an error that is whose.ErrUnsupported.
+// EnterFile fails with [whose.ErrUnsupported].
 func (*Thread) EnterFile(*File) error { return unsupported() }
 
 // Mounted names nothing.

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Thread is a thread of the operating system that [OnThread] made. It is of
-// use only on that thread and as long as the function runs.
+// A Thread is a thread of the operating system made by [OnThread]. Use it only
+// on this thread and as long as the function runs.
 type Thread struct{ id int }
 
 // OnThread runs fn on a thread of its own and returns fn's error. The thread
-// ends with fn, whatever fn did to it. It is never the main thread, which
-// cannot be thrown away and whose namespace the kernel takes for the process's.
+// ends with fn, whatever fn did to it. It is never the main thread: this one
+// cannot be thrown away, and the kernel takes its namespace for the process's.
 func OnThread(fn func(*Thread) error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -27,15 +27,15 @@ func OnThread(fn func(*Thread) error) error {
 			return
 		}
 		err := errors.New("the function ended its goroutine")
-		defer func() { done <- err }() // also where fn ends the goroutine
+		defer func() { done <- err }() // also if fn ends the goroutine
 		err = fn(&Thread{id: unix.Gettid()})
 	}()
 	return <-done
 }
 
-// Enter moves the thread into the namespace of that number, by a file that
-// leads to it: see [Open], whose errors it returns. It needs CAP_SYS_ADMIN in
-// the user namespace that owns the namespace and in its own.
+// Enter moves the thread into the namespace of this number by a file. It returns
+// the errors of [Open]. It needs CAP_SYS_ADMIN in the owning user namespace of
+// the network namespace, and in its own.
 func (t *Thread) Enter(path string, inode uint32) error {
 	f, err := Open(path, inode)
 	if err != nil {
@@ -45,8 +45,8 @@ func (t *Thread) Enter(path string, inode uint32) error {
 	return t.EnterFile(f)
 }
 
-// EnterFile moves the thread into an open namespace, with the same privilege.
-// It panics on any other thread, which could never be given back.
+// EnterFile moves the thread into an open namespace, with the same privilege. It
+// panics on any other thread: such a one could never be given back.
 func (t *Thread) EnterFile(f *File) error {
 	if unix.Gettid() != t.id {
 		panic("netns: entering a namespace outside of OnThread")
