@@ -10,15 +10,15 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// Completion reads files of the host and never asks for sessions, so that a
-// press of the tab key costs nothing on a host with a million of them. It leaves
-// out files that it may not read.
+// Completion reads files of the host and never asks for sessions: a press of the
+// tab key costs nothing on a host with a million of them. It skips unreadable
+// files.
 
-// completeMost is how many words are offered.
+// completeMost is the greatest number of words offered.
 const completeMost = 1000
 
-// complete sets the completer of a flag. A flag that is not there is a mistake
-// in this package, and the tests of completion show it.
+// complete sets the completer of a flag. A missing flag is a mistake in this
+// package; the tests of completion show it.
 func complete(cmd *cobra.Command, flag string, c cobra.CompletionFunc) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, c)
 }
@@ -69,8 +69,8 @@ func completeGroups(_ *cobra.Command, _ []string, typed string) ([]string, cobra
 	return startingWith(typed, firstColumn("/etc/group")), cobra.ShellCompDirectiveNoFileComp
 }
 
-// startingWith returns the words that begin with typed and that are safe to
-// hand to a shell.
+// startingWith returns the words with the prefix typed, without those unsafe in
+// a shell.
 func startingWith(typed string, words []string) []string {
 	var some []string
 	for _, w := range words {
@@ -94,7 +94,7 @@ func namespaceNames() []string {
 	return names
 }
 
-// processNames returns the names of the processes that run, each once.
+// processNames returns the names of the running processes, each once.
 func processNames() []string {
 	proc, err := os.Open("/proc")
 	if err != nil {

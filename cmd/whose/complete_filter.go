@@ -11,9 +11,9 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// completeFilter completes the words of the filter: fields, operators, states
-// and other known values by the filter's own grammar, and processes,
-// namespaces and users that there are on this host now.
+// completeFilter completes the words of the filter. The filter's own grammar
+// gives fields, operators, states and other known values; this host gives its
+// current processes, namespaces and users.
 func completeFilter(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	text := strings.Join(append(args[:len(args):len(args)], typed), " ")
 	from, candidates := filter.Complete(text)
@@ -22,7 +22,7 @@ func completeFilter(_ *cobra.Command, args []string, typed string) ([]string, co
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	start := strings.ToLower(text[from:])
-	// Where a new condition may begin any process may be named: too many.
+	// At the start of a condition any process name may stand: too many.
 	begins := start == "" && slices.ContainsFunc(candidates, func(c filter.Candidate) bool { return c.Text == "not" })
 	var words []string
 	for _, c := range candidates {
@@ -42,8 +42,8 @@ func completeFilter(_ *cobra.Command, args []string, typed string) ([]string, co
 	return words, cobra.ShellCompDirectiveNoFileComp
 }
 
-// hostValues returns the values that a field may have on this host and that
-// begin with start. Those that would need quotes are not offered.
+// hostValues returns the possible values of a field on this host with the prefix
+// start. It does not offer values in need of quotes.
 func hostValues(field, start string) []string {
 	var all []string
 	switch field {

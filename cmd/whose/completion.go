@@ -42,8 +42,8 @@ the filter the fields, states, processes that run now and network namespaces.`,
 }
 
 // writeBash writes the script of bash. In cobra's script bash quotes each
-// candidate before it compares it with the typed word. It quotes commas too, which
-// people who type a list of fields do not, so these quotes are taken out again.
+// candidate, commas too, before it compares it with the typed word. People type
+// lists of fields without quotes, so writeBash removes these quotes again.
 func writeBash(out io.Writer, root *cobra.Command) error {
 	var script bytes.Buffer
 	if err := root.GenBashCompletionV2(&script, true); err != nil {
@@ -59,9 +59,9 @@ func writeBash(out io.Writer, root *cobra.Command) error {
 	return writeError(err)
 }
 
-// bashWithoutPackage replaces the functions of the package bash-completion that
-// the script calls, since not every host has it: one splits the line up to the
-// cursor into words, one lists folders.
+// bashWithoutPackage replaces two functions of the package bash-completion,
+// missing on some hosts: one splits the line up to the cursor into words, one
+// lists folders.
 const bashWithoutPackage = `# Where the package bash-completion is not loaded, this does its part.
 if ! declare -F _get_comp_words_by_ref >/dev/null 2>&1; then
     _get_comp_words_by_ref()

@@ -16,8 +16,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
-// A display holds the flags that say how the listing is shown, and the options
-// of the renderer that follow from them.
+// A display holds the flags for the look of the listing, and the options of the
+// renderer made from them.
 type display struct {
 	format, template, fields, sort string
 	noHeader, resolve              bool
@@ -32,7 +32,7 @@ type display struct {
 // resolveTime is --resolve-time by default.
 const resolveTime = 2 * time.Second
 
-// maxEncoders bounds the goroutines that write beside the one that collects.
+// maxEncoders bounds the goroutines for writing beside the collecting one.
 const maxEncoders = 3
 
 func (d *display) addFlags(cmd *cobra.Command) {
@@ -50,12 +50,11 @@ func (d *display) addFlags(cmd *cobra.Command) {
 	complete(cmd, "sort", completeFields("-"))
 }
 
-// outputFormats are the values of -o. A template has a flag of its own.
 func outputFormats() []string {
 	return slices.DeleteFunc(render.Formats(), func(f string) bool { return f == render.Template })
 }
 
-// settle checks the flags and makes the renderer's options of them.
+// settle checks the flags and sets the renderer's options.
 func (d *display) settle(cmd *cobra.Command, sh *shell) error {
 	if err := d.settleFormat(cmd); err != nil {
 		return err
@@ -106,13 +105,13 @@ func (d *display) settleNames(sh *shell) error {
 	return nil
 }
 
-// refuseNames is the error of --resolve with a format that has no place for names.
+// refuseNames is the error of --resolve with a format without a place for names.
 func refuseNames(format, formats string) error {
 	return whose.WithHint(usagef("--resolve: format %s shows no names", format), "names are shown by %s", formats)
 }
 
-// chooseFields reads --fields. With a plus before the first name they are added
-// to the fields that the format shows by default.
+// chooseFields reads --fields. With a plus before the first name it adds them to
+// the format's default fields.
 func (d *display) chooseFields() error {
 	if d.fields == "" {
 		return nil
@@ -163,9 +162,9 @@ func sortFields(list string) ([]string, error) {
 	return names, nil
 }
 
-// needs returns the facts that the output shows. The owner of the other end may be
-// any process of the host. Where the filter names processes by number, it is
-// therefore looked for only on request.
+// needs returns the facts in the output. The owner of the other end may be any
+// process of the host. If the filter names processes by number, it is therefore
+// found only on request.
 func (d *display) needs(where filter.Expr) whose.Needs {
 	needs := render.Needs(d.format, d.shape)
 	if d.format == render.Template || slices.ContainsFunc(d.named, func(f *whose.Field) bool { return f.Needs.Has(whose.NeedPeer) }) {
@@ -177,11 +176,11 @@ func (d *display) needs(where filter.Expr) whose.Needs {
 	return needs
 }
 
-// forPerson reports whether the format is made for a person.
+// forPerson reports whether the format is for a person.
 func (d *display) forPerson() bool { return d.format == render.Table || d.format == render.Wide }
 
-// failed is the error of a renderer: the writer's, or that of a template that
-// asks for a fact that a session does not have.
+// failed is the error of a renderer: the writer's, or a template's request for a
+// fact missing in a session.
 func (d *display) failed(err error) error {
 	var exec template.ExecError
 	if errors.As(err, &exec) {

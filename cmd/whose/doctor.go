@@ -114,7 +114,7 @@ func (d *doctor) print(g *collect.Diagnosis) error {
 	return writeError(err)
 }
 
-// answerText says what a listing would give.
+// answerText describes the answer of a listing.
 func answerText(g *collect.Diagnosis) string {
 	if g.Auto == "" {
 		return "No source works here: whose cannot list anything. The reasons are below."
@@ -127,7 +127,7 @@ func answerText(g *collect.Diagnosis) string {
 	return text + "\n\nNothing is hidden from you."
 }
 
-// sentenceOf says what was seen: "340 sessions, 300 with owners, in 3 network
+// sentenceOf sums up the coverage: "340 sessions, 300 with owners, in 3 network
 // namespaces and 120 processes, in 12 ms".
 func sentenceOf(c *whose.Coverage) string {
 	text := plural(c.Sessions, "session", "sessions")
@@ -143,7 +143,7 @@ func sentenceOf(c *whose.Coverage) string {
 	return text + ", in " + brief(c.Duration)
 }
 
-// sourceRows tells of each source whether it works.
+// sourceRows has a row for each source, working or not.
 func sourceRows(g *collect.Diagnosis) []row {
 	var rows []row
 	for _, s := range g.Sources {
@@ -165,8 +165,8 @@ func sourceRows(g *collect.Diagnosis) []row {
 	return rows
 }
 
-// watchText says by which source whose watch would follow sessions, as far as
-// privileges tell.
+// watchText names the source for following sessions in whose watch, judged by
+// privileges alone.
 func watchText(refused error) string {
 	if refused == nil {
 		return "by bpf, as far as privileges go: every session, however short, with its process"
@@ -178,8 +178,8 @@ func watchText(refused error) string {
 	return says
 }
 
-// sameGaps reports whether two collections miss the same kinds of things, so
-// that they need not be named twice.
+// sameGaps reports whether two collections miss the same kinds of things. They
+// are named once then.
 func sameGaps(a, b *whose.Coverage) bool {
 	return slices.EqualFunc(a.Gaps, b.Gaps, whose.Gap.Same)
 }
@@ -239,7 +239,7 @@ type doctorReport struct {
 	Kernel       string             `json:"kernel"`
 	UID          int                `json:"uid"`
 	UserNS       bool               `json:"user_namespace"`
-	OpenFiles    int                `json:"open_files,omitempty"` // 0: not known
+	OpenFiles    int                `json:"open_files,omitempty"` // 0: unknown
 	Auto         string             `json:"auto"`
 	Why          string             `json:"why"`
 	Gaps         whose.Gaps         `json:"partial"`
@@ -257,7 +257,7 @@ type doctorSource struct {
 	*doctorAnswer
 }
 
-// A doctorAnswer is what a source that works has answered.
+// A doctorAnswer is the answer of a working source.
 type doctorAnswer struct {
 	Sessions int        `json:"sessions"`
 	Owned    int        `json:"owned"`
@@ -267,7 +267,7 @@ type doctorAnswer struct {
 	Read int64 `json:"read"`
 }
 
-// doctorWatch tells whether whose watch may follow by programs.
+// doctorWatch says whether whose watch may follow by programs.
 type doctorWatch struct {
 	BPF   bool   `json:"bpf"`
 	Error string `json:"error,omitempty"`
@@ -309,7 +309,8 @@ func newDoctorReport(g *collect.Diagnosis) doctorReport {
 	return r
 }
 
-// gapsOf is what a collection did not see; an empty list says that it saw all.
+// gapsOf returns the gaps of a collection. An empty list means nothing is
+// missing.
 func gapsOf(c *whose.Coverage) whose.Gaps {
 	if c.Gaps == nil {
 		return whose.Gaps{}

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-44df2ae6/whose/collect"
 )
 
-// pinRows tells a person what is pinned and who may read it.
+// pinRows names the pins and their readers for a person.
 func pinRows(s *collect.PinStatus) []row {
 	dir := printable(s.Dir)
 	var rows []row
@@ -42,7 +42,7 @@ func pinRows(s *collect.PinStatus) []row {
 	return rows
 }
 
-// pinDirFlag is what a command needs to mean the directory dir, a space first.
+// pinDirFlag is the flag for the directory dir, a space first.
 func pinDirFlag(dir string) string {
 	if dir == collect.DefaultPinDir {
 		return ""

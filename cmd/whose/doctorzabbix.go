@@ -18,37 +18,38 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
-// A zabbixCheck is what whose doctor --zabbix finds for the user who runs it.
+// A zabbixCheck is the result of whose doctor --zabbix for its user.
 type zabbixCheck struct {
-	// User and Groups are those of this process, as a command gets them that
-	// an agent starts.
+	// User and Groups are those of this process, as in a command started by an
+	// agent.
 	User   string   `json:"user"`
 	UID    int      `json:"uid"`
 	Groups []string `json:"groups"`
-	// Item is what whose zabbix get gives.
+	// Item is the output of whose zabbix get.
 	Item zabbixItem `json:"item"`
-	// Pin tells of the pinned iterators, PinGroup the group that may read them.
+	// Pin describes the pinned iterators. PinGroup is the group with the right to
+	// read them.
 	Pin      doctorPin `json:"pin"`
 	PinGroup string    `json:"pin_group"`
-	// Member tells that the user database has the user in that group, InGroup
-	// that this process is in it.
+	// Member: the user database has the user in this group. InGroup: this process
+	// is in it.
 	Member  bool `json:"member"`
 	InGroup bool `json:"in_group"`
-	// FileCapabilities are those of the file of this command.
+	// FileCapabilities are the capabilities of the file of this command.
 	FileCapabilities []string `json:"file_capabilities"`
-	// Next is what to do, a command where there is one, and Why.
+	// Next is the next step, a command if there is one, and Why its reason.
 	Next string `json:"next"`
 	Why  string `json:"why"`
 }
 
-// A zabbixItem is what one document showed.
+// A zabbixItem is the account of one document.
 type zabbixItem struct {
 	Works    bool       `json:"works"`
 	Complete bool       `json:"complete"`
 	Gaps     whose.Gaps `json:"partial"`
 	Source   string     `json:"source"`
 	Pinned   bool       `json:"pinned"`
-	// It took so many microseconds of those that it has.
+	// Took and Timeout are in microseconds: the time taken and the time allowed.
 	Took            int64 `json:"took"`
 	Timeout         int64 `json:"timeout"`
 	Bytes           int   `json:"bytes"`
@@ -62,7 +63,7 @@ type zabbixItem struct {
 	Processes       int   `json:"processes"`
 }
 
-// runZabbix is the doctor's work with --zabbix.
+// runZabbix runs the doctor with --zabbix.
 func (d *doctor) runZabbix(cmd *cobra.Command, pinDir string) error {
 	job, err := newZabbixJob(cmd, &zabbixQuestion{question: question{
 		source: "auto", netns: "all", proc: d.proc, timeout: zabbixTimeout,
@@ -87,7 +88,7 @@ func (d *doctor) runZabbix(cmd *cobra.Command, pinDir string) error {
 	return nil
 }
 
-// checkZabbix makes one document and looks at the ways to see more.
+// checkZabbix makes one document and examines the ways to see more.
 func checkZabbix(ctx context.Context, job *zabbixJob, pinDir string) *zabbixCheck {
 	c := &zabbixCheck{UID: os.Geteuid(), User: nameOfUser(uint32(max(0, os.Geteuid()))), Groups: []string{}}
 	groups := processGroups()
@@ -95,7 +96,7 @@ func checkZabbix(ctx context.Context, job *zabbixJob, pinDir string) *zabbixChec
 		c.Groups = append(c.Groups, nameOfGroup(g))
 	}
 	c.Item = tryItem(ctx, job)
-	status, _ := collect.InspectPin(pinDir) // what is wrong with it stands in it
+	status, _ := collect.InspectPin(pinDir) // the status holds its errors
 	c.Pin = newDoctorPin(&status)
 	c.FileCapabilities = fileCapabilities()
 	if gid, ok := pinGroup(&status); ok {
@@ -107,7 +108,7 @@ func checkZabbix(ctx context.Context, job *zabbixJob, pinDir string) *zabbixChec
 	return c
 }
 
-// tryItem makes the document as the agent would get it.
+// tryItem makes the document as for an agent.
 func tryItem(ctx context.Context, job *zabbixJob) zabbixItem {
 	item := zabbixItem{Timeout: job.timeout.Microseconds()}
 	doc, err := job.document(ctx)
@@ -132,7 +133,7 @@ func tryItem(ctx context.Context, job *zabbixJob) zabbixItem {
 
 func microseconds(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
-// processGroups are the groups of this process.
+// processGroups returns the groups of this process.
 func processGroups() []uint32 {
 	groups := []uint32{uint32(max(0, os.Getegid()))}
 	more, err := os.Getgroups()
@@ -147,7 +148,7 @@ func processGroups() []uint32 {
 	return groups
 }
 
-// pinGroup is the group that may read the pins.
+// pinGroup returns the group with the right to read the pins.
 func pinGroup(s *collect.PinStatus) (uint32, bool) {
 	for _, p := range s.Pins {
 		if p.Mode&0o040 != 0 {
@@ -157,8 +158,8 @@ func pinGroup(s *collect.PinStatus) (uint32, bool) {
 	return 0, false
 }
 
-// isMember asks the user database, which may know of a group that a process
-// that runs already is not in.
+// isMember asks the user database. The database may know of a group before a
+// running process is in it.
 func isMember(uid int, gid uint32) bool {
 	u, err := user.LookupId(strconv.Itoa(uid))
 	if err != nil {
@@ -168,7 +169,7 @@ func isMember(uid int, gid uint32) bool {
 	return err == nil && slices.Contains(ids, strconv.FormatUint(uint64(gid), 10))
 }
 
-// advice says what to do next, and why.
+// advice returns the next step and its reason.
 func (c *zabbixCheck) advice() (next, why string) {
 	i := &c.Item
 	seen := i.HiddenProcesses+i.HiddenSpaces == 0
@@ -187,7 +188,7 @@ func (c *zabbixCheck) advice() (next, why string) {
 	return c.permission()
 }
 
-// permission says how the user is let see the owners.
+// permission returns the step to let the user see the owners.
 func (c *zabbixCheck) permission() (next, why string) {
 	pin := "sudo whose pin --group " + c.mainGroup() + " --traverse"
 	readable := slices.ContainsFunc(c.Pin.Pins, func(p doctorPinFile) bool { return p.Readable })
@@ -213,7 +214,7 @@ func (c *zabbixCheck) permission() (next, why string) {
 	return "whose doctor", "a pin may be read and something is hidden all the same; it tells what"
 }
 
-// mainGroup is the group to give the pin to: that of the user.
+// mainGroup is the group for the pin: the user's own.
 func (c *zabbixCheck) mainGroup() string {
 	if len(c.Groups) > 0 {
 		return c.Groups[0]
@@ -251,7 +252,7 @@ func groupsText(groups []string) string {
 	return "the groups " + strings.Join(groups, ", ")
 }
 
-// itemRows say what the item gives.
+// itemRows describe the output of the item.
 func (c *zabbixCheck) itemRows() []row {
 	i := &c.Item
 	if !i.Works {
@@ -279,7 +280,7 @@ func (c *zabbixCheck) itemRows() []row {
 	return rows
 }
 
-// permissionRows tell of the two ways to see all owners.
+// permissionRows describe the two ways to see all owners.
 func (c *zabbixCheck) permissionRows() []row {
 	pin := row{"pin", "nothing is pinned in " + printable(c.Pin.Dir)}
 	switch {
@@ -309,7 +310,8 @@ func (c *zabbixCheck) permissionRows() []row {
 	return append(rows, caps)
 }
 
-// missingCapabilities are those that a command without a pin needs to see all owners.
+// missingCapabilities are the missing ones of those needed to see all owners
+// without a pin.
 func (c *zabbixCheck) missingCapabilities() []string {
 	return slices.DeleteFunc([]string{"CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"}, func(name string) bool {
 		return slices.Contains(c.FileCapabilities, name)

@@ -24,8 +24,7 @@ func fileCapabilities() []string {
 }
 
 // parseFileCapabilities reads the attribute: a word with the version, then for
-// each 32 capabilities a word of the permitted ones and one of the inheritable
-// ones.
+// each 32 capabilities one word of permitted and one of inheritable ones.
 func parseFileCapabilities(data []byte) []string {
 	names := []string{}
 	if len(data) < 4 {
@@ -44,7 +43,7 @@ func parseFileCapabilities(data []byte) []string {
 	return names
 }
 
-// capabilityName names the capabilities that are of use here.
+// capabilityName names the useful capabilities.
 func capabilityName(n int) string {
 	switch n {
 	case unix.CAP_DAC_READ_SEARCH:

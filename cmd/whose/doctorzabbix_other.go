@@ -2,5 +2,5 @@
 
 package main
 
-// fileCapabilities are none: there are no file capabilities.
+// fileCapabilities are none: this system has no file capabilities.
 func fileCapabilities() []string { return []string{} }

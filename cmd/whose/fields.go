@@ -64,7 +64,7 @@ func fieldInfos() []fieldInfo {
 	return infos
 }
 
-// groupName says where a field stands in JSON.
+// groupName names the place of a field in JSON.
 func groupName(g whose.Group) string {
 	switch g {
 	case whose.OfOwner:

@@ -9,13 +9,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A flagGroup defines flags that belong together in --help and the man page.
+// A flagGroup defines flags shown together in --help and the man page.
 type flagGroup struct {
 	set  *pflag.FlagSet
 	name string
 }
 
-// The groups, in the order in which they are shown.
+// The groups, in the order of --help.
 const (
 	groupWhich = "Which sessions"
 	groupShow  = "How they are shown"
@@ -53,8 +53,8 @@ func (g flagGroup) duration(p *time.Duration, name, short string, preset time.Du
 	g.mark(name, "TIME")
 }
 
-// mark notes group and value, and keeps the flags in the order in which they
-// were defined.
+// mark notes group and value, and keeps the flags in the order of their
+// definition.
 func (g flagGroup) mark(name, value string) {
 	g.set.SortFlags = false
 	f := g.set.Lookup(name)
@@ -63,11 +63,11 @@ func (g flagGroup) mark(name, value string) {
 		f.Annotations[annotationValue] = []string{value}
 	}
 	if value == valueDir {
-		f.Annotations[cobra.BashCompSubdirsInDir] = nil // which completes it, in every shell
+		f.Annotations[cobra.BashCompSubdirsInDir] = nil // completes it, in every shell
 	}
 }
 
-// seconds is a flag that holds a span of time. A bare number means seconds.
+// seconds is a flag for a span of time. A bare number means seconds.
 type seconds time.Duration
 
 var errTime = errors.New("want a time such as 500ms, 2s or 1m")
@@ -85,7 +85,7 @@ func (s *seconds) Set(text string) error {
 	return nil
 }
 
-// String returns the time as it may be typed, empty for none.
+// String returns the time in a form for the command line, empty for none.
 func (s *seconds) String() string {
 	if *s == 0 {
 		return ""

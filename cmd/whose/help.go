@@ -11,8 +11,8 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
-// newHelp is the command help, which knows the other commands, and topics as
-// commands of its own: they have help and do nothing.
+// newHelp is the command help. It knows the other commands, and has the topics
+// as commands of its own. They have help and do nothing.
 func newHelp(root *cobra.Command, sh *shell) *cobra.Command {
 	help := &cobra.Command{
 		Use:   "help [command or topic]",
@@ -33,7 +33,7 @@ func newHelp(root *cobra.Command, sh *shell) *cobra.Command {
 	return help
 }
 
-// newTopic is a text of help that belongs to no command.
+// newTopic is a text of help without a command.
 func newTopic(name string, sh *shell, write func(helpPrinter)) *cobra.Command {
 	topic := &cobra.Command{Use: name}
 	topic.SetHelpFunc(func(*cobra.Command, []string) { write(newHelpPrinter(sh)) })
@@ -52,7 +52,7 @@ func (p helpPrinter) filter() {
 	p.text(2, "whose fields says what they mean, and their other names.")
 }
 
-// filterExamples are the examples of the reference page, as they are typed.
+// filterExamples are the examples of the reference page, as typed.
 func filterExamples() []row {
 	var rows []row
 	for _, e := range filter.Examples() {
@@ -83,7 +83,7 @@ func templateFunctions() []row {
 	return rows
 }
 
-// templateParts are the maps that a template is given.
+// templateParts are the maps in the data of a template.
 var templateParts = []struct {
 	says   string
 	groups []whose.Group
@@ -102,7 +102,7 @@ func templateKeys(groups []whose.Group) []string {
 	return keys
 }
 
-// fieldNamesOf are the names of the fields that are wanted.
+// fieldNamesOf returns the names of the wanted fields.
 func fieldNamesOf(wanted func(*whose.Field) bool) []string {
 	var names []string
 	for _, f := range whose.Fields() {
@@ -113,5 +113,5 @@ func fieldNamesOf(wanted func(*whose.Field) bool) []string {
 	return names
 }
 
-// words writes a list of words, as many to a line as there is room for.
+// words writes a list of words, as many to a line as fit.
 func (p helpPrinter) words(words []string) { p.text(2, strings.Join(words, " ")) }

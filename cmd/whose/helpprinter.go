@@ -20,7 +20,7 @@ const (
 	helpMinWidth = 40
 )
 
-// commandNames are the names of the subcommands that are not hidden.
+// commandNames returns the names of the visible subcommands.
 func commandNames(root *cobra.Command) []string {
 	var names []string
 	for _, r := range commands(root) {
@@ -101,8 +101,8 @@ func (p helpPrinter) rows(rows []row) {
 	}
 }
 
-// text writes paragraphs, parted by empty lines, wrapped. Lines that begin
-// with a space stay as they are.
+// text writes paragraphs, parted by empty lines, wrapped. Lines with a leading
+// space stay as they are.
 func (p helpPrinter) text(indent int, text string) {
 	for i, para := range strings.Split(strings.TrimSpace(text), "\n\n") {
 		if i > 0 {
@@ -170,7 +170,7 @@ func examples(cmd *cobra.Command) []row {
 	return rows
 }
 
-// commands lists the subcommands that are not hidden.
+// commands lists the visible subcommands.
 func commands(cmd *cobra.Command) []row {
 	var rows []row
 	for _, c := range cmd.Commands() {
@@ -181,8 +181,7 @@ func commands(cmd *cobra.Command) []row {
 	return rows
 }
 
-// allCommands returns the commands below cmd that are not hidden, each before
-// its own.
+// allCommands returns the visible commands below cmd, each before its own.
 func allCommands(cmd *cobra.Command) []*cobra.Command {
 	var all []*cobra.Command
 	for _, c := range cmd.Commands() {
@@ -221,8 +220,8 @@ func flagGroups(cmd *cobra.Command) []helpGroup {
 	return groups
 }
 
-// hasSelection reports whether a command has flags that choose sessions. Other
-// commands have few flags, which stand in one group.
+// hasSelection reports whether a command has flags for the choice of sessions.
+// Other commands have few flags, all in one group.
 func hasSelection(groups []helpGroup) bool {
 	return slices.ContainsFunc(groups, func(g helpGroup) bool { return g.name == groupWhich })
 }
@@ -249,7 +248,7 @@ func annotation(f *pflag.Flag, key string) string {
 	return ""
 }
 
-// flagThing is a flag as it is typed: "-N, --netns NETNS".
+// flagThing is a flag as typed: "-N, --netns NETNS".
 func flagThing(f *pflag.Flag) string {
 	thing := "    --" + f.Name
 	if f.Shorthand != "" {
@@ -261,7 +260,7 @@ func flagThing(f *pflag.Flag) string {
 	return thing
 }
 
-// flagSays is the flag's meaning, with the default where that says something.
+// flagSays is the flag's meaning, with the default if it is of use.
 func flagSays(f *pflag.Flag) string {
 	switch f.DefValue {
 	case "", "false", "0":

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
-// A list is the main job: the sessions that a question asks for, shown.
+// A list is the main job: it shows the sessions of a question.
 type list struct {
 	sh *shell
 	question
@@ -24,7 +24,7 @@ type list struct {
 	version bool
 }
 
-// outputBuffer is how much is written at once.
+// outputBuffer is the number of bytes written at once.
 const outputBuffer = 64 << 10
 
 func newList(sh *shell) *cobra.Command {
@@ -107,7 +107,7 @@ func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Opt
 	return l.conclude(l.sh, answer.Len(), &answer.Coverage)
 }
 
-// ask collects no more than is needed to know whether there is any session.
+// ask collects just enough to know whether there is any session.
 func (l *list) ask(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	opts.Sort, opts.FirstOwner = nil, true
 	opts.Needs = whose.NeedSessions
@@ -121,8 +121,8 @@ func (l *list) ask(ctx context.Context, c *collect.Collector, opts *collect.Opti
 	return status(answer.Len())
 }
 
-// collect makes one collection. The names to resolve are all asked for at once,
-// before any of them is shown.
+// collect makes one collection. It asks for all names at once, before any is
+// shown.
 func (l *list) collect(ctx context.Context, c *collect.Collector, opts *collect.Options) (*collect.Answer, error) {
 	answer, err := c.Collect(ctx, opts)
 	if err != nil {
@@ -138,6 +138,6 @@ func (l *list) collect(ctx context.Context, c *collect.Collector, opts *collect.
 	return answer, nil
 }
 
-// discard ends a renderer whose output is not wanted any more. Its last bytes stay
-// in a buffer that is not flushed, so its error means nothing.
+// discard ends a renderer with unwanted output. Its last bytes stay in a buffer
+// without a flush, so its error means nothing.
 func discard(r render.Renderer) { _ = r.Close(nil) }

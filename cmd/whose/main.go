@@ -8,9 +8,10 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/footprint"
 )
 
-// main hands over to run. Signals keep their default action, which for Ctrl-C
-// and for a reader that went away is the right one: quiet and immediate. Only
-// whose watch and --watch handle them: the one has a summary to write, the other
+// main hands over to run. Signals keep their default action, the right one for
+// Ctrl-C and for a reader gone away: quiet and immediate. Only whose watch and
+// --watch handle them: the first has a summary to write, the second a terminal
+// to restore.
 // a terminal to give back as it was.
 func main() {
 	footprint.ShortLived(os.Getenv)

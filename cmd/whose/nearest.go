@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// nearest returns the word that was most likely meant by typed, "" if none is
-// like it: the one that begins with it, or the one fewest edits away.
+// nearest returns the most likely intention behind typed, "" if no word is like
+// it: the word with typed at its beginning, or the one fewest edits away.
 func nearest(typed string, words []string) string {
 	typed = strings.ToLower(typed)
 	best, most := "", 1+min(2, len(typed)/2)
@@ -20,7 +20,7 @@ func nearest(typed string, words []string) string {
 }
 
 // edits counts the letters to insert, delete, replace or swap with their
-// neighbour that make b out of a.
+// neighbour to turn a into b.
 func edits(a, b string) int {
 	var before, last, row []int
 	for j := range len(b) + 1 {

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-44df2ae6/whose/collect"
 )
 
-// aboutPin is in the man page too: it says who should have the pin.
+// aboutPin is in the man page too. It says who should have the pin.
 const aboutPin = `Load the BPF iterators once and pin them as files, so that others can ask the
 kernel through them without any privilege, and without starting a BPF program of their own.
 Needs root, or CAP_BPF and CAP_PERFMON and permission to write the directory. Iterators that
@@ -33,7 +33,7 @@ files in it help nobody. With --traverse the right to pass (x, not to list) is a
 everyone to the folders above the pin. Other programs' pins keep their own modes, so look at
 those first: whose doctor shows what is closed.`
 
-// The modes of a pin, where --mode does not say.
+// The default modes of a pin, without --mode.
 const (
 	modeOwner = fs.FileMode(0o400)
 	modeGroup = fs.FileMode(0o440)
@@ -113,7 +113,7 @@ func groupID(group string) (int, error) {
 	return id, nil
 }
 
-// readers says who may read now.
+// readers describes the users with the right to read now.
 func readers(opts collect.PinOptions, group string) string {
 	switch {
 	case opts.Mode&0o004 != 0:

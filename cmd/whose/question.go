@@ -14,12 +14,12 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// A question says which sessions the listing and count ask for, and of which
-// source. Its flags are the same for both.
+// A question chooses the sessions for the listing and count, and their source.
+// Its flags are the same for both.
 type question struct {
 	tcp, udp, ipv4, ipv6        bool
 	listening, established, all bool
-	numeric, processes          bool // accepted for the hand that is used to ss
+	numeric, processes          bool // accepted for hands used to ss
 	netns, source, proc         string
 	timeout                     time.Duration
 	strict, oneOwner            bool
@@ -107,7 +107,7 @@ func parseFilter(words []string) (filter.Expr, string, error) {
 	}
 	var syntax *filter.SyntaxError
 	if errors.As(err, &syntax) {
-		// The place is shown below by a caret, so it is not counted out.
+		// The caret below shows the place; the text does not give it.
 		return nil, "", &usageError{&placed{syntax}}
 	}
 	return nil, "", &usageError{fmt.Errorf("filter: %w", err)}
@@ -116,14 +116,14 @@ func parseFilter(words []string) (filter.Expr, string, error) {
 // A placed error is a mistake in the filter without the offset in its text.
 type placed struct{ syntax *filter.SyntaxError }
 
-// Error is the message alone.
+// Error returns the message alone.
 func (e *placed) Error() string { return "filter: " + e.syntax.Msg }
 
-// Unwrap returns the error that knows the place.
+// Unwrap returns the error with the place.
 func (e *placed) Unwrap() error { return e.syntax }
 
-// protos returns the protocols that -t and -u ask for. MPTCP counts as TCP, as
-// those who type expect, and UDP-Lite as UDP.
+// protos returns the protocols of -t and -u. MPTCP counts as TCP, as users
+// expect, and UDP-Lite as UDP.
 func (q *question) protos() whose.Set[whose.Proto] {
 	var s whose.Set[whose.Proto]
 	if q.tcp {
@@ -146,8 +146,8 @@ func (q *question) families() whose.Set[whose.Family] {
 	return s
 }
 
-// states returns the states that -l, -e and -a ask for; none of them leaves
-// the choice to the collector, which knows the filter too.
+// states returns the states of -l, -e and -a. Without them the collector
+// chooses; it knows the filter too.
 func (q *question) states() whose.Set[whose.State] {
 	if q.all {
 		return whose.AllStates
@@ -162,7 +162,7 @@ func (q *question) states() whose.Set[whose.State] {
 	return s
 }
 
-// conclude reports the gaps and returns the command's end.
+// conclude reports the gaps and returns the end of the command.
 func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 	if q.strict {
 		if err := c.Err(); err != nil {
@@ -178,7 +178,7 @@ func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 	return status(shown)
 }
 
-// nothing says to a person that nothing matched, with a guess at the intention.
+// nothing reports an empty result to a person, with a guess at the intention.
 func (q *question) nothing(sh *shell) {
 	text := "no session"
 	if q.netns != "all" {
@@ -193,7 +193,7 @@ func (q *question) nothing(sh *shell) {
 	}
 }
 
-// hint guesses at the intention where nothing matched, "" without a guess.
+// hint guesses at the intention behind an empty result, "" without a guess.
 func (q *question) hint(namespaces []string) string {
 	if name := nearest(q.typed, q.commands); name != "" {
 		return "did you mean the command whose " + name + "?"
@@ -211,7 +211,7 @@ func (q *question) hint(namespaces []string) string {
 	return ""
 }
 
-// status is the end of a command that looked for sessions.
+// status is the end of a command after a search for sessions.
 func status(found int) error {
 	if found == 0 {
 		return statusError(exitNothing)

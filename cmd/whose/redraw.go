@@ -30,8 +30,8 @@ const (
 // shortestInterval is the shortest time between two passes.
 const shortestInterval = 100 * time.Millisecond
 
-// redraw shows the sessions again and again until it is stopped: a table is
-// drawn over the last one, JSON lines follow each other. The collector stays
+// redraw shows the sessions again and again until it is stopped. It draws each
+// table over the last one; JSON lines follow each other. The collector stays
 // open in between.
 func (l *list) redraw(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	draw := l.frame
@@ -64,8 +64,8 @@ func (l *list) redraw(ctx context.Context, c *collect.Collector, opts *collect.O
 // drawsOver reports whether frames are drawn over each other.
 func (l *list) drawsOver() bool { return l.forPerson() && l.sh.getenv("TERM") != "dumb" }
 
-// repeat draws at once, then each time the interval is over or the terminal
-// has another size.
+// repeat draws at once, then after each interval and after each change of the
+// terminal's size.
 func (l *list) repeat(ctx context.Context, resized <-chan os.Signal, draw func() error) error {
 	tick := time.NewTicker(l.every)
 	defer tick.Stop()
@@ -108,8 +108,8 @@ func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Op
 	return writeError(out.Flush())
 }
 
-// frame draws one pass: a title, as many sessions as the terminal has lines for,
-// and the number of the others.
+// frame draws one pass: a title, as many sessions as fit into the terminal's
+// lines, and the number of the others.
 func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	width, height := l.sh.width(), l.sh.height()
 	l.shape.Width = width
@@ -140,7 +140,7 @@ func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Op
 	return writeError(err)
 }
 
-// first returns no more than n values of a sequence.
+// first returns at most n values of a sequence.
 func first[T any](n int, of iter.Seq[T]) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		left := n
@@ -153,8 +153,8 @@ func first[T any](n int, of iter.Seq[T]) iter.Seq[T] {
 	}
 }
 
-// fitFrame cuts the lines of a table to at most height and says at the end how
-// many more sessions there are: those that are cut, and left that have no line.
+// fitFrame cuts the lines of a table to at most height. The last line gives the
+// number of missing sessions: the cut ones, and left others without a line.
 func fitFrame(lines []string, left, height int) []string {
 	if left == 0 && len(lines) <= height {
 		return lines
@@ -182,7 +182,7 @@ func (l *list) frameTitle(all int, c *whose.Coverage, width int) string {
 	return render.Cut(title, width)
 }
 
-// paint makes the bytes that put lines on the screen, at most height of them.
+// paint makes the bytes for lines on the screen, at most height of them.
 func (l *list) paint(lines []string, height int) []byte {
 	if !l.drawsOver() {
 		return []byte(strings.Join(lines, "\n") + "\n\n")

@@ -1,15 +1,15 @@
 package main
 
-// How a command says that something went wrong.
+// The rules for reports of a command:
 //
 //  1. An error is one line on stderr, "whose: error: ", operation first, then
-//     what the system said. Where the user can do something about it, a line
+//     the system's words. If the user can do something about it, a line
 //     "whose: hint: " follows. Nothing else is ever written about an error.
-//  2. What the user typed wrong is shown with a caret below it.
-//  3. Text that is not ours (a filter, a file name, a process) is made safe.
-//  4. A reader that went away and Ctrl-C are not errors and say nothing.
-//  5. Remarks that are no errors ("whose: 12 of 340 processes …") are written
-//     only where stderr is a terminal.
+//  2. A mistake in the user's words is shown with a caret below it.
+//  3. Text of others (a filter, a file name, a process) is made safe.
+//  4. A reader gone away and Ctrl-C are not errors and write nothing.
+//  5. Remarks which are no errors ("whose: 12 of 340 processes …") are written
+//     only if stderr is a terminal.
 
 import (
 	"context"
@@ -30,7 +30,7 @@ const (
 	exitFound = 0
 	// exitNothing: no session matched.
 	exitNothing = 1
-	// exitUsage: a flag, filter, field, format or template that is not right.
+	// exitUsage: a wrong flag, filter, field, format or template.
 	exitUsage = 2
 	// exitFailed: the sessions could not be collected, or the output not written.
 	exitFailed = 3
@@ -45,13 +45,13 @@ const (
 // A statusError ends the command with a status and without a word.
 type statusError int
 
-// Error is never shown.
+// Error returns a text never shown.
 func (e statusError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// A usageError says that the command line is wrong.
+// A usageError is a mistake on the command line.
 type usageError struct{ err error }
 
-// Error is that of the cause.
+// Error returns the text of the cause.
 func (e *usageError) Error() string { return e.err.Error() }
 
 // Unwrap returns the cause.
@@ -70,7 +70,7 @@ func writeError(err error) error {
 	return fmt.Errorf("write output: %w", err)
 }
 
-// report says on stderr what err is about and returns the exit status.
+// report writes err to stderr and returns the exit status.
 func (sh *shell) report(err error) int {
 	var status statusError
 	switch {
@@ -99,8 +99,8 @@ func (sh *shell) report(err error) int {
 	return exitFailed
 }
 
-// collectError is the error of a collector or tracker; a mistake of the caller in it is
-// one on the command line.
+// collectError is the error of a collector or tracker. A mistake of the caller
+// becomes one on the command line.
 func collectError(err error) error {
 	if errors.Is(err, collect.ErrNoField) || errors.Is(err, collect.ErrNoSource) {
 		return &usageError{err}
@@ -108,7 +108,7 @@ func collectError(err error) error {
 	return err
 }
 
-// showPlace shows where in the filter the mistake is.
+// showPlace shows the place of the mistake in the filter.
 func (sh *shell) showPlace(err error) {
 	var syntax *filter.SyntaxError
 	if !errors.As(err, &syntax) {
@@ -127,8 +127,8 @@ func oneLine(err error) string {
 // printable makes text of others safe to write to a terminal.
 func printable(s string) string { return render.Safe(s) }
 
-// notSeen says in one line what an answer does not show and what can be done,
-// "" where it is whole:
+// notSeen returns in one line the gaps of an answer and a remedy, "" for a whole
+// answer:
 //
 //	12 of 340 processes could not be looked into (permission denied); try sudo
 func notSeen(c *whose.Coverage) string {
@@ -147,14 +147,14 @@ func plural(n int, one, more string) string {
 	return fmt.Sprintf("%d %s", n, more)
 }
 
-// remark writes a line that is no error, where a person sees it.
+// remark writes a line other than an error, for a person only.
 func (sh *shell) remark(format string, args ...any) {
 	if isTerminal(sh.err) {
 		sh.say(format, args...)
 	}
 }
 
-// say writes a line that is no error wherever stderr goes: a line to a program,
+// say writes a line other than an error to any stderr: as one line to a program,
 // broken to the width of a terminal for a person.
 func (sh *shell) say(format string, args ...any) {
 	text := "whose: " + printable(fmt.Sprintf(format, args...))

@@ -26,7 +26,7 @@ func newRoot(sh *shell) *cobra.Command {
 	root.AddCommand(newCount(sh), newWatch(sh), newFields(sh), newDoctor(sh), newPin(sh), newUnpin(),
 		newVersion(sh), newCompletion(), newZabbix(sh))
 	for _, c := range append(allCommands(root), root) {
-		c.DisableFlagsInUseLine = true // they stand in Use already, where there are any
+		c.DisableFlagsInUseLine = true // Use has them already, if there are any
 	}
 	root.SetHelpCommand(newHelp(root, sh))
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { newHelpPrinter(sh).command(cmd) })
@@ -41,8 +41,8 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// pinDir returns the value of --pin-dir as a path from the root, empty for the
-// usual directory.
+// pinDir returns the value of --pin-dir as an absolute path, empty for the usual
+// directory.
 func pinDir(cmd *cobra.Command) (string, error) {
 	dir, err := cmd.Flags().GetString("pin-dir")
 	if err != nil || dir == "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/hostname"
 )
 
-// A shell is the place in which a command was started. Tests make their own.
+// A shell is the surroundings of a command. Tests make their own.
 type shell struct {
 	out, err io.Writer
 	getenv   func(string) string
@@ -32,8 +32,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// width returns how many columns the output has, 0 for no bound: COLUMNS
-// where it is set, else the terminal's width.
+// width returns the number of columns of the output, 0 for no bound: COLUMNS if
+// set, else the terminal's width.
 func (sh *shell) width() int {
 	if n := sh.number("COLUMNS"); n > 0 {
 		return n
@@ -42,7 +42,7 @@ func (sh *shell) width() int {
 	return w
 }
 
-// height returns how many lines the terminal has.
+// height returns the number of lines of the terminal.
 func (sh *shell) height() int {
 	if _, h := sizeOf(sh.out); h > 0 {
 		return h
@@ -53,8 +53,8 @@ func (sh *shell) height() int {
 	return fallbackHeight
 }
 
-// sizeOf returns the size of the terminal that is written to, zeros where it is
-// none or its size is not known.
+// sizeOf returns the size of the terminal behind out, zeros for no terminal or
+// an unknown size.
 func sizeOf(out io.Writer) (w, h int) {
 	f, ok := out.(*os.File)
 	if !ok {
@@ -67,7 +67,7 @@ func sizeOf(out io.Writer) (w, h int) {
 	return w, h
 }
 
-// number returns a variable that holds a number, 0 where it does not.
+// number returns the number in a variable, 0 for none.
 func (sh *shell) number(name string) int {
 	n, err := strconv.Atoi(sh.getenv(name))
 	if err != nil || n < 0 {
@@ -83,8 +83,8 @@ const (
 	colorNever  = "never"
 )
 
-// colored decides whether w gets colours: with auto only a terminal that can
-// show them, and only if NO_COLOR (https://no-color.org) is not set.
+// colored decides whether w gets colours. auto means: only a capable terminal,
+// and only without NO_COLOR (https://no-color.org).
 func (sh *shell) colored(mode string, w io.Writer) bool {
 	switch mode {
 	case colorAlways:

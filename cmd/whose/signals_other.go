@@ -4,8 +4,8 @@ package main
 
 import "os"
 
-// stopSignals are the signals that end whose watch and --watch.
+// stopSignals are the signals to end whose watch and --watch.
 func stopSignals() []os.Signal { return []os.Signal{os.Interrupt} }
 
-// notifyResize does nothing: there is no signal for another size here.
+// notifyResize does nothing: this system has no signal for a new size.
 func notifyResize(chan<- os.Signal) {}

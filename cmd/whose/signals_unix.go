@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// stopSignals are the signals that end whose watch and --watch.
+// stopSignals are the signals to end whose watch and --watch.
 func stopSignals() []os.Signal {
 	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 }
 
-// notifyResize sends to c when the terminal has another size.
+// notifyResize sends to c when the terminal has a new size.
 func notifyResize(c chan<- os.Signal) { signal.Notify(c, syscall.SIGWINCH) }

@@ -1,7 +1,7 @@
 package main
 
-// The texts that --help, the man page and docs/cli.md share and that are not
-// of one command.
+// The texts shared by --help, the man page and docs/cli.md, without those of
+// single commands.
 
 // filterWords is the filter language in a few lines.
 var filterWords = []row{
@@ -14,14 +14,14 @@ var filterWords = []row{
 	{"and or not ( )", "several of them; words side by side mean and"},
 }
 
-// moreHelp says where the rest is.
+// moreHelp points to the rest.
 const moreHelp = "More: whose help filter, whose help template, whose help COMMAND."
 
 // exitShort is the line of exit statuses in --help.
 const exitShort = "0 found, 1 nothing matched, 2 usage, 3 could not collect, " +
 	"4 something was not seen and --strict was given."
 
-// exitStatuses say it at length.
+// exitStatuses are the long form.
 var exitStatuses = []row{
 	{"0", "At least one session matched, or one event came; any other command did its work."},
 	{"1", "No session matched, or no event came until --for was over."},
@@ -32,7 +32,7 @@ var exitStatuses = []row{
 	{"130", "Stopped by Ctrl-C, as the shell counts it, after the summary of whose watch --summary; 141 if the reader of the output went away."},
 }
 
-// environment says which variables matter.
+// environment lists the variables in use.
 var environment = []row{
 	{"COLUMNS", "The width to fit the table to, in place of the terminal's."},
 	{"NO_COLOR", "If set and not empty, no colours unless --color always."},
@@ -40,7 +40,7 @@ var environment = []row{
 	{"GOGC, GOMEMLIMIT", "If set, the pace of the garbage collector is left to them."},
 }
 
-// files says which files matter.
+// files lists the files in use.
 var files = []row{
 	{"/sys/fs/bpf/whose", "Where whose pin puts the iterators and where every command looks for them. " +
 		"Permission to read them is permission to list every session of the host."},
@@ -99,7 +99,7 @@ var templateExamples = []row{
 	{"{{.state}} {{json .owners}}", "the state, and the owners as JSON"},
 }
 
-// privileges say which privileges whose needs.
+// privileges describe the privileges needed by whose.
 const privileges = `Without privilege, whose shows every session of the network namespaces that it can
 reach and the owners of your own processes, and says how many processes it could not look into.
 With a pinned iterator that you may read (see whose pin) it shows every session of every
@@ -110,5 +110,5 @@ A pin is of no use to whose watch: root, or CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN 
 let it follow by BPF. Without them it follows by netlink and by snapshots, and names the gaps in a
 line on stderr.`
 
-// seeAlso names the neighbours.
+// seeAlso names related manual pages.
 const seeAlso = "ss(8), lsof(8), proc_net(5), sock_diag(7), bpf(2), ip-netns(8)"

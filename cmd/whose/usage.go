@@ -10,8 +10,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// flagError is the error of a flag that is not right, with the flag that was
-// meant.
+// flagError is the error of a wrong flag, with a guess at the right one.
 func flagError(cmd *cobra.Command, err error) error {
 	usage := &usageError{err}
 	var unknown *pflag.NotExistError
@@ -32,8 +31,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return whose.WithHint(usage, "%s --help lists the flags", cmd.CommandPath())
 }
 
-// fromElsewhere returns the equivalent of a flag of ss, lsof or netstat that means
-// something else here, or nothing; for whose watch some differ.
+// fromElsewhere returns the equivalent of a flag of ss, lsof or netstat with no
+// meaning, or another one, here. For whose watch some differ.
 func fromElsewhere(short string, watch bool) string {
 	switch {
 	case watch && short == "s":
@@ -58,7 +57,7 @@ func fromElsewhere(short string, watch bool) string {
 	return ""
 }
 
-// unknownFormat is the error of an -o that is not known.
+// unknownFormat is the error of an -o with an unknown value.
 func unknownFormat(got string, known ...string) error {
 	err := usagef("--output: unknown format %q", got)
 	if name := nearest(got, known); name != "" {
@@ -76,7 +75,7 @@ func fieldNames() []string {
 	return names
 }
 
-// fieldByName finds a field that a flag names.
+// fieldByName finds a field named in a flag.
 func fieldByName(flag, name string) (*whose.Field, error) {
 	f := whose.FieldByName(name)
 	switch {

@@ -13,7 +13,7 @@ import (
 // version is set by the linker in a release (see the Makefile).
 var version = ""
 
-// A buildInfo says from which source the binary was built.
+// A buildInfo describes the source of the binary.
 type buildInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -47,7 +47,7 @@ func newVersion(sh *shell) *cobra.Command {
 	return cmd
 }
 
-// buildVersion reads the information that the go command puts into the binary.
+// buildVersion reads the information of the go command in the binary.
 func buildVersion() buildInfo {
 	v := buildInfo{Version: "devel", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	if version != "" {

@@ -28,19 +28,19 @@ type watch struct {
 	renderer render.EventRenderer
 	sums     *tally.Events // nil without --summary
 	began    time.Time
-	by       string             // the source that was taken
-	unseen   whose.Gaps         // what it does not show
+	by       string             // the chosen source
+	unseen   whose.Gaps         // its gaps
 	names    *hostname.Resolver // nil without --resolve
-	// shown counts the events that were shown, lost those that were lost.
+	// shown counts the shown events, lost the lost ones.
 	shown uint64
 	lost  whose.Gaps
-	// now is the event that is being written, bad the renderer's error: kept
-	// here so that no event costs memory.
+	// now is the event in hand, bad the renderer's error. They are kept here so no
+	// event costs memory.
 	now *whose.Event
 	bad error
 }
 
-// An eventStream is the part of a *track.Tracker that a watch needs.
+// An eventStream is the part of a [track.Tracker] in use.
 type eventStream interface {
 	Each(ctx context.Context, fn func(*whose.Event) bool) error
 	Close() error
@@ -100,13 +100,13 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 	return w.show(ctx, stop, w.named(t))
 }
 
-// closeSoon closes the tracker, but waits no longer than a person who has
-// pressed Ctrl-C: whatever it holds in the kernel goes with the process.
+// closeSoon closes the tracker. It waits no longer than a person after Ctrl-C:
+// the tracker's hold on the kernel ends with the process.
 func closeSoon(t eventStream) {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		_ = t.Close() // all events were shown by now
+		_ = t.Close() // all events are shown by now
 	}()
 	select {
 	case <-closed:
@@ -114,7 +114,7 @@ func closeSoon(t eventStream) {
 	}
 }
 
-// settle checks the command line and makes options of the tracker of it.
+// settle checks the command line and sets the options of the tracker.
 func (w *watch) settle(cmd *cobra.Command, words []string) (*track.Options, error) {
 	shape, err := w.shaped(cmd, w.sh)
 	if err != nil {
@@ -139,11 +139,11 @@ func (w *watch) settle(cmd *cobra.Command, words []string) (*track.Options, erro
 	return opts, nil
 }
 
-// show writes events until the time is over, the user has enough, the reader
-// of the output went away, or, with --quiet alone, something happened.
+// show writes events until the time is over, the user has enough, the reader of
+// the output is gone, or, with --quiet alone, something happens.
 func (w *watch) show(signals context.Context, stop func(), t eventStream) error {
 	if w.length > 0 {
-		over := time.AfterFunc(w.length, func() { _ = t.Close() }) // an error would come again with the next Close
+		over := time.AfterFunc(w.length, func() { _ = t.Close() }) // the next Close returns its error again
 		defer over.Stop()
 	}
 	ctx, cancel := context.WithCancelCause(signals)
@@ -158,7 +158,7 @@ func (w *watch) show(signals context.Context, stop func(), t eventStream) error 
 	}
 	interrupted, limit := signals.Err() != nil, time.Duration(0)
 	if interrupted {
-		stop() // who presses Ctrl-C once more, ends it whatever it does
+		stop() // another Ctrl-C ends it in any state
 		limit = patience
 		w.leaveLine(out)
 		if w.sums != nil && err == nil {
@@ -166,7 +166,7 @@ func (w *watch) show(signals context.Context, stop func(), t eventStream) error 
 		}
 	}
 	if err == nil {
-		asking := signals // Ctrl-C ends that at once, unless it has ended the rest before
+		asking := signals // Ctrl-C ends it at once, unless it has ended the rest before
 		if interrupted {
 			asking = context.Background()
 		}
@@ -186,11 +186,11 @@ func (w *watch) show(signals context.Context, stop func(), t eventStream) error 
 	return w.status()
 }
 
-// patience is how long Ctrl-C waits for a reader that is slow.
+// patience is the time for a slow reader after Ctrl-C.
 const patience = 300 * time.Millisecond
 
-// delay is how long a line may wait for others, so that a thousand of them are
-// written at once: not at all at a terminal.
+// delay is the longest wait of a line for others, so a thousand of them are
+// written at once. At a terminal it does not wait.
 func (w *watch) delay() time.Duration {
 	if isTerminal(w.sh.out) {
 		return 0
@@ -198,7 +198,7 @@ func (w *watch) delay() time.Duration {
 	return 50 * time.Millisecond
 }
 
-// enough ends the feed early, and is no error.
+// errEnough ends the feed early, and is no error.
 var errEnough = errors.New("enough was seen")
 
 // feed hands all events on.
@@ -208,7 +208,7 @@ func (w *watch) feed(ctx context.Context, t eventStream, out *spool.Spool) error
 		notifyResize(resized)
 		defer signal.Stop(resized)
 	}
-	// Who waits for room in the spool is not kept from ending.
+	// A wait for room in the spool must not prevent the end.
 	defer context.AfterFunc(ctx, out.Abandon)()
 	write := func(dst []byte) []byte {
 		dst, w.bad = w.renderer.Event(dst, w.now)
@@ -236,7 +236,7 @@ func (w *watch) feed(ctx context.Context, t eventStream, out *spool.Spool) error
 	return nil
 }
 
-// event counts the event that is now, and writes it.
+// event counts the current event and writes it.
 func (w *watch) event(out *spool.Spool, write func(dst []byte) []byte) error {
 	if w.sums != nil {
 		w.sums.Add(w.now)
@@ -262,22 +262,22 @@ func (w *watch) event(out *spool.Spool, write func(dst []byte) []byte) error {
 	return nil
 }
 
-// rest takes the events before Ctrl-C that were not read yet, for the summary.
+// rest reads the unread events from before Ctrl-C, for the summary.
 func (w *watch) rest(t eventStream, out *spool.Spool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	go func() { _ = t.Close() }() // which ends the stream; run closes it too
+	go func() { _ = t.Close() }() // ends the stream; run closes it too
 	return w.feed(ctx, t, out)
 }
 
-// leaveLine leaves the line of a terminal on which ^C stands.
+// leaveLine leaves the terminal's line with ^C.
 func (w *watch) leaveLine(out *spool.Spool) {
 	if isTerminal(w.sh.out) {
-		_, _ = out.Add(func(dst []byte) []byte { return append(dst, '\n') }) // it matters to a reader only
+		_, _ = out.Add(func(dst []byte) []byte { return append(dst, '\n') }) // only readers need it
 	}
 }
 
-// conclude writes the summary. Its names are asked for until ctx ends.
+// conclude writes the summary. It asks for names until ctx ends.
 func (w *watch) conclude(ctx context.Context, out *spool.Spool) error {
 	if w.sums == nil {
 		return nil
@@ -316,7 +316,7 @@ func (a *appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// status is the end of a watch that came to its own end.
+// status is the end of a watch without an interruption.
 func (w *watch) status() error {
 	switch {
 	case w.strict && len(w.lost) > 0:

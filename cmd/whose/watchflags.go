@@ -31,13 +31,13 @@ type watchFlags struct {
 	kinds                          whose.Set[whose.EventKind]
 }
 
-// topDefault is how many lines each list of the summary has.
+// topDefault is the default number of lines in each list of the summary.
 const topDefault = 10
 
-// maxTop is how many lines a list may have.
+// maxTop is the greatest number of lines in a list.
 const maxTop = 1000
 
-// largestBuffer is the most MiB that the kernel's buffer may have.
+// largestBuffer is the greatest size of the kernel's buffer in MiB.
 const largestBuffer = 1024
 
 func (w *watchFlags) addFlags(cmd *cobra.Command) {
@@ -82,7 +82,7 @@ func (w *watchFlags) addFlags(cmd *cobra.Command) {
 	complete(cmd, "source", completeWords(watchSources()...))
 }
 
-// eventNames are the kinds that --events takes.
+// eventNames are the kinds for --events.
 func eventNames() []string {
 	var names []string
 	for _, k := range whose.EventKinds() {
@@ -93,15 +93,14 @@ func eventNames() []string {
 	return names
 }
 
-// watchFormats are the values of -o. A template has a flag of its own.
 func watchFormats() []string {
 	return slices.DeleteFunc(render.EventFormats(), func(w string) bool { return w == render.Template })
 }
 
 func watchSources() []string { return track.SourceNames() }
 
-// options turns flags and filter words into options of the tracker, but for the
-// facts that it needs.
+// options turns flags and filter words into options of the tracker, without the
+// needed facts.
 func (w *watchFlags) options(cmd *cobra.Command, words []string) (*track.Options, error) {
 	if err := w.refuseStates(); err != nil {
 		return nil, err
@@ -143,8 +142,8 @@ func (w *watchFlags) options(cmd *cobra.Command, words []string) (*track.Options
 	}, nil
 }
 
-// initialCounted reports whether the sessions that stand are counted in place
-// of being shown: to a person who did not ask for them.
+// initialCounted reports whether standing sessions are counted and not shown:
+// for a person who did not ask for them.
 func (w *watchFlags) initialCounted() bool {
 	return (w.format == render.Text || w.quiet) && !w.kinds.Has(whose.EventStanding)
 }
@@ -163,8 +162,8 @@ func (w *watchFlags) refuseStates() error {
 	return nil
 }
 
-// refuseKinds refuses a filter of nothing but kinds of events, by which hardly
-// anybody means processes of such names.
+// refuseKinds refuses a filter of nothing but kinds of events: hardly anybody
+// means processes of such names.
 func refuseKinds(events string, words []string) error {
 	kinds := strings.FieldsFunc(strings.Join(words, ","), func(r rune) bool { return r == ',' })
 	if len(kinds) == 0 || slices.ContainsFunc(kinds, func(k string) bool { return !slices.Contains(eventNames(), k) }) {
@@ -235,10 +234,10 @@ func (w *watchFlags) checkNumbers(cmd *cobra.Command) error {
 	return nil
 }
 
-// filterNeeds returns the facts by which the filter decides.
+// filterNeeds returns the facts for the decisions of the filter.
 func (w *watchFlags) filterNeeds() whose.Needs { return filter.Needs(w.where) }
 
-// shaped checks how events are to be shown.
+// shaped checks the flags for the look of events.
 func (w *watchFlags) shaped(cmd *cobra.Command, sh *shell) (render.EventOptions, error) {
 	none := render.EventOptions{}
 	if cmd.Flags().Changed("template") {
@@ -287,11 +286,11 @@ func (w *watchFlags) namedFields() ([]*whose.Field, error) {
 	return fields, nil
 }
 
-// ownNetNS is the network namespace that we are in, 0 if it is not known.
+// ownNetNS is our own network namespace, 0 if unknown.
 func ownNetNS() uint32 {
 	inode, err := netns.Self()
 	if err != nil {
-		return 0 // then every namespace is named
+		return 0 // every namespace is named then
 	}
 	return inode
 }

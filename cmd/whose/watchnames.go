@@ -14,11 +14,12 @@ import (
 )
 
 const (
-	// nameWait is how long an event waits at most for the name of its remote
-	// address, and nameLook how often it looks: a name server that is near
-	// answers in that time, and nobody who watches notices it.
+	// nameWait is the longest wait of an event for the name of its remote address,
+	// and nameLook the interval of its looks. A near name server answers in this
+	// time, and no watcher notices it.
 	nameWait, nameLook = 100 * time.Millisecond, 2 * time.Millisecond
-	// maxHeld events are held; from half of it on none waits for a name.
+	// maxHeld is the number of events held. From half of it on none waits for a
+	// name.
 	maxHeld = 1024
 )
 
@@ -43,24 +44,24 @@ func (w *watch) named(t eventStream) eventStream {
 	return &namedStream{eventStream: t, names: w.names, pid: uint32(os.Getpid())}
 }
 
-// A namedStream asks for the names of remote addresses, and gives out the events
-// in their order when the names are known, or a little later without them. The
-// time counts from the coming of each event, so they wait together and not one
-// after the other; and under load none waits.
+// A namedStream asks for the names of remote addresses. It emits the events in
+// their order when the names are known, or a little later without them. The time
+// counts from the arrival of each event, so they wait together and not one after
+// the other. Under load none waits.
 type namedStream struct {
 	eventStream
 	names *hostname.Resolver
 	pid   uint32 // our own
 }
 
-// A heldEvent is one that waits, with the facts that it only refers to.
+// A heldEvent is a waiting event, with its own copy of all facts.
 type heldEvent struct {
 	event whose.Event
 	tcp   whose.TCPInfo
 	until time.Time
 }
 
-// Each is as that of the tracker. When ctx ends, held events are given out at once.
+// Each is like the tracker's. When ctx ends, it emits held events at once.
 func (s *namedStream) Each(ctx context.Context, fn func(*whose.Event) bool) error {
 	taking, stop := context.WithCancel(ctx)
 	defer stop()
@@ -77,7 +78,7 @@ func (s *namedStream) Each(ctx context.Context, fn func(*whose.Event) bool) erro
 	enough := false
 	for h := range held {
 		if enough {
-			continue // the stream has still to end
+			continue // the end of the stream is still to come
 		}
 		if h.event.Session.TCP != nil {
 			h.event.Session.TCP = &h.tcp
@@ -90,7 +91,7 @@ func (s *namedStream) Each(ctx context.Context, fn func(*whose.Event) bool) erro
 	return err
 }
 
-// newHeldEvent copies an event that is lent.
+// newHeldEvent copies a lent event.
 func newHeldEvent(e *whose.Event) heldEvent {
 	h := heldEvent{event: *e, until: time.Now().Add(nameWait)}
 	if e.Session.TCP != nil {
@@ -99,13 +100,14 @@ func newHeldEvent(e *whose.Event) heldEvent {
 	return h
 }
 
-// isOwn reports whether a session is one by which we ask. Such a session is never
-// a reason to ask for a name again: each question would bring the next one.
+// isOwn reports whether a session carries our own questions. Such a session
+// never causes a question for a name: each question would bring the next one.
 func (s *namedStream) isOwn(session *whose.Session) bool {
 	return slices.ContainsFunc(session.Owners, func(o whose.Owner) bool { return o.PID == s.pid })
 }
 
-// wait waits for the name of an event's remote address, if it is being asked for.
+// wait waits for the name of an event's remote address, if a question for it is
+// out.
 func (s *namedStream) wait(ctx context.Context, h *heldEvent, held <-chan heldEvent) {
 	remote := h.event.Session.Remote.Addr()
 	for s.names.Awaits(remote) && time.Now().Before(h.until) && len(held) < maxHeld/2 && ctx.Err() == nil {
@@ -116,7 +118,7 @@ func (s *namedStream) wait(ctx context.Context, h *heldEvent, held <-chan heldEv
 	}
 }
 
-// learnNames asks for the names that a summary shows, and says why it takes time.
+// learnNames asks for the names in a summary, and reports why it takes time.
 func (w *watch) learnNames(ctx context.Context, s *tally.Summary) {
 	slow := time.AfterFunc(patience, func() {
 		w.sh.remark("asking for names, %v at most; Ctrl-C ends it", w.within)
@@ -125,7 +127,7 @@ func (w *watch) learnNames(ctx context.Context, s *tally.Summary) {
 	w.names.Learn(ctx, summaryHosts(s))
 }
 
-// summaryHosts are the addresses that the lists of a summary show.
+// summaryHosts returns the addresses in the lists of a summary.
 func summaryHosts(s *tally.Summary) []netip.Addr {
 	var all []netip.Addr
 	for i := range s.Remotes {

@@ -7,8 +7,8 @@ import (
 	"github.com/seed-44df2ae6/whose/track"
 )
 
-// announce names the source and its gaps. To a person it also says how many
-// sessions stand. A lesser source than the best is announced wherever stderr goes,
+// announce names the source and its gaps. A person also gets the number of
+// standing sessions. A source other than the best is announced on any stderr,
 // once: it is a fact about all events.
 func (w *watch) announce(s *track.Source, standing int) error {
 	lacks := missed(s)
@@ -41,7 +41,7 @@ func (w *watch) announce(s *track.Source, standing int) error {
 	return nil
 }
 
-// standingText says how many sessions stand of those that are asked for.
+// standingText gives the number of standing sessions in the question.
 func (w *watch) standingText(n int) string {
 	switch {
 	case n == 0 && w.typed == "":
@@ -54,8 +54,8 @@ func (w *watch) standingText(n int) string {
 	return plural(n, "session that matches stands", "sessions that match stand") + " already"
 }
 
-// missed lists the gaps of a source, and why there is no better one, "" without
-// gaps.
+// missed lists the gaps of a source, and the reason for no better one, ""
+// without gaps.
 func missed(s *track.Source) string {
 	text := s.Gaps.String()
 	if text != "" && s.Why != "" {

@@ -10,17 +10,17 @@ import (
 	"github.com/seed-44df2ae6/whose/collect"
 )
 
-// zabbixTimeout is --timeout by default: below the 3 s that agents and servers give
-// an item by default.
+// zabbixTimeout is the default of --timeout: below the default 3 s of agents and
+// servers for an item.
 const zabbixTimeout = 2500 * time.Millisecond
 
-// A zabbixQuestion says which sessions the commands for Zabbix ask for.
+// A zabbixQuestion chooses the sessions for the commands of Zabbix.
 type zabbixQuestion struct {
 	question
 	ephemeral bool
 }
 
-// addFlags defines the flags that the commands for Zabbix share.
+// addFlags defines the common flags of the commands for Zabbix.
 func (q *zabbixQuestion) addFlags(cmd *cobra.Command) {
 	which := flagGroup{cmd.Flags(), groupWhich}
 	q.addNetNS(cmd, which)
@@ -31,7 +31,7 @@ func (q *zabbixQuestion) addFlags(cmd *cobra.Command) {
 	complete(cmd, "source", completeWords(collect.SourceNames()...))
 }
 
-// addEphemeral defines the flag of the commands that print listeners.
+// addEphemeral defines the flag of commands with listeners in their output.
 func (q *zabbixQuestion) addEphemeral(cmd *cobra.Command) {
 	flagGroup{cmd.Flags(), groupWhich}.boolean(&q.ephemeral, "ephemeral", "",
 		"discover UDP sockets on ephemeral ports too")

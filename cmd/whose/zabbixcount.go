@@ -52,7 +52,7 @@ filter names one or with --all. An agent refuses quotes, brackets and $ in what 
 	return cmd
 }
 
-// count counts the sessions that match.
+// count counts the matching sessions.
 func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool) (int, error) {
 	began := time.Now()
 	opts, err := q.options(cmd, words)
@@ -82,8 +82,8 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool)
 	return answer.Len(), nil
 }
 
-// within returns the result of do, or an error when the time since began is over;
-// 0 is no bound.
+// within returns the result of do, or an error when the time since began is
+// over. 0 is no bound.
 func within[T any](allowed time.Duration, began time.Time, do func() (T, error)) (T, error) {
 	if allowed <= 0 {
 		return do()
@@ -92,7 +92,7 @@ func within[T any](allowed time.Duration, began time.Time, do func() (T, error))
 		value T
 		err   error
 	}
-	done := make(chan result, 1) // a late result finds nobody waiting
+	done := make(chan result, 1) // nobody waits for a late result
 	go func() {
 		v, err := do()
 		done <- result{v, err}

@@ -44,7 +44,7 @@ taken for one that is gone.`,
 	return cmd
 }
 
-// discover makes one of the arrays, of a size that agents take.
+// discover makes one of the arrays, in a size for agents.
 func discover(cmd *cobra.Command, q *zabbixQuestion, what string, words []string, indent bool) ([]byte, error) {
 	job, err := newZabbixJob(cmd, q, words)
 	if err != nil {
@@ -63,7 +63,7 @@ func discover(cmd *cobra.Command, q *zabbixQuestion, what string, words []string
 	return zabbix.EncodeRows(d.Discovery.Processes, indent)
 }
 
-// wholeDocument is document, with an error where the time ran out.
+// wholeDocument is document, with an error if the time ran out.
 func (j *zabbixJob) wholeDocument(ctx context.Context) (*zabbix.Document, error) {
 	d, err := j.document(ctx)
 	if err == nil && j.late {

@@ -48,7 +48,7 @@ thousands of them. With --ephemeral they are, marked by {#WHOSE.EPHEMERAL}.`,
 	return cmd
 }
 
-// run prints a document, whatever happens.
+// run prints a document in every case.
 func (g *zabbixGet) run(cmd *cobra.Command, words []string) error {
 	job, err := newZabbixJob(cmd, &g.zabbixQuestion, words)
 	if err != nil {
@@ -61,8 +61,8 @@ func (g *zabbixGet) run(cmd *cobra.Command, words []string) error {
 	return g.print(d)
 }
 
-// mistaken answers a command line that is wrong: an agent gets a document like
-// any other, a person sees the error as with all commands.
+// mistaken answers a wrong command line. An agent gets a document like any
+// other; a person sees the error as with all commands.
 func (g *zabbixGet) mistaken(err error) error {
 	if printed := g.print(failedDocument(err)); printed != nil {
 		return printed
@@ -73,8 +73,8 @@ func (g *zabbixGet) mistaken(err error) error {
 	return nil
 }
 
-// print writes the document. Where the output does not take it, only the exit
-// status can say so.
+// print writes the document. If the write fails, only the exit status can report
+// it.
 func (g *zabbixGet) print(d *zabbix.Document) error {
 	text, err := d.Encode(zabbix.MaxSize, g.indent)
 	if err == nil {

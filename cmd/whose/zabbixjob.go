@@ -16,24 +16,24 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
-// zabbixNeeds are the facts that the document is made of.
+// zabbixNeeds are the facts for the document.
 const zabbixNeeds = whose.NeedOwners | whose.NeedDirection | whose.NeedUser | whose.NeedNetNSName |
 	whose.NeedCgroup | whose.NeedCreds
 
-// A zabbixJob makes one document within a time. The time is cut in three: the
-// collector gets most of it and then returns the sessions it has, they are counted
-// until shortly before the end, and at the end there is a document even if the
-// kernel does not answer at all.
+// A zabbixJob makes one document within a time, cut in three. The collector gets
+// most of it and then returns the sessions so far. They are counted until
+// shortly before the end. At the end there is a document even without any answer
+// of the kernel.
 type zabbixJob struct {
 	opts  *collect.Options
 	host  tally.HostOptions
 	about zabbix.Options
-	// timeout is the whole time, 0 for no bound; began is when it began.
+	// timeout is the whole time, 0 for no bound. began is its beginning.
 	timeout time.Duration
 	began   time.Time
-	// late says that the time ran out.
+	// late: the time ran out.
 	late bool
-	// ask makes the collection; tests have others.
+	// ask makes the collection. Tests have others.
 	ask func(context.Context, *collect.Options) (iter.Seq[whose.Session], *whose.Coverage, error)
 }
 
@@ -68,16 +68,16 @@ func askKernel(ctx context.Context, opts *collect.Options) (iter.Seq[whose.Sessi
 	return answer.Sessions(), &answer.Coverage, nil
 }
 
-// An answer is a document or why there is none.
+// An answer is a document or the reason for none.
 type answer struct {
 	document *zabbix.Document
 	late     bool
 	err      error
 }
 
-// document makes the document in the time that there is.
+// document makes the document in the given time.
 func (j *zabbixJob) document(ctx context.Context) (*zabbix.Document, error) {
-	done := make(chan answer, 1) // a late answer finds nobody waiting
+	done := make(chan answer, 1) // nobody waits for a late answer
 	go func() { done <- j.collected(ctx) }()
 	var end <-chan time.Time
 	if j.timeout > 0 {
@@ -93,10 +93,10 @@ func (j *zabbixJob) document(ctx context.Context) (*zabbix.Document, error) {
 	}
 }
 
-// by is the end of the time, with some of it to spare.
+// by is the end of the time, less spare.
 func (j *zabbixJob) by(spare time.Duration) time.Time { return j.began.Add(j.timeout - spare) }
 
-// collected collects and adds up. A panic is an answer as well: nobody else
+// collected collects and counts. A panic becomes an answer too: nobody else
 // would report it.
 func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 	defer func() {

@@ -47,7 +47,7 @@ the line says so all the same, and the exit status is 3.`,
 	return cmd
 }
 
-// maxSenderWord is how many bytes zabbix_sender keeps of a host or key.
+// maxSenderWord is the number of bytes kept by zabbix_sender of a host or key.
 const maxSenderWord = 2047
 
 func (s *zabbixSend) run(cmd *cobra.Command, words []string) error {
