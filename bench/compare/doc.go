@@ -1,17 +1,17 @@
 //go:build linux
 
-// Compare times whole processes: whose, and the tools that answer the same
-// question, over standing loads of known shape, interleaved in one run, so that
-// what disturbs one disturbs all.
+// Compare times whole processes: whose, and other tools for the same question,
+// over standing loads of known shape. It interleaves them in one run, so a
+// disturbance hits all.
 //
 //	go run ./compare [-loads LIST] [-runs N] [-quick] [-whose PATH] [-out FILE]
 //		[-results FILE]
 //
 // Each load is built by ../load in network namespaces of its own. Every command
-// runs inside the load's namespace with its output in a file, and is measured
-// by ../timed: wall time, CPU time of user and system, and the peak of resident
-// memory. After each run the rows of the output are counted, and those that
-// name a process of the load, so that no tool is timed for saying nothing.
+// runs inside the load's namespace with its output in a file, and is measured by
+// ../timed: wall time, CPU time of user and system, and the peak of resident
+// memory. After each run Compare counts the rows of the output, and those with a
+// process of the load: no tool is timed for an empty answer.
 //
 // Compare needs root, a C compiler and the tools. It mounts a BPF file system
 // for the pins in a mount namespace of its own, and leaves nothing behind. It

@@ -15,23 +15,23 @@ import (
 	"time"
 )
 
-// listeners is how many processes of each load keep their listener.
+// listeners is the number of processes of each load with a listener kept open.
 const listeners = 12
 
 // A load is one shape of host.
 type load struct {
 	// key names it in flags, title in the page.
 	key, title string
-	// sockets, procs, other and fds are what ../load is told: ends of
-	// connections, processes that have them, processes without, and further
-	// descriptors of each process. All zero: no load, the host as it is.
+	// sockets, procs, other and fds are arguments of ../load: ends of connections,
+	// processes with some of them, processes without, and further descriptors of
+	// each process. All zero: no load, the host as it is.
 	sockets, procs, other, fds int
 	// namespaces to spread the processes over.
 	namespaces int
 }
 
-// loads returns all loads in the order in which they are measured: the largest
-// comes last, since its end keeps the kernel busy.
+// loads returns all loads in the order of measurement. The largest comes last:
+// its end keeps the kernel busy.
 func loads() []load {
 	return []load{
 		{key: "idle", title: "idle host"},
@@ -52,15 +52,15 @@ func loads() []load {
 
 func (l load) idle() bool { return l.procs == 0 }
 
-// A standing load is one that is built.
+// A standing load is a built one.
 type standing struct {
 	// namespaces holds the pid of one process in each.
 	namespaces []int
-	// pid is a process that has sockets.
+	// pid is a process with sockets.
 	pid  int
 	cmd  *exec.Cmd
 	hold io.Closer
-	// before is how many TCP sockets the kernel had.
+	// before is the number of the kernel's TCP sockets before the load.
 	before int
 }
 
@@ -118,8 +118,8 @@ func (s *standing) read(line string) error {
 	return nil
 }
 
-// stop ends the load and waits, for a while, until the kernel has let its
-// sockets go, so that the next load begins on a quiet host.
+// stop ends the load. It waits for a while until the kernel has released the
+// sockets, so the next load begins on a quiet host.
 func (s *standing) stop() error {
 	err := errors.Join(s.hold.Close(), s.cmd.Wait())
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -131,8 +131,8 @@ func (s *standing) stop() error {
 	return err
 }
 
-// tcpSockets returns how many TCP sockets the host has in all namespaces: the
-// word after "alloc" in /proc/net/sockstat.
+// tcpSockets returns the number of TCP sockets of the host in all namespaces:
+// the word after "alloc" in /proc/net/sockstat.
 func tcpSockets() (int, error) {
 	text, err := os.ReadFile("/proc/net/sockstat")
 	if err != nil {

@@ -111,7 +111,7 @@ func compare(o options) error {
 	return errors.Join(ctx.Err(), o.write(page.report()))
 }
 
-// write prints the report, and writes the files that were asked for.
+// write prints the report and writes the requested files.
 func (o options) write(r *result.Report) error {
 	text := r.Markdown(1)
 	fmt.Print(text)

@@ -30,19 +30,20 @@ type sample struct {
 	stderr      string
 }
 
-// A stats value is what all counted runs of a command on a load gave.
+// A stats value sums up all counted runs of a command on a load.
 type stats struct {
 	wall, best, cpu time.Duration
 	peakKiB         int64
 	rows, named     int
 	runs            int
-	// over tells that the command was ended by the bound; wall is then the bound.
+	// over: the bound ended the command. wall is then the bound.
 	over bool
-	// fault says why the command cannot be compared; nothing else then counts.
+	// fault is the reason against a comparison of the command. Nothing else counts
+	// then.
 	fault string
 }
 
-// A bench holds what every load needs.
+// A bench holds the common means of all loads.
 type bench struct {
 	opts     options
 	programs programs
@@ -50,7 +51,7 @@ type bench struct {
 	tools    []tool
 }
 
-// pin pins the iterators, or takes the tool that reads them out.
+// pin pins the iterators, or removes the tool for reading them.
 func (b *bench) pin(ctx context.Context, p *page) {
 	if b.programs.whose == "" {
 		return
@@ -63,7 +64,7 @@ func (b *bench) pin(ctx context.Context, p *page) {
 	b.tools = slices.DeleteFunc(b.tools, func(t tool) bool { return t.name == pinned || t.name == zabbixPinned })
 }
 
-// measure builds a load, times every tool on it, and takes it away.
+// measure builds a load, times every tool on it, and removes it.
 func (b *bench) measure(ctx context.Context, l load) (result map[string]stats, err error) {
 	s := &standing{pid: os.Getpid()}
 	if !l.idle() {
@@ -93,7 +94,7 @@ func (b *bench) measure(ctx context.Context, l load) (result map[string]stats, e
 			if round == 0 {
 				wanted[i] = b.worth(one)
 			}
-			// The first run warms up; it counts only where there is no other.
+			// The first run warms up. It counts only if it is the only one.
 			if round > 0 || wanted[i] == 0 {
 				samples[i] = append(samples[i], one)
 			}
@@ -106,7 +107,7 @@ func (b *bench) measure(ctx context.Context, l load) (result map[string]stats, e
 	return result, nil
 }
 
-// worth says how many runs to give a command after its first.
+// worth returns the number of runs of a command after its first.
 func (b *bench) worth(first sample) int {
 	if first.wall > b.opts.spend/2 {
 		return 0
@@ -139,7 +140,7 @@ func (b *bench) run(ctx context.Context, t tool, s *standing, index int) (sample
 	return sum, nil
 }
 
-// once runs a command and counts what it wrote.
+// once runs a command and counts its output.
 func (b *bench) once(ctx context.Context, command []string, netns int, output string) (sample, error) {
 	args := append([]string{"-ns", strconv.Itoa(netns), "-t", strconv.Itoa(int(b.opts.bound.Seconds())), "-o", output}, command...)
 	var stdout, stderr bytes.Buffer
@@ -176,11 +177,11 @@ func parseTimed(line string) (sample, error) {
 	return s, nil
 }
 
-// ownProcess matches the name of a process of the load as each tool shows it;
+// ownProcess matches the name of a process of the load in the form of each tool.
 // netstat shows the program's name.
 var ownProcess = regexp.MustCompile(`app[0-9]{4}|/load\b`)
 
-// countRows counts the lines, and those that name a process of the load.
+// countRows counts the lines, and those with the name of a process of the load.
 func countRows(r io.Reader) (rows, named int, err error) {
 	lines := bufio.NewReaderSize(r, 1<<20)
 	for {
@@ -202,7 +203,7 @@ func countRows(r io.Reader) (rows, named int, err error) {
 	}
 }
 
-// summary makes one of all runs, and tells a fault where the answer is short.
+// summary makes one of all runs. A short answer becomes a fault.
 func (b *bench) summary(t tool, l load, samples []sample) stats {
 	var walls, cpus []time.Duration
 	s := stats{runs: len(samples)}
@@ -218,7 +219,7 @@ func (b *bench) summary(t tool, l load, samples []sample) stats {
 			s.fault = fmt.Sprintf("%d rows, %d with a process, want %d; exit status %d %s",
 				one.rows, one.named, want, one.status, one.stderr)
 		}
-		// An idle host may have nothing to say, which is exit status 1 for some.
+		// An idle host may have an empty answer, exit status 1 for some.
 		if l.idle() && (one.status < 0 || one.status > 1) {
 			s.fault = fmt.Sprintf("exit status %d %s", one.status, one.stderr)
 		}

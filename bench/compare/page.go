@@ -10,7 +10,7 @@ import (
 	"github.com/seed-44df2ae6/whose/bench/result"
 )
 
-// A page gathers what is printed in the end.
+// A page gathers the text printed at the end.
 type page struct {
 	host  []string
 	when  time.Time
@@ -43,7 +43,7 @@ func (p *page) add(l load, tools []tool, s map[string]stats) {
 	p.loads = append(p.loads, r)
 }
 
-// get returns a measurement that can be compared.
+// get returns a comparable measurement.
 func (p *page) get(key, name string) (stats, bool) {
 	s, ok := p.took[key+"/"+name]
 	return s, ok && s.fault == ""

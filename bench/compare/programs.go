@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// The programs that a run needs. Those of others may be missing.
+// The programs of a run. Those of others may be missing.
 type programs struct {
 	load, timed, gopsutil string
-	// whose and base are empty where they are left out.
+	// whose and base are empty if left out.
 	whose, base string
 	// scripts is the folder of the scripts in other languages.
 	scripts string
-	// found holds the path of each other tool that is installed.
+	// found holds the path of each other tool found.
 	found map[string]string
 }
 
-// buildPrograms builds the project's own and looks for the others.
+// buildPrograms builds the project's own programs and looks for the others.
 func buildPrograms(ctx context.Context, o options, r room) (programs, error) {
 	p := programs{found: map[string]string{}}
 	for _, tool := range []string{"ss", "lsof", "netstat"} {
@@ -86,7 +86,7 @@ func build(ctx context.Context, dir string, args ...string) error {
 	return nil
 }
 
-// describeHost says what was measured with what.
+// describeHost describes the machine and the programs.
 func describeHost(ctx context.Context, p programs) []string {
 	lines := []string{"Kernel " + firstLine(ctx, "uname", "-r") + ", " + processor()}
 	for _, v := range []struct{ name, path, flag string }{
@@ -112,7 +112,7 @@ func describeHost(ctx context.Context, p programs) []string {
 	return lines
 }
 
-// firstLine returns the first line of what a command prints that holds a digit.
+// firstLine returns the first line with a digit in the output of a command.
 func firstLine(ctx context.Context, args ...string) string {
 	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
 	if err != nil && len(out) == 0 {
@@ -126,7 +126,7 @@ func firstLine(ctx context.Context, args ...string) string {
 	return ""
 }
 
-// processor names the first processor and how many there are.
+// processor names the first processor and gives their number.
 func processor() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

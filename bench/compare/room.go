@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roomVariable tells the program, started anew, which folder is its own.
+// roomVariable passes the folder to the program started anew.
 const roomVariable = "WHOSE_BENCH_ROOM"
 
-// A room is the folder of one run, with a BPF file system in it that only this
-// run's mount namespace has.
+// A room is the folder of one run. It holds a BPF file system of this run's
+// mount namespace alone.
 type room struct {
 	dir string
 }

@@ -9,8 +9,7 @@ import (
 	"github.com/seed-44df2ae6/whose/bench/result"
 )
 
-// A target is one figure that the project means to reach: a measured quantity
-// and the bound on it.
+// A target is one goal of the project: a measured quantity and the bound on it.
 type target struct {
 	text string
 	// limit bounds the value, from above unless least is set.
@@ -18,7 +17,7 @@ type target struct {
 	least bool
 	// unit follows the value in print: " ×" or " MiB".
 	unit string
-	// value computes what was reached. It is false where a measurement is missing.
+	// value computes the figure reached. It is false if a measurement is missing.
 	value func(p *page) (float64, bool)
 }
 
@@ -42,7 +41,8 @@ func quotient(key, name, overKey, overName string) func(*page) (float64, bool) {
 	}
 }
 
-// perSocket compares the cost of a socket among a million with that among 100,000.
+// perSocket compares the cost of a socket among a million with its cost among
+// 100,000.
 func perSocket(p *page) (float64, bool) {
 	v, ok := quotient("1m", bpf, "100k", bpf)(p)
 	return v / 10, ok
@@ -53,8 +53,8 @@ func peakMiB(p *page) (float64, bool) {
 	return float64(s.peakKiB) / 1024, ok
 }
 
-// renderOverCollect compares what JSON lines cost beyond counting the sessions,
-// which collects them all and prints next to nothing, with the counting.
+// renderOverCollect compares the cost of JSON lines beyond counting the sessions
+// with the counting, which collects them all and prints next to nothing.
 func renderOverCollect(p *page) (float64, bool) {
 	lines, okLines := p.get("100k", jsonLines)
 	count, okCount := p.get("100k", countOnly)
@@ -94,8 +94,8 @@ func targets() []target {
 	}, zabbixTargets()...)
 }
 
-// targetTable says which of them were reached. What was not measured is left
-// open; a collector that is kept open is measured by the benchmarks of collect.
+// targetTable marks each target as reached or missed. Unmeasured ones stay open;
+// the benchmarks of collect measure a collector kept open.
 func (p *page) targetTable() result.Table {
 	t := result.Table{Title: "Targets", Columns: []string{"", "to reach", "measured", ""}}
 	for _, one := range targets() {

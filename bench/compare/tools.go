@@ -6,22 +6,22 @@ import "strconv"
 
 // A tool is one command line to be timed.
 type tool struct {
-	// name is the command as the page shows it.
+	// name is the command in the words of the page.
 	name string
 	// args are the command; pidArg stands for the pid of a process of the load.
 	args []string
-	// keys are the loads on which it runs, all where there are none.
+	// keys are the loads it runs on. Empty: all.
 	keys []string
-	// each tells that it sees one network namespace and is run in each in turn;
-	// one, that it sees one and is left out where there are many.
+	// each: it sees one network namespace and runs in each in turn. one: it sees
+	// one, and is left out if there are many.
 	each, one bool
-	// owners tells that its rows name processes.
+	// owners: its rows name processes.
 	owners bool
-	// rows is what it has to print at least, as a part of the load's sockets.
+	// rows is the least number of its rows, as a part of the load's sockets.
 	rows part
 }
 
-// A part says which rows of a load a command is asked for.
+// A part is the share of a load's rows expected of a command.
 type part int
 
 // The parts.
@@ -31,13 +31,13 @@ const (
 	halfRows
 	listenerRows
 	processRows
-	// someRows: the output is not one row a socket.
+	// someRows: the output has another form than one row a socket.
 	someRows
 )
 
 const pidArg = "{pid}"
 
-// atLeast is the least number of rows that a right answer has.
+// atLeast is the least number of rows of a right answer.
 func (t tool) atLeast(l load) int {
 	if l.idle() {
 		return 0
@@ -55,7 +55,7 @@ func (t tool) atLeast(l load) int {
 	return l.sockets + min(listeners, l.procs)
 }
 
-// runsOn tells whether the tool is timed on a load.
+// runsOn reports whether the tool is timed on a load.
 func (t tool) runsOn(l load) bool {
 	if t.one && l.namespaces > 1 {
 		return false
@@ -80,7 +80,7 @@ func (t tool) command(pid int) []string {
 	return args
 }
 
-// The names by which the targets find what was measured.
+// The names of measurements for the targets.
 const (
 	ssAll     = "ss -tunap"
 	ssBare    = "ss -tuna"
@@ -97,7 +97,7 @@ const (
 	pidNet    = "whose --source netlink pid N"
 )
 
-// toolsOf returns what is timed, in the order of the page.
+// toolsOf returns the timed tools, in the order of the page.
 func toolsOf(p programs, pins string) []tool {
 	var all []tool
 	if path := p.found["ss"]; path != "" {
@@ -127,8 +127,8 @@ func toolsOf(p programs, pins string) []tool {
 	return all
 }
 
-// whoseTools are the command lines of whose. What has no -o is timed with
-// -o tsv, the plainest of its formats.
+// whoseTools are the command lines of whose. Those without -o are timed with -o
+// tsv, the plainest of its formats.
 func whoseTools(path, pins string) []tool {
 	tsv := func(name string, args ...string) tool {
 		return tool{name: name, args: append([]string{path, "-o", "tsv"}, args...), owners: true}

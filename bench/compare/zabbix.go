@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The commands that make what a Zabbix item takes.
+// The commands for the value of a Zabbix item.
 const (
 	zabbixGet    = "whose zabbix get"
 	zabbixPinned = "whose zabbix get, pinned"
@@ -18,8 +18,8 @@ const (
 	ssParser     = "ssparse.py (ss -tunap)"
 )
 
-// findPython returns the interpreter itself, since what stands in PATH may be a
-// script that looks for it; empty where there is none.
+// findPython returns the interpreter itself, since the one in PATH may be a
+// script in search of it. Empty: there is none.
 func findPython(ctx context.Context) string {
 	out, err := exec.CommandContext(ctx, "python3", "-c", "import sys; print(sys.executable)").Output()
 	if err != nil {
@@ -28,9 +28,9 @@ func findPython(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// zabbixTools are the item's command beside the scripts that people have for
-// it. All print one document, so that rows are not compared, but each has to
-// name a process of the load.
+// zabbixTools are the item's command beside other people's scripts for it. All
+// print one document, so rows are not compared, but each must name a process of
+// the load.
 func zabbixTools(p programs, pins string) []tool {
 	var all []tool
 	item := func(name string, args ...string) {

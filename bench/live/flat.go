@@ -19,13 +19,13 @@ import (
 type flatness struct {
 	span time.Duration
 	made uint64
-	// kib holds a reading every ten seconds, sockets how many TCP sockets the
-	// host had then: more than those of the load, where others are at work.
+	// kib holds a reading every ten seconds, sockets the number of TCP sockets of
+	// the host at the time: more than the load's, if others are at work.
 	kib, sockets []int64
 	lines        uint64
 }
 
-// counting counts lines and keeps nothing, so that no disk fills.
+// counting counts lines and keeps none, so no disk fills.
 type counting struct{ lines uint64 }
 
 func (c *counting) Write(p []byte) (int, error) {
@@ -86,8 +86,8 @@ func (f *flatness) sample(pid int, fired <-chan error) error {
 	}
 }
 
-// hostSockets returns how many TCP sockets there are in all namespaces ("alloc"
-// of /proc/net/sockstat).
+// hostSockets returns the number of TCP sockets in all namespaces ("alloc" of
+// /proc/net/sockstat).
 func hostSockets() (n int64, err error) {
 	text, err := os.ReadFile("/proc/net/sockstat")
 	if err != nil {
@@ -100,7 +100,7 @@ func hostSockets() (n int64, err error) {
 	return n, nil
 }
 
-// notes says what came of it.
+// notes describes the result.
 func (f *flatness) notes() []string {
 	if len(f.kib) == 0 {
 		return []string{fmt.Sprintf("Memory: no reading in %v.", f.span)}

@@ -88,7 +88,7 @@ func live(o options) (err error) {
 	if err != nil {
 		return fmt.Errorf("find programs: %w", err)
 	}
-	// What tracking leaves behind for minutes would fill its table.
+	// Ended connections, tracked for minutes, would fill its table.
 	for _, name := range []string{"time_wait", "close"} {
 		if err := setSysctl("net/netfilter/nf_conntrack_tcp_timeout_"+name, "1"); err != nil {
 			fmt.Fprintln(os.Stderr, "live: shorten connection tracking:", err)
@@ -140,7 +140,7 @@ func (b *bench) watchMemory(ctx context.Context, report *result.Report, ws []wat
 	return nil
 }
 
-// chosen leaves out the watchers whose names do not hold the text.
+// chosen leaves out the watchers without the text in their names.
 func chosen(all []watcher, text string) []watcher {
 	var some []watcher
 	for _, w := range all {

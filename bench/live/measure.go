@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	// warming is how long a watcher gets at least until it watches, and
-	// settling how long at most until it uses hardly any CPU any more.
+	// warming is the least time for a watcher to begin its watch. settling is the
+	// longest wait for its use of the CPU to end.
 	warming  = 2 * time.Second
 	settling = 15 * time.Second
-	// quiet is how long it must have written nothing after wrk has ended,
-	// before it is asked to end, and patience how long that, and its end, may take.
+	// quiet is the time without output after the end of wrk before the watcher is
+	// asked to end. patience bounds this wait, and the wait for its end.
 	quiet    = 600 * time.Millisecond
 	patience = 20 * time.Second
 )
@@ -32,11 +32,11 @@ const (
 // A sample is one turn of one watcher.
 type sample struct {
 	rate float64
-	// without is the rate without anybody: the mean of before and after it.
+	// without is the rate without a watcher: the mean of before and after it.
 	without float64
-	// lost is how many events the watcher itself told as lost.
+	// lost is the number of events lost by the watcher's own account.
 	lost uint64
-	// made is how many connections there were, seen how many of them were told.
+	// made is the number of connections, seen the number of those reported.
 	made, seen uint64
 	// lines counts the output.
 	lines uint64
@@ -46,7 +46,7 @@ type sample struct {
 	faults       string
 }
 
-// A bench holds what every turn needs.
+// A bench holds the common means of all turns.
 type bench struct {
 	opts   options
 	room   room
@@ -54,9 +54,9 @@ type bench struct {
 	wrk    string
 }
 
-// run makes all rounds, each of which begins with another watcher. Before and
-// after each there is a turn with nobody, so that what disturbs the machine for
-// longer disturbs both.
+// run makes all rounds. Each begins with another watcher. Before and after each
+// watcher there is a turn with nobody, so a longer disturbance of the machine
+// hits both.
 func (b *bench) run(ctx context.Context, ws []watcher) (map[string][]sample, error) {
 	samples := make(map[string][]sample)
 	before, err := b.count(ctx, &watcher{name: nobody}, samples)
@@ -65,7 +65,7 @@ func (b *bench) run(ctx context.Context, ws []watcher) (map[string][]sample, err
 	}
 	for round := 0; round <= b.opts.rounds; round++ {
 		if round == 1 {
-			clear(samples) // the first warms up
+			clear(samples) // the first round warms up
 		}
 		for i := range ws {
 			w := &ws[(i+round)%len(ws)]
@@ -89,7 +89,7 @@ func (b *bench) run(ctx context.Context, ws []watcher) (map[string][]sample, err
 	return samples, nil
 }
 
-// count makes a turn and keeps it.
+// count makes a turn and keeps its sample.
 func (b *bench) count(ctx context.Context, w *watcher, samples map[string][]sample) (*sample, error) {
 	s, err := b.turn(ctx, w)
 	if err != nil {
@@ -125,20 +125,20 @@ func (b *bench) turn(ctx context.Context, w *watcher) (s sample, err error) {
 	return s, watching.end(&s)
 }
 
-// A watching is a watcher that runs, with its output in a file.
+// A watching is a running watcher with its output in a file.
 type watching struct {
 	watcher *watcher
 	cmd     *exec.Cmd
 	out     *os.File
 	stderr  *bytes.Buffer
-	// ended tells how it ended, if it did by itself.
+	// ended receives the result of a watcher ended by itself.
 	ended chan error
-	// user and system are what it had used when it stood.
+	// user and system are the CPU time it used to get ready.
 	user, system time.Duration
 }
 
 // start starts a watcher and waits until it watches. For nobody it returns a
-// watching that does nothing.
+// watching without a process.
 func (b *bench) start(ctx context.Context, w *watcher) (*watching, error) {
 	g := &watching{watcher: w, stderr: new(bytes.Buffer), ended: make(chan error, 1)}
 	if w.args == nil {
@@ -171,8 +171,8 @@ func (b *bench) start(ctx context.Context, w *watcher) (*watching, error) {
 	return g, nil
 }
 
-// settled waits until a process uses hardly any CPU, and returns what it used:
-// what it does to begin, loading its programs above all, is over then.
+// settled waits until a process uses hardly any CPU, and returns its CPU time
+// until then. Its start, above all the load of its programs, is over then.
 func settled(pid int) (user, system time.Duration, err error) {
 	began := time.Now()
 	for {
@@ -196,8 +196,8 @@ func (g *watching) kill() error {
 	return errors.Join(err, g.out.Close())
 }
 
-// end lets the watcher say what it still has to say, ends it, and counts.
-// Without a sample it only ends it.
+// end lets the watcher finish its output, ends it, and counts. Without a sample
+// it only ends it.
 func (g *watching) end(s *sample) error {
 	if g.cmd == nil {
 		return nil
@@ -216,7 +216,7 @@ func (g *watching) end(s *sample) error {
 		return errors.Join(err, g.kill())
 	}
 	select {
-	case <-g.ended: // many end by the signal, and some of them say that they failed
+	case <-g.ended: // many end by the signal, some of them with an error
 	case <-time.After(patience):
 		return errors.Join(fmt.Errorf("%s does not end", g.watcher.name), g.kill())
 	}
@@ -235,7 +235,7 @@ func (g *watching) end(s *sample) error {
 	return errors.Join(err, os.Remove(g.out.Name()))
 }
 
-// drain waits until the watcher writes no more.
+// drain waits until the watcher stops writing.
 func (g *watching) drain() error {
 	size, since, began := int64(-1), time.Now(), time.Now()
 	for time.Since(since) < quiet && time.Since(began) < patience {
@@ -262,7 +262,7 @@ func countLines(r io.Reader, server func([]byte) bool) (lines, seen uint64, err 
 				seen++
 			}
 		}
-		rest = errors.Is(err, bufio.ErrBufferFull) // of a line that is counted
+		rest = errors.Is(err, bufio.ErrBufferFull) // of a counted line
 		switch {
 		case errors.Is(err, io.EOF):
 			return lines, seen, nil
@@ -324,7 +324,7 @@ func outline(text string) string {
 	return lines[0] + " … " + lines[len(lines)-1]
 }
 
-// probe finds the watchers that cannot run, and notes why.
+// probe finds the watchers unable to run, and notes their errors.
 func (b *bench) probe(ctx context.Context, ws []watcher) {
 	for i := range ws {
 		w := &ws[i]

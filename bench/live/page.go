@@ -34,7 +34,7 @@ func reportOf(ws []watcher, samples map[string][]sample, o options) *result.Repo
 	return r
 }
 
-// notesOf says why a watcher did not run, and what it lost.
+// notesOf returns the reason why a watcher did not run, and its losses.
 func notesOf(one *watcher, samples []sample) (notes []string) {
 	if one.fault != "" {
 		notes = append(notes, fmt.Sprintf("%s does not run here: %s", one.name, strings.ReplaceAll(one.fault, "\n", " ")))

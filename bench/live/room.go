@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roomVariable tells the program, started anew, which folder is its own.
+// roomVariable passes the folder to the program started anew.
 const roomVariable = "WHOSE_LIVE_ROOM"
 
-// tracefs is where some watchers look for tracepoints.
+// tracefs is the place of tracepoints for some watchers.
 const tracefs = "/sys/kernel/tracing"
 
 // A room is the folder of one run, with network and mount namespaces of the
@@ -48,8 +48,8 @@ func enterRoom(tmp string) (room, error) {
 	return room{}, fmt.Errorf("enter namespaces: %w", err)
 }
 
-// furnish makes the namespaces: a loopback device with ports enough, and a
-// tracefs where the host has none mounted.
+// furnish makes the namespaces: a loopback device with enough ports, and a
+// tracefs if the host has none mounted.
 func furnish() error {
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWNET); err != nil {
 		return err
@@ -58,7 +58,7 @@ func furnish() error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(tracefs, "events")); err != nil {
-		// Who needs it says so.
+		// Watchers in need of it report its absence.
 		if err := unix.Mount("tracefs", tracefs, "tracefs", 0, ""); err != nil {
 			fmt.Fprintln(os.Stderr, "live: mount tracefs:", err)
 		}

@@ -18,14 +18,14 @@ import (
 	"time"
 )
 
-// serverPort is where nginx listens for wrk.
+// serverPort is the port of nginx for wrk.
 const serverPort = 8080
 
 // A server is a running nginx with one worker.
 type server struct {
 	cmd    *exec.Cmd
 	status http.Client
-	// asked counts the connections made to ask for the status.
+	// asked counts the connections for the status.
 	asked uint64
 	log   *bytes.Buffer
 }
@@ -79,7 +79,7 @@ http {
 	}
 }
 
-// accepted returns how many connections of wrk nginx has accepted.
+// accepted returns the number of wrk's connections accepted by nginx.
 func (s *server) accepted(ctx context.Context) (uint64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://status/", nil)
 	if err != nil {

@@ -10,16 +10,16 @@ import (
 	"strconv"
 )
 
-// A watcher is a program that tells of connections while they are made.
+// A watcher is a program which reports connections while they are made.
 type watcher struct {
 	name string
 	args []string // nil: nobody watches
 	// server reports whether a line of its output is the server's end of one
-	// connection of wrk, each of which is told by one such line.
+	// connection of wrk. Each connection has one such line.
 	server func(line []byte) bool
-	// before and after change the namespace for it, and change it back.
+	// before and after change the namespace for it, and restore it.
 	before, after [][]string
-	// fault says why it cannot be measured.
+	// fault is the reason against a measurement.
 	fault string
 }
 
@@ -31,7 +31,7 @@ const (
 
 var portText = strconv.Itoa(serverPort)
 
-// trackRule makes the kernel track connections, as a firewall with states does.
+// trackRule makes the kernel track connections, as a stateful firewall does.
 var trackRule = [][]string{
 	{"nft", "add table ip live"},
 	{"nft", "add chain ip live c { type filter hook input priority 0; }"},
@@ -40,7 +40,8 @@ var trackRule = [][]string{
 
 var untrackRule = [][]string{{"nft", "delete table ip live"}, {"conntrack", "-F"}}
 
-// watchers returns who takes turns. Those of Debian's packages are looked for in PATH.
+// watchers returns the watchers in turn. PATH is searched for those of Debian's
+// packages.
 func watchers(whose string) []watcher {
 	all := []watcher{{name: nobody}}
 	if whose != "" {
@@ -72,12 +73,12 @@ var (
 	lostCount = []byte(`"lost":`)
 )
 
-// lostIn returns how many events a line of whose tells as lost.
+// lostIn returns the number of lost events in a line of whose.
 func lostIn(line []byte) (n uint64) {
 	if !bytes.Contains(line, whoseLost) {
 		return 0
 	}
-	// The first is the kind's name, which no colon follows.
+	// The first is the kind's name, without a colon after it.
 	_, rest, _ := bytes.Cut(line, lostCount)
 	for _, c := range rest {
 		if c < '0' || c > '9' {

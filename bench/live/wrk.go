@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// A volley is what one run of wrk did.
+// A volley is the result of one run of wrk.
 type volley struct {
 	requests uint64
 	rate     float64 // requests a second
-	faults   string  // what wrk says of errors, empty for none
+	faults   string  // the errors reported by wrk, empty for none
 }
 
 // fire runs wrk without keep-alive.

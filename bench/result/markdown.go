@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Markdown returns the report with its title as a heading of that level.
+// Markdown returns the report with its title as a heading of this level.
 func (r *Report) Markdown(level int) string {
 	var b strings.Builder
 	b.WriteString(strings.Repeat("#", level) + " " + r.Title + "\n")
@@ -19,7 +19,7 @@ func (r *Report) Markdown(level int) string {
 	return b.String()
 }
 
-// Markdown returns the table below its title, a heading of that level.
+// Markdown returns the table below its title, a heading of this level.
 func (t *Table) Markdown(level int) string {
 	var b strings.Builder
 	if t.Title != "" {

@@ -12,7 +12,7 @@ import (
 // A Report is the outcome of one run on one machine. All text in it is Markdown.
 type Report struct {
 	Title string `json:"title"`
-	// Text holds paragraphs: the date, the load, how it was measured.
+	// Text holds paragraphs: the date, the load, the method.
 	Text []string `json:"text,omitempty"`
 	// Machine lists the kernel, the processors and the versions of all programs.
 	Machine []string `json:"machine,omitempty"`
@@ -94,7 +94,7 @@ func (r *Report) WriteFile(path string) error {
 	return nil
 }
 
-// ReadFile reads a report. A key that is not in the form is an error.
+// ReadFile reads a report. A key outside of the form is an error.
 func ReadFile(path string) (*Report, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
