@@ -114,5 +114,7 @@ func (g *Engine) udpUnbind(r *bpfevent.Record) {
 
 // emitFlow emits the end of a flow with the counts of its record.
 func (g *Engine) emitFlow(e *entry, r *bpfevent.Record) {
-	g.outbox.emitFlowEnd(e, whose.EndClosed, r.Time, r.Time, whose.Traffic{Bytes: r.BytesSent, Datagrams: r.DatagramsSent}, whose.Traffic{Bytes: r.BytesReceived, Datagrams: r.DatagramsReceived})
+	g.outbox.emitFlowEnd(e, whose.EndClosed, r.Time, r.Time,
+		whose.Traffic{Bytes: r.BytesSent, Datagrams: r.DatagramsSent},
+		whose.Traffic{Bytes: r.BytesReceived, Datagrams: r.DatagramsReceived})
 }
