@@ -24,6 +24,8 @@ type decoder struct {
 	path   [pathSize]byte
 	// whole is Config.Whole.
 	whole bool
+	// attached is the time from which all programs run, by the boot clock.
+	attached uint64
 }
 
 // A namedTask is a reported process. start is in nanoseconds.
@@ -174,6 +176,11 @@ func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) erro
 	case whatUnlisten:
 		rec.Kind, rec.Opened = TCPUnlisten, r.called
 	case whatFail:
+		if r.oldState == 0 && r.called < d.attached {
+			// No program saw the socket leave CLOSE, but the one that sees it may not
+			// have run yet.
+			return nil
+		}
 		rec.Kind, rec.Opened = TCPFail, r.called
 		// OldState may show that it was open all the same, which programs not yet
 		// attached missed. Then these count.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -170,6 +171,23 @@ func BenchmarkDecode(b *testing.B) {
 		c.cookie++
 		if err := d.decode(raw(&c), func(*Record) error { return nil }); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestDecode_RefusedBeforeAttached drops a connect that was called before all
+// programs ran, and that none of them saw on its way: it may have opened.
+func TestDecode_RefusedBeforeAttached(t *testing.T) {
+	d := newDecoder()
+	d.attached = 100
+	for called, want := range map[uint64]int{99: 0, 100: 1} {
+		r := tcpRecord{kind: recordTCP, what: whatFail, flags: flagOut | flagUnsent, time: called, called: called, cookie: called}
+		if kinds := kindsOf(t, d, raw(&r)); len(kinds) != want {
+			t.Errorf("called at %d: %v, want %d records", called, kinds, want)
+		}
+		r.oldState, r.cookie = uint8(whose.SynSent), called+1000
+		if kinds := kindsOf(t, d, raw(&r)); len(kinds) != 1 {
+			t.Errorf("called at %d and seen on its way: %v, want 1 record", called, kinds)
 		}
 	}
 }

@@ -140,7 +140,8 @@ func (s *Source) noteAttached() error {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return fmt.Errorf("read boot clock: %w", err)
 	}
-	if err := s.object.Set(eventsVarAttached, uint64(now.Nano())); err != nil {
+	s.decoder.attached = uint64(now.Nano())
+	if err := s.object.Set(eventsVarAttached, s.decoder.attached); err != nil {
 		return fmt.Errorf("tell programs that they are attached: %w", err)
 	}
 	return nil
