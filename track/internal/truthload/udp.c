@@ -260,9 +260,10 @@ static void unanswered(int number)
 	bind_udp(&nobody, w->host);
 	if (getsockname(nobody.fd, (void *)&nobody.local, &n) < 0)
 		die("read local address");
-	close(nobody.fd);
 	open_udp(w->client, &f);
+	/* Before nobody is gone: else this socket may get its port, and talk to itself. */
 	connect_udp(&f, w->host, port_of(&nobody.local));
+	close(nobody.fd);
 	sent(&f, send(f.fd, data, sizeof(data), 0), sizeof(data));
 	if (recv(f.fd, data, sizeof(data), 0) >= 0 || errno != ECONNREFUSED)
 		die("be refused");
