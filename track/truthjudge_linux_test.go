@@ -194,9 +194,10 @@ func (j *judge) identify(events map[uint64][]told, truths map[uint64][]*trueEnd)
 // socket judges one socket: its truths, in order, and all that was told of it.
 func (j *judge) socket(cookie uint64, truths []*trueEnd, events []told) {
 	by := make(map[whose.EventKind][]told)
+	session := slices.ContainsFunc(truths, func(t *trueEnd) bool { return t.kind == "session" })
 	for _, e := range events {
 		k := e.Kind
-		if k == whose.EventStanding && truths[0].kind == "session" {
+		if k == whose.EventStanding && session {
 			k = whose.EventOpen // either, but one of them
 		} else if k == whose.EventStanding && truths[0].kind == "listen" {
 			k = whose.EventListen

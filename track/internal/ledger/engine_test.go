@@ -326,3 +326,28 @@ func TestProcess_Bounded(t *testing.T) {
 		}
 	}
 }
+
+// TestEntry_Succeeds: the end of an earlier session of the same socket is not
+// that of the one in the first snapshot.
+func TestEntry_Succeeds(t *testing.T) {
+	at := func(local, remote uint16, flags entryFlags) *entry {
+		e := &entry{flags: flags}
+		e.LocalPort, e.RemotePort, e.State = local, remote, whose.Established
+		return e
+	}
+	for name, test := range map[string]struct {
+		known, ended *entry
+		want         bool
+	}{
+		"other ends":                 {at(1002, 80, since), at(1001, 80, 0), true},
+		"the same ends":              {at(1001, 80, since), at(1001, 80, 0), false},
+		"followed from its opening":  {at(1002, 80, 0), at(1001, 80, 0), false},
+		"an end without its port":    {at(1002, 80, since), at(0, 80, 0), false},
+		"an end without a remote":    {at(1002, 80, since), at(1001, 0, 0), false},
+		"an entry without its other": {at(1002, 0, since), at(1001, 80, 0), false},
+	} {
+		if got := test.known.succeeds(test.ended); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}

@@ -86,7 +86,7 @@ func (g *Engine) tcpClose(r *bpfevent.Record) {
 		g.closePending(w, r)
 		return
 	}
-	if p, ok := g.lookup(e); ok {
+	if p, ok := g.lookup(e); ok && !g.table.at(p).succeeds(e) {
 		known := g.table.at(p)
 		if known.State == whose.Listen { // a source that does not report the former state
 			g.outbox.emitGone(whose.EventUnlisten, known, r.Time)
@@ -108,6 +108,14 @@ func (g *Engine) tcpClose(r *bpfevent.Record) {
 	if !g.KnownOnly {
 		g.closeUnknown(e, r)
 	}
+}
+
+// succeeds reports whether an entry of the first snapshot is a later session of
+// the same socket: the socket connected anew, to other ends, before the snapshot
+// met it, and the end of the earlier session comes after.
+func (e *entry) succeeds(ended *entry) bool {
+	return e.is(since) && e.State != whose.Listen && e.RemotePort != 0 &&
+		ended.LocalPort != 0 && ended.RemotePort != 0 && !e.sameEnds(ended)
 }
 
 // assignAtEnd gives a session its owner by the record of its end.
