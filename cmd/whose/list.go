@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -76,24 +77,35 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 	return l.once(cmd.Context(), c, opts)
 }
 
-// once collects and shows the sessions one time.
-func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
-	opts.Needs = whose.NeedSessions | l.needs(opts.Filter)
-	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
+// render collects, and writes the sessions to out. The caller closes the renderer
+// and the answer.
+func (l *list) render(ctx context.Context, c *collect.Collector, opts *collect.Options, out io.Writer) (render.Renderer, *collect.Answer, error) {
 	r, err := render.New(l.format, out, l.shape)
 	if err != nil {
-		return &usageError{err}
+		return nil, nil, &usageError{err}
 	}
 	answer, err := l.collect(ctx, c, opts)
 	if err != nil {
 		discard(r)
+		return nil, nil, err
+	}
+	if err := render.All(r, answer.Sessions()); err != nil {
+		answer.Close()
+		discard(r)
+		return nil, nil, l.failed(err)
+	}
+	return r, answer, nil
+}
+
+// once collects and shows the sessions one time.
+func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
+	opts.Needs = whose.NeedSessions | l.needs(opts.Filter)
+	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
+	r, answer, err := l.render(ctx, c, opts, out)
+	if err != nil {
 		return err
 	}
 	defer answer.Close()
-	if err := render.All(r, answer.Sessions()); err != nil {
-		discard(r)
-		return l.failed(err)
-	}
 	if answer.Len() == 0 && l.forPerson() && isTerminal(l.sh.out) {
 		discard(r)
 		return l.conclude(l.sh, 0, &answer.Coverage)

@@ -88,20 +88,11 @@ func (l *list) repeat(ctx context.Context, resized <-chan os.Signal, draw func()
 // lines writes one pass as JSON lines.
 func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
-	r, err := render.New(l.format, out, l.shape)
+	r, answer, err := l.render(ctx, c, opts, out)
 	if err != nil {
-		return &usageError{err}
-	}
-	answer, err := l.collect(ctx, c, opts)
-	if err != nil {
-		discard(r)
 		return err
 	}
 	defer answer.Close()
-	if err := render.All(r, answer.Sessions()); err != nil {
-		discard(r)
-		return l.failed(err)
-	}
 	if err := r.Close(&answer.Coverage); err != nil {
 		return l.failed(err)
 	}
