@@ -10,7 +10,7 @@ PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-t
 FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps test-zabbix test-zabbix7
+.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps test-hostile test-zabbix test-zabbix7
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ unit: ## all tests, and each benchmark once
 
 fuzz: ## each fuzz target for a short while
 	@./scripts/fuzz $(FUZZTIME)
+
+# `unit` runs these too; this prints their figures.
+test-hostile: ## attack whose, as root in namespaces of its own, and say what came of it
+	@./scripts/test-hostile
 
 test-zabbix: ## show the Zabbix template against Debian's own Zabbix (6.0 on Debian 12)
 	@./scripts/test-zabbix
