@@ -167,6 +167,7 @@ enum {
 #define TCP_FIN_WAIT2	 5
 #define TCP_TIME_WAIT	 6
 #define TCP_CLOSE	 7
+#define TCP_CLOSE_WAIT	 8
 #define TCP_LAST_ACK	 9
 #define TCP_LISTEN	 10
 #define TCP_NEW_SYN_RECV 12

@@ -195,6 +195,7 @@ func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) erro
 		rec.BytesSent, rec.BytesReceived = r.sent, r.received
 		rec.RTT, rec.Retrans = r.rtt, r.retrans
 		rec.Accepted = r.flags&flagAccepted != 0 && !rec.Out
+		rec.Queued = r.flags&flagQueued != 0
 		rec.ResetHere = r.err == 0 && !orderly.Has(whose.State(r.oldState))
 	}
 	return fn(rec)

@@ -36,6 +36,7 @@ const (
 	flagUnknown
 	flagEvicted
 	flagUnsent
+	flagQueued
 )
 
 type tcpRecord struct {

@@ -202,7 +202,8 @@ func TestProcess_Never(t *testing.T) {
 		return func(r *Record) bool { return r.Kind == k && local(r) == at && remote(r) == from }
 	}
 	open, end := w.one("open", server(TCPOpen)), w.one("close", server(TCPClose))
-	if open.Out || end.Accepted || end.Task.PID != 0 || end.Cookie != open.Cookie || end.BytesReceived != 3 {
+	checkSelf(t, &end) // who ended the listener
+	if open.Out || end.Accepted || !end.Queued || open.Task.PID != 0 || end.Cookie != open.Cookie || end.BytesReceived != 3 {
 		t.Errorf("open %+v, close %+v", open, end)
 	}
 	if told := w.all(server(TCPAccept)); len(told) > 0 {

@@ -86,6 +86,9 @@ type Record struct {
 	ResetHere bool
 	// Accepted: with TCPClose, a process had accepted it.
 	Accepted bool
+	// Queued: with TCPClose, it ended with its listener, in whose queue it was.
+	// Nobody accepted it. Task ended the listener, and need not have owned it.
+	Queued bool
 	// RemoteUnknown: datagrams of an unconnected socket came by a call that does
 	// not name their sender.
 	RemoteUnknown bool

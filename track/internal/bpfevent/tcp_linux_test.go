@@ -145,3 +145,53 @@ func TestTCP_Reset(t *testing.T) {
 		})
 	}
 }
+
+// TestTCP_Queued: a connection that nobody accepted ends with its listener, and
+// only such a one is said to.
+func TestTCP_Queued(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	w := newWatch(t, inNetNS(ns))
+	for name, c := range map[string]struct {
+		end    func(l, client *sock)
+		queued bool
+	}{
+		"close":    {func(l, _ *sock) { l.close() }, true},
+		"shutdown": {func(l, _ *sock) { must(t, "shutdown", unix.Shutdown(l.fd, unix.SHUT_RD)) }, true},
+		"the client has closed": {func(l, client *sock) {
+			client.close()
+			l.close()
+		}, true},
+		"the client resets": {func(_, client *sock) { client.linger0(); client.close() }, false},
+		"accepted and reset": {func(l, _ *sock) {
+			s := l.accept(false)
+			s.linger0()
+			s.close()
+		}, false},
+		"accepted and closed with data unread": {func(l, client *sock) {
+			client.send(10)
+			client.acknowledged()
+			l.accept(false).close()
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l, client *sock
+			ns.Do(func() {
+				l = listen(t, loopbacks["IPv4"])
+				client = connect(t, l.name())
+			})
+			from := client.name()
+			client.acknowledged()
+			c.end(l, client)
+			r := w.one("close", func(r *Record) bool { return r.Kind == TCPClose && remote(r) == unmap(from) })
+			if r.Queued != c.queued {
+				t.Errorf("queued %v, want %v", r.Queued, c.queued)
+			}
+			if c.queued {
+				checkSelf(t, &r)
+			}
+			if c.queued && (r.Accepted || !r.ResetHere) {
+				t.Errorf("accepted %v, reset here %v", r.Accepted, r.ResetHere)
+			}
+		})
+	}
+}

@@ -16,8 +16,9 @@ type book struct {
 	outbox outbox
 	// pending are the connections that nobody accepted yet.
 	pending pendingAccepts
-	// ended are the sessions that ended last.
-	ended endedSet
+	// ended are the sessions that ended last, ceased the listeners.
+	ended  endedSet
+	ceased ceasedListeners
 	// lost counts the sessions that found no room in the table.
 	lost uint64
 	// HealAfter is the time for which a session must be missing, or be present
@@ -79,6 +80,9 @@ func (b *book) insert(e *entry) place {
 func (b *book) drop(p place) {
 	e := b.table.at(p)
 	b.pending.cancel(e, p)
+	if e.State == whose.Listen {
+		b.ceased.add(e, b.now)
+	}
 	b.ended.add(e.endedID(), e.opened)
 	if e.is(linked) && b.peers.shown {
 		b.peers.recent.add(e, b.owners(e), b.now)

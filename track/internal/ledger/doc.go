@@ -6,7 +6,7 @@
 // The parts of an [Engine] can be read one at a time:
 //
 //	engine.go tcp.go udp.go flows.go    the effect of each record
-//	pending.go                          connections that nobody accepted yet
+//	pending.go waiting.go               connections that nobody accepted yet
 //	begin.go reconcile.go               the first snapshot, and later ones
 //	book.go                             the state, and the steps that keep it in line
 //	table.go chains.go entry.go         the live table and its entries

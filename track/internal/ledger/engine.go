@@ -79,6 +79,9 @@ func (g *Engine) sweep() {
 		for _, w := range g.pending.queue {
 			mark(w.entry.owners)
 		}
+		for _, l := range g.ceased.all {
+			mark(l.owners)
+		}
 		for _, s := range g.reconciler.suspects {
 			mark(s.owners)
 		}
@@ -160,15 +163,24 @@ func openedAt(r *bpfevent.Record) uint64 {
 
 // ownersOf returns the owners named by a record.
 func (g *Engine) ownersOf(r *bpfevent.Record) setID {
-	if r.Task.PID == 0 {
+	if r.Queued {
 		return 0
 	}
-	return g.processes.ofTask(&r.Task, g.names.startTime)
+	return g.taskSet(r)
+}
+
+// taskSet returns the set of the process of a record.
+func (b *book) taskSet(r *bpfevent.Record) setID {
+	return b.processes.ofTask(&r.Task, b.names.startTime)
 }
 
 // assignBy makes the process of a record the owner of a session without one.
 func (g *Engine) assignBy(e *entry, r *bpfevent.Record) {
-	if e.owners != 0 {
+	switch {
+	case e.owners != 0:
+		return
+	case r.Queued:
+		g.endQueued(e, r)
 		return
 	}
 	if set := g.ownersOf(r); set != 0 {

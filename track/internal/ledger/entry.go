@@ -55,6 +55,8 @@ const (
 	handedOver
 	// linked: it is in the chain of its ends.
 	linked
+	// ended: it ended in an accept queue, and its owners are final.
+	ended
 )
 
 func (e *entry) is(f entryFlags) bool { return e.flags&f != 0 }

@@ -106,7 +106,7 @@ func (g *Engine) acceptPending(w *pendingAccept, r *bpfevent.Record) {
 	if set := g.ownersOf(r); set != 0 {
 		g.assign(e, set)
 	} else {
-		e.reason = whose.ReasonNone
+		e.owners, e.reason = 0, whose.ReasonNone
 		g.assignBy(e, r) // sets the reason for no owner
 	}
 	g.emitPending(w)
@@ -130,13 +130,19 @@ func (g *Engine) closePending(w *pendingAccept, r *bpfevent.Record) {
 	end.Text, end.Exe = nil, nil
 	w.end = &end
 	g.ended.add(w.entry.endedID(), r.Opened)
-	if set := g.ownersOf(r); set != 0 || r.Accepted {
-		if set != 0 {
-			g.assign(&w.entry, set)
+	set := g.ownersOf(r)
+	switch {
+	case set != 0:
+		g.assign(&w.entry, set)
+	case r.Accepted:
+	default:
+		g.endQueued(&w.entry, r)
+		if !r.Queued {
+			return // a process may accept its remainder
 		}
-		g.emitPending(w)
-		g.pending.shrink()
 	}
+	g.emitPending(w)
+	g.pending.shrink()
 }
 
 // emitPending emits the opening of a pending connection, and its end if it has

@@ -74,6 +74,11 @@ func newProcesses(describe func(*bpfevent.Task, *whose.Process)) *processes {
 // owners returns the owners of a set; nil of the empty one.
 func (p *processes) owners(id setID) []whose.Owner { return p.sets[id].owners }
 
+// has reports whether a set has the one process of another.
+func (p *processes) has(set, alone setID) bool {
+	return slices.ContainsFunc(p.sets[set].members, func(one *process) bool { return one.alone == alone })
+}
+
 // minSwept is the number of sets that makes a sweep worth it. Up to twice as
 // many unreferenced ones are kept.
 const minSwept = 2048

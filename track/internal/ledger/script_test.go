@@ -93,6 +93,7 @@ var (
 	opened, from, failed, by = script.Opened, script.From, script.Failed, script.By
 	bytesOf, datagrams       = script.Bytes, script.Datagrams
 	to, at, bound, addr      = script.To, script.At, script.Bound, script.Addr
+	queued                   = script.Queued
 )
 
 type rec = script.Fact

@@ -93,7 +93,10 @@ func (g *Engine) tcpClose(r *bpfevent.Record) {
 			g.drop(p)
 			return
 		}
-		if known.owners == 0 || known.reason == whose.ReasonAcceptQueue {
+		switch {
+		case r.Queued:
+			g.endQueued(known, r)
+		case known.owners == 0 || known.reason == whose.ReasonAcceptQueue:
 			g.assignAtEnd(known, r)
 		}
 		g.outbox.emitEnd(known, r)
@@ -135,7 +138,7 @@ func (g *Engine) closeUnknown(e *entry, r *bpfevent.Record) {
 		g.stoodBefore(e, r)
 	case g.ended.has(e.endedID(), ^r.Opened): // reported, and no room in the table
 		g.assignBy(e, r)
-	case !r.Out && !r.Accepted && r.Task.PID == 0:
+	case !r.Out && !r.Accepted && !r.Queued && r.Task.PID == 0:
 		g.await(e, r.Time)
 		if w := g.pending.byID[e.endedID()]; w != nil {
 			g.closePending(w, r)
@@ -165,7 +168,7 @@ func (g *Engine) stoodBefore(e *entry, r *bpfevent.Record) {
 	}
 	// Without a time of its opening the record knows neither who connected nor
 	// whether it was accepted.
-	if !r.Out && r.Opened == 0 && g.table.listenerOf(e) == noPlace {
+	if !r.Out && !r.Queued && r.Opened == 0 && g.table.listenerOf(e) == noPlace {
 		e.direction = whose.Out
 	}
 }

@@ -162,3 +162,6 @@ func Stood(cookie uint64, state whose.State, owners ...whose.Owner) whose.Sessio
 func Owner(comm string, pid uint32) whose.Owner {
 	return whose.Owner{Process: &whose.Process{Comm: comm, PID: pid, StartTime: time.Unix(0, 0).Add(time.Duration(pid) * 100 * time.Millisecond)}}
 }
+
+// Queued: it ended with its listener, in whose queue it was.
+func Queued(r *bpfevent.Record) { r.Queued = true }

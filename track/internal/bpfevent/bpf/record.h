@@ -39,6 +39,7 @@ enum record_flag {
 	FLAG_UNKNOWN = 1 << 3,	/* the remote of a flow is not known */
 	FLAG_EVICTED = 1 << 4,	/* the flow gave way to another */
 	FLAG_UNSENT = 1 << 5,	/* connect came back before it sent anything */
+	FLAG_QUEUED = 1 << 6,	/* nobody accepted it: it ended with its listener */
 };
 
 struct tcp_record {

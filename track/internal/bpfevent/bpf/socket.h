@@ -177,6 +177,7 @@ struct emission {
 	u32 what;
 	u32 flags;
 	u32 old; /* state */
+	struct who queued; /* with FLAG_QUEUED: the process that ended the listener */
 };
 
 /*
@@ -205,6 +206,11 @@ static noinline int emit(struct sock *sk, struct tcp_sock *tcp, const struct not
 	r->old_state = about->old;
 	r->time = about->now;
 	r->flags |= about->flags;
+	if (about->flags & FLAG_QUEUED) {
+		r->start = about->queued.start;
+		r->tgid = about->queued.tgid;
+		r->pid = about->queued.pid;
+	}
 	if (tcp)
 		put_counts(r, tcp);
 	else

@@ -166,6 +166,16 @@ static always_inline u32 what_closed(struct sock *sk, u32 old, u32 bits)
 	return what;
 }
 
+/*
+ * Does a connection end because its listener does, with the connection in its
+ * queue? The listener's end, in the process that ends it, takes one after the
+ * other from the queue and resets it. No file has it, and no error came in.
+ */
+static always_inline bool ends_queued(struct sock *sk, u32 old)
+{
+	return (old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT) && !sk->sk_err && !sk->sk_socket;
+}
+
 static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
@@ -187,8 +197,13 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 	}
 	about.what = what_closed(sk, old, bits);
 	about.flags = bits & NOTE_OUT || old == TCP_SYN_SENT ? FLAG_OUT : 0;
-	if (!n || bits & NOTE_ACCEPTED)
+	if (ends_queued(sk, old)) {
+		about.flags |= FLAG_QUEUED;
+		if (asks_socket(sk, true))
+			name_current(sk, &about.queued);
+	} else if (!n || bits & NOTE_ACCEPTED) {
 		about.flags |= FLAG_ACCEPTED;
+	}
 	if (about.what && !is_subflow(tcp))
 		emit(sk, tcp, n, &about);
 	if (n)
