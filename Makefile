@@ -75,7 +75,7 @@ generate-check: ## rebuild the BPF objects and compare them with the committed o
 	@./scripts/generate-check $(CLANG)
 
 bench: build ## time whose beside other tools; long, and best on a quiet machine
-	cd bench && $(GO) run ./compare -whose ../whose
+	cd bench && $(GO) run ./compare -whose ../whose $(BENCHFLAGS)
 
 bench-live: deps build ## what watching costs a busy web server, beside other tools
 	@./scripts/deps nginx-light wrk conntrack nftables libbpf-tools bpfcc-tools

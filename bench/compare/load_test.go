@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -187,6 +188,55 @@ func TestTimed(t *testing.T) {
 	}
 	if s.status != -int(unix.SIGKILL) || s.wall < time.Second || s.wall > 20*time.Second {
 		t.Errorf("a command over the bound: status %d after %v, want %d after a second", s.status, s.wall, -int(unix.SIGKILL))
+	}
+}
+
+// TestFloor holds the floor to its claim: it reads every socket of a load, in
+// several windows of descriptors and several namespaces, on any number of
+// threads.
+func TestFloor(t *testing.T) {
+	program := buildLoad(t)
+	dir := t.TempDir()
+	whose, bpffs := filepath.Join(dir, "whose"), filepath.Join(dir, "bpf")
+	if err := os.Mkdir(bpffs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("bpf", bpffs, "bpf", 0, "mode=0755"); err != nil {
+		missing(t, "a BPF file system", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(bpffs, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	pins := filepath.Join(bpffs, "whose")
+	floor := filepath.Join(dir, "floor")
+	if err := build(t.Context(), "..", cc(floor, "floor/floor.c", "floor/records.c")...); err != nil {
+		t.Fatal(err)
+	}
+	if err := build(t.Context(), "../..", "go", "build", "-o", whose, "./cmd/whose"); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), whose, "pin", "--pin-dir", pins).CombinedOutput(); err != nil {
+		missing(t, "pinned iterators", fmt.Errorf("%w: %s", err, out))
+	}
+	l := load{sockets: 4000, procs: 6, other: 3, fds: 7, namespaces: 3}
+	s, err := start(t.Context(), program, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, threads := range []string{"1", "2", "5"} {
+		out, err := exec.CommandContext(t.Context(), floor, "-t", threads, pins).CombinedOutput()
+		sockets, _ := strconv.Atoi(strings.TrimSpace(string(out))) // 0: it says another thing
+		if least := l.sockets + l.procs; err != nil || sockets < least {
+			t.Errorf("floor -t %s: %v, %q; want %d sockets at least", threads, err, out, least)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), floor, dir).CombinedOutput(); err == nil {
+		t.Errorf("floor of a folder without pins: %q, want an error", out)
 	}
 }
 

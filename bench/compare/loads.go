@@ -18,6 +18,15 @@ import (
 // listeners is the number of processes of each load with a listener kept open.
 const listeners = 12
 
+// One of the processes of the larger loads, and its address: see ../load.
+const (
+	nameOfOne    = "app0019"
+	addressOfOne = "127.1.0.20"
+)
+
+// portRows is the number of sockets of the port in a narrow question.
+const portRows = 92
+
 // A load is one shape of host.
 type load struct {
 	// key names it in flags, title in the page.
@@ -28,6 +37,9 @@ type load struct {
 	sockets, procs, other, fds int
 	// namespaces to spread the processes over.
 	namespaces int
+	// group: targets compare this load with others of the same group, so they are
+	// built in turn. Empty: with none.
+	group string
 }
 
 // loads returns all loads in the order of measurement. The largest comes last:
@@ -36,15 +48,15 @@ func loads() []load {
 	return []load{
 		{key: "idle", title: "idle host"},
 		{key: "1k", title: "1,000 sockets in 100 processes", sockets: 1000, procs: 100, namespaces: 1},
-		{key: "10k", title: "10,000 sockets in 500 processes", sockets: 10_000, procs: 500, namespaces: 1},
+		{key: "10k", title: "10,000 sockets in 500 processes", sockets: 10_000, procs: 500, namespaces: 1, group: "10k"},
 		{key: "netns50", title: "10,000 sockets in 500 processes in 50 network namespaces",
-			sockets: 10_000, procs: 500, namespaces: 50},
-		{key: "small", title: "small host: 100 processes, 4,000 descriptors, 200 of them sockets",
-			sockets: 200, procs: 50, other: 50, fds: 38, namespaces: 1},
+			sockets: 10_000, procs: 500, namespaces: 50, group: "10k"},
+		{key: "small", title: "small host: 300 sockets, 150 processes with 25 other descriptors each",
+			sockets: 300, procs: 50, other: 100, fds: 25, namespaces: 1},
 		{key: "procs5k", title: "1,000 sockets among 5,000 processes with 50 other descriptors each",
-			sockets: 1000, procs: 100, other: 4900, fds: 50, namespaces: 1},
+			sockets: 1000, procs: 100, other: 4900, fds: 50, namespaces: 1, group: "procs5k"},
 		{key: "procs5k-lean", title: "1,000 sockets among 5,000 processes with 5 other descriptors each",
-			sockets: 1000, procs: 100, other: 4900, fds: 5, namespaces: 1},
+			sockets: 1000, procs: 100, other: 4900, fds: 5, namespaces: 1, group: "procs5k"},
 		{key: "100k", title: "100,000 sockets in 1,000 processes", sockets: 100_000, procs: 1000, namespaces: 1},
 		{key: "1m", title: "1,000,000 sockets in 200 processes", sockets: 1_000_000, procs: 200, namespaces: 1},
 	}
@@ -57,7 +69,9 @@ type standing struct {
 	// namespaces holds the pid of one process in each.
 	namespaces []int
 	// pid is a process with sockets.
-	pid  int
+	pid int
+	// port is of some 90 sockets, where there is such a port.
+	port int
 	cmd  *exec.Cmd
 	hold io.Closer
 	// before is the number of the kernel's TCP sockets before the load.
@@ -95,8 +109,45 @@ func start(ctx context.Context, program string, l load) (*standing, error) {
 	if err := s.read(line); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
+	if s.port, err = findPort(s.pid); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
 	return s, nil
 }
+
+// findPort returns the port of a process's namespace whose number of sockets is
+// nearest to portRows.
+func findPort(pid int) (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", pid))
+	if err != nil {
+		return 0, fmt.Errorf("choose a port: %w", err)
+	}
+	var sockets [1 << 16]int
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) < 3 {
+			continue
+		}
+		var ports [2]uint64
+		for i := range ports {
+			_, port, _ := strings.Cut(words[1+i], ":")
+			ports[i], _ = strconv.ParseUint(port, 16, 16) // 0 in the line of titles
+		}
+		sockets[ports[0]]++
+		if ports[1] != ports[0] {
+			sockets[ports[1]]++
+		}
+	}
+	best := 1
+	for port := 1; port < len(sockets); port++ {
+		if distance(sockets[port]) < distance(sockets[best]) {
+			best = port
+		}
+	}
+	return best, nil
+}
+
+func distance(sockets int) int { return max(sockets-portRows, portRows-sockets) }
 
 // read reads "ready netns PID... procs PID...".
 func (s *standing) read(line string) error {

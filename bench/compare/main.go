@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,12 +23,13 @@ type options struct {
 	runs  int
 	quick bool
 	whose string
-	base  string
-	out   string
-	data  string
-	tmp   string
-	bound time.Duration
-	spend time.Duration
+	// before is an older whose.
+	before string
+	out    string
+	data   string
+	tmp    string
+	bound  time.Duration
+	spend  time.Duration
 }
 
 func parseFlags(args []string) (options, error) {
@@ -37,12 +39,12 @@ func parseFlags(args []string) (options, error) {
 	fs.IntVar(&o.runs, "runs", 9, "runs of each command after a first one that is not counted")
 	fs.BoolVar(&o.quick, "quick", false, "only the small loads, three runs")
 	fs.StringVar(&o.whose, "whose", "", "`path` of whose; empty builds it, none leaves it out")
-	fs.StringVar(&o.base, "base", "", "`path` of another whose to compare with")
+	fs.StringVar(&o.before, "before", "", "`path` of an older whose, timed in the same turns")
 	fs.StringVar(&o.out, "out", "", "write the page to this `file` too")
 	fs.StringVar(&o.data, "results", "", "write the report as JSON to this `file` (result/data/… of docs/performance.md)")
 	fs.StringVar(&o.tmp, "tmp", "", "`folder` for outputs and programs (default: the system's)")
 	fs.DurationVar(&o.bound, "bound", time.Minute, "a command that takes longer is ended and not run again on that load")
-	fs.DurationVar(&o.spend, "spend", 25*time.Second, "time for one command on one load; slow ones run fewer times")
+	fs.DurationVar(&o.spend, "spend", 30*time.Second, "time for one command on one load; slow ones run fewer times")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -94,19 +96,21 @@ func compare(o options) error {
 	if p.found["python3"] == "" {
 		page.note("python3 is missing: the scripts that people use for Zabbix were left out.")
 	}
-	bench := bench{opts: o, programs: p, room: room, tools: toolsOf(p, room.pins())}
+	bench := bench{opts: o, programs: p, room: room, tools: toolsOf(p, room)}
 	bench.pin(ctx, &page)
-	for _, l := range chosen {
-		s, err := bench.measure(ctx, l)
+	for _, group := range groups(chosen) {
+		results, err := bench.measure(ctx, group)
 		if ctx.Err() != nil {
 			break
 		}
 		if err != nil {
-			page.note("load %s: %v", l.key, err)
+			page.note("load %s: %v", group[0].key, err)
 			continue
 		}
-		page.add(l, bench.tools, s)
-		page.printLoad(os.Stderr, l)
+		for i, l := range group {
+			page.add(l, bench.tools, results[i])
+			page.printLoad(os.Stderr, l)
+		}
 	}
 	return errors.Join(ctx.Err(), o.write(page.report()))
 }
@@ -145,6 +149,20 @@ func chooseLoads(keys string) ([]load, error) {
 		}
 	}
 	return chosen, nil
+}
+
+// groups puts loads of one group together, at the place of the first.
+func groups(all []load) [][]load {
+	var list [][]load
+	for _, l := range all {
+		at := slices.IndexFunc(list, func(g []load) bool { return l.group != "" && g[0].group == l.group })
+		if at < 0 {
+			list = append(list, []load{l})
+			continue
+		}
+		list[at] = append(list[at], l)
+	}
+	return list
 }
 
 func loadKeys() string {

@@ -51,26 +51,62 @@ type bench struct {
 	tools    []tool
 }
 
-// pin pins the iterators, or removes the tool for reading them.
+// pin pins the iterators of each whose, or removes the tools for reading them.
 func (b *bench) pin(ctx context.Context, p *page) {
-	if b.programs.whose == "" {
-		return
+	for _, one := range []struct{ program, dir string }{
+		{b.programs.whose, b.room.pins()}, {b.programs.before, b.room.pinsBefore()},
+	} {
+		if one.program == "" {
+			continue
+		}
+		out, err := exec.CommandContext(ctx, one.program, "pin", "--pin-dir", one.dir).CombinedOutput()
+		if err == nil {
+			continue
+		}
+		p.note("%s pin: %v: %s", one.program, err, bytes.TrimSpace(out))
+		b.tools = slices.DeleteFunc(b.tools, func(t tool) bool { return slices.Contains(t.args, one.dir) })
 	}
-	out, err := exec.CommandContext(ctx, b.programs.whose, "pin", "--pin-dir", b.room.pins()).CombinedOutput()
-	if err == nil {
-		return
-	}
-	p.note("whose pin: %v: %s", err, bytes.TrimSpace(out))
-	b.tools = slices.DeleteFunc(b.tools, func(t tool) bool { return t.name == pinned || t.name == zabbixPinned })
 }
 
-// measure builds a load, times every tool on it, and removes it.
-func (b *bench) measure(ctx context.Context, l load) (result map[string]stats, err error) {
+// turns is how often the loads of a group are built in turn.
+const turns = 3
+
+// measure times every tool on each load of a group.
+func (b *bench) measure(ctx context.Context, group []load) ([]map[string]stats, error) {
+	times := 1
+	if len(group) > 1 {
+		times = min(turns, b.opts.runs)
+	}
+	samples := make([]map[string][]sample, len(group))
+	results := make([]map[string]stats, len(group))
+	for i := range group {
+		samples[i], results[i] = map[string][]sample{}, map[string]stats{}
+	}
+	for range times {
+		for i, l := range group {
+			if err := b.sampleOn(ctx, l, times, samples[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i, l := range group {
+		for _, t := range b.tools {
+			if got := samples[i][t.name]; len(got) > 0 {
+				results[i][t.name] = b.summary(t, l, got)
+			}
+		}
+	}
+	return results, nil
+}
+
+// sampleOn builds a load, runs every tool on it for one of so many turns, and
+// removes it.
+func (b *bench) sampleOn(ctx context.Context, l load, times int, samples map[string][]sample) (err error) {
 	s := &standing{pid: os.Getpid()}
 	if !l.idle() {
 		fmt.Fprintf(os.Stderr, "compare: building %s\n", l.title)
 		if s, err = start(ctx, b.programs.load, l); err != nil {
-			return nil, err
+			return err
 		}
 		defer func() { err = errors.Join(err, s.stop()) }()
 	}
@@ -80,39 +116,35 @@ func (b *bench) measure(ctx context.Context, l load) (result map[string]stats, e
 			tools = append(tools, t)
 		}
 	}
-	samples := make([][]sample, len(tools))
+	rounds := (b.opts.runs + times - 1) / times
 	wanted := make([]int, len(tools))
-	for round := 0; round <= b.opts.runs; round++ {
+	for round := 0; round <= rounds; round++ {
 		for i, t := range tools {
 			if round > 0 && round > wanted[i] {
 				continue
 			}
 			one, err := b.run(ctx, t, s, i)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if round == 0 {
-				wanted[i] = b.worth(one)
+				wanted[i] = worth(one, rounds, b.opts.spend/time.Duration(times))
 			}
 			// The first run warms up. It counts only if it is the only one.
 			if round > 0 || wanted[i] == 0 {
-				samples[i] = append(samples[i], one)
+				samples[t.name] = append(samples[t.name], one)
 			}
 		}
 	}
-	result = map[string]stats{}
-	for i, t := range tools {
-		result[t.name] = b.summary(t, l, samples[i])
-	}
-	return result, nil
+	return nil
 }
 
 // worth returns the number of runs of a command after its first.
-func (b *bench) worth(first sample) int {
-	if first.wall > b.opts.spend/2 {
+func worth(first sample, runs int, spend time.Duration) int {
+	if first.wall > spend/2 {
 		return 0
 	}
-	return min(b.opts.runs, max(1, int(b.opts.spend/first.wall)))
+	return min(runs, max(1, int(spend/first.wall)))
 }
 
 // run runs a tool once, in each of the namespaces if it sees only one.
@@ -126,13 +158,18 @@ func (b *bench) run(ctx context.Context, t tool, s *standing, index int) (sample
 	}
 	var sum sample
 	for _, pid := range namespaces {
-		one, err := b.once(ctx, t.command(s.pid), pid, b.room.output(index))
+		one, err := b.once(ctx, t.command(s), pid, b.room.output(index))
 		if err != nil {
 			return sum, fmt.Errorf("time %s: %w", t.name, err)
 		}
 		sum.wall += one.wall
 		sum.cpu += one.cpu
 		sum.peakKiB = max(sum.peakKiB, one.peakKiB)
+		if t.counts {
+			if one.rows, err = readNumber(b.room.output(index)); err != nil {
+				return sum, fmt.Errorf("read output of %s: %w: %s", t.name, err, one.stderr)
+			}
+		}
 		sum.rows += one.rows
 		sum.named += one.named
 		sum.status, sum.stderr = one.status, one.stderr
@@ -201,6 +238,15 @@ func countRows(r io.Reader) (rows, named int, err error) {
 			return rows, named, err
 		}
 	}
+}
+
+// readNumber reads an output that is one number.
+func readNumber(path string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(bytes.TrimSpace(text)))
 }
 
 // summary makes one of all runs. A short answer becomes a fault.

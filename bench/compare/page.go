@@ -73,7 +73,7 @@ func (p *page) report() *result.Report {
 	for _, l := range p.loads {
 		r.Tables = append(r.Tables, l.table())
 	}
-	r.Tables = append(r.Tables, p.targetTable())
+	r.Tables = append(r.Tables, p.targetTable("Targets", targets()), p.targetTable("Earlier targets", oldTargets()))
 	return r
 }
 

@@ -66,34 +66,52 @@ func TestSummary_Short(t *testing.T) {
 }
 
 func TestWorth(t *testing.T) {
-	b := bench{opts: options{runs: 9, spend: 20 * time.Second}}
 	for wall, want := range map[time.Duration]int{time.Millisecond: 9, 5 * time.Second: 4, 11 * time.Second: 0} {
-		if got := b.worth(sample{wall: wall}); got != want {
+		if got := worth(sample{wall: wall}, 9, 20*time.Second); got != want {
 			t.Errorf("after a first run of %v: %d more, want %d", wall, got, want)
 		}
 	}
 }
 
+func TestGroups(t *testing.T) {
+	got := groups([]load{{key: "a"}, {key: "b", group: "g"}, {key: "c"}, {key: "d", group: "g"}})
+	if len(got) != 3 || len(got[1]) != 2 || got[1][1].key != "d" || got[2][0].key != "c" {
+		t.Errorf("%+v, want a; b and d; c", got)
+	}
+}
+
 func TestTargets(t *testing.T) {
 	p := page{took: map[string]stats{}}
-	measured := map[string]time.Duration{ssAll: 5000, ssBare: 200, bpf: 100, netlink: 1000}
-	for name, ms := range measured {
+	for name, ms := range map[string]time.Duration{
+		ssAll: 5000, ssBare: 200, bpf: 100, netlink: 300, pinned: 60, beforePrefix + pinned: 100, floor: 25,
+		pinnedPID: 4, beforePrefix + pinnedPID: 80,
+	} {
 		p.took["100k/"+name] = stats{wall: ms * time.Millisecond}
 	}
-	p.took["1m/"+bpf] = stats{wall: 1200 * time.Millisecond, peakKiB: 500 << 10}
+	for _, name := range []string{pinnedLines, pinnedTable, jsonLines, table} {
+		p.took["1m/"+name] = stats{wall: 600 * time.Millisecond, peakKiB: 310 << 10}
+	}
+	p.took["1m/"+ssBare] = stats{wall: 2 * time.Second}
 	p.took["1m/"+lsofAll] = stats{wall: time.Minute, over: true}
+	p.took["1m/"+bpf] = stats{wall: 1200 * time.Millisecond}
+	p.took["procs5k/"+pinned] = stats{wall: 23 * time.Millisecond}
+	p.took["procs5k/"+floor] = stats{wall: 12 * time.Millisecond}
 	p.took["small/"+auto] = stats{wall: 1, fault: "no rows"}
 	p.took["small/"+ssAll] = stats{wall: 10}
-	table := p.targetTable()
-	text := table.Markdown(2)
+	now, old := p.targetTable("now", targets()), p.targetTable("old", oldTargets())
+	text := now.Markdown(2) + old.Markdown(2)
 	for _, want := range []string{
-		"| 100,000 sockets: `ss -tunap` over `bpf`, cold | at least 50 × | 50.00 × | reached |",
-		"| 100,000 sockets: `ss -tuna` over `bpf`, cold | at least 1 × | 2.00 × | reached |",
-		"| 100,000 sockets: `ss -tunap` over `netlink` | at least 15 × | 5.00 × | missed |",
-		"| 1,000,000 sockets: `lsof` over `bpf` | at least 12 × | 50.00 × | reached |",
-		"| 1,000,000 sockets: cost of one with `bpf`, over that at 100,000 | at most 1.3 × | 1.20 × | reached |",
-		"| 1,000,000 sockets: peak memory with `bpf` | at most 400 MiB | 500.00 MiB | missed |",
-		"| small host: `auto`, cold, over `ss -tunap` | at most 0.5 × | | not measured |",
+		"| 100,000 sockets: pinned over `ss -tuna` | at most 0.35 × | 0.50 × | 0.30 × | 0.12 × | reached |",
+		"| 100,000 sockets: pinned over C | at most 3 × | 4.00 × | 2.40 × | 1.00 × | reached |",
+		"| 100,000 sockets: cold over `ss -tuna` | at most 0.42 × | | 0.50 × | | missed |",
+		"| 100,000 sockets: `pid N`, pinned | at most 6 ms | 80.00 ms | 4.00 ms | | reached |",
+		"| 5,000 processes: pinned, less 5 ms, over C | at most 1.5 × | | 1.50 × | 1.00 × | reached |",
+		"| 1,000,000 sockets: `whose -o jsonl, pinned` over `ss -tuna` | at most 0.3 × | | 0.30 × | | reached |",
+		"| 1,000,000 sockets: highest peak memory of these | at most 300 MiB | | 310.00 MiB | | missed |",
+		"| small host: `auto`, cold, over `ss -tunap` | at most 0.45 × | | | | not measured |",
+		"| 100,000 sockets: `ss -tunap` over `netlink` | at least 15 × | | 16.67 × | | reached |",
+		"| 1,000,000 sockets: `lsof` over `bpf` | at least 12 × | | 50.00 × | | reached |",
+		"| 1,000,000 sockets: cost of one with `bpf`, over that at 100,000 | at most 1.3 × | | 1.20 × | | reached |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no line %q in\n%s", want, text)
@@ -101,20 +119,46 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// TestTargets_Names shows that each target finds its commands among those that run.
+// TestTargets_Names shows that each target finds its commands among those that
+// run, for this whose and for the older one.
 func TestTargets_Names(t *testing.T) {
 	p := page{took: map[string]stats{}}
-	all := programs{whose: "w", found: map[string]string{"ss": "s", "lsof": "l", "netstat": "n", "python3": "p"}}
+	all := programs{whose: "w", before: "b", found: map[string]string{"ss": "s", "lsof": "l", "netstat": "n", "python3": "p"}}
 	for _, l := range loads() {
-		for _, tool := range toolsOf(all, "p") {
+		for _, tool := range toolsOf(all, room{"r"}) {
 			if tool.runsOn(l) {
 				p.took[l.key+"/"+tool.name] = stats{wall: time.Second}
 			}
 		}
 	}
-	for _, target := range targets() {
-		if _, ok := target.value(&p); !ok {
-			t.Errorf("%s: its commands are not among those that run", target.text)
+	for _, target := range append(targets(), oldTargets()...) {
+		for _, of := range []contender{before, after} {
+			if _, ok := target.value(&p, of); !ok {
+				t.Errorf("%s: its commands are not among those that run (contender %d)", target.text, of)
+			}
 		}
+	}
+}
+
+// TestTools_Pins shows that each whose reads only pins of its own.
+func TestTools_Pins(t *testing.T) {
+	r := room{"r"}
+	for _, tool := range toolsOf(programs{whose: "w", before: "b"}, r) {
+		pins := map[string]string{"w": r.pins(), "b": r.pinsBefore()}
+		for program, foreign := range map[string]string{"w": pins["b"], "b": pins["w"]} {
+			if tool.args[0] == program && slices.Contains(tool.args, foreign) {
+				t.Errorf("%s reads the pins of the other: %q", tool.name, tool.args)
+			}
+		}
+		if strings.HasPrefix(tool.name, beforePrefix) != (tool.args[0] == "b") {
+			t.Errorf("%s is run by %s", tool.name, tool.args[0])
+		}
+	}
+}
+
+func TestCommand(t *testing.T) {
+	one := tool{args: []string{"w", "pid", pidArg, ":" + portArg}}
+	if got := one.command(&standing{pid: 7, port: 443}); !slices.Equal(got, []string{"w", "pid", "7", ":443"}) {
+		t.Errorf("%q", got)
 	}
 }

@@ -14,9 +14,9 @@ import (
 
 // The programs of a run. Those of others may be missing.
 type programs struct {
-	load, timed, gopsutil string
-	// whose and base are empty if left out.
-	whose, base string
+	load, timed, gopsutil, floor, hello string
+	// whose and before are empty if left out.
+	whose, before string
 	// scripts is the folder of the scripts in other languages.
 	scripts string
 	// found holds the path of each other tool found.
@@ -39,16 +39,18 @@ func buildPrograms(ctx context.Context, o options, r room) (programs, error) {
 		p.found["python3"] = python
 	}
 	p.scripts = filepath.Join(dir, "scripts")
-	p.load, p.timed, p.gopsutil = r.path("load"), r.path("timed"), r.path("gopsutil")
-	err = build(ctx, dir, "cc", "-O2", "-static", "-o", p.load, "load/load.c")
-	if err == nil {
-		err = build(ctx, dir, "cc", "-O2", "-static", "-o", p.timed, "timed/timed.c")
-	}
-	if err == nil {
-		err = build(ctx, dir, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", p.gopsutil, "./gopsutil")
-	}
-	if err != nil {
-		return p, err
+	p.load, p.timed, p.floor = r.path("load"), r.path("timed"), r.path("floor")
+	p.gopsutil, p.hello = r.path("gopsutil"), r.path("hello")
+	for _, args := range [][]string{
+		cc(p.load, "load/load.c"),
+		cc(p.timed, "timed/timed.c"),
+		cc(p.floor, "floor/floor.c", "floor/records.c"),
+		{"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", p.gopsutil, "./gopsutil"},
+		{"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", p.hello, "./hello"},
+	} {
+		if err := build(ctx, dir, args...); err != nil {
+			return p, err
+		}
 	}
 	if o.whose == "" {
 		p.whose = r.path("whose")
@@ -61,8 +63,8 @@ func buildPrograms(ctx context.Context, o options, r room) (programs, error) {
 			return p, err
 		}
 	}
-	if o.base != "" {
-		p.base, err = filepath.Abs(o.base)
+	if o.before != "" {
+		p.before, err = filepath.Abs(o.before)
 	}
 	return p, err
 }
@@ -74,6 +76,11 @@ func moduleDir(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("find the benchmark's folder (run it from there): %w", err)
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// cc is the command to compile a static program.
+func cc(program string, sources ...string) []string {
+	return append([]string{"cc", "-O2", "-static", "-pthread", "-Wall", "-Wextra", "-Werror", "-o", program}, sources...)
 }
 
 func build(ctx context.Context, dir string, args ...string) error {
@@ -92,7 +99,7 @@ func describeHost(ctx context.Context, p programs) []string {
 	for _, v := range []struct{ name, path, flag string }{
 		{"ss", p.found["ss"], "-V"}, {"lsof", p.found["lsof"], "-v"}, {"netstat", p.found["netstat"], "--version"},
 		{"python", p.found["python3"], "--version"},
-		{"whose", p.whose, "version"}, {"base", p.base, "version"},
+		{"whose", p.whose, "version"}, {"before", p.before, "version"},
 	} {
 		if v.path == "" {
 			continue

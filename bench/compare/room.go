@@ -59,6 +59,8 @@ func (r room) mount() error {
 
 func (r room) bpffs() string           { return filepath.Join(r.dir, "bpf") }
 func (r room) pins() string            { return filepath.Join(r.bpffs(), "whose") }
+func (r room) pinsBefore() string      { return filepath.Join(r.bpffs(), "before") }
+func (r room) noPins() string          { return filepath.Join(r.bpffs(), "none") }
 func (r room) path(name string) string { return filepath.Join(r.dir, name) }
 func (r room) output(index int) string { return r.path(fmt.Sprintf("out-%d", index)) }
 

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // The commands for the value of a Zabbix item.
@@ -28,42 +27,45 @@ func findPython(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// zabbixTools are the item's command beside other people's scripts for it. All
-// print one document, so rows are not compared, but each must name a process of
-// the load.
-func zabbixTools(p programs, pins string) []tool {
+// An item prints one document, so rows are not compared, but each must name a
+// process of the load.
+func item(name string, args ...string) tool {
+	return tool{name: name, args: args, keys: []string{"1k", "10k", "100k"}, owners: true, rows: someRows}
+}
+
+// zabbixTools are the item's command.
+func (w whose) zabbixTools() []tool {
+	return []tool{
+		item(zabbixGet, w.path, "zabbix", "get", "--timeout", "0", "--pin-dir", w.noPins),
+		item(zabbixPinned, w.path, "zabbix", "get", "--timeout", "0", "--pin-dir", w.pins),
+		item("whose zabbix get --source netlink", w.path, "zabbix", "get", "--timeout", "0", "--source", "netlink"),
+	}
+}
+
+// scriptTools are other people's scripts for the item.
+func scriptTools(p programs) []tool {
 	var all []tool
-	item := func(name string, args ...string) {
-		all = append(all, tool{name: name, args: args, keys: []string{"10k", "100k"}, owners: true, rows: someRows})
-	}
-	if p.whose != "" {
-		item(zabbixGet, p.whose, "zabbix", "get", "--timeout", "0")
-		item(zabbixPinned, p.whose, "zabbix", "get", "--timeout", "0", "--pin-dir", pins)
-		item("whose zabbix get --source netlink", p.whose, "zabbix", "get", "--timeout", "0", "--source", "netlink")
-	}
 	if python := p.found["python3"]; python != "" {
-		item(originalPy, python, filepath.Join(p.scripts, "original.py"))
+		all = append(all, item(originalPy, python, filepath.Join(p.scripts, "original.py")))
 		if ss := p.found["ss"]; ss != "" {
-			item(ssParser, python, filepath.Join(p.scripts, "ssparse.py"), ss)
+			all = append(all, item(ssParser, python, filepath.Join(p.scripts, "ssparse.py"), ss))
 		}
 	}
 	return all
 }
 
-// zabbixTargets are the figures for the item at 100,000 sockets.
+// zabbixTargets are the figures for the item at 100,000 sockets, reached before.
 func zabbixTargets() []target {
+	seconds := func(p *page, of contender) (float64, bool) {
+		ms, ok := milliseconds("100k", zabbixGet)(p, of)
+		return ms / 1000, ok
+	}
 	return []target{
-		{text: "100,000 sockets: `whose zabbix get`", limit: 1, unit: " s", value: func(p *page) (float64, bool) {
-			s, ok := p.get("100k", zabbixGet)
-			return float64(s.wall) / float64(time.Second), ok && !s.over
-		}},
-		{text: "100,000 sockets: peak memory of `whose zabbix get`", limit: 100, unit: " MB", value: func(p *page) (float64, bool) {
-			s, ok := p.get("100k", zabbixGet)
-			return float64(s.peakKiB) * 1024 / 1e6, ok
-		}},
+		{text: "100,000 sockets: `whose zabbix get`", limit: 1, unit: " s", value: seconds},
+		{text: "100,000 sockets: peak memory of `whose zabbix get`", limit: 95, unit: " MiB", value: peakMiB("100k", zabbixGet)},
 		{text: "100,000 sockets: the original script's method over `whose zabbix get`", limit: 5, least: true, unit: " ×",
-			value: quotient("100k", originalPy, "100k", zabbixGet)},
+			value: over("100k", originalPy, zabbixGet)},
 		{text: "100,000 sockets: a parser of `ss -tunap` over `whose zabbix get`", limit: 5, least: true, unit: " ×",
-			value: quotient("100k", ssParser, "100k", zabbixGet)},
+			value: over("100k", ssParser, zabbixGet)},
 	}
 }
