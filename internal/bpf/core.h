@@ -177,7 +177,7 @@ enum {
 #define RTN_PROHIBIT	8
 
 #define SOCK_DONE     1 /* enum sock_flags: the other end's FIN was taken in */
-#define SHUTDOWN_MASK 3
+#define SOCK_RCU_FREE 23 /* the same, since Linux 5.10: it is or was in the table of listeners */
 #define PF_KTHREAD    0x00200000
 #define PIDTYPE_TGID  1
 

@@ -125,7 +125,8 @@ func (w *watch) want(n int, what string, match func(*Record) bool) []Record {
 			return found
 		}
 		if time.Now().After(deadline) {
-			w.t.Fatalf("%s: %d records, want %d; %d in all", what, len(found), n, len(w.all(func(*Record) bool { return true })))
+			lost, err := w.source.Losses()
+			w.t.Fatalf("%s: %d records, want %d; %d in all, lost %+v, %v", what, len(found), n, len(w.all(func(*Record) bool { return true })), lost, err)
 		}
 		time.Sleep(time.Millisecond)
 	}

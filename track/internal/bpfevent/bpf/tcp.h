@@ -145,6 +145,17 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 	return 0;
 }
 
+/*
+ * Whether a socket that leaves LISTEN was a listener. listen sets the state
+ * before it has the port, and takes it back where it does not get it. A socket
+ * is marked as it enters the table of listeners, however it ends, and keeps the
+ * mark: one that listened before is believed.
+ */
+static always_inline bool listened(struct sock *sk)
+{
+	return sk->__sk_common.skc_flags & 1 << SOCK_RCU_FREE;
+}
+
 /* The events of a closed socket that are still to be emitted. */
 static always_inline u32 what_closed(struct sock *sk, u32 old, u32 bits)
 {
@@ -153,8 +164,7 @@ static always_inline u32 what_closed(struct sock *sk, u32 old, u32 bits)
 	if (old == TCP_LISTEN) {
 		if (!(bits & NOTE_LISTEN))
 			return WHAT_UNLISTEN;
-		/* listen itself gave up: it never was one. */
-		return sk->sk_shutdown == SHUTDOWN_MASK ? WHAT_LISTEN | WHAT_UNLISTEN : 0;
+		return listened(sk) ? WHAT_LISTEN | WHAT_UNLISTEN : 0;
 	}
 	if (old == TCP_SYN_SENT || (bits & (NOTE_OUT | NOTE_OPEN)) == NOTE_OUT)
 		return WHAT_FAIL;
