@@ -46,6 +46,8 @@ const (
 	GapRows
 	// GapAnswer: the answer as a whole.
 	GapAnswer
+	// GapFacts: facts of processes, such as their command lines.
+	GapFacts
 )
 
 // A Cause is the kind of reason for a gap.
@@ -67,22 +69,25 @@ const (
 	CauseLost
 	// CauseFailed: another error, in Gap.Detail.
 	CauseFailed
+	// CauseStuck: the kernel does not answer, since it waits for a dead file
+	// system or the like.
+	CauseStuck
 )
 
 var (
 	gapKindNames = enum{
 		GapProcesses: "processes", GapNamespaces: "namespaces", GapTables: "tables", GapSockets: "sockets",
-		GapSessions: "sessions", GapEvents: "events", GapRows: "rows", GapAnswer: "answer",
+		GapSessions: "sessions", GapEvents: "events", GapRows: "rows", GapAnswer: "answer", GapFacts: "facts",
 	}
 	causeNames = enum{
 		CausePermission: "permission", CauseLimit: "limit", CauseUnsupported: "unsupported", CauseDeadline: "deadline",
-		CauseChanged: "changed", CauseLost: "lost", CauseFailed: "failed",
+		CauseChanged: "changed", CauseLost: "lost", CauseFailed: "failed", CauseStuck: "stuck",
 	}
 	// causeWords stand in a sentence for a gap without a detail.
 	causeWords = enum{
 		CausePermission: "permission denied", CauseLimit: "a limit was reached", CauseUnsupported: "not supported",
 		CauseDeadline: "the time allowed ran out", CauseChanged: "changed under every attempt", CauseLost: "lost",
-		CauseFailed: "failed",
+		CauseFailed: "failed", CauseStuck: "the kernel does not answer",
 	}
 )
 
@@ -123,6 +128,7 @@ var gapWords = [...]struct{ one, many, not string }{
 	GapSessions:   {"session", "sessions", "could not be seen"},
 	GapEvents:     {"event", "events", "could not be seen"},
 	GapRows:       {"row", "rows", "had no room"},
+	GapFacts:      {"process", "processes", "could not be described in full"},
 }
 
 // String describes the gap in one sentence: "12 processes could not be looked into

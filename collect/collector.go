@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -67,12 +68,28 @@ func Collect(ctx context.Context, opts *Options) (*Answer, error) {
 // and sources.
 func (c *Collector) Collect(ctx context.Context, opts *Options) (*Answer, error) {
 	began := time.Now()
+	if opts == nil {
+		opts = &Options{}
+	}
+	within, cancel := opts.within(ctx, began)
+	defer cancel()
+	if !opts.foreign() {
+		return c.collect(ctx, within, opts, began)
+	}
+	// A directory of the caller's may lie on a file system that does not answer.
+	var a *Answer
+	var err error
+	if !proc.Await(within, func() { a, err = c.collect(ctx, within, opts, began) }) {
+		return nil, cmp.Or(ctx.Err(), opts.noAnswer(time.Since(began)))
+	}
+	return a, err
+}
+
+func (c *Collector) collect(ctx, within context.Context, opts *Options, began time.Time) (*Answer, error) {
 	pl, err := c.plan(opts, began)
 	if err != nil {
 		return nil, err
 	}
-	within, cancel := pl.within(ctx, began)
-	defer cancel()
 	s := c.take()
 	if err := c.run(ctx, within, pl, s); err != nil {
 		c.giveBack(s)
@@ -91,6 +108,9 @@ func (c *Collector) Collect(ctx context.Context, opts *Options) (*Answer, error)
 // This may load programs into the kernel, and the collection need not wait for
 // it. Call Prepare beside other work. The collection reports its failures.
 func (c *Collector) Prepare(opts *Options) {
+	if opts == nil {
+		opts = &Options{}
+	}
 	pl, err := c.plan(opts, time.Now())
 	if err != nil {
 		return
@@ -100,11 +120,8 @@ func (c *Collector) Prepare(opts *Options) {
 	}
 }
 
-// plan makes the plan of a question; nil asks the same as the zero Options.
+// plan makes the plan of a question.
 func (c *Collector) plan(opts *Options, now time.Time) (*plan, error) {
-	if opts == nil {
-		opts = &Options{}
-	}
 	fs, err := c.root(opts.Proc)
 	if err != nil {
 		return nil, err
@@ -170,22 +187,32 @@ func (c *Collector) read(ctx, within context.Context, pl *plan, s *stages) error
 	return nil
 }
 
-// root returns the opened procfs root.
+// root returns the opened procfs root. It is opened without the lock: that may
+// take for ever.
 func (c *Collector) root(path string) (*proc.FS, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if fs := c.roots[path]; fs != nil {
+	if fs := c.opened(path); fs != nil {
 		return fs, nil
 	}
-	fs, err := proc.Open(path)
+	fs, err := proc.OpenWithin(context.Background(), path)
 	if err != nil {
 		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if other := c.roots[path]; other != nil {
+		return other, fs.Close()
 	}
 	if c.roots == nil {
 		c.roots = make(map[string]*proc.FS)
 	}
 	c.roots[path] = fs
 	return fs, nil
+}
+
+func (c *Collector) opened(path string) *proc.FS {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.roots[path]
 }
 
 // take returns the stages of an earlier collection, if there are any.

@@ -52,17 +52,15 @@ func describe(ctx context.Context, d *derived) described {
 // enrich reads the requested facts of each owner, until ctx ends. A process
 // that has ended keeps its known facts.
 func (j *joined) enrich(ctx context.Context) {
+	ids := make([]proc.ProcessID, len(j.procs))
 	for i := range j.procs {
-		if i%64 == 0 && ctx.Err() != nil {
-			return
-		}
-		full, err := j.plan.fs.Process(j.procs[i].PID, j.starts[i], j.plan.needs)
-		if err != nil {
-			continue // it has ended, or its place was taken by another
-		}
-		full.Comm, full.StartTime = j.procs[i].Comm, j.procs[i].StartTime
-		j.procs[i] = full
+		ids[i] = proc.ProcessID{PID: j.procs[i].PID, Start: j.starts[i]}
 	}
+	gaps := j.plan.fs.Describe(ctx, ids, j.plan.needs, func(i int, p *whose.Process) {
+		p.Comm, p.StartTime = j.procs[i].Comm, j.procs[i].StartTime
+		j.procs[i] = *p
+	})
+	j.coverage.Gaps.Add(gaps...)
 }
 
 // userNames looks up each uid of the answer once.

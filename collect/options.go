@@ -1,6 +1,8 @@
 package collect
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -48,6 +50,33 @@ type Options struct {
 	// may owners, directions and names, and Filter is evaluated without them. The
 	// end of the caller's context is an error instead. Zero: no bound.
 	Timeout time.Duration
+}
+
+// within returns ctx with the end of the time allowed since began.
+func (o *Options) within(ctx context.Context, began time.Time) (context.Context, context.CancelFunc) {
+	if o.Timeout <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, began.Add(o.Timeout))
+}
+
+// foreign reports whether the question names a directory of the caller's.
+func (o *Options) foreign() bool {
+	return o.foreignProc() || o.PinDir != "" && o.PinDir != DefaultPinDir
+}
+
+// foreignProc reports whether the question is about another root of procfs.
+func (o *Options) foreignProc() bool { return o.Proc != "" && o.Proc != "/proc" }
+
+// noAnswer is the error of a collection that does not end.
+func (o *Options) noAnswer(after time.Duration) error {
+	dir := o.Proc
+	if !o.foreignProc() {
+		dir = o.PinDir
+	}
+	return whose.WithHint(
+		fmt.Errorf("collect sessions: no answer within %v: %w", after.Round(time.Millisecond), context.DeadlineExceeded),
+		"is the file system of %s dead (NFS, FUSE)?", dir)
 }
 
 // DefaultPinDir is the directory of `whose pin`.

@@ -2,7 +2,6 @@ package collect
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -186,14 +185,6 @@ func (p *plan) setOrder(names []string) error {
 		p.order = append(p.order, sortField{f, down})
 	}
 	return nil
-}
-
-// within returns ctx with the end of the time allowed since began.
-func (p *plan) within(ctx context.Context, began time.Time) (context.Context, context.CancelFunc) {
-	if p.opts.Timeout <= 0 {
-		return ctx, func() {}
-	}
-	return context.WithDeadline(ctx, began.Add(p.opts.Timeout))
 }
 
 // wants reports whether the answer shows sockets of this kind. Others were read

@@ -61,7 +61,7 @@ type choice struct {
 // chooseSource decides which sources to try, best first.
 func (c *Collector) chooseSource(pl *plan) (choice, error) {
 	name := pl.opts.Source
-	foreign := pl.opts.Proc != "" && pl.opts.Proc != "/proc"
+	foreign := pl.opts.foreignProc()
 	switch {
 	case name != "" && name != Auto && name != BPF && name != Netlink && name != Procfs:
 		return choice{}, fmt.Errorf("source %q: %w", name, ErrNoSource)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track/internal/ledger"
 )
@@ -38,6 +39,7 @@ func (t *Tracker) keepTime(ctx context.Context) {
 			t.tellLosses()
 			t.queue.Remind()
 			t.readGroups(ctx)
+			t.noteStuck()
 			losses = t.due(lossesEvery)
 		}
 		if now >= flows {
@@ -207,6 +209,15 @@ func (t *Tracker) noteGap(err error) {
 	}
 	if len(t.source.Gaps) < maxGaps {
 		t.source.Gaps.Add(source.GapOf(whose.GapSessions, 0, fmt.Errorf("take snapshot: %w", err)))
+	}
+}
+
+// noteStuck notes the processes whose facts did not come.
+func (t *Tracker) noteStuck() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.names.Stuck(); n > 0 {
+		t.source.Gaps.Add(proc.StuckGap(n))
 	}
 }
 

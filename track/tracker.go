@@ -76,7 +76,7 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	if opts != nil {
 		root = opts.Proc
 	}
-	fs, err := proc.Open(root)
+	fs, err := proc.OpenWithin(ctx, root)
 	if err != nil {
 		return nil, fmt.Errorf("follow sessions: %w", err)
 	}

@@ -104,7 +104,11 @@ func (wk *worker) listed(dir int, pid, tid uint32, from int32) unix.Errno {
 // descriptor reads one link and notes its target. ENOENT: the number is
 // free.
 func (wk *worker) descriptor(dir int, pid, tid uint32, fd int32) unix.Errno {
-	n, errno := readlinkat(dir, wk.name.set("", int64(fd), ""), wk.link[:])
+	read := readlinkat
+	if wk.fs.live {
+		read = readlinkNow
+	}
+	n, errno := read(dir, wk.name.set("", int64(fd), ""), wk.link[:])
 	if errno != 0 {
 		return errno
 	}

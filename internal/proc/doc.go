@@ -8,6 +8,10 @@
 // descriptors of other processes for a moment. Nothing here stops a process or
 // opens one of its files.
 //
+// Reading the command line of a process may never return, and nor may any call on
+// a root that is no procfs. Such calls are made beside the caller and given up
+// after a while.
+//
 // Processes exit in the middle of a pass: this is never an error. Things that
 // may not be read are counted. Parsers take bytes, are apart from the reading,
 // and build on every platform; the reading is for Linux.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -26,10 +27,17 @@ type FS struct {
 	// mean the same to other system calls.
 	live, own bool
 	users     *users
+	// crew makes the calls that may never return, stuck keeps what they were
+	// about.
+	crew  crew
+	stuck stuckProcesses
 
 	mu      sync.Mutex
 	workers []*worker // idle, with their buffers
+
+	bootMu  sync.Mutex
 	boot    time.Time // zero until it was read
+	bootErr error     // of a read that did not return; it is not made again
 }
 
 // Open opens the procfs at root; "" means /proc.
@@ -51,7 +59,7 @@ func Open(root string) (*FS, error) {
 		f.live = uint64(st.Type) == unix.PROC_SUPER_MAGIC
 	}
 	f.own = f.live && f.ownPIDs()
-	f.users = newUsers(f.passwd())
+	f.users = newUsers(&f.crew, f.passwd()...)
 	return f, nil
 }
 
@@ -71,6 +79,7 @@ func (f *FS) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.workers = nil
+	f.crew.close()
 	if f.dir < 0 {
 		return fmt.Errorf("close procfs: %w", fs.ErrClosed)
 	}
@@ -147,27 +156,48 @@ func (f *FS) pids(dst []uint32, buf []byte) ([]uint32, error) {
 
 // BootTime returns the start of the host, by whole seconds (btime of
 // /proc/stat). It is read once, so start times stay the same when the clock is
-// set. If the root has no stat (mount option subset=pid), the clocks are asked.
+// set. If the root has no stat (mount option subset=pid), or a stat that does
+// not answer (another program's, mounted over it), the clocks are asked.
 func (f *FS) BootTime() (time.Time, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.boot.IsZero() {
-		return f.boot, nil
+	f.bootMu.Lock()
+	defer f.bootMu.Unlock()
+	if !f.boot.IsZero() || f.bootErr != nil {
+		return f.boot, f.bootErr
 	}
+	work := calls[bootTime]{n: 1, do: func(int, func(bootTime)) bootTime { return f.readBootTime() }}
+	r := makeCalls(context.Background(), &f.crew, &work)[0]
+	boot, err := r.value.time, r.value.err
+	if r.end != made {
+		err = fmt.Errorf("read boot time: read %s: %w", f.path("stat"), ErrStuck)
+	}
+	if f.live && (r.end != made || errors.Is(err, fs.ErrNotExist)) {
+		boot, err = bootByClock()
+	}
+	switch {
+	case err == nil:
+		f.boot = boot
+	case r.end == givenUp:
+		f.bootErr = err
+	}
+	return boot, err
+}
+
+// A bootTime is what reading the start of the host came to.
+type bootTime struct {
+	time time.Time
+	err  error
+}
+
+func (f *FS) readBootTime() bootTime {
 	b, err := f.readFile("stat", maxTable)
-	if errors.Is(err, fs.ErrNotExist) && f.live {
-		f.boot, err = bootByClock()
-		return f.boot, err
-	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read boot time: %w", err)
+		return bootTime{err: fmt.Errorf("read boot time: %w", err)}
 	}
 	seconds, err := parseBootTime(b)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%s: %w", f.path("stat"), err)
+		return bootTime{err: fmt.Errorf("%s: %w", f.path("stat"), err)}
 	}
-	f.boot = time.Unix(seconds, 0)
-	return f.boot, nil
+	return bootTime{time: time.Unix(seconds, 0)}
 }
 
 func bootByClock() (time.Time, error) {
@@ -196,17 +226,35 @@ func (f *FS) StartTime(ticks uint64) time.Time {
 // number as text if it has no name.
 func (f *FS) UserName(uid uint32) string { return f.users.Name(uid) }
 
-// passwd returns the file with the names of the host's users. Under a root not
-// our own it is the one of its process 1, if readable.
-func (f *FS) passwd() string {
+// passwd returns the openers of the file with the names of the host's users.
+// Under a root not our own it is the one of its process 1, if readable.
+func (f *FS) passwd() []func() (*os.File, error) {
+	ours := fileAt("/etc/passwd")
 	if f.own {
-		return ""
+		return []func() (*os.File, error){ours}
 	}
+	return []func() (*os.File, error){f.passwdOfFirst, ours}
+}
+
+// passwdOfFirst opens the file of users in the root of process 1. Nothing in
+// there leads out of it.
+func (f *FS) passwdOfFirst() (*os.File, error) {
 	path := f.path("1/root/etc/passwd")
-	if unix.Access(path, unix.R_OK) != nil {
-		return ""
+	root, err := unix.Openat(f.dir, "1/root", openPath, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return path
+	defer closeFD(root)
+	fd, err := unix.Openat2(root, "etc/passwd", &unix.OpenHow{
+		Flags: openFile, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if errors.Is(err, unix.ENOSYS) { // before Linux 5.6
+		fd, err = unix.Openat(root, "etc/passwd", openFile|unix.O_NOFOLLOW, 0)
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // hidden returns the gap of a root whose mount option hides processes from us.

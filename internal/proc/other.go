@@ -70,6 +70,11 @@ func (*FS) Process(uint32, uint64, whose.Needs) (whose.Process, error) {
 	return whose.Process{}, unsupported()
 }
 
+// Describe describes nothing.
+func (*FS) Describe(context.Context, []ProcessID, whose.Needs, func(int, *whose.Process)) whose.Gaps {
+	return nil
+}
+
 // MayLook returns a whose.UnsupportedError.
 func (*FS) MayLook(uint32) error { return unsupported() }
 

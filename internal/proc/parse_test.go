@@ -125,7 +125,8 @@ func TestParsePasswd(t *testing.T) {
 func TestUsers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwd")
 	now := time.Unix(1e9, 0)
-	u := newUsers(path)
+	u := newUsers(new(crew), fileAt(path))
+	defer u.crew.close()
 	u.now = func() time.Time { return now }
 	check := func(uid uint32, want string) {
 		t.Helper()
@@ -146,18 +147,14 @@ func TestUsers(t *testing.T) {
 	check(33, "www-data")
 	check(34, "34")
 	write("web:x:33:33::/:\n")
-	if err := u.load(); err != nil {
-		t.Fatal(err)
-	}
+	now = now.Add(lookEvery)
 	check(33, "web")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := u.load(); err != nil {
-		t.Errorf("no file: %v", err)
-	}
+	now = now.Add(lookEvery)
 	check(33, "33")
-	if err := newUsers(t.TempDir()).load(); err == nil {
+	if p := readPasswd([]func() (*os.File, error){fileAt(t.TempDir())}, fileState{}); p.err == nil {
 		t.Error("a directory is read as the file of users")
 	}
 	for uid := range uint32(3 * maxNumbers) {

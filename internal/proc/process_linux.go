@@ -2,6 +2,7 @@ package proc
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,39 +18,104 @@ import (
 // command line, executable, user, unit, container and pod if asked for.
 //
 // [ErrGone]: the process has exited or the number is another's now. Unreadable
-// facts (the executable of another user's process) are empty. The command line
-// is at most 4,096 bytes, its arguments parted by one space.
+// facts (the executable of another user's process) are empty. [ErrStuck]: some
+// facts do not come, and the others are right. The command line is at most 4,096
+// bytes, its arguments parted by one space.
 func (f *FS) Process(pid uint32, start uint64, needs whose.Needs) (whose.Process, error) {
-	p := whose.Process{PID: pid}
-	dir, err := unix.Openat(f.dir, pidDir(pid), openPath, 0)
+	process, err := whose.Process{PID: pid}, error(nil)
+	f.each(context.Background(), []ProcessID{{pid, start}}, needs, func(_ int, d *description) {
+		process, err = d.process, d.err
+		if err == nil && d.stuck {
+			err = fmt.Errorf("read %s: %w", f.path(pidDir(pid)), ErrStuck)
+		}
+	})
+	return process, err
+}
+
+// Describe reads the wanted facts of processes as [FS.Process] does and calls
+// got with the place and the facts of each process still there. It ends when
+// ctx does. The gap counts the processes with facts that do not come.
+func (f *FS) Describe(ctx context.Context, ids []ProcessID, needs whose.Needs, got func(i int, p *whose.Process)) whose.Gaps {
+	stuck := 0
+	f.each(ctx, ids, needs, func(i int, d *description) {
+		if d.stuck {
+			stuck++
+		}
+		if d.err == nil {
+			got(i, &d.process)
+		}
+	})
+	if stuck == 0 {
+		return nil
+	}
+	return whose.Gaps{StuckGap(stuck)}
+}
+
+// A description is what was learned of a process. stuck: some of it does not
+// come.
+type description struct {
+	process whose.Process
+	err     error
+	stuck   bool
+}
+
+// each describes processes, one after the other, and hands out what it learned
+// until ctx ended.
+func (f *FS) each(ctx context.Context, ids []ProcessID, needs whose.Needs, got func(i int, d *description)) {
+	work := calls[description]{
+		n:    len(ids),
+		do:   func(i int, note func(description)) description { return f.describe(ids[i], needs, note) },
+		back: func(i int) { f.stuck.back(ids[i]) },
+	}
+	for i, r := range makeCalls(ctx, &f.crew, &work) {
+		d := &r.value
+		switch {
+		case r.end == notMade && ctx.Err() != nil:
+			continue
+		case r.end == notMade: // too many others do not answer
+			d.stuck, d.err = true, ErrStuck
+		case r.end == givenUp:
+			f.stuck.add(ids[i])
+			d.stuck = true
+			if d.process.PID == 0 {
+				d.err = ErrStuck
+			}
+		}
+		d.process.PID = ids[i].PID
+		if d.err == nil {
+			d.process.StartTime = f.StartTime(ids[i].Start)
+			if needs.Has(whose.NeedCreds) {
+				d.process.User = f.UserName(d.process.UID)
+			}
+		}
+		got(i, d)
+	}
+}
+
+// describe reads the facts of a process, what may not return last. It may be
+// given up at any moment.
+func (f *FS) describe(id ProcessID, needs whose.Needs, note func(description)) (d description) {
+	if !f.live && f.stuck.has(id) {
+		return description{err: ErrStuck, stuck: true}
+	}
+	dir, err := unix.Openat(f.dir, pidDir(id.PID), openPath, 0)
 	if err != nil {
-		return p, f.processError(pid, "", err)
+		return description{err: f.processError(id.PID, "", err)}
 	}
 	defer closeFD(dir)
-	r := reader{fs: f, pid: pid, dir: dir}
-	if err := r.stat(&p, start); err != nil {
-		return p, err
+	r := reader{fs: f, pid: id.PID, dir: dir}
+	if d.err = r.facts(&d.process, id.Start, needs); d.err != nil || !needs.Has(whose.NeedCmdline) {
+		return d
 	}
-	if needs.Has(whose.NeedCmdline) {
-		if b, err := r.read("cmdline", maxCmdline); err == nil {
-			p.Cmdline = joinArgs(b)
-		}
+	if f.stuck.has(id) {
+		d.stuck = true
+		return d
 	}
-	if needs.Has(whose.NeedExe) {
-		p.Exe = r.exe()
+	note(d)
+	if b, err := r.read("cmdline", maxCmdline); err == nil {
+		d.process.Cmdline = joinArgs(b)
 	}
-	if needs.Has(whose.NeedCreds) {
-		if err := r.creds(&p); err != nil {
-			return p, err
-		}
-	}
-	if needs.Has(whose.NeedCgroup) {
-		if b, err := r.read("cgroup", maxCgroup); err == nil {
-			c := parseCgroups(b)
-			p.Unit, p.Container, p.Pod = c.Unit, c.Container, c.Pod
-		}
-	}
-	return p, nil
+	return d
 }
 
 // MayLook returns nil if the descriptors of a process may be read, and
@@ -117,7 +183,30 @@ func (r *reader) read(file string, limit int) ([]byte, error) {
 	return b, nil
 }
 
-// stat sets name, start and parent, and confirms the start.
+// facts reads the facts that need nothing of the process itself: all but its
+// command line.
+func (r *reader) facts(p *whose.Process, start uint64, needs whose.Needs) error {
+	if err := r.stat(p, start); err != nil {
+		return err
+	}
+	if needs.Has(whose.NeedExe) {
+		p.Exe = r.exe()
+	}
+	if needs.Has(whose.NeedCreds) {
+		if err := r.creds(p); err != nil {
+			return err
+		}
+	}
+	if needs.Has(whose.NeedCgroup) {
+		if b, err := r.read("cgroup", maxCgroup); err == nil {
+			c := parseCgroups(b)
+			p.Unit, p.Container, p.Pod = c.Unit, c.Container, c.Pod
+		}
+	}
+	return nil
+}
+
+// stat sets number, name and parent, and confirms the start.
 func (r *reader) stat(p *whose.Process, start uint64) error {
 	b, err := r.read("stat", maxStat)
 	if err != nil {
@@ -130,8 +219,7 @@ func (r *reader) stat(p *whose.Process, start uint64) error {
 	if s.Start != start {
 		return fmt.Errorf("read %s: %w", r.fs.path(pidDir(r.pid)), ErrGone)
 	}
-	p.Comm, p.Parent = string(s.Comm), s.Parent
-	p.StartTime = r.fs.StartTime(start)
+	p.PID, p.Comm, p.Parent = r.pid, string(s.Comm), s.Parent
 	return nil
 }
 
@@ -147,7 +235,7 @@ func (r *reader) exe() string {
 	return string(buf[:n])
 }
 
-// creds sets the effective user.
+// creds sets the effective user's number.
 func (r *reader) creds(p *whose.Process) error {
 	b, err := r.read("status", maxStatus)
 	if err != nil {
@@ -157,7 +245,7 @@ func (r *reader) creds(p *whose.Process) error {
 	if err != nil {
 		return wrapFile(r.fs.path(pidPath(r.pid, "status")), err)
 	}
-	p.UID, p.User = s.UID, r.fs.UserName(s.UID)
+	p.UID = s.UID
 	return nil
 }
 

@@ -61,8 +61,20 @@ func openat(dir int, name *cname, flags int) (int, unix.Errno) {
 }
 
 // readlinkat reads the link name under dir into buf and returns how many bytes
-// came. The scheduler is not involved: in a procfs it never waits.
+// came.
 func readlinkat(dir int, name *cname, buf []byte) (int, unix.Errno) {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_READLINKAT, uintptr(dir),
+			uintptr(unsafe.Pointer(&name.b[0])), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
+}
+
+// readlinkNow is readlinkat for a procfs, where it never waits: the scheduler is
+// not involved.
+func readlinkNow(dir int, name *cname, buf []byte) (int, unix.Errno) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(dir),
 			uintptr(unsafe.Pointer(&name.b[0])), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
@@ -104,7 +116,7 @@ func read(fd int, buf []byte) (int, unix.Errno) {
 
 // closeFD closes a descriptor used for reading only: a failure could mean
 // nothing.
-func closeFD(fd int) { unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
+func closeFD(fd int) { unix.Syscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // readAt reads the file name under dir, whole or until buf is full.
 func readAt(dir int, name *cname, buf []byte) (int, unix.Errno) {
@@ -119,7 +131,7 @@ func readAt(dir int, name *cname, buf []byte) (int, unix.Errno) {
 
 // statx fills st with the masked facts of name under dir.
 func statx(dir int, name *cname, mask int, st *unix.Statx_t) unix.Errno {
-	_, _, errno := unix.RawSyscall6(unix.SYS_STATX, uintptr(dir), uintptr(unsafe.Pointer(&name.b[0])),
+	_, _, errno := unix.Syscall6(unix.SYS_STATX, uintptr(dir), uintptr(unsafe.Pointer(&name.b[0])),
 		unix.AT_STATX_DONT_SYNC, uintptr(mask), uintptr(unsafe.Pointer(st)), 0)
 	return errno
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -43,6 +44,8 @@ type Names struct {
 	lastKey labelKey
 	// boot is the wall clock at boot, the base of start times.
 	boot time.Time
+	// stuck counts the processes with facts that do not come.
+	stuck int
 }
 
 // NewNames returns names by a procfs, or without one.
@@ -95,10 +98,23 @@ func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
 		return
 	}
 	full, err := n.fs.Process(p.PID, n.ticks(t, p), needs)
-	if err != nil {
+	switch {
+	case errors.Is(err, proc.ErrStuck):
+		if n.stuck++; full.StartTime.IsZero() {
+			return // none of it came
+		}
+	case err != nil:
 		return // it has exited: nothing more can be known
 	}
 	fillIn(p, &full, needs)
+}
+
+// Stuck returns the number of processes, since the last call, with facts that do
+// not come ([proc.ErrStuck]).
+func (n *Names) Stuck() int {
+	stuck := n.stuck
+	n.stuck = 0
+	return stuck
 }
 
 // ticks returns the start of a process as in /proc.
