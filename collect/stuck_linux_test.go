@@ -3,6 +3,7 @@ package collect_test
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"path/filepath"
 	"testing"
@@ -18,16 +19,16 @@ import (
 // other facts are there, and the answer counts what is missing.
 func TestHostileHungProcess(t *testing.T) {
 	testenv.NeedRoot(t)
-	pid, port, release := testenv.HungProcess(t)
-	defer release()
+	hung := testenv.HungProcess(t)
+	defer hung.Release()
 	tried, wrong := 0, 0
 	for _, source := range sources() {
 		c := opened(t)
 		for range 2 {
 			tried++
-			opts := collect.Options{Source: source, NetNS: "self", Needs: whose.NeedDefault | whose.NeedCmdline | whose.NeedExe, Timeout: patience}
+			opts := collect.Options{Source: source, NetNS: fmt.Sprint(hung.NetNS.Inode()), Needs: whose.NeedDefault | whose.NeedCmdline | whose.NeedExe, Timeout: patience}
 			sessions, coverage := gatherAll(t, c, opts)
-			if !wantHung(t, source, sessions, uint32(pid), port, coverage) {
+			if !wantHung(t, source, sessions, hung, coverage) {
 				wrong++
 			}
 		}
@@ -35,12 +36,12 @@ func TestHostileHungProcess(t *testing.T) {
 	testenv.Tried(t, tried, wrong)
 }
 
-func wantHung(t *testing.T, source string, sessions []whose.Session, pid uint32, port uint16, coverage *whose.Coverage) bool {
+func wantHung(t *testing.T, source string, sessions []whose.Session, hung *testenv.Hung, coverage *whose.Coverage) bool {
 	t.Helper()
 	met := false
 	for _, s := range sessions {
 		for _, o := range s.Owners {
-			met = met || o.PID == pid && s.Local.Port() == port && o.Cmdline == "" && o.Exe != "" && s.IsListener()
+			met = met || o.PID == uint32(hung.PID) && s.Local.Port() == hung.Port && o.Cmdline == "" && o.Exe != "" && s.IsListener()
 		}
 	}
 	gaps := 0

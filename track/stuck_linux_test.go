@@ -1,6 +1,7 @@
 package track
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,13 +14,13 @@ import (
 // and they close.
 func TestHostileHungProcess(t *testing.T) {
 	testenv.NeedRoot(t)
-	pid, port, release := testenv.HungProcess(t)
-	defer release()
+	hung := testenv.HungProcess(t)
+	defer hung.Release()
 	tried, wrong := 0, 0
 	for _, name := range []string{SourceBPF, SourceNetlink, SourceSnapshot} {
 		tried++
 		within(t, name+": start", func() {
-			tr, err := Start(t.Context(), &Options{Source: name, NetNS: "self", Needs: defaultNeeds})
+			tr, err := Start(t.Context(), &Options{Source: name, NetNS: fmt.Sprint(hung.NetNS.Inode()), Needs: defaultNeeds})
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				wrong++
@@ -28,7 +29,7 @@ func TestHostileHungProcess(t *testing.T) {
 			met := false
 			for s := range tr.Sessions(nil) {
 				for _, o := range s.Owners {
-					met = met || o.PID == uint32(pid) && s.Local.Port() == port && o.Cmdline == "" && o.Exe != ""
+					met = met || o.PID == uint32(hung.PID) && s.Local.Port() == hung.Port && o.Cmdline == "" && o.Exe != ""
 				}
 			}
 			stuck := false

@@ -17,8 +17,8 @@ func TestHostileProcess_Hung(t *testing.T) {
 	testenv.CheckLeaks(t)
 	f := open(t)
 	f.crew.patience = 200 * time.Millisecond
-	hung, _, release := testenv.HungProcess(t)
-	ids := []ProcessID{{uint32(os.Getpid()), startOf(t, os.Getpid())}, {uint32(hung), startOf(t, hung)}}
+	hung := testenv.HungProcess(t)
+	ids := []ProcessID{{uint32(os.Getpid()), startOf(t, os.Getpid())}, {uint32(hung.PID), startOf(t, hung.PID)}}
 	ids = append(ids, ids[0])
 	tried, wrong := 0, 0
 	for range 3 {
@@ -44,7 +44,7 @@ func TestHostileProcess_Hung(t *testing.T) {
 			wrong++
 		}
 	}
-	release()
+	hung.Release()
 	await(t, func() bool { return f.crew.room() == maxLost })
 	testenv.Tried(t, tried, wrong)
 }

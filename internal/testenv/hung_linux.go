@@ -26,13 +26,22 @@ func init() {
 	}
 }
 
-// HungProcess starts a process that listens on a TCP port of 127.0.0.1 in this
-// network namespace and whose memory cannot be read: it unmaps dirty pages of a
-// file system that does not answer. Whoever reads its command line waits, also
-// beyond this test: so keep it short. It ends with the test, or with release.
-func HungProcess(t testing.TB) (pid int, port uint16, release func()) {
+// A Hung is a process that listens on a TCP port of 127.0.0.1 in a network
+// namespace of its own, and whose memory cannot be read.
+type Hung struct {
+	PID     int
+	Port    uint16
+	NetNS   *NetNS
+	Release func() // ends it
+}
+
+// HungProcess starts a process that unmaps dirty pages of a file system that does
+// not answer. Whoever reads its command line waits, also beyond this test: so
+// keep it short. It ends with the test, or with Release. It needs what
+// [NewDeadFS] and [NewNetNS] need.
+func HungProcess(t testing.TB) *Hung {
 	t.Helper()
-	fs := NewDeadFS(t)
+	fs, ns := NewDeadFS(t), NewNetNS(t)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), hungEnv+"="+filepath.Join(fs.Dir, "x"))
 	stdin, err := cmd.StdinPipe()
@@ -43,15 +52,16 @@ func HungProcess(t testing.TB) (pid int, port uint16, release func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Start(t, cmd); err != nil {
+	if err := ns.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	release = func() {
+	h := &Hung{PID: cmd.Process.Pid, NetNS: ns}
+	h.Release = func() {
 		cmd.Process.Kill()
 		fs.Close()
 		cmd.Wait()
 	}
-	t.Cleanup(release) // before the process would be waited for
+	t.Cleanup(h.Release) // before the process would be waited for
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		t.Fatalf("start a process to hang: %v", err)
@@ -69,7 +79,8 @@ func HungProcess(t testing.TB) (pid int, port uint16, release func()) {
 		t.Fatal("the process does not write its pages back")
 	}
 	awaitHung(t, cmd.Process.Pid)
-	return cmd.Process.Pid, uint16(number), release
+	h.Port = uint16(number)
+	return h
 }
 
 // awaitHung waits until a reader of the command line waits for ever.
