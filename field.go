@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -156,18 +157,18 @@ func Pairs() []Pair { return pairs[:] }
 
 // Fields returns the fields of sessions in the order of the documents and
 // outputs. The table is shared: do not change it.
-func Fields() []*Field { return sessionTable }
+func Fields() []*Field { return sessionTable.get() }
 
 // EventFields returns the fields with an EventKey, which every event has beside
 // its session, in their order in JSON. The table is shared: do not change it.
-func EventFields() []*Field { return eventTable }
+func EventFields() []*Field { return eventTable.get() }
 
 // AllFields returns the fields of sessions and those of events alone.
-func AllFields() []*Field { return fieldTable }
+func AllFields() []*Field { return fieldTable.get() }
 
 // FieldByName returns the field with a name or alias, in any case, or nil.
 func FieldByName(name string) *Field {
-	for _, f := range fieldTable {
+	for _, f := range fieldTable.get() {
 		if strings.EqualFold(f.Name, name) {
 			return f
 		}
@@ -180,19 +181,36 @@ func FieldByName(name string) *Field {
 	return nil
 }
 
+// A table is made when it is first needed, so the start of a program that needs
+// it late or never costs nothing. It is safe for concurrent use.
+type table struct {
+	once   sync.Once
+	fields []*Field
+	make   func() []*Field
+}
+
+func (t *table) get() []*Field {
+	t.once.Do(func() { t.fields = t.make() })
+	return t.fields
+}
+
+// The table of all fields, and two parts of it.
 var (
-	fieldTable = slices.Concat(sessionFields(), ownerFields(), peerFields(), tcpFields(), lifeFields(), eventFields())
-	// Parts of the table.
-	sessionTable = slices.DeleteFunc(slices.Clone(fieldTable), func(f *Field) bool { return f.Of == OfEvent })
-	eventTable   = fieldsInOrder(eventOrder)
+	fieldTable = table{make: func() []*Field {
+		return slices.Concat(sessionFields(), ownerFields(), peerFields(), tcpFields(), lifeFields(), eventFields())
+	}}
+	sessionTable = table{make: func() []*Field {
+		return slices.DeleteFunc(slices.Clone(fieldTable.get()), func(f *Field) bool { return f.Of == OfEvent })
+	}}
+	eventTable = table{make: func() []*Field { return fieldsInOrder(eventOrder) }}
 )
 
 // fieldsInOrder returns the fields of a space-separated list of names.
 func fieldsInOrder(names string) []*Field {
 	var all []*Field
 	for name := range strings.FieldsSeq(names) {
-		i := slices.IndexFunc(fieldTable, func(f *Field) bool { return f.Name == name })
-		all = append(all, fieldTable[i])
+		i := slices.IndexFunc(fieldTable.get(), func(f *Field) bool { return f.Name == name })
+		all = append(all, fieldTable.get()[i])
 	}
 	return all
 }

@@ -25,7 +25,8 @@ func main() {
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	sh := newShell(stdout, stderr)
-	root := newRoot(sh)
+	below, whole := needed(args)
+	root := newTree(sh, below, whole)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

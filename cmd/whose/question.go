@@ -25,8 +25,6 @@ type question struct {
 	strict, oneOwner            bool
 	typed                       string
 	where                       filter.Expr
-	// commands are the names of the subcommands.
-	commands []string
 }
 
 // addFlags defines the flags of the question.
@@ -74,7 +72,7 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 		return nil, whose.WithHint(usagef("filter: how sessions ended is not known of those that stand"),
 			"whose watch knows it, as it happens")
 	}
-	q.where, q.typed, q.commands = where, typed, commandNames(cmd.Root())
+	q.where, q.typed = where, typed
 	if !slices.Contains(collect.SourceNames(), q.source) {
 		return nil, whose.WithHint(usagef("--source: unknown source %q", q.source),
 			"the sources are auto, bpf, netlink and procfs; whose doctor shows which work here")
@@ -195,7 +193,7 @@ func (q *question) nothing(sh *shell) {
 
 // hint guesses at the intention behind an empty result, "" without a guess.
 func (q *question) hint(namespaces []string) string {
-	if name := nearest(q.typed, q.commands); name != "" {
+	if name := nearest(q.typed, subcommandNames()); name != "" {
 		return "did you mean the command whose " + name + "?"
 	}
 	if name := nearest(q.netns, namespaces); name != "" && name != q.netns && q.netns != "all" && q.netns != "self" {

@@ -46,7 +46,7 @@ func TestQuestionHint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := question{typed: c.typed, where: where, netns: c.netns, commands: []string{"count", "doctor"}}
+		q := question{typed: c.typed, where: where, netns: c.netns}
 		if got := q.hint([]string{"web", "mail"}); got != c.want {
 			t.Errorf("%q in %s: %q, want %q", c.typed, c.netns, got, c.want)
 		}

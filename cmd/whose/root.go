@@ -3,14 +3,60 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose/collect"
 )
 
+// A subcommand is a command below the root.
+type subcommand struct {
+	name string
+	make func(*shell) *cobra.Command
+}
+
+// subcommands returns all of them, but for help, in the order of help.
+func subcommands() []subcommand {
+	return []subcommand{
+		{"count", newCount}, {"watch", newWatch}, {"fields", newFields}, {"doctor", newDoctor}, {"pin", newPin},
+		{"unpin", newUnpin}, {"version", newVersion}, {"completion", newCompletion}, {"zabbix", newZabbix},
+	}
+}
+
+// subcommandNames returns their names, sorted.
+func subcommandNames() []string {
+	var names []string
+	for _, s := range subcommands() {
+		names = append(names, s.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// needed returns the subcommands that a command line may run, and whether it
+// may want the whole tree: to show it, or to complete a word. Most command
+// lines are listings and need none. Making all takes longer than reading the
+// flags of one.
+func needed(args []string) (some []subcommand, whole bool) {
+	all := subcommands()
+	for _, arg := range args {
+		flag := strings.HasPrefix(arg, "-")
+		switch {
+		case arg == "help", arg == "completion", strings.HasPrefix(arg, cobra.ShellCompRequestCmd),
+			flag && strings.Contains(arg, "h"): // --help, or -h among others
+			return all, true
+		}
+	}
+	return slices.DeleteFunc(all, func(s subcommand) bool { return !slices.Contains(args, s.name) }), false
+}
+
 // newRoot makes the tree of commands. The root itself is the listing.
-func newRoot(sh *shell) *cobra.Command {
+func newRoot(sh *shell) *cobra.Command { return newTree(sh, subcommands(), true) }
+
+// newTree makes the root and some of its subcommands; of a whole tree also help.
+func newTree(sh *shell, below []subcommand, whole bool) *cobra.Command {
 	root := newList(sh)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.DisableAutoGenTag = true
@@ -23,12 +69,15 @@ func newRoot(sh *shell) *cobra.Command {
 	other.boolean(new(bool), "help", "h", "this help")
 	complete(root, "color", completeWords(colorAuto, colorAlways, colorNever))
 
-	root.AddCommand(newCount(sh), newWatch(sh), newFields(sh), newDoctor(sh), newPin(sh), newUnpin(),
-		newVersion(sh), newCompletion(), newZabbix(sh))
+	for _, s := range below {
+		root.AddCommand(s.make(sh))
+	}
 	for _, c := range append(allCommands(root), root) {
 		c.DisableFlagsInUseLine = true // Use has them already, if there are any
 	}
-	root.SetHelpCommand(newHelp(root, sh))
+	if whole {
+		root.SetHelpCommand(newHelp(root, sh))
+	}
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { newHelpPrinter(sh).command(cmd) })
 	return root
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/seed-44df2ae6/whose/collect"
 )
 
-func newUnpin() *cobra.Command {
+func newUnpin(*shell) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unpin [flags]",
 		Short: "remove the pinned iterators",

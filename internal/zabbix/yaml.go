@@ -2,7 +2,6 @@ package zabbix
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 )
 
@@ -18,10 +17,21 @@ type yamlPair struct {
 // A yamlList is a sequence of values as in a yamlMap.
 type yamlList []any
 
-// yamlPlain matches text without need of quotes. It excludes indicators and all
+// yamlPlain reports whether text has no need of quotes: a letter, and then one or
+// more letters, digits, or any of _./- in it. That excludes indicators and all
 // text which a reader of YAML takes for a number, a date, null or a boolean (y
 // and n among them).
-var yamlPlain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./-]+$`)
+func yamlPlain(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c|0x20 && c|0x20 <= 'z':
+		case i > 0 && ('0' <= c && c <= '9' || strings.IndexByte("_./-", c) >= 0):
+		default:
+			return false
+		}
+	}
+	return len(text) > 1
+}
 
 // yamlWords are booleans or null for some readers.
 const yamlWords = " yes no true false on off null "
@@ -109,7 +119,7 @@ func yamlScalar(text string, depth int) string {
 		}
 		return block
 	}
-	if yamlPlain.MatchString(text) && !strings.Contains(yamlWords, " "+strings.ToLower(text)+" ") {
+	if yamlPlain(text) && !strings.Contains(yamlWords, " "+strings.ToLower(text)+" ") {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose/internal/bpf"
@@ -21,7 +20,7 @@ import (
 type Source struct {
 	config  Config
 	object  *bpf.Object
-	links   []link.Link
+	links   []bpf.Link
 	ring    *ring
 	decoder *decoder
 	// missing are the gaps of this kernel.
@@ -113,17 +112,16 @@ func (s *Source) attach() error {
 		return err
 	}
 	defer root.Close()
-	path := fmt.Sprintf("/proc/self/fd/%d", root.Fd())
 	for _, p := range programs {
 		prog := s.object.Programs[p.name]
 		if prog == nil || p.attach == runOnly {
 			continue
 		}
-		var l link.Link
+		var l bpf.Link
 		if p.attach == tracepoint {
-			l, err = link.AttachTracing(link.TracingOptions{Program: prog})
+			l, err = bpf.AttachTracing(prog)
 		} else {
-			l, err = link.AttachCgroup(link.CgroupOptions{Path: path, Attach: ebpf.AttachType(p.attach), Program: prog})
+			l, err = bpf.AttachCgroup(prog, int(root.Fd()), p.attach)
 		}
 		if err != nil {
 			return fmt.Errorf("attach %s: %w", p.name, err)
