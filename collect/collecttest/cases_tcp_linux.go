@@ -47,6 +47,8 @@ func tcpCases() []Case {
 			hold: holdQueues},
 		{Name: "mptcp", Rule: "an MPTCP session is listed once, as mptcp, and its subflows are not listed beside it",
 			needs: needSocket(unix.AF_INET, unix.SOCK_STREAM, protoMPTCP, "MPTCP"), hold: holdMPTCP},
+		{Name: "mptcp clients", Rule: "the MPTCP sessions of one listener are told apart, and one that waits to be accepted names the listener's owners",
+			needs: needSocket(unix.AF_INET6, unix.SOCK_STREAM, protoMPTCP, "MPTCP"), hold: holdMPTCPClients},
 		{Name: "tcp info", Rule: "bytes sent and received are those that went, where they are asked for",
 			hold: func(st *Stage) {
 				p := st.pair("127.0.0.1:0", "")
@@ -99,6 +101,36 @@ func holdMPTCP(st *Stage) {
 	st.add("listener", st.listener(l, 16))
 	st.add("client end", st.established(c, whose.Out, st.pid()), "send_queue", "recv_queue")
 	st.add("accepted end", st.established(a, whose.In, st.pid()), "send_queue", "recv_queue")
+}
+
+// holdMPTCPClients has a listener of each family with clients that are accepted
+// and one that is not, and a client of a listener that knows no MPTCP.
+func holdMPTCPClients(st *Stage) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "[::]:0"} {
+		l := st.bound(addr, unix.SOCK_STREAM, protoMPTCP)
+		st.check(unix.Listen(l, 16), "listen")
+		to := st.local(l)
+		if to.Addr().IsUnspecified() {
+			to = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port())
+		}
+		for range 3 {
+			c := st.connect(to, unix.SOCK_STREAM, protoMPTCP)
+			st.add("client end", st.established(c, whose.Out, st.pid()), "send_queue", "recv_queue")
+			st.add("accepted end", st.established(st.accept(l), whose.In, st.pid()), "send_queue", "recv_queue")
+		}
+		client := st.established(st.connect(to, unix.SOCK_STREAM, protoMPTCP), whose.Out, st.pid())
+		queued := st.queue(client, self())
+		listener := st.listener(l, 16)
+		queued.Family = listener.Family
+		st.add("client end of the one that waits", client, "send_queue", "recv_queue")
+		st.add("waits to be accepted", queued, "send_queue", "recv_queue", "proto")
+		st.add("listener", listener, "recv_queue")
+	}
+	plain := st.listen("127.0.0.1:0", 16)
+	c := st.connect(st.local(plain), unix.SOCK_STREAM, protoMPTCP)
+	st.add("client of a plain listener", st.established(c, whose.Out, st.pid()), "send_queue", "recv_queue")
+	st.add("accepted as plain", st.established(st.accept(plain), whose.In, st.pid()))
+	st.add("plain listener", st.listener(plain, 16))
 }
 
 func checkTCPInfo(t *testing.T, c *caught) {

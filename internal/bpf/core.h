@@ -103,6 +103,7 @@ static struct socket *(*const bpf_sock_from_file)(void *file) = (void *)162;
 static long (*const bpf_for_each_map_elem)(void *map, void *fn, void *ctx,
 					   u64 flags) = (void *)164;
 static long (*const bpf_loop)(u32 times, void *fn, void *ctx, u64 flags) = (void *)181;
+static struct mptcp_sock *(*const bpf_skc_to_mptcp_sock)(void *sk) = (void *)196;
 
 /* Reads a field of a kernel object of which nothing is proven. */
 #define probe(dst, src) bpf_probe_read_kernel(dst, sizeof(*(dst)), src)

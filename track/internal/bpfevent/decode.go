@@ -40,9 +40,20 @@ type goneTask struct {
 }
 
 // A closing is the reported end of a session, by its socket and the time of its
-// opening.
+// opening. Sessions of MPTCP share the cookie of their listener, so their remote
+// end is part of it; of others it is zero.
 type closing struct {
 	cookie, opened uint64
+	remote         [16]byte
+	rport          uint16
+}
+
+func closingOf(r *tcpRecord) closing {
+	c := closing{cookie: r.cookie, opened: r.opened}
+	if r.proto == uint8(whose.MPTCP) {
+		c.remote, c.rport = r.remote, r.rport
+	}
+	return c
 }
 
 func newDecoder() *decoder { return &decoder{tasks: make(map[uint32]namedTask)} }
@@ -100,18 +111,19 @@ func (d *decoder) task(tgid, pid uint32, start uint64) Task {
 // twice, where two copies of a program ran for one event. A socket connected
 // anew has another session, opened at another time; the second copy knows no
 // time.
-func (d *decoder) emitted(cookie, opened uint64) bool {
-	slot := d.recently(cookie)
-	if slot.cookie == cookie && (opened == 0 || opened == slot.opened) {
+func (d *decoder) emitted(r *tcpRecord) bool {
+	id := closingOf(r)
+	slot := d.recently(r.cookie)
+	if *slot == id || r.opened == 0 && slot.cookie == id.cookie && slot.remote == id.remote && slot.rport == id.rport {
 		return true
 	}
-	*slot = closing{cookie, opened}
+	*slot = id
 	return false
 }
 
 // anew notes that a socket was connected, so its next close is a new one.
-func (d *decoder) anew(cookie uint64) {
-	if slot := d.recently(cookie); slot.cookie == cookie {
+func (d *decoder) anew(r *tcpRecord) {
+	if slot := d.recently(r.cookie); slot.cookie == r.cookie {
 		*slot = closing{}
 	}
 }
@@ -138,7 +150,7 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 	}
 	if r.what&whatOpen != 0 {
 		if r.what&whatClose == 0 {
-			d.anew(r.cookie)
+			d.anew(r)
 		}
 		rec.Kind, rec.Time, rec.Opened = TCPOpen, r.opened, r.opened
 		if rec.Out {
@@ -168,7 +180,7 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 // tcpEnd reports the end of a session; there is at most one.
 func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) error {
 	end := r.what & (whatUnlisten | whatFail | whatClose)
-	if end == 0 || end == whatClose && d.emitted(r.cookie, r.opened) {
+	if end == 0 || end == whatClose && d.emitted(r) {
 		return nil
 	}
 	rec.OldState, rec.Err = r.oldState, r.err

@@ -158,3 +158,13 @@ func asking(q source.Query) *source.Query {
 	q.States = cmp.Or(q.States, whose.AllStates)
 	return &q
 }
+
+// waitFor waits for a condition.
+func waitFor(t testing.TB, what string, met func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !met(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}

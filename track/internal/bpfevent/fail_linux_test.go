@@ -3,6 +3,7 @@ package bpfevent
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ func deaf(t *testing.T, addr netip.AddrPort) netip.AddrPort {
 
 // failed connects in a namespace, which has to fail, and returns what is told of
 // that, and the times between which it was.
-func failed(t *testing.T, w *watch, ns *testenv.NetNS, to netip.AddrPort, want unix.Errno) (r Record, before, after uint64) {
+func failed(t *testing.T, w *watch, ns *testenv.NetNS, to netip.AddrPort, proto int, want unix.Errno) (r Record, before, after uint64) {
 	t.Helper()
 	const tries = 5
 	for range tries {
@@ -42,9 +43,11 @@ func failed(t *testing.T, w *watch, ns *testenv.NetNS, to netip.AddrPort, want u
 		var err error
 		before = boot(t)
 		ns.Do(func() {
-			s = open(t, unix.SOCK_STREAM, to)
-			must(t, "set retries", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT, 1))
-			must(t, "set timeout", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 200))
+			s = openStream(t, to, proto)
+			if proto == 0 {
+				must(t, "set retries", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT, 1))
+				must(t, "set timeout", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 200))
+			}
 			err = unix.Connect(s.fd, sockaddr(to))
 		})
 		after = boot(t)
@@ -60,8 +63,11 @@ func failed(t *testing.T, w *watch, ns *testenv.NetNS, to netip.AddrPort, want u
 	return
 }
 
-// TestTCP_Fail has connects fail in each way there is.
-func TestTCP_Fail(t *testing.T) {
+// TestTCP_Fail and TestMPTCP_Fail have connects fail in each way there is.
+func TestTCP_Fail(t *testing.T)   { testFail(t, 0) }
+func TestMPTCP_Fail(t *testing.T) { testFail(t, unix.IPPROTO_MPTCP) }
+
+func testFail(t *testing.T, proto int) {
 	testenv.NeedProgram(t, "ip")
 	ns := testenv.NewNetNS(t)
 	w := newWatch(t, inNetNS(ns))
@@ -71,6 +77,8 @@ func TestTCP_Fail(t *testing.T) {
 		ip(t, "route add unreachable 10.8.0.0/24")
 		ip(t, "route add prohibit 10.7.0.0/24")
 		ip(t, "-6 route add unreachable fd08::/64")
+		must(t, "set retries", os.WriteFile("/proc/sys/net/ipv4/tcp_syn_retries", []byte("1"), 0))
+		openStream(t, loopbacks["IPv4"], proto)
 	})
 	for _, c := range []struct {
 		name, to string
@@ -90,9 +98,12 @@ func TestTCP_Fail(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			to := netip.MustParseAddrPort(c.to)
-			r, before, after := failed(t, w, ns, to, c.err)
+			r, before, after := failed(t, w, ns, to, proto, c.err)
 			checkSelf(t, &r)
-			if unix.Errno(r.Err) != c.err || whose.State(r.OldState) != c.state || !r.Out || remote(&r) != unmap(to) || r.NetNS != ns.Inode() {
+			if proto != 0 { // the state of a session is set before that of its subflow
+				c.state = whose.SynSent
+			}
+			if unix.Errno(r.Err) != c.err || r.Proto != uint8(protoOf(proto)) || whose.State(r.OldState) != c.state || !r.Out || remote(&r) != unmap(to) || r.NetNS != ns.Inode() {
 				t.Errorf("fail: %v from state %v to %v in %d; want %v from %v to %v", unix.Errno(r.Err), whose.State(r.OldState), remote(&r), r.NetNS, c.err, c.state, to)
 			}
 			if r.Opened < before || r.Time < r.Opened || r.Time > after {

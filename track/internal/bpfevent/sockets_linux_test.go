@@ -1,11 +1,15 @@
 package bpfevent
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // The sockets of the tests are opened by system calls alone: what the runtime
@@ -51,6 +55,29 @@ func open(t testing.TB, typ int, addr netip.AddrPort) *sock {
 		family = unix.AF_INET6
 	}
 	fd, err := unix.Socket(family, typ|unix.SOCK_CLOEXEC, 0)
+	return newSock(t, fd, err)
+}
+
+// protoOf returns the protocol of a stream in the model.
+func protoOf(proto int) whose.Proto {
+	if proto == unix.IPPROTO_MPTCP {
+		return whose.MPTCP
+	}
+	return whose.TCP
+}
+
+// openStream opens a socket of a protocol that may be MPTCP, which a kernel may
+// be built without.
+func openStream(t testing.TB, addr netip.AddrPort, proto int) *sock {
+	t.Helper()
+	family := unix.AF_INET
+	if addr.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, proto)
+	if proto == unix.IPPROTO_MPTCP && (errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ENOPROTOOPT)) {
+		testenv.Lacks(t, "MPTCP", err.Error())
+	}
 	return newSock(t, fd, err)
 }
 
@@ -134,7 +161,12 @@ func (s *sock) linger0() {
 
 func listen(t testing.TB, addr netip.AddrPort) *sock {
 	t.Helper()
-	s := open(t, unix.SOCK_STREAM, addr)
+	return listenAs(t, addr, 0)
+}
+
+func listenAs(t testing.TB, addr netip.AddrPort, proto int) *sock {
+	t.Helper()
+	s := openStream(t, addr, proto)
 	s.bind(addr)
 	must(t, "listen", unix.Listen(s.fd, 16))
 	return s
@@ -156,7 +188,12 @@ func (s *sock) accept(named bool) *sock {
 
 func connect(t testing.TB, addr netip.AddrPort) *sock {
 	t.Helper()
-	s := open(t, unix.SOCK_STREAM, addr)
+	return connectAs(t, addr, 0)
+}
+
+func connectAs(t testing.TB, addr netip.AddrPort, proto int) *sock {
+	t.Helper()
+	s := openStream(t, addr, proto)
 	must(t, "connect", unix.Connect(s.fd, sockaddr(addr)))
 	return s
 }

@@ -147,6 +147,22 @@ static always_inline void end_attempt(struct note *n, u32 at, u64 cookie, u32 bi
 }
 
 /*
+ * The connect of a session's first subflow, which has been noted for the session:
+ * after a refusal on the spot its socket does not know to where it was.
+ */
+static noinline int on_subflow_connect(struct bpf_sock_addr *ctx, struct sock *subflow, u8 family)
+{
+	struct note *n = connecting_note(subflow);
+
+	if (!n)
+		return 1;
+	put_user_addr(n->remote, ctx, family);
+	n->rport = __builtin_bswap16(ctx->user_port);
+	begin_attempt(known_cookie((void *)n->sk));
+	return 1;
+}
+
+/*
  * connect was called. An immediate refusal leaves no
  * other trace, so the note holds the destination.
  */
@@ -160,12 +176,16 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 	u32 before, at;
 	u64 cookie;
 
-	if (ctx->protocol != IPPROTO_TCP || !asks_kind(PROTO_TCP, family) || !ctx->sk)
+	if (ctx->protocol != IPPROTO_TCP || !ctx->sk)
 		return 1;
 	tcp = bpf_skc_to_tcp_sock(ctx->sk);
 	if (!tcp)
 		return 1;
 	sk = (void *)tcp;
+	if (is_subflow(tcp))
+		return on_subflow_connect(ctx, sk, family);
+	if (!asks_kind(PROTO_TCP, family))
+		return 1;
 	name_current(sk, &who);
 	cookie = bpf_get_socket_cookie(ctx);
 	at = renew_note(cookie, &before);
@@ -183,6 +203,7 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 	n->family = family;
 	n->uid = sk->sk_uid.val;
 	n->err = n->doubt = 0;
+	n->first = 0;
 	net = sk->__sk_common.skc_net.net;
 	n->netns = net ? net->ns.inum : 0;
 	set_word(at, cookie << 8 | NOTE_OUT);
@@ -202,6 +223,21 @@ int tcp_connect6(struct bpf_sock_addr *ctx)
 	return on_connect(ctx, FAMILY_V6);
 }
 
+static noinline int on_session_peer(struct bpf_sock_addr *ctx, u64 key)
+{
+	struct mptcp_sock *msk = NULL;
+	u32 at;
+
+	if (type_exists(struct mptcp_sock) && ctx->sk) /* else the kernel has no such helper */
+		msk = bpf_skc_to_mptcp_sock(ctx->sk);
+	if (!msk)
+		return 1;
+	at = find_session((void *)msk, &key);
+	if (is_unclaimed(word_of(at)))
+		claim((void *)msk, NULL, key, at);
+	return 1;
+}
+
 /* accept asks for the peer's address, by the process that accepts. */
 static always_inline int on_peer(struct bpf_sock_addr *ctx)
 {
@@ -209,9 +245,11 @@ static always_inline int on_peer(struct bpf_sock_addr *ctx)
 	u64 cookie;
 	u32 at;
 
-	if (ctx->protocol != IPPROTO_TCP || !ctx->sk)
+	if (!ctx->sk || !tcp_proto_of(ctx->protocol))
 		return 1;
 	cookie = bpf_get_socket_cookie(ctx);
+	if (ctx->protocol == IPPROTO_MPTCP)
+		return on_session_peer(ctx, cookie);
 	at = find_note(cookie);
 	if (!is_unclaimed(word_of(at)))
 		return 1;

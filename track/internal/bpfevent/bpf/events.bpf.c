@@ -10,6 +10,7 @@
  *	process.h  find_reader       run once: the pid namespace of the reader
  *	           process_exec      sched_process_exec: a known process is another
  *	           process_exit      sched_process_exit
+ *	mptcp.h    how a session of MPTCP and its subflows stand to each other
  *	tcp.h      tcp_state         inet_sock_set_state: connect, listen, open, close
  *	           tcp_state_again   the same, for what the kernel leaves tcp_state out of
  *	connect.h  tcp_connect4, 6   cgroup: a connect and its process

@@ -17,6 +17,16 @@ static always_inline bool change(u32 at, u64 was, u64 word)
 	return true;
 }
 
+/* The cookie by which the socket of a note is found now, 0 where it is another. */
+static always_inline u64 key_of(const struct note *n)
+{
+	struct sock *sk = (void *)n->sk, *first = (void *)n->first;
+
+	if (!first)
+		return known_cookie(sk);
+	return first_of(sk) == first ? known_cookie(first) : 0;
+}
+
 /*
  * Fills in a record from the side and submits it, if nothing happened to
  * the socket meanwhile. Its note goes, unless an accept is still to come.
@@ -24,10 +34,9 @@ static always_inline bool change(u32 at, u64 was, u64 word)
 static always_inline void emit_aside(struct note *n, u32 at, u64 was, struct sock *sk, u32 what,
 				     const struct who *who, u64 now)
 {
-	u64 cookie = was >> 8, still = 0, word = was | NOTE_EMITTED;
-	struct tcp_sock *tcp = (void *)sk;
-	bool asked, subflow = false;
+	u64 cookie = was >> 8, word = was | NOTE_EMITTED;
 	struct tcp_record *r;
+	bool asked;
 	u32 flags = 0;
 
 	if (what & WHAT_ACCEPT)
@@ -43,10 +52,8 @@ static always_inline void emit_aside(struct note *n, u32 at, u64 was, struct soc
 		return;
 	}
 	r->what = what;
-	asked = what && put_socket(r, sk, false);
-	if (field_exists(tcp->is_mptcp) && asked && r->proto == PROTO_TCP)
-		probe(&subflow, &tcp->is_mptcp);
-	put_note(r, n, cookie);
+	asked = what && put_socket(r, sk, n, false);
+	put_note(r, n, n->first ? known_cookie(sk) : cookie);
 	if (who->tgid) {
 		r->called = now;
 		r->start = who->start;
@@ -55,8 +62,7 @@ static always_inline void emit_aside(struct note *n, u32 at, u64 was, struct soc
 	}
 	r->time = was & NOTE_OUT || !r->called ? r->opened : r->called;
 	r->flags |= flags;
-	probe(&still, &sk->__sk_common.skc_cookie.counter);
-	if (still != cookie || !change(at, was, word) || !asked || subflow)
+	if (key_of(n) != cookie || !change(at, was, word) || !asked)
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 	else
 		submit(r);
@@ -96,11 +102,13 @@ struct sight {
 	u8 state;
 };
 
-static always_inline void look_aside(struct sight *s, struct sock *sk)
+static always_inline void look_aside(struct sight *s, struct note *n)
 {
+	struct sock *sk = (void *)n->sk;
+
 	probe(&s->owned, &sk->sk_lock.owned);
 	bpf_probe_read_kernel(&s->state, 1, (void *)&sk->__sk_common.skc_state);
-	probe(&s->cookie, &sk->__sk_common.skc_cookie.counter);
+	s->cookie = key_of(n);
 }
 
 /*
@@ -142,7 +150,7 @@ noinline u32 flush_note(u32 at, u64 now)
 		return 0;
 	sk = (void *)n->sk;
 	age = now > n->called ? now - n->called : 0; /* it may be younger than the flush */
-	look_aside(&s, sk);
+	look_aside(&s, n);
 	if (s.cookie != was >> 8 || s.state == TCP_CLOSE) {
 		/* It is CLOSE too until connect or listen, which a task is in, sets it. */
 		if (!(s.cookie == was >> 8 && s.owned) &&

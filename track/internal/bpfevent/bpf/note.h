@@ -31,7 +31,7 @@ struct note {
 	struct who who;
 	u32 inode; /* as long as it had one, 0: not seen */
 	u32 doubt; /* of the cookie of which flush saw no socket, or a closed one */
-	u64 pad;
+	u64 first; /* the subflow by whose cookie it is found, 0: by that of sk; see mptcp.h */
 	/* Of a connect, which may come back before the socket knows any of it. */
 	u8 remote[16];
 	u16 rport;

@@ -2,7 +2,7 @@
 /* The facts of a TCP socket, as a record. */
 #pragma once
 
-#include "note.h"
+#include "mptcp.h"
 
 /* Reads a field of a socket: one that the verifier knows, or an address. */
 #define get(sk, field)                                                                             \
@@ -89,11 +89,20 @@ static always_inline bool asks_socket(struct sock *sk, bool direct)
 	       (!conditions.n_netns || asks_netns(netns_of(sk, direct)));
 }
 
+/* The backlog of a listener; one of MPTCP listens by its first subflow. */
+static always_inline u32 backlog_of(struct sock *sk, u32 proto, bool direct)
+{
+	if (!direct && proto == PROTO_MPTCP)
+		sk = first_of(sk);
+	return sk ? get(sk, sk_max_ack_backlog) : 0;
+}
+
 /*
  * Fills in the socket's own facts. With `direct` it is a tcp_sock known
  * to the verifier, otherwise an address. False where nobody asked for it.
  */
-static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, bool direct)
+static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, const struct note *n,
+				     bool direct)
 {
 	struct inet_sock *inet = (void *)sk;
 	u16 family = get(sk, __sk_common.skc_family);
@@ -106,6 +115,11 @@ static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, bool
 	put_addrs(r->local, r->remote, sk, family, direct);
 	r->lport = __builtin_bswap16(get(inet, inet_sport));
 	r->rport = __builtin_bswap16(get(sk, __sk_common.skc_dport));
+	if (!direct && n && !r->rport && n->rport) {
+		/* A connect of MPTCP that failed at once. */
+		r->rport = n->rport;
+		__builtin_memcpy(r->remote, n->remote, sizeof(r->remote));
+	}
 	if (!(listeners && r->what & (WHAT_LISTEN | WHAT_UNLISTEN)) &&
 	    !asks_ends(r->local, r->remote, r->lport, r->rport))
 		return false;
@@ -118,7 +132,9 @@ static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, bool
 	r->err = get(sk, sk_err);
 	r->sent = r->received = 0;
 	r->rtt = 0;
-	r->retrans = r->what & (WHAT_LISTEN | WHAT_UNLISTEN) ? get(sk, sk_max_ack_backlog) : 0;
+	r->retrans = 0;
+	if (r->what & (WHAT_LISTEN | WHAT_UNLISTEN))
+		r->retrans = backlog_of(sk, r->proto, direct);
 	return true;
 }
 
@@ -138,10 +154,13 @@ static always_inline void put_counts(struct tcp_record *r, struct tcp_sock *tcp)
 		r->flags |= FLAG_UNSENT;
 }
 
-static always_inline void put_mptcp_counts(struct tcp_record *r, struct mptcp_sock *msk)
+static always_inline void put_mptcp(struct tcp_record *r, struct mptcp_sock *msk,
+				    const struct note *n)
 {
 	u64 again = 0;
 
+	if (r->what & WHAT_FAIL && n && !r->err)
+		r->err = n->err;
 	if (!field_exists(msk->bytes_sent))
 		return;
 	probe(&r->sent, &msk->bytes_sent);
@@ -197,7 +216,7 @@ static noinline int emit(struct sock *sk, struct tcp_sock *tcp, const struct not
 	if (!r)
 		return 0;
 	r->what = what;
-	asked = tcp ? put_socket(r, (void *)tcp, true) : put_socket(r, sk, false);
+	asked = tcp ? put_socket(r, (void *)tcp, n, true) : put_socket(r, sk, n, false);
 	if (!asked) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 		return 0;
@@ -214,7 +233,7 @@ static noinline int emit(struct sock *sk, struct tcp_sock *tcp, const struct not
 	if (tcp)
 		put_counts(r, tcp);
 	else
-		put_mptcp_counts(r, (void *)sk);
+		put_mptcp(r, (void *)sk, n);
 	submit(r);
 	return 0;
 }

@@ -7,11 +7,6 @@
 
 #include "socket.h"
 
-static always_inline bool is_subflow(struct tcp_sock *tcp)
-{
-	return tcp && field_exists(tcp->is_mptcp) && tcp->is_mptcp;
-}
-
 /* The running process, unless the kernel does this for itself. */
 static always_inline void name_current(struct sock *sk, struct who *w)
 {
@@ -50,10 +45,13 @@ static always_inline bool name_maker(struct sock *sk, struct tcp_sock *tcp, stru
 	return cred && maker_of(&cred, w, how);
 }
 
-/* A connection was accepted, by the running process or by another before. */
-static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32 at)
+/*
+ * A connection was accepted, by the running process or by another before. Its
+ * note lies at `at`, and is found by `key`.
+ */
+static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 key, u32 at)
 {
-	struct emission about = {.cookie = cookie, .what = WHAT_ACCEPT, .flags = FLAG_ACCEPTED};
+	struct emission about = {.cookie = known_cookie(sk), .what = WHAT_ACCEPT, .flags = FLAG_ACCEPTED};
 	struct note *n = note_at(at);
 	struct who who = {};
 	u32 before;
@@ -61,21 +59,20 @@ static noinline int claim(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32
 	if (!n || !name_maker(sk, tcp, &who, MAKER_RUNS | MAKER_IN_HAND))
 		return 0;
 	/* The flush may come first, emit it, and let the note go to another. */
-	if (!turn(at, cookie, NOTE_BUSY, &before))
+	if (!turn(at, key, NOTE_BUSY, &before))
 		return 0;
 	if (before & NOTE_ACCEPTED) {
-		set_word(at, cookie << 8 | before);
+		set_word(at, key << 8 | before);
 		return 0;
 	}
 	n->who = who;
 	n->called = about.now = bpf_ktime_get_boot_ns();
-	if (tcp)
-		n->inode = inode_of((void *)tcp, true);
+	n->inode = tcp ? inode_of((void *)tcp, true) : inode_of(sk, false);
 	if (before & NOTE_EMITTED) {
 		emit(sk, tcp, n, &about);
 		free_note(at);
 	} else {
-		set_word(at, cookie << 8 | before | NOTE_ACCEPTED);
+		set_word(at, key << 8 | before | NOTE_ACCEPTED);
 	}
 	return 0;
 }
@@ -100,6 +97,9 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 	n->who = who;
 	n->inode = inode_of(sk, true);
 	n->doubt = 0;
+	n->first = 0;
+	n->rport = 0;
+	n->err = 0;
 	set_word(at, cookie << 8 | bits);
 	return 0;
 }
@@ -139,6 +139,7 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 		n->called = 0;
 		n->who = (struct who){};
 		n->inode = n->doubt = 0;
+		n->first = 0;
 	}
 	n->opened = bpf_ktime_get_boot_ns();
 	set_word(at, cookie << 8 | before | bits);
@@ -153,7 +154,14 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
  */
 static always_inline bool listened(struct sock *sk)
 {
-	return sk->__sk_common.skc_flags & 1 << SOCK_RCU_FREE;
+	struct sock *first;
+	unsigned long flags = sk->__sk_common.skc_flags;
+
+	if (sk->sk_protocol == IPPROTO_MPTCP) {
+		first = first_of(sk);
+		flags = first ? load(first, __sk_common.skc_flags) : 0;
+	}
+	return flags & 1 << SOCK_RCU_FREE;
 }
 
 /* The events of a closed socket that are still to be emitted. */
@@ -186,15 +194,37 @@ static always_inline bool ends_queued(struct sock *sk, u32 old)
 	return (old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT) && !sk->sk_err && !sk->sk_socket;
 }
 
-static noinline int closed(struct sock *sk, u64 cookie, u32 old)
+/*
+ * As a session ends in the queue of its listener, its subflow becomes a plain
+ * socket of TCP, and closes next. The note stays for that.
+ */
+static always_inline bool keep_for_subflow(struct note *n, u32 at, u64 key)
 {
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct sock *first = (void *)n->first;
+	u8 state = TCP_CLOSE;
+
+	if (!first)
+		return false;
+	bpf_probe_read_kernel(&state, 1, (void *)&first->__sk_common.skc_state);
+	if (state == TCP_CLOSE)
+		return false;
+	set_word(at, key << 8 | NOTE_CLOSED);
+	return true;
+}
+
+static noinline int closed(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32 old)
+{
 	struct emission about = {.cookie = cookie, .old = old};
-	u32 bits = 0, at = find_note(cookie);
+	u64 key = cookie;
+	u32 bits = 0, at = find_own(sk, &key);
 	struct note *n = note_at(at);
 
-	if (!n || !turn(at, cookie, NOTE_CLOSED, &bits))
+	if (!n || !turn(at, key, NOTE_CLOSED, &bits))
 		n = NULL;
+	if (n && bits & NOTE_CLOSED) {
+		free_note(at); /* a subflow of a session that ended before, see below */
+		return 0;
+	}
 	about.now = bpf_ktime_get_boot_ns();
 	if (n && is_unclaimed(bits) && name_maker(sk, tcp, &n->who, MAKER_RUNS)) {
 		n->called = about.now;
@@ -214,10 +244,54 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 	} else if (!n || bits & NOTE_ACCEPTED) {
 		about.flags |= FLAG_ACCEPTED;
 	}
-	if (about.what && !is_subflow(tcp))
+	if (about.what == WHAT_FAIL && !tcp && !sk->__sk_common.skc_dport)
+		about.flags |= FLAG_UNSENT;
+	if (about.what)
 		emit(sk, tcp, n, &about);
-	if (n)
+	if (n && !(about.flags & FLAG_QUEUED && keep_for_subflow(n, at, key)))
 		free_note(at);
+	return 0;
+}
+
+/* A connection of MPTCP came in: its first subflow is established. */
+static noinline int came_in(struct sock *subflow, u64 cookie)
+{
+	struct sock *sk = session_of(subflow), *first;
+	struct note *n;
+	u32 before, at;
+
+	if (!sk || !asks_socket(sk, false))
+		return 0;
+	first = first_of(sk);
+	if ((first && first != subflow) || note_of(sk, find_note(known_cookie(sk))))
+		return 0; /* one more subflow, or both ends connected at once */
+	at = renew_note(cookie, &before);
+	n = note_at(at);
+	if (!n)
+		return 0;
+	n->sk = (u64)sk;
+	n->first = (u64)subflow;
+	n->called = 0;
+	n->opened = bpf_ktime_get_boot_ns();
+	n->who = (struct who){};
+	n->inode = n->doubt = 0;
+	n->rport = 0;
+	set_word(at, cookie << 8 | NOTE_OPEN);
+	return 0;
+}
+
+/* A subflow is of interest for its session only. */
+static noinline int subflow_state(struct sock *sk, u64 cookie, u32 old, u32 new)
+{
+	struct note *n;
+
+	if (new == TCP_ESTABLISHED && old == TCP_SYN_RECV)
+		return came_in(sk, cookie);
+	if (new != TCP_CLOSE || old != TCP_SYN_SENT || !sk->sk_err)
+		return 0;
+	n = connecting_note(sk);
+	if (n)
+		n->err = sk->sk_err; /* the session's socket closes before it has the error */
 	return 0;
 }
 
@@ -227,17 +301,18 @@ static noinline int closed(struct sock *sk, u64 cookie, u32 old)
 /* The process closes; the socket and its file are still there. */
 static always_inline void leaving(struct sock *sk)
 {
-	u64 cookie = cookie_of(sk);
-	u32 at = find_note(cookie);
+	u64 key = cookie_of(sk);
+	u32 at = find_own(sk, &key);
 
 	if (is_unclaimed(word_of(at)))
-		claim(sk, bpf_skc_to_tcp_sock(sk), cookie, at);
+		claim(sk, bpf_skc_to_tcp_sock(sk), key, at);
 }
 
 static always_inline int on_state(u64 *ctx, bool second)
 {
 	struct sock *sk = (void *)ctx[0];
 	u32 old = ctx[1], new = ctx[2];
+	struct tcp_sock *tcp;
 	u64 cookie;
 
 	if (!second && 1 << (new & 31) & LEAVE_STATES && tcp_proto_of(sk->sk_protocol))
@@ -256,6 +331,11 @@ static always_inline int on_state(u64 *ctx, bool second)
 	cookie = cookie_of(sk);
 	if (!second)
 		mark_handled(cookie << 4 | new);
+	tcp = bpf_skc_to_tcp_sock(sk);
+	if (is_subflow(tcp)) {
+		subflow_state(sk, cookie, old, new);
+		return 0;
+	}
 	switch (new) {
 	case TCP_SYN_SENT:
 		begin(sk, cookie, NOTE_OUT | NOTE_SENT);
@@ -264,10 +344,11 @@ static always_inline int on_state(u64 *ctx, bool second)
 		begin(sk, cookie, NOTE_LISTEN);
 		break;
 	case TCP_ESTABLISHED:
-		opened(sk, cookie, old);
+		if (tcp || old == TCP_SYN_SENT)
+			opened(sk, cookie, old);
 		break;
 	case TCP_CLOSE:
-		closed(sk, cookie, old);
+		closed(sk, tcp, cookie, old);
 		break;
 	}
 	return 0;
