@@ -59,11 +59,15 @@ const (
 // A Direction is the side that began a session.
 type Direction uint8
 
-// The directions. Listeners have none, the zero value.
+// The directions. Listeners have none, the zero value, nor have sessions of which
+// nothing decides. The socket itself knows, and the source bpf asks it. Of UDP,
+// and by the sources netlink and procfs, a session comes in if a listener of the
+// same namespace takes its local address and port, and else goes out.
 const (
-	// In: a listener of the same namespace accepts on the local address and port.
+	// In: this end was accepted.
 	In Direction = 1
-	// Out: any other session except listeners.
+	// Out: this end connected. Both ends did where they connected to each other at
+	// once.
 	Out Direction = 2
 )
 

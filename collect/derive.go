@@ -23,6 +23,9 @@ type derived struct {
 	peer   []uint32
 	ends   []uint32
 	reason []whose.Reason
+	// proxied are the network namespaces with a TCP listener that is transparent,
+	// so that it may take sessions to other addresses and ports.
+	proxied map[uint32]bool
 	// partial: the reading was not complete, so a listener may be missing.
 	partial bool
 }
@@ -72,12 +75,17 @@ func (d *derived) firstProc(i uint32) (proc uint32, ok bool) {
 func (d *derived) findListeners(sockets []source.Socket) {
 	if d.listeners == nil {
 		d.listeners = make(map[pair.Port][]uint32)
+		d.proxied = make(map[uint32]bool)
 	}
 	clear(d.listeners)
+	clear(d.proxied)
 	for i := range sockets {
 		if sockets[i].IsListener() {
 			k := sockets[i].Port()
 			d.listeners[k] = append(d.listeners[k], uint32(i))
+			if sockets[i].State == whose.Listen && sockets[i].Flags&source.SocketTransparent != 0 {
+				d.proxied[sockets[i].NetNS] = true
+			}
 		}
 	}
 	d.listener = zeroed(d.listener, len(sockets))
@@ -88,7 +96,7 @@ func (d *derived) findListeners(sockets []source.Socket) {
 	var last []uint32
 	for i := range sockets {
 		s := &sockets[i]
-		if s.IsListener() || s.State == whose.SynSent || s.RemotePort == 0 {
+		if s.IsListener() || s.RemotePort == 0 || s.Origin() == pair.Connected {
 			continue
 		}
 		if k := s.Port(); k != lastKey {

@@ -69,7 +69,11 @@ func (g *gatherer) addHeld() {
 		return
 	}
 	for _, s := range g.held.Sockets {
-		if g.found(s.Inode) >= 0 || s.RemotePort != 0 && g.visited(s.NetNS) {
+		if at := g.found(s.Inode); at >= 0 {
+			g.snap.Sockets[at].Flags |= s.Flags & (source.SocketAccepted | source.SocketConnected)
+			continue
+		}
+		if s.RemotePort != 0 && g.visited(s.NetNS) {
 			continue
 		}
 		if s.TCPInfo != 0 {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -205,13 +206,21 @@ func (m *maker) block(n int) int { return max(n, min(ownerBlock, len(m.holders)+
 
 // direction reports the side that began the session at place at.
 func (d *derived) direction(k *source.Socket, at uint32) whose.Direction {
-	switch {
-	case k.IsListener() || len(d.listener) == 0 || k.State == whose.Close && k.RemotePort == 0:
-		return 0
-	case d.listener[at] != 0:
-		return whose.In
-	case d.partial:
-		return 0 // the listener may be among the unread sockets
+	if len(d.listener) == 0 {
+		return 0 // nobody asked
 	}
-	return whose.Out
+	return k.Direction(k.Origin(), d.taking(k, at))
+}
+
+// taking reports whether a listener takes the session at place at.
+func (d *derived) taking(k *source.Socket, at uint32) pair.Taking {
+	switch {
+	case d.listener[at] != 0:
+		return pair.Taken
+	case d.partial:
+		return pair.MayBeTaken // by one of the unread sockets
+	case k.Flags&source.SocketTransparent != 0 && d.proxied[k.NetNS]:
+		return pair.MayBeTaken // TPROXY leads to a listener on any port
+	}
+	return pair.NotTaken
 }

@@ -184,6 +184,15 @@ func (p *plan) snapshotOptions(first bool) *collect.Options {
 	return o
 }
 
+// firstOptions are those of the first snapshot of a tracker that may use BPF.
+func (p *plan) firstOptions() *collect.Options {
+	o := p.snapshotOptions(true)
+	if name := p.opts.Source; name == "" || name == SourceAuto || name == SourceBPF {
+		o.Source = collect.BPF
+	}
+	return o
+}
+
 // An opener is one way to follow sessions. Its source is nil for snapshots
 // alone.
 type opener struct {

@@ -87,7 +87,7 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	asked := p.clock.Now()
 	t := newTracker(p)
 	var preparing sync.WaitGroup
-	preparing.Go(func() { t.collector.Prepare(p.snapshotOptions(true)) })
+	preparing.Go(func() { t.collector.Prepare(p.firstOptions()) })
 	kernel, source, err := p.openSource(ctx)
 	preparing.Wait()
 	if err != nil {
@@ -189,7 +189,7 @@ func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 
 // collect takes a snapshot.
 func (t *Tracker) collect(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error) {
-	answer, err := t.collector.Collect(ctx, t.plan.snapshotOptions(first))
+	answer, err := t.answer(ctx, first)
 	if err != nil {
 		return nil, whose.Coverage{}, err
 	}
@@ -199,6 +199,19 @@ func (t *Tracker) collect(ctx context.Context, first bool) ([]whose.Session, who
 		t.again = sessions
 	}
 	return sessions, answer.Coverage, nil
+}
+
+// answer makes a collection. The first one of a tracker by BPF is by BPF too: of
+// a session that stands only its socket knows which side began it. Where that
+// does not work, and for later ones, the collector chooses.
+func (t *Tracker) answer(ctx context.Context, first bool) (*collect.Answer, error) {
+	if first && t.source.Name == SourceBPF {
+		answer, err := t.collector.Collect(ctx, t.plan.firstOptions())
+		if err == nil || ctx.Err() != nil {
+			return answer, err
+		}
+	}
+	return t.collector.Collect(ctx, t.plan.snapshotOptions(first))
 }
 
 // setBase relates the boot clock to the wall clock.

@@ -14,7 +14,7 @@ import (
 // Cases returns all cases, each of them named once.
 func Cases() []Case {
 	return slices.Concat(tcpCases(), stateCases(), udpCases(), optionCases(), ownerCases(), threadCases(),
-		ownerlessCases(), groupCases(), namespaceCases(), questionCases())
+		ownerlessCases(), groupCases(), originCases(), namespaceCases(), questionCases())
 }
 
 // childRoles are the helpers started by cases beside their own.

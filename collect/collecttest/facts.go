@@ -46,6 +46,15 @@ func hasFile(s *whose.Session) bool {
 // exactly these before it compares; docs/sources.md is rendered from it.
 func Facts() []Fact {
 	facts := []Fact{{
+		Source: "bpf", Field: "direction", Which: "TCP sessions in TIME_WAIT, unless connect chose their port", Instead: byWhoListens,
+		holds: never, Why: "of TIME_WAIT the kernel keeps no more than that connect chose the port, since Linux 6.18",
+	}, {
+		Source: "bpf", Field: "direction", Which: "before Linux 6.18, accepted ones of a listener with a backlog of 0", Instead: byWhoListens,
+		holds: never, Why: "what is accepted has the backlog of its listener, and until then a client without a chosen port had nothing else to be told by",
+	}, {
+		Source: "bpf", Field: "direction", Which: "sockets restored by TCP_REPAIR from a port of choice", Instead: "`out`",
+		holds: never, Why: "to the kernel they are connected, on whichever side they were before",
+	}, {
 		Source: "bpf", Field: "cookie", Which: "sessions that nobody holds", Instead: "nothing, unless it was asked for before",
 		holds: func(s *whose.Session) bool { return s.Reason != whose.ReasonNone },
 		Why:   "the kernel makes a cookie when it is asked for the first time, and a walk of its tables only reads",
@@ -57,6 +66,25 @@ func Facts() []Fact {
 		facts = append(facts, userFacts(source)...)
 	}
 	return facts
+}
+
+// never is for facts that no session shows by itself; cases state the directions
+// that sources give instead.
+func never(*whose.Session) bool { return false }
+
+// byWhoListens is the direction without a word of the socket.
+const byWhoListens = "`in` where a listener of the same namespace takes them, else `out`"
+
+// directionFacts are those of a source that does not ask sockets.
+func directionFacts(source, transparent string) []Fact {
+	return []Fact{
+		{Source: source, Field: "direction", Which: "TCP connections from a port that somebody listens on", Instead: "`in`", holds: never,
+			Why: "the direction follows from who listens, since the source cannot ask the socket"},
+		{Source: source, Field: "direction", Which: "accepted TCP connections whose listener is gone, or on another port", Instead: "`out`", holds: never,
+			Why: "the same; one that still waits to be accepted comes in by its state"},
+		{Source: source, Field: "direction", Which: "TCP connections by IP_TRANSPARENT, where a listener has it too", Instead: transparent, holds: never,
+			Why: "TPROXY leads to a listener on any port"},
+	}
 }
 
 // userFacts are the sessions whose user the kernel itself does not keep.
@@ -83,7 +111,11 @@ const BeforeWalk = "bpf before Linux 5.19"
 func beforeWalkFacts() []Fact {
 	var facts []Fact
 	for _, f := range netlinkFacts() {
-		if f.Source = BeforeWalk; f.Field == "" {
+		f.Source = BeforeWalk
+		if f.Field == "direction" {
+			f.Which += ", and that nobody holds"
+		}
+		if f.Field == "" {
 			held := f.holds
 			f.Which = "TCP sockets that are bound and neither listening nor connected, and that nobody holds"
 			f.holds = func(s *whose.Session) bool { return s.Reason != whose.ReasonNone && held(s) }
@@ -95,7 +127,7 @@ func beforeWalkFacts() []Fact {
 
 func netlinkFacts() []Fact {
 	const source = "netlink"
-	return []Fact{
+	return append(directionFacts(source, "nothing, unless a listener takes them"), []Fact{
 		{Source: source, Field: "", Which: "TCP sockets that are bound and neither listening nor connected, before Linux 6.8", Instead: "no row",
 			holds: func(s *whose.Session) bool { return isIdle(s) && kernelBefore(6, 8) },
 			Why:   "sock_diag dumps the table of bound sockets since Linux 6.8"},
@@ -104,7 +136,7 @@ func netlinkFacts() []Fact {
 			Why:   "sock_diag tells it to those alone who may set it"},
 		{Source: source, Field: "reason", Which: nobodys, Instead: "unheld", holds: hasFile,
 			Why: "sock_diag does not tell a socket of the kernel from one in transit over a UNIX socket or registered with io_uring"},
-	}
+	}...)
 }
 
 // nobodys describes the sessions of hasFile.
@@ -136,6 +168,7 @@ func procfsFacts() []Fact {
 		{Source: source, Field: "reason", Which: nobodys,
 			Instead: "unheld", holds: hasFile, Why: "the files do not tell a socket of the kernel from one in transit"},
 	}
+	facts = append(facts, directionFacts(source, "`out`, unless a listener takes them")...)
 	for _, f := range whose.Fields() {
 		if f.Of == whose.OfTCP {
 			facts = append(facts, none(f.Name, "the files do not print it"))

@@ -234,14 +234,26 @@ func Agree(t *testing.T, sources map[string]Subject) {
 		blind = blind || gapOf(&coverage, whose.GapProcesses) != ""
 	}
 	names := slices.Sorted(maps.Keys(sources))
+	doubtful := doubtfulDirections(all.Truths)
 	for i, a := range names {
 		for _, b := range names[i+1:] {
-			rowsA, rowsB := agreed(answers[a], all.Namespaces, blind, a, b), agreed(answers[b], all.Namespaces, blind, a, b)
+			rowsA, rowsB := agreed(answers[a], all.Namespaces, blind, doubtful, a, b), agreed(answers[b], all.Namespaces, blind, doubtful, a, b)
 			for _, d := range disagreement(a, rowsA, b, rowsB) {
 				t.Errorf("%s and %s: %s", a, b, d)
 			}
 		}
 	}
+}
+
+// doubtfulDirections are the sessions whose direction some source cannot know.
+func doubtfulDirections(truths []Truth) map[key]bool {
+	all := make(map[key]bool)
+	for i := range truths {
+		if truths[i].Instead != nil {
+			all[keyOf(&truths[i].Session)] = true
+		}
+	}
+	return all
 }
 
 // startFor sets the case up for the whole test, and skips only the part of it.
@@ -258,7 +270,7 @@ func (c *Case) startFor(part, whole *testing.T) Standing {
 // agreed blanks the facts unknown to any of the sources and renders the rows
 // listed by all of them, in order. blind: one of them could not look into every
 // process, and so gives the reason hidden for another's better one.
-func agreed(sessions []whose.Session, namespaces []uint32, blind bool, sources ...string) [][]string {
+func agreed(sessions []whose.Session, namespaces []uint32, blind bool, doubtful map[key]bool, sources ...string) [][]string {
 	var rows [][]string
 	for i := range sessions {
 		s := sessions[i]
@@ -271,6 +283,9 @@ func agreed(sessions []whose.Session, namespaces []uint32, blind bool, sources .
 		}
 		if blind && (hasFile(&s) || s.Reason == whose.ReasonHidden) {
 			s.Reason = whose.ReasonHidden
+		}
+		if doubtful[keyOf(&s)] {
+			s.Direction = 0
 		}
 		if listed {
 			rows = append(rows, row(&s, nil))

@@ -18,6 +18,20 @@ type Truth struct {
 	whose.Session
 	// Open are fields unknown to the process, and not compared.
 	Open []string
+	// Instead are the directions given by the sources that cannot know it, by
+	// source; 0 for none.
+	Instead map[string]whose.Direction
+}
+
+// as returns the session that a source is to give, false if it does not list
+// it.
+func (t *Truth) as(source string) (s whose.Session, listed bool) {
+	s = t.Session
+	listed = Blank(source, &s)
+	if d, otherwise := t.Instead[source]; otherwise {
+		s.Direction = d
+	}
+	return s, listed
 }
 
 // row renders every compared fact of a session, one each, by the table of
@@ -94,8 +108,7 @@ func compare(source string, truths []Truth, sessions []whose.Session, namespaces
 		}
 	}
 	for i := range truths {
-		want := truths[i].Session
-		listed := Blank(source, &want)
+		want, listed := truths[i].as(source)
 		k := keyOf(&want)
 		if slices.Contains(truths[i].Open, "inode") {
 			k = keyByAddress(answer, k)

@@ -132,6 +132,19 @@ static struct mptcp_sock *(*const bpf_skc_to_mptcp_sock)(void *sk) = (void *)196
 		word >> __builtin_preserve_field_info((object)->field, 5);                         \
 	})
 
+/*
+ * A bit of an object. On a little-endian host it does not matter how many bytes
+ * are read: the shifts leave nothing of those behind it.
+ */
+#define probe_bit(value, object, field)                                                            \
+	({                                                                                         \
+		u64 word_ = 0;                                                                     \
+		probe(&word_, (const u64 *)((const void *)(object) +                               \
+					    __builtin_preserve_field_info((object)->field, 0)));   \
+		word_ <<= __builtin_preserve_field_info((object)->field, 4);                       \
+		*(value) = word_ >> __builtin_preserve_field_info((object)->field, 5);             \
+	})
+
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
@@ -171,6 +184,7 @@ enum {
 #define TCP_CLOSE_WAIT	 8
 #define TCP_LAST_ACK	 9
 #define TCP_LISTEN	 10
+#define TCP_CLOSING	 11
 #define TCP_NEW_SYN_RECV 12
 
 #define RTN_BLACKHOLE	6
@@ -179,6 +193,9 @@ enum {
 
 #define SOCK_DONE     1 /* enum sock_flags: the other end's FIN was taken in */
 #define SOCK_RCU_FREE 23 /* the same, since Linux 5.10: it is or was in the table of listeners */
+/* sk_userlocks: the port was chosen by bind, or by connect (Linux 6.18). */
+#define SOCK_BINDPORT_LOCK 8
+#define SOCK_CONNECT_BIND  16
 #define PF_KTHREAD    0x00200000
 #define PIDTYPE_TGID  1
 

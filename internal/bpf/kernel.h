@@ -191,6 +191,7 @@ struct sock {
 	u16 sk_protocol;
 	u16 sk_type;
 	u8 sk_kern_sock : 1;
+	u8 sk_userlocks; /* four bits of a word, before it was a byte */
 	u8 sk_shutdown;
 	u32 sk_ack_backlog;
 	u32 sk_max_ack_backlog;
@@ -272,6 +273,7 @@ struct tcp_sock {
 	u32 copied_seq;
 	u32 rcv_nxt;
 	u32 write_seq;
+	u32 snd_nxt;
 	u32 snd_una;
 	u32 srtt_us;
 	u32 snd_cwnd;
@@ -280,6 +282,7 @@ struct tcp_sock {
 	u64 bytes_sent;
 	u64 bytes_retrans;
 	u64 bytes_received;
+	u64 bytes_acked;
 	bool is_mptcp;
 } kernel_type;
 
@@ -301,6 +304,7 @@ struct mptcp_sock {
 struct inet_timewait_sock {
 	u32 tw_mark;
 	volatile u8 tw_substate;
+	u32 tw_connect_bind : 1;
 } kernel_type;
 
 struct inet_request_sock {

@@ -41,7 +41,27 @@ const (
 	// SocketNoLimit: it listens, and the source does not tell the limit of its
 	// accept queue.
 	SocketNoLimit
+	// SocketAccepted and SocketConnected: by its own word it was accepted from a
+	// listener, or connected. With neither it does not say, or the source does not
+	// ask it.
+	SocketAccepted
+	SocketConnected
+	// SocketTransparent: it has IP_TRANSPARENT. Only a source that cannot ask for
+	// the origin notes it.
+	SocketTransparent
 )
+
+// Origin returns how the socket came to its connection: by its own word, else by
+// its state.
+func (s *Socket) Origin() pair.Origin {
+	switch {
+	case s.Flags&SocketAccepted != 0:
+		return pair.Accepted
+	case s.Flags&SocketConnected != 0:
+		return pair.Connected
+	}
+	return s.OriginByState(s.Inode != 0)
+}
 
 // A Holding says that a process has a socket open by a descriptor.
 type Holding struct {

@@ -172,6 +172,12 @@ func socketFlags(flags uint8) source.SocketFlags {
 	if flags&flagNoFile != 0 {
 		f |= source.SocketNoFile
 	}
+	if flags&flagAccepted != 0 {
+		f |= source.SocketAccepted
+	}
+	if flags&flagConnected != 0 {
+		f |= source.SocketConnected
+	}
 	return f
 }
 

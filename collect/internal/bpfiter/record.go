@@ -11,7 +11,7 @@ import (
 
 const (
 	recordMagic   = 0x5753
-	recordVersion = 2
+	recordVersion = 3
 )
 
 // A recordKind is enum record_kind.
@@ -35,6 +35,8 @@ const (
 	flagFile
 	flagNoFile
 	flagThread
+	flagAccepted
+	flagConnected
 )
 
 type socketRecord struct {

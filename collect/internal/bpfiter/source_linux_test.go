@@ -173,7 +173,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("client held by %+v, want %+v", got, want)
 	}
 	got = find(snap, 0)
-	if len(got) != 1 || got[0].LocalPort != port || got[0].RecvQueue != 5 || got[0].Flags != source.SocketNoFile {
+	if len(got) != 1 || got[0].LocalPort != port || got[0].RecvQueue != 5 || got[0].Flags != source.SocketNoFile|source.SocketAccepted {
 		t.Errorf("what waits %+v", got)
 	}
 }

@@ -23,8 +23,14 @@ const (
 	attrV6Only   = 11
 	attrMark     = 15
 	attrCgroupID = 21
+	attrSockOpt  = 22
 	attrTypeMask = 0x3fff // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 )
+
+// optTransparent is the bit transparent in the first byte of struct
+// inet_diag_sockopt (Linux 5.10). Bits are counted from the end that the byte
+// order begins with.
+var optTransparent = [2]byte{1 << 5, 1 << 2}[binary.NativeEndian.Uint16([]byte{0, 1})&1]
 
 // Offsets in struct tcp_info of the values read. Each kernel sends as much of
 // it as it knows.
@@ -300,6 +306,10 @@ func (d *dump) attributes(b []byte, s *source.Socket, out *rows) bool {
 		case attrCgroupID:
 			if len(v) >= 8 {
 				s.Cgroup = ne.Uint64(v)
+			}
+		case attrSockOpt:
+			if len(v) >= 1 && v[0]&optTransparent != 0 {
+				s.Flags |= source.SocketTransparent
 			}
 		case attrInfo:
 			info = v

@@ -125,7 +125,7 @@ func (e *entry) write(s *whose.Session) {
 	s.Inode, s.Cookie, s.NetNS, s.UID, s.Mark = e.inode, e.cookie, e.NetNS, e.uid, e.mark
 	s.RecvQueue, s.SendQueue = e.recvQueue, e.sendQueue
 	s.Proto, s.Family, s.State, s.Direction, s.Reason = e.Proto, e.Family, e.State, e.direction, e.reason
-	s.V6Only = e.V6Only && e.direction == 0
+	s.V6Only = e.V6Only && e.IsListener()
 	s.Unknown = e.unknown
 }
 

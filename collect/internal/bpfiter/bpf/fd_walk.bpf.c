@@ -21,6 +21,7 @@
  */
 #include "key.h"
 #include "look.h"
+#include "origin.h"
 #include "task.h"
 
 /* The kernel gives GPL-only helpers to a known few names of licences only. */
@@ -161,6 +162,7 @@ noinline int view_fd(const struct owner *o, struct socket_record *r, u64 address
 	probe(&r->mark, &sk->sk_mark);
 	probe(&r->device, (u32 *)&sk->__sk_common.skc_bound_dev_if);
 	put_queues(r, address);
+	put_origin(r, address);
 	r->pid = o->pid;
 	r->start = o->start;
 	*(u64 *)&r->comm[0] = o->comm[0];
@@ -237,6 +239,7 @@ static always_inline void warm(u64 address)
 	peek(sk);
 	peek(&sk->__sk_common.skc_cookie);
 	peek(&sk->sk_uid);
+	peek(&sk->sk_userlocks);
 	if (field_exists(sk->sk_ino))
 		peek(&sk->sk_ino);
 	peek(&t->rcv_nxt);

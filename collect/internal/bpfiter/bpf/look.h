@@ -69,19 +69,6 @@ static always_inline void probe16(u8 *dst, const void *src)
 }
 
 /*
- * A bit of an object. On a little-endian host it does not matter how many bytes
- * are read: the shifts leave nothing of those behind it.
- */
-#define probe_bit(value, object, field)                                                            \
-	({                                                                                         \
-		u64 word_ = 0;                                                                     \
-		probe(&word_, (const u64 *)((const void *)(object) +                               \
-					    __builtin_preserve_field_info((object)->field, 0)));   \
-		word_ <<= __builtin_preserve_field_info((object)->field, 4);                       \
-		*(value) = word_ >> __builtin_preserve_field_info((object)->field, 5);             \
-	})
-
-/*
  * The beginning of every kind of socket, copied at once: addresses, hash,
  * ports, family, state. It tells a socket from another in the same memory.
  */

@@ -10,7 +10,7 @@
 #include "../../../../internal/bpf/model.h"
 
 #define RECORD_MAGIC   0x5753
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
 #define TAG(kind)      ((u32)RECORD_MAGIC << 16 | RECORD_VERSION << 8 | (kind))
 
 enum record_kind {
@@ -30,6 +30,8 @@ enum record_flag {
 	FLAG_FILE = 1 << 2,   /* has an open file */
 	FLAG_NOFILE = 1 << 3, /* has none */
 	FLAG_THREAD = 1 << 4, /* met in the table of a thread other than the leader */
+	FLAG_ACCEPTED = 1 << 5,	 /* accepted from a listener */
+	FLAG_CONNECTED = 1 << 6, /* connected; neither: it does not say */
 };
 
 /* A socket; from task_file, as one descriptor of one process. */

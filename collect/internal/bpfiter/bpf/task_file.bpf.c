@@ -8,7 +8,7 @@
  * leader's table; what remains of a process twice (threads with a table of
  * their own, a leader that has exited) the reader makes unique.
  */
-#include "socket.h"
+#include "origin.h"
 #include "task.h"
 
 /* The kernel gives GPL-only helpers to a known few names of licences only. */
@@ -99,6 +99,7 @@ static always_inline void put_socket(struct socket_record *r, struct sock *sk, s
 	r->mark = sk->sk_mark;
 	r->device = sk->__sk_common.skc_bound_dev_if;
 	put_queues(r, sk, tcp);
+	put_origin(r, (u64)sk);
 }
 
 static always_inline int write_tcp(void *seq, struct tcp_record *r, struct tcp_sock *tcp)

@@ -8,6 +8,7 @@
 
 #include "key.h"
 #include "tables.h"
+#include "origin.h"
 
 /* What the functions that look at a socket have to know. */
 struct view {
@@ -47,6 +48,7 @@ static always_inline void put_whole(struct socket_record *r, const struct sock *
 	probe(&r->mark, &sk->sk_mark);
 	r->cgroup = cgroup_of(sk);
 	put_queues(r, (u64)sk);
+	put_origin(r, (u64)sk);
 }
 
 /*
@@ -110,10 +112,12 @@ verified_once int view_minor(const struct view *v, struct socket_record *r, u64 
 	r->flags = FLAG_NOFILE;
 	if (FRONT(&f, u8, skc_state) == TCP_NEW_SYN_RECV) {
 		r->state = TCP_SYN_RECV;
+		r->flags |= FLAG_ACCEPTED;
 		probe(&r->mark, &((const struct inet_request_sock *)c)->ir_mark);
 	} else {
 		probe(&r->state, (u8 *)&((const struct inet_timewait_sock *)c)->tw_substate);
 		probe(&r->mark, &((const struct inet_timewait_sock *)c)->tw_mark);
+		r->flags |= flag_of(origin_of_timewait((const void *)c));
 	}
 	r->family = hide(FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6);
 	if (!asked(v, r) || v->flags & ASK_WANTED)

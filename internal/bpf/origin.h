@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * How a TCP socket came to its connection, as the socket itself has it. `probe`
+ * is that of the program which includes this.
+ */
+#pragma once
+
+#include "kernel.h"
+
+enum origin {
+	ORIGIN_UNKNOWN,
+	ORIGIN_ACCEPTED,  /* from a listener */
+	ORIGIN_CONNECTED, /* by connect */
+};
+
+#define FIN_STATES (1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSING | 1 << TCP_LAST_ACK)
+
+/*
+ * By the SYN among the bytes that were acknowledged: the socket that connected
+ * counts its own, and one that was accepted begins behind it. This holds while
+ * all that was written has been sent. A count that is read while it changes comes
+ * to neither.
+ */
+static always_inline enum origin origin_by_count(const struct sock *sk, u8 state)
+{
+	const struct tcp_sock *tcp = (const void *)sk;
+	u32 written = 0, next = 0, una = 0, over;
+	u64 acked = 0, sent = 0, again = 0;
+
+	probe(&next, &tcp->snd_nxt);
+	probe(&una, &tcp->snd_una);
+	probe(&acked, &tcp->bytes_acked);
+	probe(&sent, &tcp->bytes_sent);
+	probe(&again, &tcp->bytes_retrans);
+	probe(&written, &tcp->write_seq);
+	if (written != next)
+		return ORIGIN_UNKNOWN;
+	over = written - una + (u32)acked - (u32)(sent - again);
+	if (1 << (state & 31) & FIN_STATES)
+		over--;
+	return over == 1 ? ORIGIN_CONNECTED : over == 0 ? ORIGIN_ACCEPTED : ORIGIN_UNKNOWN;
+}
+
+/* Does the kernel mark a port that connect chose (Linux 6.18). */
+#define MARKS_CONNECT field_exists(((struct inet_timewait_sock *)0)->tw_connect_bind)
+
+/* A socket that is in the table of listeners, or was before it was disconnected. */
+static always_inline bool was_listener(const struct sock *sk)
+{
+	unsigned long flags = 0;
+
+	probe(&flags, &sk->__sk_common.skc_flags);
+	return flags >> SOCK_RCU_FREE & 1;
+}
+
+/*
+ * What is accepted is a copy of its listener: it has the backlog, and no port
+ * chosen for itself. A listener that was disconnected and then connected keeps
+ * its backlog too; it has such a port or, where connect is not marked, what is
+ * never copied. Left are a listener without a backlog, and a client whose bind
+ * left the choice of the port to the kernel; where connect is not marked it is
+ * every client, which the count would slow down.
+ */
+static always_inline enum origin origin_of(const struct sock *sk, u8 state)
+{
+	u32 locks = 0, backlog = 0;
+
+	if (state == TCP_SYN_SENT)
+		return ORIGIN_CONNECTED;
+	probe_bit(&locks, sk, sk_userlocks);
+	if (locks & (SOCK_BINDPORT_LOCK | SOCK_CONNECT_BIND))
+		return ORIGIN_CONNECTED;
+	probe(&backlog, &sk->sk_max_ack_backlog);
+	if (backlog)
+		return !MARKS_CONNECT && was_listener(sk) ? ORIGIN_CONNECTED : ORIGIN_ACCEPTED;
+	return MARKS_CONNECT ? origin_by_count(sk, state) : ORIGIN_UNKNOWN;
+}
+
+/* Of TIME_WAIT the kernel keeps no more than the mark. */
+static always_inline enum origin origin_of_timewait(const struct inet_timewait_sock *tw)
+{
+	u32 bit = 0;
+
+	if (MARKS_CONNECT)
+		probe_bit(&bit, tw, tw_connect_bind);
+	return bit ? ORIGIN_CONNECTED : ORIGIN_UNKNOWN;
+}
