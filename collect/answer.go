@@ -48,6 +48,31 @@ func (a *Answer) Sessions() iter.Seq[whose.Session] {
 	}
 }
 
+// Reader returns a function that reads session i of the answer, from 0 to
+// [Answer.Len]-1. It is for loops over many sessions, on several goroutines each
+// with a reader of its own: no session is copied and none allocates. The next
+// call overwrites the session and its lists of owners; the processes stay valid.
+// Do not call it after Close.
+func (a *Answer) Reader() func(i int) *whose.Session {
+	r := new(reader)
+	if a.stages != nil {
+		r.maker, r.places = newMaker(&a.stages.described), a.stages.chosen.places
+	}
+	return r.session
+}
+
+// A reader makes the sessions of an answer in one place.
+type reader struct {
+	maker  maker
+	places []uint32
+	one    whose.Session
+}
+
+func (r *reader) session(i int) *whose.Session {
+	r.maker.borrow(r.places[i], &r.one)
+	return &r.one
+}
+
 // Append appends the sessions to dst, in order.
 func (a *Answer) Append(dst []whose.Session) []whose.Session {
 	if a.stages == nil {

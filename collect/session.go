@@ -19,6 +19,23 @@ type maker struct {
 	owners []whose.Owner
 	fds    []int32
 	seen   []uint32
+	// space and user are the names looked up last: neighbours often share them.
+	space lastName
+	user  lastName
+}
+
+// A lastName is the last name looked up by a number.
+type lastName struct {
+	of    uint32
+	name  string
+	known bool
+}
+
+func (l *lastName) in(names map[uint32]string, of uint32) string {
+	if !l.known || l.of != of {
+		*l = lastName{of, names[of], true}
+	}
+	return l.name
 }
 
 func newMaker(d *described) maker { return maker{joined: d.joined, derived: d.derived, described: d} }
@@ -50,11 +67,11 @@ func (m *maker) session(at uint32, s *whose.Session) {
 		State:     k.State,
 		V6Only:    k.V6Only && k.IsListener(),
 		Direction: m.direction(k, at),
-		NetNSName: m.netns[k.NetNS],
+		NetNSName: m.space.in(m.netns, k.NetNS),
 		Unknown:   m.unknown(k),
 	}
 	if !s.Unknown.Has(whose.FactUID) {
-		s.User = m.users[k.UID]
+		s.User = m.user.in(m.users, k.UID)
 	}
 	if k.Device != 0 {
 		m.nameDevice(k, s)

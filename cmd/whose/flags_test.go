@@ -41,7 +41,7 @@ func TestFlags_Complete(t *testing.T) {
 		if err := d.settleFormat(root); err != nil {
 			t.Errorf("-o %s: %v", format, err)
 		}
-		if _, err := render.New(format, &bytes.Buffer{}, render.Options{}); err != nil {
+		if _, err := render.New(format, render.Options{}); err != nil {
 			t.Errorf("-o %s: %v", format, err)
 		}
 	}

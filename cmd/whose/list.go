@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net/netip"
 	"time"
 
@@ -77,46 +75,33 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 	return l.once(cmd.Context(), c, opts)
 }
 
-// render collects, and writes the sessions to out. The caller closes the renderer
-// and the answer.
-func (l *list) render(ctx context.Context, c *collect.Collector, opts *collect.Options, out io.Writer) (render.Renderer, *collect.Answer, error) {
-	r, err := render.New(l.format, out, l.shape)
-	if err != nil {
-		return nil, nil, &usageError{err}
-	}
-	answer, err := l.collect(ctx, c, opts)
-	if err != nil {
-		discard(r)
-		return nil, nil, err
-	}
-	if err := render.All(r, answer.Sessions()); err != nil {
-		answer.Close()
-		discard(r)
-		return nil, nil, l.failed(err)
-	}
-	return r, answer, nil
-}
-
 // once collects and shows the sessions one time.
 func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	opts.Needs = whose.NeedSessions | l.needs(opts.Filter)
-	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
-	r, answer, err := l.render(ctx, c, opts, out)
+	r, err := l.renderer()
+	if err != nil {
+		return err
+	}
+	answer, err := l.collect(ctx, c, opts)
 	if err != nil {
 		return err
 	}
 	defer answer.Close()
-	if answer.Len() == 0 && l.forPerson() && isTerminal(l.sh.out) {
-		discard(r)
-		return l.conclude(l.sh, 0, &answer.Coverage)
-	}
-	if err := r.Close(&answer.Coverage); err != nil {
-		return l.failed(err)
-	}
-	if err := out.Flush(); err != nil {
-		return writeError(err)
+	if answer.Len() > 0 || !l.forPerson() || !isTerminal(l.sh.out) {
+		if err := r.Write(l.sh.out, answer, &answer.Coverage); err != nil {
+			return l.failed(err)
+		}
 	}
 	return l.conclude(l.sh, answer.Len(), &answer.Coverage)
+}
+
+// renderer returns the renderer of the format.
+func (l *list) renderer() (render.Renderer, error) {
+	r, err := render.New(l.format, l.shape)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return r, nil
 }
 
 // ask collects just enough to know whether there is any session.
@@ -141,15 +126,12 @@ func (l *list) collect(ctx context.Context, c *collect.Collector, opts *collect.
 		return nil, collectError(err)
 	}
 	if l.names != nil {
-		remotes := make([]netip.Addr, 0, answer.Len())
-		for s := range answer.Sessions() {
-			remotes = append(remotes, s.Remote.Addr())
+		remotes := make([]netip.Addr, answer.Len())
+		read := answer.Reader()
+		for i := range remotes {
+			remotes[i] = read(i).Remote.Addr()
 		}
 		l.names.Learn(ctx, remotes)
 	}
 	return answer, nil
 }
-
-// discard ends a renderer with unwanted output. Its last bytes stay in a buffer
-// without a flush, so its error means nothing.
-func discard(r render.Renderer) { _ = r.Close(nil) }

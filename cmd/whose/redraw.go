@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
-	"iter"
 	"os"
 	"os/signal"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/internal/footprint"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
@@ -87,16 +86,19 @@ func (l *list) repeat(ctx context.Context, resized <-chan os.Signal, draw func()
 
 // lines writes one pass as JSON lines.
 func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
-	out := bufio.NewWriterSize(l.sh.out, outputBuffer)
-	r, answer, err := l.render(ctx, c, opts, out)
+	r, err := l.renderer()
+	if err != nil {
+		return err
+	}
+	answer, err := l.collect(ctx, c, opts)
 	if err != nil {
 		return err
 	}
 	defer answer.Close()
-	if err := r.Close(&answer.Coverage); err != nil {
+	if err := r.Write(l.sh.out, answer, &answer.Coverage); err != nil {
 		return l.failed(err)
 	}
-	return writeError(out.Flush())
+	return nil
 }
 
 // frame draws one pass: a title, as many sessions as fit into the terminal's
@@ -104,23 +106,18 @@ func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Op
 func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	width, height := l.sh.width(), l.sh.height()
 	l.shape.Width = width
-	var text bytes.Buffer
-	r, err := render.New(l.format, &text, l.shape)
+	r, err := l.renderer()
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	answer, err := l.collect(ctx, c, opts)
 	if err != nil {
-		discard(r)
 		return err
 	}
 	defer answer.Close()
 	room := max(1, height-3) // the first line, the titles and the last line
-	if err := render.All(r, first(room, answer.Sessions())); err != nil {
-		discard(r)
-		return l.failed(err)
-	}
-	if err := r.Close(nil); err != nil {
+	var text bytes.Buffer
+	if err := r.Write(&text, lots.First(room, answer), nil); err != nil {
 		return l.failed(err)
 	}
 	all := answer.Len()
@@ -129,19 +126,6 @@ func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Op
 	lines = append([]string{l.frameTitle(all, &answer.Coverage, width)}, lines...)
 	_, err = l.sh.out.Write(l.paint(lines, height))
 	return writeError(err)
-}
-
-// first returns at most n values of a sequence.
-func first[T any](n int, of iter.Seq[T]) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		left := n
-		for v := range of {
-			if left == 0 || !yield(v) {
-				return
-			}
-			left--
-		}
-	}
 }
 
 // fitFrame cuts the lines of a table to at most height. The last line gives the

@@ -1,9 +1,6 @@
 package render
 
-import (
-	"bytes"
-	"iter"
-)
+import "iter"
 
 // An arena's chunks grow from the first size to the last. A host needs few of
 // them, and they are never copied, unlike one growing slice.
@@ -19,7 +16,7 @@ type arena struct {
 	count  int
 }
 
-// add copies a row into the arena. The caller counts it.
+// add copies a row into the arena and counts it.
 func (a *arena) add(row []byte) {
 	const room = 10 // for the length
 	last := len(a.chunks) - 1
@@ -32,22 +29,7 @@ func (a *arena) add(row []byte) {
 		last++
 	}
 	a.chunks[last] = appendRow(a.chunks[last], row)
-}
-
-// take removes the first row and returns it. The arena must not be empty.
-func (a *arena) take() []byte {
-	n, rest := takeUvarint(a.chunks[0])
-	if a.chunks[0] = rest[n:]; len(rest) == int(n) {
-		a.chunks = a.chunks[1:]
-	}
-	return rest[:n]
-}
-
-// addChunk copies rows made by appendRow.
-func (a *arena) addChunk(rows []byte) {
-	if len(rows) > 0 {
-		a.chunks = append(a.chunks, bytes.Clone(rows))
-	}
+	a.count++
 }
 
 // appendRow appends a row in the form of a chunk.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 )
 
 // loadedHost has n sessions as they are on a host under load: both ends of
@@ -39,16 +40,11 @@ func benchmark(b *testing.B, format string, opts Options) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w = 0
-		r, err := New(format, &w, opts)
+		r, err := New(format, opts)
 		if err != nil {
 			b.Fatal(err)
 		}
-		for i := range sessions {
-			if err := r.Session(&sessions[i]); err != nil {
-				b.Fatal(err)
-			}
-		}
-		if err := r.Close(nil); err != nil {
+		if err := r.Write(&w, lots.Slice(sessions), nil); err != nil {
 			b.Fatal(err)
 		}
 	}

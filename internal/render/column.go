@@ -78,7 +78,7 @@ func (t *table) standardColumns(wide bool) []*column {
 	process := &column{title: "PROCESS", gap: 2, easy: 14, favour: 6, shorten: shortenProcess, append: t.processCell}
 	user.wanted = func() bool { return user.used }
 	if !wide {
-		netns.wanted = func() bool { return t.manyNetNS }
+		netns.wanted = func() bool { return t.firstNetNS < t.lastNetNS }
 		return t.addColumns([]*column{proto, state, local, arrow, remote, netns, user, process})
 	}
 	family := &column{title: "FAMILY", gap: 2, append: func(c *cell, s *whose.Session) { c.ascii(s.Family.String()) }}

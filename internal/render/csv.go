@@ -41,7 +41,7 @@ func cellFraming(fields []*whose.Field, noHeader bool, comma byte, quote func([]
 	}
 	f := framing{newEncoder: func() encoder {
 		own := enc
-		return own.session
+		return infallible(own.session)
 	}}
 	if !noHeader {
 		for i, field := range fields {

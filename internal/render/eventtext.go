@@ -63,7 +63,7 @@ func (r *eventText) Head(dst []byte) []byte { return dst }
 // Resize resets the initial widths.
 func (r *eventText) Resize(width int) {
 	r.opts.Width = width
-	r.names = newTable(nil, Table, &Options{Width: width, HostName: r.opts.HostName, ServiceName: r.opts.ServiceName})
+	r.names = newTable(Table, &Options{Width: width, HostName: r.opts.HostName, ServiceName: r.opts.ServiceName})
 	r.clock = dayClock(r.opts.Zone)
 	if width > 0 && width < punctualEvents {
 		r.clock.layout, r.clock.digits = time.TimeOnly, 0

@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 )
 
 var update = flag.Bool("update", false, "write golden files and generated pages instead of comparing")
@@ -22,16 +23,11 @@ var update = flag.Bool("update", false, "write golden files and generated pages 
 func rendered(t testing.TB, format string, opts Options, sessions []whose.Session) string {
 	t.Helper()
 	var b bytes.Buffer
-	r, err := New(format, &b, opts)
+	r, err := New(format, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range sessions {
-		if err := r.Session(&sessions[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := r.Close(sampleCoverage(sessions)); err != nil {
+	if err := r.Write(&b, lots.Slice(sessions), sampleCoverage(sessions)); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

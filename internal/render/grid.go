@@ -2,7 +2,8 @@ package render
 
 import (
 	"io"
-	"sync"
+
+	"github.com/seed-44df2ae6/whose/internal/lots"
 )
 
 // A grid is a table in the making. It has columns, and keeps rows as the packed
@@ -30,7 +31,6 @@ func (g *grid) add(c *cell) {
 	g.row = packCell(g.row, c)
 	if g.at++; g.at == len(g.columns) {
 		g.rows.add(g.row)
-		g.rows.count++
 		g.row, g.at = g.row[:0], 0
 	}
 }
@@ -49,38 +49,47 @@ func (g *grid) start(noHeader bool) {
 }
 
 // write fits the columns and writes titles and rows, or nothing without rows. On
-// a terminal it writes a blank line before row number gap; 0 means none.
+// a terminal it writes a blank line before row number gap; 0 means none. The
+// chunks before it then hold lotSize rows each.
 func (g *grid) write(w io.Writer, opts *Options, gap int) error {
 	if g.rows.count == 0 {
 		return nil
 	}
-	p := printer{w: w, opts: opts, all: g.columns, room: opts.Width}
+	p := printer{opts: opts, all: g.columns, room: opts.Width}
 	if g.whole {
 		p.room = 0
 	}
 	p.shown = fit(visible(g.columns), p.room)
+	if gap > 0 && gap < g.rows.count && opts.Width > 0 {
+		p.gap = gap
+	}
 	if !opts.NoHeader {
 		p.header()
 	}
-	if gap > 0 && gap < g.rows.count && opts.Width > 0 {
-		for range gap {
-			p.line(g.rows.take())
+	out := frameWriter{w: w, buf: p.buf}
+	err := lots.Write(&out, lots.Of(len(g.rows.chunks), 1), opts.Workers, func() lots.Encoder {
+		own := p
+		own.short = nil
+		return func(dst []byte, i int) ([]byte, error) {
+			own.buf = dst
+			own.chunk(i*lotSize, g.rows.chunks[i])
+			return own.buf, nil
 		}
-		p.buf = append(p.buf, '\n')
-	}
-	if err := p.flush(); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	return p.lines(g.rows.chunks, opts.Workers)
+	return out.flush()
 }
 
-// A printer writes the lines of a grid with fitted columns.
+// A printer prints the lines of a grid with fitted columns.
 type printer struct {
-	w          io.Writer
 	opts       *Options
 	all, shown []*column
 	// room is the greatest width of a line, 0 for no limit.
-	room  int
+	room int
+	// gap is the row with a blank line before it, 0 for none.
+	gap   int
 	buf   []byte
 	short []byte
 }
@@ -94,57 +103,14 @@ func (p *printer) header() {
 	p.end()
 }
 
-// lot is the number of bytes of rows printed by a goroutine at once.
-const lot = 256 << 10
-
-// cutLot splits the next lot from the rest: whole chunks, at least one.
-func cutLot(chunks [][]byte) (first, rest [][]byte) {
-	size, n := 0, 0
-	for n < len(chunks) && (n == 0 || size+len(chunks[n]) <= lot) {
-		size += len(chunks[n])
+// chunk prints the rows of a chunk. The first is row number n.
+func (p *printer) chunk(n int, chunk []byte) {
+	for row := range rowsOf(chunk) {
+		if n == p.gap && n > 0 {
+			p.buf = append(p.buf, '\n')
+		}
+		p.line(row)
 		n++
-	}
-	return chunks[:n], chunks[n:]
-}
-
-// lines writes all rows. If there are many, several goroutines print lots of
-// them.
-func (p *printer) lines(chunks [][]byte, workers int) error {
-	if _, rest := cutLot(chunks); len(rest) == 0 {
-		workers = 0
-	}
-	printers := make([]printer, 1+workers)
-	for i := range printers {
-		printers[i] = *p
-		printers[i].buf, printers[i].short = nil, nil
-	}
-	for len(chunks) > 0 {
-		var lots sync.WaitGroup
-		for i := range printers {
-			var mine [][]byte
-			mine, chunks = cutLot(chunks)
-			if i == len(printers)-1 {
-				printers[i].chunks(mine)
-				break
-			}
-			lots.Go(func() { printers[i].chunks(mine) })
-		}
-		lots.Wait()
-		for i := range printers {
-			if err := printers[i].flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// chunks prints the rows of some chunks.
-func (p *printer) chunks(chunks [][]byte) {
-	for _, chunk := range chunks {
-		for row := range rowsOf(chunk) {
-			p.line(row)
-		}
 	}
 }
 
@@ -200,15 +166,6 @@ func (p *printer) end() {
 		n--
 	}
 	p.buf = append(p.buf[:n], '\n')
-}
-
-func (p *printer) flush() error {
-	if len(p.buf) == 0 {
-		return nil
-	}
-	_, err := p.w.Write(p.buf)
-	p.buf = p.buf[:0]
-	return err
 }
 
 const spaces = "                                                                "

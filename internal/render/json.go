@@ -15,7 +15,7 @@ func jsonFraming(fields []*whose.Field) framing {
 	return framing{
 		head:       append(strconv.AppendInt([]byte(`{"version":`), SchemaVersion, 10), `,"sessions":[`...),
 		sep:        ",",
-		newEncoder: func() encoder { return newJSONEncoder(fields, ",\n", "").session },
+		newEncoder: func() encoder { return infallible(newJSONEncoder(fields, ",\n", "").session) },
 		tail: func(dst []byte, c *whose.Coverage) []byte {
 			dst = append(dst, "\n]"...)
 			if c != nil {
@@ -27,7 +27,7 @@ func jsonFraming(fields []*whose.Field) framing {
 }
 
 func jsonlFraming(fields []*whose.Field) framing {
-	return framing{newEncoder: func() encoder { return newJSONEncoder(fields, "", "\n").session }}
+	return framing{newEncoder: func() encoder { return infallible(newJSONEncoder(fields, "", "\n").session) }}
 }
 
 // A jsonField is a field with its key, ready to append.

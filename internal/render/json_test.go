@@ -15,6 +15,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 )
 
 // compileSchema returns the schema, so strict that it refuses keys that it
@@ -141,19 +142,18 @@ func TestJSON_Exact(t *testing.T) {
 
 func TestJSON_NoCoverage(t *testing.T) {
 	var b bytes.Buffer
-	r, err := New(JSON, &b, Options{})
+	r, err := New(JSON, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Close(nil); err != nil {
+	if err := r.Write(&b, lots.Slice{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if want := "{\"version\":1,\"sessions\":[\n]}\n"; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
 	b.Reset()
-	r, _ = New(JSON, &b, Options{})
-	if err := r.Close(&whose.Coverage{Source: "procfs"}); err != nil {
+	if err := r.Write(&b, lots.Slice{}, &whose.Coverage{Source: "procfs"}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(b.String(), "own") {
@@ -189,7 +189,7 @@ func TestJSONEncoder_NoAllocs(t *testing.T) {
 		run := func() {
 			dst = dst[:0]
 			for i := range sessions {
-				dst = enc(dst, &sessions[i])
+				dst, _ = enc(dst, &sessions[i])
 			}
 		}
 		run()

@@ -15,7 +15,7 @@ func pytcpFraming() framing {
 	return framing{
 		head:       []byte("["),
 		sep:        ", ",
-		newEncoder: func() encoder { return appendPyTCP },
+		newEncoder: func() encoder { return infallible(appendPyTCP) },
 		tail:       func(dst []byte, _ *whose.Coverage) []byte { return append(dst, "]\n"...) },
 	}
 }

@@ -3,27 +3,23 @@ package render
 import (
 	"fmt"
 	"io"
-	"iter"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 )
 
 // A Renderer writes sessions in one format.
 //
-// It is not safe for concurrent use. Callers must call Close, after an error
-// too: it writes the rest and ends the renderer's goroutines. A renderer may
-// keep a session's owners: they are never written again (see [whose.Session]).
-// It must not keep the session itself. It does not close its writer.
+// It is not safe for concurrent use. It may be used again.
 type Renderer interface {
-	// Session writes one session. An error comes from the writer, or from the
-	// template, and ends the output. It may belong to an earlier session.
-	Session(s *whose.Session) error
-	// Close writes the end of the output. Formats with a place for the coverage
-	// write it; nil writes none.
-	Close(c *whose.Coverage) error
+	// Write writes all sessions to w, and what comes before and after them. Formats
+	// with a place for the coverage write it; nil writes none. An error is the
+	// writer's, or the template's, and ends the output. Of a template's error, the
+	// sessions before it are written.
+	Write(w io.Writer, sessions lots.Sessions, c *whose.Coverage) error
 }
 
 // The formats.
@@ -68,9 +64,9 @@ type Options struct {
 	NoHeader bool
 	// Template is the text/template of the format Template.
 	Template string
-	// Workers is the number of encoding goroutines beside the caller's once there
-	// are many sessions. Template uses none, nor do tables with HostName or
-	// ServiceName. Zero: none.
+	// Workers is the greatest number of encoding goroutines beside the caller's.
+	// Fewer sessions take fewer, and tables with HostName or ServiceName take none.
+	// The output does not depend on it. Zero: none.
 	Workers int
 	// HostName names a remote address in tables; "" or nil shows the address.
 	// Tables call it for every row, so it must remember its look-ups.
@@ -79,35 +75,26 @@ type Options struct {
 	ServiceName func(port uint16, proto whose.Proto) string
 }
 
-// New returns a renderer of the format. It writes to w. It refuses an unknown
-// format, a bad template, and fields for a format without fields.
-func New(format string, w io.Writer, opts Options) (Renderer, error) {
+// New returns a renderer of the format. It refuses an unknown format, a bad
+// template, and fields for a format without fields.
+func New(format string, opts Options) (Renderer, error) {
 	if len(opts.Fields) > 0 && (format == Template || format == PyTCPProcess) {
 		return nil, fmt.Errorf("format %s takes no fields", format)
 	}
 	switch format {
 	case Table, Wide:
-		return newTable(w, format, &opts), nil
+		return &tableFormat{format, opts}, nil
 	case JSON, JSONL, CSV, TSV, PyTCPProcess:
-		return newStream(w, framingOf(format, &opts), opts.Workers), nil
+		return &stream{framingOf(format, &opts), opts.Workers}, nil
 	case Template:
-		return newTemplate(w, opts.Template)
+		f, err := templateFraming(opts.Template)
+		if err != nil {
+			return nil, err
+		}
+		return &stream{f, opts.Workers}, nil
 	}
 	return nil, whose.WithHint(fmt.Errorf("format %q not known", format),
 		"the formats are %s", strings.Join(Formats(), ", "))
-}
-
-// All writes every session of seq to r and stops at the first error of r. It
-// does not close r.
-func All(r Renderer, seq iter.Seq[whose.Session]) error {
-	one := new(whose.Session) // in one place: the loop's variable would be allocated each time
-	for s := range seq {
-		*one = s
-		if err := r.Session(one); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // DefaultFields returns the format's fields for a nil Options.Fields, in order.

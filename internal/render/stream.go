@@ -1,14 +1,16 @@
 package render
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 )
 
 // An encoder appends the text of one session. It keeps caches of its own and
-// belongs to one goroutine.
-type encoder func(dst []byte, s *whose.Session) []byte
+// belongs to one goroutine. After an error it has appended nothing.
+type encoder func(dst []byte, s *whose.Session) ([]byte, error)
 
 // A framing is a format which writes each session by itself: the encoder of a
 // session and the text around the sessions.
@@ -21,6 +23,11 @@ type framing struct {
 	tail func(dst []byte, c *whose.Coverage) []byte
 	// newEncoder makes an encoder for one goroutine.
 	newEncoder func() encoder
+}
+
+// infallible makes an encoder of a function without errors.
+func infallible(append func(dst []byte, s *whose.Session) []byte) encoder {
+	return func(dst []byte, s *whose.Session) ([]byte, error) { return append(dst, s), nil }
 }
 
 // framingOf returns the framing of a format, if it has one.
@@ -43,100 +50,70 @@ func framingOf(format string, opts *Options) framing {
 	}
 }
 
-// flushSize is the number of bytes gathered by a stream before it writes.
-const flushSize = 64 << 10
+// lotSize is the number of sessions that a goroutine takes at once: long enough
+// for the coming and going to cost nothing, short enough for all to end together.
+const lotSize = 512
 
-// alone is the number of sessions encoded by a stream itself before it starts
-// workers. For fewer sessions their start costs more than they save.
-const alone = 2048
-
-// A stream renders sessions one by one, on several goroutines if it pays.
+// A stream writes sessions as they come, on several goroutines if it pays.
 type stream struct {
-	out     frameWriter
 	framing framing
-	encode  encoder
-	buf     []byte
 	workers int
-	seen    int
-	pipe    *pipeline
 }
 
-func newStream(w io.Writer, f framing, workers int) *stream {
-	return &stream{
-		out:     frameWriter{w: w, head: f.head, cut: len(f.sep)},
-		framing: f,
-		encode:  f.newEncoder(),
-		workers: workers,
-	}
-}
-
-// Session encodes one session and now and then writes the gathered text.
-func (r *stream) Session(s *whose.Session) error {
-	if r.pipe != nil {
-		return r.pipe.session(s)
-	}
-	r.buf = r.encode(r.buf, s)
-	r.seen++
-	if r.workers > 0 && r.seen >= alone {
-		if err := r.flush(); err != nil {
-			return err
+// Write writes the head, the sessions and the tail.
+func (r *stream) Write(w io.Writer, sessions lots.Sessions, c *whose.Coverage) error {
+	out := frameWriter{w: w, buf: append(make([]byte, 0, 2*small), r.framing.head...), cut: len(r.framing.sep)}
+	failed := lots.Write(&out, lots.Of(sessions.Len(), lotSize), r.workers, func() lots.Encoder {
+		read, encode := sessions.Reader(), r.framing.newEncoder()
+		return func(dst []byte, i int) ([]byte, error) {
+			dst, err := encode(dst, read(i))
+			if err != nil {
+				err = fmt.Errorf("session %d: %w", i+1, err)
+			}
+			return dst, err
 		}
-		r.pipe = startPipeline(r.out.sessions, r.framing.newEncoder, r.workers)
-		return nil
+	})
+	if failed == nil && r.framing.tail != nil {
+		out.buf = r.framing.tail(out.buf, c)
 	}
-	if len(r.buf) >= flushSize {
-		return r.flush()
-	}
-	return r.out.err
-}
-
-func (r *stream) flush() error {
-	err := r.out.sessions(r.buf)
-	r.buf = r.buf[:0]
-	return err
-}
-
-// Close writes the rest.
-func (r *stream) Close(c *whose.Coverage) error {
-	if r.pipe != nil {
-		r.pipe.close()
-	}
-	if err := r.flush(); err != nil {
+	if err := out.flush(); err != nil {
 		return err
 	}
-	if r.framing.tail != nil {
-		r.buf = r.framing.tail(r.buf, c)
-	}
-	return r.out.rest(r.buf)
+	return failed
 }
 
-// A frameWriter writes the head before everything else, cuts the separator from
-// the first session, and remembers the first error.
+// small is the number of bytes which a frameWriter gathers before it writes. A
+// short listing is one write, and nothing of a long one is copied.
+const small = 16 << 10
+
+// A frameWriter writes the text around sessions and the sessions. It cuts the
+// separator from the first session, and remembers the first error.
 type frameWriter struct {
-	w    io.Writer
-	head []byte
-	cut  int
-	err  error
+	w   io.Writer
+	buf []byte
+	cut int
+	err error
 }
 
-// sessions writes encoded sessions.
-func (f *frameWriter) sessions(p []byte) error {
-	if len(p) == 0 {
-		return f.err
-	}
-	p = p[f.cut:]
+// Write writes encoded sessions, at least one.
+func (f *frameWriter) Write(p []byte) (int, error) {
+	text := p[f.cut:]
 	f.cut = 0
-	return f.rest(p)
+	if len(f.buf)+len(text) <= small {
+		f.buf = append(f.buf, text...)
+		return len(p), nil
+	}
+	if f.flush() == nil {
+		_, f.err = f.w.Write(text)
+	}
+	return len(p), f.err
 }
 
-// rest writes other text.
-func (f *frameWriter) rest(p []byte) error {
-	if f.err == nil && len(f.head) > 0 {
-		_, f.err = f.w.Write(f.head)
-		f.head = nil
-	}
-	if f.err == nil && len(p) > 0 {
-		_, f.err = f.w.Write(p)
+// flush writes what is gathered.
+func (f *frameWriter) flush() error {
+	if f.err == nil && len(f.buf) > 0 {
+		_, f.err = f.w.Write(f.buf)
+		f.buf = f.buf[:0]
 	}
 	return f.err
 }

@@ -1,44 +1,81 @@
 package render
 
 import (
+	"bytes"
 	"io"
+	"math"
+	"sync"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 )
 
-// A table renders sessions as rows of aligned cells.
-//
-// If there are many sessions, other goroutines make the cells, each with a table
-// of its own. These only make and measure cells.
+// A tableFormat writes sessions as rows of aligned cells. It makes and measures
+// all cells first, then prints the lines; several goroutines do both.
+type tableFormat struct {
+	name string
+	opts Options
+}
+
+// Write writes the table. Without sessions it writes nothing, not even titles.
+func (f *tableFormat) Write(w io.Writer, sessions lots.Sessions, _ *whose.Coverage) error {
+	return f.made(sessions).print(w)
+}
+
+// made makes and measures all cells.
+func (f *tableFormat) made(sessions lots.Sessions) *table {
+	list := lots.Of(sessions.Len(), lotSize)
+	whole := newTable(f.name, &f.opts)
+	whole.rows = arena{chunks: make([][]byte, list.Len()), count: sessions.Len()}
+	var mu sync.Mutex
+	var makers []*table
+	lots.Each(list, f.workers(), func() func(lots.Lot) {
+		maker, read := newTable(f.name, &f.opts), sessions.Reader()
+		mu.Lock()
+		makers = append(makers, maker)
+		mu.Unlock()
+		return func(l lots.Lot) { whole.rows.chunks[l.No] = maker.lot(l, read) }
+	})
+	for _, maker := range makers {
+		whole.merge(maker)
+	}
+	return whole
+}
+
+// workers is the number of further goroutines. The caller's own functions may be
+// unfit for several.
+func (f *tableFormat) workers() int {
+	if f.opts.HostName != nil || f.opts.ServiceName != nil {
+		return 0
+	}
+	return f.opts.Workers
+}
+
+// A table makes the cells of sessions and learns what the columns need. Each
+// goroutine has one of its own, and they are merged at the end.
 type table struct {
 	grid
-	w      io.Writer
-	format string
-	opts   Options
-	// pipe makes the cells once there are many. makers are its tables.
-	pipe   *pipeline
-	makers []*table
+	opts Options
 	// maxNames and maxPIDs are the numbers of owners' names shown, and of process
 	// numbers for each. Zero: all.
 	maxNames, maxPIDs int
 	// groups is room for the owners of one session by name.
 	groups []ownerGroup
+	packed []byte
 
 	// arrow and remote are interdependent columns. Nil: the columns are single
 	// fields.
 	arrow, remote *column
 
-	// netns is the namespace of the first row; manyNetNS: there is another.
-	netns     uint32
-	manyNetNS bool
-	// listeners counts the listeners before the first other session. mixed: more
-	// came after it.
-	listeners int
-	mixed     bool
+	// firstNetNS and lastNetNS are the least and the greatest number of a namespace.
+	firstNetNS, lastNetNS uint32
+	// firstOther and lastListener are the places of the first session that is no
+	// listener, and of the last one that is.
+	firstOther, lastListener int
 }
 
-func newTable(w io.Writer, format string, opts *Options) *table {
-	t := &table{w: w, format: format, opts: *opts}
+func newTable(format string, opts *Options) *table {
+	t := &table{opts: *opts, firstNetNS: math.MaxUint32, firstOther: math.MaxInt, lastListener: -1}
 	switch {
 	case opts.Width == 0:
 	case format == Wide:
@@ -61,32 +98,33 @@ func newTable(w io.Writer, format string, opts *Options) *table {
 	return t
 }
 
-// Session keeps the cells of one session.
-func (t *table) Session(s *whose.Session) error {
-	t.note(s)
-	t.rows.count++
-	if t.pipe != nil {
-		return t.pipe.session(s)
+// lot returns the packed rows of a lot of sessions.
+func (t *table) lot(l lots.Lot, read func(int) *whose.Session) []byte {
+	t.packed = t.packed[:0]
+	for i := l.From; i < l.To; i++ {
+		s := read(i)
+		t.note(i, s)
+		t.packed = appendRow(t.packed, t.pack(s))
 	}
-	t.rows.add(t.pack(s))
-	if t.rows.count == alone && t.parallel() {
-		t.startMakers()
-	}
-	return nil
+	return bytes.Clone(t.packed)
 }
 
 // note updates the facts about the table as a whole with a session.
-func (t *table) note(s *whose.Session) {
-	if t.rows.count == 0 {
-		t.netns = s.NetNS
-	}
-	t.manyNetNS = t.manyNetNS || s.NetNS != t.netns
+func (t *table) note(place int, s *whose.Session) {
+	t.firstNetNS, t.lastNetNS = min(t.firstNetNS, s.NetNS), max(t.lastNetNS, s.NetNS)
 	if s.IsListener() {
-		if t.listeners == t.rows.count {
-			t.listeners++
-		} else {
-			t.mixed = true
-		}
+		t.lastListener = max(t.lastListener, place)
+	} else {
+		t.firstOther = min(t.firstOther, place)
+	}
+}
+
+// merge adds what another table learned.
+func (t *table) merge(o *table) {
+	t.firstNetNS, t.lastNetNS = min(t.firstNetNS, o.firstNetNS), max(t.lastNetNS, o.lastNetNS)
+	t.firstOther, t.lastListener = min(t.firstOther, o.firstOther), max(t.lastListener, o.lastListener)
+	for i, col := range t.columns {
+		col.merge(o.columns[i])
 	}
 }
 
@@ -103,51 +141,17 @@ func (t *table) pack(s *whose.Session) []byte {
 	return t.row
 }
 
-// parallel reports whether cells may be made on other goroutines. The caller's
-// own functions may be unfit for it.
-func (t *table) parallel() bool {
-	return t.opts.Workers > 0 && t.opts.HostName == nil && t.opts.ServiceName == nil
-}
-
-// startMakers starts goroutines for all further cells.
-func (t *table) startMakers() {
-	keep := func(rows []byte) error {
-		t.rows.addChunk(rows)
-		return nil
-	}
-	t.pipe = startPipeline(keep, func() encoder {
-		maker := newTable(nil, t.format, &t.opts)
-		t.makers = append(t.makers, maker)
-		return func(dst []byte, s *whose.Session) []byte { return appendRow(dst, maker.pack(s)) }
-	}, t.opts.Workers)
-}
-
-// endMakers waits for the cells and merges the makers' measurements.
-func (t *table) endMakers() {
-	if t.pipe == nil {
-		return
-	}
-	t.pipe.close()
-	for _, maker := range t.makers {
-		for i, col := range t.columns {
-			col.merge(maker.columns[i])
-		}
-	}
-	t.pipe, t.makers = nil, nil
-}
-
-// Close fits the columns and writes the table. Without rows it writes nothing,
-// not even titles. A blank line parts leading listeners from the other sessions.
-func (t *table) Close(*whose.Coverage) error {
-	t.endMakers()
+// print fits the columns and writes the lines. A blank line parts leading
+// listeners from the other sessions.
+func (t *table) print(w io.Writer) error {
 	if t.arrow != nil && !t.arrow.used && t.opts.Width > 0 {
 		// Listeners only: nothing stands between the two ends.
 		t.arrow.wanted = func() bool { return false }
 		t.remote.gap = 2
 	}
 	gap := 0
-	if len(t.opts.Fields) == 0 && !t.mixed {
-		gap = t.listeners
+	if len(t.opts.Fields) == 0 && t.lastListener < t.firstOther {
+		gap = t.lastListener + 1
 	}
-	return t.write(t.w, &t.opts, gap)
+	return t.write(w, &t.opts, gap)
 }

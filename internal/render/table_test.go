@@ -138,7 +138,7 @@ func TestTable_Folding(t *testing.T) {
 			list = append(list, process(uint32(10+i), fmt.Sprintf("p%d", i%3)))
 		}
 		for _, width := range []int{0, 80, 120, 200} {
-			tab := newTable(nil, Table, &Options{Width: width})
+			tab := newTable(Table, &Options{Width: width})
 			var c cell
 			tab.ownersCell(&c, owners(list...), tab.maxPIDs)
 			total := 0
@@ -247,7 +247,7 @@ func TestAmbiguous(t *testing.T) {
 
 // No name reads as a list of other names.
 func TestOwnersCell_Quotes(t *testing.T) {
-	tab := newTable(nil, Table, &Options{})
+	tab := newTable(Table, &Options{})
 	for name, want := range map[string]string{
 		`a" 1, "b`: `"a\" 1, \"b" 7`,
 		`a, \`:     `"a, \\" 7`,
@@ -267,7 +267,7 @@ func TestOwnersCell_Quotes(t *testing.T) {
 // The device that a listener is bound to, or the zone of its address, stands with
 // the address, and nothing that a device is named acts on the terminal.
 func TestLocalCell_Device(t *testing.T) {
-	tab := newTable(nil, Table, &Options{})
+	tab := newTable(Table, &Options{})
 	for _, c := range []struct{ local, scope, device, want string }{
 		{"0.0.0.0:68", "", "", "0.0.0.0:68"},
 		{"0.0.0.0:68", "", "eth0", "0.0.0.0%eth0:68"},

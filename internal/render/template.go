@@ -12,8 +12,8 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A templated renderer executes a text/template for each session and ends each
-// with a newline, unless the template does.
+// A templated executes a text/template for each session and ends each with a
+// newline, unless the template does. Each goroutine has one of its own.
 //
 // The data is a map: the fields of the session by their names in JSON, such as
 // {{.local_port}}, and "owners" and "peer", which are lists of maps:
@@ -26,29 +26,27 @@ import (
 //	json VALUE      as JSON
 //	raw VALUE       the text as it is, escape codes and all
 type templated struct {
-	w    io.Writer
 	tmpl *template.Template
 	data templateData
 	buf  bytes.Buffer
-	n    int
 }
 
 // maxErrorText bounds the quotes of a template in errors.
 const maxErrorText = 300
 
-func newTemplate(w io.Writer, text string) (*templated, error) {
+func templateFraming(text string) (framing, error) {
 	if text == "" {
-		return nil, fmt.Errorf("parse template: it is empty")
+		return framing{}, fmt.Errorf("parse template: it is empty")
 	}
 	tmpl, err := parseTemplate(text)
 	if err != nil {
-		return nil, templateError("parse", err)
+		return framing{}, templateError("parse", err)
 	}
 	data := dataFor(namesIn(tmpl))
 	if err := try(tmpl, data.of(sampleSession().Row())); err != nil {
-		return nil, whose.WithHint(templateError("try", err), "`whose fields` lists the names")
+		return framing{}, whose.WithHint(templateError("try", err), "`whose fields` lists the names")
 	}
-	return &templated{w: w, tmpl: tmpl, data: data}, nil
+	return framing{newEncoder: func() encoder { return (&templated{tmpl: tmpl, data: data}).session }}, nil
 }
 
 // try executes the template with a value for every field, and so finds unknown
@@ -83,30 +81,17 @@ func (e *boundedError) Error() string {
 
 func (e *boundedError) Unwrap() error { return e.err }
 
-// Session executes the template for one session.
-func (t *templated) Session(s *whose.Session) error {
-	t.n++
-	start := t.buf.Len()
-	if err := t.tmpl.Execute(&t.buf, t.data.of(s.Row())); err != nil {
-		t.buf.Truncate(start)
-		return templateError(fmt.Sprintf("session %d: execute", t.n), err)
-	}
-	if b := t.buf.Bytes(); len(b) == start || b[len(b)-1] != '\n' {
-		t.buf.WriteByte('\n')
-	}
-	if t.buf.Len() < flushSize {
-		return nil
-	}
-	return t.flush()
-}
-
-// Close writes the rest.
-func (t *templated) Close(*whose.Coverage) error { return t.flush() }
-
-func (t *templated) flush() error {
-	_, err := t.w.Write(t.buf.Bytes())
+// session appends the text of one session.
+func (t *templated) session(dst []byte, s *whose.Session) ([]byte, error) {
 	t.buf.Reset()
-	return err
+	if err := t.tmpl.Execute(&t.buf, t.data.of(s.Row())); err != nil {
+		return dst, templateError("execute", err)
+	}
+	dst = append(dst, t.buf.Bytes()...)
+	if n := t.buf.Len(); n == 0 || dst[len(dst)-1] != '\n' {
+		dst = append(dst, '\n')
+	}
+	return dst, nil
 }
 
 // A hostileText is made safe when printed. Comparisons and lengths use the text

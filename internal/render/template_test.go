@@ -10,6 +10,7 @@ import (
 	"text/template"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 )
 
 func TestTemplate(t *testing.T) {
@@ -82,7 +83,7 @@ func TestTemplate_Bad(t *testing.T) {
 		"{{." + strings.Repeat("x", 5000) + "}}": "…",
 		"{{\"\x1b[31m\" | nosuch}}":              "nosuch",
 	} {
-		_, err := New(Template, &bytes.Buffer{}, Options{Template: text})
+		_, err := New(Template, Options{Template: text})
 		if err == nil {
 			t.Errorf("%.50q was accepted", text)
 			continue
@@ -97,22 +98,19 @@ func TestTemplate_Bad(t *testing.T) {
 // An error in the middle names the session, and what went before is written.
 func TestTemplate_FailsLater(t *testing.T) {
 	var b bytes.Buffer
-	r, err := New(Template, &b, Options{Template: `{{.local_port}} {{(index .owners 0).comm}}`})
+	r, err := New(Template, Options{Template: `{{.local_port}} {{(index .owners 0).comm}}`})
 	if err != nil {
 		t.Fatal(err)
 	}
 	held := session(whose.TCP, whose.Listen, "0.0.0.0:80", "0.0.0.0:0", owners(process(1, "a"))...)
 	free := session(whose.TCP, whose.Listen, "0.0.0.0:81", "0.0.0.0:0")
-	if err := r.Session(&held); err != nil {
-		t.Fatal(err)
-	}
-	err = r.Session(&free)
+	err = r.Write(&b, lots.Slice{held, free, held}, nil)
 	var exec template.ExecError
 	if err == nil || !strings.Contains(err.Error(), "session 2") || !errors.As(err, &exec) {
 		t.Errorf("error is %v, want that of session 2", err)
 	}
-	if err := r.Close(nil); err != nil || b.String() != "80 a\n" {
-		t.Errorf("after the error %q was written (%v), want the first session alone", b.String(), err)
+	if b.String() != "80 a\n" {
+		t.Errorf("%q was written, want the first session alone", b.String())
 	}
 }
 
@@ -145,16 +143,16 @@ func TestNeeds(t *testing.T) {
 }
 
 func TestNew_Refuses(t *testing.T) {
-	if _, err := New("xml", nil, Options{}); err == nil || !strings.Contains(whose.Hint(err), "jsonl") {
+	if _, err := New("xml", Options{}); err == nil || !strings.Contains(whose.Hint(err), "jsonl") {
 		t.Errorf("xml: %v, hint %q", err, whose.Hint(err))
 	}
 	for _, format := range []string{Template, PyTCPProcess} {
-		if _, err := New(format, nil, Options{Fields: whose.Fields(), Template: "x"}); err == nil {
+		if _, err := New(format, Options{Fields: whose.Fields(), Template: "x"}); err == nil {
 			t.Errorf("%s takes fields", format)
 		}
 	}
 	for _, format := range Formats() {
-		if _, err := New(format, nil, Options{Template: "x"}); err != nil {
+		if _, err := New(format, Options{Template: "x"}); err != nil {
 			t.Errorf("%s: %v", format, err)
 		}
 		if slices.Contains(DefaultFields(format), nil) {
