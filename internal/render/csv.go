@@ -39,10 +39,7 @@ func cellFraming(fields []*whose.Field, noHeader bool, comma byte, quote func([]
 	for _, field := range fields {
 		enc.fields = append(enc.fields, cellField{field, field.Getters()})
 	}
-	f := framing{newEncoder: func() encoder {
-		own := enc
-		return infallible(own.session)
-	}}
+	f := framing{newEncoder: func() encoder { return infallible(newLineEncoder(enc).session) }}
 	if !noHeader {
 		for i, field := range fields {
 			if i > 0 {
@@ -61,26 +58,13 @@ type cellField struct {
 	get whose.Getters
 }
 
-// A cellEncoder writes a session as a line of cells.
+// A cellEncoder makes cells, each by itself.
 type cellEncoder struct {
 	fields    []cellField
 	comma     byte
 	quote     func([]byte, int) []byte
 	backslash bool
 	scratch   []byte
-}
-
-// session appends one session.
-func (e *cellEncoder) session(dst []byte, s *whose.Session) []byte { return e.append(dst, s.Row()) }
-
-func (e *cellEncoder) append(dst []byte, r whose.Row) []byte {
-	for i := range e.fields {
-		if i > 0 {
-			dst = append(dst, e.comma)
-		}
-		dst = e.appendCell(dst, &e.fields[i], r)
-	}
-	return append(dst, '\n')
 }
 
 // appendCell appends one cell, empty for an unknown value.

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"encoding/csv"
 	"strings"
 	"testing"
@@ -85,6 +86,42 @@ func TestDisarm(t *testing.T) {
 	} {
 		if got := string(disarm([]byte("kept,"+in), 5)); got != "kept,"+want {
 			t.Errorf("disarm(%q) = %q, want %q", in, got, "kept,"+want)
+		}
+	}
+}
+
+// Whatever sessions come one after the other, alike or not, each line has the
+// cells that each field makes by itself.
+func TestLines_AsCells(t *testing.T) {
+	sessions := append(randomSessions(1000, 5), whose.Session{}, *sampleSession(), whose.Session{})
+	hostile := process(77, "=1;\"a\",\tb\\")
+	sessions = append(sessions, session(whose.TCP, whose.Established, "10.0.0.1:1", "10.0.0.2:2", owners(hostile)...))
+	for name, cells := range map[string]cellEncoder{
+		CSV: {comma: ',', quote: quoteCSV}, TSV: {comma: '\t', backslash: true},
+	} {
+		for _, fields := range [][]*whose.Field{
+			whose.Fields(), DefaultFields(CSV), fieldsNamed("user"), fieldsNamed("comm user fds pid inode peer_comm comm"),
+		} {
+			cells.fields = nil
+			for _, f := range fields {
+				cells.fields = append(cells.fields, cellField{f, f.Getters()})
+			}
+			quick, plain := newLineEncoder(cells), cells
+			var got, want []byte
+			for i := range sessions {
+				s := sessions[i]
+				for n := range 3 { // the first makes no mould, the second does
+					s.Inode, s.Local, s.Remote = uint64(n)*99_999, s.Remote, s.Local
+					want = want[:0]
+					for k := range plain.fields {
+						want = append(plain.appendCell(want, &plain.fields[k], s.Row()), plain.comma)
+					}
+					want[len(want)-1] = '\n'
+					if got = quick.session(got[:0], &s); !bytes.Equal(got, want) {
+						t.Fatalf("%s, session %d, time %d:\ngot  %s\nwant %s", name, i, n, got, want)
+					}
+				}
+			}
 		}
 	}
 }

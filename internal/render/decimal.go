@@ -1,5 +1,7 @@
 package render
 
+import "strconv"
+
 // pairs holds the numbers from 00 to 99, two digits each.
 const pairs = "00010203040506070809" +
 	"10111213141516171819" +
@@ -33,4 +35,19 @@ func appendUint(dst []byte, n uint64) []byte {
 func appendFour(dst []byte, n uint64) []byte {
 	high, low := 2*(n/100), 2*(n%100)
 	return append(dst, pairs[high], pairs[high+1], pairs[low], pairs[low+1])
+}
+
+// appendNumbers appends numbers, parted by commas.
+func appendNumbers(dst []byte, list []int32) []byte {
+	for i, n := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if n < 0 {
+			dst = strconv.AppendInt(dst, int64(n), 10)
+			continue
+		}
+		dst = appendUint(dst, uint64(n))
+	}
+	return dst
 }

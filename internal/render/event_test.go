@@ -278,7 +278,7 @@ func TestEvents_MemoBounded(t *testing.T) {
 		e := event(0, whose.EventOpen, session(whose.TCP, whose.Established, "10.0.0.1:1", "10.0.0.2:2", owners(process(pid+1, "short"))...))
 		out, _ = r.Event(out[:0], &e)
 	}
-	if n := len(r.session.owners.memo); n > eventMemo || n == 0 {
+	if n := len(r.session.owners.memo.all); n > eventMemo || n == 0 {
 		t.Errorf("%d processes remembered, want at most %d", n, eventMemo)
 	}
 }

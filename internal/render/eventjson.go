@@ -44,7 +44,7 @@ func newEventJSON(fields []*whose.Field) *eventJSON {
 	r := &eventJSON{clock: utcClock(), session: newJSONEncoder(fields, `"session":`, "}\n")}
 	for _, o := range []*jsonOwners{r.session.owners, r.session.peer} {
 		if o != nil {
-			o.limit = eventMemo
+			o.memo.limit = eventMemo
 		}
 	}
 	r.clock.head = `{"version":` + strconv.Itoa(whose.EventVersion) + `,"time":"`

@@ -69,8 +69,17 @@ func newJSONEncoder(fields []*whose.Field, before, after string) *jsonEncoder {
 	if e.owners != nil {
 		opening = `"owners":[`
 	}
-	e.own = newMoulds(before+"{", jsonFields(fieldsOf(fields, whose.OfSession)), opening)
+	e.own = newMoulds(before+"{", jsonParts(fieldsOf(fields, whose.OfSession)), opening)
 	return e
+}
+
+// jsonParts are the fields with a value, each with a comma after it.
+func jsonParts(fields []*whose.Field) []part {
+	parts := make([]part, len(fields))
+	for i, f := range jsonFields(fields) {
+		parts[i] = part{steady(f.Field), f.append}
+	}
+	return parts
 }
 
 func jsonFields(fields []*whose.Field) []jsonField {
@@ -189,32 +198,20 @@ func appendJSONValue(dst []byte, v *whose.Value) []byte {
 type jsonOwners struct {
 	before, after []jsonField
 	fds           *jsonField
-	memo          map[*whose.Process]*processText
-	limit         int // the number of processes remembered at once
-	recent        [recentProcesses]*processText
+	memo          processMemo[processText]
 	scratch       []byte
 }
 
 // A processText is the text of a process. Without a place for descriptors,
 // before holds the whole object.
-type processText struct {
-	of            *whose.Process
-	before, after string
-}
-
-const (
-	// memoLimit is the number of processes remembered at once by a listing.
-	memoLimit = 1 << 16
-	// recentProcesses is the number of processes found without a look into the
-	// memo: the most recent ones, by the last bits of their numbers.
-	recentProcesses = 16
-)
+type processText struct{ before, after string }
 
 func newJSONOwners(fields []*whose.Field) *jsonOwners {
 	if len(fields) == 0 {
 		return nil
 	}
-	o := &jsonOwners{before: jsonFields(fields), memo: make(map[*whose.Process]*processText), limit: memoLimit}
+	o := &jsonOwners{before: jsonFields(fields)}
+	o.memo.make = o.textOf
 	for i := range o.before {
 		if o.before[i].Kind == whose.KindNumbers {
 			o.fds, o.after, o.before = &o.before[i], o.before[i+1:], o.before[:i]
@@ -228,15 +225,11 @@ func newJSONOwners(fields []*whose.Field) *jsonOwners {
 func (o *jsonOwners) append(dst []byte, owners []whose.Owner) []byte {
 	for i := range owners {
 		owner := &owners[i]
-		recent := &o.recent[owner.PID%recentProcesses]
-		text := *recent
-		if text == nil || text.of != owner.Process {
-			text = o.textOf(owner)
-			*recent = text
-		}
+		text := o.memo.of(owner)
 		dst = append(dst, text.before...)
 		if o.fds != nil {
-			dst = o.fds.appendOwner(dst, owner)
+			dst = appendNumbers(append(dst, '['), owner.FDs)
+			dst = append(dst, ']')
 		}
 		dst = append(dst, text.after...)
 		if i < len(owners)-1 {
@@ -246,17 +239,8 @@ func (o *jsonOwners) append(dst []byte, owners []whose.Owner) []byte {
 	return append(dst, "],"...)
 }
 
-// appendOwner appends the value of an owner.
-func (f *jsonField) appendOwner(dst []byte, owner *whose.Owner) []byte {
-	v := f.OwnerValue(owner)
-	return appendJSONValue(dst, &v)
-}
-
-// textOf returns the text of the owner's process.
-func (o *jsonOwners) textOf(owner *whose.Owner) *processText {
-	if text, ok := o.memo[owner.Process]; ok {
-		return text
-	}
+// textOf makes the text of the owner's process.
+func (o *jsonOwners) textOf(owner *whose.Owner) processText {
 	dst := appendOwnerFields(append(o.scratch[:0], '{'), o.before, owner)
 	gap := len(dst)
 	if o.fds != nil {
@@ -269,12 +253,7 @@ func (o *jsonOwners) textOf(owner *whose.Owner) *processText {
 	}
 	o.scratch = append(dst, '}')
 	whole := string(o.scratch)
-	text := &processText{owner.Process, whole[:gap], whole[gap:]}
-	if len(o.memo) >= o.limit {
-		clear(o.memo)
-	}
-	o.memo[owner.Process] = text
-	return text
+	return processText{whole[:gap], whole[gap:]}
 }
 
 // appendOwnerFields appends the fields of an owner with a value, each with a

@@ -2,16 +2,22 @@ package render
 
 import "github.com/seed-44df2ae6/whose"
 
-// Moulds write the session's own fields of JSON objects. Most sessions of a host
+// Moulds write the fields of a session in their order. Most sessions of a host
 // are alike in most fields: protocol, state, user, namespace. A mould is their
 // common text, made once, with gaps for the varying fields: addresses, ports,
 // the numbers of the socket. To write a session is to find its mould and to fill
 // the gaps.
 type moulds struct {
-	fields        []jsonField
+	parts         []part
 	before, after string // the text around every mould
-	gaps          []jsonField
+	gaps          []part
 	slots         [1 << mouldBits]mould // by a hash of the steady fields
+}
+
+// A part is the text of one field in a format.
+type part struct {
+	steady bool
+	append func(dst []byte, r whose.Row) []byte
 }
 
 // mouldBits makes room for 256 moulds. If few sessions of a host are alike, they
@@ -62,25 +68,24 @@ func slotOf(s *whose.Session) uint32 {
 	return h ^ uint32(s.State%16) ^ uint32(s.Direction%4)<<4
 }
 
-func newMoulds(before string, fields []jsonField, after string) *moulds {
-	m := &moulds{fields: fields, before: before, after: after}
-	for _, f := range fields {
-		if !steady(f.Field) {
-			m.gaps = append(m.gaps, f)
+func newMoulds(before string, parts []part, after string) *moulds {
+	m := &moulds{parts: parts, before: before, after: after}
+	for _, p := range parts {
+		if !p.steady {
+			m.gaps = append(m.gaps, p)
 		}
 	}
 	return m
 }
 
-// append appends the fields with a value, each with a comma after it, and the
-// text before and after them.
+// append appends all parts, and the text before and after them.
 func (m *moulds) append(dst []byte, r whose.Row) []byte {
 	s := r.Session
 	mould := &m.slots[slotOf(s)]
 	switch {
 	case !alike(&mould.first, s):
 		mould.turnTo(s) // worth a mould if another follows
-		return m.appendFields(dst, r)
+		return m.appendParts(dst, r)
 	case !mould.made:
 		m.make(mould, r)
 	}
@@ -93,10 +98,10 @@ func (m *moulds) append(dst []byte, r whose.Row) []byte {
 	return append(dst, mould.text[from:]...)
 }
 
-func (m *moulds) appendFields(dst []byte, r whose.Row) []byte {
+func (m *moulds) appendParts(dst []byte, r whose.Row) []byte {
 	dst = append(dst, m.before...)
-	for i := range m.fields {
-		dst = m.fields[i].append(dst, r)
+	for i := range m.parts {
+		dst = m.parts[i].append(dst, r)
 	}
 	return append(dst, m.after...)
 }
@@ -104,9 +109,9 @@ func (m *moulds) appendFields(dst []byte, r whose.Row) []byte {
 // make makes the mould of sessions like r's, in the memory of the one before.
 func (m *moulds) make(mould *mould, r whose.Row) {
 	text, ends := append(mould.text[:0], m.before...), mould.ends[:0]
-	for i := range m.fields {
-		if f := &m.fields[i]; steady(f.Field) {
-			text = f.append(text, r)
+	for i := range m.parts {
+		if p := &m.parts[i]; p.steady {
+			text = p.append(text, r)
 		} else {
 			ends = append(ends, len(text))
 		}
