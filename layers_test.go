@@ -59,7 +59,7 @@ var layers = map[string]layer{
 	},
 	"history":            {inside: []string{".", "filter", "internal/tally"}},
 	"fleet":              {inside: []string{".", "filter", "internal/tally"}},
-	"internal/tally":     {inside: []string{".", "filter", "internal/lots", "internal/pair"}},
+	"internal/tally":     {inside: []string{".", "filter", "internal/pair"}},
 	"internal/footprint": {outside: []string{"golang.org/x/sys"}},
 	"internal/hostname":  {inside: []string{"."}},
 	"internal/spool":     {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},

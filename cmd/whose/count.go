@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"iter"
 	"slices"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/render"
 	"github.com/seed-44df2ae6/whose/internal/tally"
 )
@@ -86,7 +86,7 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 	if err != nil {
 		return collectError(err)
 	}
-	return c.write(c.count(answer.Sessions(), fields), &answer.Coverage, render.Options{
+	return c.write(c.count(answer, fields), &answer.Coverage, render.Options{
 		Width: c.sh.width(), Color: c.sh.colored(color, c.sh.out), NoHeader: c.noHeader,
 	})
 }
@@ -108,13 +108,12 @@ func (c *counting) fields() ([]*whose.Field, error) {
 }
 
 // count counts sessions by fields.
-func (c *counting) count(sessions iter.Seq[whose.Session], fields []*whose.Field) *tally.Count {
+func (c *counting) count(sessions lots.Sessions, fields []*whose.Field) *tally.Count {
 	counter := tally.NewCounter(fields)
-	one := new(whose.Session) // in one place: the loop's variable would be allocated each time
-	for s := range sessions {
-		*one = s
-		counter.Add(one.Row())
-	}
+	_ = lots.Feed(sessions, helpers(), func(s *whose.Session) error { // no error but its own
+		counter.Add(s.Row())
+		return nil
+	})
 	return counter.Count(c.top)
 }
 

@@ -32,8 +32,12 @@ type display struct {
 // resolveTime is --resolve-time by default.
 const resolveTime = 2 * time.Second
 
-// maxEncoders bounds the goroutines for writing beside the collecting one.
-const maxEncoders = 3
+// maxHelpers bounds the goroutines that make sessions and their text, beside the
+// first.
+const maxHelpers = 7
+
+// helpers is the number of goroutines for it beside the first.
+func helpers() int { return min(runtime.GOMAXPROCS(0)-1, maxHelpers) }
 
 func (d *display) addFlags(cmd *cobra.Command) {
 	show := flagGroup{cmd.Flags(), groupShow}
@@ -68,7 +72,7 @@ func (d *display) settle(cmd *cobra.Command, sh *shell) error {
 		Color:    sh.colored(mode, sh.out),
 		NoHeader: d.noHeader,
 		Template: d.template,
-		Workers:  min(runtime.GOMAXPROCS(0)-1, maxEncoders),
+		Workers:  helpers(),
 	}
 	if err := d.chooseFields(); err != nil {
 		return err

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/tally"
@@ -34,7 +34,7 @@ type zabbixJob struct {
 	// late: the time ran out.
 	late bool
 	// ask makes the collection. Tests have others.
-	ask func(context.Context, *collect.Options) (iter.Seq[whose.Session], *whose.Coverage, error)
+	ask func(context.Context, *collect.Options) (lots.Sessions, *whose.Coverage, error)
 }
 
 // newZabbixJob turns flags and filter words into a job. Its time begins now.
@@ -60,12 +60,12 @@ func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbi
 }
 
 // askKernel makes one collection.
-func askKernel(ctx context.Context, opts *collect.Options) (iter.Seq[whose.Session], *whose.Coverage, error) {
+func askKernel(ctx context.Context, opts *collect.Options) (lots.Sessions, *whose.Coverage, error) {
 	answer, err := collect.Collect(ctx, opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	return answer.Sessions(), &answer.Coverage, nil
+	return answer, &answer.Coverage, nil
 }
 
 // An answer is a document or the reason for none.
@@ -110,14 +110,14 @@ func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 	}
 	host := tally.NewHost(j.host)
 	const often = 1 << 12
-	n, late := 0, false
-	for s := range sessions {
-		host.Add(&s)
+	n := 0
+	late := lots.Feed(sessions, helpers(), func(s *whose.Session) error {
+		host.Add(s)
 		if n++; n%often == 0 && j.timeout > 0 && time.Now().After(j.by(j.timeout/10)) {
-			late = true
-			break
+			return context.DeadlineExceeded
 		}
-	}
+		return nil
+	}) != nil
 	d := zabbix.NewDocument(host.Count(), coverage, j.about)
 	late = late || coverage.Gaps.HasCause(whose.CauseDeadline)
 	if late && d.Discovery.Listeners != nil {

@@ -5,27 +5,33 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"iter"
 	"net/netip"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
 // jobOf is a job whose collector is played by ask.
-func jobOf(timeout time.Duration, ask func() (iter.Seq[whose.Session], *whose.Coverage, error)) *zabbixJob {
+func jobOf(timeout time.Duration, ask func() (lots.Sessions, *whose.Coverage, error)) *zabbixJob {
 	return &zabbixJob{
 		opts: &collect.Options{Timeout: timeout * 4 / 5}, timeout: timeout, began: time.Now(),
-		ask: func(context.Context, *collect.Options) (iter.Seq[whose.Session], *whose.Coverage, error) {
+		ask: func(context.Context, *collect.Options) (lots.Sessions, *whose.Coverage, error) {
 			return ask()
 		},
 	}
 }
+
+// played are very many sessions, made by a function.
+type played func(i int) *whose.Session
+
+func (p played) Len() int { return 10_000_000 }
+
+func (p played) Reader() func(int) *whose.Session { return p }
 
 func listener(port uint16) whose.Session {
 	return whose.Session{
@@ -38,7 +44,7 @@ func listener(port uint16) whose.Session {
 func TestZabbixJob_Hangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		job := jobOf(zabbixTimeout, func() (iter.Seq[whose.Session], *whose.Coverage, error) {
+		job := jobOf(zabbixTimeout, func() (lots.Sessions, *whose.Coverage, error) {
 			<-release
 			return nil, nil, errors.New("released")
 		})
@@ -54,17 +60,14 @@ func TestZabbixJob_Hangs(t *testing.T) {
 // as they came, before the time is over, and that nothing is called gone.
 func TestZabbixJob_Slow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		job := jobOf(zabbixTimeout, func() (iter.Seq[whose.Session], *whose.Coverage, error) {
-			return func(yield func(whose.Session) bool) {
-				for i := 0; ; i++ {
-					if i%1000 == 0 {
-						time.Sleep(10 * time.Millisecond)
-					}
-					if !yield(listener(uint16(i))) {
-						return
-					}
+		job := jobOf(zabbixTimeout, func() (lots.Sessions, *whose.Coverage, error) {
+			return played(func(i int) *whose.Session {
+				if i%1000 == 0 {
+					time.Sleep(10 * time.Millisecond)
 				}
-			}, &whose.Coverage{}, nil
+				s := listener(uint16(i))
+				return &s
+			}), &whose.Coverage{}, nil
 		})
 		d, err := job.document(t.Context())
 		took := time.Since(job.began)
@@ -79,10 +82,10 @@ func TestZabbixJob_Slow(t *testing.T) {
 
 // TestZabbixJob_Deadline shows that the collector's own deadline is told.
 func TestZabbixJob_Deadline(t *testing.T) {
-	job := jobOf(time.Minute, func() (iter.Seq[whose.Session], *whose.Coverage, error) {
+	job := jobOf(time.Minute, func() (lots.Sessions, *whose.Coverage, error) {
 		var c whose.Coverage
 		c.Add(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseDeadline})
-		return slices.Values([]whose.Session{listener(1)}), &c, nil
+		return lots.Slice{listener(1)}, &c, nil
 	})
 	d, err := job.document(t.Context())
 	if err != nil || d.Complete || !job.late || d.Discovery.Listeners != nil || len(d.Gaps) != 1 {
@@ -93,10 +96,10 @@ func TestZabbixJob_Deadline(t *testing.T) {
 // TestZabbixJob_Fails shows that neither an error nor a fault of ours leaves an
 // agent without a document.
 func TestZabbixJob_Fails(t *testing.T) {
-	for name, ask := range map[string]func() (iter.Seq[whose.Session], *whose.Coverage, error){
-		"error": func() (iter.Seq[whose.Session], *whose.Coverage, error) { return nil, nil, errors.New("boom {#X}") },
-		"fault": func() (iter.Seq[whose.Session], *whose.Coverage, error) {
-			return func(func(whose.Session) bool) { panic("boom {#X}") }, &whose.Coverage{}, nil
+	for name, ask := range map[string]func() (lots.Sessions, *whose.Coverage, error){
+		"error": func() (lots.Sessions, *whose.Coverage, error) { return nil, nil, errors.New("boom {#X}") },
+		"fault": func() (lots.Sessions, *whose.Coverage, error) {
+			return played(func(int) *whose.Session { panic("boom {#X}") }), &whose.Coverage{}, nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,12 +39,26 @@ func Each(l List, others int, worker func() func(Lot)) {
 }
 
 // share calls do on the caller's goroutine and up to others further ones, but on
-// no more than there are lots. It returns when all have returned.
+// no more than there are lots. It returns when all have returned. A panic of any
+// becomes one of the caller's goroutine.
 func (l List) share(others int, do func()) {
 	var ended sync.WaitGroup
+	var fault atomic.Pointer[any]
+	defer func() {
+		ended.Wait()
+		if f := fault.Load(); f != nil {
+			panic(*f)
+		}
+	}()
 	for range min(others, l.Len()-1) {
-		ended.Go(do)
+		ended.Go(func() {
+			defer func() {
+				if f := recover(); f != nil {
+					fault.CompareAndSwap(nil, &f)
+				}
+			}()
+			do()
+		})
 	}
 	do()
-	ended.Wait()
 }

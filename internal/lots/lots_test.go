@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // Each entry is in one lot, and each lot is called once.
@@ -157,7 +163,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // However slow the writer, only so much is made before its turn.
 func TestWrite_Bounded(t *testing.T) {
 	const entry, size, others = 8 << 10, 16, 7
-	const most = mostWaiting + (1+others)*(piece+entry)
+	const most = mostText + (1+others)*(piece+entry)
 	text := strings.Repeat("x", entry)
 	var made, written, worst atomic.Int64
 	err := Write(writerFunc(func(p []byte) (int, error) {
@@ -216,5 +222,120 @@ func TestWrite_FeedsAll(t *testing.T) {
 		if sum != lots*size {
 			t.Errorf("%d entries were made, want %d", sum, lots*size)
 		}
+	}
+}
+
+// Feed hands over each session, in order and whole, while readers write over
+// what they gave.
+func TestFeed_InOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 7))
+	want := make(Slice, 10*feedSize+3)
+	for i := range want {
+		want[i] = whose.Session{Inode: uint64(i), Owners: someOwners(r), Peer: someOwners(r)}
+	}
+	for _, others := range []int{0, 1, 2, 7} {
+		next := 0
+		err := Feed(borrowed{want}, others, func(s *whose.Session) error {
+			if diff := cmp.Diff(&want[next], s, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+				return fmt.Errorf("session %d (-want +got):\n%s", next, diff)
+			}
+			next++
+			return nil
+		})
+		if err != nil || next != len(want) {
+			t.Errorf("%d others: %d of %d sessions, error %v", others, next, len(want), err)
+		}
+		next = 0
+		err = Feed(want, others, func(*whose.Session) error {
+			if next++; next == 700 {
+				return errBad
+			}
+			return nil
+		})
+		if !errors.Is(err, errBad) || next != 700 {
+			t.Errorf("%d others: %d sessions taken, error %v; want 700 and that of the last", others, next, err)
+		}
+	}
+}
+
+func someOwners(r *rand.Rand) (list []whose.Owner) {
+	for range r.IntN(4) {
+		o := whose.Owner{Process: &whose.Process{PID: r.Uint32()}}
+		for range r.IntN(3) {
+			o.FDs = append(o.FDs, r.Int32())
+		}
+		list = append(list, o)
+	}
+	return list
+}
+
+// borrowed gives all sessions of a reader in one place, with their owners.
+type borrowed struct{ Slice }
+
+func (b borrowed) Reader() func(int) *whose.Session {
+	var one whose.Session
+	var own batch
+	return func(i int) *whose.Session {
+		for k := range own.fds {
+			own.fds[k] = -1
+		}
+		clear(own.owners)
+		own.reset()
+		one = b.Slice[i]
+		one.Owners, one.Peer = own.copied(one.Owners), own.copied(one.Peer)
+		return &one
+	}
+}
+
+// A panic on any goroutine reaches the caller, and nobody waits for ever.
+func TestPanic(t *testing.T) {
+	list := Of(100, 1)
+	for _, others := range []int{0, 1, 7} {
+		for name, do := range map[string]func(){
+			"Each": func() {
+				Each(list, others, func() func(Lot) { return func(l Lot) { panicAt(l.No, 40) } })
+			},
+			"Write, encoder": func() {
+				_ = Write(io.Discard, list, others, func() Encoder {
+					return func(dst []byte, i int) ([]byte, error) {
+						panicAt(i, 40)
+						return append(dst, make([]byte, piece/2)...), nil
+					}
+				})
+			},
+			"Write, writer": func() {
+				n := 0
+				_ = Write(writerFunc(func([]byte) (int, error) {
+					n++
+					panicAt(n, 40)
+					return 1, nil
+				}), list, others, func() Encoder {
+					return func(dst []byte, _ int) ([]byte, error) { return append(dst, 'x'), nil }
+				})
+			},
+			"Feed": func() {
+				n := 0
+				_ = Feed(make(Slice, 100*feedSize), others, func(*whose.Session) error {
+					n++
+					panicAt(n, 40*feedSize)
+					return nil
+				})
+			},
+		} {
+			func() {
+				defer func() {
+					if f := recover(); f != "at 40" && f != fmt.Sprint("at ", 40*feedSize) {
+						t.Errorf("%s, %d others: recovered %v", name, others, f)
+					}
+				}()
+				do()
+			}()
+		}
+	}
+}
+
+func panicAt(i, bad int) {
+	if i == bad {
+		panic(fmt.Sprint("at ", i))
 	}
 }
