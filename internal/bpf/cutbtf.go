@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // The kernel's BTF holds some hundred thousand types, and sorting them out
@@ -46,36 +45,55 @@ const (
 
 var errBTF = errors.New("malformed BTF")
 
-// btfTail returns the number of bytes after the header of a type, -1 for an
-// unknown kind.
-func btfTail(info uint32) int {
-	n := int(info & 0xffff)
-	switch info >> 24 & 0x1f {
-	case btfInt, btfVar, btfDeclTag:
-		return 4
-	case btfArray:
-		return 12
-	case btfStruct, btfUnion, btfDatasec, btfEnum64:
-		return 12 * n
-	case btfEnum, btfFuncProto:
-		return 8 * n
-	case btfPtr, btfFwd, btfTypedef, btfVolatile, btfConst, btfRestrict, btfFunc, btfFloat, btfTypeTag:
-		return 0
-	}
-	return -1
+// btfTails holds, for each kind of type, the bytes after its header: some, and
+// some more for each of its members. Tables and not branches, since the kinds
+// come in no order that a processor could guess.
+var btfTails = [32]struct{ fixed, each int32 }{
+	btfInt: {fixed: 4}, btfVar: {fixed: 4}, btfDeclTag: {fixed: 4}, btfArray: {fixed: 12},
+	btfStruct: {each: 12}, btfUnion: {each: 12}, btfDatasec: {each: 12}, btfEnum64: {each: 12},
+	btfEnum: {each: 8}, btfFuncProto: {each: 8},
+	0: unknownKind, 20: unknownKind, 21: unknownKind, 22: unknownKind, 23: unknownKind, 24: unknownKind, 25: unknownKind,
+	26: unknownKind, 27: unknownKind, 28: unknownKind, 29: unknownKind, 30: unknownKind, 31: unknownKind,
 }
+
+// unknownKind ends every BTF.
+var unknownKind = struct{ fixed, each int32 }{fixed: -1 << 30}
+
+// btfTail returns the number of bytes after the header of a type, less than 0
+// for an unknown kind.
+func btfTail(info uint32) int {
+	t := &btfTails[info>>24&0x1f]
+	return int(t.fixed) + int(t.each)*int(info&0xffff)
+}
+
+// btfNamed are the kinds of types that are looked for by name.
+const btfNamed = 1<<btfStruct | 1<<btfUnion | 1<<btfTypedef | 1<<btfFunc
 
 // A btfCutter makes the small BTF.
 type btfCutter struct {
 	types   []byte
 	strs    []byte
-	offsets []uint32 // of each type in types, by id less one
+	count   uint32   // of all types
+	marks   []uint32 // the offsets in types of one type in markEvery
 	members map[string]bool
 	out     [][]byte
 	ids     map[uint32]uint32 // from the kernel's to ours
 	names   map[string]uint32
 	outStrs []byte
 	pointer uint32
+}
+
+// markEvery is the number of types for each mark. Noting all would touch half a
+// megabyte.
+const markEvery = 16
+
+// offset returns the place of a type, from the nearest mark on.
+func (c *btfCutter) offset(id uint32) int {
+	at := int(c.marks[(id-1)/markEvery])
+	for range (id - 1) % markEvery {
+		at += btfTypeSize + btfTail(binary.LittleEndian.Uint32(c.types[at+4:]))
+	}
+	return at
 }
 
 // cutBTF returns a BTF with the structs and typedefs named in types, their
@@ -118,44 +136,47 @@ func (c *btfCutter) open(raw []byte) error {
 	return nil
 }
 
-// A prefixFilter excludes most names outside a set by their first three bytes,
+// A nameFilter excludes most names outside a set by their first eight bytes,
 // without looking for their ends.
-type prefixFilter [1 << 12 / 64]uint64
+type nameFilter [1 << 13 / 64]uint64
 
-func (f *prefixFilter) place(s []byte) (*uint64, uint64) {
-	h := (uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16) * 0x9e3779b1 >> 20
+// place returns the bit for a name by its first eight bytes, those after its end
+// left out. A plain load is cheaper here than a look at each byte.
+func (f *nameFilter) place(start uint64) (*uint64, uint64) {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	if ends := (start - ones) &^ start & tops; ends != 0 {
+		start &= ends&-ends>>7 - 1
+	}
+	h := start * 0x9e3779b97f4a7c15 >> 51
 	return &f[h>>6], 1 << (h & 63)
 }
 
-// add adds names. A name too short lets every name pass.
-func (f *prefixFilter) add(names map[string]bool) {
+func (f *nameFilter) add(names map[string]bool) {
 	for name := range names {
-		if len(name) < 3 {
-			*f = prefixFilter(slices.Repeat([]uint64{^uint64(0)}, len(f)))
-			return
-		}
-		word, bit := f.place([]byte(name))
+		var start [8]byte
+		copy(start[:], name)
+		word, bit := f.place(binary.LittleEndian.Uint64(start[:]))
 		*word |= bit
 	}
 }
 
 // has reports whether the string at this offset of strs may be one of the
 // names.
-func (f *prefixFilter) has(strs []byte, off uint32) bool {
-	if uint64(off)+3 > uint64(len(strs)) {
-		return false
+func (f *nameFilter) has(strs []byte, off uint32) bool {
+	if uint64(off)+8 > uint64(len(strs)) {
+		return true // one of the last few
 	}
-	word, bit := f.place(strs[off : off+3])
+	word, bit := f.place(binary.LittleEndian.Uint64(strs[off:]))
 	return *word&bit != 0
 }
 
 // scan notes the place of each type, and finds the wanted ones by name.
 func (c *btfCutter) scan(types, others map[string]bool) (wanted []uint32, ids map[string]uint32, err error) {
 	ids = make(map[string]uint32)
-	c.offsets = make([]uint32, 0, len(c.types)/24)
-	var typeNames, otherNames prefixFilter
-	typeNames.add(types)
-	otherNames.add(others)
+	c.marks = make([]uint32, 0, len(c.types)/24/markEvery)
+	var filter nameFilter
+	filter.add(types)
+	filter.add(others)
 	for at := 0; at < len(c.types); {
 		if len(c.types)-at < btfTypeSize {
 			return nil, nil, errBTF
@@ -165,27 +186,23 @@ func (c *btfCutter) scan(types, others map[string]bool) (wanted []uint32, ids ma
 		if tail < 0 || len(c.types)-at-btfTypeSize < tail {
 			return nil, nil, fmt.Errorf("%w: type of kind %d", errBTF, info>>24&0x1f)
 		}
-		c.offsets = append(c.offsets, uint32(at))
-		id := uint32(len(c.offsets))
-		off := binary.LittleEndian.Uint32(c.types[at:])
-		switch kind := info >> 24 & 0x1f; kind {
-		case btfStruct, btfUnion, btfTypedef:
-			if typeNames.has(c.strs, off) && types[string(c.name(off))] {
-				wanted = append(wanted, id)
-			}
-			if kind == btfUnion {
-				break
-			}
-			fallthrough
-		case btfFunc:
-			if !otherNames.has(c.strs, off) {
-				break
-			}
-			if name := c.name(off); others[string(name)] && (kind == btfFunc || ids[string(name)] == 0) {
-				ids[string(name)] = id
-			}
+		if c.count%markEvery == 0 {
+			c.marks = append(c.marks, uint32(at))
 		}
+		c.count++
+		off := binary.LittleEndian.Uint32(c.types[at:])
 		at += btfTypeSize + tail
+		kind := info >> 24 & 0x1f
+		if btfNamed>>kind&1 == 0 || !filter.has(c.strs, off) {
+			continue
+		}
+		id, name := c.count, c.name(off)
+		if kind != btfFunc && types[string(name)] {
+			wanted = append(wanted, id)
+		}
+		if kind != btfUnion && others[string(name)] && (kind == btfFunc || ids[string(name)] == 0) {
+			ids[string(name)] = id
+		}
 	}
 	return wanted, ids, nil
 }
@@ -213,12 +230,12 @@ func (c *btfCutter) emit(id uint32, depth int) (uint32, error) {
 	if have, ok := c.ids[id]; ok {
 		return have, nil
 	}
-	if uint64(id) > uint64(len(c.offsets)) || depth > maxBTFDepth {
+	if id > c.count || depth > maxBTFDepth {
 		return 0, errBTF
 	}
-	at := c.offsets[id-1]
+	at := c.offset(id)
 	info := binary.LittleEndian.Uint32(c.types[at+4:])
-	body := c.types[at : int(at)+btfTypeSize+btfTail(info)]
+	body := c.types[at : at+btfTypeSize+btfTail(info)]
 	switch info >> 24 & 0x1f {
 	case btfPtr:
 		return c.emitPointer(), nil

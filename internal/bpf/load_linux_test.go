@@ -71,7 +71,12 @@ func TestLoad_Lacks(t *testing.T) {
 	spec := returning("main")
 	p := spec.Programs["main"]
 	p.Type, p.AttachType, p.AttachTo, p.Flags = ebpf.Tracing, ebpf.AttachTraceRawTp, "whose_nothing", 0
-	types, err := ReadTypes(spec)
+	readFor := func() (*Types, error) {
+		n := newNames()
+		n.targets[targetOf(p)] = true
+		return readTypes(n)
+	}
+	types, err := readFor()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +84,7 @@ func TestLoad_Lacks(t *testing.T) {
 		t.Error("the kernel is said to have the tracepoint")
 	}
 	p.AttachTo = "sched_process_exit"
-	if types, err = ReadTypes(spec); err != nil || types.Lacks(p) {
+	if types, err = readFor(); err != nil || types.Lacks(p) {
 		t.Errorf("the kernel is said to lack a tracepoint that it has (%v)", err)
 	}
 	p.AttachTo = "whose_nothing"

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -22,26 +22,36 @@ type Types struct {
 	ids map[string]uint32
 }
 
-// ReadTypes reads from the kernel the types of the programs of the specs. The
-// error is fs.ErrNotExist if the kernel has no BTF. If its BTF is not as
+// ReadTypes reads from the kernel the types of the programs in object files.
+// The error is fs.ErrNotExist if the kernel has no BTF. If its BTF is not as
 // expected, the Types are empty, and [Load] has package ebpf read it.
-func ReadTypes(specs ...*ebpf.CollectionSpec) (*Types, error) {
+func ReadTypes(objects ...[]byte) (*Types, error) {
+	n := newNames()
+	for _, o := range objects {
+		if err := n.addObject(o); err != nil {
+			return nil, fmt.Errorf("read names of object: %w", err)
+		}
+	}
+	return readTypes(n)
+}
+
+// BeginTypes begins what [ReadTypes] does, and returns a function that waits for
+// it. Meanwhile the caller takes the objects apart. The function may be called
+// more than once, by several goroutines.
+func BeginTypes(objects ...[]byte) (wait func() (*Types, error)) {
+	wait = sync.OnceValues(func() (*Types, error) { return ReadTypes(objects...) })
+	go wait()
+	return wait
+}
+
+func readTypes(n *names) (*Types, error) {
 	raw, unmap, err := mapKernelBTF()
 	if err != nil {
 		return nil, fmt.Errorf("read kernel BTF: %w", err)
 	}
 	defer unmap()
-	types, members := map[string]bool{wordType: true}, make(map[string]bool)
-	ids := map[string]bool{castFunc: true, wordType: true}
-	for _, spec := range specs {
-		namesOf(spec, types, members)
-		for _, p := range spec.Programs {
-			if name := targetOf(p); name != "" {
-				ids[name] = true
-			}
-		}
-	}
-	small, found, err := cutBTF(raw, types, members, ids)
+	n.types[wordType], n.targets[castFunc], n.targets[wordType] = true, true, true
+	small, found, err := cutBTF(raw, n.types, n.members, n.targets)
 	if err != nil {
 		return &Types{}, nil
 	}
@@ -127,35 +137,4 @@ func mapKernelBTF() ([]byte, func(), error) {
 	}
 	raw, err = os.ReadFile(f.Name()) // not every kernel can map it
 	return raw, func() {}, err
-}
-
-// namesOf notes the names of the types and members of an object, without the
-// flavour after three underscores.
-func namesOf(spec *ebpf.CollectionSpec, types, members map[string]bool) {
-	if spec.Types == nil {
-		return
-	}
-	for t, err := range spec.Types.All() {
-		if err != nil {
-			return
-		}
-		switch t := t.(type) {
-		case *btf.Struct:
-			noteMembers(t.Name, t.Members, types, members)
-		case *btf.Union:
-			noteMembers(t.Name, t.Members, types, members)
-		case *btf.Typedef:
-			types[t.Name] = true
-		}
-	}
-}
-
-func noteMembers(name string, list []btf.Member, types, members map[string]bool) {
-	name, _, _ = strings.Cut(name, "___")
-	if name != "" {
-		types[name] = true
-	}
-	for _, m := range list {
-		members[m.Name] = true
-	}
 }

@@ -32,12 +32,8 @@ func BenchmarkLoadFiles(b *testing.B) {
 
 // BenchmarkKernelTypes is the part of it that finds the kernel's types.
 func BenchmarkKernelTypes(b *testing.B) {
-	walk, err := loadHashWalk()
-	must(b, err)
-	fds, err := loadFdWalk()
-	must(b, err)
 	for b.Loop() {
-		_, err := bpf.ReadTypes(walk, fds)
+		_, err := bpf.ReadTypes(_HashWalkBytes, _FdWalkBytes)
 		must(b, err)
 	}
 }

@@ -69,24 +69,17 @@ func (p *programs) load() error {
 
 var errNotWanted = errors.New("not wanted")
 
-// addWalks loads fd_walk and hash_walk and, instead of the first, task_file.
+// addWalks loads fd_walk and hash_walk and, instead of the first, task_file. The
+// kernel's types are read while the objects are taken apart.
 func (p *programs) addWalks() error {
-	walk, err := loadHashWalk()
-	if err != nil {
-		return fmt.Errorf("read hash_walk object: %w", err)
-	}
-	fds, err := loadFdWalk()
-	if err != nil {
-		return fmt.Errorf("read fd_walk object: %w", err)
-	}
-	types, err := bpf.ReadTypes(walk, fds)
-	if err != nil {
+	types := bpf.BeginTypes(_HashWalkBytes, _FdWalkBytes)
+	var wg sync.WaitGroup
+	wg.Go(func() { p.noHashWalk = addWalk(loadHashWalk, types, p.addHashWalk) })
+	noFDs := addWalk(loadFdWalk, types, p.addFdWalk)
+	wg.Wait()
+	if _, err := types(); err != nil {
 		return err
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() { p.noHashWalk = p.addHashWalk(walk, types) })
-	noFDs := p.addFdWalk(fds, types)
-	wg.Wait()
 	for _, err := range []error{noFDs, p.noHashWalk} {
 		if errors.Is(err, unix.EPERM) { // EACCES is the verifier's
 			return err
@@ -96,6 +89,20 @@ func (p *programs) addWalks() error {
 		return p.addTaskFile()
 	}
 	return nil
+}
+
+// addWalk reads an object, waits for the types and loads its programs.
+func addWalk(read func() (*ebpf.CollectionSpec, error), types func() (*bpf.Types, error),
+	add func(*ebpf.CollectionSpec, *bpf.Types) error) error {
+	spec, err := read()
+	if err != nil {
+		return fmt.Errorf("read object: %w", err)
+	}
+	t, err := types()
+	if err != nil {
+		return err
+	}
+	return add(spec, t)
 }
 
 // addTaskFile loads task_file, unless it is loaded: on a kernel without
@@ -108,7 +115,7 @@ func (p *programs) addTaskFile() error {
 	if err != nil {
 		return fmt.Errorf("read task_file object: %w", err)
 	}
-	types, err := bpf.ReadTypes(spec)
+	types, err := bpf.ReadTypes(_TaskFileBytes)
 	if err != nil {
 		return err
 	}

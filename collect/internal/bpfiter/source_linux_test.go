@@ -1,6 +1,7 @@
 package bpfiter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/netip"
@@ -395,14 +396,14 @@ func TestRead_WalkVariants(t *testing.T) {
 		must(t, unix.Connect(c, addr))
 	}
 	q := inNetNS(ns, source.Query{})
-	variants := map[string]func() (*ebpf.CollectionSpec, error){"probes": loadHashProbe}
+	variants := map[string][]byte{"probes": _HashProbeBytes}
 	if major, minor := testenv.Kernel(t); major > 6 || major == 6 && minor >= 2 {
-		variants["casts"] = loadHashWalk
+		variants["casts"] = _HashWalkBytes
 	}
-	for name, spec := range variants {
-		hash, err := spec()
+	for name, object := range variants {
+		hash, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
 		must(t, err)
-		k, err := bpf.ReadTypes(hash)
+		k, err := bpf.ReadTypes(object)
 		must(t, err)
 		p := noPrograms()
 		must(t, p.tryHashWalk(hash, k, bpf.LoadQuickly))

@@ -129,11 +129,12 @@ func (s *Source) configure(spec *ebpf.CollectionSpec) error {
 // calls came with Linux 6.3; without it, the programs that count packets take
 // over.
 func (s *Source) load() error {
+	wait := bpf.BeginTypes(_EventsBytes)
 	spec, err := loadEvents()
 	if err != nil {
 		return fmt.Errorf("read events object: %w", err)
 	}
-	types, err := bpf.ReadTypes(spec)
+	types, err := wait()
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func TestLoad_Quickly(t *testing.T) {
 			if err := s.configure(spec); err != nil {
 				t.Fatal(err)
 			}
-			types, err := bpf.ReadTypes(spec)
+			types, err := bpf.ReadTypes(_EventsBytes)
 			if err != nil {
 				t.Fatal(err)
 			}
