@@ -9,7 +9,8 @@
 // Package ebpf reads the kernel's whole BTF, some hundred thousand types, to
 // relocate the accesses of a program and again to find its targets. This takes
 // longer than all other work of a cold start. [ReadTypes] reads it once, and no
-// more of it than the programs use. [Load] loads with these types, several
+// more of it than the programs use; [BeginTypes] does so while the caller takes
+// the objects apart ([ReadObject]). [Load] loads with these types, several
 // programs at a time, and leaves the rest to package ebpf: its errors also say
 // more.
 //

@@ -41,10 +41,10 @@ func BenchmarkKernelTypes(b *testing.B) {
 // BenchmarkObjects is the part of it that reads the objects.
 func BenchmarkObjects(b *testing.B) {
 	for b.Loop() {
-		_, err := loadHashWalk()
-		must(b, err)
-		_, err = loadFdWalk()
-		must(b, err)
+		for _, object := range [][]byte{_HashWalkBytes, _FdWalkBytes} {
+			_, err := bpf.ReadObject(object)
+			must(b, err)
+		}
 	}
 }
 

@@ -74,8 +74,8 @@ var errNotWanted = errors.New("not wanted")
 func (p *programs) addWalks() error {
 	types := bpf.BeginTypes(_HashWalkBytes, _FdWalkBytes)
 	var wg sync.WaitGroup
-	wg.Go(func() { p.noHashWalk = addWalk(loadHashWalk, types, p.addHashWalk) })
-	noFDs := addWalk(loadFdWalk, types, p.addFdWalk)
+	wg.Go(func() { p.noHashWalk = addWalk(_HashWalkBytes, types, p.addHashWalk) })
+	noFDs := addWalk(_FdWalkBytes, types, p.addFdWalk)
 	wg.Wait()
 	if _, err := types(); err != nil {
 		return err
@@ -92,11 +92,10 @@ func (p *programs) addWalks() error {
 }
 
 // addWalk reads an object, waits for the types and loads its programs.
-func addWalk(read func() (*ebpf.CollectionSpec, error), types func() (*bpf.Types, error),
-	add func(*ebpf.CollectionSpec, *bpf.Types) error) error {
-	spec, err := read()
+func addWalk(object []byte, types func() (*bpf.Types, error), add func(*ebpf.CollectionSpec, *bpf.Types) error) error {
+	spec, err := bpf.ReadObject(object)
 	if err != nil {
-		return fmt.Errorf("read object: %w", err)
+		return err
 	}
 	t, err := types()
 	if err != nil {
