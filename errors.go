@@ -40,6 +40,18 @@ func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupport
 // Unwrap returns the cause.
 func (e *UnsupportedError) Unwrap() error { return e.Err }
 
+// An UnknownError reports a name in a question that this host does not know. The
+// answer would be empty, or whole, for want of the name and not of sessions.
+type UnknownError struct {
+	// What is the kind of thing: "user", "network namespace".
+	What string
+	// Name is the name as asked for, any bytes.
+	Name string
+}
+
+// Error names the thing.
+func (e *UnknownError) Error() string { return fmt.Sprintf("no %s %q on this host", e.What, e.Name) }
+
 // A PartialError reports the gaps of an answer. The answer itself is right as far
 // as it goes.
 type PartialError struct {

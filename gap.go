@@ -44,6 +44,8 @@ const (
 	GapEvents
 	// GapRows: rows without room in an output.
 	GapRows
+	// GapUsers: user ids that the host's name services were not asked about.
+	GapUsers
 	// GapAnswer: the answer as a whole.
 	GapAnswer
 	// GapFacts: facts of processes, such as their command lines.
@@ -77,7 +79,8 @@ const (
 var (
 	gapKindNames = enum{
 		GapProcesses: "processes", GapNamespaces: "namespaces", GapTables: "tables", GapSockets: "sockets",
-		GapSessions: "sessions", GapEvents: "events", GapRows: "rows", GapAnswer: "answer", GapFacts: "facts",
+		GapSessions: "sessions", GapEvents: "events", GapRows: "rows", GapUsers: "users", GapAnswer: "answer",
+		GapFacts: "facts",
 	}
 	causeNames = enum{
 		CausePermission: "permission", CauseLimit: "limit", CauseUnsupported: "unsupported", CauseDeadline: "deadline",
@@ -129,6 +132,7 @@ var gapWords = [...]struct{ one, many, not string }{
 	GapEvents:     {"event", "events", "could not be seen"},
 	GapRows:       {"row", "rows", "had no room"},
 	GapFacts:      {"process", "processes", "could not be described in full"},
+	GapUsers:      {"user", "users", "could not be named"},
 }
 
 // String describes the gap in one sentence: "12 processes could not be looked into

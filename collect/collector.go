@@ -86,7 +86,7 @@ func (c *Collector) Collect(ctx context.Context, opts *Options) (*Answer, error)
 }
 
 func (c *Collector) collect(ctx, within context.Context, opts *Options, began time.Time) (*Answer, error) {
-	pl, err := c.plan(opts, began)
+	pl, err := c.plan(within, opts, began)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (c *Collector) Prepare(opts *Options) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	pl, err := c.plan(opts, time.Now())
+	pl, err := c.plan(context.Background(), opts, time.Now())
 	if err != nil {
 		return
 	}
@@ -121,12 +121,12 @@ func (c *Collector) Prepare(opts *Options) {
 }
 
 // plan makes the plan of a question.
-func (c *Collector) plan(opts *Options, now time.Time) (*plan, error) {
+func (c *Collector) plan(ctx context.Context, opts *Options, now time.Time) (*plan, error) {
 	fs, err := c.root(opts.Proc)
 	if err != nil {
 		return nil, err
 	}
-	return newPlan(opts, fs, now)
+	return newPlan(ctx, opts, fs, now)
 }
 
 // stages are the values of a collection, each made of the one before: gather,

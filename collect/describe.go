@@ -37,8 +37,8 @@ func describe(ctx context.Context, d *derived) described {
 	if needs&(whose.NeedCmdline|whose.NeedExe|whose.NeedCreds|whose.NeedCgroup) != 0 {
 		d.enrich(ctx)
 	}
-	if needs.Has(whose.NeedUser) {
-		m.users = d.userNames()
+	if needs&(whose.NeedUser|whose.NeedCreds) != 0 {
+		m.users = d.userNames(ctx)
 	}
 	if slices.Contains(d.reason, whose.ReasonHidden) {
 		m.groups = d.cgroups(ctx)
@@ -63,9 +63,34 @@ func (j *joined) enrich(ctx context.Context) {
 	j.coverage.Gaps.Add(gaps...)
 }
 
-// userNames looks up each uid of the answer once.
-func (j *joined) userNames() map[uint32]string {
+// userNames looks up each uid of the answer once. Those that no file of the host
+// names are asked for all at once.
+func (j *joined) userNames(ctx context.Context) map[uint32]string {
 	names := make(map[uint32]string)
+	if j.plan.needs.Has(whose.NeedUser) {
+		j.addUIDs(names)
+	}
+	for i := range j.procs {
+		if p := &j.procs[i]; p.User != "" {
+			names[p.UID] = ""
+		}
+	}
+	if gap, failed := j.plan.fs.LearnUsers(ctx, slices.Collect(maps.Keys(names))); failed {
+		j.coverage.Add(gap)
+	}
+	for uid := range names {
+		names[uid] = j.plan.fs.UserName(uid)
+	}
+	for i := range j.procs {
+		if p := &j.procs[i]; p.User != "" {
+			p.User = names[p.UID]
+		}
+	}
+	return names
+}
+
+// addUIDs adds the uids of the sockets.
+func (j *joined) addUIDs(names map[uint32]string) {
 	last, have := uint32(0), false
 	for i := range j.sockets {
 		uid := j.sockets[i].UID
@@ -73,11 +98,8 @@ func (j *joined) userNames() map[uint32]string {
 			continue
 		}
 		last, have = uid, true
-		if _, ok := names[uid]; !ok {
-			names[uid] = j.plan.fs.UserName(uid)
-		}
+		names[uid] = ""
 	}
-	return names
 }
 
 // netnsNames looks up the names of the namespaces in the answer. The caller's

@@ -87,7 +87,7 @@ func diagnoseSource(ctx context.Context, opts *Options, name, source string, pin
 	c := Open()
 	defer c.Close()
 	c.only = choice{names: []string{source}, pinnedOnly: pinned, loadOnly: !pinned}
-	pl, err := c.plan(&o, time.Now())
+	pl, err := c.plan(ctx, &o, time.Now())
 	if err == nil {
 		began := time.Now()
 		_, err = c.source(source, pl, c.only)

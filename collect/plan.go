@@ -2,6 +2,7 @@ package collect
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -39,13 +40,17 @@ type plan struct {
 }
 
 // newPlan makes the plan of a question asked now. Its errors are the caller's
-// mistakes.
-func newPlan(opts *Options, fs *proc.FS, now time.Time) (*plan, error) {
+// mistakes, and those of the name services that were asked for a user.
+func newPlan(ctx context.Context, opts *Options, fs *proc.FS, now time.Time) (*plan, error) {
 	p := &plan{opts: opts, fs: fs}
 	if err := p.setOrder(opts.Sort); err != nil {
 		return nil, err
 	}
-	env := filter.Env{SelfNetNS: fs.SelfNetNS(), Now: now}
+	users, err := fs.UserIDs(ctx, filter.Users(opts.Filter))
+	if err != nil {
+		return nil, err
+	}
+	env := filter.Env{SelfNetNS: fs.SelfNetNS(), Now: now, Users: users}
 	split := filter.Split(opts.Filter, env)
 	p.query = source.Query{Any: split.Any, PIDs: split.PIDs}
 	p.process = split.Process
@@ -81,6 +86,9 @@ func (p *plan) setNeeds() {
 	}
 	if len(p.query.PIDs) > 0 || p.process != nil || p.needs.Owners() {
 		p.needs |= whose.NeedOwners
+	}
+	if p.process != nil && len(p.query.PIDs) == 0 && inInner("pid") {
+		p.process = nil // only the sockets that nobody here holds show that others do
 	}
 	p.query.Needs = p.needs
 }

@@ -19,6 +19,9 @@ type Env struct {
 	// Now is the end of ages, and its zone is the zone of times without one. Zero:
 	// the time of the call.
 	Now time.Time
+	// Users are the user ids of names, for conditions on a user: a name of a user
+	// may be another than the session's ([Users]). Nil: names are compared alone.
+	Users map[string]uint32
 }
 
 func (env Env) now() time.Time {
@@ -137,7 +140,9 @@ func fieldTest(c *Cond, f *whose.Field, env Env) test {
 	case f.Name == "netns":
 		return netnsTest(c, env)
 	case f.Name == "user":
-		return userTest(c)
+		return userTest(c, env)
+	case f.Name == "owner_user":
+		return ownerTest(f, ownerUserTest(c, env))
 	case f.PerOwner():
 		return ownerTest(f, ownerValueTest(c, f, env))
 	}
@@ -219,19 +224,36 @@ func netnsHolds(c *Cond, env Env) func(inode uint32, name string) bool {
 	}
 }
 
-// userTest compares the user's name and, with a number, the user id too.
-func userTest(c *Cond) test {
-	ids := &Cond{name: "uid", op: Eq}
-	for _, v := range c.values {
-		if n, bad := parseNumber(v.text); c.op.positive() == Eq && bad.isZero() && isDigits(v.text) {
-			ids.values = append(ids.values, operand{lo: n, hi: n})
-		}
-	}
-	text, number := textOrMatch(c), numberTest(ids)
+// userTest compares the user's name and, with a number or a name whose number is
+// known, the user id too.
+func userTest(c *Cond, env Env) test {
+	text, number := textOrMatch(c), numberTest(userIDs(c, env))
 	return func(r whose.Row) bool {
 		s := r.Session
 		return s.User != "" && text(s.User) || !s.Unknown.Has(whose.FactUID) && number(uint64(s.UID))
 	}
+}
+
+// ownerUserTest is userTest for the user of an owner.
+func ownerUserTest(c *Cond, env Env) func(*whose.Owner) bool {
+	text, number := textOrMatch(c), numberTest(userIDs(c, env))
+	return func(o *whose.Owner) bool { return o.User != "" && (text(o.User) || number(uint64(o.UID))) }
+}
+
+// userIDs returns the condition on the user id that belongs to one on the user.
+func userIDs(c *Cond, env Env) *Cond {
+	ids := &Cond{name: "uid", op: Eq}
+	if c.op.positive() != Eq {
+		return ids
+	}
+	for _, v := range c.values {
+		if n, bad := parseNumber(v.text); bad.isZero() && isDigits(v.text) {
+			ids.values = append(ids.values, operand{lo: n, hi: n})
+		} else if uid, known := env.Users[v.text]; known && !v.glob {
+			ids.values = append(ids.values, operand{lo: uint64(uid), hi: uint64(uid)})
+		}
+	}
+	return ids
 }
 
 // ownerValueTest returns the test of a fact of an owner. No value meets none.

@@ -50,7 +50,8 @@ func plainField(c *Cond, f *whose.Field, s *whose.Session, env Env) bool {
 	for _, want := range c.values {
 		if f.PerOwner() {
 			for _, o := range f.OwnersOf(s) {
-				if plainValue(c.op.positive(), f, f.OwnerValue(&o), want, s, env) {
+				if plainValue(c.op.positive(), f, f.OwnerValue(&o), want, s, env) ||
+					f.Name == "owner_user" && c.op.positive() == Eq && o.Process != nil && o.User != "" && want.text == strconv.Itoa(int(o.UID)) {
 					return true
 				}
 			}

@@ -113,7 +113,7 @@ func randomEnd(r *rand.Rand) netip.AddrPort {
 func randomHost(r *rand.Rand, sessions int) []whose.Session {
 	var processes []*whose.Process
 	for pid := range uint32(5) {
-		p := &whose.Process{PID: pid + 1, Comm: pick(r, someComms), UID: uint32(r.IntN(2)), User: pick(r, someUsers)}
+		p := &whose.Process{PID: pid + 1, Comm: pick(r, someComms), UID: uint32(r.IntN(2) * 1000), User: pick(r, someUsers)}
 		if r.IntN(2) == 0 {
 			p.StartTime = someNow.Add(-time.Duration(r.IntN(3)) * 9 * time.Minute)
 			p.Exe, p.Cmdline, p.Unit, p.Parent = "/usr/bin/x", "x -y", "x.service", 1

@@ -149,7 +149,9 @@ const fieldNotes = `
 - ` + "`local`, `remote` and `addr`" + ` also take a port: ` + "`local 10.0.0.1:443`, `remote :53`" + `.
 - ` + "`netns`" + ` takes an inode number, a name (digits in quotes), or ` + "`self`" + ` for the
   namespace of the command.
-- ` + "`user`" + ` takes a name or a number, which is compared with ` + "`uid`" + ` too.
+- ` + "`user`" + ` and ` + "`owner_user`" + ` take a name or a number, which is compared with
+  ` + "`uid`" + ` too. A name is looked for in /etc/passwd, then by ` + "`getent`" + ` (LDAP,
+  SSSD, systemd) for a second at most. One that nobody knows is an error.
 - The kernel cuts names of processes at 15 bytes. A longer name in a filter is
   compared up to there: ` + "`process systemd-resolved`" + ` finds
   ` + "`systemd-resolve`" + `.

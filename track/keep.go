@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -38,6 +41,7 @@ func (t *Tracker) keepTime(ctx context.Context) {
 		if now >= losses {
 			t.tellLosses()
 			t.queue.Remind()
+			t.learnUsers(ctx)
 			t.readGroups(ctx)
 			t.noteStuck()
 			losses = t.due(lossesEvery)
@@ -54,6 +58,41 @@ func (t *Tracker) keepTime(ctx context.Context) {
 		case <-t.clock.After(max(next-t.clock.Boot(), time.Millisecond)):
 		}
 	}
+}
+
+// learnUsers asks the host's name services for the users met without a name,
+// beside other work. Sessions are named by number until the answer comes.
+func (t *Tracker) learnUsers(ctx context.Context) {
+	t.mu.Lock()
+	uids := t.names.Unnamed()
+	t.mu.Unlock()
+	if len(uids) == 0 || !t.asking.CompareAndSwap(false, true) {
+		return
+	}
+	t.running.Go(func() {
+		defer t.asking.Store(false)
+		_, _ = t.fs.LearnUsers(ctx, uids) // who stays without a name is asked for again in a minute
+		if slices.ContainsFunc(uids, t.hasName) {
+			t.forgetUsers()
+		}
+	})
+}
+
+// hasName reports whether the user has a name.
+func (t *Tracker) hasName(uid uint32) bool {
+	return t.fs.UserName(uid) != strconv.FormatUint(uint64(uid), 10)
+}
+
+// learnUsersOf asks for the users of the first snapshot, before events come.
+func (t *Tracker) learnUsersOf(ctx context.Context, sessions []whose.Session) {
+	if t.fs == nil || !t.plan.needs.Has(whose.NeedUser) {
+		return
+	}
+	seen := make(map[uint32]bool)
+	for i := range sessions {
+		seen[sessions[i].UID] = true
+	}
+	_, _ = t.fs.LearnUsers(ctx, slices.Collect(maps.Keys(seen))) // the snapshot has the gap
 }
 
 // forgetUsers drops the names of users, for a new look-up.

@@ -59,8 +59,9 @@ type plan struct {
 	clock Clock
 }
 
-// newPlan completes the options. Its errors are the caller's mistakes.
-func newPlan(opts *Options, fs *proc.FS) (*plan, error) {
+// newPlan completes the options. Its errors are the caller's mistakes, and those
+// of the name services that were asked for a user.
+func newPlan(ctx context.Context, opts *Options, fs *proc.FS) (*plan, error) {
 	p := &plan{fs: fs}
 	if opts != nil {
 		p.opts = *opts
@@ -71,7 +72,11 @@ func newPlan(opts *Options, fs *proc.FS) (*plan, error) {
 		p.needs = defaultNeeds
 	}
 	p.needs |= filter.Needs(p.opts.Filter) | whose.NeedDirection
-	p.env = filter.Env{SelfNetNS: fs.SelfNetNS(), Now: p.clock.Now()}
+	users, err := fs.UserIDs(ctx, filter.Users(p.opts.Filter))
+	if err != nil {
+		return nil, fmt.Errorf("follow sessions: %w", err)
+	}
+	p.env = filter.Env{SelfNetNS: fs.SelfNetNS(), Now: p.clock.Now(), Users: users}
 	p.setWant()
 	return p, nil
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -36,6 +37,8 @@ type Tracker struct {
 	running sync.WaitGroup
 	// kick wakes the goroutine of keepTime.
 	kick chan struct{}
+	// asking: users are being asked for.
+	asking atomic.Bool
 
 	mu     sync.RWMutex
 	engine *ledger.Engine
@@ -80,7 +83,7 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("follow sessions: %w", err)
 	}
-	p, err := newPlan(opts, fs)
+	p, err := newPlan(ctx, opts, fs)
 	if err != nil {
 		return nil, errors.Join(err, fs.Close())
 	}
@@ -169,6 +172,7 @@ func (t *Tracker) start(ctx context.Context) error {
 		return fmt.Errorf("follow sessions: take snapshot: %w", err)
 	}
 	t.stats.Snapshot = t.clock.Now().Sub(took)
+	t.learnUsersOf(ctx, snapshot)
 	t.goLive(snapshot, cov)
 	t.running.Go(func() { t.keepTime(run) })
 	t.running.Go(func() { t.keepReconciling(run) })
@@ -408,9 +412,12 @@ func (t *Tracker) Count(where filter.Expr) int {
 	return t.engine.Ask(where, t.env()).Count()
 }
 
-// env returns the facts of this host and moment for filters.
+// env returns the facts of this host and moment for filters. Users are those of
+// the tracker's own filter.
 func (t *Tracker) env() filter.Env {
-	return filter.Env{SelfNetNS: t.plan.env.SelfNetNS, Now: t.clock.Now()}
+	env := t.plan.env
+	env.Now = t.clock.Now()
+	return env
 }
 
 // Source describes the source of the tracker.

@@ -102,10 +102,22 @@ func (sh *shell) report(err error) int {
 // collectError is the error of a collector or tracker. A mistake of the caller
 // becomes one on the command line.
 func collectError(err error) error {
-	if errors.Is(err, collect.ErrNoField) || errors.Is(err, collect.ErrNoSource) {
+	var unknown *whose.UnknownError
+	switch {
+	case errors.Is(err, collect.ErrNoField), errors.Is(err, collect.ErrNoSource):
 		return &usageError{err}
+	case errors.As(err, &unknown):
+		return whose.WithHint(&usageError{err}, "%s", unknownHint(unknown))
 	}
 	return err
+}
+
+// unknownHint is the advice about a name that this host does not know.
+func unknownHint(e *whose.UnknownError) string {
+	if e.What == "user" {
+		return "a user is always found by number, as in: user 1000"
+	}
+	return "whose count --by netns,netns_name lists them"
 }
 
 // showPlace shows the place of the mistake in the filter.

@@ -63,11 +63,16 @@ func discover(cmd *cobra.Command, q *zabbixQuestion, what string, words []string
 	return zabbix.EncodeRows(d.Discovery.Processes, indent)
 }
 
-// wholeDocument is document, with an error if the time ran out.
+// wholeDocument is document, with an error if it has no discovery.
 func (j *zabbixJob) wholeDocument(ctx context.Context) (*zabbix.Document, error) {
 	d, err := j.document(ctx)
-	if err == nil && j.late {
-		err = fmt.Errorf("collect sessions: the time allowed, %s, ran out", brief(j.opts.Timeout))
+	switch {
+	case err != nil:
+		return nil, err
+	case j.late:
+		return nil, fmt.Errorf("collect sessions: the time allowed, %s, ran out", brief(j.opts.Timeout))
+	case d.Discovery.Listeners == nil:
+		return nil, fmt.Errorf("discover listeners and processes: %s", d.Gaps)
 	}
-	return d, err
+	return d, nil
 }

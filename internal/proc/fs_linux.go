@@ -60,6 +60,9 @@ func Open(root string) (*FS, error) {
 	}
 	f.own = f.live && f.ownPIDs()
 	f.users = newUsers(&f.crew, f.passwd()...)
+	if d := newDirectory(); f.own && d != nil {
+		f.users.ask = d.look
+	}
 	return f, nil
 }
 
@@ -223,8 +226,39 @@ func (f *FS) StartTime(ticks uint64) time.Time {
 }
 
 // UserName returns the name of a user of the host whose procfs this is, or the
-// number as text if it has no name.
+// number as text if it has no name. It asks no directory: see [FS.LearnUsers].
 func (f *FS) UserName(uid uint32) string { return f.users.Name(uid) }
+
+// LearnUsers asks the host's name services, by getent, for the users whom
+// /etc/passwd does not name, so that UserName knows them for a minute. It runs
+// nothing if there are none. It gives up after a second, or with ctx; the gap
+// counts the users that it could not ask for then. Under a root not our own it
+// asks nobody.
+func (f *FS) LearnUsers(ctx context.Context, uids []uint32) (whose.Gap, bool) {
+	unasked, err := f.users.learn(ctx, uids)
+	if err == nil {
+		return whose.Gap{}, false
+	}
+	return whose.Gap{Kind: whose.GapUsers, Cause: whose.CauseFailed, Count: unasked, Detail: err.Error()}, true
+}
+
+// UserIDs returns the numbers of the users with these names, as /etc/passwd or
+// else the host's name services have them. A name without a user is a
+// [whose.UnknownError]; another error says that the services did not answer.
+func (f *FS) UserIDs(ctx context.Context, names []string) (map[string]uint32, error) {
+	ids := make(map[string]uint32, len(names))
+	for _, name := range names {
+		uid, ok, err := f.users.id(ctx, name)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("find user %q: %w", name, err)
+		case !ok:
+			return nil, &whose.UnknownError{What: "user", Name: name}
+		}
+		ids[name] = uid
+	}
+	return ids, nil
+}
 
 // passwd returns the openers of the file with the names of the host's users.
 // Under a root not our own it is the one of its process 1, if readable.

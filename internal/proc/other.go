@@ -44,6 +44,17 @@ func (*FS) SelfNetNS() uint32 { return 0 }
 // UserName returns the number as text.
 func (*FS) UserName(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) }
 
+// LearnUsers asks nobody.
+func (*FS) LearnUsers(context.Context, []uint32) (whose.Gap, bool) { return whose.Gap{}, false }
+
+// UserIDs fails with [whose.ErrUnsupported] if there are names.
+func (*FS) UserIDs(_ context.Context, names []string) (map[string]uint32, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	return nil, unsupported()
+}
+
 // Namespaces fails with [whose.ErrUnsupported].
 func (*FS) Namespaces(context.Context) ([]source.NetNSRef, whose.Gaps, error) {
 	return nil, nil, unsupported()

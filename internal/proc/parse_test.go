@@ -117,7 +117,7 @@ func TestParsePasswd(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[uint32]string{0: "root", 33: "www-data", 1000: "ann", 4294967294: "nobody4", 7: "\x1b[31mred"}
-	if diff := cmp.Diff(want, parsePasswd(b)); diff != "" {
+	if diff := cmp.Diff(want, namesOf(parsePasswd(b))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -251,7 +251,7 @@ func FuzzParsePasswd(f *testing.F) {
 	}
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for uid, name := range parsePasswd(b) {
+		for uid, name := range namesOf(parsePasswd(b)) {
 			if name == "" || len(name) > maxUserName || strings.ContainsAny(name, ":\n") {
 				t.Errorf("user %d: %q", uid, name)
 			}

@@ -7,27 +7,41 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
 // users names user ids by a passwd file, which is read when it is first needed
-// and again when it has changed, which is looked for every few seconds. It is
-// safe for concurrent use.
+// and again when it has changed, which is looked for every few seconds. Others
+// are asked for by [users.learn] and [users.id], in the host's own directory, and
+// remembered for a while. It is safe for concurrent use.
 type users struct {
 	// open opens a file of users, the first that can be opened counts.
 	open []func() (*os.File, error)
 	crew *crew
 	now  func() time.Time
+	// ask returns the passwd lines of users by name or number; those without one
+	// are missing. Nil: there is nobody to ask.
+	ask func(ctx context.Context, keys []string) ([]byte, error)
 
 	mu      sync.Mutex
 	names   map[uint32]string
+	ids     map[string]uint32
+	asked   map[uint32]askedUser
 	numbers map[uint32]string // texts of ids without a name, bounded
 	state   fileState
 	looked  time.Time     // when it was last looked for changes
 	reading chan struct{} // closed by a reader that is back, nil for none out
+}
+
+// An askedUser is an answer of the directory, "" if it knows no such user.
+type askedUser struct {
+	name string
+	at   time.Time
 }
 
 // A fileState differs after a file has changed.
@@ -50,12 +64,12 @@ func fileAt(path string) func() (*os.File, error) {
 func (u *users) Name(uid uint32) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if now := u.now(); u.looked.IsZero() || now.Sub(u.looked) >= lookEvery {
-		u.looked = now
-		u.look() // an unreadable file names nobody
-	}
+	u.refresh()
 	if name, ok := u.names[uid]; ok {
 		return name
+	}
+	if asked := u.asked[uid]; asked.name != "" {
+		return asked.name
 	}
 	if text, ok := u.numbers[uid]; ok {
 		return text
@@ -95,8 +109,110 @@ func (u *users) look() {
 	case r.end == givenUp:
 		u.reading = back
 	case r.end == made && r.value.err == nil && !r.value.same:
-		u.names, u.state = r.value.names, r.value.state
+		u.names, u.ids, u.state = r.value.names, r.value.ids, r.value.state
 	}
+}
+
+// refresh reads the file where it may have changed.
+func (u *users) refresh() {
+	if now := u.now(); u.looked.IsZero() || now.Sub(u.looked) >= lookEvery {
+		u.looked = now
+		u.look() // an unreadable file names nobody
+	}
+}
+
+// learn asks the directory for the users that the file does not name. It asks
+// for none twice within a while, and returns how many it could not ask for, with
+// the reason.
+func (u *users) learn(ctx context.Context, uids []uint32) (unasked int, err error) {
+	wanted := u.unnamed(uids)
+	for len(wanted) > 0 {
+		lot := wanted[:min(len(wanted), maxDirectoryKeys)]
+		keys := make([]string, len(lot))
+		for i, uid := range lot {
+			keys[i] = strconv.FormatUint(uint64(uid), 10)
+		}
+		lines, err := u.ask(ctx, keys)
+		if err != nil {
+			return len(wanted), err
+		}
+		u.remember(lot, namesOf(parsePasswd(lines)))
+		wanted = wanted[len(lot):]
+	}
+	return 0, nil
+}
+
+// unnamed returns the users to ask for, each once.
+func (u *users) unnamed(uids []uint32) []uint32 {
+	if u.ask == nil {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.refresh()
+	var wanted []uint32
+	for _, uid := range uids {
+		if _, named := u.names[uid]; named {
+			continue
+		}
+		if asked, met := u.asked[uid]; met && u.now().Sub(asked.at) < askAgain {
+			continue
+		}
+		wanted = append(wanted, uid)
+	}
+	slices.Sort(wanted)
+	return slices.Compact(wanted)
+}
+
+// remember keeps the answers about the users asked for.
+func (u *users) remember(uids []uint32, names map[uint32]string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.asked == nil || len(u.asked)+len(uids) > maxNumbers {
+		u.asked = make(map[uint32]askedUser)
+	}
+	for _, uid := range uids {
+		u.asked[uid] = askedUser{names[uid], u.now()}
+	}
+}
+
+// id returns the number of the user, false if nobody knows the name. An error is
+// the directory's.
+func (u *users) id(ctx context.Context, name string) (uint32, bool, error) {
+	u.mu.Lock()
+	u.refresh()
+	uid, ok := u.ids[name]
+	u.mu.Unlock()
+	if ok || u.ask == nil || !canBeUser(name) {
+		return uid, ok, nil
+	}
+	lines, err := u.ask(ctx, []string{name})
+	if err != nil {
+		return 0, false, err
+	}
+	entries := parsePasswd(lines) // its spelling of the name may be another: Alice, alice@corp
+	if len(entries) != 1 {
+		return 0, false, nil
+	}
+	u.remember([]uint32{entries[0].uid}, namesOf(entries))
+	return entries[0].uid, true, nil
+}
+
+// askAgain is the time for which the directory's answer is believed.
+const askAgain = time.Minute
+
+const (
+	// maxDirectoryKeys is the number of users asked for at once.
+	maxDirectoryKeys = 256
+	// maxUserName bounds the name of a user, well above the 32 of useradd.
+	maxUserName = 256
+)
+
+// canBeUser reports whether the directory may be asked for the name: it is no
+// option, no number, and no more than a name.
+func canBeUser(name string) bool {
+	return name != "" && len(name) <= maxUserName && !strings.ContainsAny(name, ":\n\x00") &&
+		!strings.ContainsAny(name[:1], "-+0123456789")
 }
 
 // lookEvery is how often the file is looked at for changes.
@@ -108,6 +224,7 @@ const maxNumbers = 4096
 // A passwd is what was read of the file. same: it has not changed.
 type passwd struct {
 	names map[uint32]string
+	ids   map[string]uint32
 	state fileState
 	same  bool
 	err   error
@@ -145,5 +262,6 @@ func readPasswd(open []func() (*os.File, error), known fileState) passwd {
 	if err != nil {
 		return passwd{err: fmt.Errorf("read users: %w", err)}
 	}
-	return passwd{names: parsePasswd(b), state: state}
+	entries := parsePasswd(b)
+	return passwd{names: namesOf(entries), ids: idsOf(entries), state: state}
 }

@@ -57,7 +57,8 @@ func NewDocument(count *tally.HostCount, c *whose.Coverage, opts Options) *Docum
 // note adds a gap, up to a bound, and updates the document by it.
 func (d *Document) note(g whose.Gap) {
 	switch {
-	case g.Cause == whose.CauseDeadline:
+	case g.Cause == whose.CauseDeadline, g.Kind == whose.GapUsers:
+		// Rows may be missing, or be under another user.
 		d.Discovery, d.Absent = Discovery{}, nil
 		d.Complete = false
 	case g.Kind == whose.GapProcesses, g.Kind == whose.GapNamespaces: // Coverage counts them

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -31,6 +32,8 @@ type Names struct {
 	netns map[uint32]string
 	asked map[uint32]uint64 // time of the last look-up of the name, by the boot clock
 	users map[uint32]string
+	// unnamed are the users met by number alone, for [Names.Unnamed].
+	unnamed []uint32
 	// devices are the names by number, "" where unknown as yet; 0 is unused. The
 	// numbers by index and by name, each in its namespace.
 	devices   []string
@@ -82,7 +85,7 @@ func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
 		return
 	}
 	if needs.Has(whose.NeedCreds) && t != nil {
-		p.User = n.fs.UserName(p.UID)
+		p.User = n.userName(p.UID)
 		needs &^= whose.NeedCreds
 	}
 	if p.Cmdline != "" {
@@ -166,7 +169,7 @@ func (n *Names) meet(e *entry) {
 		if len(n.users) >= maxNames {
 			clear(n.users)
 		}
-		n.users[e.uid] = n.fs.UserName(e.uid)
+		n.users[e.uid] = n.userName(e.uid)
 	}
 	if !n.needs.Has(whose.NeedNetNSName) {
 		return
@@ -178,6 +181,23 @@ func (n *Names) meet(e *entry) {
 	if e.NetNS == n.self {
 		n.nameNetNS(source.NetNSRef{Inode: e.NetNS})
 	}
+}
+
+// userName returns the name of a user, and notes one that has none.
+func (n *Names) userName(uid uint32) string {
+	name := n.fs.UserName(uid)
+	if name == strconv.FormatUint(uint64(uid), 10) && len(n.unnamed) < maxNames {
+		n.unnamed = append(n.unnamed, uid)
+	}
+	return name
+}
+
+// Unnamed returns the users met by number since the last call. They may have a
+// name that takes time to ask for.
+func (n *Names) Unnamed() []uint32 {
+	uids := n.unnamed
+	n.unnamed = nil
+	return uids
 }
 
 // askAgain is the time for which a namespace's name is believed although its
