@@ -29,7 +29,8 @@ func (g *gatherer) lookAgain(ctx context.Context, j *joined) error {
 	if g.can.FindsHolders || g.holders != nil {
 		g.confirm(j)
 	}
-	if !g.can.FindsHolders && inInner("pid") && j.missing().Len() > 0 { // /proc may hide processes
+	// /proc may hide processes; of those asked for by number it hides none.
+	if !g.can.FindsHolders && len(g.query.PIDs) == 0 && inInner("pid") && j.missing().Len() > 0 {
 		g.coverage.Add(source.OutsidePIDNS)
 	}
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -25,9 +24,9 @@ the filter. Only what the filter needs is collected. Each such item is a collect
 so this is for a question or two; for many, take the document.
 
 A number that would be wrong is an error, which makes the item not supported and says why:
-sessions could not be collected, the time ran out, or the filter asks for processes and you may
-not look into them (--partial counts what is seen all the same). Network namespaces that you may
-not enter are not counted; whose zabbix get tells how many there are.
+sessions could not be collected, the time ran out, the filter names a user that this host does not
+know, a network namespace may not be entered, or the filter asks for processes and you may not look
+into them. --partial counts what is seen all the same; -N self asks for your own namespace alone.
 
 By itself it counts LISTEN, ESTABLISHED and UNCONN, as whose shows them, or every state if the
 filter names one or with --all. An agent refuses quotes, brackets and $ in what it puts in for $1.`,
@@ -48,7 +47,7 @@ filter names one or with --all. An agent refuses quotes, brackets and $ in what 
 	q.addFlags(cmd)
 	flags := flagGroup{cmd.Flags(), groupWhich}
 	flags.boolean(&q.all, "all", "a", "every state")
-	flags.boolean(&partial, "partial", "", "count what is seen, though processes are hidden")
+	flags.boolean(&partial, "partial", "", "count what is seen, though processes or namespaces are hidden")
 	return cmd
 }
 
@@ -71,15 +70,21 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool)
 	if err != nil {
 		return 0, err
 	}
-	c := &answer.Coverage
-	if c.Gaps.HasCause(whose.CauseDeadline) {
-		return 0, fmt.Errorf("count sessions: the time allowed ran out")
-	}
-	refused := func(g whose.Gap) bool { return g.Kind == whose.GapProcesses && g.Cause == whose.CausePermission }
-	if !partial && filter.Needs(opts.Filter).Owners() && os.Geteuid() > 0 && slices.ContainsFunc(c.Gaps, refused) {
-		return 0, whose.WithHint(errors.New("count sessions: "+c.Missing()), "%s", c.Gaps.Hint())
+	if missing := q.missing(answer.Coverage.Gaps, partial); len(missing) > 0 {
+		c := whose.Coverage{Gaps: missing, Processes: answer.Coverage.Processes}
+		return 0, whose.WithHint(errors.New("count sessions: "+c.Missing()), "%s", missing.Hint())
 	}
 	return answer.Len(), nil
+}
+
+// missing returns the gaps that make the number wrong. Hidden processes do only
+// if the filter asks for owners. With partial, what was seen is the answer, as
+// long as the looking came to its end.
+func (q *zabbixQuestion) missing(gaps whose.Gaps, partial bool) whose.Gaps {
+	owners := filter.Needs(q.where).Owners()
+	return slices.DeleteFunc(slices.Clone(gaps), func(g whose.Gap) bool {
+		return partial && g.Cause != whose.CauseDeadline || g.Kind == whose.GapProcesses && !owners
+	})
 }
 
 // within returns the result of do, or an error when the time since began is
