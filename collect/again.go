@@ -106,6 +106,11 @@ func (g *gatherer) standing(ctx context.Context, wanted *proc.Inodes) (*proc.Ino
 // from programs. /proc then refuses even the privileged a look into it.
 // In-flight was a guess, and hidden is the truth.
 func (g *gatherer) confirm(j *joined) {
+	if wanted := g.plan.process; wanted != nil {
+		if comm, err := g.plan.fs.Comm(1); err == nil && !wanted(1, comm) {
+			return // its name is no secret
+		}
+	}
 	if mayTrace() && j.missing().Len() > 0 && errors.Is(g.plan.fs.MayLook(1), fs.ErrPermission) {
 		g.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: 1})
 	}

@@ -30,6 +30,20 @@ func (a *Answer) Len() int {
 	return len(a.stages.chosen.places)
 }
 
+// Doubtful reports whether the number of sessions may be wrong for want of owners:
+// the filter asks for owners, and some are hidden that might have met it. A caller
+// who may not trace the processes of others is always in doubt, since a session
+// with a known owner may have a hidden one too. After Close there is no doubt.
+func (a *Answer) Doubtful() bool {
+	switch {
+	case a.stages == nil || a.stages.gathered.plan.doubt == nil || !a.Coverage.Gaps.HasKind(whose.GapProcesses):
+		return false
+	case !mayTrace():
+		return true
+	}
+	return a.stages.described.doubtful
+}
+
 // Sessions returns the sessions, in order. Each is made when the iteration comes
 // to it.
 func (a *Answer) Sessions() iter.Seq[whose.Session] {

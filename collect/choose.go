@@ -22,7 +22,11 @@ func (c *chosen) choose(d *described) *chosen {
 			continue
 		}
 		if pl.match != nil {
-			if m.borrow(at, &s); !pl.match.Match(&s) {
+			m.borrow(at, &s)
+			if s.Reason == whose.ReasonHidden && !d.doubtful {
+				d.doubtful = pl.doubt != nil && pl.doubt.Match(&s)
+			}
+			if !pl.match.Match(&s) {
 				continue
 			}
 		}

@@ -24,6 +24,9 @@ type described struct {
 	keepsUsers bool
 	// groups names the control groups of sockets whose owners are hidden.
 	groups *proc.CgroupIndex
+	// doubtful: some session with hidden owners might meet the question if they
+	// were known. choose finds it out.
+	doubtful bool
 }
 
 // describe reads the remaining facts of processes, users and namespaces, each

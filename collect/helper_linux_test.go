@@ -9,11 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -56,6 +58,11 @@ type errand struct {
 	// Loopback sets the loopback device up, MountProc mounts a procfs of its
 	// own pid namespace.
 	Loopback, MountProc bool
+	// Refused are the system calls that it is refused, as a unit or container may
+	// be.
+	Refused []uint32
+	// Dropped are the capabilities that it gives up.
+	Dropped []uintptr
 	// Exec has it execute itself over and over, with one listener, and Spawn
 	// has it start children that inherit the listener and end.
 	Exec, Spawn bool
@@ -86,6 +93,7 @@ type told struct {
 type answer struct {
 	Rows     []string
 	Coverage whose.Coverage
+	Doubtful bool
 	Err      string
 }
 
@@ -210,6 +218,12 @@ func (e *errand) run() (t told, err error) {
 			e.atEnd = append(e.atEnd, end)
 		}
 	}
+	if err := refuse(e.Refused); err != nil {
+		return t, fmt.Errorf("refuse system calls: %w", err)
+	}
+	if err := drop(e.Dropped); err != nil {
+		return t, fmt.Errorf("drop capabilities: %w", err)
+	}
 	c := collect.Open()
 	defer c.Close()
 	if err := e.exhaust(); err != nil {
@@ -227,6 +241,42 @@ func (e *errand) limit() error {
 	}
 	n := uint64(e.NoFile)
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n})
+}
+
+// drop gives up capabilities, in all threads: they inherit what the executed
+// program has.
+func drop(caps []uintptr) error {
+	if len(caps) == 0 || os.Getenv("WHOSE_COLLECT_DROPPED") != "" {
+		return nil
+	}
+	runtime.LockOSThread()
+	for _, c := range caps {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+			return err
+		}
+	}
+	return unix.Exec("/proc/self/exe", os.Args, append(os.Environ(), "WHOSE_COLLECT_DROPPED=1"))
+}
+
+// refuse has the kernel refuse the system calls to all threads of this process,
+// with EPERM.
+func refuse(calls []uint32) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	const loadNumber, jumpEqual, ret = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	prog := []unix.SockFilter{{Code: loadNumber}}
+	for _, n := range calls {
+		prog = append(prog, unix.SockFilter{Code: jumpEqual, Jf: 1, K: n},
+			unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)})
+	}
+	prog = append(prog, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW})
+	f := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&f)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // exhaust opens files until no more than Spare are left.
@@ -273,7 +323,7 @@ func (a ask) answer(c *collect.Collector) (got answer) {
 		return answer{Err: err.Error()}
 	}
 	defer found.Close()
-	got.Coverage = found.Coverage
+	got.Coverage, got.Doubtful = found.Coverage, found.Doubtful()
 	for s := range found.Sessions() {
 		got.Rows = append(got.Rows, rowOf(&s))
 	}

@@ -32,6 +32,9 @@ type plan struct {
 	families whose.Set[whose.Family]
 	// match evaluates the rest not applied by the source, nil for none.
 	match *filter.Matcher
+	// doubt evaluates what the filter asks of a session whose owners are hidden,
+	// nil if it does not ask for owners.
+	doubt *filter.Matcher
 	// process narrows the processes to look into, nil for all.
 	process func(pid uint32, comm string) bool
 	// netns narrows the namespaces, nil for all.
@@ -56,6 +59,9 @@ func newPlan(ctx context.Context, opts *Options, fs *proc.FS, now time.Time) (*p
 	p.process = split.Process
 	if split.Rest != nil {
 		p.match = filter.Compile(split.Rest, env)
+	}
+	if filter.Needs(opts.Filter).Owners() {
+		p.doubt = filter.Compile(filter.WithoutOwners(opts.Filter), env)
 	}
 	if p.namesPeers() {
 		split.NetNS = nil // the other end may be in another namespace

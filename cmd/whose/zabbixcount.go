@@ -70,7 +70,7 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool)
 	if err != nil {
 		return 0, err
 	}
-	if missing := q.missing(answer.Coverage.Gaps, partial); len(missing) > 0 {
+	if missing := missing(answer, partial); len(missing) > 0 {
 		c := whose.Coverage{Gaps: missing, Processes: answer.Coverage.Processes}
 		return 0, whose.WithHint(errors.New("count sessions: "+c.Missing()), "%s", missing.Hint())
 	}
@@ -78,12 +78,12 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool)
 }
 
 // missing returns the gaps that make the number wrong. Hidden processes do only
-// if the filter asks for owners. With partial, what was seen is the answer, as
+// if they might have changed it. With partial, what was seen is the answer, as
 // long as the looking came to its end.
-func (q *zabbixQuestion) missing(gaps whose.Gaps, partial bool) whose.Gaps {
-	owners := filter.Needs(q.where).Owners()
-	return slices.DeleteFunc(slices.Clone(gaps), func(g whose.Gap) bool {
-		return partial && g.Cause != whose.CauseDeadline || g.Kind == whose.GapProcesses && !owners
+func missing(answer *collect.Answer, partial bool) whose.Gaps {
+	doubtful := answer.Doubtful()
+	return slices.DeleteFunc(slices.Clone(answer.Coverage.Gaps), func(g whose.Gap) bool {
+		return partial && g.Cause != whose.CauseDeadline || g.Kind == whose.GapProcesses && !doubtful
 	})
 }
 
