@@ -111,6 +111,8 @@ func whyAuto(c *whose.Coverage, d *Diagnosis) string {
 	switch {
 	case c.Pinned:
 		return "pinned iterators are there and may be read: the whole host in one pass, without privilege"
+	case c.Source == BPF && d.OpenFiles <= manyFiles:
+		return "netlink may not look into everything here, and bpf sees it"
 	case c.Source == BPF:
 		return fmt.Sprintf("%d open files: loading programs costs less than reading the link of every descriptor", d.OpenFiles)
 	case c.Source == Netlink && d.OpenFiles <= manyFiles:

@@ -64,8 +64,42 @@ func (g *gatherer) gather(ctx context.Context) error {
 	if g.query.AsksNothing() {
 		return nil
 	}
+	if err := g.gatherMost(ctx); err != nil {
+		return err
+	}
+	return g.checkChoice()
+}
+
+// gatherMost reads everything by the source that sees most.
+func (g *gatherer) gatherMost(ctx context.Context) error {
+	order, err := g.collector.chooseSource(g.plan)
+	if err != nil {
+		return err
+	}
 	g.makeRoom()
-	if err := g.readSockets(ctx); err != nil || g.query.AsksNothing() {
+	if err := g.gatherBy(ctx, order); err != nil {
+		return err
+	}
+	for _, name := range g.seeingMore(order) {
+		more := choice{names: []string{name}}
+		if _, err := g.collector.source(name, g.plan, more); err == nil {
+			g.startAgain()
+			return g.gatherBy(ctx, more)
+		}
+	}
+	return nil
+}
+
+// startAgain forgets everything read.
+func (g *gatherer) startAgain() {
+	p := g.plan
+	g.gathered.reset()
+	g.plan, g.query, g.sockets, g.holders = p, p.query, nil, nil
+}
+
+// gatherBy reads everything by one of the sources.
+func (g *gatherer) gatherBy(ctx context.Context, order choice) error {
+	if err := g.readSockets(ctx, order); err != nil || g.query.AsksNothing() {
 		return err
 	}
 	if err := g.readLost(ctx); err != nil {
@@ -183,11 +217,16 @@ func (g *gathered) account() {
 	default:
 		c.Processes = g.walk.Processes
 	}
+	c.Gaps.Add(g.gaps()...)
+}
+
+// gaps returns the gaps of source and walk.
+func (g *gathered) gaps() []whose.Gap {
 	noWay := g.spaces.noWay
 	if !g.can.EntersNamespaces {
 		noWay = nil // the source sees all namespaces at once
 	}
-	c.Gaps.Add(slices.Concat(noWay, g.walk.Gaps, g.snap.Gaps)...)
+	return slices.Concat(noWay, g.walk.Gaps, g.snap.Gaps)
 }
 
 // noteDeadline notes once that the time ran out.

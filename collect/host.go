@@ -46,8 +46,8 @@ func capabilities() []Capability {
 		{2, Capability{Name: "CAP_DAC_READ_SEARCH", For: "list the descriptors of other users' processes (netlink, procfs)"}},
 		{capSysAdmin, Capability{Name: "CAP_SYS_ADMIN", For: "enter other network namespaces (netlink, procfs)"}},
 		{12, Capability{Name: "CAP_NET_ADMIN", For: "see marks (netlink)"}},
-		{39, Capability{Name: "CAP_BPF", For: "load programs (bpf, pin)"}},
-		{38, Capability{Name: "CAP_PERFMON", For: "load programs (bpf, pin)"}},
+		{capBPF, Capability{Name: "CAP_BPF", For: "load programs (bpf, pin)"}},
+		{capPerfmon, Capability{Name: "CAP_PERFMON", For: "load programs (bpf, pin)"}},
 	}
 	all := make([]Capability, len(list))
 	for i, c := range list {
@@ -58,10 +58,21 @@ func capabilities() []Capability {
 }
 
 // Numbers of capabilities (linux/capability.h).
-const capSysPtrace, capSysAdmin = 19, 21
+const capSysPtrace, capSysAdmin, capPerfmon, capBPF = 19, 21, 38, 39
+
+// mayLoad reports whether the caller may load programs, as far as capabilities
+// say it.
+func mayLoad() bool {
+	held := effectiveCapabilities()
+	return held>>capSysAdmin&1 != 0 || held>>capBPF&1 != 0 && held>>capPerfmon&1 != 0
+}
 
 // mayTrace reports whether the caller may look into the processes of others.
 func mayTrace() bool { return effectiveCapabilities()>>capSysPtrace&1 != 0 }
+
+// mayEnter reports whether the caller may enter network namespaces, as far as
+// capabilities say it.
+func mayEnter() bool { return effectiveCapabilities()>>capSysAdmin&1 != 0 }
 
 // caller describes this process for hints.
 func caller(pinned bool) whose.Caller {

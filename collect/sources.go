@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,6 +57,8 @@ type choice struct {
 	pinnedOnly bool
 	// loadOnly: bpf loads its own programs even if there is a pin.
 	loadOnly bool
+	// auto: nobody named a source, so the answer may be had by another one.
+	auto bool
 }
 
 // chooseSource decides which sources to try, best first.
@@ -78,9 +81,9 @@ func (c *Collector) chooseSource(pl *plan) (choice, error) {
 	}
 	if len(pl.query.PIDs) > 0 && os.Geteuid() == 0 {
 		// A few processes' descriptors are read at once; this needs no program.
-		return choice{names: []string{Netlink, Procfs}}, nil
+		return choice{names: []string{Netlink, Procfs}, auto: true}, nil
 	}
-	cheap := choice{names: []string{BPF, Netlink, Procfs}, pinnedOnly: true}
+	cheap := choice{names: []string{BPF, Netlink, Procfs}, pinnedOnly: true, auto: true}
 	if c.again() || openFiles() > manyFiles {
 		cheap.pinnedOnly = false
 	}
@@ -89,6 +92,31 @@ func (c *Collector) chooseSource(pl *plan) (choice, error) {
 		cheap.pinnedOnly = true
 	}
 	return cheap, nil
+}
+
+// seeingMore returns the sources that see what netlink was refused; none for a whole answer. bpf sees all namespaces, those too that only
+// a socket holds, and the descriptors of all processes, if it may be loaded. A caller who may trace every process
+// and is refused one will be refused by bpf too. procfs reads the sockets of a
+// namespace whose process it sees, if a caller with the privilege may not enter
+// it: setns is refused to units and containers by rule.
+func (g *gatherer) seeingMore(tried choice) (names []string) {
+	if !tried.auto || g.can.FindsHolders || g.holders != nil || g.coverage.Source == Procfs {
+		return nil
+	}
+	refused := func(gap whose.Gap) bool {
+		denied := gap.Cause == whose.CausePermission || gap.Cause == whose.CauseLimit
+		return denied && (gap.Kind == whose.GapNamespaces || gap.Kind == whose.GapProcesses && !mayTrace())
+	}
+	loaded := !tried.pinnedOnly && slices.Contains(tried.names, BPF)
+	if !loaded && mayLoad() && (slices.ContainsFunc(g.gaps(), refused) || g.seeksNumber()) {
+		names = append(names, BPF)
+	}
+	if mayEnter() && slices.ContainsFunc(g.snap.Gaps, func(gap whose.Gap) bool {
+		return gap.Kind == whose.GapNamespaces && gap.Cause == whose.CausePermission
+	}) {
+		names = append(names, Procfs)
+	}
+	return names
 }
 
 // again reports whether the collector has been used before: it is kept open,
@@ -192,11 +220,7 @@ func (s *openSource) read(ctx context.Context, q *source.Query, snap *source.Sna
 
 // readSockets reads the sockets by the first source that answers. Refusals are
 // an error only if no source answers; [Diagnose] reports them.
-func (g *gatherer) readSockets(ctx context.Context) error {
-	order, err := g.collector.chooseSource(g.plan)
-	if err != nil {
-		return err
-	}
+func (g *gatherer) readSockets(ctx context.Context, order choice) error {
 	var errs []error
 	for _, name := range order.names {
 		g.coverage.Source = name

@@ -4,8 +4,10 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strconv"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -30,6 +32,11 @@ func (g *gatherer) listSpaces(ctx context.Context) error {
 		g.spaces.refs = []source.NetNSRef{{Inode: g.plan.fs.SelfNetNS()}}
 	} else if g.spaces, err = g.plan.spaces(ctx); err != nil {
 		return err
+	}
+	if len(g.spaces.refs) == 0 {
+		if err := g.findUnlisted(ctx); err != nil {
+			return err
+		}
 	}
 	if g.plan.netns != nil {
 		g.query.NetNS = make([]uint32, len(g.spaces.refs))
@@ -58,6 +65,74 @@ func (p *plan) spaces(ctx context.Context) (spaces, error) {
 		refs = slices.DeleteFunc(refs, func(r source.NetNSRef) bool { return !p.netns(r.Inode, names[r.Inode]) })
 	}
 	return spaces{refs, noWay, false}, err
+}
+
+// findUnlisted finds the namespace asked for by number if neither a process nor a
+// mount is in it, but a descriptor or socket holds it. A source that sees all
+// namespaces at once needs no way to it.
+func (g *gatherer) findUnlisted(ctx context.Context) error {
+	inode := g.plan.netnsNumber()
+	if inode == 0 {
+		return nil
+	}
+	if !g.can.EntersNamespaces {
+		g.spaces.refs = []source.NetNSRef{{Inode: inode}}
+		return nil
+	}
+	var walk proc.Walk
+	if err := g.plan.fs.Walk(ctx, proc.WalkOptions{WantNetNS: true}, &walk); err != nil {
+		return err
+	}
+	g.spaces.refs = slices.DeleteFunc(walk.NetNS, func(r source.NetNSRef) bool { return r.Inode != inode })
+	return nil
+}
+
+// netnsNumber returns the number of the namespace asked for, 0 if it was not asked
+// for by number.
+func (p *plan) netnsNumber() uint32 {
+	number, err := strconv.ParseUint(p.opts.NetNS, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(number)
+}
+
+// seeksNumber reports whether the namespace was asked for by number and not found.
+func (g *gathered) seeksNumber() bool { return g.plan.netnsNumber() != 0 && len(g.spaces.refs) == 0 }
+
+// namesOne reports whether the question names one network namespace.
+func (p *plan) namesOne() bool {
+	choice := p.opts.NetNS
+	return choice != "" && choice != "all" && choice != "self"
+}
+
+// checkChoice is an error if the namespace that the question names is not there: an
+// answer without sessions would say that it has none. If it may be one of those
+// that could not be looked into, these are gaps.
+func (g *gatherer) checkChoice() error {
+	if !g.plan.namesOne() {
+		return nil
+	}
+	if slices.ContainsFunc(g.spaces.refs, func(r source.NetNSRef) bool { return g.looked(r.Inode) }) {
+		g.spaces.noWay = nil // others are not asked for
+		return nil
+	}
+	if whose.Gaps(slices.Concat(g.spaces.noWay, g.snap.Gaps)).HasKind(whose.GapNamespaces) {
+		return nil
+	}
+	return &whose.UnknownError{What: "network namespace", Name: g.plan.opts.NetNS}
+}
+
+// looked reports whether the source has looked at the namespace. One that sees
+// all at once notes only those with a process, a descriptor or a socket.
+func (g *gathered) looked(inode uint32) bool {
+	return g.visited(inode) || !g.can.EntersNamespaces && g.known(inode)
+}
+
+// known reports whether somebody is in the namespace or holds it.
+func (g *gathered) known(inode uint32) bool {
+	return slices.ContainsFunc(g.spaces.refs, func(r source.NetNSRef) bool { return r.Inode == inode && (r.TID != 0 || r.Path != "") }) ||
+		slices.ContainsFunc(g.snap.Sockets, func(s source.Socket) bool { return s.NetNS == inode })
 }
 
 // visited reports whether the namespace was read.

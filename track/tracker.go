@@ -194,6 +194,10 @@ func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 // collect takes a snapshot.
 func (t *Tracker) collect(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error) {
 	answer, err := t.answer(ctx, first)
+	var unknown *whose.UnknownError
+	if !first && errors.As(err, &unknown) {
+		return nil, whose.Coverage{}, nil // the namespace asked for has gone, and may come again
+	}
 	if err != nil {
 		return nil, whose.Coverage{}, err
 	}

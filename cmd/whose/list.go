@@ -21,6 +21,8 @@ type list struct {
 	every   time.Duration
 	quiet   bool
 	version bool
+	// told: --watch has said what is missing.
+	told bool
 }
 
 // outputBuffer is the number of bytes written at once.
@@ -114,6 +116,9 @@ func (l *list) ask(ctx context.Context, c *collect.Collector, opts *collect.Opti
 	}
 	if l.strict && len(answer.Coverage.Gaps) > 0 {
 		return statusError(exitPartial)
+	}
+	if err := l.unanswered(answer.Len(), &answer.Coverage); err != nil {
+		return err
 	}
 	return status(answer.Len())
 }

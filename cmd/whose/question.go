@@ -160,20 +160,46 @@ func (q *question) states() whose.Set[whose.State] {
 	return s
 }
 
-// conclude reports the gaps and returns the end of the command.
+// conclude reports the gaps and returns the end of the command. What is missing is
+// said to programs and logs too.
 func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 	if q.strict {
 		if err := c.Err(); err != nil {
 			return whose.WithHint(err, "%s", c.Gaps.Hint())
 		}
 	}
+	if err := q.unanswered(shown, c); err != nil {
+		return err
+	}
 	if shown == 0 {
 		q.nothing(sh)
 	}
 	if text := notSeen(c); text != "" {
-		sh.remark("%s", text)
+		sh.say("%s", text)
 	}
 	return status(shown)
+}
+
+// unanswered is an error if nothing was found for want of looking: the time ran
+// out before any session was found, or the network namespace asked for could not
+// be looked into.
+func (q *question) unanswered(shown int, c *whose.Coverage) error {
+	switch {
+	case shown > 0:
+		return nil
+	case c.Gaps.HasCause(whose.CauseDeadline):
+		return whose.WithHint(fmt.Errorf("find sessions: the time allowed, %v, ran out before one was found", q.timeout), "a longer --timeout")
+	}
+	return q.hiddenNetNS(shown, c)
+}
+
+// hiddenNetNS is an error if the network namespace asked for could not be looked
+// into.
+func (q *question) hiddenNetNS(shown int, c *whose.Coverage) error {
+	if shown > 0 || q.netns == "all" || q.netns == "self" || !c.Gaps.HasKind(whose.GapNamespaces) {
+		return nil
+	}
+	return whose.WithHint(fmt.Errorf("find network namespace %q: %s", q.netns, c.Missing()), "%s", c.Gaps.Hint())
 }
 
 // nothing reports an empty result to a person, with a guess at the intention.

@@ -98,6 +98,10 @@ func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Op
 	if err := r.Write(l.sh.out, answer, &answer.Coverage); err != nil {
 		return l.failed(err)
 	}
+	if text := notSeen(&answer.Coverage); text != "" && !l.told {
+		l.sh.say("%s", text)
+		l.told = true
+	}
 	return nil
 }
 

@@ -8,8 +8,10 @@ package main
 //  2. A mistake in the user's words is shown with a caret below it.
 //  3. Text of others (a filter, a file name, a process) is made safe.
 //  4. A reader gone away and Ctrl-C are not errors and write nothing.
-//  5. Remarks which are no errors ("whose: 12 of 340 processes …") are written
-//     only if stderr is a terminal.
+//  5. What an answer misses ("whose: 12 of 340 processes …") is one line on stderr,
+//     to logs and programs too; not with --quiet, and not for Zabbix, whose
+//     agents put stderr into the value.
+//  6. Other remarks which are no errors are written only if stderr is a terminal.
 
 import (
 	"context"
@@ -159,7 +161,7 @@ func plural(n int, one, more string) string {
 	return fmt.Sprintf("%d %s", n, more)
 }
 
-// remark writes a line other than an error, for a person only.
+// remark writes a line that is neither an error nor a gap, for a person only.
 func (sh *shell) remark(format string, args ...any) {
 	if isTerminal(sh.err) {
 		sh.say(format, args...)

@@ -7,9 +7,8 @@ import (
 	"github.com/seed-44df2ae6/whose/track"
 )
 
-// announce names the source and its gaps. A person also gets the number of
-// standing sessions. A source other than the best is announced on any stderr,
-// once: it is a fact about all events.
+// announce names the source and its gaps, once and on any stderr: they are facts
+// about all events. A person also gets the number of standing sessions.
 func (w *watch) announce(s *track.Source, standing int) error {
 	lacks := missed(s)
 	switch {
@@ -25,8 +24,8 @@ func (w *watch) announce(s *track.Source, standing int) error {
 			text += "; " + s.Hint
 		}
 		w.sh.say("%s", text)
-	case lacks != "":
-		w.sh.remark("watching by %s: %s", s.Name, lacks)
+	case lacks != "" && !w.quiet:
+		w.sh.say("watching by %s: %s", s.Name, lacks)
 	}
 	if w.quiet {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,5 +66,28 @@ func TestZabbixCount_Namespaces(t *testing.T) {
 			code != 0 && !strings.Contains(said, "could not be looked into (permission denied)") {
 			t.Errorf("count %s: status %d, want %d; got %q; it said %s", test.words, code, test.status, out, said)
 		}
+	}
+}
+
+// TestNetNS_Hidden wants no command to say that a namespace has no sessions that
+// it may not look into.
+func TestNetNS_Hidden(t *testing.T) {
+	testenv.NeedRoot(t)
+	testenv.NeedProgram(t, "setpriv")
+	whose := openCopy(t)
+	ns := testenv.NewNetNS(t)
+	if err := ns.Start(exec.Command("sleep", "1000")); err != nil {
+		t.Fatal(err)
+	}
+	number := strconv.Itoa(int(ns.Inode()))
+	for _, words := range []string{"", "-q", "-o json", "count", "zabbix count", "zabbix discovery listen"} {
+		args := append(nobody(whose), append(strings.Fields(words), "-N", number)...)
+		if _, said, code := runs(t, exec.Command("setpriv", args...)); code != exitFailed || !strings.Contains(said, "could not be looked into (permission denied)") {
+			t.Errorf("whose %s: status %d; it said %s", words, code, said)
+		}
+	}
+	out, said, code := runs(t, exec.Command("setpriv", append(nobody(whose), "zabbix", "get", "--timeout", "1m", "-N", number)...))
+	if code != 0 || said != "" || !strings.Contains(out, `"complete":false`) || strings.Contains(out, `"totals"`) {
+		t.Errorf("zabbix get: status %d; got %s; it said %s", code, out, said)
 	}
 }

@@ -35,11 +35,13 @@ type zabbixJob struct {
 	late bool
 	// ask makes the collection. Tests have others.
 	ask func(context.Context, *collect.Options) (lots.Sessions, *whose.Coverage, error)
+	// unanswered is an error if the question had no answer. Nil: it always has.
+	unanswered func(sessions int, c *whose.Coverage) error
 }
 
 // newZabbixJob turns flags and filter words into a job. Its time begins now.
 func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbixJob, error) {
-	j := &zabbixJob{began: time.Now(), timeout: q.timeout, ask: askKernel}
+	j := &zabbixJob{began: time.Now(), timeout: q.timeout, ask: askKernel, unanswered: q.hiddenNetNS}
 	opts, err := q.options(cmd, words)
 	if err != nil {
 		return nil, err
@@ -107,6 +109,11 @@ func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 	sessions, coverage, err := j.ask(ctx, j.opts)
 	if err != nil {
 		return answer{err: collectError(err)}
+	}
+	if j.unanswered != nil {
+		if err := j.unanswered(coverage.Sessions, coverage); err != nil {
+			return answer{err: err}
+		}
 	}
 	host := tally.NewHost(j.host)
 	const often = 1 << 12
