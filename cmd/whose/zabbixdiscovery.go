@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
 
@@ -20,8 +21,8 @@ func newZabbixDiscovery(sh *shell) *cobra.Command {
 macros {#WHOSE.…}, with nothing in them that changes from one collection to the next. The
 template needs none of this; it takes them from the document.
 
-Where not all could be collected, that is an error and no array: a row that is missing would be
-taken for one that is gone.`,
+Where not all could be collected, or not all have room in what agents pass on, that is an error and
+no array: a row that is missing would be taken for one that is gone.`,
 		Example: "UserParameter=whose.discovery[*],/usr/bin/whose zabbix discovery $1\tin the agent's configuration\n" +
 			"whose zabbix discovery listen tcp\tTCP only",
 		Args:              cobra.ArbitraryArgs,
@@ -44,7 +45,8 @@ taken for one that is gone.`,
 	return cmd
 }
 
-// discover makes one of the arrays, in a size for agents.
+// discover makes one of the arrays. One without all rows, or larger than agents
+// pass on, is an error: Zabbix would take the missing rows for vanished ones.
 func discover(cmd *cobra.Command, q *zabbixQuestion, what string, words []string, indent bool) ([]byte, error) {
 	job, err := newZabbixJob(cmd, q, words)
 	if err != nil {
@@ -54,13 +56,22 @@ func discover(cmd *cobra.Command, q *zabbixQuestion, what string, words []string
 	if err != nil {
 		return nil, err
 	}
-	if _, err := d.Encode(zabbix.MaxSize, indent); err != nil { // leaves rows out above the size
-		return nil, err
-	}
+	var text []byte
 	if what == "listen" {
-		return zabbix.EncodeRows(d.Discovery.Listeners, indent)
+		text, err = zabbix.EncodeRows(d.Discovery.Listeners, indent)
+	} else {
+		text, err = zabbix.EncodeRows(d.Discovery.Processes, indent)
 	}
-	return zabbix.EncodeRows(d.Discovery.Processes, indent)
+	const hint = "leave some out by a filter, such as: whose zabbix discovery %s not user NAME"
+	switch {
+	case err != nil:
+		return nil, err
+	case d.Truncated > 0:
+		return nil, whose.WithHint(fmt.Errorf("discover %s: more rows than are kept: %d are left out", what, d.Truncated), hint, what)
+	case len(text) > zabbix.MaxSize:
+		return nil, whose.WithHint(fmt.Errorf("discover %s: %d KiB, and agents pass on %d KiB", what, len(text)>>10, zabbix.MaxSize>>10), hint, what)
+	}
+	return text, nil
 }
 
 // wholeDocument is document, with an error if it has no discovery.

@@ -65,6 +65,9 @@ func (h *Host) assignConnections() {
 	doors := map[door][]int32{}
 	for i := range h.listeners.all {
 		k := &h.listeners.all[i].Key
+		if k.Many() {
+			continue
+		}
 		d := door{k.NetNS, k.Port, k.Proto}
 		doors[d] = append(doors[d], int32(i))
 	}

@@ -16,6 +16,9 @@ type groups[K comparable, V any] struct {
 	limit  int
 	places map[K]int32
 	all    []Group[K, V]
+	// shares are those of the groups made with one, by place.
+	shares []Share
+	quota  quota
 	// beyond counts the calls without room for another group.
 	beyond int
 }
@@ -30,6 +33,22 @@ func (g *groups[K, V]) place(key K) int32 {
 		return at
 	}
 	return g.add(key)
+}
+
+// placeFor is place for a group of a share, which may have no room of its own left.
+func (g *groups[K, V]) placeFor(key K, share Share) int32 {
+	if at, known := g.places[key]; known {
+		return at
+	}
+	if len(g.all) < g.limit && !g.quota.take(share) {
+		g.beyond++
+		return -1
+	}
+	at := g.add(key)
+	if at >= 0 {
+		g.shares = append(g.shares, share)
+	}
+	return at
 }
 
 // add makes the group of a key without one.

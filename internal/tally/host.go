@@ -22,7 +22,8 @@ type HostOptions struct {
 	Ephemeral bool
 }
 
-// MaxRows bounds the programs and the listeners of a [Host], each.
+// MaxRows bounds the programs and the listeners of a [Host], each. A user who is
+// not root has a bound of his own, [MaxShare].
 const MaxRows = 1 << 14
 
 // A Host counts the sessions of one collection by program and by listener. It
@@ -44,6 +45,7 @@ type Host struct {
 	talks    pairs // of programs and remote hosts
 
 	listeners groups[ListenerKey, Listener]
+	ports     map[portsKey]ports
 
 	connections    groups[connectionKey, connection]
 	lastConnection connectionKey
@@ -128,6 +130,7 @@ func NewHost(opts HostOptions) *Host {
 		byPID:       map[uint32]int32{},
 		lastAt:      -1,
 		listeners:   newGroups[ListenerKey, Listener](MaxRows),
+		ports:       map[portsKey]ports{},
 		connections: newGroups[connectionKey, connection](maxConnections),
 		lastPlace:   -1,
 	}
@@ -196,7 +199,7 @@ func (h *Host) addOwners(s *whose.Session, remote uint32) int32 {
 		if s.Reason != whose.ReasonHidden || s.Unit == "" && s.Container == "" {
 			return -1
 		}
-		at := h.programs.place(Program{Hidden: true, Unit: stableUnit(s.Unit), Container: s.Container, User: s.User})
+		at := h.programs.placeFor(Program{Hidden: true, Unit: stableUnit(s.Unit), Container: s.Container, User: s.User}, shareOfSession(s))
 		h.count(at, s, remote)
 		return at
 	}
@@ -236,7 +239,7 @@ func (h *Host) programOf(o *whose.Owner, s *whose.Session) int32 {
 		if user == "" {
 			user = s.User // the process may not be looked into
 		}
-		at = h.programs.place(Program{Name: o.Comm, Unit: stableUnit(o.Unit), Container: o.Container, User: user})
+		at = h.programs.placeFor(Program{Name: o.Comm, Unit: stableUnit(o.Unit), Container: o.Container, User: user}, shareOfOwner(o, s))
 		h.byPID[o.PID] = at
 		if at >= 0 {
 			h.programs.all[at].Sum.Processes++
@@ -287,6 +290,8 @@ type HostCount struct {
 	Totals    Totals
 	Programs  []Group[Program, Process]
 	Listeners []Group[ListenerKey, Listener]
+	// ProgramShares and ListenerShares are whose rows they are, by place.
+	ProgramShares, ListenerShares []Share
 	// Spaces name the network namespaces by inode, without the host's own.
 	Spaces map[uint32]*Space
 }
@@ -294,9 +299,13 @@ type HostCount struct {
 // Count assigns the incoming connections to their listeners and returns the
 // counts. Nothing may be added after it.
 func (h *Host) Count() *HostCount {
+	h.fold()
 	h.assignConnections()
 	t := h.totals
 	t.RemoteHosts = h.remotes.public
 	t.BeyondPrograms, t.BeyondListeners = h.programs.beyond, h.listeners.beyond
-	return &HostCount{Totals: t, Programs: h.programs.all, Listeners: h.listeners.all, Spaces: h.spaces}
+	return &HostCount{
+		Totals: t, Programs: h.programs.all, Listeners: h.listeners.all,
+		ProgramShares: h.programs.shares, ListenerShares: h.listeners.shares, Spaces: h.spaces,
+	}
 }

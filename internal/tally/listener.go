@@ -17,7 +17,8 @@ type ListenerKey struct {
 	Port  uint16
 	// Proto is TCP for MPTCP, which takes plain TCP on the same ports.
 	Proto whose.Proto
-	// Addr is the local address with its zone, which is hostile input.
+	// Addr is the local address with its zone, which is hostile input. It is
+	// invalid, and Port 0, in the row of a program's many UDP ports.
 	Addr netip.Addr
 	// Ephemeral: nobody seems to have chosen the port.
 	Ephemeral bool
@@ -65,10 +66,15 @@ func (h *Host) addListener(s *whose.Session, program int32) {
 			return
 		}
 	}
-	l := h.listeners.sum(h.listenerKey(s, program, ephemeral))
-	if l == nil {
+	share := shareOfSession(s)
+	if program >= 0 {
+		share = h.programs.shares[program]
+	}
+	at := h.listeners.placeFor(h.gathered(h.listenerKey(s, program, ephemeral), share), share)
+	if at < 0 {
 		return
 	}
+	l := &h.listeners.all[at].Sum
 	if l.Sockets == 0 {
 		l.program, l.end = program, pair.Of(s)
 	}

@@ -15,6 +15,10 @@ import (
 // kernelProcess is the name of the process of a listener held by the kernel.
 const kernelProcess = "[kernel]"
 
+// manyPorts stands for the address and the port of the UDP sockets of a process
+// that has too many for a row each.
+const manyPorts = "*"
+
 // commName is the name of a known process. A process without a name, or with
 // nothing but spaces, must not look hidden.
 func commName(comm string) string {
@@ -46,8 +50,8 @@ func (w *writer) netnsLabel(inode uint32) string {
 }
 
 // listenerRows returns the rows of discovery in order, and their values. Rows
-// with equal names are merged.
-func (w *writer) listenerRows() ([]ListenerRow, []Listener) {
+// with equal names are merged. shares notes whose they are.
+func (w *writer) listenerRows(shares map[string]tally.Share) ([]ListenerRow, []Listener) {
 	all := w.count.Listeners
 	places := make([]int32, len(all))
 	rows := make([]ListenerRow, len(all))
@@ -76,6 +80,7 @@ func (w *writer) listenerRows() ([]ListenerRow, []Listener) {
 			continue
 		}
 		row.ID = id.text
+		shares[id.text] = w.count.ListenerShares[at]
 		sorted, values = append(sorted, row), append(values, value)
 	}
 	return sorted, values
@@ -87,6 +92,9 @@ func (w *writer) listenerRow(l *tally.Group[tally.ListenerKey, tally.Listener]) 
 		Proto: k.Proto.String(), Addr: k.Addr.WithZone(Safe(k.Addr.Zone())).String(), Port: strconv.Itoa(int(k.Port)),
 		NetNS: w.netnsLabel(k.NetNS), Process: programName(&k.By), User: Safe(k.By.User),
 		Unit: Safe(l.Sum.Unit), Container: Safe(l.Sum.Container), Ephemeral: "0",
+	}
+	if k.Many() {
+		row.Addr, row.Port = manyPorts, manyPorts
 	}
 	if k.Kernel {
 		row.Process = kernelProcess
@@ -162,7 +170,7 @@ func percent(v float64) float64 { return float64(int64(v*100+0.5)) / 100 }
 
 // processRows returns the rows of discovery in order, and their values. Programs
 // with equal names are one row.
-func (w *writer) processRows() ([]ProcessRow, []Process) {
+func (w *writer) processRows(shares map[string]tally.Share) ([]ProcessRow, []Process) {
 	all := w.count.Programs
 	rows := make([]ProcessRow, len(all))
 	places := make([]int32, len(all))
@@ -187,6 +195,7 @@ func (w *writer) processRows() ([]ProcessRow, []Process) {
 			continue
 		}
 		row.ID = id.text
+		shares[id.text] = w.count.ProgramShares[at]
 		sorted, values = append(sorted, row), append(values, value)
 	}
 	return sorted, values

@@ -1,6 +1,11 @@
 package zabbix
 
-import "github.com/seed-44df2ae6/whose"
+import (
+	"reflect"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
+)
 
 // Schema names the form of the document. It changes when a key changes its
 // meaning or goes; new keys do not change it.
@@ -48,6 +53,15 @@ type Document struct {
 	// Listeners and Processes by the ids of their discovery rows.
 	Listeners map[string]Listener `json:"listeners,omitzero"`
 	Processes map[string]Process  `json:"processes,omitzero"`
+
+	// shares are whose rows they are, by id: for the choice of those left out.
+	shares map[string]tally.Share
+}
+
+// Equal reports whether both documents say the same.
+func (d Document) Equal(o Document) bool {
+	d.shares, o.shares = nil, nil
+	return reflect.DeepEqual(d, o)
 }
 
 // Totals count all sessions of the host.

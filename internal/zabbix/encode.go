@@ -8,6 +8,9 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"strings"
+
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // MaxSize is the greatest size of a document in bytes: agents before 6.0.22 cut
@@ -17,8 +20,9 @@ const MaxSize = 512<<10 - 8<<10
 
 // Encode returns the document as JSON on one line, or with indent on many, at
 // most limit bytes long (0: no limit). To fit, it removes listeners and
-// processes from d, each with its row of discovery and its values together.
-// Those with most sessions stay.
+// processes from d, each with its row of discovery and its values together. Every
+// user has a share of the room; those of root stay first, then TCP before UDP and
+// those with most sessions.
 func (d *Document) Encode(limit int, indent bool) ([]byte, error) {
 	text, err := encode(d, indent)
 	if err != nil || limit <= 0 || len(text) <= limit {
@@ -59,6 +63,61 @@ type candidate struct {
 	// with every connection.
 	weight int
 	size   int
+	// datagrams: it is a UDP listener. process: it is a row of processes.
+	datagrams, process bool
+	share              tally.Share
+	// lot is the number of its lot among the rows of its share.
+	lot int
+}
+
+// rowsInLot is the number of rows of a share that stay before others have more.
+const rowsInLot = 128
+
+// tier orders the shares within a lot.
+func (c *candidate) tier() int {
+	switch {
+	case c.share.Root():
+		return 0
+	case c.share.System():
+		return 1
+	}
+	return 2
+}
+
+// rank sorts the candidates, those that stay first. What a user may have many of
+// comes last among his own rows, and his rows come in lots beside those of
+// others: a thousand sockets take no room from somebody with ten.
+func rank(all []candidate) {
+	order := func(a, b candidate) int {
+		return cmp.Or(last(a.datagrams, b.datagrams), cmp.Compare(b.weight, a.weight))
+	}
+	slices.SortStableFunc(all, order)
+	type list struct {
+		share   tally.Share
+		process bool
+	}
+	met := make(map[list]int)
+	for i := range all {
+		c := &all[i]
+		if of := (list{c.share, c.process}); !c.share.Root() {
+			c.lot = met[of] / rowsInLot
+			met[of]++
+		}
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.lot, b.lot), cmp.Compare(a.tier(), b.tier()), order(a, b))
+	})
+}
+
+// last orders those of which something is true after the others.
+func last(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 // shrink removes rows until the document fits.
@@ -67,7 +126,7 @@ func (d *Document) shrink(limit int, indent bool) error {
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(b.weight, a.weight) })
+	rank(all)
 	bare := *d
 	bare.Listeners, bare.Processes = map[string]Listener{}, map[string]Process{}
 	bare.Discovery.keep(nil)
@@ -121,7 +180,9 @@ func kept[R any](rows []R, stays func(R) bool) []R {
 // order. If the time ran out there are values only.
 func (d *Document) candidates(indent bool) ([]candidate, error) {
 	rows := make(map[string]any, len(d.Listeners)+len(d.Processes))
+	datagrams := make(map[string]bool)
 	for i := range d.Discovery.Listeners {
+		datagrams[d.Discovery.Listeners[i].ID] = strings.HasPrefix(d.Discovery.Listeners[i].Proto, "udp")
 		rows[d.Discovery.Listeners[i].ID] = &d.Discovery.Listeners[i]
 	}
 	for i := range d.Discovery.Processes {
@@ -135,7 +196,9 @@ func (d *Document) candidates(indent bool) ([]candidate, error) {
 			return nil, err
 		}
 		sessions := uint64(v.Established+v.CloseWait+v.SynRecv) + v.Queue
-		all = append(all, candidate{id, bits.Len64(sessions), size})
+		all = append(all, candidate{
+			id: id, weight: bits.Len64(sessions), size: size, share: d.shares[id], datagrams: datagrams[id],
+		})
 	}
 	for _, id := range slices.Sorted(maps.Keys(d.Processes)) {
 		v := d.Processes[id]
@@ -143,7 +206,9 @@ func (d *Document) candidates(indent bool) ([]candidate, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, candidate{id, bits.Len64(uint64(v.Sessions)), size})
+		all = append(all, candidate{
+			id: id, weight: bits.Len64(uint64(v.Sessions)), size: size, share: d.shares[id], process: true,
+		})
 	}
 	return all, nil
 }

@@ -28,9 +28,11 @@ type writer struct {
 // collection.
 func NewDocument(count *tally.HostCount, c *whose.Coverage, opts Options) *Document {
 	w := &writer{count: count, opts: opts}
-	listeners, listenerValues := w.listenerRows()
-	processes, processValues := w.processRows()
+	shares := make(map[string]tally.Share)
+	listeners, listenerValues := w.listenerRows(shares)
+	processes, processValues := w.processRows(shares)
 	d := &Document{
+		shares: shares,
 		Schema: Schema, Version: opts.Version, Source: c.Source, Pinned: c.Pinned,
 		Duration: c.Duration.Seconds(), Complete: true, Gaps: whose.Gaps{},
 		Coverage:  coverageOf(c),
