@@ -85,3 +85,20 @@ static always_inline enum origin origin_of_timewait(const struct inet_timewait_s
 		probe_bit(&bit, tw, tw_connect_bind);
 	return bit ? ORIGIN_CONNECTED : ORIGIN_UNKNOWN;
 }
+
+/*
+ * The same of a socket that has just been closed, from a state. The port that
+ * connect chose has been given back, and its mark with it.
+ */
+static always_inline enum origin origin_at_end(const struct sock *sk, u8 old)
+{
+	u32 locks = 0, backlog = 0;
+
+	probe_bit(&locks, sk, sk_userlocks);
+	if (locks & SOCK_BINDPORT_LOCK)
+		return ORIGIN_CONNECTED;
+	probe(&backlog, &sk->sk_max_ack_backlog);
+	if (backlog)
+		return was_listener(sk) ? ORIGIN_CONNECTED : ORIGIN_ACCEPTED;
+	return origin_by_count(sk, old);
+}

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -135,6 +136,17 @@ func (d *decoder) recently(cookie uint64) *closing {
 // orderly are the states from which a connection closes after both ends did.
 const orderly = whose.Set[whose.State](1<<whose.FinWait2 | 1<<whose.LastAck | 1<<whose.Closing | 1<<whose.TimeWait)
 
+// originOf returns how the socket of a raw record came to its connection.
+func originOf(r *tcpRecord) pair.Origin {
+	switch {
+	case r.flags&flagOut != 0:
+		return pair.Connected
+	case r.flags&flagIn != 0 || r.what&(whatOpen|whatAccept) != 0:
+		return pair.Accepted
+	}
+	return pair.UnknownOrigin
+}
+
 func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 	rec := &d.rec
 	*rec = Record{
@@ -143,6 +155,7 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 		Local: r.local, Remote: r.remote, LocalPort: r.lport, RemotePort: r.rport,
 		Proto: r.proto, Family: r.family, Out: r.flags&flagOut != 0, V6Only: r.flags&flagV6Only != 0,
 	}
+	rec.Origin = originOf(r)
 	task := d.task(r.tgid, r.pid, r.start)
 	if d.whole && r.what&whatClose != 0 {
 		rec.Task = task

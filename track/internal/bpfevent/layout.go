@@ -37,6 +37,7 @@ const (
 	flagEvicted
 	flagUnsent
 	flagQueued
+	flagIn
 )
 
 type tcpRecord struct {

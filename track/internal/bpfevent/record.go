@@ -1,5 +1,7 @@
 package bpfevent
 
+import "github.com/seed-44df2ae6/whose/internal/pair"
+
 // A Kind is the kind of a record.
 type Kind uint8
 
@@ -77,6 +79,9 @@ type Record struct {
 	Proto, Family uint8
 	// OldState is the TCP state before CLOSE (whose.State).
 	OldState uint8
+	// Origin is how the socket came to its connection: of a TCPClose whose opening
+	// was not seen by its own word, of other TCP records as Out has it.
+	Origin pair.Origin
 	// Out: the connection was made from here; for a UDP flow, its first datagram
 	// was sent from here.
 	Out bool

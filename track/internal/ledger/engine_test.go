@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
@@ -179,6 +180,23 @@ func TestTCP_OnlyItsEndIsTold(t *testing.T) {
 	b.want("37 close out tcp 10.0.0.1:1003>10.0.0.2:80 raced orderly here 37ms since")
 	b.apply(record(tcpAccept, 38, 4, opened(38), by("nginx", 5)))
 	b.want("38 open in tcp 10.0.0.1:1004>10.0.0.2:80 nginx/5")
+}
+
+// TestTCP_SideOfAnEnd: the socket of a session that stood before says which side
+// it was, whoever listens; a listener decides only where it does not.
+func TestTCP_SideOfAnEnd(t *testing.T) {
+	b := newBench(t, Want{})
+	accepted := func(r *bpfevent.Record) { r.Origin = pair.Accepted }
+	b.begin([]whose.Session{stood(9, whose.Listen, owner("sshd", 2))})
+	b.want("standing tcp 10.0.0.1:1009>0.0.0.0:0 sshd/2")
+	here := at("10.0.0.1:1009")
+	b.apply(record(tcpClose, 1, 1, here, out), record(tcpClose, 2, 2, here), record(tcpClose, 3, 3, accepted), record(tcpClose, 4, 4))
+	b.want(
+		"1 close out tcp 10.0.0.1:1009>10.0.0.2:80 raced 1ms since",
+		"2 close in tcp 10.0.0.1:1009>10.0.0.2:80 raced 2ms since",
+		"3 close in tcp 10.0.0.1:1003>10.0.0.2:80 raced 3ms since",
+		"4 close out tcp 10.0.0.1:1004>10.0.0.2:80 raced 4ms since",
+	)
 }
 
 // TestTCP_FailedAfterItWasOpen: a record that calls a connect failed though the

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -159,18 +160,24 @@ func (g *Engine) closeUnknown(e *entry, r *bpfevent.Record) {
 
 // stoodBefore: the first record of a session is its end. The session stood
 // before following began and was gone before the snapshot came to it, so nobody
-// knows its owner. The listeners then decide its direction, as in a snapshot.
+// knows its owner. Its direction follows as in a snapshot.
 func (g *Engine) stoodBefore(e *entry, r *bpfevent.Record) {
 	e.flags |= since
 	g.assignBy(e, r)
 	if e.owners == 0 && e.reason == whose.ReasonUnheld {
 		e.reason = whose.ReasonRaced
 	}
-	// Without a time of its opening the record knows neither who connected nor
-	// whether it was accepted.
-	if !r.Out && !r.Queued && r.Opened == 0 && g.table.listenerOf(e) == noPlace {
-		e.direction = whose.Out
+	if r.Opened == 0 && !r.Queued { // else the programs saw it begin
+		e.direction = e.Direction(r.Origin, g.taking(e))
 	}
+}
+
+// taking reports whether a listener of the table takes a session.
+func (g *Engine) taking(e *entry) pair.Taking {
+	if g.table.listenerOf(e) == noPlace {
+		return pair.NotTaken
+	}
+	return pair.Taken
 }
 
 // tcpFail: a connect failed.

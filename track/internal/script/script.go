@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -76,7 +77,7 @@ func Record(kind bpfevent.Kind, at int, cookie uint64, more ...Fact) bpfevent.Re
 }
 
 // Out: the session connected.
-func Out(r *bpfevent.Record) { r.Out = true }
+func Out(r *bpfevent.Record) { r.Out, r.Origin = true, pair.Connected }
 
 // Accepted: a process had accepted it.
 func Accepted(r *bpfevent.Record) {

@@ -40,6 +40,7 @@ enum record_flag {
 	FLAG_EVICTED = 1 << 4,	/* the flow gave way to another */
 	FLAG_UNSENT = 1 << 5,	/* connect came back before it sent anything */
 	FLAG_QUEUED = 1 << 6,	/* nobody accepted it: it ended with its listener */
+	FLAG_IN = 1 << 7,	/* of an opening not seen: the socket says that it was accepted */
 };
 
 struct tcp_record {

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "../../../../internal/bpf/origin.h"
 #include "socket.h"
 
 /* The running process, unless the kernel does this for itself. */
@@ -212,6 +213,14 @@ static always_inline bool keep_for_subflow(struct note *n, u32 at, u64 key)
 	return true;
 }
 
+/* Which side a connection is that has no note: it was emitted before, or nobody saw it open. */
+static noinline u32 side_at_end(struct tcp_sock *tcp, u32 old)
+{
+	enum origin origin = tcp ? origin_at_end((void *)tcp, old) : ORIGIN_UNKNOWN;
+
+	return origin == ORIGIN_CONNECTED ? FLAG_OUT : origin == ORIGIN_ACCEPTED ? FLAG_IN : 0;
+}
+
 static noinline int closed(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32 old)
 {
 	struct emission about = {.cookie = cookie, .old = old};
@@ -244,6 +253,8 @@ static noinline int closed(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u3
 	} else if (!n || bits & NOTE_ACCEPTED) {
 		about.flags |= FLAG_ACCEPTED;
 	}
+	if (!n && about.what == WHAT_CLOSE)
+		about.flags |= side_at_end(tcp, old);
 	if (about.what == WHAT_FAIL && !tcp && !sk->__sk_common.skc_dport)
 		about.flags |= FLAG_UNSENT;
 	if (about.what)
