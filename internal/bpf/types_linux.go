@@ -3,13 +3,11 @@ package bpf
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/sys/unix"
 )
 
 // Types are the facts of the running kernel for programs. They are safe for
@@ -45,11 +43,11 @@ func BeginTypes(objects ...[]byte) (wait func() (*Types, error)) {
 }
 
 func readTypes(n *names) (*Types, error) {
-	raw, unmap, err := mapKernelBTF()
+	raw, release, err := readKernelBTF()
 	if err != nil {
 		return nil, fmt.Errorf("read kernel BTF: %w", err)
 	}
-	defer unmap()
+	defer release()
 	n.types[wordType], n.targets[castFunc], n.targets[wordType] = true, true, true
 	small, found, err := cutBTF(raw, n.types, n.members, n.targets)
 	if err != nil {
@@ -118,23 +116,4 @@ func (t *Types) resolveCast(ins *asm.Instruction) {
 	case ins.OpCode.Class().IsALU() && ins.OpCode.ALUOp() == asm.Mov && ins.OpCode.Source() == asm.ImmSource && ins.Constant == wordMark:
 		ins.Constant = int64(t.ids[wordType])
 	}
-}
-
-// mapKernelBTF maps the kernel's BTF into memory.
-func mapKernelBTF() ([]byte, func(), error) {
-	f, err := os.Open("/sys/kernel/btf/vmlinux")
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	raw, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
-	if err == nil {
-		return raw, func() { unix.Munmap(raw) }, nil
-	}
-	raw, err = os.ReadFile(f.Name()) // not every kernel can map it
-	return raw, func() {}, err
 }
