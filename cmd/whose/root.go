@@ -42,10 +42,11 @@ func subcommandNames() []string {
 func needed(args []string) (some []subcommand, whole bool) {
 	all := subcommands()
 	for _, arg := range args {
-		flag := strings.HasPrefix(arg, "-")
+		long := strings.HasPrefix(arg, "--")
 		switch {
 		case arg == "help", arg == "completion", strings.HasPrefix(arg, cobra.ShellCompRequestCmd),
-			flag && strings.Contains(arg, "h"): // --help, or -h among others
+			strings.HasPrefix(arg, "--help"),
+			!long && strings.HasPrefix(arg, "-") && strings.Contains(arg, "h"): // perhaps -h among others
 			return all, true
 		}
 	}

@@ -103,7 +103,7 @@ func goTool(t *testing.T) string {
 func TestNeeded(t *testing.T) {
 	lines := []string{
 		"", "-l", "-o tsv :443", "nginx", "state established", "--version", "-V", "process count", "-o count", "--pin-dir version -q",
-		"help", "help count", "--help", "-h", "-lh", "count --help", "watch -h", "completion bash", "__complete count --", "__complete z",
+		"help", "help count", "--help", "--help=true", "-h", "-lh", "count --help", "watch -h", "completion bash", "__complete count --", "__complete z",
 		"version", "unpin --pin-dir x", "zabbix get --timeout 1", "zabbix", "count nginx", "-l count", "--color never fields",
 		"cuont", "counts", "--no-such-flag", "help no-such",
 	}
@@ -122,7 +122,7 @@ func TestNeeded(t *testing.T) {
 				line, got.CommandPath(), gotRest, gotErr, want.CommandPath(), wantRest, wantErr)
 		}
 	}
-	for _, line := range []string{"", "-l", "-o tsv :443", "nginx and not port 22"} {
+	for _, line := range []string{"", "-l", "-o tsv :443", "nginx and not port 22", "--watch 2s", "-- host"} {
 		if below, whole := needed(strings.Fields(line)); len(below) > 0 || whole {
 			t.Errorf("whose %s: %d subcommands are made", line, len(below))
 		}
