@@ -53,7 +53,8 @@ func (s *Source) readWindows(ctx context.Context, ask question, apply func([]byt
 	const enough = 8 << 10
 	for {
 		s.reading.more = s.reading.more[:0]
-		r := run{it: s.fdWalk, ask: ask.from(start), apply: apply, enough: enough}
+		r := s.run(fdWalk, s.fdWalk, ask.from(start), apply)
+		r.enough = enough
 		if err := s.readRuns(ctx, s.parts(r)); err != nil {
 			return start, false, err
 		}
@@ -75,7 +76,7 @@ func (s *Source) readEvery(ctx context.Context, ask question, apply func([]byte)
 	if err := s.needTaskFile(); err != nil {
 		return err
 	}
-	return s.readRuns(ctx, s.parts(run{it: s.taskFile, ask: ask, apply: apply}))
+	return s.readRuns(ctx, s.parts(s.run(taskFile, s.taskFile, ask, apply)))
 }
 
 // readCookies completes the sockets without a cookie.

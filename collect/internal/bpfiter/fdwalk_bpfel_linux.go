@@ -22,6 +22,7 @@ const (
 	fdWalkVarConditions     = "conditions"
 	fdWalkVarNought         = "nought"
 	fdWalkVarSecret         = "secret"
+	fdWalkVarSetNumber      = "set_number"
 	fdWalkVarSocketFd       = "socket_fd"
 	fdWalkVarSocketOps      = "socket_ops"
 	fdWalkVarWeakOrder      = "weak_order"
@@ -87,6 +88,7 @@ type fdWalkVariableSpecs struct {
 	Conditions *ebpf.VariableSpec `ebpf:"conditions"`
 	Nought     *ebpf.VariableSpec `ebpf:"nought"`
 	Secret     *ebpf.VariableSpec `ebpf:"secret"`
+	SetNumber  *ebpf.VariableSpec `ebpf:"set_number"`
 	SocketFd   *ebpf.VariableSpec `ebpf:"socket_fd"`
 	SocketOps  *ebpf.VariableSpec `ebpf:"socket_ops"`
 	WeakOrder  *ebpf.VariableSpec `ebpf:"weak_order"`
@@ -126,6 +128,7 @@ type fdWalkVariables struct {
 	Conditions *ebpf.Variable `ebpf:"conditions"`
 	Nought     *ebpf.Variable `ebpf:"nought"`
 	Secret     *ebpf.Variable `ebpf:"secret"`
+	SetNumber  *ebpf.Variable `ebpf:"set_number"`
 	SocketFd   *ebpf.Variable `ebpf:"socket_fd"`
 	SocketOps  *ebpf.Variable `ebpf:"socket_ops"`
 	WeakOrder  *ebpf.Variable `ebpf:"weak_order"`

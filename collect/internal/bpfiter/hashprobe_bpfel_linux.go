@@ -24,6 +24,7 @@ const (
 	hashProbeVarNought      = "nought"
 	hashProbeVarRoots       = "roots"
 	hashProbeVarSecret      = "secret"
+	hashProbeVarSetNumber   = "set_number"
 	hashProbeVarUdpFd       = "udp_fd"
 	hashProbeVarUdpliteFd   = "udplite_fd"
 )
@@ -90,6 +91,7 @@ type hashProbeVariableSpecs struct {
 	Nought     *ebpf.VariableSpec `ebpf:"nought"`
 	Roots      *ebpf.VariableSpec `ebpf:"roots"`
 	Secret     *ebpf.VariableSpec `ebpf:"secret"`
+	SetNumber  *ebpf.VariableSpec `ebpf:"set_number"`
 	UdpFd      *ebpf.VariableSpec `ebpf:"udp_fd"`
 	UdpliteFd  *ebpf.VariableSpec `ebpf:"udplite_fd"`
 }
@@ -132,6 +134,7 @@ type hashProbeVariables struct {
 	Nought     *ebpf.Variable `ebpf:"nought"`
 	Roots      *ebpf.Variable `ebpf:"roots"`
 	Secret     *ebpf.Variable `ebpf:"secret"`
+	SetNumber  *ebpf.Variable `ebpf:"set_number"`
 	UdpFd      *ebpf.Variable `ebpf:"udp_fd"`
 	UdpliteFd  *ebpf.Variable `ebpf:"udplite_fd"`
 }

@@ -24,6 +24,7 @@ const (
 	hashWalkVarNought      = "nought"
 	hashWalkVarRoots       = "roots"
 	hashWalkVarSecret      = "secret"
+	hashWalkVarSetNumber   = "set_number"
 	hashWalkVarUdpFd       = "udp_fd"
 	hashWalkVarUdpliteFd   = "udplite_fd"
 )
@@ -90,6 +91,7 @@ type hashWalkVariableSpecs struct {
 	Nought     *ebpf.VariableSpec `ebpf:"nought"`
 	Roots      *ebpf.VariableSpec `ebpf:"roots"`
 	Secret     *ebpf.VariableSpec `ebpf:"secret"`
+	SetNumber  *ebpf.VariableSpec `ebpf:"set_number"`
 	UdpFd      *ebpf.VariableSpec `ebpf:"udp_fd"`
 	UdpliteFd  *ebpf.VariableSpec `ebpf:"udplite_fd"`
 }
@@ -132,6 +134,7 @@ type hashWalkVariables struct {
 	Nought     *ebpf.Variable `ebpf:"nought"`
 	Roots      *ebpf.Variable `ebpf:"roots"`
 	Secret     *ebpf.Variable `ebpf:"secret"`
+	SetNumber  *ebpf.Variable `ebpf:"set_number"`
 	UdpFd      *ebpf.Variable `ebpf:"udp_fd"`
 	UdpliteFd  *ebpf.Variable `ebpf:"udplite_fd"`
 }

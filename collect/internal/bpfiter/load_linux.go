@@ -22,8 +22,9 @@ import (
 type programs struct {
 	taskFile, hashWalk, fdWalk             *bpf.Object // nil: not loaded, or not to be had
 	taskFileLink, hashWalkLink, fdWalkLink bpf.Iter    // -1: not attached
-	// secret goes into the keys of files.
+	// secret goes into the keys of files, and set into the header of every run.
 	secret [3]uint64
+	set    uint64
 	how    loading
 	// noHashWalk is the reason for no walk, on a kernel that cannot do it.
 	noHashWalk error
@@ -57,8 +58,10 @@ func noPrograms() *programs {
 }
 
 func (p *programs) load() error {
-	if err := binary.Read(rand.Reader, binary.NativeEndian, &p.secret); err != nil {
-		return fmt.Errorf("make secret: %w", err)
+	for _, number := range []any{&p.secret, &p.set} {
+		if err := binary.Read(rand.Reader, binary.NativeEndian, number); err != nil {
+			return fmt.Errorf("make secret: %w", err)
+		}
 	}
 	if p.how.taskFileOnly {
 		p.noHashWalk = errNotWanted
@@ -118,8 +121,10 @@ func (p *programs) addTaskFile() error {
 	if err != nil {
 		return err
 	}
-	if err := spec.Variables[taskFileVarShowWays].Set(p.how.ways && p.noHashWalk != nil); err != nil {
-		return fmt.Errorf("set %s: %w", taskFileVarShowWays, err)
+	if err := setAll(spec, map[string]any{
+		taskFileVarShowWays: p.how.ways && p.noHashWalk != nil, taskFileVarSetNumber: p.set,
+	}); err != nil {
+		return err
 	}
 	files, err := bpf.Load(spec, types)
 	if err != nil && !errors.Is(err, unix.EPERM) {
@@ -152,6 +157,16 @@ func (p *programs) addHashWalk(spec *ebpf.CollectionSpec, types *bpf.Types) erro
 	return p.tryHashWalk(spec, types, bpf.Load)
 }
 
+// setAll sets variables of an object to be loaded.
+func setAll(spec *ebpf.CollectionSpec, values map[string]any) error {
+	for name, value := range values {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 type loader = func(*ebpf.CollectionSpec, *bpf.Types) (*bpf.Object, error)
 
 func (p *programs) tryHashWalk(spec *ebpf.CollectionSpec, types *bpf.Types, load loader) error {
@@ -168,8 +183,8 @@ func (p *programs) tryHashWalk(spec *ebpf.CollectionSpec, types *bpf.Types, load
 			return fmt.Errorf("set %s: %w", v.name, err)
 		}
 	}
-	if err := spec.Variables[hashWalkVarSecret].Set(p.secret); err != nil {
-		return fmt.Errorf("set %s: %w", hashWalkVarSecret, err)
+	if err := setAll(spec, map[string]any{hashWalkVarSecret: p.secret, hashWalkVarSetNumber: p.set}); err != nil {
+		return err
 	}
 	walk, err := load(spec, types)
 	if err != nil {
@@ -197,12 +212,10 @@ func (p *programs) addFdWalk(spec *ebpf.CollectionSpec, types *bpf.Types) error 
 		return fmt.Errorf("open socket: %w", err)
 	}
 	defer unix.Close(fd)
-	for name, value := range map[string]any{
-		fdWalkVarSocketFd: int32(fd), fdWalkVarWeakOrder: !strongOrder(), fdWalkVarSecret: p.secret,
-	} {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
+	if err := setAll(spec, map[string]any{
+		fdWalkVarSocketFd: int32(fd), fdWalkVarWeakOrder: !strongOrder(), fdWalkVarSecret: p.secret, fdWalkVarSetNumber: p.set,
+	}); err != nil {
+		return err
 	}
 	fds, err := bpf.LoadQuickly(spec, types)
 	if err != nil {

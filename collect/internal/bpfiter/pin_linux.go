@@ -52,7 +52,7 @@ func Pin(dir string, o PinOptions) error {
 
 // pin pins the links under their names.
 func (p *programs) pin(dir string, o *PinOptions) error {
-	for program, link := range map[string]bpf.Iter{pinTaskFile: p.taskFileLink, pinHashWalk: p.hashWalkLink, pinFdWalk: p.fdWalkLink} {
+	for program, link := range map[programKind]bpf.Iter{taskFile: p.taskFileLink, hashWalk: p.hashWalkLink, fdWalk: p.fdWalkLink} {
 		if link < 0 {
 			continue
 		}

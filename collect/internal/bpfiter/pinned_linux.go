@@ -16,16 +16,12 @@ import (
 
 // The names of the pinned files end in the version of their records, so a
 // reader never opens a file it cannot read. bpffs allows no dots in names.
-const (
-	pinTaskFile = "task_file"
-	pinHashWalk = "hash_walk"
-	pinFdWalk   = "fd_walk"
-)
-
-func pinName(program string) string { return program + "_v" + strconv.Itoa(recordVersion) }
+func pinName(program programKind) string {
+	return program.String() + "_v" + strconv.Itoa(recordVersion)
+}
 
 // pinPrograms are the programs pinned together.
-func pinPrograms() []string { return []string{pinTaskFile, pinHashWalk, pinFdWalk} }
+func pinPrograms() []programKind { return []programKind{taskFile, hashWalk, fdWalk} }
 
 // pinsOfOld are programs pinned by earlier versions.
 func pinsOfOld() []string { return []string{"fd_scan"} }
@@ -78,20 +74,20 @@ func checkPinned(fd int) error {
 // not read it, and a *[VersionError] if another version pinned it.
 func OpenPinned(dir string, o Options) (*Source, error) {
 	s := newSource(o)
-	s.taskFile = pinnedIter(filepath.Join(dir, pinName(pinTaskFile)))
-	s.hashWalk = pinnedIter(filepath.Join(dir, pinName(pinHashWalk)))
-	if err := tryOpen(s.taskFile); err != nil {
+	s.taskFile = pinnedIter(filepath.Join(dir, pinName(taskFile)))
+	s.hashWalk = pinnedIter(filepath.Join(dir, pinName(hashWalk)))
+	if err := s.tryOpen(taskFile, s.taskFile); err != nil {
 		return nil, explainPinned(dir, err)
 	}
-	err := tryOpen(s.hashWalk)
+	err := s.tryOpen(hashWalk, s.hashWalk)
 	if errors.Is(err, fs.ErrNotExist) { // pinned on a kernel without it
 		s.hashWalk, err = nil, nil
 	}
 	if err != nil {
 		return nil, explainPinned(dir, err)
 	}
-	fds := pinnedIter(filepath.Join(dir, pinName(pinFdWalk)))
-	switch err := tryOpen(fds); {
+	fds := pinnedIter(filepath.Join(dir, pinName(fdWalk)))
+	switch err := s.tryOpen(fdWalk, fds); {
 	case err == nil:
 		s.fdWalk = fds
 	case !errors.Is(err, fs.ErrNotExist): // without it, it takes longer
@@ -100,12 +96,25 @@ func OpenPinned(dir string, o Options) (*Source, error) {
 	return s, nil
 }
 
-func tryOpen(it opener) error {
+// tryOpen opens the iterator and reads which program it is.
+func (s *Source) tryOpen(program programKind, it opener) error {
 	fd, err := it.Open()
 	if err != nil {
 		return err
 	}
-	return unix.Close(fd)
+	defer unix.Close(fd)
+	b, err := firstRecord(fd)
+	r := s.run(program, it, question{}, nil)
+	if err == nil {
+		_, err = r.behindHeader(b)
+	}
+	if errors.Is(err, errMixedSet) {
+		return nil // it may be a matter of a moment; see Read
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", r.name(), err)
+	}
+	return nil
 }
 
 // explainPinned distinguishes a pin of another version from none.
@@ -136,7 +145,11 @@ func otherVersion(dir string) int {
 
 // versionOf returns the version in the name of one of our pins, 0 for other names.
 func versionOf(name string) int {
-	for _, program := range append(pinPrograms(), pinsOfOld()...) {
+	programs := pinsOfOld()
+	for _, p := range pinPrograms() {
+		programs = append(programs, p.String())
+	}
+	for _, program := range programs {
 		if rest, ok := strings.CutPrefix(name, program+"_v"); ok {
 			v, err := strconv.Atoi(rest)
 			if err == nil && v > 0 {

@@ -65,7 +65,7 @@ func (s *Source) readEach(ctx context.Context, pids []uint32, ask question, appl
 		if err != nil {
 			return err
 		}
-		err = s.readRuns(ctx, []run{{it: link, ask: ask, apply: apply}})
+		err = s.readRuns(ctx, []run{s.run(taskFile, link, ask, apply)})
 		if err := errors.Join(err, link.Close()); err != nil {
 			return fmt.Errorf("read process %d: %w", pid, err)
 		}

@@ -39,12 +39,33 @@ func TestNewQuestion(t *testing.T) {
 }
 
 func TestResumed(t *testing.T) {
-	for _, r := range []resumption{{5, 0}, {5, 100}, {20_000, 1792}, {16_384 + 4095, 1_000_000}} {
+	for _, r := range []resumption{{5, 0, 0}, {5, 100, 0}, {16_383, 1792, 0}, {9_000, 60_000_000, 0}} {
 		q := question{states: 1, protos: 2}.resumed(r)
 		point := uint64(q.part) | uint64(q.parts)<<6 | uint64(q.number)<<12
-		element, skip := uint32(point&0x7fff), point>>15<<6
-		if element != r.element || skip > r.done || r.done-skip > 256 || q.flags&askResume == 0 {
+		element, skip := uint32(point&0x7fff), uint32(point>>15<<5)
+		if element != r.element || skip > r.done || r.done-skip > 160 || q.flags&askResume == 0 {
 			t.Errorf("%+v: element %d, skip %d, flags %#x", r, element, skip, q.flags)
+		}
+	}
+}
+
+// TestResumed_Own keeps the whole number of the namespace.
+func TestResumed_Own(t *testing.T) {
+	all := newQuestion(asking(source.Query{Needs: whose.NeedTCPInfo}))
+	names := make(map[[16]byte]resumption)
+	for _, r := range []resumption{
+		{ownTCP, 0, 0xF0000005}, {ownUDP, 0, 0xF0000005}, {ownTCP, 0, 0xF0002005}, {ownTCP, 0, 0x10000005}, {ownTCP, 0, 0xF0000004},
+		{ownTCP, 1000, 0xF0000005}, {ownTCP, 60_000_000, 0xF0000005}, {ownTCP, 0, 0xFFFFFFFF},
+	} {
+		name := all.resumed(r).name()
+		if before, ok := names[name]; ok {
+			t.Errorf("%+v has the name of %+v: %q", r, before, name)
+		}
+		names[name] = r
+		for i, b := range name[:15] {
+			if b == 0 {
+				t.Errorf("%+v: the name %q ends at %d", r, name, i)
+			}
 		}
 	}
 }

@@ -34,35 +34,56 @@ func readAll(ctx context.Context, r run, buf []uint64) error {
 			return err
 		}
 		defer unix.Close(fd)
-		return drain(ctx, fd, r, buf)
+		if err := drain(ctx, fd, r, buf); err != nil {
+			return fmt.Errorf("read %s: %w", r.name(), err)
+		}
+		return nil
 	})
+}
+
+// name names the iterator: the path of a pinned one, else its program.
+func (r *run) name() string {
+	if p, ok := r.it.(pinnedIter); ok {
+		return string(p)
+	}
+	return r.of.String()
 }
 
 // drain reads fd, an iterator of r, to the end.
 func drain(ctx context.Context, fd int, r run, buf []uint64) error {
 	room := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(buf))), len(buf)*8)
+	headed := r.of == 0
 	for silent := 0; ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n, err := readPiece(fd, r.enough, room)
 		switch {
-		case err == unix.EAGAIN && r.ask.flags&askResume != 0:
+		case err == unix.EAGAIN && r.ask.flags&askResume != 0 && headed:
 			return nil // after the one element
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
 			if silent++; silent > maxSilent {
-				return fmt.Errorf("read iterator: %w", errSilent)
+				return errSilent
 			}
 			continue
 		case err != nil:
-			return fmt.Errorf("read iterator: %w", err)
+			return err
+		case n == 0 && !headed:
+			return errNoHeader
 		case n == 0:
 			return nil
 		}
 		silent = 0
-		if err := r.apply(room[:n]); err != nil {
+		records := room[:n]
+		if !headed {
+			if records, err = r.behindHeader(records); err != nil {
+				return err
+			}
+			headed = true
+		}
+		if err := r.apply(records); err != nil {
 			return err
 		}
 	}
@@ -92,6 +113,24 @@ func readPiece(fd, enough int, room []byte) (int, error) {
 		}
 		return 0, err
 	}
+}
+
+// firstRecord reads as much of a run as a header, less at its end. It costs the
+// look at one object, as a rule.
+func firstRecord(fd int) ([]byte, error) {
+	words := make([]uint64, int(unsafe.Sizeof(headerRecord{}))/8)
+	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), len(words)*8)
+	for range maxSilent {
+		n, err := unix.Read(fd, b)
+		switch {
+		case err == unix.EAGAIN || err == unix.EINTR:
+			continue
+		case err == nil && n == 0:
+			return nil, errNoHeader
+		}
+		return b[:max(n, 0)], err
+	}
+	return nil, errSilent
 }
 
 // onNamedThread calls f on a thread that has the name for as long. It never

@@ -54,14 +54,14 @@ type bareSocket struct {
 	pid   uint32
 }
 
-// A sighting is an element of the walk in which a socket was met.
-type sighting struct{ inode, element uint32 }
+// A sighting is the place of the walk in which a socket was met: an element or,
+// for an own table, the namespace. Numbers of namespaces are far above those of
+// elements.
+type sighting struct{ inode, place uint32 }
 
-// A resumption is a place to go on with the walk.
-type resumption struct {
-	element uint32
-	done    uint64
-}
+// A resumption is a place to go on with the walk. netns is the namespace of an
+// element that is an own table.
+type resumption struct{ element, done, netns uint32 }
 
 func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
 	rd.snap, rd.netns, rd.states, rd.waiting = snap, q.NetNS, q.States, false
@@ -133,7 +133,7 @@ func (rd *reading) makeRoom() {
 func (rd *reading) isFar(start, window uint32) bool {
 	longest, sum := uint64(0), uint64(0)
 	for _, m := range rd.more {
-		longest, sum = max(longest, m.done), sum+m.done
+		longest, sum = max(longest, uint64(m.done)), sum+uint64(m.done)
 	}
 	const usual, dearer = 50, 4 // descriptors of a process; one of them to a look at a process
 	windows := (longest - min(longest, uint64(start))) / uint64(window)

@@ -26,7 +26,30 @@ const (
 	recordNetNS  recordKind = 6
 	recordMore   recordKind = 7
 	recordWay    recordKind = 8
+	recordHeader recordKind = 9
 )
+
+// A programKind is enum program.
+type programKind uint32
+
+const (
+	fdWalk   programKind = 1
+	taskFile programKind = 2
+	hashWalk programKind = 3
+)
+
+// String returns the program's name, which begins that of its pin.
+func (k programKind) String() string {
+	switch k {
+	case fdWalk:
+		return "fd_walk"
+	case taskFile:
+		return "task_file"
+	case hashWalk:
+		return "hash_walk"
+	}
+	return fmt.Sprintf("program %d", uint32(k))
+}
 
 // Flags of a socketRecord, enum record_flag.
 const (
@@ -38,6 +61,13 @@ const (
 	flagAccepted
 	flagConnected
 )
+
+type headerRecord struct {
+	_       structs.HostLayout
+	tag     uint32
+	program programKind
+	set     uint64
+}
 
 type socketRecord struct {
 	_             structs.HostLayout
@@ -93,7 +123,7 @@ type netnsRecord struct {
 type moreRecord struct {
 	_            structs.HostLayout
 	tag, element uint32
-	done         uint64
+	done, netns  uint32
 }
 
 type wayRecord struct {
@@ -123,6 +153,8 @@ func sizeOf(k recordKind) int {
 		return int(unsafe.Sizeof(moreRecord{}))
 	case recordWay:
 		return int(unsafe.Sizeof(wayRecord{}))
+	case recordHeader:
+		return int(unsafe.Sizeof(headerRecord{}))
 	}
 	return 0
 }

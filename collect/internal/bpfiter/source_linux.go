@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,7 @@ type Source struct {
 	loaded   *programs // nil where the iterators are pinned
 	threads  int
 	inner    bool // the caller is in a pid namespace of its own
+	set      setNumber
 	bufs     [][]uint64
 	wanted   wantedSet
 	reading  reading
@@ -105,8 +107,30 @@ func (s *Source) Capabilities() source.Capabilities {
 	return source.Capabilities{FindsHolders: true, FindsSockets: s.hashWalk != nil}
 }
 
-// Read appends to snap the sockets for q and their owners.
+// Read appends to snap the sockets for q and their owners. While somebody pins
+// anew, the files may be of the old set or of the new one; it then begins again.
 func (s *Source) Read(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
+	before := *snap
+	for try := 0; ; try++ {
+		err := s.readOnce(ctx, q, snap)
+		if !errors.Is(err, errMixedSet) || try == mixedTries {
+			return err
+		}
+		devices := snap.Devices
+		*snap = before
+		snap.Devices = devices
+		time.Sleep(mixedPause)
+	}
+}
+
+// mixedTries and mixedPause allow for the renaming of a few files.
+const (
+	mixedTries = 5
+	mixedPause = 5 * time.Millisecond
+)
+
+func (s *Source) readOnce(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
+	s.set.forget()
 	s.reading.reset(q, snap)
 	snap.Pinned = s.loaded == nil
 	if s.hashWalk == nil {
@@ -172,6 +196,15 @@ type run struct {
 	apply func([]byte) error
 	// enough is as in readPiece.
 	enough int
+	// of is the program that it has to be of, and set has its set. Zero: it has
+	// no header.
+	of  programKind
+	set *setNumber
+}
+
+// run returns a run of an iterator that has to be of the program.
+func (s *Source) run(of programKind, it opener, ask question, apply func([]byte) error) run {
+	return run{it: it, ask: ask, apply: apply, of: of, set: &s.set}
 }
 
 // readTables walks the socket tables, if the kernel can do it. It comes before
@@ -182,7 +215,7 @@ func (s *Source) readTables(ctx context.Context, ask question) error {
 	if s.hashWalk == nil {
 		return nil
 	}
-	if err := s.readRuns(ctx, s.parts(run{it: s.hashWalk, ask: ask, apply: s.reading.applyTables})); err != nil {
+	if err := s.readRuns(ctx, s.parts(s.run(hashWalk, s.hashWalk, ask, s.reading.applyTables))); err != nil {
 		return err
 	}
 	return s.resume(ctx, ask, s.reading.applyTables)
@@ -221,7 +254,7 @@ func (s *Source) walkAgain(ctx context.Context, full question) error {
 	if few {
 		s.reading.more = append(s.reading.more[:0], elements...)
 	} else {
-		r := run{it: s.hashWalk, ask: s.wanted.ask(full), apply: s.reading.applyWanted}
+		r := s.run(hashWalk, s.hashWalk, s.wanted.ask(full), s.reading.applyWanted)
 		if err := s.readRuns(ctx, s.parts(r)); err != nil {
 			return err
 		}
@@ -245,7 +278,7 @@ func (s *Source) resume(ctx context.Context, ask question, apply func([]byte) er
 		last := len(s.reading.more) - 1
 		m := s.reading.more[last]
 		s.reading.more = s.reading.more[:last]
-		if err := s.readRuns(ctx, []run{{it: s.hashWalk, ask: ask.resumed(m), apply: apply}}); err != nil {
+		if err := s.readRuns(ctx, []run{s.run(hashWalk, s.hashWalk, ask.resumed(m), apply)}); err != nil {
 			return err
 		}
 	}

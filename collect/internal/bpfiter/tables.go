@@ -19,7 +19,7 @@ func (rd *reading) applyTables(b []byte) error {
 		switch r.kind {
 		case recordID:
 			if id := as[idRecord](r.body); rd.wantsNetNS(id.netns) && !rd.held.has(uint64(id.inode)) {
-				rd.unmet = append(rd.unmet, sighting{id.inode, id.element})
+				rd.unmet = append(rd.unmet, sightingOf(id))
 			}
 		case recordSocket:
 			s := as[socketRecord](r.body)
@@ -46,7 +46,7 @@ func (rd *reading) applyRest(kind recordKind, rec []byte) {
 		rd.noteNetNS(as[netnsRecord](rec))
 	case recordMore:
 		r := as[moreRecord](rec)
-		rd.more = append(rd.more, resumption{r.element, r.done})
+		rd.more = append(rd.more, resumption{r.element, r.done, r.netns})
 	case recordWay:
 		r := as[wayRecord](rec)
 		rd.noteWay(source.Way{NetNS: r.netns, Holding: source.Holding{Inode: uint64(r.inode), PID: r.pid, FD: r.fd}})
@@ -59,9 +59,16 @@ func (rd *reading) noteNetNS(r *netnsRecord) {
 	}
 	for _, element := range []uint32{r.element, r.udpElement} {
 		if element != 0 {
-			rd.more = append(rd.more, resumption{element: element})
+			rd.more = append(rd.more, resumption{element: element, netns: r.netns})
 		}
 	}
+}
+
+func sightingOf(r *idRecord) sighting {
+	if r.element >= ownTCP {
+		return sighting{r.inode, r.netns}
+	}
+	return sighting{r.inode, r.element}
 }
 
 // applyWanted applies records of a walk that gives sockets with files in full.
@@ -135,15 +142,21 @@ func (rd *reading) settleUnmet() {
 // elementsOfUnmet returns the elements in which the unmet sockets were met, each
 // once, or false if they are more than most.
 func (rd *reading) elementsOfUnmet(most int) ([]resumption, bool) {
+	var places []uint32
 	var elements []resumption
 	for _, at := range rd.unmet {
-		if slices.ContainsFunc(elements, func(r resumption) bool { return r.element == at.element }) {
+		if slices.Contains(places, at.place) {
 			continue
 		}
-		if len(elements) == most {
+		if len(places) == most {
 			return nil, false
 		}
-		elements = append(elements, resumption{element: at.element})
+		places = append(places, at.place)
+		if at.place < ownTCP {
+			elements = append(elements, resumption{element: at.place})
+			continue
+		}
+		elements = append(elements, resumption{element: ownTCP, netns: at.place}, resumption{element: ownUDP, netns: at.place})
 	}
 	return elements, true
 }

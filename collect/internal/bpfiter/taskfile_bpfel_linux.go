@@ -21,6 +21,7 @@ const (
 	taskFileVarConditions   = "conditions"
 	taskFileVarCookieHelper = "cookie_helper"
 	taskFileVarNought       = "nought"
+	taskFileVarSetNumber    = "set_number"
 	taskFileVarShowWays     = "show_ways"
 )
 
@@ -83,6 +84,7 @@ type taskFileVariableSpecs struct {
 	Conditions   *ebpf.VariableSpec `ebpf:"conditions"`
 	CookieHelper *ebpf.VariableSpec `ebpf:"cookie_helper"`
 	Nought       *ebpf.VariableSpec `ebpf:"nought"`
+	SetNumber    *ebpf.VariableSpec `ebpf:"set_number"`
 	ShowWays     *ebpf.VariableSpec `ebpf:"show_ways"`
 }
 
@@ -120,6 +122,7 @@ type taskFileVariables struct {
 	Conditions   *ebpf.Variable `ebpf:"conditions"`
 	CookieHelper *ebpf.Variable `ebpf:"cookie_helper"`
 	Nought       *ebpf.Variable `ebpf:"nought"`
+	SetNumber    *ebpf.Variable `ebpf:"set_number"`
 	ShowWays     *ebpf.Variable `ebpf:"show_ways"`
 }
 

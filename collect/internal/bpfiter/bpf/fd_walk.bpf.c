@@ -38,7 +38,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define WINDOW_WANTED 2048
 #define MOST_WANTED   128
 /* A table of which not all was emitted, for more_record. */
-#define TOO_MANY      (~0ULL)
+#define TOO_MANY      (~0U)
 
 /* A step for the next few descriptors, two at most for each socket. */
 #define STEPS (WINDOW_WANTED / AT_ONCE + 2 * WINDOW + 1)
@@ -182,6 +182,15 @@ static always_inline u64 inode_behind(u64 file, u64 sk)
 	return inode;
 }
 
+/* Descriptors of the table, of which the kernel makes room for multiples of 64. */
+static always_inline u32 room_of(u64 table)
+{
+	u32 room = 0;
+
+	probe(&room, &((const struct fdtable *)table)->max_fds);
+	return room & -AT_ONCE;
+}
+
 enum outcome { NEXT, AGAIN, EMIT };
 
 /* Looks at the file of a descriptor and puts its record into r. */
@@ -204,7 +213,7 @@ noinline int look_fd(struct fds *w, struct socket_record *r, u32 fd)
 	if (!still_has(w, fd, file, socket, sk)) {
 		w->table = PEEK(struct files_struct, w->files, fdt);
 		w->slots = PEEK(struct fdtable, w->table, fd);
-		return AGAIN;
+		return fd < room_of(w->table) ? AGAIN : NEXT;
 	}
 	r->inode = inode;
 	r->fd = fd;
@@ -285,8 +294,9 @@ static always_inline u32 wanted_of(u64 *at, u32 number)
 }
 
 /*
- * Finds out which of the next descriptors are sockets. Tables are multiples of
- * 64 descriptors long, so all of these are in the table.
+ * Finds out which of the next descriptors are sockets. A window begins at a
+ * multiple of as many and ends with the table or at another, so all of these are
+ * in the table.
  */
 noinline int next_few(struct fds *w)
 {
@@ -381,11 +391,22 @@ static noinline int write_task(void *seq, u32 pid)
 	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
 }
 
-static noinline int write_more(void *seq, u32 pid, u64 room)
+static noinline int write_more(void *seq, u32 pid, u32 room)
 {
 	struct more_record r = {.tag = TAG(RECORD_MORE), .element = pid, .done = room};
 
 	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
+}
+
+/*
+ * The first descriptor of the window. The reader names any; it is put where a
+ * look at the next few begins.
+ */
+static always_inline u32 window_start(const struct question *q)
+{
+	u32 start = q->flags & ASK_WANTED ? q->states | q->protos << 18 : q->number;
+
+	return start & -AT_ONCE;
 }
 
 static always_inline u32 window_of(const struct question *q)
@@ -444,7 +465,7 @@ static always_inline void put_owner(struct fds *w, u64 leader)
  */
 noinline int set_out(struct fds *w)
 {
-	u32 room = 0, window, turn, end;
+	u32 room, window, turn, end;
 	int todo = 0;
 	u64 leader;
 
@@ -464,7 +485,7 @@ noinline int set_out(struct fds *w)
 	if (!w->files)
 		return 0;
 	w->table = PEEK(struct files_struct, w->files, fdt);
-	probe(&room, &((const struct fdtable *)w->table)->max_fds);
+	room = room_of(w->table);
 	if (room <= w->fd)
 		return 0;
 	w->room = room;
@@ -484,6 +505,8 @@ int fd_walk(struct bpf_iter__task *ctx)
 	struct walk w = {};
 	int todo;
 
+	if (write_header(ctx->meta, PROGRAM_FD_WALK))
+		return 1;
 	if (!ctx->task || !socket_ops)
 		return 0;
 	w.seq = ctx->meta->seq;

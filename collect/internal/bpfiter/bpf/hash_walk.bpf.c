@@ -250,7 +250,8 @@ static long step(u32 i, struct walk *w)
 static always_inline int walk_table(struct walk *w, u32 index, u32 parts)
 {
 	struct chain *c = &w->c;
-	struct more_record more = {.tag = TAG(RECORD_MORE), .element = c->v.element};
+	struct more_record more = {.tag = TAG(RECORD_MORE), .element = c->v.element,
+				   .netns = c->v.netns};
 
 	c->written = c->restarts = nought;
 	c->passed = c->restart = c->node = nought;
@@ -282,36 +283,99 @@ static always_inline bool asks_table(const struct view *v)
 	return v->states & states && v->protos & protos;
 }
 
+/* Sockets are passed in steps of so many. */
+#define SKIP_STEP 32
+
+/* Where a reader goes on, by a question that is not about an own table. */
+static always_inline void resume(struct chain *c, const struct question *q)
+{
+	u64 point = q->part | q->parts << 6 | (u64)q->number << 12;
+
+	c->v.element = point & 0x7fff;
+	c->skip = (point >> 15) * SKIP_STEP;
+}
+
+/* The question for an own table; see question.h. */
+static always_inline void resume_own(struct chain *c, struct question *q, const u64 name[2])
+{
+	u64 low = name[0], high = name[1];
+	u32 last = SEVEN(high, 6), top = SEVEN(high, 0);
+
+	c->v.netns = SEVEN(low, 4) | SEVEN(low, 5) << 7 | SEVEN(low, 6) << 14 |
+		     SEVEN(low, 7) << 21 | top << 28;
+	c->v.element = hide(top >> 4 & 1 ? OWN_UDP : OWN_TCP);
+	c->skip = (u64)(SEVEN(high, 1) | SEVEN(high, 2) << 7 | SEVEN(high, 3) << 14) * SKIP_STEP;
+	q->states = (SEVEN(high, 4) | SEVEN(high, 5) << 7) << 1;
+	q->flags = ASK_RESUME | (last & (ASK_V4 | ASK_V6 | ASK_TCPINFO | ASK_FULL));
+	q->protos = (last >> 4 & 1) << PROTO_TCP | (last >> 5 & 1) << PROTO_UDP |
+		    (last >> 6 & 1) << PROTO_MPTCP;
+}
+
+enum turn {
+	SOMEBODY_ELSES, /* the element is for another thread to walk */
+	OURS,
+	ALONE, /* one element is asked for, whichever this is */
+};
+
+/*
+ * Finds out what is asked for, and puts it into the view. In a frame of its own:
+ * of that of the walk little is left.
+ */
+static noinline int read_walk(struct chain *c, u32 element)
+{
+	struct question q = {};
+	u64 name[2] = {};
+	int turn = OURS;
+
+	bpf_get_current_comm(name, sizeof(name));
+	c->v.element = element;
+	if (unlikely((u32)name[0] == OWN_MAGIC)) {
+		resume_own(c, &q, name);
+		turn = ALONE;
+	} else {
+		as_question(&q, name);
+		if (unlikely(q.flags & ASK_RESUME)) {
+			resume(c, &q);
+			turn = ALONE;
+		} else if (q.parts && element % q.parts != q.part) {
+			return SOMEBODY_ELSES;
+		}
+	}
+	c->v.states = q.states;
+	c->v.protos = q.protos;
+	c->v.flags = q.flags;
+	c->v.number = q.number;
+	return turn;
+}
+
 SEC("iter/bpf_map_elem")
 int hash_walk(struct bpf_iter__bpf_map_elem *ctx)
 {
 	u32 element, index, parts, table;
-	struct question q = {};
 	struct walk w = {};
+	int turn;
 
+	if (write_header(ctx->meta, PROGRAM_HASH_WALK))
+		return 1;
 	if (!ctx->key)
 		return 0;
 	element = *ctx->key;
-	read_question(&q);
-	if (q.flags & ASK_RESUME) {
-		if (element)
-			return 1; /* ends the read, and with EAGAIN the next */
-		element = resume_point(&q) & 0x7fff;
-		w.c.skip = resume_point(&q) >> 15 << 6;
-	} else if (q.parts && element % q.parts != q.part) {
+	turn = read_walk(&w.c, element);
+	if (turn == SOMEBODY_ELSES)
 		return 0;
-	}
+	if (turn == ALONE && element)
+		return 1; /* ends the read, and with EAGAIN the next */
+	element = w.c.v.element;
 	w.seq = ctx->meta->seq;
-	w.c.v.element = element;
-	w.c.v.states = q.states;
-	w.c.v.protos = q.protos;
-	w.c.v.flags = q.flags;
-	w.c.v.number = q.number;
 
-	if (element >= OWN_ELEMENTS) {
-		own_table(&w.c.v.t, element - OWN_ELEMENTS);
+	if (element >= OWN_TCP) {
+		if (!w.c.v.netns)
+			return 0;
+		own_table(&w.c.v.t, element, w.c.v.netns);
 		index = 0;
 		parts = 1;
+	} else if (element >= ELEMENTS) {
+		return 0; /* of no array, and asked for by none of us */
 	} else if (element >= NETNS_BASE) {
 		return write_netns(w.seq, element - NETNS_BASE);
 	} else {

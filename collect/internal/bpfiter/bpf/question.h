@@ -18,7 +18,18 @@
  * in 6-9.
  *
  * One that goes on with an element of the walk (ASK_RESUME) has the element in
- * the lower 15 bits of 4, 5, 11-14, and above them a 64th of the sockets passed.
+ * the lower 15 bits of 4, 5, 11-14, and above them a 32nd of the sockets passed.
+ *
+ * A namespace's own table has a name of its own, "own:" and one character for
+ * seven bits each, with the whole number of the namespace:
+ *
+ *	4-8  the namespace, and above it 1 for UDP
+ *	9-11 a 32nd of the sockets passed
+ *	12-13 states from the first on, a bit each
+ *	14   four bits of enum ask_flag; TCP, UDP, MPTCP
+ *
+ * Anybody may write such a name, so no number in it is believed: a program
+ * bounds each before use.
  */
 #pragma once
 
@@ -46,6 +57,7 @@ enum ask_flag {
 };
 
 #define ASK_MAGIC 0x3a6f6877 /* "who:" as the first four bytes */
+#define OWN_MAGIC 0x3a6e776f /* "own:" */
 
 struct question {
 	u32 part, parts;
@@ -55,15 +67,12 @@ struct question {
 	u32 number; /* process, 0: all; or the place of struct wanted */
 };
 
-#define SIX(word, at) ((u32)((word) >> (at) * 8 & 0xff) - '0' & 0x3f)
+#define SIX(word, at)	((u32)((word) >> (at) * 8 & 0xff) - '0' & 0x3f)
+#define SEVEN(word, at) ((u32)((word) >> (at) * 8 & 0xff) - '0' & 0x7f)
 
-static always_inline void read_question(struct question *q)
+static always_inline void as_question(struct question *q, const u64 name[2])
 {
-	u64 name[2] = {}, low, high;
-
-	bpf_get_current_comm(name, sizeof(name));
-	low = name[0];
-	high = name[1];
+	u64 low = name[0], high = name[1];
 
 	if (likely((u32)low != ASK_MAGIC)) {
 		q->part = q->parts = q->number = nought;
@@ -77,6 +86,14 @@ static always_inline void read_question(struct question *q)
 	q->protos = SIX(high, 1);
 	q->flags = SIX(high, 2);
 	q->number = SIX(high, 3) | SIX(high, 4) << 6 | SIX(high, 5) << 12 | SIX(high, 6) << 18;
+}
+
+static always_inline void read_question(struct question *q)
+{
+	u64 name[2] = {};
+
+	bpf_get_current_comm(name, sizeof(name));
+	as_question(q, name);
 }
 
 /*
@@ -101,15 +118,6 @@ static always_inline u64 wanted_bit(u32 number, u64 inode)
 	return word >> (inode & 63) & 1;
 }
 
-static always_inline u64 resume_point(const struct question *q)
-{
-	return q->part | q->parts << 6 | (u64)q->number << 12;
-}
-
-static always_inline u32 window_start(const struct question *q)
-{
-	return q->flags & ASK_WANTED ? q->states | q->protos << 18 : q->number;
-}
 
 static always_inline bool asks_kind(const struct question *q, u32 proto, u32 family, u32 state)
 {

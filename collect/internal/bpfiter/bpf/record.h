@@ -4,6 +4,9 @@
  * order. A reader meets programs that another version pinned, so each record
  * begins with a tag that names the format and the kind; the kind gives the
  * size. Whoever changes a record changes RECORD_VERSION.
+ *
+ * The first record of every run is a header_record: a reader found the program
+ * by the name of a file, and anything may have that name.
  */
 #pragma once
 
@@ -22,6 +25,13 @@ enum record_kind {
 	RECORD_NETNS = 6,  /* struct netns_record */
 	RECORD_MORE = 7,   /* struct more_record */
 	RECORD_WAY = 8,	   /* struct way_record; none is pinned that writes it */
+	RECORD_HEADER = 9, /* struct header_record */
+};
+
+enum program {
+	PROGRAM_FD_WALK = 1,
+	PROGRAM_TASK_FILE = 2,
+	PROGRAM_HASH_WALK = 3,
 };
 
 enum record_flag {
@@ -32,6 +42,13 @@ enum record_flag {
 	FLAG_THREAD = 1 << 4, /* met in the table of a thread other than the leader */
 	FLAG_ACCEPTED = 1 << 5,	 /* accepted from a listener */
 	FLAG_CONNECTED = 1 << 6, /* connected; neither: it does not say */
+};
+
+/* The first record of a run: which program it is of. */
+struct header_record {
+	u32 tag;
+	u32 program; /* enum program */
+	u64 set;     /* the same in all programs that were loaded together */
 };
 
 /* A socket; from task_file, as one descriptor of one process. */
@@ -77,7 +94,7 @@ struct id_record {
 	u32 tag;
 	u32 netns;
 	u32 inode;   /* the kernel numbers sockets with 32 bits */
-	u32 element; /* of the walk, in which it was met */
+	u32 element; /* of the walk, in which it was met; of its namespace, if it is an own table */
 };
 
 /* A process that was looked into. */
@@ -99,8 +116,8 @@ struct device_record {
 struct netns_record {
 	u32 tag;
 	u32 netns;
-	u32 element; /* its own table of TCP sockets as an element, 0: it has none */
-	u32 udp_element; /* the same of UDP */
+	u32 element;	 /* OWN_TCP where it has a table of TCP sockets of its own, else 0 */
+	u32 udp_element; /* OWN_UDP, the same of UDP */
 };
 
 /*
@@ -110,7 +127,8 @@ struct netns_record {
 struct more_record {
 	u32 tag;
 	u32 element; /* or process */
-	u64 done;    /* sockets of the element that were passed; room of the table */
+	u32 done;    /* sockets of the element that were passed; room of the table */
+	u32 netns;   /* the namespace, if the element is an own table */
 };
 
 /* A descriptor that leads into a network namespace. */
@@ -123,8 +141,25 @@ struct way_record {
 	u32 pad;
 };
 
+/*
+ * Set before loading: a number of these programs alone. Files have keys that only
+ * the programs of one set agree on.
+ */
+const volatile u64 set_number;
+
+static noinline int put_header(void *seq, u32 program)
+{
+	struct header_record r = {.tag = TAG(RECORD_HEADER), .program = program, .set = set_number};
+
+	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
+}
+
+/* Begins a run. The first call of a program in it has the number nought. */
+#define write_header(meta, program) (unlikely(!(meta)->seq_num) && put_header((meta)->seq, program))
+
 /* Keeps all records in what the object tells of its types; a test compares them. */
 union any_record {
+	struct header_record header;
 	struct socket_record socket;
 	struct tcp_record tcp;
 	struct id_record id;

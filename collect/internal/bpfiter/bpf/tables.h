@@ -16,11 +16,11 @@
 #define NETNS_ELEMENTS	  64
 #define NETNS_PER_ELEMENT 64
 /*
- * Elements from here on are none of the array's; they are asked for by number.
- * Two are for each namespace, by the lower bits of its inode number.
+ * These elements are none of the array's: the own tables of a namespace, which is
+ * named with them.
  */
-#define OWN_ELEMENTS 16384
-#define OWN_MASK     8191
+#define OWN_TCP 16384
+#define OWN_UDP 16385
 
 enum table_kind { TABLE_TCP, TABLE_LISTEN, TABLE_UDP, TABLE_UDPLITE, TABLES };
 
@@ -76,6 +76,16 @@ struct netns_walk {
 #define WORDS(stride, head)                                                                        \
 	(((stride) == 8 ? 0xff : (stride) == 16 ? 0x55 : (stride) == 32 ? 0x11 : 1) << (head) / 8)
 
+/* The same, of a table shorter than a group: what is behind it is no head. */
+static always_inline u16 words_within(const struct table *t)
+{
+	u32 buckets = t->mask + 1;
+
+	if (buckets >= t->group)
+		return t->words;
+	return t->words & ((1U << (buckets * t->stride / 8 & 7)) - 1);
+}
+
 #define SHAPE(type, field)                                                                         \
 	.stride = TYPE_SIZE(type), .head = field_offset(type, field),                              \
 	.group = TYPE_SIZE(type) > GROUP_BYTES ? 1 : GROUP_BYTES / TYPE_SIZE(type),                \
@@ -88,6 +98,7 @@ static always_inline struct table tcp_table(const struct inet_hashinfo *h)
 
 	probe(&t.buckets, (u64 *)&h->ehash);
 	probe(&t.mask, &h->ehash_mask);
+	t.words = words_within(&t);
 	return t;
 }
 
@@ -139,9 +150,9 @@ verified_once int put_netns(struct netns_record *r, u64 address)
 		return 0;
 	probe(&r->netns, &net->ns.inum);
 	if (own_hashinfo(net))
-		r->element = OWN_ELEMENTS + 2 * (r->netns & OWN_MASK);
+		r->element = OWN_TCP;
 	if (own_udp_table(net))
-		r->udp_element = OWN_ELEMENTS + 2 * (r->netns & OWN_MASK) + 1;
+		r->udp_element = OWN_UDP;
 	return 0;
 }
 
@@ -194,7 +205,7 @@ static long find_netns(u32 i, struct netns_search *s)
 		return 1;
 	}
 	probe(&inum, &net->ns.inum);
-	if ((inum & OWN_MASK) == s->number)
+	if (inum == s->number)
 		return 1;
 	if (probe(&s->node, (const struct list_head **)&s->node->next))
 		s->node = NULL;
@@ -205,10 +216,10 @@ static long find_netns(u32 i, struct netns_search *s)
  * The table that the namespace has for itself. It is found by its number and
  * not by its place in the list, since others come and go.
  */
-verified_once int own_table(struct table *t, u32 element)
+verified_once int own_table(struct table *t, u32 element, u32 netns)
 {
 	const struct net *net = (const void *)roots.init_net;
-	struct netns_search s = {.end = roots.net_end, .number = element / 2};
+	struct netns_search s = {.end = roots.net_end, .number = netns};
 	const struct inet_hashinfo *h;
 	const struct udp_table *u;
 
@@ -219,7 +230,7 @@ verified_once int own_table(struct table *t, u32 element)
 	if (!s.node)
 		return 0;
 	net = (const void *)s.node - field_offset(struct net, list);
-	if (element & 1) {
+	if (element == OWN_UDP) {
 		u = own_udp_table(net);
 		if (u)
 			*t = udp_table(u, TABLE_UDP, PROTO_UDP);

@@ -223,6 +223,8 @@ int task_file(struct bpf_iter__task_file *ctx)
 	struct sock *sk;
 	u32 pid;
 
+	if (write_header(ctx->meta, PROGRAM_TASK_FILE))
+		return 1;
 	if (!task || !file)
 		return 0;
 	read_question(&q);

@@ -14,7 +14,7 @@
 struct view {
 	struct table t;
 	u32 bucket; /* the one that is walked */
-	u32 element;
+	u32 element, netns; /* the namespace, if it is an own table */
 	u32 states, protos, flags, number; /* of the question */
 };
 
