@@ -98,7 +98,7 @@ func TestFaults_ForeignPin(t *testing.T) {
 				return os.WriteFile(path, []byte(strings.Repeat("no records\n", 1<<17)), 0o644)
 			}))
 		}},
-		"links": {want: "symbolic links", make: func(dir string) error {
+		"links": {dir: inBPFFS + "/links", want: "symbolic links", make: func(dir string) error {
 			return errors.Join(os.Mkdir(dir, 0o755), each(dir, func(path string) error { return os.Symlink("/dev/zero", path) }))
 		}},
 		"devices": {want: "not on a bpffs", make: func(dir string) error {

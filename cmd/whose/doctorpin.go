@@ -13,6 +13,9 @@ import (
 func pinRows(s *collect.PinStatus) []row {
 	dir := printable(s.Dir)
 	var rows []row
+	if s.Unsafe != nil {
+		rows = append(rows, row{dir, "not used, since others could exchange what is there: " + oneLine(s.Unsafe)})
+	}
 	for i := range s.Pins {
 		p := &s.Pins[i]
 		says := "may not be read by you"
@@ -26,6 +29,7 @@ func pinRows(s *collect.PinStatus) []row {
 		rows = append(rows, row{printable(p.Path), says})
 	}
 	switch {
+	case s.Unsafe != nil:
 	case len(s.Pins) == 0 && !s.BPFFS:
 		rows = append(rows, row{dir, "nothing is pinned, and it is not on a bpffs; whose pin --mount" + pinDirFlag(s.Dir) + " mounts one"})
 	case len(s.Pins) == 0:
@@ -70,6 +74,7 @@ func nameOfGroup(gid uint32) string {
 type doctorPin struct {
 	Dir     string          `json:"dir"`
 	BPFFS   bool            `json:"bpffs"`
+	Unsafe  string          `json:"unsafe,omitempty"`
 	Works   bool            `json:"works"`
 	Error   string          `json:"error,omitempty"`
 	Version int             `json:"version"`
@@ -90,6 +95,9 @@ func newDoctorPin(s *collect.PinStatus) doctorPin {
 	d := doctorPin{
 		Dir: s.Dir, BPFFS: s.BPFFS, Works: s.Works == nil && len(s.Pins) > 0, Version: s.Version,
 		Blocked: append([]string{}, s.Blocked...), Pins: []doctorPinFile{},
+	}
+	if s.Unsafe != nil {
+		d.Unsafe = s.Unsafe.Error()
 	}
 	if s.Works != nil && len(s.Pins) > 0 {
 		d.Error = s.Works.Error()

@@ -194,6 +194,8 @@ func (c *zabbixCheck) permission() (next, why string) {
 	readable := slices.ContainsFunc(c.Pin.Pins, func(p doctorPinFile) bool { return p.Readable })
 	old := slices.ContainsFunc(c.Pin.Pins, func(p doctorPinFile) bool { return p.Version != c.Pin.Version })
 	switch {
+	case c.Pin.Unsafe != "":
+		return "whose doctor", "no pin is believed there: " + c.Pin.Unsafe
 	case len(c.Pin.Pins) == 0 && !c.Pin.BPFFS:
 		return pin + " --mount", "no bpffs is mounted where the pin would be"
 	case len(c.Pin.Pins) == 0:

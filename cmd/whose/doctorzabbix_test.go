@@ -25,6 +25,7 @@ func TestZabbixAdvice(t *testing.T) {
 		"root":       {with(func(c *zabbixCheck) { c.UID = 0 }), "sudo -u zabbix whose doctor --zabbix", "root sees"},
 		"fails":      {with(func(c *zabbixCheck) { c.Item = zabbixItem{} }), "whose doctor", "nothing could be collected"},
 		"no bpffs":   {&agent, "sudo whose pin --group zabbix --traverse --mount", "no bpffs"},
+		"unsafe":     {with(func(c *zabbixCheck) { c.Pin = doctorPin{BPFFS: true, Unsafe: "it belongs to user 7"} }), "whose doctor", "belongs to user 7"},
 		"no pin":     {with(func(c *zabbixCheck) { c.Pin = doctorPin{BPFFS: true} }), "sudo whose pin --group zabbix --traverse", "nothing is pinned"},
 		"old pin":    {with(func(c *zabbixCheck) { c.Pin = pinned; c.Pin.Version = 3; c.PinGroup = "whose" }), "sudo whose pin --group zabbix --traverse", "another version"},
 		"root's pin": {with(func(c *zabbixCheck) { c.Pin = pinned }), "sudo whose pin --group zabbix --traverse", "only root"},

@@ -22,11 +22,18 @@ whose-pin.service sets it at each boot.
 
 Who may read these files learns, at any time and of the whole host: every TCP and UDP session
 of all users, of all containers and of all network namespaces, its addresses, ports, state and
-queues, and the names, process ids and descriptors of all processes that hold it. This is what
-ss -tunap shows to root in every namespace. It is not the data that is sent, no command line
+queues, its user id, mark, cookie, cgroup id and device, and of a connection the round-trip
+time, the bytes sent and received and how it controls congestion; the names, process ids, start
+times and descriptors of all processes that hold one, and the ids of all others. This is what
+ss -tunapie shows to root in every namespace. It is not the data that is sent, no command line
 and no environment. So give the pin to those who may know who talks to whom: a monitoring
 agent, administrators; not to every user of a shared host. Without --group only root may read
 it.
+
+The directory, and each one above it, has to belong to root or to you, and others must not be
+able to write to it; above it one like /tmp will do. In another one nothing is pinned, and no
+command reads what is there. So mount bpffs with mode=755: with its default mode everybody may
+write to it, and whoever makes the directory first keeps you from pinning.
 
 Many hosts mount /sys/fs/bpf so that nobody but root can pass it, and then the modes of the
 files in it help nobody. With --traverse the right to pass (x, not to list) is added for
@@ -91,6 +98,9 @@ func pinOptions(cmd *cobra.Command, group, mode string) (collect.PinOptions, err
 	bits, err := strconv.ParseUint(mode, 8, 16)
 	if err != nil || fs.FileMode(bits)&^fs.ModePerm != 0 {
 		return opts, usagef("--mode: want permissions in octal such as 0440, got %q", mode)
+	}
+	if bits&0o022 != 0 {
+		return opts, usagef("--mode: want nobody but the owner to write to a pin, got %q", mode)
 	}
 	opts.Mode = fs.FileMode(bits)
 	return opts, nil

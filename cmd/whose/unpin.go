@@ -11,7 +11,8 @@ func newUnpin(*shell) *cobra.Command {
 		Use:   "unpin [flags]",
 		Short: "remove the pinned iterators",
 		Long: `Remove the pinned iterators. Users who could list every session only through them cannot
-any more; the kernel frees the programs. It is no error if there are none.`,
+any more; the kernel frees the programs. It is no error if there are none. A file that
+only has the name of a pin stays, with an error.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := pinDir(cmd)

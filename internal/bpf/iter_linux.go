@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -27,9 +28,9 @@ type iterCreateAttr struct{ linkFD, _ uint32 }
 
 // objPinAttr is the part of union bpf_attr for BPF_OBJ_PIN.
 type objPinAttr struct {
-	path  unsafe.Pointer
-	fd, _ uint32 // and file_flags
-	_, _  uint32 // path_fd
+	path      unsafe.Pointer
+	fd, flags uint32
+	pathFD, _ uint32
 }
 
 // An Iter is an iterator attached by this process: the descriptor of its link.
@@ -63,19 +64,29 @@ func (i Iter) Open() (int, error) {
 	return fd, nil
 }
 
-// Pin makes the iterator a file in a bpffs, which keeps it when the process is
-// gone.
-func (i Iter) Pin(path string) error {
-	p, err := unix.BytePtrFromString(path)
-	if err != nil {
-		return fmt.Errorf("pin %q: %w", path, err)
+// PinAt makes the iterator a file of that name in a directory of a bpffs, of which
+// dir is a descriptor. The file keeps it when the process is gone. Nobody but its
+// owner may read it at first. Before Linux 6.5 it takes /proc.
+func (i Iter) PinAt(dir int, name string) error {
+	err := i.pin(&objPinAttr{flags: unix.BPF_F_PATH_FD, pathFD: uint32(dir)}, name)
+	if errors.Is(err, unix.EINVAL) { // unknown to this kernel
+		err = i.pin(&objPinAttr{}, fmt.Sprintf("/proc/self/fd/%d/%s", dir, name))
 	}
-	_, err = call(unix.BPF_OBJ_PIN, &objPinAttr{path: unsafe.Pointer(p), fd: uint32(i)})
-	runtime.KeepAlive(p)
 	if err != nil {
-		return fmt.Errorf("pin %s: %w", path, err)
+		return fmt.Errorf("pin iterator as %s: %w", name, err)
 	}
 	return nil
+}
+
+func (i Iter) pin(attr *objPinAttr, path string) error {
+	p, err := unix.BytePtrFromString(path)
+	if err != nil {
+		return err
+	}
+	attr.path, attr.fd = unsafe.Pointer(p), uint32(i)
+	_, err = call(unix.BPF_OBJ_PIN, attr)
+	runtime.KeepAlive(p)
+	return err
 }
 
 // Close detaches the iterator. A pin of it stays.

@@ -69,6 +69,12 @@ func TestRead_Header(t *testing.T) {
 		t.Errorf("exchanged: %v, want a ProgramError", err)
 	}
 	swap(t, dir, fdWalk, hashWalk)
+	must(t, os.Chmod(dir, 0o777))
+	var unsafe *UnsafeDirError
+	if err := s.Read(context.Background(), asking(source.Query{}), new(source.Snapshot)); !errors.As(err, &unsafe) {
+		t.Errorf("others may write now: %v, want an UnsafeDirError", err)
+	}
+	must(t, os.Chmod(dir, 0o755))
 	read(t, s, &source.Query{})
 	must(t, s.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -18,7 +19,16 @@ import (
 // Inspect describes the pins in dir, and tries them. A directory without pins
 // is not an error but a status without pins.
 func Inspect(dir string) (Status, error) {
-	st := Status{Dir: dir, Version: recordVersion, BPFFS: isBPFFS(existing(dir)) == nil}
+	st := Status{Dir: dir, Version: recordVersion, BPFFS: onBPFFS(existing(dir))}
+	d, err := openPinDir(dir)
+	var unsafe *UnsafeDirError
+	if errors.As(err, &unsafe) {
+		st.Unsafe = err
+	}
+	if d != nil {
+		st.Blocked = d.blocked()
+		defer d.close()
+	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		st.Works = err
@@ -32,11 +42,34 @@ func Inspect(dir string) (Status, error) {
 			st.Pins = append(st.Pins, inspectPin(filepath.Join(dir, e.Name()), v))
 		}
 	}
-	if st.BPFFS {
-		st.Blocked = blockedBy(dir)
-	}
 	st.Works = tryPinned(dir)
 	return st, nil
+}
+
+// blocked returns the directories that others cannot pass, from the last one up.
+func (d *pinDir) blocked() []string {
+	var blocked []string
+	for _, s := range slices.Backward(d.way) {
+		if s.isBlocked() {
+			blocked = append(blocked, s.path)
+		}
+	}
+	return blocked
+}
+
+// existing returns dir or the nearest existing directory above it.
+func existing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+func onBPFFS(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && uint32(st.Type) == unix.BPF_FS_MAGIC
 }
 
 func inspectPin(path string, version int) PinStatus {

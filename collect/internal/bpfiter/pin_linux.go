@@ -1,6 +1,7 @@
 package bpfiter
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,57 +34,87 @@ func (o *PinOptions) mode() fs.FileMode {
 }
 
 // Pin loads the iterators, pins them in dir, which has to be on a bpffs, and
-// replaces older pins. A reader sees the old or the new one, never none. It
-// takes the privileges of [Load], and the right to write to dir.
+// replaces older pins. A reader sees the old or the new ones, never none. It
+// takes the privileges of [Load], and the right to write to dir. Others must not
+// have that right: the error is an *[UnsafeDirError].
 func Pin(dir string, o PinOptions) error {
-	if err := prepareDir(dir, &o); err != nil {
+	d, err := prepareDir(dir, &o)
+	if err != nil {
 		return err
 	}
 	p, err := load(loading{})
 	if err != nil {
-		return err
+		return errors.Join(err, d.close())
 	}
-	if err := p.addTaskFile(); err != nil {
-		return errors.Join(explain(err), p.close())
+	err = p.addTaskFile()
+	if err != nil {
+		err = explain(err)
+	} else {
+		err = p.pin(d, &o)
 	}
-	err = p.pin(dir, &o)
-	return errors.Join(err, p.close(), removePins(dir, func(v int) bool { return v != recordVersion }))
+	return errors.Join(err, p.close(), d.close())
 }
 
-// pin pins the links under their names.
-func (p *programs) pin(dir string, o *PinOptions) error {
-	for program, link := range map[programKind]bpf.Iter{taskFile: p.taskFileLink, hashWalk: p.hashWalkLink, fdWalk: p.fdWalkLink} {
-		if link < 0 {
+// pin pins the links, each under a name of its own, and then gives them their
+// names. What is left of older pins goes.
+func (p *programs) pin(d *pinDir, o *PinOptions) (err error) {
+	links := map[programKind]bpf.Iter{taskFile: p.taskFileLink, hashWalk: p.hashWalkLink, fdWalk: p.fdWalkLink}
+	var waiting []string
+	defer func() {
+		for _, name := range waiting {
+			err = errors.Join(err, d.remove(fresh(name)))
+		}
+	}()
+	names := make(map[string]bool)
+	for _, program := range pinPrograms() {
+		if links[program] < 0 {
 			continue
 		}
-		if err := replacePin(link, filepath.Join(dir, pinName(program)), o); err != nil {
-			return err
+		name := pinName(program)
+		if err := pinFresh(links[program], d, name, o); err != nil {
+			return explainPin(fmt.Errorf("pin %s: %w", filepath.Join(d.path, name), err))
 		}
+		names[name], waiting = true, append(waiting, name)
 	}
-	return nil
+	for len(waiting) > 0 {
+		name := waiting[0]
+		if err := unix.Renameat(d.last().fd, fresh(name), d.last().fd, name); err != nil {
+			return explainPin(fmt.Errorf("pin %s: %w", filepath.Join(d.path, name), err))
+		}
+		waiting = waiting[1:]
+	}
+	_, err = d.removePins(func(name string) bool { return !names[name] })
+	return err
 }
 
-// replacePin pins under a name of its own, sets owner and mode, and then
-// renames. At no time is there a file with the wrong mode or none.
-func replacePin(link bpf.Iter, path string, o *PinOptions) (err error) {
-	fresh := path + leftover + strconv.Itoa(os.Getpid())
-	if err := link.Pin(fresh); err != nil {
-		return explainPin(err)
+// fresh is the name under which this process makes a pin.
+func fresh(name string) string { return name + leftover + strconv.Itoa(os.Getpid()) }
+
+// pinFresh pins under a name of its own, and sets group and mode by descriptor.
+// The kernel makes the file readable by its owner at most.
+func pinFresh(link bpf.Iter, d *pinDir, name string, o *PinOptions) (err error) {
+	if err := link.PinAt(d.last().fd, fresh(name)); err != nil {
+		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(fresh))
+			err = errors.Join(err, d.remove(fresh(name)))
 		}
 	}()
-	if o.GID != nil {
-		if err := os.Chown(fresh, -1, *o.GID); err != nil {
-			return err
-		}
-	}
-	if err := os.Chmod(fresh, o.mode()); err != nil {
+	fd, err := d.openFile(fresh(name))
+	if err != nil {
 		return err
 	}
-	return os.Rename(fresh, path)
+	defer unix.Close(fd)
+	if o.GID != nil {
+		if err := unix.Fchown(fd, -1, *o.GID); err != nil {
+			return fmt.Errorf("give it to group %d: %w", *o.GID, err)
+		}
+	}
+	if err := unix.Fchmod(fd, uint32(o.mode())); err != nil {
+		return fmt.Errorf("set its mode: %w", err)
+	}
+	return nil
 }
 
 func explainPin(err error) error {
@@ -99,132 +130,204 @@ func explainPin(err error) error {
 }
 
 // prepareDir makes dir, on a bpffs, with search permission for all.
-func prepareDir(dir string, o *PinOptions) error {
+func prepareDir(dir string, o *PinOptions) (*pinDir, error) {
+	if o.mode()&0o022 != 0 {
+		return nil, fmt.Errorf("pin: mode %04o: nobody but the owner may write to a pin", uint32(o.mode()))
+	}
 	if err := ensureBPFFS(dir, o); err != nil {
-		return err
+		return nil, explainPin(fmt.Errorf("pin: %w", err))
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return explainPin(fmt.Errorf("pin: %w", err))
+	d, err := walkTo(dir, true)
+	if err != nil {
+		return nil, explainPin(fmt.Errorf("pin: %w", err))
 	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return explainPin(fmt.Errorf("pin: %w", err))
+	err = d.check()
+	if err == nil {
+		err = d.last().permit(0o755)
 	}
-	if o.Traverse && o.mode()&0o077 != 0 {
-		return openWay(dir)
+	if err == nil && o.Traverse && o.mode()&0o077 != 0 {
+		err = d.openWay()
+	}
+	if err != nil {
+		return nil, errors.Join(explainPin(fmt.Errorf("pin: %w", err)), d.close())
+	}
+	return d, nil
+}
+
+// permit gives the directory this mode.
+func (s *step) permit(mode uint32) error {
+	if s.stat.Mode&0o7777 == mode {
+		return nil
+	}
+	fd, err := unix.Openat(s.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = errors.Join(unix.Fchmod(fd, mode), unix.Close(fd))
+	}
+	if err != nil {
+		return &fs.PathError{Op: "chmod", Path: s.path, Err: err}
+	}
+	s.stat.Mode = s.stat.Mode&^0o7777 | mode
+	return nil
+}
+
+// openWay adds search permission to the directories of the bpffs above.
+func (d *pinDir) openWay() error {
+	for i := range d.way {
+		if s := &d.way[i]; s.isBlocked() {
+			if err := s.permit(s.stat.Mode&0o7777 | 0o111); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// openWay adds search permission to the directories of the bpffs above dir.
-func openWay(dir string) error {
-	for _, d := range blockedBy(dir) {
-		st, err := os.Stat(d)
-		if err != nil {
-			return fmt.Errorf("pin: %w", err)
-		}
-		if err := os.Chmod(d, st.Mode().Perm()|st.Mode()&fs.ModeSticky|0o111); err != nil {
-			return fmt.Errorf("pin: %w", err)
-		}
-	}
-	return nil
-}
-
-// blockedBy returns the directories of the bpffs, dir and above, without search
-// permission for others than their owner.
-func blockedBy(dir string) []string {
-	var blocked []string
-	for d := dir; isBPFFS(d) == nil; d = filepath.Dir(d) {
-		if st, err := os.Stat(d); err == nil && st.Mode().Perm()&0o011 != 0o011 {
-			blocked = append(blocked, d)
-		}
-		if d == filepath.Dir(d) {
-			break
-		}
-	}
-	return blocked
-}
+// isBlocked reports whether it is a directory of a bpffs without search permission
+// for others than its owner.
+func (s *step) isBlocked() bool { return s.stat.Mode&0o011 != 0o011 && s.onBPFFS() }
 
 // ensureBPFFS makes sure of a bpffs under dir, or under its future place.
 func ensureBPFFS(dir string, o *PinOptions) error {
-	if !filepath.IsAbs(dir) {
-		return fmt.Errorf("pin: %q is not an absolute path", dir)
-	}
-	err := isBPFFS(existing(dir))
-	if !errors.Is(err, errNotBPFFS) {
+	on, err := willBeOnBPFFS(dir)
+	if on || err != nil {
 		return err
 	}
 	if !o.MountBPFFS {
-		return whose.WithHint(fmt.Errorf("pin: %s: %w", dir, errNotBPFFS),
-			"mount one with `mount -t bpf bpf %s`, or let `whose pin --mount` do it", BPFFS)
+		return whose.WithHint(fmt.Errorf("%s: %w", dir, errNotBPFFS),
+			"mount one with `mount -t bpf -o mode=755 bpf %s`, or let `whose pin --mount` do it", BPFFS)
 	}
-	at := dir
-	if dir == BPFFS || strings.HasPrefix(dir, BPFFS+"/") {
+	at := filepath.Clean(dir)
+	if strings.HasPrefix(at+"/", BPFFS+"/") {
 		at = BPFFS
-	} else if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("pin: %w", err)
 	}
-	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RELATIME
-	if err := unix.Mount("bpf", at, "bpf", flags, "mode=755"); err != nil {
-		return fmt.Errorf("mount bpffs on %s: %w", at, err)
-	}
-	return nil
-}
-
-// existing returns dir or the nearest existing directory above it.
-func existing(dir string) string {
-	for {
-		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
-			return dir
-		}
-		dir = filepath.Dir(dir)
-	}
-}
-
-// isBPFFS returns nil if path is on a bpffs, errNotBPFFS otherwise.
-func isBPFFS(path string) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return fmt.Errorf("statfs %s: %w", path, err)
-	}
-	if uint32(st.Type) != unix.BPF_FS_MAGIC {
-		return errNotBPFFS
-	}
-	return nil
-}
-
-// Unpin removes the pins of [Pin] of any version from dir, and dir itself if
-// nothing else is in it. A directory without pins is no error.
-func Unpin(dir string) error {
-	err := removePins(dir, func(int) bool { return true })
+	d, err := walkTo(at, true)
 	if err != nil {
 		return err
 	}
-	err = os.Remove(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EBUSY) {
-		return nil
+	err = d.mount()
+	if err != nil {
+		err = fmt.Errorf("mount bpffs on %s: %w", at, err)
 	}
-	return explainUnpin(err)
+	return errors.Join(err, d.close())
 }
 
-// removePins removes the pins of the versions chosen, and those left by an
-// interrupted Pin under a name of its own.
-func removePins(dir string, chosen func(version int) bool) error {
-	entries, err := os.ReadDir(dir)
+// willBeOnBPFFS reports whether dir or, if it is missing, the nearest directory
+// above it is on a bpffs.
+func willBeOnBPFFS(dir string) (bool, error) {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		d, err := walkTo(at, false)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		return d.last().onBPFFS(), d.close()
+	}
+}
+
+// mount mounts a bpffs on the directory.
+func (d *pinDir) mount() error {
+	config, err := unix.Fsopen("bpf", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(config)
+	if err := unix.FsconfigSetString(config, "mode", "755"); err != nil {
+		return err
+	}
+	if err := unix.FsconfigCreate(config); err != nil {
+		return err
+	}
+	const flags = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_RELATIME
+	mount, err := unix.Fsmount(config, unix.FSMOUNT_CLOEXEC, flags)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(mount)
+	return unix.MoveMount(mount, "", d.last().fd, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// Unpin removes the pins of [Pin] of any version from dir, and dir itself if
+// nothing else is in it. A directory without pins is no error. What is no pin
+// stays, whatever its name, and is one.
+func Unpin(dir string) error {
+	d, err := openPinDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return explainUnpin(err)
 	}
-	var errs []error
-	for _, e := range entries {
-		name, _, left := strings.Cut(e.Name(), leftover)
-		v := versionOf(name)
-		if v != 0 && (left || chosen(v)) {
-			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
-		}
+	stays, err := d.removePins(func(string) bool { return true })
+	if err == nil {
+		err = d.removeItself()
 	}
-	return explainUnpin(errors.Join(errs...))
+	return errors.Join(explainUnpin(errors.Join(stays, err)), d.close())
+}
+
+// removeItself removes the directory, if it is empty and no mount point.
+func (d *pinDir) removeItself() error {
+	if len(d.way) < 2 {
+		return nil
+	}
+	above := d.way[len(d.way)-2]
+	err := unix.Unlinkat(above.fd, filepath.Base(d.path), unix.AT_REMOVEDIR)
+	if err == unix.ENOENT || err == unix.ENOTEMPTY || err == unix.EBUSY {
+		return nil
+	}
+	if err != nil {
+		return &fs.PathError{Op: "remove", Path: d.path, Err: err}
+	}
+	return nil
+}
+
+// removePins removes the chosen pins, and those left by an interrupted Pin under
+// a name of its own. It reports of what is no pin and so stays; a reader does not
+// take that for a pin either.
+func (d *pinDir) removePins(chosen func(name string) bool) (stays, err error) {
+	names, err := d.names()
+	if err != nil {
+		return nil, err
+	}
+	var errs, others []error
+	for _, name := range names {
+		pin, _, left := strings.Cut(name, leftover)
+		if versionOf(pin) == 0 || !left && !chosen(name) {
+			continue
+		}
+		if err := d.checkOurs(name); err != nil {
+			others = append(others, fmt.Errorf("%s stays: %w", filepath.Join(d.path, name), err))
+			continue
+		}
+		errs = append(errs, d.remove(name))
+	}
+	return errors.Join(others...), errors.Join(errs...)
+}
+
+// errNotOurs: the file is of another kind than the pins.
+var errNotOurs = errors.New("not an iterator of whose")
+
+// checkOurs reports whether a file is an iterator of ours, of whatever version.
+// All of them begin their records alike.
+func (d *pinDir) checkOurs(name string) error {
+	fd, err := d.openFile(name)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	b, err := firstRecord(fd)
+	if err == nil && len(b) >= 4 && binary.NativeEndian.Uint32(b)>>16 == recordMagic {
+		return nil
+	}
+	return errNotOurs
+}
+
+func (d *pinDir) remove(name string) error {
+	if err := unix.Unlinkat(d.last().fd, name, 0); err != nil {
+		return &fs.PathError{Op: "remove", Path: filepath.Join(d.path, name), Err: err}
+	}
+	return nil
 }
 
 func explainUnpin(err error) error {

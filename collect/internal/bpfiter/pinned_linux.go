@@ -26,85 +26,66 @@ func pinPrograms() []programKind { return []programKind{taskFile, hashWalk, fdWa
 // pinsOfOld are programs pinned by earlier versions.
 func pinsOfOld() []string { return []string{"fd_scan"} }
 
-// A pinnedIter is an iterator that is a file in bpffs.
-type pinnedIter string
-
-// Open opens the file, after a check: it has to be an iterator pinned by the
-// superuser or by the caller itself. Anybody may make directories and symbolic
-// links in a bpffs mounted with its default mode. It does not wait: an apparent
-// pin may be a FIFO.
-func (p pinnedIter) Open() (int, error) {
-	fd, err := unix.Open(string(p), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", string(p), err)
-	}
-	if err := checkPinned(fd); err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("open %s: %w", string(p), err)
-	}
-	return fd, nil
+// A pinnedIter is an iterator that is a file in a directory of pins.
+type pinnedIter struct {
+	dir     *pinDir
+	program programKind
 }
 
-var (
-	errNotBPFFS = errors.New("not on a bpffs")
-	errOwner    = errors.New("owned by neither root nor the caller")
-)
+// Open opens the file for one run.
+func (p pinnedIter) Open() (int, error) { return p.dir.openFile(pinName(p.program)) }
 
-func checkPinned(fd int) error {
-	var fs unix.Statfs_t
-	var st unix.Stat_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return err
-	}
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	switch {
-	case uint32(fs.Type) != unix.BPF_FS_MAGIC:
-		return errNotBPFFS
-	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return errOwner
-	}
-	return nil
-}
+func (p pinnedIter) path() string { return filepath.Join(p.dir.path, pinName(p.program)) }
 
 // OpenPinned returns a source that reads through the iterators pinned in dir.
 // It takes no privilege but permission to read the files. The error is
 // [fs.ErrNotExist] if nothing is pinned, [fs.ErrPermission] if the caller may
-// not read it, and a *[VersionError] if another version pinned it.
+// not read it, a *[VersionError] if another version pinned it, a *[ProgramError]
+// or a *[RecordError] if a file is not what its name says, and an
+// *[UnsafeDirError] if others could have exchanged it.
 func OpenPinned(dir string, o Options) (*Source, error) {
-	s := newSource(o)
-	s.taskFile = pinnedIter(filepath.Join(dir, pinName(taskFile)))
-	s.hashWalk = pinnedIter(filepath.Join(dir, pinName(hashWalk)))
-	if err := s.tryOpen(taskFile, s.taskFile); err != nil {
-		return nil, explainPinned(dir, err)
-	}
-	err := s.tryOpen(hashWalk, s.hashWalk)
-	if errors.Is(err, fs.ErrNotExist) { // pinned on a kernel without it
-		s.hashWalk, err = nil, nil
-	}
+	d, err := openPinDir(dir)
 	if err != nil {
 		return nil, explainPinned(dir, err)
 	}
-	fds := pinnedIter(filepath.Join(dir, pinName(fdWalk)))
-	switch err := s.tryOpen(fdWalk, fds); {
-	case err == nil:
-		s.fdWalk = fds
-	case !errors.Is(err, fs.ErrNotExist): // without it, it takes longer
+	s := newSource(o)
+	s.pins = d
+	if err := errors.Join(s.findPins(), d.close()); err != nil {
 		return nil, explainPinned(dir, err)
 	}
 	return s, nil
 }
 
+// findPins finds the programs in the directory. Without hash_walk they were pinned
+// on a kernel that cannot do it; without fd_walk it takes longer.
+func (s *Source) findPins() error {
+	for _, p := range []struct {
+		program programKind
+		it      *opener
+		needed  bool
+	}{{taskFile, &s.taskFile, true}, {hashWalk, &s.hashWalk, false}, {fdWalk, &s.fdWalk, false}} {
+		it := pinnedIter{s.pins, p.program}
+		err := s.tryOpen(it)
+		if errors.Is(err, fs.ErrNotExist) && !p.needed {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		*p.it = it
+	}
+	return nil
+}
+
 // tryOpen opens the iterator and reads which program it is.
-func (s *Source) tryOpen(program programKind, it opener) error {
+func (s *Source) tryOpen(it pinnedIter) error {
 	fd, err := it.Open()
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
 	b, err := firstRecord(fd)
-	r := s.run(program, it, question{}, nil)
+	r := s.run(it.program, it, question{}, nil)
 	if err == nil {
 		_, err = r.behindHeader(b)
 	}
@@ -112,7 +93,7 @@ func (s *Source) tryOpen(program programKind, it opener) error {
 		return nil // it may be a matter of a moment; see Read
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", r.name(), err)
+		return fmt.Errorf("read %s: %w", it.path(), err)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func readAll(ctx context.Context, r run, buf []uint64) error {
 // name names the iterator: the path of a pinned one, else its program.
 func (r *run) name() string {
 	if p, ok := r.it.(pinnedIter); ok {
-		return string(p)
+		return p.path()
 	}
 	return r.of.String()
 }

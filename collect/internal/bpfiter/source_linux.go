@@ -31,7 +31,8 @@ type Source struct {
 	hashWalk opener    // nil where the kernel cannot do it
 	loaded   *programs // nil where the iterators are pinned
 	threads  int
-	inner    bool // the caller is in a pid namespace of its own
+	inner    bool    // the caller is in a pid namespace of its own
+	pins     *pinDir // where they are pinned, nil where they are loaded
 	set      setNumber
 	bufs     [][]uint64
 	wanted   wantedSet
@@ -130,6 +131,14 @@ const (
 )
 
 func (s *Source) readOnce(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
+	if err := s.pins.open(); err != nil {
+		return explainPinned(s.pins.path, err)
+	}
+	err := s.readOpen(ctx, q, snap)
+	return errors.Join(err, s.pins.close())
+}
+
+func (s *Source) readOpen(ctx context.Context, q *source.Query, snap *source.Snapshot) error {
 	s.set.forget()
 	s.reading.reset(q, snap)
 	snap.Pinned = s.loaded == nil

@@ -16,6 +16,10 @@ type Status struct {
 	// permission for others than their owner. Mode and group of the files are
 	// then of no use to them.
 	Blocked []string
+	// Unsafe is why nobody is to believe the pins: the directory, or one above it,
+	// is somebody else's or may be written by others. It has a hint. It is nil for
+	// a directory that is safe or missing.
+	Unsafe error
 	// Works is the result of reading through the pins: nil for success.
 	Works error
 }

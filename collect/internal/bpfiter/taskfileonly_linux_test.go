@@ -98,8 +98,9 @@ func TestTaskFileOnly_Pinned(t *testing.T) {
 	must(t, unix.Connect(socket(t, ns, unix.AF_INET, unix.SOCK_STREAM, 0), addr))
 	p, err := load(loading{taskFileOnly: true})
 	must(t, err)
-	must(t, prepareDir(dir, &PinOptions{}))
-	must(t, errors.Join(p.pin(dir, &PinOptions{}), p.close()))
+	d, err := prepareDir(dir, &PinOptions{})
+	must(t, err)
+	must(t, errors.Join(p.pin(d, &PinOptions{}), p.close(), d.close()))
 	t.Cleanup(func() { must(t, Unpin(dir)) })
 	pins, err := filepath.Glob(dir + "/*")
 	if must(t, err); len(pins) != 1 {
@@ -122,7 +123,8 @@ func TestTaskFileOnly_Pinned(t *testing.T) {
 		}
 		return nil
 	}
-	must(t, s.readEvery(t.Context(), newQuestion(&source.Query{}), none))
+	must(t, s.pins.open())
+	must(t, errors.Join(s.readEvery(t.Context(), newQuestion(&source.Query{}), none), s.pins.close()))
 }
 
 // TestTaskFileOnly_NotNeeded shows no ways where the tables can be walked.
