@@ -128,7 +128,7 @@ func appendText(dst []byte, text string, glob bool) []byte {
 		switch {
 		case r == '"':
 			dst = append(dst, '\\', '"')
-		case r == utf8.RuneError && n == 1, !strconv.IsPrint(r):
+		case r == utf8.RuneError && n == 1, !whose.Visible(r):
 			for _, b := range []byte(text[i : i+n]) {
 				dst = append(dst, '\\', 'x', hexDigits[b>>4], hexDigits[b&15])
 			}

@@ -30,7 +30,7 @@ into them. --partial counts what is seen all the same; -N self asks for your own
 
 By itself it counts LISTEN, ESTABLISHED and UNCONN, as whose shows them, or every state if the
 filter names one or with --all. An agent refuses quotes, brackets and $ in what it puts in for $1.`,
-		Example: "UserParameter=whose.count[*],/usr/bin/whose zabbix count $1\tin the agent's configuration\n" +
+		Example: "UserParameter=whose.count[*],/usr/bin/whose zabbix count -- \"$1\"\tin the agent's configuration\n" +
 			"whose zabbix count local_port 443 established\tas the item whose.count[local_port 443 established]",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeFilter,

@@ -23,7 +23,7 @@ template needs none of this; it takes them from the document.
 
 Where not all could be collected, or not all have room in what agents pass on, that is an error and
 no array: a row that is missing would be taken for one that is gone.`,
-		Example: "UserParameter=whose.discovery[*],/usr/bin/whose zabbix discovery $1\tin the agent's configuration\n" +
+		Example: "UserParameter=whose.discovery[*],/usr/bin/whose zabbix discovery -- \"$1\"\tin the agent's configuration\n" +
 			"whose zabbix discovery listen tcp\tTCP only",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeWords("listen", "process"),

@@ -16,9 +16,9 @@ const ownerSeparator = ';'
 
 // csvFraming is RFC 4180 with bare LF line ends.
 //
-// Text is made visible as by [AppendSafe], so a cell never spans lines. Text
-// which a spreadsheet would take for a formula gets an apostrophe before it.
-// Numbers, addresses and names of states stay as they are. A field of the owners
+// Text is made visible as by [AppendSafe], so a cell never spans lines. Each part
+// of it which a spreadsheet would take for a formula, with whatever separator it
+// reads the file, gets an apostrophe before it ([disarm]). Numbers, addresses and names of states stay as they are. A field of the owners
 // has the values of all owners in their order, parted by semicolons: the first
 // of "pid" belongs to the first of "comm".
 func csvFraming(fields []*whose.Field, noHeader bool) framing {
@@ -179,19 +179,47 @@ func (e *cellEncoder) appendText(dst []byte, s string, ofOwner bool) []byte {
 	return dst
 }
 
-// disarm puts an apostrophe before a cell which a spreadsheet would take for a
-// formula. Japanese spreadsheets know the wide forms.
+// separators may stand between two cells for a spreadsheet, whatever the file
+// says: it is opened with the separator of the reader's country or last import.
+const separators = ",;|\t\r\n"
+
+// disarm puts an apostrophe before each part of a cell, from start on, that a
+// spreadsheet would take for a formula. A part begins with the cell and after
+// each of the separators.
 func disarm(dst []byte, start int) []byte {
-	if len(dst) == start {
-		return dst
-	}
-	switch r, _ := utf8.DecodeRune(dst[start:]); r {
-	case '=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠':
-		dst = append(dst, 0)
-		copy(dst[start+1:], dst[start:])
-		dst[start] = '\''
+	for at := start; at < len(dst); {
+		if isFormula(dst[at:]) {
+			dst = append(dst, 0)
+			copy(dst[at+1:], dst[at:])
+			dst[at] = '\''
+			at++
+		}
+		next := bytes.IndexAny(dst[at:], separators)
+		if next < 0 {
+			break
+		}
+		at += next + 1
 	}
 	return dst
+}
+
+// isFormula reports whether a spreadsheet would take the part for a formula.
+// Quotes before it may be taken away, and spaces may be trimmed; a dash or plus
+// after a space is an option of a command. Japanese spreadsheets know the wide
+// forms.
+func isFormula(part []byte) bool {
+	bare := bytes.TrimLeft(part, `" `)
+	if len(bare) == 0 {
+		return false
+	}
+	r, _ := utf8.DecodeRune(bare)
+	switch r {
+	case '=', '@', '\t', '\r', '＝', '＠', '﹦', '﹫':
+		return true
+	case '+', '-', '＋', '－', '﹢', '﹣', '−':
+		return bytes.IndexByte(part[:len(part)-len(bare)], ' ') < 0
+	}
+	return false
 }
 
 // wantsQuotes reports whether a cell needs quotes. A semicolon does: it is the

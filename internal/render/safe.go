@@ -1,8 +1,9 @@
 package render
 
 import (
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // maxText is the number of bytes shown of one text. The model itself cuts
@@ -13,7 +14,7 @@ const maxText = 4096
 // terminal, forge a line, or hide: control characters (C0, DEL, C1) and so
 // escape sequences, line and paragraph separators, bidirectional overrides,
 // zero-width and other invisible characters, code points without a meaning, and
-// bytes which are no UTF-8.
+// bytes which are no UTF-8. [whose.Visible] has the rule.
 //
 // They become \n, \t, \r, \x1b for a byte and \u202e or \U000e0001 for a code
 // point. All other text stays as it is, backslashes too: the result is for
@@ -84,12 +85,8 @@ func appendEscaped(dst []byte, s string, escape func(dst []byte, r rune, badByte
 	return append(dst, s[start:]...)
 }
 
-// harmless reports whether a code point is shown as itself: it is visible, or
-// marks its neighbour, and does nothing else. Letters and marks declared
-// invisible by Unicode are not harmless.
-func harmless(r rune) bool {
-	return unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
-}
+// harmless reports whether a code point is shown as itself.
+func harmless(r rune) bool { return whose.Visible(r) }
 
 // textEscape is the visible form of AppendSafe.
 func textEscape(dst []byte, r rune, badByte bool) []byte {

@@ -9,25 +9,27 @@ import (
 
 func TestAppendSafe(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                      "",
-		"nginx":                 "nginx",
-		`back\slash "quoted"`:   `back\slash "quoted"`,
-		"データベース é ø 👩🏽":         "データベース é ø 👩🏽",
-		"e\u0301":               "e\u0301",
-		"\x1b[31mred":           `\x1b[31mred`,
-		"a\nb\tc\rd\x00\x7f":    `a\nb\tc\rd\x00\x7f`,
-		"\u009b31m\u0085":       `\u009b31m\u0085`,
-		"\xff\xc3":              `\xff\xc3`,
-		"\xed\xa0\x80":          `\xed\xa0\x80`, // a surrogate
-		"\u202egnp.exe":         `\u202egnp.exe`,
-		"\u2066x\u2069":         `\u2066x\u2069`,
-		"a\u200bb\u200dc\ufeff": `a\u200bb\u200dc\ufeff`,
-		"\u2028\u2029":          `\u2028\u2029`,
-		"\u00a0\u00ad":          `\u00a0\u00ad`,
-		"\u3164\uffa0\u115f":    `\u3164\uffa0\u115f`, // letters that show as nothing
-		"\U000e0041":            `\U000e0041`,         // a tag
-		"\ue000\U000f0000":      `\ue000\U000f0000`,   // private use
-		"\ufffd":                "\ufffd",             // itself, not a fault
+		"":                         "",
+		"nginx":                    "nginx",
+		`back\slash "quoted"`:      `back\slash "quoted"`,
+		"データベース é ø 👩🏽":            "データベース é ø 👩🏽",
+		"e\u0301":                  "e\u0301",
+		"\x1b[31mred":              `\x1b[31mred`,
+		"a\nb\tc\rd\x00\x7f":       `a\nb\tc\rd\x00\x7f`,
+		"\u009b31m\u0085":          `\u009b31m\u0085`,
+		"\xff\xc3":                 `\xff\xc3`,
+		"\xed\xa0\x80":             `\xed\xa0\x80`, // a surrogate
+		"\u202egnp.exe":            `\u202egnp.exe`,
+		"\u2066x\u2069":            `\u2066x\u2069`,
+		"a\u200bb\u200dc\ufeff":    `a\u200bb\u200dc\ufeff`,
+		"\u2028\u2029":             `\u2028\u2029`,
+		"\u00a0\u00ad":             `\u00a0\u00ad`,
+		"\u3164\uffa0\u115f":       `\u3164\uffa0\u115f`,       // letters that show as nothing
+		"\U000e0041":               `\U000e0041`,               // a tag
+		"a\ufe0fb\U000e0100\u180b": `a\ufe0fb\U000e0100\u180b`, // variation selectors
+		"\u2800\u034f":             `\u2800\u034f`,
+		"\ue000\U000f0000":         `\ue000\U000f0000`, // private use
+		"\ufffd":                   "\ufffd",           // itself, not a fault
 	} {
 		if got := string(AppendSafe([]byte("> "), in)); got != "> "+want {
 			t.Errorf("AppendSafe(%+q) = %q, want %q", in, got, "> "+want)

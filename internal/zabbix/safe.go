@@ -2,8 +2,9 @@ package zabbix
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // maxText bounds a text of discovery in bytes: Zabbix keeps 255 characters of a
@@ -46,7 +47,7 @@ func safeRune(r rune, rest string) rune {
 		return 'S'
 	case r == utf8.RuneError || r > 0xffff:
 		return utf8.RuneError
-	case !unicode.IsPrint(r):
+	case !whose.Visible(r):
 		return '?'
 	}
 	return r
