@@ -122,7 +122,7 @@ func (c *Collector) Prepare(opts *Options) {
 
 // plan makes the plan of a question.
 func (c *Collector) plan(ctx context.Context, opts *Options, now time.Time) (*plan, error) {
-	fs, err := c.root(opts.Proc)
+	fs, err := c.root(opts.Proc, opts.CapturedProc)
 	if err != nil {
 		return nil, err
 	}
@@ -189,11 +189,11 @@ func (c *Collector) read(ctx, within context.Context, pl *plan, s *stages) error
 
 // root returns the opened procfs root. It is opened without the lock: that may
 // take for ever.
-func (c *Collector) root(path string) (*proc.FS, error) {
+func (c *Collector) root(path string, captured bool) (*proc.FS, error) {
 	if fs := c.opened(path); fs != nil {
 		return fs, nil
 	}
-	fs, err := proc.OpenWithin(context.Background(), path)
+	fs, err := proc.OpenWithin(context.Background(), path, captured)
 	if err != nil {
 		return nil, err
 	}

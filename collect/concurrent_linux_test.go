@@ -52,7 +52,7 @@ func TestCollector_Concurrent(t *testing.T) {
 	questions = append(questions,
 		collect.Options{NetNS: netns, Needs: whose.NeedSessions, Source: collect.Netlink},
 		collect.Options{NetNS: netns, FirstOwner: true, Source: collect.Procfs},
-		collect.Options{Proc: collecttest.Unpack(t, "collecttest/testdata/hosts/web.txtar"), States: whose.AllStates})
+		collect.Options{Proc: collecttest.Unpack(t, "collecttest/testdata/hosts/web.txtar"), CapturedProc: true, States: whose.AllStates})
 	want := make([][]string, len(questions))
 	for i, opts := range questions {
 		if want[i] = rowsOf(t, c, opts); len(want[i]) < 50 {

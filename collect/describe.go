@@ -35,7 +35,7 @@ func describe(ctx context.Context, d *derived) described {
 	needs := d.plan.needs
 	m := described{
 		derived: d, devices: d.snap.Devices, tcp: slices.Clone(d.snap.TCPInfo),
-		keepsUsers: kernelHas(d.plan.opts.Proc, 6, 17),
+		keepsUsers: kernelHas(d.plan.fs.Release(), 6, 17),
 	}
 	if needs&(whose.NeedCmdline|whose.NeedExe|whose.NeedCreds|whose.NeedCgroup) != 0 {
 		d.enrich(ctx)

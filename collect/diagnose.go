@@ -55,7 +55,8 @@ type SourceDiagnosis struct {
 }
 
 // Diagnose tries every source once. It reports which work, why the others do
-// not, and the choice of auto. Only Proc, PinDir and NetNS of opts count.
+// not, and the choice of auto. Only Proc, CapturedProc, PinDir and NetNS of opts
+// count.
 func Diagnose(ctx context.Context, opts *Options) *Diagnosis {
 	if opts == nil {
 		opts = &Options{}
@@ -83,7 +84,7 @@ func Diagnose(ctx context.Context, opts *Options) *Diagnosis {
 // diagnoseSource makes one collection by one source and no other.
 func diagnoseSource(ctx context.Context, opts *Options, name, source string, pinned bool) SourceDiagnosis {
 	d := SourceDiagnosis{Name: name}
-	o := Options{Source: source, Proc: opts.Proc, PinDir: opts.PinDir, NetNS: opts.NetNS}
+	o := Options{Source: source, Proc: opts.Proc, CapturedProc: opts.CapturedProc, PinDir: opts.PinDir, NetNS: opts.NetNS}
 	c := Open()
 	defer c.Close()
 	c.only = choice{names: []string{source}, pinnedOnly: pinned, loadOnly: !pinned}

@@ -48,7 +48,7 @@ func TestDiagnose_Pinned(t *testing.T) {
 
 func TestDiagnose_CapturedHost(t *testing.T) {
 	root := collecttest.Unpack(t, "collecttest/testdata/hosts/small-vm.txtar")
-	d := diagnose(t, &collect.Options{Proc: root})
+	d := diagnose(t, &collect.Options{Proc: root, CapturedProc: true})
 	wantSources(t, d, "bpf (pinned)", "bpf", "netlink")
 	if d.Auto != collect.Procfs || d.Coverage.Sessions == 0 {
 		t.Errorf("auto takes %q for %d sessions, want procfs", d.Auto, d.Coverage.Sessions)

@@ -27,7 +27,7 @@ func TestExample_CapturedHost(t *testing.T) {
 			"udp 127.0.0.1:323 chronyd 420, udp [::1]:323 chronyd 420, udp 192.0.2.10:68 systemd-network 433, udp 127.0.0.53:53 systemd-resolve 412"},
 	} {
 		opts := test.opts
-		opts.Proc = root
+		opts.Proc, opts.CapturedProc = root, true
 		var rows []string
 		for _, s := range gather(t, opened(t), opts) {
 			row := fmt.Sprint(s.Proto, " ", s.Local)

@@ -260,17 +260,22 @@ func TestFaults_Root(t *testing.T) {
 			t.Errorf("root %.40s: %v, want %v", c.root, err, c.want)
 		}
 	}
+	captured := t.TempDir()
+	if err := os.Mkdir(captured+"/1", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, source := range []string{collect.BPF, collect.Netlink} {
-		_, err := collect.Collect(context.Background(), &collect.Options{Proc: t.TempDir(), Source: source})
+		_, err := collect.Collect(context.Background(), &collect.Options{Proc: captured, CapturedProc: true, Source: source})
 		if !errors.Is(err, whose.ErrUnsupported) || whose.Hint(err) == "" {
 			t.Errorf("%s of another root: %v, want that it is not supported, and a hint", source, err)
 		}
 	}
-	answer, err := collect.Collect(context.Background(), &collect.Options{Proc: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if answer.Len() != 0 || answer.Coverage.Err() == nil {
-		t.Errorf("an empty root: %d sessions, gaps %v; want none, and a gap", answer.Len(), answer.Coverage.Gaps)
+	// A tree without a process is none, and the captured tree of another is not
+	// read with privilege.
+	tree := t.TempDir()
+	for _, opts := range []collect.Options{{Proc: tree}, {Proc: tree, CapturedProc: true}, {Proc: "/sys"}} {
+		if answer, err := collect.Collect(context.Background(), &opts); err == nil || !strings.Contains(err.Error(), "is no procfs") {
+			t.Errorf("%+v: %v, %v; want that it is no procfs", opts, answer, err)
+		}
 	}
 }

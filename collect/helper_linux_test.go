@@ -307,7 +307,7 @@ func (e *errand) exhaust() error {
 
 func (a ask) options() (collect.Options, error) {
 	expr, err := filter.Parse(a.Filter)
-	return collect.Options{Source: a.Source, PinDir: a.PinDir, Proc: a.Proc, NetNS: a.NetNS,
+	return collect.Options{Source: a.Source, PinDir: a.PinDir, Proc: a.Proc, CapturedProc: true, NetNS: a.NetNS,
 		Needs: a.Needs, States: a.States, Filter: expr}, err
 }
 

@@ -1,10 +1,8 @@
 package collect
 
 import (
-	"cmp"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -13,22 +11,19 @@ import (
 
 // kernelRelease returns the kernel's release (/proc/sys/kernel/osrelease), ""
 // if it cannot be read.
-func kernelRelease() string { return releaseBelow("/proc") }
-
-// releaseBelow returns the release of the kernel whose procfs is at root.
-func releaseBelow(root string) string {
-	text, err := os.ReadFile(filepath.Join(root, "sys/kernel/osrelease"))
+func kernelRelease() string {
+	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(text))
 }
 
-// kernelHas reports whether the kernel whose procfs is at root, empty for
-// /proc, is of this version or newer. An unknown version is not.
-func kernelHas(root string, major, minor int) bool {
+// kernelHas reports whether a kernel of this release is of this version or newer.
+// An unknown release is not.
+func kernelHas(release string, major, minor int) bool {
 	var ma, mi int
-	if _, err := fmt.Sscanf(releaseBelow(cmp.Or(root, "/proc")), "%d.%d", &ma, &mi); err != nil {
+	if _, err := fmt.Sscanf(release, "%d.%d", &ma, &mi); err != nil {
 		return false
 	}
 	return ma > major || ma == major && mi >= minor

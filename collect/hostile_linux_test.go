@@ -21,12 +21,12 @@ import (
 func TestHostileRoot(t *testing.T) {
 	const archive = "collecttest/testdata/hosts/small-vm.txtar"
 	opts := collect.Options{States: whose.AllStates, Needs: allNeeds}
-	opts.Proc = collecttest.Unpack(t, archive)
+	opts.Proc, opts.CapturedProc = collecttest.Unpack(t, archive), true
 	want := rowsOf(t, opened(t), opts)
 	for name, spoil := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			opts := opts
-			opts.Proc = collecttest.Unpack(t, archive)
+			opts.Proc, opts.CapturedProc = collecttest.Unpack(t, archive), true
 			if err := spoil(opts.Proc); err != nil {
 				t.Fatal(err)
 			}
@@ -188,7 +188,7 @@ func TestHostileProcess_CommandLine(t *testing.T) {
 	}
 	c := opened(t)
 	found := 0
-	for _, s := range gather(t, c, collect.Options{Proc: root, Needs: whose.NeedDefault | whose.NeedCmdline}) {
+	for _, s := range gather(t, c, collect.Options{Proc: root, CapturedProc: true, Needs: whose.NeedDefault | whose.NeedCmdline}) {
 		for _, o := range s.Owners {
 			if o.PID != 600 {
 				continue

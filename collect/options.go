@@ -41,8 +41,14 @@ type Options struct {
 	// Another name is [ErrNoSource].
 	Source string
 	// Proc is the root of procfs. Empty means /proc. Only the source procfs reads
-	// another root.
+	// another root. A root that does not show this process, or no process at all,
+	// is an error.
 	Proc string
+	// CapturedProc: Proc is a captured tree of plain files like a procfs, made by
+	// somebody whom the caller trusts. A caller with privilege (root, or a
+	// capability to read what others may not) reads such a tree only with it; for
+	// others it changes nothing.
+	CapturedProc bool
 	// PinDir is the directory of pinned iterators. Empty means [DefaultPinDir].
 	PinDir string
 	// Timeout bounds one collection. After it the answer is partial, with a gap

@@ -31,7 +31,7 @@ func TestPushdown_CapturedHosts(t *testing.T) {
 	}
 	for _, archive := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(archive), ".txtar"), func(t *testing.T) {
-			h := host{c: opened(t), opts: collect.Options{Proc: collecttest.Unpack(t, archive)}}
+			h := host{c: opened(t), opts: collect.Options{Proc: collecttest.Unpack(t, archive), CapturedProc: true}}
 			h.compare(t, 250)
 		})
 	}

@@ -187,7 +187,7 @@ func openNamed(name string, opts *Options, how choice) (source.Source, error) {
 	case Netlink:
 		return opened(sockdiag.Open(sockdiag.Options{}))
 	default:
-		return opened(procnet.Open(procnet.Options{Root: opts.Proc}))
+		return opened(procnet.Open(procnet.Options{Root: opts.Proc, Captured: opts.CapturedProc}))
 	}
 }
 

@@ -79,7 +79,7 @@ func Start(ctx context.Context, opts *Options) (*Tracker, error) {
 	if opts != nil {
 		root = opts.Proc
 	}
-	fs, err := proc.OpenWithin(ctx, root)
+	fs, err := proc.OpenWithin(ctx, root, false)
 	if err != nil {
 		return nil, fmt.Errorf("follow sessions: %w", err)
 	}

@@ -12,8 +12,8 @@ import (
 // Ctrl-C and for a reader gone away: quiet and immediate. Only whose watch and
 // --watch handle them: the first has a summary to write, the second a terminal
 // to restore.
-// a terminal to give back as it was.
 func main() {
+	tameZone()
 	footprint.ShortLived(os.Getenv)
 	code := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if err := os.Stdout.Close(); err != nil && code == exitFound {

@@ -62,6 +62,7 @@ func newTree(sh *shell, below []subcommand, whole bool) *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.DisableAutoGenTag = true
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.PersistentPreRunE = refuseRaised
 	root.SetFlagErrorFunc(flagError)
 
 	other := flagGroup{root.PersistentFlags(), groupOther}

@@ -30,7 +30,7 @@ func TestHosts(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(archive), ".txtar"), func(t *testing.T) {
 			root := Unpack(t, archive)
 			answer, err := collect.Collect(context.Background(), &collect.Options{
-				Proc: root, States: whose.AllStates,
+				Proc: root, CapturedProc: true, States: whose.AllStates,
 				Needs: whose.NeedDefault | whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup,
 			})
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,16 +17,19 @@ type File struct {
 }
 
 // Open opens the namespace of this number by a file: a bind mount,
-// /proc/PID/ns/net or a descriptor /proc/PID/fd/N. It returns [ErrGone] if the
-// path leads elsewhere or nowhere, and [ErrNoWay] for an empty path.
+// /proc/PID/ns/net, a descriptor /proc/PID/fd/N, or a mount that another process
+// sees ([ThroughRoot]). It returns [ErrGone] if the path leads elsewhere or
+// nowhere, and [ErrNoWay] for an empty path.
 //
-// Opening a device or a pipe has effects, so Open first confirms the file to be
-// a namespace.
+// A path may be changed by others at any moment. Opening a device or a pipe has
+// effects, and another's file system may never answer: so Open first looks at the
+// file without opening it, asks nothing of its file system, and opens it only as
+// a network namespace of this number.
 func Open(path string, inode uint32) (*File, error) {
 	if path == "" {
 		return nil, ErrNoWay
 	}
-	look, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	look, err := lookAt(path)
 	if err != nil {
 		return nil, openError(err)
 	}
@@ -35,8 +37,12 @@ func Open(path string, inode uint32) (*File, error) {
 	if err := confirm(look, inode); err != nil {
 		return nil, openError(err)
 	}
-	fd, err := unix.Open("/proc/thread-self/fd/"+strconv.Itoa(look), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := reopen(look)
 	if err != nil {
+		return nil, openError(err)
+	}
+	if err := confirmOpen(fd, inode); err != nil {
+		unix.Close(fd)
 		return nil, openError(err)
 	}
 	return &File{Inode: inode, fd: fd}, nil
@@ -49,6 +55,21 @@ func OpenSelf() (*File, error) {
 		return nil, err
 	}
 	return Open(selfPath, inode)
+}
+
+// IsMount reports whether the file at path, as for [Open], is the namespace of
+// this number. The error is the reason not to know.
+func IsMount(path string, inode uint32) (bool, error) {
+	look, err := lookAt(path)
+	if err != nil {
+		return false, openError(err)
+	}
+	defer unix.Close(look)
+	err = confirm(look, inode)
+	if errors.Is(err, ErrGone) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // OfSocket opens the namespace of an open socket. It needs CAP_NET_ADMIN in this
@@ -79,7 +100,7 @@ func CookieOfSocket(socket int) (uint64, error) {
 func (f *File) FD() int { return f.fd }
 
 // Path returns a path to the namespace for this process.
-func (f *File) Path() string { return "/proc/self/fd/" + strconv.Itoa(f.fd) }
+func (f *File) Path() string { return fmt.Sprintf("/proc/self/fd/%d", f.fd) }
 
 // Close releases the namespace. A second call returns [fs.ErrClosed].
 func (f *File) Close() error {
@@ -94,15 +115,56 @@ func (f *File) Close() error {
 	return nil
 }
 
-// confirm returns [ErrGone] unless the descriptor is the namespace of this
-// number.
+// confirm returns [ErrGone] unless the descriptor, which need not be open for
+// reading, is the namespace of this number.
 func confirm(fd int, inode uint32) error {
-	var st unix.Stat_t
+	found, err := inodeOf(fd)
+	if err == nil && found != inode {
+		err = ErrGone
+	}
+	return err
+}
+
+// inodeOf returns the number of the namespace that the descriptor is, whatever
+// its kind, and [ErrGone] for any other file. All namespaces are on one device,
+// and what the kernel knows of a file without asking its file system is enough.
+func inodeOf(fd int) (uint32, error) {
+	var own unix.Stat_t
+	if err := unix.Stat(selfPath, &own); err != nil {
+		return 0, err
+	}
+	var st unix.Statx_t
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &st); err != nil {
+		return 0, err
+	}
+	if unix.Mkdev(st.Dev_major, st.Dev_minor) != own.Dev {
+		return 0, ErrGone
+	}
+	return uint32(st.Ino), nil
+}
+
+// confirmOpen returns [ErrGone] unless the open descriptor is the network
+// namespace of this number, by the word of its own file system.
+func confirmOpen(fd int, inode uint32) error {
 	var system unix.Statfs_t
-	if err := errors.Join(unix.Fstat(fd, &st), unix.Fstatfs(fd, &system)); err != nil {
+	if err := unix.Fstatfs(fd, &system); err != nil {
 		return err
 	}
-	if uint32(system.Type) != unix.NSFS_MAGIC || uint32(st.Ino) != inode {
+	if uint32(system.Type) != unix.NSFS_MAGIC {
+		return ErrGone
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
+	if errors.Is(err, unix.ENOTTY) { // before Linux 4.11
+		kind, err = unix.CLONE_NEWNET, nil
+	}
+	if err != nil {
+		return err
+	}
+	if kind != unix.CLONE_NEWNET || uint32(st.Ino) != inode {
 		return ErrGone
 	}
 	return nil

@@ -30,7 +30,7 @@ func Inode(link string) (uint32, error) {
 	}
 	inode, ok := ParseLink([]byte(target))
 	if !ok {
-		return 0, fmt.Errorf("read network namespace: %s: want net:[N], got %q", link, target)
+		return 0, fmt.Errorf("read network namespace: %s: want net:[N]", link)
 	}
 	return inode, nil
 }

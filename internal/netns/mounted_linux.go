@@ -16,12 +16,23 @@ func Mounted(dir string) map[uint32]string {
 	}
 	names := make(map[uint32]string, len(entries))
 	for _, e := range entries {
-		var st unix.Stat_t
-		if unix.Stat(filepath.Join(dir, e.Name()), &st) == nil {
-			if old := names[uint32(st.Ino)]; old == "" || e.Name() < old {
-				names[uint32(st.Ino)] = e.Name()
+		if inode, ok := mounted(filepath.Join(dir, e.Name())); ok {
+			if old := names[inode]; old == "" || e.Name() < old {
+				names[inode] = e.Name()
 			}
 		}
 	}
 	return names
+}
+
+// mounted returns the number of the namespace mounted at path. It follows
+// no link there, and opens nothing.
+func mounted(path string) (uint32, bool) {
+	look, err := unix.Open(path, lookFlags|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(look)
+	inode, err := inodeOf(look)
+	return inode, err == nil
 }

@@ -17,6 +17,12 @@ type File struct {
 // Open fails with [whose.ErrUnsupported].
 func Open(string, uint32) (*File, error) { return nil, unsupported() }
 
+// IsMount fails with [whose.ErrUnsupported].
+func IsMount(string, uint32) (bool, error) { return false, unsupported() }
+
+// ThroughRoot returns "".
+func ThroughRoot(string, string) string { return "" }
+
 // FD returns -1.
 func (*File) FD() int { return -1 }
 

@@ -51,6 +51,7 @@ func (t *Thread) EnterFile(f *File) error {
 	if unix.Gettid() != t.id {
 		panic("netns: entering a namespace outside of OnThread")
 	}
+	// The kernel checks once more that it is a network namespace.
 	if err := unix.Setns(f.fd, unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("enter network namespace: %w", err)
 	}

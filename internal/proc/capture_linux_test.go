@@ -49,7 +49,7 @@ func capture(t *testing.T) string {
 
 func openAt(t *testing.T, root string) *FS {
 	t.Helper()
-	f, err := Open(root)
+	f, err := OpenCaptured(root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // is empty.
 func (f *FS) Cgroups(ctx context.Context) (*CgroupIndex, error) {
 	x := &CgroupIndex{byID: make(map[uint64]Cgroup)}
-	b, err := f.readFile("self/mountinfo", maxTable)
+	b, err := f.readFile(f.ofSelf("mountinfo"), maxTable)
 	if err != nil {
 		return nil, fmt.Errorf("list control groups: %w", err)
 	}

@@ -26,7 +26,12 @@ type FS struct {
 	// any place on. own: it also is of our pid namespace, so its process ids
 	// mean the same to other system calls.
 	live, own bool
-	users     *users
+	// guarded: the kernel keeps us within the file system of the root (openat2).
+	// wary: we do it ourselves, since we may read what others may not.
+	guarded, wary bool
+	// self is the name of our own process in a live root.
+	self  string
+	users *users
 	// crew makes the calls that may never return, stuck keeps what they were
 	// about.
 	crew  crew
@@ -41,7 +46,21 @@ type FS struct {
 }
 
 // Open opens the procfs at root; "" means /proc.
-func Open(root string) (*FS, error) {
+//
+// Another root may be a captured tree of plain files, but not for a caller with
+// privilege: whoever made the tree could have any file read. In a procfs no
+// symbolic link is followed, and nothing that is mounted over a part of it is
+// read.
+//
+// [ErrNotProcfs]: the root is no procfs, or is of a pid namespace without this
+// process.
+func Open(root string) (*FS, error) { return openRoot(root, false) }
+
+// OpenCaptured opens a captured tree of plain files, whoever asks. The caller
+// answers for its links.
+func OpenCaptured(root string) (*FS, error) { return openRoot(root, true) }
+
+func openRoot(root string, captured bool) (*FS, error) {
 	if root == "" {
 		root = "/proc"
 	}
@@ -51,30 +70,23 @@ func Open(root string) (*FS, error) {
 	}
 	dir, err := unix.Open(root, openPath, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open procfs: %w", &fs.PathError{Op: "open", Path: root, Err: err})
+		err = fmt.Errorf("open procfs: %w", &fs.PathError{Op: "open", Path: root, Err: err})
+		return nil, whose.WithHint(err, "is procfs mounted at %s?", root)
 	}
 	f := &FS{root: root, dir: dir}
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(dir, &st); err == nil {
 		f.live = uint64(st.Type) == unix.PROC_SUPER_MAGIC
 	}
-	f.own = f.live && f.ownPIDs()
+	if err := f.confirm(captured); err != nil {
+		closeFD(dir)
+		return nil, err
+	}
 	f.users = newUsers(&f.crew, f.passwd()...)
 	if d := newDirectory(); f.own && d != nil {
 		f.users.ask = d.look
 	}
 	return f, nil
-}
-
-// ownPIDs reports whether the root numbers processes as our own pid namespace
-// does: seen from there, we have no number in a namespace further down.
-func (f *FS) ownPIDs() bool {
-	b, err := f.readFile("self/status", maxStatus)
-	if err != nil {
-		return false
-	}
-	s, err := parseStatus(b)
-	return err == nil && s.PID == uint32(unix.Getpid()) && s.PIDDepth <= 1
 }
 
 // Close gives the descriptor back. No walk may be under way.
@@ -97,6 +109,9 @@ func (f *FS) Close() error {
 // Root returns the path of the root: "/proc".
 func (f *FS) Root() string { return f.root }
 
+// Live reports whether the root is a procfs of this kernel.
+func (f *FS) Live() bool { return f.live }
+
 // Own reports whether the root is a live procfs of the caller's own pid
 // namespace. Its process ids then mean the same to system calls.
 func (f *FS) Own() bool { return f.own }
@@ -104,11 +119,65 @@ func (f *FS) Own() bool { return f.own }
 // path returns the path of a file under the root, for messages and for others.
 func (f *FS) path(rel string) string { return f.root + "/" + rel }
 
+// openat opens name under dir, a directory below the root, and follows nothing
+// out of a procfs.
+func (f *FS) openat(dir int, name *cname, flags int) (int, unix.Errno) {
+	if f.guarded {
+		return openat2(dir, name, flags)
+	}
+	if f.live {
+		flags |= unix.O_NOFOLLOW
+	}
+	fd, errno := openat(dir, name, flags)
+	if errno == 0 && f.wary && !isProcfs(fd) {
+		closeFD(fd)
+		return -1, unix.EXDEV
+	}
+	return fd, errno
+}
+
+// isProcfs reports whether the open file is of a procfs.
+func isProcfs(fd int) bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(fd, &st) == nil && uint64(st.Type) == unix.PROC_SUPER_MAGIC
+}
+
+// open opens a file under the root.
+func (f *FS) open(rel string) (int, error) {
+	var name cname
+	fd, errno := f.openat(f.dir, name.set(rel, -1, ""), openFile)
+	if errno != 0 {
+		return -1, &fs.PathError{Op: "open", Path: f.path(rel), Err: errno}
+	}
+	return fd, nil
+}
+
+// OpenFile opens a file under the root, "7/net/tcp", to read it. It does not wait
+// for a pipe.
+func (f *FS) OpenFile(rel string) (*os.File, error) {
+	fd, err := f.open(rel)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.path(rel)), nil
+}
+
+// Self returns the name of our own process under the root.
+func (f *FS) Self() string {
+	if f.self == "" {
+		return "self"
+	}
+	return f.self
+}
+
+// ofSelf returns the path of a file of our own process under the root.
+func (f *FS) ofSelf(rel string) string { return f.Self() + "/" + rel }
+
 // readFile reads at most limit bytes of a file under the root.
 func (f *FS) readFile(rel string, limit int) ([]byte, error) {
-	fd, err := unix.Openat(f.dir, rel, openFile, 0)
+	fd, err := f.open(rel)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: f.path(rel), Err: err}
+		return nil, err
 	}
 	defer closeFD(fd)
 	b, errno := readAll(fd, limit)
@@ -159,8 +228,8 @@ func (f *FS) pids(dst []uint32, buf []byte) ([]uint32, error) {
 
 // BootTime returns the start of the host, by whole seconds (btime of
 // /proc/stat). It is read once, so start times stay the same when the clock is
-// set. If the root has no stat (mount option subset=pid), or a stat that does
-// not answer (another program's, mounted over it), the clocks are asked.
+// set. If the root has no stat (mount option subset=pid), or another program's is
+// mounted over it, the clocks are asked.
 func (f *FS) BootTime() (time.Time, error) {
 	f.bootMu.Lock()
 	defer f.bootMu.Unlock()
@@ -173,7 +242,7 @@ func (f *FS) BootTime() (time.Time, error) {
 	if r.end != made {
 		err = fmt.Errorf("read boot time: read %s: %w", f.path("stat"), ErrStuck)
 	}
-	if f.live && (r.end != made || errors.Is(err, fs.ErrNotExist)) {
+	if f.live && (r.end != made || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EXDEV)) {
 		boot, err = bootByClock()
 	}
 	switch {
@@ -300,7 +369,7 @@ func (f *FS) hidden() (whose.Gap, bool) {
 		return whose.Gap{}, false
 	}
 	why := "hidden by the mount of " + f.root
-	if b, err := f.readFile("self/mountinfo", maxTable); err == nil {
+	if b, err := f.readFile(f.ofSelf("mountinfo"), maxTable); err == nil {
 		if opt := hidepidOf(b, f.root); opt != "" {
 			why += " (hidepid=" + opt + ")"
 		}

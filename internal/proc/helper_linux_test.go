@@ -35,6 +35,8 @@ type report struct {
 	NetNS           uint32
 	Walk            Walk
 	Own             bool
+	Tried           int
+	Wrong           []string
 	Err             string
 }
 
@@ -61,6 +63,8 @@ var helpers = map[string]func() report{
 	"walk":       walkHelper,
 	"hidepid":    hidepidHelper,
 	"emfile":     emfileHelper,
+	"roots":      rootsHelper,
+	"mountproc":  mountProcHelper,
 	"private":    privateHelper,
 	"namespaces": namespacesHelper,
 }

@@ -40,14 +40,14 @@ func parseMount(line []byte) (mount, error) {
 	var word []byte
 	for word, rest = nextWord(rest); string(word) != "-"; word, rest = nextWord(rest) {
 		if len(word) == 0 {
-			return mount{}, fmt.Errorf("mount: want fields, a dash and three more, got %.120q", line)
+			return mount{}, fmt.Errorf("mount: want fields, a dash and three more")
 		}
 	}
 	fsType, rest := nextWord(rest)
 	_, rest = nextWord(rest) // the device
 	options, _ := nextWord(rest)
 	if len(words[4]) == 0 || len(fsType) == 0 {
-		return mount{}, fmt.Errorf("mount: want fields, a dash and three more, got %.120q", line)
+		return mount{}, fmt.Errorf("mount: want fields, a dash and three more")
 	}
 	return mount{Root: unescapeOctal(words[3]), Point: unescapeOctal(words[4]),
 		Type: unescapeOctal(fsType), Options: string(options)}, nil

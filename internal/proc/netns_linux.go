@@ -162,7 +162,7 @@ func (wk *worker) mainIsGone(pid uint32, errno unix.Errno) bool {
 // threadsNetNS notes the namespaces of a process's other threads. The directory
 // stays open the while: everything read is of this very process.
 func (wk *worker) threadsNetNS(pid uint32) {
-	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
+	dir, errno := wk.fs.openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
 	if errno != 0 {
 		return // it has exited meanwhile
 	}

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"io/fs"
 
-	"golang.org/x/sys/unix"
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 )
 
-// netNSMounts returns the mounts of network namespaces seen by the process,
-// "self" or a number: none if it is gone, or its table cannot be read.
+// netNSMounts returns the mounts of network namespaces seen by the process of
+// this name: none if it is gone, or its table cannot be read.
 func (f *FS) netNSMounts(process string) []netNSMount {
 	b, err := f.readFile(process+"/mountinfo", maxTable)
 	if err != nil {
@@ -21,12 +22,12 @@ func (f *FS) netNSMounts(process string) []netNSMount {
 // addMounts adds the namespaces held by mounts: in our own mount namespace,
 // then in each other one of a process, if no other way into them is known.
 func (s *netNSSet) addMounts(ctx context.Context) {
-	for _, m := range s.fs.netNSMounts("self") {
+	for _, m := range s.fs.netNSMounts(s.fs.Self()) {
 		if s.paths[m.inode] == "" {
 			s.addMount(m, m.point)
 		}
 	}
-	self := s.fs.mountNS("self")
+	self := s.fs.mountNS(s.fs.Self())
 	for mnt, pid := range s.mnts {
 		if ctx.Err() != nil || mnt == self {
 			continue
@@ -34,7 +35,7 @@ func (s *netNSSet) addMounts(ctx context.Context) {
 		process := pidDir(pid)
 		for _, m := range s.fs.netNSMounts(process) {
 			if !s.known(m.inode) {
-				s.addMount(m, s.fs.path(process+"/root"+m.point))
+				s.addMount(m, netns.ThroughRoot(s.fs.path(process), m.point))
 			}
 		}
 	}
@@ -52,12 +53,13 @@ func (s *netNSSet) addMount(m netNSMount, path string) {
 		s.paths[m.inode] = path
 		return
 	}
-	var st unix.Stat_t
-	switch err := unix.Stat(path, &st); {
-	case err == nil && uint32(st.Ino) == m.inode:
+	switch is, err := netns.IsMount(path, m.inode); {
+	case is:
 		s.paths[m.inode] = path
 	case errors.Is(err, fs.ErrPermission):
 		s.refused[m.inode] = true
+	case errors.Is(err, whose.ErrUnsupported):
+		s.unreachable[m.inode] = true
 	}
 }
 

@@ -58,7 +58,7 @@ func (f *FS) NetNSNamesOf(ctx context.Context, inodes []uint32) map[uint32]strin
 // mountedNames returns the names given by `ip netns`.
 func (f *FS) mountedNames(room int) map[uint32]string {
 	names := make(map[uint32]string, room)
-	for _, process := range []string{"self", "1"} { // under another root, 1 is the host's
+	for _, process := range []string{f.Self(), "1"} { // under another root, 1 is the host's
 		for _, m := range f.netNSMounts(process) {
 			if name := ipNetNSName(m.point); name != "" && names[m.inode] == "" {
 				names[m.inode] = name

@@ -4,6 +4,7 @@ package proc
 
 import (
 	"context"
+	"os"
 	"strconv"
 	"time"
 
@@ -20,11 +21,31 @@ func unsupported() error { return &whose.UnsupportedError{What: "procfs on this 
 // Open fails with [whose.ErrUnsupported].
 func Open(string) (*FS, error) { return nil, unsupported() }
 
+// OpenCaptured fails with [whose.ErrUnsupported].
+func OpenCaptured(string) (*FS, error) { return nil, unsupported() }
+
+// Raised returns false.
+func Raised() bool { return false }
+
 // Close fails with [whose.ErrUnsupported].
 func (*FS) Close() error { return unsupported() }
 
 // Root returns "".
 func (*FS) Root() string { return "" }
+
+// Live returns false.
+func (*FS) Live() bool { return false }
+
+// Self returns "".
+func (*FS) Self() string { return "" }
+
+// Release returns "".
+func (*FS) Release() string { return "" }
+
+// OpenFile fails with [whose.ErrUnsupported].
+func (*FS) OpenFile(string) (*os.File, error) { return nil, unsupported() }
+
+func readSetting(path string) ([]byte, error) { return os.ReadFile(path) }
 
 // Own returns false.
 func (*FS) Own() bool { return false }

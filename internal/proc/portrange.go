@@ -1,8 +1,8 @@
 package proc
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,19 +17,24 @@ func EphemeralPorts(root string) (filter.PortRange, error) {
 	if root == "" {
 		root = "/proc"
 	}
-	text, err := os.ReadFile(filepath.Join(root, "sys/net/ipv4/ip_local_port_range"))
+	text, err := readSetting(filepath.Join(root, "sys/net/ipv4/ip_local_port_range"))
 	if err != nil {
 		return filter.PortRange{}, fmt.Errorf("read port range: %w", err)
 	}
+	return parsePortRange(text)
+}
+
+// parsePortRange parses the two numbers. Errors quote nothing of the file.
+func parsePortRange(text []byte) (filter.PortRange, error) {
 	words := strings.Fields(string(text))
 	if len(words) != 2 {
-		return filter.PortRange{}, fmt.Errorf("read port range: %q: want two numbers", text)
+		return filter.PortRange{}, errors.New("read port range: want two numbers")
 	}
 	var ports [2]uint16
 	for i, w := range words {
 		n, err := strconv.ParseUint(w, 10, 16)
 		if err != nil {
-			return filter.PortRange{}, fmt.Errorf("read port range: %w", err)
+			return filter.PortRange{}, errors.New("read port range: want two numbers of 16 bits")
 		}
 		ports[i] = uint16(n)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -98,9 +97,10 @@ func (f *FS) describe(id ProcessID, needs whose.Needs, note func(description)) (
 	if !f.live && f.stuck.has(id) {
 		return description{err: ErrStuck, stuck: true}
 	}
-	dir, err := unix.Openat(f.dir, pidDir(id.PID), openPath, 0)
-	if err != nil {
-		return description{err: f.processError(id.PID, "", err)}
+	var name cname
+	dir, errno := f.openat(f.dir, name.set("", int64(id.PID), ""), openPath)
+	if errno != 0 {
+		return description{err: f.processError(id.PID, "", errno)}
 	}
 	defer closeFD(dir)
 	r := reader{fs: f, pid: id.PID, dir: dir}
@@ -122,8 +122,10 @@ func (f *FS) describe(id ProcessID, needs whose.Needs, note func(description)) (
 // otherwise the reason ([fs.ErrPermission], [fs.ErrNotExist]). It tests their
 // guard: the right to trace the process, which its link "exe" needs too.
 func (f *FS) MayLook(pid uint32) error {
-	if _, err := os.Readlink(f.path(pidPath(pid, "exe"))); err != nil {
-		return fmt.Errorf("look into process %d: %w", pid, err)
+	var name cname
+	var buf [1]byte
+	if _, errno := readlinkat(f.dir, name.set("", int64(pid), "/exe"), buf[:]); errno != 0 {
+		return fmt.Errorf("look into process %d: %w", pid, errno)
 	}
 	return nil
 }
@@ -171,7 +173,7 @@ type reader struct {
 
 func (r *reader) read(file string, limit int) ([]byte, error) {
 	var name cname
-	fd, errno := openat(r.dir, name.set(file, -1, ""), openFile)
+	fd, errno := r.fs.openat(r.dir, name.set(file, -1, ""), openFile)
 	if errno != 0 {
 		return nil, r.fs.processError(r.pid, file, errno)
 	}

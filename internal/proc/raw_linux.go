@@ -60,6 +60,19 @@ func openat(dir int, name *cname, flags int) (int, unix.Errno) {
 	}
 }
 
+// openat2 opens name under dir and nothing beyond: it follows no symbolic link
+// and leaves the file system of dir nowhere. Since Linux 5.6.
+func openat2(dir int, name *cname, flags int) (int, unix.Errno) {
+	how := unix.OpenHow{Flags: uint64(flags), Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV}
+	for {
+		fd, _, errno := unix.Syscall6(unix.SYS_OPENAT2, uintptr(dir), uintptr(unsafe.Pointer(&name.b[0])),
+			uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
+		if errno != unix.EINTR {
+			return int(fd), errno
+		}
+	}
+}
+
 // readlinkat reads the link name under dir into buf and returns how many bytes
 // came.
 func readlinkat(dir int, name *cname, buf []byte) (int, unix.Errno) {
@@ -119,8 +132,8 @@ func read(fd int, buf []byte) (int, unix.Errno) {
 func closeFD(fd int) { unix.Syscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // readAt reads the file name under dir, whole or until buf is full.
-func readAt(dir int, name *cname, buf []byte) (int, unix.Errno) {
-	fd, errno := openat(dir, name, openFile)
+func (f *FS) readAt(dir int, name *cname, buf []byte) (int, unix.Errno) {
+	fd, errno := f.openat(dir, name, openFile)
 	if errno != 0 {
 		return 0, errno
 	}

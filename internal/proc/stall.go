@@ -398,12 +398,16 @@ const awaitGrace = time.Second
 // as good as dead.
 const openWait = 3 * time.Second
 
-// OpenWithin opens the procfs at root as [Open] does, but waits no longer than
-// ctx, nor than some seconds, for a root other than /proc: it may lie on a file
-// system that does not answer ([ErrStuck]).
-func OpenWithin(ctx context.Context, root string) (f *FS, err error) {
+// OpenWithin opens the procfs at root as [Open] does, or [OpenCaptured], but
+// waits no longer than ctx, nor than some seconds, for a root other than /proc: it
+// may lie on a file system that does not answer ([ErrStuck]).
+func OpenWithin(ctx context.Context, root string, captured bool) (f *FS, err error) {
+	open := Open
+	if captured {
+		open = OpenCaptured
+	}
 	if root == "" || root == "/proc" {
-		return Open(root)
+		return open(root)
 	}
 	ctx, cancel := context.WithTimeout(ctx, openWait)
 	defer cancel()
@@ -413,7 +417,7 @@ func OpenWithin(ctx context.Context, root string) (f *FS, err error) {
 	}
 	late := make(chan opened, 1)
 	if !Await(ctx, func() {
-		f, err := Open(root)
+		f, err := open(root)
 		late <- opened{f, err}
 	}) {
 		return nil, whose.WithHint(fmt.Errorf("open procfs: open %s: %w", root, ErrStuck), "is its file system dead (NFS, FUSE)?")

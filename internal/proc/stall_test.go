@@ -99,7 +99,7 @@ func TestMakeCalls_GivesUp(t *testing.T) {
 
 // However many calls do not return, no more than so many threads are held, and
 // the pass ends.
-func TestHostileMakeCalls_Many(t *testing.T) {
+func TestMakeCalls_Many(t *testing.T) {
 	s := newStall(t, func(int) bool { return true })
 	c := quickCrew(t)
 	results := makeCalls(t.Context(), c, s.work(10_000))

@@ -30,11 +30,11 @@ func parseStat(b []byte) (stat, error) {
 	var s stat
 	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
 	if open < 1 || end < open {
-		return s, fmt.Errorf("name in parentheses: want one in %.120q", b)
+		return s, fmt.Errorf("name in parentheses: want one")
 	}
 	var ok bool
 	if s.PID, ok = parsePID(bytes.TrimSpace(b[:open])); !ok {
-		return s, fmt.Errorf("pid: want a number in %.120q", b)
+		return s, fmt.Errorf("pid: want a number")
 	}
 	s.Comm = b[open+1 : end]
 	return s, s.parseRest(b[end+1:])
@@ -66,7 +66,7 @@ func (s *stat) parseRest(rest []byte) error {
 			ok = len(word) > 0
 		}
 		if !ok {
-			return fmt.Errorf("field %d: got %.40q", field, word)
+			return fmt.Errorf("field %d: want another kind of value", field)
 		}
 	}
 	return nil

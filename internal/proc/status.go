@@ -31,14 +31,14 @@ func parseStatus(b []byte) (status, error) {
 		case "Tgid":
 			word, _ := nextWord(value)
 			if s.PID, havePID = parsePID(word); !havePID {
-				return s, fmt.Errorf("line %d: Tgid: got %.40q", number, value)
+				return s, fmt.Errorf("line %d: Tgid: want a number", number)
 			}
 		case "Uid":
 			_, rest := nextWord(value)
 			word, _ := nextWord(rest)
 			n, ok := parseUint(word)
 			if !ok || n > 1<<32-1 {
-				return s, fmt.Errorf("line %d: Uid: want four numbers, got %.80q", number, value)
+				return s, fmt.Errorf("line %d: Uid: want four numbers", number)
 			}
 			s.UID, haveUID = uint32(n), true
 		case "NSpid":
@@ -48,7 +48,7 @@ func parseStatus(b []byte) (status, error) {
 		}
 	}
 	if !havePID || !haveUID {
-		return s, fmt.Errorf("lines Tgid and Uid: want both in %.120q", b)
+		return s, fmt.Errorf("lines Tgid and Uid: want both")
 	}
 	return s, nil
 }
@@ -64,7 +64,7 @@ func parseBootTime(b []byte) (int64, error) {
 		}
 		n, ok := parseUint(bytes.TrimSpace(rest))
 		if !ok || n > 1<<40 {
-			return 0, fmt.Errorf("line %d: btime: want seconds, got %.40q", number, rest)
+			return 0, fmt.Errorf("line %d: btime: want seconds", number)
 		}
 		return int64(n), nil
 	}

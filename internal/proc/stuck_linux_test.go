@@ -54,7 +54,7 @@ func TestHostileOpen_DeadRoot(t *testing.T) {
 	dead := testenv.NewDeadFS(t)
 	dead.Die()
 	wrong := 0
-	if f, err := OpenWithin(t.Context(), filepath.Join(dead.Dir, "proc")); !errors.Is(err, ErrStuck) || whose.Hint(err) == "" {
+	if f, err := OpenWithin(t.Context(), filepath.Join(dead.Dir, "proc"), false); !errors.Is(err, ErrStuck) || whose.Hint(err) == "" {
 		t.Errorf("got %v, %v, want no answer", f, err)
 		wrong++
 	}

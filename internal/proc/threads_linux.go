@@ -36,7 +36,7 @@ func (wk *worker) threadTables(dir int, pid uint32, before int) outcome {
 		if tid == pid || wk.sameTable(tid) {
 			continue
 		}
-		table, errno := openat(dir, wk.name.set("../task/", int64(tid), "/fd"), openDir)
+		table, errno := wk.fs.openat(dir, wk.name.set("../task/", int64(tid), "/fd"), openDir)
 		if errno == 0 {
 			errno = wk.table(table, pid, tid)
 			closeFD(table)
@@ -62,7 +62,7 @@ func (wk *worker) threadTables(dir int, pid uint32, before int) outcome {
 // listThreads sets the threads of the process, of which dir is a directory.
 func (wk *worker) listThreads(dir int) unix.Errno {
 	wk.tids = wk.tids[:0]
-	tasks, errno := openat(dir, wk.name.set("../task", -1, ""), openDir)
+	tasks, errno := wk.fs.openat(dir, wk.name.set("../task", -1, ""), openDir)
 	if errno != 0 {
 		return errno
 	}

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"errors"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -131,7 +132,7 @@ func (wk *worker) look(pid uint32) outcome {
 			return skipped
 		}
 	}
-	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/fd"), openDir)
+	dir, errno := wk.fs.openat(wk.fs.dir, wk.name.set("", int64(pid), "/fd"), openDir)
 	if errno != 0 {
 		return wk.withoutTable(pid, errno)
 	}
@@ -152,7 +153,7 @@ func (wk *worker) look(pid uint32) outcome {
 func (wk *worker) asked(pid uint32) bool {
 	opt := wk.scan.opt
 	if opt.PIDs != nil {
-		n, errno := readAt(wk.fs.dir, wk.name.set("", int64(pid), "/status"), wk.text[:])
+		n, errno := wk.fs.readAt(wk.fs.dir, wk.name.set("", int64(pid), "/status"), wk.text[:])
 		s, err := parseStatus(wk.text[:n])
 		if errno == 0 && err == nil && s.PID != pid {
 			return false // a thread: found as a directory, though none is listed
@@ -161,7 +162,7 @@ func (wk *worker) asked(pid uint32) bool {
 	if opt.Process == nil {
 		return true
 	}
-	n, errno := readAt(wk.fs.dir, wk.name.set("", int64(pid), "/comm"), wk.text[:])
+	n, errno := wk.fs.readAt(wk.fs.dir, wk.name.set("", int64(pid), "/comm"), wk.text[:])
 	if errno != 0 {
 		return false
 	}
@@ -175,6 +176,8 @@ func (wk *worker) because(errno unix.Errno) outcome {
 		return wasGone
 	case denied(errno):
 		return wasDenied
+	case errno == unix.EXDEV:
+		return wk.failed(errMasked)
 	}
 	return wk.failed(errno)
 }
@@ -198,15 +201,18 @@ const maxCauses = 16
 // thread has none, nor has a zombie, unless it is the main thread of a process
 // whose other threads live on.
 func (wk *worker) withoutTable(pid uint32, errno unix.Errno) outcome {
+	if gone(errno) && wk.masked(pid) {
+		return wk.failed(errMasked)
+	}
 	if !denied(errno) {
 		return wk.because(errno)
 	}
-	dir, errno := openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
+	dir, errno := wk.fs.openat(wk.fs.dir, wk.name.set("", int64(pid), "/task"), openDir)
 	if errno != 0 {
 		return wk.because(errno)
 	}
 	defer closeFD(dir)
-	n, errno := readAt(dir, wk.name.set("../stat", -1, ""), wk.text[:maxStat])
+	n, errno := wk.fs.readAt(dir, wk.name.set("../stat", -1, ""), wk.text[:maxStat])
 	if errno != 0 {
 		return wk.because(errno)
 	}
@@ -228,12 +234,24 @@ func (wk *worker) withoutTable(pid uint32, errno unix.Errno) outcome {
 	return wk.task(dir, pid, before)
 }
 
+// masked reports whether a process is there and its descriptors are not.
+func (wk *worker) masked(pid uint32) bool {
+	if !wk.fs.live || statx(wk.fs.dir, wk.name.set("", int64(pid), ""), unix.STATX_TYPE, &wk.sx) != 0 {
+		return false
+	}
+	// Its number may have been given to another meanwhile.
+	return gone(statx(wk.fs.dir, wk.name.set("", int64(pid), "/fd"), unix.STATX_TYPE, &wk.sx)) &&
+		statx(wk.fs.dir, wk.name.set("", int64(pid), ""), unix.STATX_TYPE, &wk.sx) == 0
+}
+
+var errMasked = errors.New("something is mounted over its directory")
+
 // task notes the process itself, if it holds anything.
 func (wk *worker) task(dir int, pid uint32, before int) outcome {
 	if len(wk.holdings) == before {
 		return looked
 	}
-	n, errno := readAt(dir, wk.name.set("../stat", -1, ""), wk.text[:maxStat])
+	n, errno := wk.fs.readAt(dir, wk.name.set("../stat", -1, ""), wk.text[:maxStat])
 	if errno != 0 {
 		return wk.because(errno)
 	}

@@ -6,4 +6,7 @@ type Options struct {
 	// namespaces with a thread in them, and those reached by a file below the
 	// root.
 	Root string
+	// Captured: the root may be a captured tree of plain files for a caller with
+	// privilege too. The caller answers for its links.
+	Captured bool
 }

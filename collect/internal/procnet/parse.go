@@ -59,21 +59,15 @@ func (o byteOrder) put(dst []byte, word uint32) {
 	}
 }
 
-// quoteMax bounds how much of a malformed column an error quotes.
-const quoteMax = 64
-
-// A columnError names the malformed column of a line, with its content.
+// A columnError names the malformed column of a line. It quotes nothing: the file
+// may be another than it seems, chosen by somebody who may not read it.
 type columnError struct {
-	column, read, want string
+	column, want string
 }
 
-func (e *columnError) Error() string {
-	return fmt.Sprintf("%s %q: want %s", e.column, e.read, e.want)
-}
+func (e *columnError) Error() string { return e.column + ": want " + e.want }
 
-func malformed(column string, read []byte, want string) error {
-	return &columnError{column, string(read[:min(len(read), quoteMax)]), want}
-}
+func malformed(column, want string) error { return &columnError{column, want} }
 
 // parseLine parses one line, without its newline, of a file of kind k. Words of
 // addresses are in the byte order of the host which printed them.
@@ -81,7 +75,7 @@ func (k *kind) parseLine(line []byte, order byteOrder) (source.Socket, error) {
 	s := source.Socket{End: pair.End{Proto: k.proto, Family: k.family}}
 	var col [columns][]byte
 	if n := split(line, &col); n < columns {
-		return s, malformed("line", line, fmt.Sprintf("at least %d columns, not %d", columns, n))
+		return s, malformed("line", fmt.Sprintf("at least %d columns, not %d", columns, n))
 	}
 	var err error
 	if s.Local, s.LocalPort, err = k.parseEnd("local address", col[colLocal], order); err != nil {
@@ -98,11 +92,11 @@ func (k *kind) parseLine(line []byte, order byteOrder) (source.Socket, error) {
 	}
 	uid, ok := decimal(col[colUID], 1<<32-1)
 	if !ok {
-		return s, malformed("uid", col[colUID], "a decimal number of 32 bits")
+		return s, malformed("uid", "a decimal number of 32 bits")
 	}
 	s.UID = uint32(uid)
 	if s.Inode, ok = decimal(col[colInode], 1<<64-1); !ok {
-		return s, malformed("inode", col[colInode], "a decimal number of 64 bits")
+		return s, malformed("inode", "a decimal number of 64 bits")
 	}
 	if s.Inode == 0 {
 		s.Flags |= source.SocketNoFile // it has not even a struct socket
@@ -149,18 +143,18 @@ func (k *kind) parseEnd(column string, text []byte, order byteOrder) (addr [16]b
 		addr[10], addr[11] = 0xff, 0xff
 	}
 	if len(text) != digits+5 || text[digits] != ':' {
-		return addr, 0, malformed(column, text, want)
+		return addr, 0, malformed(column, want)
 	}
 	for i := 0; i < digits; i += 8 {
 		word, ok := hex(text[i : i+8])
 		if !ok {
-			return addr, 0, malformed(column, text, want)
+			return addr, 0, malformed(column, want)
 		}
 		order.put(addr[first+i/2:], word)
 	}
 	p, ok := hex(text[digits+1:])
 	if !ok {
-		return addr, 0, malformed(column, text, want)
+		return addr, 0, malformed(column, want)
 	}
 	return addr, uint16(p), nil
 }
@@ -169,7 +163,7 @@ func (k *kind) parseEnd(column string, text []byte, order byteOrder) (addr [16]b
 func (k *kind) parseState(text []byte) (whose.State, error) {
 	n, ok := hex(text)
 	if !ok || len(text) != 2 {
-		return 0, malformed("state", text, "2 hex digits")
+		return 0, malformed("state", "2 hex digits")
 	}
 	state := whose.State(n)
 	if k.proto != whose.TCP {
@@ -179,7 +173,7 @@ func (k *kind) parseState(text []byte) (whose.State, error) {
 		case whose.Close:
 			return whose.Unconn, nil
 		}
-		return 0, malformed("state", text, "01 or 07")
+		return 0, malformed("state", "01 or 07")
 	}
 	switch {
 	case state == whose.NewSynRecv:
@@ -187,7 +181,7 @@ func (k *kind) parseState(text []byte) (whose.State, error) {
 	case state >= whose.Established && state <= whose.Closing:
 		return state, nil
 	}
-	return 0, malformed("state", text, "01 to 0C")
+	return 0, malformed("state", "01 to 0C")
 }
 
 // parseQueues parses "tx_queue:rx_queue". A listener's rx_queue is the number
@@ -195,12 +189,12 @@ func (k *kind) parseState(text []byte) (whose.State, error) {
 func parseQueues(s *source.Socket, text []byte) error {
 	const want = "8 hex digits, a colon and 8 hex digits"
 	if len(text) != 17 || text[8] != ':' {
-		return malformed("queues", text, want)
+		return malformed("queues", want)
 	}
 	send, ok1 := hex(text[:8])
 	recv, ok2 := hex(text[9:])
 	if !ok1 || !ok2 {
-		return malformed("queues", text, want)
+		return malformed("queues", want)
 	}
 	s.SendQueue, s.RecvQueue = send, recv
 	return nil

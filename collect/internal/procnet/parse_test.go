@@ -91,23 +91,23 @@ func TestParseLine(t *testing.T) {
 func TestParseLine_Malformed(t *testing.T) {
 	const good = "   0: 0100007F:0016 00000000:0000 0A 00000000:00000002 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0"
 	tests := []struct{ name, file, old, new, want string }{
-		{"empty", "tcp", good, "", `line "": want at least 10 columns, not 0`},
+		{"empty", "tcp", good, "", `line: want at least 10 columns, not 0`},
 		{"cut", "tcp", "  1000        0 4711 1 0 100 0 0 10 0", "", "want at least 10 columns, not 7"},
-		{"local address", "tcp", "0100007F:0016", "0100007F0016", `local address "0100007F0016": want 8 hex digits, a colon and 4 hex digits`},
+		{"local address", "tcp", "0100007F:0016", "0100007F0016", `local address: want 8 hex digits, a colon and 4 hex digits`},
 		{"remote address of the other family", "tcp6", "0100007F:0016", strings.Repeat("0", 32) + ":0016",
-			`remote address "00000000:0000": want 32 hex digits, a colon and 4 hex digits`},
-		{"address digits", "tcp", "0100007F:0016", "0100007G:0016", `local address "0100007G:0016"`},
-		{"port digits", "tcp", "0100007F:0016", "0100007F:0x16", `local address "0100007F:0x16"`},
-		{"state too large", "tcp", " 0A ", " 0D ", `state "0D": want 01 to 0C`},
-		{"state zero", "tcp", " 0A ", " 00 ", `state "00": want 01 to 0C`},
-		{"state of tcp for udp", "udp", " 0A ", " 0A ", `state "0A": want 01 or 07`},
-		{"long state", "tcp", " 0A ", " 00A ", `state "00A": want 2 hex digits`},
-		{"queues", "tcp", "00000000:00000002", "00000000-00000002", `queues "00000000-00000002"`},
-		{"queue digits", "tcp", "00000000:00000002", "00000000:0000000Z", `queues "00000000:0000000Z"`},
-		{"uid too large", "tcp", " 1000 ", " 4294967296 ", `uid "4294967296": want a decimal number of 32 bits`},
-		{"negative uid", "tcp", " 1000 ", " -1 ", `uid "-1"`},
-		{"inode too large", "tcp", " 4711 ", " 18446744073709551616 ", `inode "18446744073709551616": want a decimal number of 64 bits`},
-		{"hostile", "tcp", " 4711 ", " \x1b[31m\xff ", `inode "\x1b[31m\xff"`},
+			`remote address: want 32 hex digits, a colon and 4 hex digits`},
+		{"address digits", "tcp", "0100007F:0016", "0100007G:0016", `local address: want`},
+		{"port digits", "tcp", "0100007F:0016", "0100007F:0x16", `local address: want`},
+		{"state too large", "tcp", " 0A ", " 0D ", `state: want 01 to 0C`},
+		{"state zero", "tcp", " 0A ", " 00 ", `state: want 01 to 0C`},
+		{"state of tcp for udp", "udp", " 0A ", " 0A ", `state: want 01 or 07`},
+		{"long state", "tcp", " 0A ", " 00A ", `state: want 2 hex digits`},
+		{"queues", "tcp", "00000000:00000002", "00000000-00000002", `queues: want`},
+		{"queue digits", "tcp", "00000000:00000002", "00000000:0000000Z", `queues: want`},
+		{"uid too large", "tcp", " 1000 ", " 4294967296 ", `uid: want a decimal number of 32 bits`},
+		{"negative uid", "tcp", " 1000 ", " -1 ", `uid: want`},
+		{"inode too large", "tcp", " 4711 ", " 18446744073709551616 ", `inode: want a decimal number of 64 bits`},
+		{"hostile", "tcp", " 4711 ", " \x1b[31m\xff ", `inode: want`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -115,6 +115,8 @@ func TestParseLine_Malformed(t *testing.T) {
 			_, err := kindOf(t, test.file).parseLine([]byte(line), littleEndian)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q in it", err, test.want)
+			} else if test.new != "" && len(test.new) < len(good) && strings.Contains(err.Error(), strings.TrimSpace(test.new)) {
+				t.Errorf("error %v quotes the file", err)
 			}
 		})
 	}

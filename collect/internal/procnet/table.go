@@ -39,7 +39,7 @@ type reader struct {
 	tuples map[tuple]uint32
 	round  uint32
 	seen   int
-	// badLines counts malformed lines, and firstBad quotes the first.
+	// badLines counts malformed lines, and firstBad names the first.
 	badLines int
 	firstBad error
 }
@@ -103,7 +103,7 @@ func (r *reader) readFile(ctx context.Context, f io.Reader, path string, k *kind
 		kept = copy(r.buf, data)
 		if kept == len(r.buf) { // no line of the kernel's is this long
 			if !skipping {
-				r.bad(path, line+1, malformed("line", data, "a newline"))
+				r.bad(path, line+1, malformed("line", "a newline"))
 			}
 			kept, skipping = 0, true
 		}
