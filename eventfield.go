@@ -49,10 +49,10 @@ func lifeFields() []*Field {
 				set: func(r Row, v *Value) { r.Life.StoodBefore = v.Num != 0 },
 			}},
 		{Name: "datagrams_sent", Title: "DGRAMS-SENT", Unit: "datagrams", Kind: KindNumber, Of: OfLife, Needs: NeedLife, EventKey: "sent.datagrams",
-			Doc: "Datagrams sent in a UDP flow.",
+			Doc: "Datagrams that left in a UDP flow: one for several calls that a cork holds together, several for one call with UDP_SEGMENT.",
 			row: datagramsAt(func(l *Lifetime) *uint64 { return &l.Sent.Datagrams })},
 		{Name: "datagrams_received", Title: "DGRAMS-RECEIVED", Unit: "datagrams", Kind: KindNumber, Of: OfLife, Needs: NeedLife, EventKey: "received.datagrams",
-			Doc: "Datagrams received in a UDP flow.",
+			Doc: "Datagrams received in a UDP flow, each of those that UDP_GRO hands over together.",
 			row: datagramsAt(func(l *Lifetime) *uint64 { return &l.Received.Datagrams })},
 	}
 }

@@ -37,7 +37,7 @@ func (l *Lifetime) Ended() bool { return !l.Closed.IsZero() }
 type Traffic struct {
 	// Bytes of payload, those sent again not counted twice.
 	Bytes uint64
-	// Datagrams, of UDP only.
+	// Datagrams, of UDP only: those that leave and arrive, whatever the calls.
 	Datagrams uint64
 }
 

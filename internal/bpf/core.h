@@ -102,6 +102,7 @@ static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158
 static struct socket *(*const bpf_sock_from_file)(void *file) = (void *)162;
 static long (*const bpf_for_each_map_elem)(void *map, void *fn, void *ctx,
 					   u64 flags) = (void *)164;
+static long (*const bpf_task_pt_regs)(struct task_struct *task) = (void *)175;
 static long (*const bpf_loop)(u32 times, void *fn, void *ctx, u64 flags) = (void *)181;
 static struct mptcp_sock *(*const bpf_skc_to_mptcp_sock)(void *sk) = (void *)196;
 
@@ -154,6 +155,7 @@ enum {
 };
 
 #define BPF_NOEXIST		1
+#define BPF_F_NO_PREALLOC	1
 #define BPF_F_MMAPABLE		(1 << 10)
 #define BPF_RB_NO_WAKEUP	1
 #define BPF_RB_FORCE_WAKEUP	2
@@ -196,6 +198,9 @@ enum {
 /* sk_userlocks: the port was chosen by bind, or by connect (Linux 6.18). */
 #define SOCK_BINDPORT_LOCK 8
 #define SOCK_CONNECT_BIND  16
+#define UDP_SEGMENT   103
+#define SKB_GSO_UDP_L4 (1 << 17)
+#define UDP_FLAGS_CORK 0 /* a bit of udp_flags */
 #define PF_KTHREAD    0x00200000
 #define PIDTYPE_TGID  1
 

@@ -259,8 +259,17 @@ struct tcp_congestion_ops {
 	char name[16];
 } kernel_type;
 
+struct inet_cork {
+	u16 gso_size;
+} kernel_type;
+
+struct inet_cork_full {
+	struct inet_cork base;
+} kernel_type;
+
 struct inet_sock {
 	u16 inet_sport;
+	struct inet_cork_full cork;
 } kernel_type;
 
 struct inet_connection_sock {
@@ -287,7 +296,16 @@ struct tcp_sock {
 } kernel_type;
 
 struct udp_sock {
+	unsigned long udp_flags;
+	s32 pending;
+	u16 len;
+	u16 gso_size;
 	s32 forward_deficit;
+} kernel_type;
+
+/* Before Linux 6.7. */
+struct udp_sock___old {
+	u32 corkflag;
 } kernel_type;
 
 struct mptcp_subflow_context {
@@ -329,6 +347,28 @@ struct fdtable {
 
 struct files_struct {
 	struct fdtable *fdt;
+} kernel_type;
+
+struct sk_buff {
+	u8 *head;
+	u32 end; /* an offset on 64-bit machines */
+} kernel_type;
+
+struct skb_shared_info {
+	u16 gso_size;
+	u32 gso_type;
+} kernel_type;
+
+/* Of x86-64 and of arm64. */
+struct pt_regs {
+	unsigned long dx;
+	unsigned long si;
+	unsigned long orig_ax;
+} kernel_type;
+
+struct pt_regs___arm64 {
+	u64 regs[31];
+	s32 syscallno;
 } kernel_type;
 
 struct signal_struct {
@@ -435,4 +475,5 @@ struct __sk_buff {
 		struct bpf_sock *sk;
 		u64 pad;
 	};
+	u32 gso_size;
 };

@@ -18,6 +18,7 @@ import (
 const (
 	eventsMapAttempt        = "attempt"
 	eventsMapByCred         = "by_cred"
+	eventsMapCorked         = "corked"
 	eventsMapFlows          = "flows"
 	eventsMapGone           = "gone"
 	eventsMapHandled        = "handled"
@@ -33,6 +34,7 @@ const (
 	eventsMapUsers          = "users"
 	eventsProgFindReader    = "find_reader"
 	eventsProgFlush         = "flush"
+	eventsProgFlushCorks    = "flush_corks"
 	eventsProgFlushFlows    = "flush_flows"
 	eventsProgPacketDropped = "packet_dropped"
 	eventsProgPacketIn      = "packet_in"
@@ -51,6 +53,7 @@ const (
 	eventsProgUdpBind6      = "udp_bind6"
 	eventsProgUdpConnect4   = "udp_connect4"
 	eventsProgUdpConnect6   = "udp_connect6"
+	eventsProgUdpGro        = "udp_gro"
 	eventsProgUdpReceived   = "udp_received"
 	eventsProgUdpRecvmsg4   = "udp_recvmsg4"
 	eventsProgUdpRecvmsg6   = "udp_recvmsg6"
@@ -61,6 +64,7 @@ const (
 	eventsVarAttached       = "attached"
 	eventsVarConditions     = "conditions"
 	eventsVarConnectHooks   = "connect_hooks"
+	eventsVarCorks          = "corks"
 	eventsVarEmitAfter      = "emit_after"
 	eventsVarFamilies       = "families"
 	eventsVarHand           = "hand"
@@ -122,6 +126,7 @@ type eventsSpecs struct {
 type eventsProgramSpecs struct {
 	FindReader    *ebpf.ProgramSpec `ebpf:"find_reader"`
 	Flush         *ebpf.ProgramSpec `ebpf:"flush"`
+	FlushCorks    *ebpf.ProgramSpec `ebpf:"flush_corks"`
 	FlushFlows    *ebpf.ProgramSpec `ebpf:"flush_flows"`
 	PacketDropped *ebpf.ProgramSpec `ebpf:"packet_dropped"`
 	PacketIn      *ebpf.ProgramSpec `ebpf:"packet_in"`
@@ -140,6 +145,7 @@ type eventsProgramSpecs struct {
 	UdpBind6      *ebpf.ProgramSpec `ebpf:"udp_bind6"`
 	UdpConnect4   *ebpf.ProgramSpec `ebpf:"udp_connect4"`
 	UdpConnect6   *ebpf.ProgramSpec `ebpf:"udp_connect6"`
+	UdpGro        *ebpf.ProgramSpec `ebpf:"udp_gro"`
 	UdpReceived   *ebpf.ProgramSpec `ebpf:"udp_received"`
 	UdpRecvmsg4   *ebpf.ProgramSpec `ebpf:"udp_recvmsg4"`
 	UdpRecvmsg6   *ebpf.ProgramSpec `ebpf:"udp_recvmsg6"`
@@ -155,6 +161,7 @@ type eventsProgramSpecs struct {
 type eventsMapSpecs struct {
 	Attempt *ebpf.MapSpec `ebpf:"attempt"`
 	ByCred  *ebpf.MapSpec `ebpf:"by_cred"`
+	Corked  *ebpf.MapSpec `ebpf:"corked"`
 	Flows   *ebpf.MapSpec `ebpf:"flows"`
 	Gone    *ebpf.MapSpec `ebpf:"gone"`
 	Handled *ebpf.MapSpec `ebpf:"handled"`
@@ -177,6 +184,7 @@ type eventsVariableSpecs struct {
 	Attached     *ebpf.VariableSpec `ebpf:"attached"`
 	Conditions   *ebpf.VariableSpec `ebpf:"conditions"`
 	ConnectHooks *ebpf.VariableSpec `ebpf:"connect_hooks"`
+	Corks        *ebpf.VariableSpec `ebpf:"corks"`
 	EmitAfter    *ebpf.VariableSpec `ebpf:"emit_after"`
 	Families     *ebpf.VariableSpec `ebpf:"families"`
 	Hand         *ebpf.VariableSpec `ebpf:"hand"`
@@ -216,6 +224,7 @@ func (o *eventsObjects) Close() error {
 type eventsMaps struct {
 	Attempt *ebpf.Map `ebpf:"attempt"`
 	ByCred  *ebpf.Map `ebpf:"by_cred"`
+	Corked  *ebpf.Map `ebpf:"corked"`
 	Flows   *ebpf.Map `ebpf:"flows"`
 	Gone    *ebpf.Map `ebpf:"gone"`
 	Handled *ebpf.Map `ebpf:"handled"`
@@ -235,6 +244,7 @@ func (m *eventsMaps) Close() error {
 	return _EventsClose(
 		m.Attempt,
 		m.ByCred,
+		m.Corked,
 		m.Flows,
 		m.Gone,
 		m.Handled,
@@ -258,6 +268,7 @@ type eventsVariables struct {
 	Attached     *ebpf.Variable `ebpf:"attached"`
 	Conditions   *ebpf.Variable `ebpf:"conditions"`
 	ConnectHooks *ebpf.Variable `ebpf:"connect_hooks"`
+	Corks        *ebpf.Variable `ebpf:"corks"`
 	EmitAfter    *ebpf.Variable `ebpf:"emit_after"`
 	Families     *ebpf.Variable `ebpf:"families"`
 	Hand         *ebpf.Variable `ebpf:"hand"`
@@ -281,6 +292,7 @@ type eventsVariables struct {
 type eventsPrograms struct {
 	FindReader    *ebpf.Program `ebpf:"find_reader"`
 	Flush         *ebpf.Program `ebpf:"flush"`
+	FlushCorks    *ebpf.Program `ebpf:"flush_corks"`
 	FlushFlows    *ebpf.Program `ebpf:"flush_flows"`
 	PacketDropped *ebpf.Program `ebpf:"packet_dropped"`
 	PacketIn      *ebpf.Program `ebpf:"packet_in"`
@@ -299,6 +311,7 @@ type eventsPrograms struct {
 	UdpBind6      *ebpf.Program `ebpf:"udp_bind6"`
 	UdpConnect4   *ebpf.Program `ebpf:"udp_connect4"`
 	UdpConnect6   *ebpf.Program `ebpf:"udp_connect6"`
+	UdpGro        *ebpf.Program `ebpf:"udp_gro"`
 	UdpReceived   *ebpf.Program `ebpf:"udp_received"`
 	UdpRecvmsg4   *ebpf.Program `ebpf:"udp_recvmsg4"`
 	UdpRecvmsg6   *ebpf.Program `ebpf:"udp_recvmsg6"`
@@ -312,6 +325,7 @@ func (p *eventsPrograms) Close() error {
 	return _EventsClose(
 		p.FindReader,
 		p.Flush,
+		p.FlushCorks,
 		p.FlushFlows,
 		p.PacketDropped,
 		p.PacketIn,
@@ -330,6 +344,7 @@ func (p *eventsPrograms) Close() error {
 		p.UdpBind6,
 		p.UdpConnect4,
 		p.UdpConnect6,
+		p.UdpGro,
 		p.UdpReceived,
 		p.UdpRecvmsg4,
 		p.UdpRecvmsg6,

@@ -77,6 +77,8 @@ var programs = []program{
 	{name: eventsProgUdpBind6, attach: ebpf.AttachCGroupInet6PostBind, wanted: wantsBinds},
 	{name: eventsProgUdpSent, attach: tracepoint, wanted: wantsCalls, what: "counts of UDP flows", since: "6.3"},
 	{name: eventsProgUdpReceived, attach: tracepoint, wanted: wantsCalls, with: counters[:1]},
+	{name: eventsProgUdpGro, attach: tracepoint, wanted: wantsCalls, with: counters[:1], what: "datagrams received with UDP_GRO"},
+	{name: eventsProgFlushCorks, attach: runOnly, wanted: wantsCalls, with: counters[:1]},
 	{name: eventsProgFlushFlows, attach: runOnly, wanted: wantsPackets},
 	{name: eventsProgPacketDropped, attach: tracepoint, wanted: wantsPackets},
 	{name: eventsProgPacketOut, attach: ebpf.AttachCGroupInetEgress, wanted: wantsPackets},

@@ -91,7 +91,7 @@ func (s *Source) look(fn func(*Record) error) (records int, err error) {
 		until := began.Nano() - int64(s.config.settlesAfter())
 		defer func() { s.afterLook(uint64(max(until, 0))) }()
 	}
-	for _, name := range []string{eventsProgFlush, eventsProgFlushFlows} {
+	for _, name := range []string{eventsProgFlush, eventsProgFlushCorks, eventsProgFlushFlows} {
 		if s.object.Programs[name] == nil {
 			continue
 		}

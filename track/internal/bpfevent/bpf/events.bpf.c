@@ -17,12 +17,14 @@
  *	           route4, 6         fib_table_lookup: why a connect fails at once
  *	           tcp_peer4, 6      cgroup: accept and its process
  *	flush.h    flush             run by each look of the reader
- *	flow.h     udp_release       cgroup: a socket closes, and its flows end
- *	udp.h      udp_bind4, 6      cgroup: bind, after it went well
+ *	cork.h     flush_corks       run by each look of the reader
+ *	udp.h      udp_release       cgroup: a socket closes, and its flows end
+ *	           udp_bind4, 6      cgroup: bind, after it went well
  *	           udp_sendmsg4, 6   cgroup: to where an unconnected socket sends
  *	           udp_recvmsg4, 6   cgroup: from where it receives
  *	           udp_sent          sock_send_length: counts datagrams (Linux 6.3)
  *	           udp_received      sock_recv_length
+ *	           udp_gro           skb_copy_datagram_iovec: several as one
  *	packet.h   packet_out        cgroup: counts packets instead, where asked to or
  *	           packet_in         before 6.3
  *	           packet_dropped    udp_fail_queue_rcv_skb: packets that found no room

@@ -309,53 +309,33 @@ static noinline int keep_flow(const struct flow_key *key, const struct flow *f)
 	return 0;
 }
 
-/* The bound of one close; the remaining flows are closed as idle. */
-#define MAX_CLOSED 16384
-
-struct closing {
-	u64 cookie;
-	u64 now;
-	u32 next;
+/* What a call or a packet moved. */
+struct moved {
+	u64 bytes;
+	u32 datagrams;
+	bool sent;
 };
 
-static long close_place(u32 i, struct closing *c)
+/* Begins a flow, unless nobody asked for it, or there is no room. */
+static noinline int begin_flow(struct sock *sk, const struct flow_key *key, const struct moved *m,
+			       const struct who *who, u64 now)
 {
-	u32 at = c->next - 1;
-	struct slot *p;
-	struct flow *f;
+	struct flow f = {.opened = now, .last = now};
 
-	if (!c->next)
-		return 1;
-	p = bpf_map_lookup_elem(&slots, &at);
-	if (!p || p->key.cookie != c->cookie)
-		return 1;
-	c->next = p->next;
-	f = bpf_map_lookup_elem(&flows, &p->key);
-	if (f)
-		end_flow(&p->key, f, 0, c->now);
-	p->key.cookie = 0;
-	return 0;
-}
-
-SEC("cgroup/sock_release")
-int udp_release(struct bpf_sock *ctx)
-{
-	struct closing c = {};
-	u64 *head;
-
-	if (!udp_proto_of(ctx->protocol))
-		return 1;
-	c.cookie = bpf_get_socket_cookie(ctx);
-	c.now = bpf_ktime_get_boot_ns();
-	if (packets) {
-		bpf_map_update_elem(&gone, &c.cookie, &c.now, 0);
-		bpf_map_delete_elem(&users, &c.cookie);
+	if (!put_flow(&f, sk, key))
+		return 0;
+	f.flags |= (m->sent ? FLAG_OUT : 0) | (key->unknown ? FLAG_UNKNOWN : 0);
+	f.who = *who;
+	if (m->sent) {
+		f.sent = m->bytes;
+		f.sent_datagrams = m->datagrams;
+	} else {
+		f.received = m->bytes;
+		f.received_datagrams = m->datagrams;
 	}
-	head = bpf_map_lookup_elem(&newest, &c.cookie);
-	if (!head)
-		return 1;
-	c.next = *head;
-	bpf_loop(MAX_CLOSED, close_place, &c, 0);
-	bpf_map_delete_elem(&newest, &c.cookie);
-	return 1;
+	if (keep_flow(key, &f)) {
+		take_slot(key, now);
+		emit_flow(key, &f, WHAT_OPEN, 0, now);
+	}
+	return 0;
 }

@@ -10,6 +10,7 @@ struct packet {
 	u16 rport;
 	bool whole; /* with a header of the socket's protocol */
 	u32 bytes;  /* of payload */
+	u32 size;   /* of a segment, where it is several datagrams; 0: it is one */
 };
 
 #define IP_OFFSET   0xff1f /* of frag_off in network byte order, little end first */
@@ -87,5 +88,6 @@ static noinline u32 read_packet(struct __sk_buff *skb, struct packet *p, u32 pro
 		at += 8;
 	}
 	p->bytes = skb->len > at ? skb->len - at : 0;
+	p->size = skb->gso_size;
 	return true;
 }

@@ -162,7 +162,8 @@ static noinline int name_sender(u64 address, u64 cookie, u32 how, struct who *by
 /* The packet counted last, by CPU, in case that the socket has no room for it. */
 struct last_in {
 	struct flow_key key;
-	u64 bytes;
+	u32 bytes; /* of which the socket has not been asked yet */
+	u32 size;
 };
 
 struct {
@@ -172,7 +173,7 @@ struct {
 	type(value, struct last_in);
 } last_in SEC(".maps");
 
-static always_inline void note_in(const struct flow_key *key, u64 bytes)
+static always_inline void note_in(const struct flow_key *key, const struct packet *p)
 {
 	u32 zero = 0;
 	struct last_in *l = bpf_map_lookup_elem(&last_in, &zero);
@@ -180,7 +181,8 @@ static always_inline void note_in(const struct flow_key *key, u64 bytes)
 	if (!l)
 		return;
 	l->key = *key;
-	l->bytes = bytes;
+	l->bytes = p->bytes;
+	l->size = p->size;
 }
 
 /* Drops a flow again that was not emitted. */
@@ -191,8 +193,8 @@ static always_inline void forget(const struct flow_key *key)
 }
 
 /* Begins a flow by a packet that leaves, or gets to, the socket at that address. */
-static noinline int begin_by_packet(u64 address, const struct flow_key *key, u64 bytes, u32 how,
-				    const struct who *sender)
+static noinline int begin_by_packet(u64 address, const struct flow_key *key,
+				    const struct packet *p, u32 how, const struct who *sender)
 {
 	u64 now = bpf_ktime_get_boot_ns(), cookie = key->cookie;
 	struct flow f = {.opened = now, .last = now};
@@ -203,8 +205,8 @@ static noinline int begin_by_packet(u64 address, const struct flow_key *key, u64
 		return 0;
 	if (how & SENT) {
 		f.flags |= FLAG_OUT;
-		f.sent = bytes;
-		f.sent_datagrams = 1;
+		f.sent = p->bytes;
+		f.sent_datagrams = segments(p->bytes, p->size);
 		f.who = *sender;
 		if (keep_flow(key, &f)) {
 			take_slot(key, now);
@@ -212,8 +214,8 @@ static noinline int begin_by_packet(u64 address, const struct flow_key *key, u64
 		}
 		return 0;
 	}
-	f.received = bytes;
-	f.received_datagrams = 1;
+	f.received = p->bytes;
+	f.received_datagrams = segments(p->bytes, p->size);
 	user = bpf_map_lookup_elem(&users, &cookie);
 	if (user)
 		f.who = *user;
@@ -250,7 +252,7 @@ static always_inline int on_packet(struct __sk_buff *skb, bool sent)
 	if (!sent) {
 		__builtin_memcpy(key.remote, p.remote, sizeof(key.remote));
 		key.rport = p.rport;
-		note_in(&key, p.bytes);
+		note_in(&key, &p);
 	} else if (!put_receiver(&key, &p, socket, &how)) {
 		count_loss(flows, 1);
 		return 1;
@@ -261,10 +263,10 @@ static always_inline int on_packet(struct __sk_buff *skb, bool sent)
 	if (sent && (!f || f->flags & PENDING))
 		name_sender(address, key.cookie, how, &who);
 	if (!f) {
-		begin_by_packet(address, &key, p.bytes, how, &who);
+		begin_by_packet(address, &key, &p, how, &who);
 		return 1;
 	}
-	count(f, sent, p.bytes, 1, bpf_ktime_get_boot_ns());
+	count(f, sent, p.bytes, segments(p.bytes, p.size), bpf_ktime_get_boot_ns());
 	if (sent && f->flags & PENDING)
 		settle(&key, f, &who);
 	return 1;
@@ -290,16 +292,20 @@ int packet_dropped(u64 *ctx)
 	u32 zero = 0;
 	struct last_in *l = bpf_map_lookup_elem(&last_in, &zero);
 	struct flow *f;
+	u64 bytes;
 
 	if (!l || l->key.cookie != bpf_get_socket_cookie(sk))
 		return 0;
 	f = bpf_map_lookup_elem(&flows, &l->key);
+	bytes = l->size && l->bytes > l->size ? l->size : l->bytes;
+	l->bytes -= bytes;
 	if (f) {
-		__sync_fetch_and_add(&f->received, -l->bytes);
+		__sync_fetch_and_add(&f->received, -bytes);
 		if (__sync_fetch_and_add(&f->received_datagrams, -1ULL) == 1 && !f->sent_datagrams)
 			forget(&l->key);
 	}
-	l->key.cookie = 0;
+	if (!l->bytes)
+		l->key.cookie = 0;
 	return 0;
 }
 

@@ -5,22 +5,7 @@
  */
 #pragma once
 
-#include "flow.h"
-
-/* The remote of a thread's current call, from the root cgroup's programs. */
-struct remote {
-	u64 cookie; /* 0: none */
-	u8 addr[16];
-	u16 port;
-	u16 pad[3];
-};
-
-struct {
-	uint(type, BPF_MAP_TYPE_LRU_HASH);
-	uint(max_entries, 16384);
-	type(key, u32);
-	type(value, struct remote);
-} remotes SEC(".maps");
+#include "call.h"
 
 /*
  * The namespace of a socket, for a program with only the context:
@@ -69,7 +54,8 @@ static always_inline int note_remote(struct bpf_sock_addr *ctx, u8 family)
 	struct remote fresh, *r;
 	u32 tid;
 
-	if (!udp_proto_of(ctx->protocol))
+	/* A connected socket with control messages comes by too, and names nothing. */
+	if (!udp_proto_of(ctx->protocol) || !ctx->user_port)
 		return 1;
 	if (packets && asks_user(ctx, ctx->protocol, ctx->family == AF_INET ? FAMILY_V4 : FAMILY_V6))
 		note_user(bpf_get_socket_cookie(ctx));
@@ -133,55 +119,56 @@ int udp_recvmsg6(struct bpf_sock_addr *ctx)
 	return packets ? note_receiver(ctx, FAMILY_V6) : note_remote(ctx, FAMILY_V6);
 }
 
-/* Begins a flow, unless nobody asked for it, or there is no room. */
-static noinline int begin_flow(struct sock *sk, const struct flow_key *key, u32 sent, u64 bytes,
-			       u64 now)
-{
-	struct flow f = {.opened = now, .last = now};
-
-	if (!put_flow(&f, sk, key))
-		return 0;
-	f.flags |= (sent ? FLAG_OUT : 0) | (key->unknown ? FLAG_UNKNOWN : 0);
-	name_current(sk, &f.who);
-	if (sent) {
-		f.sent = bytes;
-		f.sent_datagrams = 1;
-	} else {
-		f.received = bytes;
-		f.received_datagrams = 1;
-	}
-	if (keep_flow(key, &f)) {
-		take_slot(key, now);
-		emit_flow(key, &f, WHAT_OPEN, 0, now);
-	}
-	return 0;
-}
-
 /* The remote of a thread's current call, or of a connected socket. */
-static noinline int put_remote(struct flow_key *key, struct sock *sk)
+static always_inline void put_remote(struct flow_key *key, struct sock *sk, struct remote *r)
 {
-	u32 tid = bpf_get_current_pid_tgid();
-	struct remote *r = bpf_map_lookup_elem(&remotes, &tid);
 	u8 local[16];
 
 	if (r && r->cookie == key->cookie) {
 		__builtin_memcpy(key->remote, r->addr, sizeof(key->remote));
 		key->rport = r->port;
 		r->cookie = 0;
-		return 0;
+		return;
 	}
 	put_addrs(local, key->remote, sk, sk->__sk_common.skc_family, true);
 	key->rport = __builtin_bswap16(sk->__sk_common.skc_dport);
 	key->unknown = hide(!key->rport);
-	return 0;
 }
 
-/* Counts a datagram sent or received by the running process. */
-static always_inline int count_datagram(u64 *ctx, bool sent)
+/* The size of a segment of what a call sends, 0: it is one datagram. */
+static noinline u32 sent_size(struct sock *sk, u32 tid, s32 bytes)
+{
+	struct call call = {};
+	u32 size = 0;
+
+	if (current_call(&call)) {
+		if (call.count)
+			call.msg += next_of_many(&call, tid, bytes) * MMSGHDR_SIZE;
+		size = named_size(call.msg);
+	}
+	return size ? size : load((struct udp_sock *)sk, gso_size);
+}
+
+/* The size of a segment of what a call received, 0: it is one datagram. */
+static always_inline u32 received_size(struct remote *r, s32 bytes)
+{
+	u32 size = r && r->gro_bytes == (u32)bytes ? r->gro_size : 0;
+
+	if (r)
+		r->gro_size = 0;
+	return size;
+}
+
+/* Counts what the running process sent or received by a call. */
+static always_inline int count_call(u64 *ctx, bool sent)
 {
 	struct sock *sk = (void *)ctx[0];
 	s32 bytes = ctx[1], flags = ctx[2];
+	u32 tid = bpf_get_current_pid_tgid(), size;
+	struct moved m = {.sent = sent};
+	struct who who = {};
 	struct flow_key key;
+	struct remote *r;
 	struct flow *f;
 	u64 now;
 
@@ -190,29 +177,105 @@ static always_inline int count_datagram(u64 *ctx, bool sent)
 	key.cookie = bpf_get_socket_cookie(sk);
 	key.unknown = hide(0);
 	key.pad = hide(0);
-	put_remote(&key, sk);
+	r = bpf_map_lookup_elem(&remotes, &tid);
+	put_remote(&key, sk, r);
+	size = sent ? sent_size(sk, tid, bytes) : received_size(r, bytes);
+	if (sent && is_corked(sk, &key, bytes))
+		return 0;
 	if (bytes < 0 || (!sent && flags & (MSG_PEEK | MSG_ERRQUEUE)))
 		return 0;
+	m.bytes = bytes;
+	m.datagrams = segments(bytes, size);
 	now = bpf_ktime_get_boot_ns();
 	f = bpf_map_lookup_elem(&flows, &key);
 	if (!f) {
-		begin_flow(sk, &key, sent, bytes, now);
+		name_current(sk, &who);
+		begin_flow(sk, &key, &m, &who, now);
 		return 0;
 	}
-	count(f, sent, bytes, 1, now);
+	count(f, sent, bytes, m.datagrams, now);
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int udp_sent(u64 *ctx)
 {
-	return count_datagram(ctx, true);
+	return count_call(ctx, true);
 }
 
 SEC("tp_btf/sock_recv_length")
 int udp_received(u64 *ctx)
 {
-	return count_datagram(ctx, false);
+	return count_call(ctx, false);
+}
+
+/*
+ * A call copies datagrams that came in as one (UDP_GRO). Small ones by themselves
+ * do not come by here.
+ */
+SEC("tp_btf/skb_copy_datagram_iovec")
+int udp_gro(u64 *ctx)
+{
+	struct sk_buff *skb = (void *)ctx[0];
+	struct skb_shared_info *info = (void *)skb->head + skb->end;
+	u16 size = 0;
+
+	if (!probe(&size, &info->gso_size) && size && load(info, gso_type) & SKB_GSO_UDP_L4)
+		note_gro(size, ctx[1]);
+	return 0;
+}
+
+/* The bound of one close; the remaining flows are closed as idle. */
+#define MAX_CLOSED 16384
+
+struct closing {
+	u64 cookie;
+	u64 now;
+	u32 next;
+};
+
+static long close_place(u32 i, struct closing *c)
+{
+	u32 at = c->next - 1;
+	struct slot *p;
+	struct flow *f;
+
+	if (!c->next)
+		return 1;
+	p = bpf_map_lookup_elem(&slots, &at);
+	if (!p || p->key.cookie != c->cookie)
+		return 1;
+	c->next = p->next;
+	f = bpf_map_lookup_elem(&flows, &p->key);
+	if (f)
+		end_flow(&p->key, f, 0, c->now);
+	p->key.cookie = 0;
+	return 0;
+}
+
+SEC("cgroup/sock_release")
+int udp_release(struct bpf_sock *ctx)
+{
+	struct closing c = {};
+	u64 *head;
+
+	if (!udp_proto_of(ctx->protocol))
+		return 1;
+	c.cookie = bpf_get_socket_cookie(ctx);
+	c.now = bpf_ktime_get_boot_ns();
+	if (packets) {
+		bpf_map_update_elem(&gone, &c.cookie, &c.now, 0);
+		bpf_map_delete_elem(&users, &c.cookie);
+	}
+	if (!packets && corks)
+		end_cork(c.cookie, c.now);
+	head = bpf_map_lookup_elem(&newest, &c.cookie);
+	if (!head)
+		return 1;
+	c.next = *head;
+	bpf_loop(MAX_CLOSED, close_place, &c, 0);
+	bpf_map_delete_elem(&newest, &c.cookie);
+	return 1;
 }
 
 /* bind went well. Only the context's facts of the socket are known here. */
