@@ -32,7 +32,7 @@ func openBPF(_ context.Context, p *plan) (kernelSource, error) {
 // Losses counts the losses since the source was opened.
 func (s bpfSource) Losses() (Losses, error) {
 	l, err := s.Source.Losses()
-	return Losses{Ring: l.Ring, Recursion: l.Recursion, Flows: l.Flows, Sockets: l.Sockets}, err
+	return Losses{Ring: l.Ring, Recursion: l.Recursion, Flows: l.Flows, Sockets: l.Sockets, Forgotten: l.Forgotten}, err
 }
 
 // Flows calls drop for each flow counted by the kernel. For each true it ends

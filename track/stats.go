@@ -65,6 +65,10 @@ type Losses struct {
 	// Netlink: the number of times that the kernel dropped messages because they
 	// were read too slowly. Nobody knows how many each time.
 	Netlink uint64
+	// Forgotten: processes whose names were let go of, for there were too many, and
+	// of which no exit was seen. No event is lost with them, so they are not in
+	// Total: a name that is needed again is read from /proc.
+	Forgotten uint64
 }
 
 // Total returns the sum of all places.

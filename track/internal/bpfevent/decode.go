@@ -11,15 +11,10 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// keepExited is the time for which the name of an exited process is kept, in
-// nanoseconds: its last records come late.
-const keepExited = 10_000_000_000
-
 // A decoder turns raw records into records. It names the processes, which raw
 // records give as numbers only, and splits raw records that stand for several.
 type decoder struct {
-	tasks  map[uint32]namedTask
-	gone   []goneTask
+	tasks  tasks
 	recent [1024]closing
 	rec    Record
 	path   [pathSize]byte
@@ -27,17 +22,6 @@ type decoder struct {
 	whole bool
 	// attached is the time from which all programs run, by the boot clock.
 	attached uint64
-}
-
-// A namedTask is a reported process. start is in nanoseconds.
-type namedTask struct {
-	start uint64
-	task  Task
-}
-
-type goneTask struct {
-	tgid        uint32
-	start, time uint64
 }
 
 // A closing is the reported end of a session, by its socket and the time of its
@@ -57,7 +41,7 @@ func closingOf(r *tcpRecord) closing {
 	return c
 }
 
-func newDecoder() *decoder { return &decoder{tasks: make(map[uint32]namedTask)} }
+func newDecoder() *decoder { return &decoder{} }
 
 // errRecord: the ring held something other than a record of the programs.
 type errRecord struct{ kind, size int }
@@ -97,13 +81,13 @@ func view[T any](b []byte) (*T, bool) {
 }
 
 // task names the process of a record. A process that was not reported, because
-// the ring was full, has only its numbers.
+// the ring was full, or was let go of, has only its numbers.
 func (d *decoder) task(tgid, pid uint32, start uint64) Task {
 	if tgid == 0 {
 		return Task{}
 	}
-	if t, ok := d.tasks[tgid]; ok && t.start == start {
-		return t.task
+	if t, ok := d.tasks.find(tgid, start); ok {
+		return t
 	}
 	return Task{PID: pid, Start: start / uint64(source.Tick)}
 }
@@ -259,7 +243,7 @@ func (d *decoder) process(r *processRecord, fn func(*Record) error) error {
 	if r.what&whatExec != 0 {
 		rec.Kind = ProcessExec
 	}
-	d.tasks[r.tgid] = namedTask{r.start, rec.Task}
+	d.tasks.add(r.tgid, namedTask{r.start, rec.Task})
 	rec.Text, rec.Exe = r.args[:r.argsSize], d.joinPath(r.path[:r.pathSize])
 	return fn(rec)
 }
@@ -283,21 +267,6 @@ func (d *decoder) joinPath(names []byte) []byte {
 func (d *decoder) exit(r *exitRecord, fn func(*Record) error) error {
 	rec := &d.rec
 	*rec = Record{Time: r.time, Kind: ProcessExit, Task: d.task(r.tgid, r.pid, r.start)}
-	d.forget(r.time)
-	d.gone = append(d.gone, goneTask{r.tgid, r.start, r.time})
+	d.tasks.exit(r.tgid, r.start, r.time)
 	return fn(rec)
-}
-
-// forget drops processes that exited long ago.
-func (d *decoder) forget(now uint64) {
-	n := 0
-	for n < len(d.gone) && now-d.gone[n].time > keepExited && now > d.gone[n].time {
-		if t := d.tasks[d.gone[n].tgid]; t.start == d.gone[n].start {
-			delete(d.tasks, d.gone[n].tgid)
-		}
-		n++
-	}
-	if n > 0 {
-		d.gone = append(d.gone[:0], d.gone[n:]...)
-	}
 }

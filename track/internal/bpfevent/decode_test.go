@@ -111,8 +111,8 @@ func TestDecode_Forget(t *testing.T) {
 		e := exitRecord{kind: recordExit, tgid: i + 1, start: 1, time: uint64(i) * keepExited / 10}
 		kindsOf(t, d, raw(&e))
 	}
-	if len(d.tasks) > 12 || len(d.gone) != len(d.tasks) {
-		t.Errorf("%d processes are kept, %d gone", len(d.tasks), len(d.gone))
+	if n := len(d.tasks.young); n > 12 || len(d.tasks.gone) != n {
+		t.Errorf("%d processes are kept, %d gone", n, len(d.tasks.gone))
 	}
 }
 

@@ -136,4 +136,7 @@ type Losses struct {
 	// Sockets: sockets without a note, or with an unseen end: the process or the
 	// opening of one may be missing.
 	Sockets uint64
+	// Forgotten: processes whose names were let go of, for there were too many, and
+	// of which no exit was seen. No record is lost with them.
+	Forgotten uint64
 }

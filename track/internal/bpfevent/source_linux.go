@@ -222,6 +222,7 @@ func (s *Source) Losses() (Losses, error) {
 		all.Flows += l[1]
 		all.Sockets += l[2]
 	}
+	all.Forgotten = s.decoder.tasks.forgotten.Load()
 	for _, p := range programs {
 		prog := s.object.Programs[p.name]
 		if prog == nil || p.attach != tracepoint || p.again {

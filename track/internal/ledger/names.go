@@ -78,13 +78,16 @@ const ofProcess = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.Ne
 
 // describe completes the facts of a new process, as far as needed: by its
 // control group, and by /proc while it lives. t is nil where no record names
-// it.
+// it. A record of a process that was not reported, or was forgotten, has its
+// numbers only: /proc has its name too, if it is still the same process.
 func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
 	needs := n.needs & ofProcess
-	if n.fs == nil || needs == 0 {
+	nameless := t != nil && t.Comm[0] == 0
+	if n.fs == nil || needs == 0 && !nameless {
 		return
 	}
-	if needs.Has(whose.NeedCreds) && t != nil {
+	whole := t != nil && !nameless
+	if needs.Has(whose.NeedCreds) && whole {
 		p.User = n.userName(p.UID)
 		needs &^= whose.NeedCreds
 	}
@@ -94,10 +97,10 @@ func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
 	if p.Exe != "" {
 		needs &^= whose.NeedExe
 	}
-	if needs.Has(whose.NeedCgroup) && t != nil && n.describeGroup(t.Cgroup, p) {
+	if needs.Has(whose.NeedCgroup) && whole && n.describeGroup(t.Cgroup, p) {
 		needs &^= whose.NeedCgroup
 	}
-	if needs == 0 {
+	if needs == 0 && !nameless {
 		return
 	}
 	full, err := n.fs.Process(p.PID, n.ticks(t, p), needs)
@@ -108,6 +111,9 @@ func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
 		}
 	case err != nil:
 		return // it has exited: nothing more can be known
+	}
+	if nameless {
+		p.Comm = full.Comm
 	}
 	fillIn(p, &full, needs)
 }
@@ -273,7 +279,9 @@ func (n *Names) device(netns, index uint32) deviceID {
 	if id == 0 {
 		id = n.newDevice("")
 	}
-	n.deviceIDs[key] = id
+	if id != 0 {
+		n.deviceIDs[key] = id
+	}
 	return id
 }
 
@@ -285,8 +293,9 @@ func (n *Names) deviceNamed(netns uint32, name string) deviceID {
 	key := deviceName{netns, name}
 	id, ok := n.byName[key]
 	if !ok {
-		id = n.newDevice(name)
-		n.byName[key] = id
+		if id = n.newDevice(name); id != 0 {
+			n.byName[key] = id
+		}
 	}
 	return id
 }

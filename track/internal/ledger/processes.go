@@ -262,7 +262,7 @@ func (p *processes) ofTask(t *bpfevent.Task, start func(ticks uint64) time.Time)
 // lookUp returns the set of a process named by a record.
 func (p *processes) lookUp(t *bpfevent.Task, start time.Time) setID {
 	if one := p.find(processID{t.PID, start.UnixNano()}); one != nil {
-		if comm := commOf(t); string(comm) != one.facts.Comm {
+		if comm := commOf(t); len(comm) > 0 && string(comm) != one.facts.Comm {
 			facts := *one.facts
 			facts.Comm = string(comm)
 			p.update(one, &facts)
