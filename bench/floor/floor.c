@@ -10,7 +10,8 @@
 // then the descriptors, in parts, each on a thread of its own: as many as there
 // are processors, two at least, or THREADS. It goes on with elements and
 // windows until no more_record asks for it. A second look at sockets without a
-// holder is work beyond reading, and left out. FLAGS are enum ask_flag; the
+// holder is work beyond reading, and left out; so are tables that a namespace
+// has to itself (net.ipv4.tcp_child_ehash_entries), which no load here makes. FLAGS are enum ask_flag; the
 // usual ones are 3, IPv4 and IPv6.
 //
 // It prints the number of records of sockets: those with a descriptor once for
@@ -33,6 +34,7 @@
 #define MOST_THREADS 63
 #define WINDOW	     160 /* descriptors of each process in a run, as in fd_walk.bpf.c */
 #define WINDOW_TCP   128
+#define STEP	     32 /* sockets of an element to a step of a resumption */
 #define ENOUGH	     (8 << 10) /* a read of large objects, see readPiece in read_linux.go */
 
 enum { ASK_TCPINFO = 1 << 2, ASK_RESUME = 1 << 4 };
@@ -176,7 +178,7 @@ static void read_all(const char *path, struct question q, size_t enough)
 /* Goes on with an element of the tables, as resumed in question.go. */
 static void resume(const char *path, struct question q, struct more m)
 {
-	uint64_t n = m.element, skip = m.done / 64;
+	uint64_t n = m.element, skip = m.done / STEP;
 
 	if (skip > 2)
 		n |= (skip - 2) << 15;
