@@ -62,7 +62,7 @@ func (d *derived) derive(j *joined) *derived {
 // or the first holder of the listener whose queue it is in.
 func (d *derived) firstProc(i uint32) (proc uint32, ok bool) {
 	holders := d.holdersOf(int(i))
-	if len(holders) == 0 && len(d.reason) > 0 && d.reason[i] == whose.ReasonAcceptQueue {
+	if len(holders) == 0 && len(d.reason) > 0 && d.reason[i] == whose.ReasonAcceptQueue && d.listener[i] != 0 {
 		holders = d.holdersOf(int(d.listener[i] - 1))
 	}
 	if len(holders) == 0 {
@@ -181,17 +181,17 @@ func (d *derived) findReasons(j *joined, hidden bool, gone func(inode uint64) bo
 	d.reason = zeroed(d.reason, len(j.sockets))
 	for i := range j.sockets {
 		if j.first[i] == j.first[i+1] {
-			d.reason[i] = d.reasonOf(&j.sockets[i], d.listener[i] != 0, hidden, gone)
+			d.reason[i] = d.reasonOf(&j.sockets[i], hidden, gone)
 		}
 	}
 }
 
-func (d *derived) reasonOf(s *source.Socket, listened, hidden bool, gone func(inode uint64) bool) whose.Reason {
+func (d *derived) reasonOf(s *source.Socket, hidden bool, gone func(inode uint64) bool) whose.Reason {
 	switch {
 	case s.Flags&source.SocketKernel != 0:
 		return whose.ReasonKernel
 	case s.Inode == 0:
-		return reasonWithoutInode(s.State, listened)
+		return reasonWithoutInode(s)
 	case gone != nil && gone(s.Inode):
 		return whose.ReasonRaced
 	case s.Flags&source.SocketNoFile != 0:
@@ -205,15 +205,14 @@ func (d *derived) reasonOf(s *source.Socket, listened, hidden bool, gone func(in
 }
 
 // reasonWithoutInode returns the reason why a socket belongs to no file: its
-// process closed it, or did not accept it yet. Closing moves a session out of
-// ESTABLISHED and CLOSE_WAIT. A session in one of these is in the queue of a
-// listener, or its listener has just gone.
-func reasonWithoutInode(state whose.State, listened bool) whose.Reason {
+// process closed it, or nobody accepted it yet. Its listener may be on another
+// port, or have gone since.
+func reasonWithoutInode(s *source.Socket) whose.Reason {
 	switch {
-	case state != whose.Established && state != whose.CloseWait:
+	case s.State != whose.Established && s.State != whose.CloseWait:
 		return whose.ReasonOrphan
-	case listened:
+	case s.OriginByState(false) == pair.Accepted:
 		return whose.ReasonAcceptQueue
 	}
-	return whose.ReasonRaced
+	return whose.ReasonRaced // of UDP there is nothing without a file for long
 }

@@ -92,28 +92,28 @@ func TestReasons(t *testing.T) {
 	}
 	gone := func(inode uint64) bool { return inode == 99 }
 	for _, c := range []struct {
-		s                *source.Socket
-		listened, hidden bool
-		want             whose.Reason
+		s      *source.Socket
+		hidden bool
+		want   whose.Reason
 	}{
-		{with(source.SocketKernel, 7, whose.Unconn), false, true, whose.ReasonKernel},
-		{with(0, 0, whose.Established), true, false, whose.ReasonAcceptQueue},
-		{with(0, 0, whose.CloseWait), true, false, whose.ReasonAcceptQueue},
-		{with(0, 0, whose.Established), false, false, whose.ReasonRaced},
-		{with(0, 0, whose.TimeWait), true, false, whose.ReasonOrphan},
-		{with(0, 0, whose.FinWait1), true, false, whose.ReasonOrphan},
-		{with(0, 0, whose.SynRecv), true, false, whose.ReasonOrphan},
-		{with(0, 99, whose.Established), false, false, whose.ReasonRaced},
-		{with(source.SocketNoFile, 7, whose.Unconn), false, false, whose.ReasonKernel},
-		{with(source.SocketFile, 7, whose.Established), false, true, whose.ReasonHidden},
-		{with(source.SocketFile, 7, whose.Established), false, false, whose.ReasonInFlight},
-		{with(0, 7, whose.Established), false, true, whose.ReasonHidden},
-		{with(0, 7, whose.Established), false, false, whose.ReasonUnheld},
+		{with(source.SocketKernel, 7, whose.Unconn), true, whose.ReasonKernel},
+		{with(0, 0, whose.Established), false, whose.ReasonAcceptQueue},
+		{with(0, 0, whose.CloseWait), false, whose.ReasonAcceptQueue},
+		{&source.Socket{End: pair.End{Proto: whose.UDP, State: whose.Established}}, false, whose.ReasonRaced},
+		{with(0, 0, whose.TimeWait), false, whose.ReasonOrphan},
+		{with(0, 0, whose.FinWait1), false, whose.ReasonOrphan},
+		{with(0, 0, whose.SynRecv), false, whose.ReasonOrphan},
+		{with(0, 99, whose.Established), false, whose.ReasonRaced},
+		{with(source.SocketNoFile, 7, whose.Unconn), false, whose.ReasonKernel},
+		{with(source.SocketFile, 7, whose.Established), true, whose.ReasonHidden},
+		{with(source.SocketFile, 7, whose.Established), false, whose.ReasonInFlight},
+		{with(0, 7, whose.Established), true, whose.ReasonHidden},
+		{with(0, 7, whose.Established), false, whose.ReasonUnheld},
 	} {
 		var d derived
-		if got := d.reasonOf(c.s, c.listened, c.hidden, gone); got != c.want {
-			t.Errorf("flags %d inode %d %v listened %v hidden %v: %v, want %v",
-				c.s.Flags, c.s.Inode, c.s.State, c.listened, c.hidden, got, c.want)
+		if got := d.reasonOf(c.s, c.hidden, gone); got != c.want {
+			t.Errorf("flags %d inode %d %v hidden %v: %v, want %v",
+				c.s.Flags, c.s.Inode, c.s.State, c.hidden, got, c.want)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (m *maker) addOwners(at uint32, s *whose.Session) {
 	case whose.ReasonNone:
 		s.Owners = m.ownersOf(m.holdersOf(int(at)))
 	case whose.ReasonAcceptQueue:
-		s.Owners = m.ownersOfListener(m.listener[at] - 1)
+		s.Owners = m.ownersOfListener(m.listener[at])
 	}
 	if len(m.peer) > 0 && m.peer[at] != 0 {
 		s.Peer = m.peerOf(m.peer[at] - 1)
@@ -133,7 +133,7 @@ func (m *maker) addOwners(at uint32, s *whose.Session) {
 // accept queue.
 func (m *maker) peerOf(at uint32) []whose.Owner {
 	if m.reason[at] == whose.ReasonAcceptQueue {
-		return m.ownersOfListener(m.listener[at] - 1)
+		return m.ownersOfListener(m.listener[at])
 	}
 	return m.ownersOf(m.holdersOf(int(at)))
 }
@@ -171,12 +171,16 @@ func (m *maker) ownersOf(holders []holder) []whose.Owner {
 	return m.owners[begin:len(m.owners):len(m.owners)]
 }
 
-// ownersOfListener makes the owners of a listener and its SO_REUSEPORT group,
-// each once, without descriptors: they do not hold the connection.
+// ownersOfListener makes the owners of a listener, given by its place plus one,
+// and of its SO_REUSEPORT group, each once, without descriptors: they do not hold
+// the connection. 0 is a listener that nobody knows.
 func (m *maker) ownersOfListener(listener uint32) []whose.Owner {
+	if listener == 0 {
+		return nil
+	}
 	m.seen = m.seen[:0]
 	total := 0
-	for _, at := range m.siblings(m.sockets, listener) {
+	for _, at := range m.siblings(m.sockets, listener-1) {
 		holders := m.holdersOf(int(at))
 		total += len(holders)
 		for _, h := range holders {

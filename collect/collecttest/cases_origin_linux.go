@@ -317,13 +317,23 @@ func holdTransparent(st *Stage) {
 		st.check(err, fmt.Sprintf("%s: %s", line, out))
 	}
 	l := st.listen("127.0.0.1:3128", 16, intOpt(unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1))
-	c := st.bound("127.0.0.1:0", unix.SOCK_STREAM, 0)
-	st.check(unix.Connect(c, sockaddr(unix.AF_INET, netip.MustParseAddrPort("198.51.100.7:80"))), "connect through the proxy")
+	dial := func() int {
+		c := st.bound("127.0.0.1:0", unix.SOCK_STREAM, 0)
+		st.check(unix.Connect(c, sockaddr(unix.AF_INET, netip.MustParseAddrPort("198.51.100.7:80"))), "connect through the proxy")
+		return c
+	}
+	c := dial()
 	a := st.accept(l)
-	st.add("listener", st.listener(l, 16))
+	st.add("listener", st.listener(l, 16), "recv_queue")
 	st.add("client end", st.established(c, whose.Out, st.pid()))
 	st.addBySource("accepted end", st.established(a, whose.In, st.pid()),
 		map[string]whose.Direction{"netlink": 0, "procfs": whose.Out})
+	client := st.established(dial(), whose.Out)
+	st.waiting(l, 1)
+	queued := st.queue(client, nil) // which listener it waits for does not show
+	queued.Peer = self()
+	st.add("client end of what waits", client)
+	st.add("waits to be accepted", queued)
 }
 
 // needTPROXY skips where nft cannot set up a transparent proxy.
