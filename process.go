@@ -39,7 +39,8 @@ type Process struct {
 	Parent uint32
 	// Unit is the systemd unit: "nginx.service".
 	Unit string
-	// Container is the container's id, shortened to 12 digits where it is a hash.
+	// Container is the container's id, shortened to 12 digits where it is a hash. Like
+	// Unit and Pod it has the mark [ByUser] if a user may have chosen it.
 	Container string
 	// Pod is the uid of the Kubernetes pod.
 	Pod string

@@ -119,7 +119,7 @@ func unknownHint(e *whose.UnknownError) string {
 	if e.What == "user" {
 		return "a user is always found by number, as in: user 1000"
 	}
-	return "whose count --by netns,netns_name lists them"
+	return "whose count --by netns,netns_name lists them; by the name of a process in it: -N " + whose.ByProcess + "NAME"
 }
 
 // showPlace shows the place of the mistake in the filter.

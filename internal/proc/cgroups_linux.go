@@ -32,7 +32,8 @@ func (f *FS) Cgroups(ctx context.Context) (*CgroupIndex, error) {
 		return nil, fmt.Errorf("list control groups: stat %s: %w", point, err)
 	}
 	x.byID[st.Ino] = parseCgroupPath("/")
-	return x, s.scan(fd, "", 0)
+	s.ownersMean = f.unified() != ""
+	return x, s.scan(fd, "", "", 0)
 }
 
 // Bounds on the tree, which users with a delegated group can grow.
@@ -45,6 +46,8 @@ type cgroupScan struct {
 	ctx   context.Context
 	index *CgroupIndex
 	buf   []byte
+	// ownersMean: the owners of directories are those of the host.
+	ownersMean bool
 }
 
 // A child is a directory entry of a group.
@@ -54,8 +57,9 @@ type child struct {
 }
 
 // scan notes the groups under the directory fd, which it closes. It skips
-// groups gone meanwhile.
-func (s *cgroupScan) scan(fd int, path string, depth int) error {
+// groups gone meanwhile. sure is the beginning of path whose names no user chose.
+func (s *cgroupScan) scan(fd int, path, sure string, depth int) error {
+	systems := sure == path && (!s.ownersMean || rootsOwn(fd))
 	children, errno := s.children(fd)
 	defer closeFD(fd)
 	if errno != 0 && !gone(errno) && !denied(errno) && errno != unix.ENODEV {
@@ -69,7 +73,11 @@ func (s *cgroupScan) scan(fd int, path string, depth int) error {
 			return nil
 		}
 		p := path + "/" + c.name
-		s.index.byID[c.id] = parseCgroupPath(p)
+		ours := sure
+		if systems {
+			ours = p[:aboveUsers(p)]
+		}
+		s.index.byID[c.id] = markedBeside(parseCgroupPath(p), parseCgroupPath(ours))
 		if depth >= maxCgroupDepth {
 			continue
 		}
@@ -77,7 +85,7 @@ func (s *cgroupScan) scan(fd int, path string, depth int) error {
 		if err != nil {
 			continue // gone, or not for us: the groups beneath stay unknown
 		}
-		if err := s.scan(sub, p, depth+1); err != nil {
+		if err := s.scan(sub, p, ours, depth+1); err != nil {
 			return err
 		}
 	}

@@ -34,8 +34,10 @@ type FS struct {
 	users *users
 	// crew makes the calls that may never return, stuck keeps what they were
 	// about.
-	crew  crew
-	stuck stuckProcesses
+	crew crew
+	// delegation tells the names of control groups that users choose.
+	delegation delegation
+	stuck      stuckProcesses
 
 	mu      sync.Mutex
 	workers []*worker // idle, with their buffers

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -12,7 +13,9 @@ import (
 // own has no name unless `ip netns` gave it one. Namespaces without a name are
 // left out, and so are those without one yet when ctx ends.
 //
-// Names of containers and processes are theirs to choose: any bytes.
+// Names of containers and processes are theirs to choose: any bytes. The mark of a
+// process's ([whose.ByProcess]), and of a container's that a user chose, tells
+// them from what only an administrator can set.
 func (f *FS) NetNSNames(ctx context.Context, refs []source.NetNSRef) map[uint32]string {
 	names := f.mountedNames(len(refs))
 	self := f.SelfNetNS()
@@ -26,7 +29,7 @@ func (f *FS) NetNSNames(ctx context.Context, refs []source.NetNSRef) map[uint32]
 		if c, err := f.CgroupOf(ref.TID); err == nil && c.Container != "" {
 			names[ref.Inode] = c.Container
 		} else if comm, err := f.Comm(ref.TID); err == nil {
-			names[ref.Inode] = comm
+			names[ref.Inode] = whose.ByProcess + comm
 		}
 	}
 	return names

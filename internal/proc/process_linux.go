@@ -145,7 +145,7 @@ func (f *FS) CgroupOf(pid uint32) (Cgroup, error) {
 	if err != nil {
 		return Cgroup{}, f.processError(pid, "cgroup", err)
 	}
-	return parseCgroups(b), nil
+	return f.mark(parseCgroups(b), b), nil
 }
 
 // processError names the unreadable file; exit becomes [ErrGone].
@@ -201,7 +201,7 @@ func (r *reader) facts(p *whose.Process, start uint64, needs whose.Needs) error 
 	}
 	if needs.Has(whose.NeedCgroup) {
 		if b, err := r.read("cgroup", maxCgroup); err == nil {
-			c := parseCgroups(b)
+			c := r.fs.mark(parseCgroups(b), b)
 			p.Unit, p.Container, p.Pod = c.Unit, c.Container, c.Pod
 		}
 	}

@@ -112,6 +112,9 @@ type Space struct {
 // Stable returns the container naming the namespace, empty if there is none. A
 // name taken from some process in it does not last.
 func (s *Space) Stable() string {
+	if whose.Claimed(s.Name) {
+		return s.Container
+	}
 	if s.Name == s.Container || len(s.Name) == 12 && isHex(s.Name) {
 		return s.Name
 	}
@@ -175,10 +178,19 @@ func (h *Host) noteSpace(s *whose.Session) {
 		sp = &Space{Name: s.NetNSName}
 		h.spaces[s.NetNS] = sp
 	}
-	sp.Container = least(sp.Container, s.Container)
+	sp.Container = least(sp.Container, sure(s.Container))
 	for i := range s.Owners {
-		sp.Container = least(sp.Container, s.Owners[i].Container)
+		sp.Container = least(sp.Container, sure(s.Owners[i].Container))
 	}
+}
+
+// sure returns the name of a unit or container, "" for one that a user chose: his
+// groups must not read like the system's, nor make a row each.
+func sure(name string) string {
+	if whose.Claimed(name) {
+		return ""
+	}
+	return name
 }
 
 // least returns the lesser of two texts, leaving out empty ones.
@@ -199,7 +211,7 @@ func (h *Host) addOwners(s *whose.Session, remote uint32) int32 {
 		if s.Reason != whose.ReasonHidden || s.Unit == "" && s.Container == "" {
 			return -1
 		}
-		at := h.programs.placeFor(Program{Hidden: true, Unit: stableUnit(s.Unit), Container: s.Container, User: s.User}, shareOfSession(s))
+		at := h.programs.placeFor(Program{Hidden: true, Unit: stableUnit(sure(s.Unit)), Container: sure(s.Container), User: s.User}, shareOfSession(s))
 		h.count(at, s, remote)
 		return at
 	}
@@ -239,7 +251,7 @@ func (h *Host) programOf(o *whose.Owner, s *whose.Session) int32 {
 		if user == "" {
 			user = s.User // the process may not be looked into
 		}
-		at = h.programs.placeFor(Program{Name: o.Comm, Unit: stableUnit(o.Unit), Container: o.Container, User: user}, shareOfOwner(o, s))
+		at = h.programs.placeFor(Program{Name: o.Comm, Unit: stableUnit(sure(o.Unit)), Container: sure(o.Container), User: user}, shareOfOwner(o, s))
 		h.byPID[o.PID] = at
 		if at >= 0 {
 			h.programs.all[at].Sum.Processes++
