@@ -245,7 +245,12 @@ struct file {
 	struct path f_path;
 } kernel_type;
 
+typedef enum {
+	SS_UNCONNECTED = 1,
+} socket_state;
+
 struct socket {
+	socket_state state;
 	struct file *file;
 	struct sock *sk;
 } kernel_type;

@@ -196,7 +196,8 @@ func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) erro
 		rec.BytesSent, rec.BytesReceived = r.sent, r.received
 		rec.RTT, rec.Retrans = r.rtt, r.retrans
 		if r.err == 0 && r.flags&flagUnsent != 0 && r.oldState == uint8(whose.SynSent) {
-			// Nothing else keeps a connect with a route from sending.
+			// Nothing else keeps a connect with a route from sending. One that puts
+			// off its SYN (TCP_FASTOPEN_CONNECT) comes back.
 			rec.Err = uint32(syscall.EADDRNOTAVAIL)
 		}
 	case whatClose:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -304,4 +305,73 @@ func TestTCP_Listen(t *testing.T) {
 			t.Errorf("listens at %v, want %v", local(&r), l.name())
 		}
 	})
+}
+
+// TestFail_GivenUp: a connect that its process gives up has no error, whether its
+// SYN was put off (TCP_FASTOPEN_CONNECT) or has no answer yet.
+func TestFail_GivenUp(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	w := newWatch(t, inNetNS(ns))
+	var at netip.AddrPort
+	ns.Do(func() {
+		// Clients, without a cookie.
+		if err := os.WriteFile("/proc/sys/net/ipv4/tcp_fastopen", []byte("5"), 0); err != nil {
+			t.Error(err)
+		}
+		at = deaf(t, loopbacks["IPv4"])
+	})
+	puts, waits := map[bool]string{true: "put off", false: "sent"}, map[bool]string{true: "disconnect", false: "close"}
+	for _, off := range []bool{true, false} {
+		for _, disconnect := range []bool{true, false} {
+			t.Run(puts[off]+"/"+waits[disconnect], func(t *testing.T) {
+				var s *sock
+				ns.Do(func() {
+					fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+					s = newSock(t, fd, err)
+				})
+				if off {
+					must(t, "set TCP_FASTOPEN_CONNECT", unix.SetsockoptInt(s.fd, unix.SOL_TCP, unix.TCP_FASTOPEN_CONNECT, 1))
+				}
+				if err := unix.Connect(s.fd, sockaddr(at)); off != (err == nil) {
+					t.Fatalf("connect: %v", err)
+				}
+				if disconnect {
+					_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(s.fd), uintptr(unsafe.Pointer(&unix.RawSockaddr{})), unix.SizeofSockaddrInet4)
+					if errno != 0 {
+						t.Fatalf("disconnect: %v", errno)
+					}
+				} else {
+					s.close()
+				}
+				r := w.one("fail", of(TCPFail, s.cookie))
+				if r.Err != 0 || r.OldState != uint8(whose.SynSent) || remote(&r) != at {
+					t.Errorf("error %d, from %v, to %v; want none, from %v, to %v", r.Err, whose.State(r.OldState), remote(&r), whose.SynSent, at)
+				}
+				checkSelf(t, &r)
+			})
+		}
+	}
+}
+
+// TestFail_NoPortLeft: what connect fails with as it finds no port is its error.
+func TestFail_NoPortLeft(t *testing.T) {
+	ns := testenv.NewNetNS(t)
+	w := newWatch(t, inNetNS(ns))
+	var first, second *sock
+	ns.Do(func() {
+		l := listen(t, loopbacks["IPv4"])
+		if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("40000 40000"), 0); err != nil {
+			t.Error(err)
+		}
+		first = connect(t, l.name())
+		second = open(t, unix.SOCK_STREAM, l.name())
+		if err := unix.Connect(second.fd, sockaddr(l.name())); !errors.Is(err, unix.EADDRNOTAVAIL) {
+			t.Errorf("connect: %v", err)
+		}
+	})
+	_ = first
+	r := w.one("fail", of(TCPFail, second.cookie))
+	if r.Err != uint32(unix.EADDRNOTAVAIL) {
+		t.Errorf("error %d, want %d", r.Err, unix.EADDRNOTAVAIL)
+	}
 }

@@ -38,7 +38,7 @@ enum record_flag {
 	FLAG_ACCEPTED = 1 << 2, /* a process accepted it */
 	FLAG_UNKNOWN = 1 << 3,	/* the remote of a flow is not known */
 	FLAG_EVICTED = 1 << 4,	/* the flow gave way to another */
-	FLAG_UNSENT = 1 << 5,	/* connect came back before it sent anything */
+	FLAG_UNSENT = 1 << 5,	/* connect failed before it sent anything */
 	FLAG_QUEUED = 1 << 6,	/* nobody accepted it: it ended with its listener */
 	FLAG_IN = 1 << 7,	/* of an opening not seen: the socket says that it was accepted */
 };

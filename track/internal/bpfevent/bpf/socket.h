@@ -150,7 +150,8 @@ static always_inline void put_counts(struct tcp_record *r, struct tcp_sock *tcp)
 	r->received = tcp->bytes_received;
 	if (r->received && sk->__sk_common.skc_flags & 1 << SOCK_DONE)
 		r->received--;
-	if (!tcp->segs_out)
+	/* Until connect comes back, the socket is unconnected. */
+	if (!tcp->segs_out && sk->sk_socket && load(sk->sk_socket, state) == SS_UNCONNECTED)
 		r->flags |= FLAG_UNSENT;
 }
 
