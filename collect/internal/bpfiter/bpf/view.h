@@ -135,6 +135,14 @@ verified_once int view_minor(const struct view *v, struct socket_record *r, u64 
 	return is_same(&f, c) ? EMIT : MOVED;
 }
 
+/* Does a socket belong to another struct socket by now? */
+static always_inline bool is_torn(const struct sock *sk, const struct socket *before)
+{
+	const struct socket *now = NULL;
+
+	return probe(&now, &sk->sk_socket) || now != before;
+}
+
 /* Looks at a whole socket and puts its record into r. */
 verified_once int view_socket(const struct view *v, struct socket_record *r, u64 address)
 {
@@ -174,6 +182,12 @@ verified_once int view_socket(const struct view *v, struct socket_record *r, u64
 		probe(&file, &socket->file);
 	r->flags = hide(file ? FLAG_FILE : FLAG_NOFILE);
 	r->inode = inode_of(sk, socket);
+	/*
+	 * Without a file it is the kernel's, or was accepted since sk_socket was read,
+	 * or closed and is another socket by now.
+	 */
+	if (!file && r->inode && is_torn(sk, socket))
+		return MOVED;
 	if (v->flags & ASK_WANTED && (!file || !wanted_bit(v->number, r->inode)))
 		return PASS;
 	probe(&net, &sk->__sk_common.skc_net.net);
