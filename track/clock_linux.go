@@ -3,7 +3,7 @@ package track
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 )
 
 // hostClock is the host's clocks.
@@ -12,13 +12,11 @@ type hostClock struct{}
 // Now returns the wall clock.
 func (hostClock) Now() time.Time { return time.Now() }
 
-// Boot returns the boot clock, which every Linux since 2.6.39 has.
+// Boot returns the boot clock, which every Linux since 2.6.39 has, as the kernel's
+// own: a time namespace does not shift it.
 func (hostClock) Boot() time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
+	now, _ := bpf.Boot() // zero where there is none
+	return now
 }
 
 // After is time.After.

@@ -22,9 +22,17 @@ const (
 	maxTable = 16 << 20
 )
 
-// startTime returns the time at ticks after boot.
+// startTime returns the time at ticks after boot. In a time namespace a start may
+// lie before the boot of its clock: the kernel then shows the negative number of
+// nanoseconds, without its sign, in ticks.
 func startTime(boot time.Time, ticks uint64) time.Time {
-	// Past any host's uptime; a damaged number must not wrap around.
-	const most = uint64(1<<63-1) / uint64(source.Tick)
-	return boot.Add(time.Duration(min(ticks, most)) * source.Tick)
+	const (
+		most     = uint64(1<<63-1) / uint64(source.Tick) // past any host's uptime
+		wrapped  = uint64(1<<64-1) / uint64(source.Tick)
+		negative = uint64(10*365*24*time.Hour) / uint64(source.Tick)
+	)
+	if ticks <= wrapped && ticks > wrapped-negative {
+		return boot.Add(-time.Duration(wrapped-ticks+1) * source.Tick)
+	}
+	return boot.Add(time.Duration(min(ticks, most)) * source.Tick) // a damaged number does not
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
@@ -210,7 +211,7 @@ func (rd *reading) appendHolding(r *socketRecord) {
 }
 
 func (rd *reading) appendTask(r *socketRecord) {
-	rd.snap.Tasks = append(rd.snap.Tasks, source.Task{PID: r.pid, Start: r.start / uint64(source.Tick), Comm: r.comm})
+	rd.snap.Tasks = append(rd.snap.Tasks, source.Task{PID: r.pid, Start: bpf.Ticks(r.start), Comm: r.comm})
 }
 
 func (rd *reading) nameDevice(r *deviceRecord) {

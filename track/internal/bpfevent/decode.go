@@ -7,8 +7,8 @@ import (
 	"unsafe"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/pair"
-	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // A decoder turns raw records into records. It names the processes, which raw
@@ -89,7 +89,7 @@ func (d *decoder) task(tgid, pid uint32, start uint64) Task {
 	if t, ok := d.tasks.find(tgid, start); ok {
 		return t
 	}
-	return Task{PID: pid, Start: start / uint64(source.Tick)}
+	return Task{PID: pid, Start: bpf.Ticks(start)}
 }
 
 // emitted reports whether the close of a session was emitted before: at most
@@ -239,7 +239,7 @@ func (d *decoder) udp(r *udpRecord, fn func(*Record) error) error {
 func (d *decoder) process(r *processRecord, fn func(*Record) error) error {
 	rec := &d.rec
 	*rec = Record{Time: r.time, Kind: ProcessSeen, Task: Task{
-		PID: r.pid, Parent: r.parent, UID: r.uid, Start: r.start / uint64(source.Tick), Cgroup: r.cgroup, Comm: r.comm,
+		PID: r.pid, Parent: r.parent, UID: r.uid, Start: bpf.Ticks(r.start), Cgroup: r.cgroup, Comm: r.comm,
 	}}
 	if r.what&whatExec != 0 {
 		rec.Kind = ProcessExec

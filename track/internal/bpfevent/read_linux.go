@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/bpf"
 )
 
 // Read calls fn for each record until ctx ends, the source is closed, or fn
@@ -84,11 +86,11 @@ func (s *Source) OnLook(begin func(), end func(until uint64)) { s.beforeLook, s.
 // number of records.
 func (s *Source) look(fn func(*Record) error) (records int, err error) {
 	if s.beforeLook != nil {
-		var began unix.Timespec
-		if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &began); err != nil {
-			return 0, fmt.Errorf("read boot clock: %w", err)
+		began, err := bpf.Boot()
+		if err != nil {
+			return 0, err
 		}
-		until := began.Nano() - int64(s.config.settlesAfter())
+		until := int64(began - s.config.settlesAfter())
 		defer func() { s.afterLook(uint64(max(until, 0))) }()
 	}
 	for _, name := range []string{eventsProgFlush, eventsProgFlushCorks, eventsProgFlushFlows} {

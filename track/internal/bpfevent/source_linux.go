@@ -134,11 +134,11 @@ func (s *Source) attach() error {
 // noteAttached notes for the programs that all of them are attached from now
 // on.
 func (s *Source) noteAttached() error {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
-		return fmt.Errorf("read boot clock: %w", err)
+	now, err := bpf.Boot()
+	if err != nil {
+		return err
 	}
-	s.decoder.attached = uint64(now.Nano())
+	s.decoder.attached = uint64(now)
 	if err := s.object.Set(eventsVarAttached, s.decoder.attached); err != nil {
 		return fmt.Errorf("tell programs that they are attached: %w", err)
 	}
