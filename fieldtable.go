@@ -10,7 +10,7 @@ import (
 func sessionFields() []*Field {
 	return []*Field{
 		{Name: "proto", Title: "PROTO", Kind: KindName, Of: OfSession,
-			Doc:    "Transport protocol. An MPTCP session is mptcp and its subflows are not listed beside it.",
+			Doc:    "Transport protocol. An MPTCP session is mptcp, with the ends of its first subflow; each further one is a row of its own (subflow).",
 			Values: protoNames.names(), names: protoNames,
 			row: nameAt(protoNames, func(r Row) *Proto { return &r.Session.Proto })},
 		{Name: "family", Title: "FAMILY", Kind: KindName, Of: OfSession,
@@ -96,6 +96,15 @@ func sessionFields() []*Field {
 					r.Session.V6Only = v.Num != 0
 					r.Session.Unknown &^= FactV6Only
 				},
+			}},
+		{Name: "subflow", Title: "SUBFLOW", Kind: KindBool, Of: OfSession,
+			Doc: "Whether it is a path of an MPTCP session beside the first. Its inode and owners are those of the session. Absent for other protocols and for listeners.",
+			row: access[Row]{
+				num: func(r Row) (uint64, bool) {
+					s := r.Session
+					return flag(s.Subflow), s.Subflow || s.Proto == MPTCP && !s.IsListener()
+				},
+				set: func(r Row, v *Value) { r.Session.Subflow = v.Num != 0 },
 			}},
 		{Name: "mark", Title: "MARK", Kind: KindNumber, Of: OfSession,
 			Doc: "Mark of the socket (SO_MARK). Absent where it is 0 or not known.",

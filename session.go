@@ -50,6 +50,10 @@ type Session struct {
 	// V6Only: an IPv6 socket takes no IPv4 (IPV6_V6ONLY). Only listeners have it, and
 	// the source procfs does not know it ([FactV6Only]).
 	V6Only bool
+	// Subflow: it is a path of an MPTCP session beside the first, with ends of its
+	// own. The session has the same inode and owners. The source procfs, for which
+	// every path is a session of TCP, does not know it.
+	Subflow bool
 	// Reason is the reason for a session without owners; [ReasonNone] with owners.
 	Reason Reason
 	// Unknown are the facts unknown to the source. Their values here mean nothing,

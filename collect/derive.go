@@ -180,7 +180,7 @@ func (d *derived) pair(sockets []source.Socket, a, b uint32) {
 func (d *derived) findReasons(j *joined, hidden bool, gone func(inode uint64) bool) {
 	d.reason = zeroed(d.reason, len(j.sockets))
 	for i := range j.sockets {
-		if j.first[i] == j.first[i+1] {
+		if j.first[i] == j.first[i+1] && len(j.holdersOf(i)) == 0 {
 			d.reason[i] = d.reasonOf(&j.sockets[i], hidden, gone)
 		}
 	}

@@ -155,7 +155,8 @@ func (g *gathered) inodes() *proc.Inodes {
 }
 
 // settle leaves each socket once, in place, and indexes those with an inode. Of
-// a socket met with each of its descriptors, the first reading stays.
+// a socket met with each of its descriptors, the first reading stays. The paths of
+// an MPTCP session share an inode and all stay.
 func (g *gathered) settle() {
 	sockets := g.snap.Sockets
 	if len(sockets) == g.settled {
@@ -166,10 +167,16 @@ func (g *gathered) settle() {
 	for i := range sockets {
 		inode := sockets[i].Inode
 		if inode != 0 {
-			if g.index.find(sockets, inode) >= 0 {
+			switch at := g.index.find(sockets, inode); {
+			case at < 0:
+				g.index.add(inode, kept)
+			case !isPath(&sockets[i], &sockets[at]):
 				continue
+			case sockets[i].Flags&source.SocketSubflow == 0 && sockets[at].Flags&source.SocketSubflow != 0:
+				g.index.move(inode, kept) // the session itself comes after its subflow
+			default:
+				sockets[i].Flags |= source.SocketSubflow
 			}
-			g.index.add(inode, kept)
 		}
 		if kept != i {
 			sockets[kept] = sockets[i]
@@ -177,6 +184,20 @@ func (g *gathered) settle() {
 		kept++
 	}
 	g.snap.Sockets, g.settled = sockets[:kept], kept
+}
+
+// isPath reports whether two readings with one inode are two paths of an MPTCP
+// session, and not one socket read twice. A source that does not know MPTCP gives
+// them as two connections, and no cookie.
+func isPath(s, before *source.Socket) bool {
+	if (s.Flags|before.Flags)&source.SocketSubflow != 0 {
+		return s.Flags&before.Flags&source.SocketSubflow == 0 || !sameEnds(s, before)
+	}
+	return s.Proto == whose.TCP && s.Cookie == 0 && s.RemotePort != 0 && before.RemotePort != 0 && !sameEnds(s, before)
+}
+
+func sameEnds(a, b *source.Socket) bool {
+	return a.LocalPort == b.LocalPort && a.RemotePort == b.RemotePort && a.Local == b.Local && a.Remote == b.Remote
 }
 
 // found returns the place of the socket with the inode, or -1.

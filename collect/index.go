@@ -47,6 +47,15 @@ func (x *inodeIndex) find(sockets []source.Socket, inode uint64) int {
 	}
 }
 
+// move changes the place of the socket with an inode that is there.
+func (x *inodeIndex) move(inode uint64, at int) {
+	h := hashInode(inode) & x.mask
+	for uint32(x.slots[h]>>32) != uint32(inode) {
+		h = (h + 1) & x.mask
+	}
+	x.slots[h] = uint64(uint32(inode))<<32 | uint64(uint32(at+1))
+}
+
 // add notes the inode of the socket at place at. The caller makes sure that it
 // is not there yet.
 func (x *inodeIndex) add(inode uint64, at int) {

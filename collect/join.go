@@ -161,8 +161,16 @@ func cutNUL(b []byte) []byte {
 	return b
 }
 
-// holdersOf returns the holders of socket i.
-func (j *joined) holdersOf(i int) []holder { return j.holders[j.first[i]:j.first[i+1]] }
+// holdersOf returns the holders of socket i. A subflow has those of its session,
+// which the index finds by their inode.
+func (j *joined) holdersOf(i int) []holder {
+	if s := &j.sockets[i]; s.Flags&source.SocketSubflow != 0 {
+		if at := j.found(s.Inode); at >= 0 {
+			i = at
+		}
+	}
+	return j.holders[j.first[i]:j.first[i+1]]
+}
 
 // sized returns a slice of n elements, in s's memory if it suffices.
 func sized[T any](s []T, n int) []T {

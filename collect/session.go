@@ -66,6 +66,7 @@ func (m *maker) session(at uint32, s *whose.Session) {
 		Family:    k.Family,
 		State:     k.State,
 		V6Only:    k.V6Only && k.IsListener(),
+		Subflow:   k.Proto == whose.MPTCP && k.Flags&source.SocketSubflow != 0,
 		Direction: m.direction(k, at),
 		NetNSName: m.space.in(m.netns, k.NetNS),
 		Unknown:   m.unknown(k),

@@ -70,6 +70,10 @@ var differences = []difference{
 		holds: func(s *whose.Session, _ *listed) bool { return s.Proto.IsDatagram() && s.Remote.Port() != 0 },
 	},
 	{
+		which: "further subflows of MPTCP sessions", why: "a watch shows the session, and not its paths",
+		holds: func(s *whose.Session, _ *listed) bool { return s.Subflow },
+	},
+	{
 		byListener: true, which: "the direction of sessions whose listener is gone", why: "they go by who listens at the time",
 		holds: func(s *whose.Session, l *listed) bool { return s.Direction != 0 && !l.listens(s) },
 		blank: func(s *whose.Session) { s.Direction = 0 },
@@ -270,7 +274,7 @@ func (g *gate) try(t *testing.T, c *collecttest.Case) {
 	before := follow(t, g.way, "begun before", o)
 	st := c.StartIn(t, ns)
 	ns.Close() // from now on only the case holds it
-	sc := scope{namespaces: st.Namespaces, netns: o.NetNS, byDevice: c.ByDevice, misled: make(map[[2]netip.AddrPort]bool)}
+	sc := scope{namespaces: st.Namespaces, netns: o.NetNS, byDevice: c.ByDevice, subflows: c.Subflows, misled: make(map[[2]netip.AddrPort]bool)}
 	for i := range st.Truths {
 		if s := &st.Truths[i]; s.Instead != nil {
 			sc.misled[[2]netip.AddrPort{s.Local, s.Remote}] = true
@@ -297,6 +301,8 @@ type scope struct {
 	byDevice bool
 	// misled are the ends of sessions that who listens is wrong about.
 	misled map[[2]netip.AddrPort]bool
+	// subflows tells that for the source procfs each subflow is a session.
+	subflows bool
 }
 
 func (sc *scope) keep(sessions []whose.Session) []whose.Session {
@@ -314,7 +320,7 @@ func (g *gate) agree(t *testing.T, sc scope, watchers ...*watcher) {
 		}
 		wrong := make(map[string][]string)
 		for _, source := range []string{collect.BPF, collect.Netlink, collect.Procfs} {
-			if sc.byDevice && source == collect.Procfs {
+			if (sc.byDevice || sc.subflows) && source == collect.Procfs {
 				continue
 			}
 			for _, w := range g.compare(t, source, &sc, watchers) {

@@ -49,6 +49,8 @@ func tcpCases() []Case {
 			needs: needSocket(unix.AF_INET, unix.SOCK_STREAM, protoMPTCP, "MPTCP"), hold: holdMPTCP},
 		{Name: "mptcp clients", Rule: "the MPTCP sessions of one listener are told apart, and one that waits to be accepted names the listener's owners",
 			needs: needSocket(unix.AF_INET6, unix.SOCK_STREAM, protoMPTCP, "MPTCP"), hold: holdMPTCPClients},
+		{Name: "mptcp subflows", Rule: "each further subflow of an MPTCP session is a row with ends of its own and the session's owners",
+			needs: needSubflows, Subflows: true, hold: holdSubflows},
 		{Name: "tcp info", Rule: "bytes sent and received are those that went, where they are asked for",
 			hold: func(st *Stage) {
 				p := st.pair("127.0.0.1:0", "")

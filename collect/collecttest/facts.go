@@ -55,8 +55,8 @@ func Facts() []Fact {
 		Source: "bpf", Field: "direction", Which: "sockets restored by TCP_REPAIR from a port of choice", Instead: "`out`",
 		holds: never, Why: "to the kernel they are connected, on whichever side they were before",
 	}, {
-		Source: "bpf", Field: "cookie", Which: "sessions that nobody holds", Instead: "nothing, unless it was asked for before",
-		holds: func(s *whose.Session) bool { return s.Reason != whose.ReasonNone },
+		Source: "bpf", Field: "cookie", Which: "sessions that nobody holds, and further subflows", Instead: "nothing, unless it was asked for before",
+		holds: func(s *whose.Session) bool { return s.Reason != whose.ReasonNone || s.Subflow },
 		Why:   "the kernel makes a cookie when it is asked for the first time, and a walk of its tables only reads",
 	}}
 	facts = append(facts, beforeWalkFacts()...)
@@ -154,7 +154,8 @@ func procfsFacts() []Fact {
 			holds: func(*whose.Session) bool { return false }, // in the churn test alone
 			Why:   "between two pieces of the file the kernel finds its place again by counting from the start; it is read up to eight times"},
 		{Source: source, Field: "proto", Which: "MPTCP sessions", Instead: "tcp", holds: isMPTCP,
-			Why: "there is no file for MPTCP; its first subflow stands in /proc/net/tcp with the inode of the session"},
+			Why: "there is no file for MPTCP; its subflows stand in /proc/net/tcp, each with the inode of the session"},
+		none("subflow", "the files do not tell which subflow is the first"),
 		none("cookie", "the files do not print it"),
 		none("mark", "the files do not print it"),
 		none("bound_dev", "the files do not print it"),
@@ -210,6 +211,8 @@ func blankField(s *whose.Session, field string) {
 		s.BoundDev = ""
 	case "scope":
 		s.Scope = ""
+	case "subflow":
+		s.Subflow = false
 	case "v6only":
 		s.V6Only = false
 		s.Unknown |= whose.FactV6Only

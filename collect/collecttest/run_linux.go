@@ -21,6 +21,9 @@ type Case struct {
 	// Passing: it does not stand by itself, and another look may find something
 	// else. Such a case is not part of [Agree].
 	Passing bool
+	// Subflows: there are sessions with more than one subflow. To the source procfs
+	// each is a connection of TCP.
+	Subflows bool
 	// ByDevice: the owners of a connection hang on the device of its listener.
 	// The source procfs does not know it, and names all possible owners.
 	ByDevice bool

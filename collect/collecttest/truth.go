@@ -68,7 +68,8 @@ func fdsText(fds []int32) string {
 	return fmt.Sprint(fds)
 }
 
-// A key identifies a session: by inode if there is one.
+// A key identifies a session: by inode if there is one. The paths of an MPTCP
+// session share it, so the ends of a connection are part of its key.
 type key struct {
 	inode         uint64
 	netns         uint32
@@ -77,7 +78,10 @@ type key struct {
 }
 
 func keyOf(s *whose.Session) key {
-	if s.Inode != 0 {
+	switch {
+	case s.Inode != 0 && isTCP(s) && s.Remote.Port() != 0:
+		return key{inode: s.Inode, local: s.Local, remote: s.Remote}
+	case s.Inode != 0:
 		return key{inode: s.Inode}
 	}
 	return key{netns: s.NetNS, local: s.Local, remote: s.Remote, datagram: !isTCP(s)}

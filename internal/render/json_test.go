@@ -93,7 +93,9 @@ func TestJSON_MeetsSchema(t *testing.T) {
 // Every field has its key, with all of them asked for and a value for each.
 func TestJSON_EveryField(t *testing.T) {
 	var got map[string]any
-	line := rendered(t, JSONL, Options{Fields: whose.Fields()}, []whose.Session{*sampleSession()})
+	sample := sampleSession()
+	sample.Subflow = true
+	line := rendered(t, JSONL, Options{Fields: whose.Fields()}, []whose.Session{*sample})
 	if err := json.Unmarshal([]byte(line), &got); err != nil {
 		t.Fatal(err)
 	}

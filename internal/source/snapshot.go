@@ -26,7 +26,7 @@ type Socket struct {
 }
 
 // SocketFlags tell what a source knows of a socket beyond its numbers.
-type SocketFlags uint8
+type SocketFlags uint16
 
 // The flags.
 const (
@@ -49,6 +49,9 @@ const (
 	// SocketTransparent: it has IP_TRANSPARENT. Only a source that cannot ask for
 	// the origin notes it.
 	SocketTransparent
+	// SocketSubflow: it is a subflow of the MPTCP session with its inode, beside
+	// the first, whose ends are the session's.
+	SocketSubflow
 )
 
 // Origin returns how the socket came to its connection: by its own word, else by

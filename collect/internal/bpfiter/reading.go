@@ -179,6 +179,9 @@ func socketFlags(flags uint8) source.SocketFlags {
 	if flags&flagConnected != 0 {
 		f |= source.SocketConnected
 	}
+	if flags&flagSubflow != 0 {
+		f |= source.SocketSubflow
+	}
 	return f
 }
 

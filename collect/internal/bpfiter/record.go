@@ -60,6 +60,7 @@ const (
 	flagThread
 	flagAccepted
 	flagConnected
+	flagSubflow
 )
 
 type headerRecord struct {

@@ -81,7 +81,7 @@ func (rd *reading) applyWanted(b []byte) error {
 		switch r.kind {
 		case recordSocket:
 			s := as[socketRecord](r.body)
-			fresh = s.flags&flagFile != 0 && rd.wanted.has(s.inode) && rd.held.add(s.inode)
+			fresh = s.flags&(flagFile|flagSubflow) == flagFile && rd.wanted.has(s.inode) && rd.held.add(s.inode)
 			if fresh {
 				rd.appendSocket(s)
 				rd.confirmed = true

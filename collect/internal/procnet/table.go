@@ -35,7 +35,7 @@ type reader struct {
 	snap  *source.Snapshot
 	// inodes and tuples are the sockets met in this pass, with the round of
 	// reading in which they were met last; seen counts those of this round.
-	inodes map[uint64]uint32
+	inodes map[uint64]inodeMet
 	tuples map[tuple]uint32
 	round  uint32
 	seen   int
@@ -44,10 +44,14 @@ type reader struct {
 	firstBad error
 }
 
+// An inodeMet is the first socket met with an inode: its place in the snapshot,
+// and the round in which the inode was met last.
+type inodeMet struct{ round, at uint32 }
+
 func newReader() *reader {
 	return &reader{
 		order: hostOrder(), buf: make([]byte, bufferSize),
-		inodes: make(map[uint64]uint32), tuples: make(map[tuple]uint32),
+		inodes: make(map[uint64]inodeMet), tuples: make(map[tuple]uint32),
 	}
 }
 
@@ -148,15 +152,31 @@ func (r *reader) beginRound() {
 }
 
 // isNew reports whether the socket was not met before in this pass, and notes
-// it: by its inode or, without one, by its two ends.
+// it: by its inode or, without one, by its two ends. The subflows of an MPTCP
+// session are TCP connections with one inode, and differ in their ends.
 func (r *reader) isNew(s *source.Socket) bool {
 	if s.Inode != 0 {
-		return meet(r, r.inodes, s.Inode)
+		met, known := r.inodes[s.Inode]
+		if !known {
+			met.at = uint32(len(r.snap.Sockets))
+		}
+		if met.round != r.round {
+			met.round = r.round
+			r.inodes[s.Inode] = met
+			r.seen++
+		}
+		if !known || s.Proto != whose.TCP || s.RemotePort == 0 || sameEnds(s, &r.snap.Sockets[met.at]) {
+			return !known
+		}
 	}
 	return meet(r, r.tuples, tuple{
 		local: s.Local, remote: s.Remote, netns: s.NetNS,
 		localPort: s.LocalPort, remotePort: s.RemotePort, proto: s.Proto, family: s.Family,
 	})
+}
+
+func sameEnds(a, b *source.Socket) bool {
+	return a.LocalPort == b.LocalPort && a.RemotePort == b.RemotePort && a.Local == b.Local && a.Remote == b.Remote
 }
 
 // meet counts a key met for the first time in this round, and reports whether

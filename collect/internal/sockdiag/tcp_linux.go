@@ -15,13 +15,14 @@ const fewSockets = 256
 // tcp reads the TCP and MPTCP sockets of a namespace.
 //
 // The subflows of an MPTCP socket are TCP sockets in the same tables and have its
-// inode, by which they are dropped. MPTCP sockets are therefore read in every
-// state, before the TCP sockets and once more after them: one made in between
-// must not leave its subflows behind as sessions of their own.
+// inode. By this the first is dropped, and the others are marked. MPTCP sockets
+// are therefore read in every state, before the TCP sockets and once more after
+// them: one made in between must not leave its subflows behind as TCP.
 func (l *lane) tcp() {
 	q := l.p.q
 	states := kernelTCPStates(q.States)
 	wantTCP, wantMPTCP := q.Protos.Has(whose.TCP), q.Protos.Has(whose.MPTCP)
+	wantSubflows := wantMPTCP && l.lane == laneTCP
 	if states == 0 || !wantTCP && !wantMPTCP {
 		return
 	}
@@ -29,13 +30,15 @@ func (l *lane) tcp() {
 	mp.truncate(mark{})
 	l.mptcp(mp)
 	begin := len(l.w.out.sockets)
-	if wantTCP {
+	if wantTCP || wantSubflows && len(mp.sockets) > 0 {
 		l.dumpStates(states)
 	}
-	if wantTCP && len(mp.sockets) > 0 {
+	if len(mp.sockets) > 0 {
 		l.mptcp(mp)
 		mp.sockets = once(mp.sockets)
-		l.w.out.sockets = append(l.w.out.sockets[:begin], dropSubflows(l.w.out.sockets[begin:], mp.sockets)...)
+		found := markSubflows(l.w.out.sockets[begin:], mp.sockets)
+		found = slices.DeleteFunc(found, func(s source.Socket) bool { return !q.Protos.Has(s.Proto) })
+		l.w.out.sockets = append(l.w.out.sockets[:begin], found...)
 	}
 	if wantMPTCP && l.lane == laneTCP {
 		l.addMPTCP(mp.sockets)
@@ -75,27 +78,33 @@ func once(sockets []source.Socket) []source.Socket {
 	return slices.CompactFunc(sockets, func(a, b source.Socket) bool { return sameSocket(&a, &b) })
 }
 
-// dropSubflows removes from tcp the subflows of the MPTCP sockets. Sockets
-// without an open file have no inode; their first subflow has the session's
-// addresses and ports.
-func dropSubflows(tcp, mptcp []source.Socket) []source.Socket {
+// markSubflows removes from tcp the first subflows of the MPTCP sockets, which
+// have the session's addresses and ports, and makes the others subflows. These
+// are known by their inode, so those of a session without an open file stay TCP.
+func markSubflows(tcp, mptcp []source.Socket) []source.Socket {
 	inodes := make(map[uint64]struct{}, len(mptcp))
-	loose := make(map[tuple]struct{})
+	firsts := make(map[tuple]struct{}, len(mptcp))
 	for i := range mptcp {
-		if s := &mptcp[i]; s.Inode != 0 {
+		s := &mptcp[i]
+		firsts[tupleOf(s)] = struct{}{}
+		if s.Inode != 0 {
 			inodes[s.Inode] = struct{}{}
-		} else {
-			loose[tupleOf(s)] = struct{}{}
 		}
 	}
-	return slices.DeleteFunc(tcp, func(s source.Socket) bool {
-		if s.Inode != 0 {
-			_, is := inodes[s.Inode]
-			return is
+	kept := tcp[:0]
+	for _, s := range tcp {
+		_, has := inodes[s.Inode]
+		_, first := firsts[tupleOf(&s)]
+		if first && (has || s.Inode == 0) {
+			continue
 		}
-		_, is := loose[tupleOf(&s)]
-		return is
-	})
+		if has {
+			s.Proto = whose.MPTCP
+			s.Flags |= source.SocketSubflow
+		}
+		kept = append(kept, s)
+	}
+	return kept
 }
 
 // dumpStates reads the TCP sockets in the given kernel states, subflows of MPTCP

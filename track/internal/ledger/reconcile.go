@@ -15,11 +15,12 @@ import (
 var LivingStates = whose.SetOf(whose.Established, whose.FinWait1, whose.FinWait2, whose.CloseWait,
 	whose.LastAck, whose.Closing, whose.Listen, whose.Unconn)
 
-// Lives reports whether the table holds such a session of a snapshot. For a
+// Lives reports whether the table holds such a session of a snapshot. The further
+// subflows of an MPTCP session are not sessions of the table. For a
 // connection in FIN_WAIT2 without a file, the kernel may keep no more than for
 // one in TIME_WAIT.
 func Lives(s *whose.Session) bool {
-	return LivingStates.Has(s.State) && (s.State != whose.FinWait2 || s.Inode != 0)
+	return !s.Subflow && LivingStates.Has(s.State) && (s.State != whose.FinWait2 || s.Inode != 0)
 }
 
 // A reconciler brings the table in line with snapshots. It keeps its notes from

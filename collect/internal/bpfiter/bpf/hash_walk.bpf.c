@@ -94,6 +94,14 @@ static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 		w->c.written += sizeof(r.id);
 		return bpf_seq_write(w->seq, &r.id, sizeof(r.id)) ? -1 : PASS;
 	}
+	if (r.socket.flags & FLAG_SUBFLOW && r.socket.flags & FLAG_FILE) {
+		/* The session too: its first subflow may be gone. */
+		struct id_record id = {TAG(RECORD_ID), r.socket.netns, r.socket.inode, w->c.v.element};
+
+		w->c.written += sizeof(id);
+		if (bpf_seq_write(w->seq, &id, sizeof(id)))
+			return -1;
+	}
 	w->c.written += sizeof(r.socket);
 	if (bpf_seq_write(w->seq, &r.socket, sizeof(r.socket)))
 		return -1;

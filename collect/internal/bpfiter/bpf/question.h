@@ -142,7 +142,8 @@ verified_once int asks_these_ends(const struct socket_record *r)
 	return r && meets_ends(&conditions, r->local, r->remote, r->lport, r->rport);
 }
 
+/* An MPTCP session is needed for its subflows too, whose owners it has. */
 static always_inline bool asks_ends(const struct socket_record *r)
 {
-	return likely(!conditions.n_ends) || asks_these_ends(r);
+	return likely(!conditions.n_ends) || r->proto == PROTO_MPTCP || asks_these_ends(r);
 }

@@ -42,6 +42,7 @@ enum record_flag {
 	FLAG_THREAD = 1 << 4, /* met in the table of a thread other than the leader */
 	FLAG_ACCEPTED = 1 << 5,	 /* accepted from a listener */
 	FLAG_CONNECTED = 1 << 6, /* connected; neither: it does not say */
+	FLAG_SUBFLOW = 1 << 7,	 /* a further subflow of an MPTCP session, with its own ends */
 };
 
 /* The first record of a run: which program it is of. */

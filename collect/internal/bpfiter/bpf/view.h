@@ -52,8 +52,8 @@ static always_inline void put_whole(struct socket_record *r, const struct sock *
 }
 
 /*
- * A connection of MPTCP is several of TCP, its subflows, which are not listed
- * beside it. Returns the socket that sk is a subflow of, sk for any other, and
+ * A connection of MPTCP is several of TCP, its subflows. The first stands for
+ * it, and the others are listed beside it. Returns the socket that sk is a subflow of, sk for any other, and
  * NULL for a subflow that is being wound up.
  */
 static always_inline const struct sock *whole_of(const struct sock *sk,
@@ -75,6 +75,17 @@ static always_inline const struct sock *whole_of(const struct sock *sk,
 	if (subflow)
 		probe(&outer, &subflow->conn);
 	return outer;
+}
+
+/* Is it a subflow of an MPTCP session beside the first, whose ends the session has? */
+static always_inline bool is_further(const struct sock *sk, const struct sock *subflow)
+{
+	const struct mptcp_sock *msk = (const void *)sk;
+	const struct sock *first = subflow;
+
+	if (field_exists(msk->first))
+		probe(&first, &msk->first);
+	return first && first != subflow;
 }
 
 enum verdict {
@@ -146,7 +157,7 @@ static always_inline bool is_torn(const struct sock *sk, const struct socket *be
 /* Looks at a whole socket and puts its record into r. */
 verified_once int view_socket(const struct view *v, struct socket_record *r, u64 address)
 {
-	const struct sock *inner = (const void *)address, *sk;
+	const struct sock *inner = (const void *)address, *sk, *shown;
 	const struct socket *socket = NULL;
 	const struct file *file = NULL;
 	const struct net *net = NULL;
@@ -169,7 +180,9 @@ verified_once int view_socket(const struct view *v, struct socket_record *r, u64
 		probe(&socket, &sk->sk_socket);
 	}
 	r->proto = hide(r->proto);
-	if (read_front(&f, sk))
+	/* Of a further subflow, its own ends, state and cookie. */
+	shown = sk != inner && is_further(sk, inner) ? inner : sk;
+	if (read_front(&f, shown))
 		return MOVED;
 	r->state = FRONT(&f, u8, skc_state);
 	if (v->t.kind >= TABLE_UDP && r->state == TCP_CLOSE)
@@ -181,6 +194,8 @@ verified_once int view_socket(const struct view *v, struct socket_record *r, u64
 	if (socket)
 		probe(&file, &socket->file);
 	r->flags = hide(file ? FLAG_FILE : FLAG_NOFILE);
+	if (shown != sk)
+		r->flags |= FLAG_SUBFLOW;
 	r->inode = inode_of(sk, socket);
 	/*
 	 * Without a file it is the kernel's, or was accepted since sk_socket was read,
@@ -194,21 +209,21 @@ verified_once int view_socket(const struct view *v, struct socket_record *r, u64
 	probe(&r->netns, &net->ns.inum);
 	if (!asks_netns(r->netns))
 		return PASS;
-	put_ends(r, &f, &sk->__sk_common);
+	put_ends(r, &f, &shown->__sk_common);
 	if (!asks_ends(r))
 		return PASS;
-	if (file && !(v->flags & ASK_FULL))
+	if (file && shown == sk && !(v->flags & ASK_FULL))
 		return is_same(&f, &sk->__sk_common) ? EMIT_ID : MOVED;
 	if (file)
 		r->start = file_key((u64)file);
 
-	probe(&r->cookie, &sk->__sk_common.skc_cookie.counter);
-	probe(&r->device, &sk->__sk_common.skc_bound_dev_if);
-	probe_bit(&bit, &sk->__sk_common, skc_ipv6only);
+	probe(&r->cookie, &shown->__sk_common.skc_cookie.counter);
+	probe(&r->device, &shown->__sk_common.skc_bound_dev_if);
+	probe_bit(&bit, &shown->__sk_common, skc_ipv6only);
 	if (bit && r->family == FAMILY_V6)
 		r->flags |= FLAG_V6ONLY;
 	put_whole(r, sk, socket);
-	if (!is_same(&f, &sk->__sk_common))
+	if (!is_same(&f, &shown->__sk_common))
 		return MOVED;
 	return r->proto == PROTO_TCP ? EMIT_TCP : EMIT;
 }
