@@ -163,7 +163,6 @@ func TestLive_QueueGoes(t *testing.T) {
 						l := listenHere(t, ns, addr)
 						at, end = l.Addr().String(), func() { l.Close() }
 						if how == "shutdown" {
-							until(t, tr, fmt.Sprintf("listen tcp %v", at))
 							end = func() { shutdown(t, l) }
 						}
 					}
