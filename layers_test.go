@@ -48,7 +48,7 @@ var layers = map[string]layer{
 	"collect/internal/sockdiag": {inside: below, outside: []string{"golang.org/x/sys"}},
 	"collect/internal/procnet":  {inside: below, outside: []string{"golang.org/x/sys"}},
 	"collect": {
-		inside: and(below, "collect/internal/bpfiter", "collect/internal/sockdiag", "collect/internal/procnet"),
+		inside: and(below, "internal/lots", "collect/internal/bpfiter", "collect/internal/sockdiag", "collect/internal/procnet"),
 	},
 	"track/internal/bpfevent": {inside: below, outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"}},
 	"track/internal/ledger":   {inside: and(below, "track/internal/bpfevent")},

@@ -14,6 +14,9 @@ func (c *chosen) choose(d *described) *chosen {
 	c.described = d
 	c.places = reserve(c.places, len(d.sockets))[:0]
 	pl, narrow := d.plan, d.plan.admits() != nil
+	if pl.match != nil {
+		d.awaitPeers()
+	}
 	m := newMaker(d)
 	var s whose.Session
 	for i := range d.sockets {

@@ -160,6 +160,7 @@ func (c *Collector) run(ctx, within context.Context, pl *plan, s *stages) error 
 		s.gathered.noteDeadline() // processes, users or namespaces may lack their names
 	}
 	s.ordered.order(s.chosen.choose(&s.described))
+	s.derived.awaitPeers()
 	return ctx.Err()
 }
 

@@ -1,10 +1,11 @@
 package collect
 
 import (
-	"hash/maphash"
+	"runtime"
 	"sync"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
@@ -15,13 +16,14 @@ import (
 // sockets; its memory is used again.
 type derived struct {
 	*joined
-	listeners map[pair.Port][]uint32
+	listeners listenerIndex
 	// listener is, for each session that came in by a listener, the listener's
 	// place plus one. Its siblings of a SO_REUSEPORT group share the address.
 	listener []uint32
 	// peer is the place of the other end plus one; empty unless asked for.
 	peer   []uint32
-	ends   []uint32
+	ends   endIndex
+	peers  sync.WaitGroup
 	reason []whose.Reason
 	// proxied are the network namespaces with a TCP listener that is transparent,
 	// so that it may take sessions to other addresses and ports.
@@ -30,20 +32,38 @@ type derived struct {
 	partial bool
 }
 
-// manySockets is the number of sockets from which on peers are searched in
-// parallel to listeners and reasons: neither needs the other.
+// manySockets is the number of sockets from which on several goroutines share
+// them, and other ends are found beside the later stages.
 const manySockets = 16 << 10
 
-// derive finds directions, peers and reasons, as far as needed.
+// share calls do with parts of n sockets: all of them, or many parts on as many
+// goroutines as there are processors.
+func share(n int, do func(from, to int)) {
+	if n < manySockets {
+		do(0, n)
+		return
+	}
+	lots.Each(lots.Of(n, manySockets/4), helpers(), func() func(lots.Lot) {
+		return func(l lots.Lot) { do(l.From, l.To) }
+	})
+}
+
+// helpers is the number of goroutines to share work with.
+func helpers() int { return min(runtime.GOMAXPROCS(0), maxHelpers) - 1 }
+
+// maxHelpers bounds the goroutines: reading memory is what they do most, and more
+// do not read it faster.
+const maxHelpers = 8
+
+// derive finds directions and reasons, as far as needed. It begins to find
+// peers: later stages call [derived.awaitPeers] before they read them.
 func (d *derived) derive(j *joined) *derived {
 	needs := j.plan.needs
 	d.joined, d.partial = j, j.late()
 	d.listener, d.peer, d.reason = d.listener[:0], d.peer[:0], d.reason[:0]
-	var peers sync.WaitGroup
-	defer peers.Wait()
 	if needs.Has(whose.NeedPeer) {
 		if len(j.sockets) >= manySockets {
-			peers.Go(func() { d.findPeers(j.sockets) })
+			d.peers.Go(func() { d.findPeers(j.sockets) })
 		} else {
 			d.findPeers(j.sockets)
 		}
@@ -57,6 +77,9 @@ func (d *derived) derive(j *joined) *derived {
 	}
 	return d
 }
+
+// awaitPeers waits until all other ends are found.
+func (d *derived) awaitPeers() { d.peers.Wait() }
 
 // firstProc returns the first process to name for the socket: its first holder,
 // or the first holder of the listener whose queue it is in.
@@ -73,104 +96,40 @@ func (d *derived) firstProc(i uint32) (proc uint32, ok bool) {
 
 // findListeners fills in listeners and, for every other session, its listener.
 func (d *derived) findListeners(sockets []source.Socket) {
-	if d.listeners == nil {
-		d.listeners = make(map[pair.Port][]uint32)
-		d.proxied = make(map[uint32]bool)
+	d.listeners.index(sockets)
+	d.noteProxies(sockets)
+	d.listener = zeroed(d.listener, len(sockets))
+	if len(d.listeners.at) == 0 {
+		return
 	}
-	clear(d.listeners)
-	clear(d.proxied)
-	for i := range sockets {
-		if sockets[i].IsListener() {
-			k := sockets[i].Port()
-			d.listeners[k] = append(d.listeners[k], uint32(i))
-			if sockets[i].State == whose.Listen && sockets[i].Flags&source.SocketTransparent != 0 {
-				d.proxied[sockets[i].NetNS] = true
+	share(len(sockets), func(from, to int) {
+		var lastPort pair.Port
+		var first uint32
+		for i := from; i < to; i++ {
+			s := &sockets[i]
+			if s.IsListener() || s.RemotePort == 0 || s.Origin() == pair.Connected {
+				continue
+			}
+			if port := s.Port(); port != lastPort {
+				lastPort, first = port, d.listeners.first(sockets, port)
+			}
+			if first != 0 {
+				d.listener[i] = d.listeners.best(sockets, first, s)
 			}
 		}
-	}
-	d.listener = zeroed(d.listener, len(sockets))
-	if len(d.listeners) == 0 {
-		return
-	}
-	var lastKey pair.Port
-	var last []uint32
-	for i := range sockets {
-		s := &sockets[i]
-		if s.IsListener() || s.RemotePort == 0 || s.Origin() == pair.Connected {
-			continue
-		}
-		if k := s.Port(); k != lastKey {
-			lastKey, last = k, d.listeners[k]
-		}
-		d.listener[i] = bestListener(sockets, last, s)
-	}
+	})
 }
 
-// bestListener returns the place plus one of the listener that took the
-// session.
-func bestListener(sockets []source.Socket, candidates []uint32, s *source.Socket) uint32 {
-	var best uint32
-	highest := 0
-	for _, at := range candidates {
-		if rank := sockets[at].Rank(&s.End); rank > highest {
-			best, highest = at+1, rank
+// noteProxies learns the namespaces with a transparent TCP listener.
+func (d *derived) noteProxies(sockets []source.Socket) {
+	if d.proxied == nil {
+		d.proxied = make(map[uint32]bool)
+	}
+	clear(d.proxied)
+	for _, at := range d.listeners.at {
+		if s := &sockets[at]; s.State == whose.Listen && s.Flags&source.SocketTransparent != 0 {
+			d.proxied[s.NetNS] = true
 		}
-	}
-	return best
-}
-
-// siblings returns the listeners with the address of the one at place at:
-// itself alone, or its SO_REUSEPORT group.
-func (d *derived) siblings(sockets []source.Socket, at uint32) []uint32 {
-	all := d.listeners[sockets[at].Port()]
-	if len(all) == 1 {
-		return all
-	}
-	var group []uint32
-	for _, other := range all {
-		if sockets[other].Shares(&sockets[at].End) {
-			group = append(group, other)
-		}
-	}
-	return group
-}
-
-// findPeers pairs the two ends of each connection with both ends on this host.
-// Both ends have one hash: it does not depend on which is local.
-func (d *derived) findPeers(sockets []source.Socket) {
-	d.peer = zeroed(d.peer, len(sockets))
-	size := 16
-	for size < 2*len(sockets) {
-		size *= 2
-	}
-	d.ends = zeroed(d.ends, size)
-	mask, salt := uint64(size-1), maphash.Bytes(maphash.MakeSeed(), nil)
-	for i := range sockets {
-		s := &sockets[i]
-		if s.RemotePort == 0 || s.IsListener() {
-			continue
-		}
-		h := s.Hash(salt) & mask
-		for ; d.ends[h] != 0; h = (h + 1) & mask {
-			d.pair(sockets, uint32(i), d.ends[h]-1)
-		}
-		d.ends[h] = uint32(i + 1)
-	}
-}
-
-// pair notes a and b as the ends of one connection, if they are. It prefers an
-// end in the same namespace to one in another.
-func (d *derived) pair(sockets []source.Socket, a, b uint32) {
-	x, y := &sockets[a], &sockets[b]
-	if !x.Faces(&y.End) {
-		return
-	}
-	same := x.NetNS == y.NetNS
-	if d.peer[a] == 0 || same {
-		d.peer[a] = b + 1
-	}
-	if d.peer[b] == 0 || same {
-		d.peer[b] = a + 1
 	}
 }
 
@@ -179,11 +138,13 @@ func (d *derived) pair(sockets []source.Socket, a, b uint32) {
 // second look.
 func (d *derived) findReasons(j *joined, hidden bool, gone func(inode uint64) bool) {
 	d.reason = zeroed(d.reason, len(j.sockets))
-	for i := range j.sockets {
-		if j.first[i] == j.first[i+1] && len(j.holdersOf(i)) == 0 {
-			d.reason[i] = d.reasonOf(&j.sockets[i], hidden, gone)
+	share(len(j.sockets), func(from, to int) {
+		for i := from; i < to; i++ {
+			if j.first[i] == j.first[i+1] && len(j.holdersOf(i)) == 0 {
+				d.reason[i] = d.reasonOf(&j.sockets[i], hidden, gone)
+			}
 		}
-	}
+	})
 }
 
 func (d *derived) reasonOf(s *source.Socket, hidden bool, gone func(inode uint64) bool) whose.Reason {

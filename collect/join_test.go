@@ -55,7 +55,7 @@ func TestShed(t *testing.T) {
 		s.described = described{derived: s.derived.derive(j)}
 		o := s.ordered.order(s.chosen.choose(&s.described))
 		s.shed()
-		if s.gathered.index.slots != nil || s.derived.ends != nil || o.keys != nil || o.spare != nil {
+		if s.gathered.index.slots != nil || s.derived.ends.slots != nil || o.keys != nil || o.spare != nil {
 			t.Fatal("nothing was given up")
 		}
 		if len(o.places) != len(sockets) {

@@ -30,6 +30,7 @@ func (o *ordered) order(c *chosen) *ordered {
 	o.chosen = c
 	o.byDefault()
 	if len(c.plan.order) > 0 {
+		c.awaitPeers()
 		m := newMaker(c.described)
 		o.byFields(c.plan.order, m.borrow)
 	}

@@ -181,7 +181,12 @@ func (m *maker) ownersOfListener(listener uint32) []whose.Owner {
 	}
 	m.seen = m.seen[:0]
 	total := 0
-	for _, at := range m.siblings(m.sockets, listener-1) {
+	x, own := &m.listeners, &m.sockets[listener-1]
+	for n := x.first(m.sockets, own.Port()); n != 0; n = x.next[n-1] {
+		at := x.at[n-1]
+		if !m.sockets[at].Shares(&own.End) {
+			continue
+		}
 		holders := m.holdersOf(int(at))
 		total += len(holders)
 		for _, h := range holders {

@@ -2,18 +2,20 @@ package pair
 
 import "github.com/seed-44df2ae6/whose"
 
-// A Port is the common key of listeners for the same session. The zero value is
-// no port.
-type Port struct {
-	netns    uint32
-	port     uint16
-	datagram bool
-	lite     bool
-}
+// A Port is the common key of listeners for the same session: namespace, port and
+// protocol in one word. The zero value is no port.
+type Port uint64
 
 // Port returns the port of a session or listener.
 func (e *End) Port() Port {
-	return Port{e.NetNS, e.LocalPort, e.Proto.IsDatagram(), e.Proto == whose.UDPLite}
+	p := Port(e.NetNS)<<32 | Port(e.LocalPort)
+	if e.Proto.IsDatagram() {
+		p |= 1 << 16
+	}
+	if e.Proto == whose.UDPLite {
+		p |= 1 << 17
+	}
+	return p
 }
 
 // IsListener reports whether a socket takes sessions: a TCP listener, or an
