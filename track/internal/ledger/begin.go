@@ -13,12 +13,14 @@ import (
 type opening struct {
 	sockets map[uint64]bool
 	flows   map[FlowKey]bool
+	// last is the last record of an accept or an end of each TCP socket.
+	last map[uint64]*bpfevent.Record
 }
 
 // openingOf returns the sessions that the records open, or report whole, since
 // following began.
 func openingOf(records []bpfevent.Record, began uint64) opening {
-	o := opening{sockets: make(map[uint64]bool), flows: make(map[FlowKey]bool)}
+	o := opening{sockets: make(map[uint64]bool), flows: make(map[FlowKey]bool), last: make(map[uint64]*bpfevent.Record)}
 	for i := range records {
 		r := &records[i]
 		switch r.Kind {
@@ -26,7 +28,10 @@ func openingOf(records []bpfevent.Record, began uint64) opening {
 			o.add(r)
 		case bpfevent.TCPListen, bpfevent.UDPBind:
 			o.sockets[r.Cookie] = true
+		case bpfevent.TCPAccept:
+			o.last[r.Cookie] = r
 		case bpfevent.TCPClose:
+			o.last[r.Cookie] = r
 			if r.Opened >= began {
 				o.add(r)
 			}
@@ -80,6 +85,9 @@ func (g *Engine) Begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []
 		e.flags |= since | told
 		e.pass = g.reconciler.number
 		g.reconciler.apply(&e, s)
+		if r := news.last[e.cookie]; r != nil && !e.is(isFlow) && g.entryOf(r, e.State).sameEnds(&e) {
+			g.hindsight(&e, s, r)
+		}
 		g.insert(&e)
 		if e.is(wanted) {
 			standing = append(standing, *s)
@@ -92,6 +100,25 @@ func (g *Engine) Begin(snapshot []whose.Session, meanwhile []bpfevent.Record) []
 		}
 	})
 	return standing
+}
+
+// hindsight gives a session of the first snapshot what a record of the same time
+// knows better: which side it was, and whose. A snapshot reads sockets before it
+// looks for their holders, and what closes in between seems to be hidden, or
+// held by nobody.
+func (g *Engine) hindsight(e *entry, s *whose.Session, r *bpfevent.Record) {
+	if d := e.Direction(r.Origin, pair.MayBeTaken); d != 0 {
+		e.direction, s.Direction = d, d
+	}
+	if len(s.Owners) == 0 && (s.Reason == whose.ReasonHidden || s.Reason == whose.ReasonUnheld) {
+		if set := g.ownersOf(r); set != 0 {
+			g.assign(e, set)
+			s.Owners, s.Reason = g.processes.owners(set), whose.ReasonNone
+		} else if r.Kind == bpfevent.TCPClose {
+			e.reason, s.Reason = whose.ReasonRaced, whose.ReasonRaced
+		}
+	}
+	g.rematch(e)
 }
 
 // facing gives the sessions of the first snapshot their peers' owners. It

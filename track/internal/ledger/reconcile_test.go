@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -278,4 +279,37 @@ func TestReconcile_Filter(t *testing.T) {
 	if n := b.g.Ask(nil, filter.Env{}).Count(); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
+}
+
+// TestBegin_Hindsight: a session that closes or is accepted between the two looks
+// of the first snapshot, at sockets and at descriptors, has no owner there, and
+// may lack its listener. The records of the time know better.
+func TestBegin_Hindsight(t *testing.T) {
+	without := func(cookie uint64, r whose.Reason) whose.Session {
+		s := stood(cookie, whose.Established)
+		s.Reason = r
+		return s
+	}
+	accepted := func(r *bpfevent.Record) { r.Origin = pair.Accepted }
+	b := newBench(t, Want{})
+	b.begin(
+		[]whose.Session{
+			without(1, whose.ReasonHidden), without(2, whose.ReasonHidden), without(3, whose.ReasonUnheld),
+			without(4, whose.ReasonHidden), without(5, whose.ReasonHidden),
+		},
+		record(tcpClose, 1, 1, accepted, from(whose.LastAck)),
+		record(tcpClose, 2, 2, accepted, by("nginx", 5), from(whose.LastAck)),
+		record(tcpAccept, 3, 3, accepted, by("nginx", 5)),
+		record(tcpClose, 4, 4, to("10.0.0.9:99"), accepted, from(whose.LastAck)), // of another connection of the socket
+	)
+	b.want(
+		"1 close in tcp 10.0.0.1:1001>10.0.0.2:80 raced orderly there 1ms since",
+		"2 close in tcp 10.0.0.1:1002>10.0.0.2:80 nginx/5 orderly there 2ms since",
+		"4 close in tcp 10.0.0.1:1004>10.0.0.9:99 raced orderly there 4ms since",
+		"standing in tcp 10.0.0.1:1001>10.0.0.2:80 raced",
+		"standing in tcp 10.0.0.1:1002>10.0.0.2:80 nginx/5",
+		"standing in tcp 10.0.0.1:1003>10.0.0.2:80 nginx/5",
+		"standing out tcp 10.0.0.1:1004>10.0.0.2:80 hidden",
+		"standing out tcp 10.0.0.1:1005>10.0.0.2:80 hidden",
+	)
 }
