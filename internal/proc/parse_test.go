@@ -49,6 +49,8 @@ func TestParseStat(t *testing.T) {
 		"x (y)" + statTail:        "pid: want a number",
 		"812 (x) S 7 812":         "field 6",
 		"812 (x) SS 7":            "field 3",
+		"812 (x) \x00 7":          "field 3",
+		"812 (x) S 4294967297 1":  "field 4",
 		"812 (x) S 7 1 1 0 -1 -5": "field 9",
 	} {
 		if _, err := parseStat([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
@@ -209,6 +211,7 @@ func TestWrapFile(t *testing.T) {
 func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("812 (a b):\x1b[31m) ()" + statTail))
 	f.Add([]byte("1 ()))" + statTail))
+	f.Add([]byte("1 () \x00" + statTail[strings.Index(statTail, "S")+1:]))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := parseStat(b)
 		if err == nil && (s.PID == 0 || s.State == 0 || !bytes.Contains(b, s.Comm)) {

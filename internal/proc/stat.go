@@ -3,6 +3,7 @@ package proc
 import (
 	"bytes"
 	"fmt"
+	"math"
 )
 
 // stat is the part in use of /proc/PID/stat.
@@ -49,11 +50,12 @@ func (s *stat) parseRest(rest []byte) error {
 		var n uint64
 		switch field {
 		case 3:
-			if ok = len(word) == 1; ok {
+			if ok = len(word) == 1 && isAlnum(word[0]); ok {
 				s.State = word[0]
 			}
-		case 4:
+		case 4: // zero for the first process
 			n, ok = parseUint(word)
+			ok = ok && n <= math.MaxInt32
 			s.Parent = uint32(n)
 		case 9:
 			n, ok = parseUint(word)
