@@ -49,16 +49,23 @@ func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbi
 	opts.Needs, opts.States = zabbixNeeds, whose.AllStates
 	opts.Timeout = j.timeout * 4 / 5
 	j.opts = opts
-	ports, err := proc.EphemeralPorts(opts.Proc)
-	if err != nil {
-		ports = tally.DefaultEphemeralPorts
-	}
-	j.host = tally.HostOptions{NetNS: netns.Host(opts.Proc), EphemeralPorts: ports, Ephemeral: q.ephemeral}
+	j.host.Ephemeral = q.ephemeral
 	j.about = zabbix.Options{Version: buildVersion().Version}
 	if opts.Proc == "" {
 		j.about.NetNSNames = netns.Mounted("/run/netns")
 	}
 	return j, nil
+}
+
+// hostOptions adds what the root of procfs shows of the host. It reads files, and
+// these may lie on a file system that does not answer.
+func (j *zabbixJob) hostOptions() tally.HostOptions {
+	o := j.host
+	o.NetNS, o.EphemeralPorts = netns.Host(j.opts.Proc), tally.DefaultEphemeralPorts
+	if ports, err := proc.EphemeralPorts(j.opts.Proc); err == nil {
+		o.EphemeralPorts = ports
+	}
+	return o
 }
 
 // askKernel makes one collection.
@@ -115,7 +122,7 @@ func (j *zabbixJob) collected(ctx context.Context) (a answer) {
 			return answer{err: err}
 		}
 	}
-	host := tally.NewHost(j.host)
+	host := tally.NewHost(j.hostOptions())
 	const often = 1 << 12
 	n := 0
 	late := lots.Feed(sessions, helpers(), func(s *whose.Session) error {

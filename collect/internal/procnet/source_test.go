@@ -175,6 +175,22 @@ func TestRead_NoWay(t *testing.T) {
 	}
 }
 
+// TestRead_NoTables reads a namespace that is there without its tables: it was not
+// read.
+func TestRead_NoTables(t *testing.T) {
+	for name, files := range map[string]map[string]string{"none": nil, "another": {"dev": ""}} {
+		snap := read(t, fakeRoot(t, files), source.Query{Visit: visit7})
+		if len(snap.NetNS) != 0 || len(snap.Gaps) != 1 || snap.Gaps[0].Kind != whose.GapNamespaces || snap.Gaps[0].Count != 1 {
+			t.Errorf("%s: namespaces %v, gaps %+v; want none and a gap", name, snap.NetNS, snap.Gaps)
+		}
+	}
+	// A kernel without UDP-Lite has not its tables.
+	lite := source.Query{Visit: visit7, Protos: whose.SetOf(whose.UDPLite)}
+	if snap := read(t, fakeRoot(t, map[string]string{"tcp": header}), lite); len(snap.NetNS) != 1 || len(snap.Gaps) != 0 {
+		t.Errorf("no UDP-Lite: namespaces %v, gaps %+v", snap.NetNS, snap.Gaps)
+	}
+}
+
 func TestRead_Deadline(t *testing.T) {
 	root := fakeRoot(t, map[string]string{"tcp": header + tcpLine(1, 1, 11)})
 	src, err := Open(Options{Root: root, Captured: true})
