@@ -308,7 +308,7 @@ func TestNamespaces_Capture(t *testing.T) {
 		f.NetNSNames(context.Background(), want),
 		f.NetNSNamesOf(context.Background(), []uint32{4026531840}),
 	} {
-		if names[4026531840] != "a b):\x1b[31m) (" {
+		if names[4026531840] != "process/a b):\x1b[31m) (" {
 			t.Errorf("names %v", names)
 		}
 	}
