@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +19,14 @@ func TestParse_Cost(t *testing.T) {
 		"addresses": fill("10.0.0.1,")[:MaxLength-8] + "1", "parentheses": fill("("), "nots": fill("not "), "deep": deep,
 		"quotes": fill("'a' "), "stars": "exe " + fill("*a")[:MaxLength-8], "backslashes": fill(`\`), "regexp": "exe ~ '" + fill("(a*)*")[:4000] + "'",
 		"repeats": fill("comm ~ 'a{999}' "), "nested repeats": "comm ~ '" + fill("(a{2})")[:3000] + "'", "ports": fill("lport 1-9 or rport 5 and ") + "x",
+		"mistake at the end": fill("port 1 or ")[:MaxLength-20] + " prot tcp", "wide": fill("é ")[:MaxLength-20] + " )",
 	} {
 		start := time.Now()
 		e, err := Parse(text)
+		var wrong *SyntaxError
+		if errors.As(err, &wrong) {
+			_ = wrong.Caret()
+		}
 		Complete(text)
 		if err == nil {
 			p := Split(e, someEnv)
@@ -33,5 +39,30 @@ func TestParse_Cost(t *testing.T) {
 		} else {
 			t.Logf("%s: %v, error %.80v", name, took, err)
 		}
+	}
+}
+
+// TestParseArgs_Cost is the same for many arguments with spaces in them.
+func TestParseArgs_Cost(t *testing.T) {
+	const bound = 10 * time.Second
+	var args []string
+	for range MaxLength / len(`or process "a b" `) {
+		args = append(args, "or", "process", "a b")
+	}
+	start := time.Now()
+	_, text, err := ParseArgs(args[1:])
+	if err != nil || !strings.HasSuffix(text, `or process "a b"`) {
+		t.Errorf("%.80v", err)
+	}
+	if took := time.Since(start); took > bound {
+		t.Errorf("%v, want at most %v", took, bound)
+	}
+}
+
+// TestCaret_Long shows the end of a long filter.
+func TestCaret_Long(t *testing.T) {
+	e := &SyntaxError{Text: strings.Repeat("a", MaxLength), Offset: MaxLength, Msg: "x"}
+	if got := e.Caret(); got != "…"+strings.Repeat("a", caretWidth/2-1)+"\n"+strings.Repeat(" ", caretWidth/2)+"^" {
+		t.Errorf("%q", got)
 	}
 }

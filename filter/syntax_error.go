@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // A SyntaxError is an error in the text of a filter, with its place.
@@ -51,7 +53,7 @@ func visible(s string) string {
 		switch {
 		case unicode.IsSpace(r):
 			r = ' '
-		case r == utf8.RuneError && n == 1, !unicode.IsGraphic(r):
+		case r == utf8.RuneError && n == 1, !whose.Visible(r):
 			r = '?'
 		}
 		b.WriteRune(r)
@@ -73,11 +75,15 @@ func cutLeft(s string, width int) string {
 	if textWidth(s) <= width {
 		return s
 	}
-	for textWidth(s) > max(width-1, 0) {
-		_, n := utf8.DecodeRuneInString(s)
-		s = s[n:]
+	from, have := len(s), 0
+	for from > 0 {
+		r, n := utf8.DecodeLastRuneInString(s[:from])
+		if have += runeWidth(r); have > max(width-1, 0) {
+			break
+		}
+		from -= n
 	}
-	return "…" + s
+	return "…" + s[from:]
 }
 
 // cutRight shortens s to at most width columns, the start kept.
