@@ -40,7 +40,7 @@ func newHelpPrinter(sh *shell) helpPrinter {
 	if width == 0 {
 		width = helpWidth
 	}
-	return helpPrinter{w: sh.out, width: min(max(width, helpMinWidth), helpMaxWidth)}
+	return helpPrinter{w: sh.noted(), width: min(max(width, helpMinWidth), helpMaxWidth)}
 }
 
 func (p helpPrinter) command(cmd *cobra.Command) {

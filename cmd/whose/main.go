@@ -29,7 +29,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := newTree(sh, below, whole)
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(sh.noted())
 	root.SetErr(stderr)
-	return sh.report(root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = writeError(sh.unsaid)
+	}
+	return sh.report(err)
 }

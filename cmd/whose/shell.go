@@ -16,6 +16,24 @@ type shell struct {
 	getenv   func(string) string
 	lookup   hostname.Lookup // nil: the DNS of this host
 	services string          // the file of service names
+	unsaid   error           // the first error of text written by noted
+}
+
+// noted returns the output for text whose writers look at no error: help, and
+// completion. run reports the first one.
+func (sh *shell) noted() io.Writer { return (*notedWriter)(sh) }
+
+// A notedWriter is the output of a shell that keeps the first error.
+type notedWriter shell
+
+// Write writes to the output, and nothing after an error.
+func (w *notedWriter) Write(p []byte) (int, error) {
+	if w.unsaid != nil {
+		return 0, w.unsaid
+	}
+	n, err := w.out.Write(p)
+	w.unsaid = err
+	return n, err
 }
 
 // newShell is the shell of this process.
