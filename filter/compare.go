@@ -202,21 +202,31 @@ func timeTest(c *Cond, env Env) func(time.Time) bool {
 		if err != nil {
 			continue
 		}
-		if m.isAge {
-			m.from = env.Now.Add(-m.age)
-			m.to = m.from.Add(10 * time.Millisecond)
-		}
 		moments = append(moments, m)
 	}
 	op := c.op.positive()
 	return func(t time.Time) bool {
 		for i := range moments {
-			if moments[i].holds(op, t) {
+			m := moments[i]
+			if m.isAge {
+				m.end(env)
+			}
+			if m.holds(op, t) {
 				return true
 			}
 		}
 		return false
 	}
+}
+
+// end makes the moment of an age.
+func (m *moment) end(env Env) {
+	now := env.Now
+	if env.Clock != nil {
+		now = env.Clock()
+	}
+	m.from = now.Add(-m.age)
+	m.to = m.from.Add(10 * time.Millisecond)
 }
 
 func (m *moment) holds(op Op, t time.Time) bool {

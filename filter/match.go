@@ -19,6 +19,9 @@ type Env struct {
 	// Now is the end of ages, and its zone is the zone of times without one. Zero:
 	// the time of the call.
 	Now time.Time
+	// Clock, if not nil, is the end of ages at each evaluation, in place of Now: for
+	// a filter that goes on.
+	Clock func() time.Time
 	// Users are the user ids of names, for conditions on a user: a name of a user
 	// may be another than the session's ([Users]). Nil: names are compared alone.
 	Users map[string]uint32

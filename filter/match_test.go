@@ -159,3 +159,25 @@ func BenchmarkMatch(b *testing.B) {
 		})
 	}
 }
+
+// TestCompile_Clock wants an age to move with the clock, and to stand without one.
+func TestCompile_Clock(t *testing.T) {
+	now := time.Date(2026, 1, 30, 12, 0, 0, 0, time.UTC)
+	e, err := Parse("start_time > 20s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := whose.Session{Owners: []whose.Owner{{Process: &whose.Process{PID: 1, StartTime: now.Add(-10 * time.Second)}}}}
+	moving := Compile(e, Env{Now: now, Clock: func() time.Time { return now }})
+	standing := Compile(e, Env{Now: now})
+	if !moving.Match(&s) || !standing.Match(&s) {
+		t.Error("a process of ten seconds is not younger than 20s")
+	}
+	now = now.Add(time.Minute)
+	if moving.Match(&s) || !standing.Match(&s) {
+		t.Errorf("a minute later: by the clock %v, by the moment %v; want false and true", moving.Match(&s), standing.Match(&s))
+	}
+	if n := testing.AllocsPerRun(100, func() { moving.Match(&s) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -76,7 +76,7 @@ func newPlan(ctx context.Context, opts *Options, fs *proc.FS) (*plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("follow sessions: %w", err)
 	}
-	p.env = filter.Env{SelfNetNS: fs.SelfNetNS(), Now: p.clock.Now(), Users: users}
+	p.env = filter.Env{SelfNetNS: fs.SelfNetNS(), Now: p.clock.Now(), Clock: p.clock.Now, Users: users}
 	p.setWant()
 	return p, nil
 }
