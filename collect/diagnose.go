@@ -116,6 +116,8 @@ func whyAuto(c *whose.Coverage, d *Diagnosis) string {
 		return "netlink may not look into everything here, and bpf sees it"
 	case c.Source == BPF:
 		return fmt.Sprintf("%d open files: loading programs costs less than reading the link of every descriptor", d.OpenFiles)
+	case c.Source == Netlink && d.OpenFiles == 0:
+		return "the number of open files is unknown (/proc/sys/fs/file-nr), and reading the links of few costs less than loading programs"
 	case c.Source == Netlink && d.OpenFiles <= manyFiles:
 		return fmt.Sprintf("%d open files: few enough that reading their links costs less than loading programs", d.OpenFiles)
 	case c.Source == Netlink:

@@ -9,15 +9,9 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// kernelRelease returns the kernel's release (/proc/sys/kernel/osrelease), ""
-// if it cannot be read.
-func kernelRelease() string {
-	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
-}
+// kernelRelease returns the kernel's release, "" if it is unknown. It asks the
+// kernel itself: /proc may show processes alone (mount option subset=pid).
+func kernelRelease() string { return uname() }
 
 // kernelHas reports whether a kernel of this release is of this version or newer.
 // An unknown release is not.

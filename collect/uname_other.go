@@ -1,0 +1,6 @@
+//go:build !linux
+
+package collect
+
+// uname returns "".
+func uname() string { return "" }
