@@ -39,7 +39,10 @@ func (s *stages) shed() {
 		return
 	}
 	s.gathered.snap.Holdings, s.gathered.walk.Holdings = nil, nil
-	s.gathered.index, s.derived.ends.hashes, s.derived.ends.slots = inodeIndex{}, nil, nil
+	s.derived.ends.hashes, s.derived.ends.slots = nil, nil
+	if !s.gathered.paths {
+		s.gathered.index = inodeIndex{}
+	}
 	s.ordered.keys, s.ordered.spare = nil, nil
 	runtime.GC() // its next turn would come when the heap has grown by another third
 }

@@ -27,6 +27,9 @@ type gathered struct {
 	snap    source.Snapshot
 	settled int
 	index   inodeIndex
+	// paths: some sockets share the inode of an MPTCP session, whose holders only
+	// the index finds.
+	paths bool
 	// walk holds the things met with a descriptor, unless a source of holders
 	// put them into snap; held is the rest of that source's reading.
 	walk proc.Walk
@@ -163,6 +166,7 @@ func (g *gathered) settle() {
 		return // nothing was read since
 	}
 	g.index.reset(len(sockets))
+	g.paths = false
 	kept := 0
 	for i := range sockets {
 		inode := sockets[i].Inode
@@ -174,8 +178,10 @@ func (g *gathered) settle() {
 				continue
 			case sockets[i].Flags&source.SocketSubflow == 0 && sockets[at].Flags&source.SocketSubflow != 0:
 				g.index.move(inode, kept) // the session itself comes after its subflow
+				g.paths = true
 			default:
 				sockets[i].Flags |= source.SocketSubflow
+				g.paths = true
 			}
 		}
 		if kept != i {

@@ -70,6 +70,22 @@ func TestShed(t *testing.T) {
 	}
 }
 
+// TestShed_Subflow gives a subflow of a huge answer the owners of its session.
+func TestShed_Subflow(t *testing.T) {
+	sockets := make([]source.Socket, hugeAnswer)
+	for i := range sockets {
+		sockets[i] = source.Socket{End: pair.End{LocalPort: uint16(i), RemotePort: 1, State: whose.Established, Proto: whose.MPTCP}, Inode: uint64(i + 1)}
+	}
+	last := len(sockets) - 1
+	sockets[last].Inode, sockets[last].Flags = 1, source.SocketSubflow
+	var s stages
+	j := joinAll(&s, sockets, []source.Holding{{Inode: 1, PID: 7, FD: 3}})
+	s.shed()
+	if h := j.holdersOf(last); len(h) != 1 || j.procs[h[0].proc].PID != 7 {
+		t.Errorf("the subflow is held by %v, want process 7", h)
+	}
+}
+
 func TestJoin_AgreesWithPlainJoin(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var kept stages // so that what an earlier collection left behind would show

@@ -40,7 +40,7 @@ func readKernelBTF() (raw []byte, release func(), err error) {
 // The used parts of union bpf_attr for BPF_BTF_GET_NEXT_ID,
 // BPF_BTF_GET_FD_BY_ID and BPF_OBJ_GET_INFO_BY_FD, and struct bpf_btf_info.
 type (
-	nextIDAttr struct{ id, nextID, _ uint32 }
+	nextIDAttr struct{ _, nextID, _ uint32 }
 	fdByIDAttr struct{ id, _, _ uint32 }
 	infoAttr   struct {
 		fd, size uint32

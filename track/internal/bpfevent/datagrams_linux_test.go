@@ -23,10 +23,9 @@ const (
 
 // An exchange is what a case does from one socket to another.
 type exchange struct {
-	t            *testing.T
-	from, to     *sock
-	sent, passed uint64 // datagrams and bytes that leave
-	bytes        uint64
+	t           *testing.T
+	from, to    *sock
+	sent, bytes uint64 // what leaves: datagrams and their bytes
 }
 
 // want notes what leaves, and takes it out of the other socket.
