@@ -36,6 +36,7 @@
 #define WINDOW_TCP   128
 #define STEP	     32 /* sockets of an element to a step of a resumption */
 #define ENOUGH	     (8 << 10) /* a read of large objects, see readPiece in read_linux.go */
+#define ENOUGH_TABLES (16 << 10)
 
 enum { ASK_TCPINFO = 1 << 2, ASK_RESUME = 1 << 4 };
 
@@ -194,7 +195,7 @@ static void resume(const char *path, struct question q, struct more m)
 
 static void read_tables(const char *path, struct question q)
 {
-	read_all(path, q, 0);
+	read_all(path, q, ENOUGH_TABLES);
 	for (unsigned i = threads; i--;) {
 		while (shares[i].n_more)
 			resume(path, q, shares[i].more[--shares[i].n_more]);

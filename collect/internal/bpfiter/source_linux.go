@@ -224,10 +224,19 @@ func (s *Source) readTables(ctx context.Context, ask question) error {
 	if s.hashWalk == nil {
 		return nil
 	}
-	if err := s.readRuns(ctx, s.parts(s.run(hashWalk, s.hashWalk, ask, s.reading.applyTables))); err != nil {
+	if err := s.walkTables(ctx, ask, s.reading.applyTables); err != nil {
 		return err
 	}
 	return s.resume(ctx, ask, s.reading.applyTables)
+}
+
+// walkTables walks all elements of the socket tables.
+func (s *Source) walkTables(ctx context.Context, ask question, apply func([]byte) error) error {
+	// The kernel's buffer is 32 KiB; a million sockets are 8 KiB an element.
+	const enough = 16 << 10
+	r := s.run(hashWalk, s.hashWalk, ask, apply)
+	r.enough = enough
+	return s.readRuns(ctx, s.parts(r))
 }
 
 // readUnmet looks once more for the sockets with a file and without a
@@ -262,11 +271,8 @@ func (s *Source) walkAgain(ctx context.Context, full question) error {
 	elements, few := s.reading.elementsOfUnmet(maxElements)
 	if few {
 		s.reading.more = append(s.reading.more[:0], elements...)
-	} else {
-		r := s.run(hashWalk, s.hashWalk, s.wanted.ask(full), s.reading.applyWanted)
-		if err := s.readRuns(ctx, s.parts(r)); err != nil {
-			return err
-		}
+	} else if err := s.walkTables(ctx, s.wanted.ask(full), s.reading.applyWanted); err != nil {
+		return err
 	}
 	return s.resume(ctx, full, s.reading.applyWanted)
 }

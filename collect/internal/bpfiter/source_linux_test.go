@@ -340,6 +340,39 @@ func TestRead_OwnTables(t *testing.T) {
 	}
 }
 
+// TestRead_OwnTables_Sizes has tables of less than a group of buckets, of some, and
+// of so many that most groups are empty.
+func TestRead_OwnTables_Sizes(t *testing.T) {
+	testenv.NeedKernel(t, 6, 2, "a namespace's own table of UDP sockets")
+	testenv.NeedProgram(t, "ip")
+	s := open(t, Options{})
+	for _, buckets := range []string{"1", "2", "4", "8", "16", "128", "65536"} {
+		const n = 30
+		child := newChildNS(t, buckets)
+		var want []int
+		for range n {
+			l, addr := listen(t, child)
+			c := socket(t, child, unix.AF_INET, unix.SOCK_STREAM, 0)
+			must(t, unix.Connect(c, addr))
+			u := socket(t, child, unix.AF_INET, unix.SOCK_DGRAM, 0)
+			must(t, unix.Bind(u, loopback()))
+			want = append(want, l, c, u)
+		}
+		q := inNetNS(child, source.Query{})
+		snap := read(t, s, q)
+		if waiting := len(find(snap, 0)); waiting != n {
+			t.Errorf("of %s buckets: %d connections wait to be accepted, want %d", buckets, waiting, n)
+		}
+		s.reading.reset(q, new(source.Snapshot))
+		must(t, s.readTables(context.Background(), newQuestion(q)))
+		for i, fd := range want {
+			if !isUnmet(s, inodeOf(t, fd)) {
+				t.Errorf("of %s buckets: the walk did not meet socket %d", buckets, i)
+			}
+		}
+	}
+}
+
 // collidingWith makes a namespace whose number has the same lower bits as that of
 // another. Numbers are given out from the lowest free one on, and namespaces of
 // other kinds take them too.

@@ -21,13 +21,15 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /*
- * Few elements are quick to go through; many keep what a reader has to ask for
- * apart small. A million sockets in the usual table are 128 for each of TCP's.
+ * Few elements are quick to go through, many hold little each. A reader asks
+ * apart for the rest of an element that holds more than a read. Of 262,144
+ * connections in TIME_WAIT, the most that a kernel keeps by default, each of
+ * TCP's holds some 128; a read has room for 200.
  */
-#define TCP_ELEMENTS	  8192
-#define LISTEN_ELEMENTS	  256
-#define UDP_ELEMENTS	  1024
-#define UDPLITE_ELEMENTS  64
+#define TCP_ELEMENTS	  2048
+#define LISTEN_ELEMENTS	  64
+#define UDP_ELEMENTS	  128
+#define UDPLITE_ELEMENTS  16
 #define LISTEN_BASE  TCP_ELEMENTS
 #define UDP_BASE     (LISTEN_BASE + LISTEN_ELEMENTS)
 #define UDPLITE_BASE (UDP_BASE + UDP_ELEMENTS)
@@ -52,16 +54,16 @@ struct {
 struct group {
 	u64 heads[GROUP_BYTES / 8];
 	u32 first; /* number of the first bucket */
+	u32 end;   /* of that after the last of the element */
 	u32 todo;  /* a bit for each word that heads a chain to be walked */
 };
 
 /* How far the walk is. */
 struct chain {
 	u64 node;    /* address of the next in the chain */
-	u64 passed;  /* sockets of the element that were passed */
-	u64 skip;    /* as many are passed over */
-	u64 restart; /* passed, at the start of the bucket */
-	u32 stride;  /* buckets from group to group */
+	u32 passed;  /* sockets of the element that were passed */
+	u32 skip;    /* as many are passed over */
+	u32 restart; /* passed, at the start of the bucket */
 	u32 written;
 	u32 restarts;
 	struct view v;
@@ -162,13 +164,63 @@ static always_inline void warm(const struct group *g)
 	}
 }
 
+/* 1 for the head of a chain with something in it, else 0. */
+static always_inline u32 leads_on(u64 head)
+{
+	return (u32)((head | -head) >> 63 & ~head & 1);
+}
+
+/* A search for the next group with something in it. */
+struct search {
+	u64 at; /* address of the group */
+	u32 first, end, group, words;
+};
+
+static long pass_empty(u32 i, struct search *s)
+{
+	const u64 *from = (const void *)s->at;
+	u32 todo = 0;
+
+#pragma clang loop unroll(full)
+	for (u32 n = 0; n < GROUP_BYTES / 8; n++) {
+		u64 head = 0;
+
+		probe(&head, &from[n]);
+		todo |= leads_on(head) << n;
+	}
+	if (todo & s->words)
+		return 1;
+	s->at += GROUP_BYTES;
+	s->first += s->group;
+	return s->first >= s->end;
+}
+
+/*
+ * Passes over the groups in which nothing is. Most are empty, and a step of the
+ * walk for each is much. Of a group that is not a whole line each is a step.
+ */
+static always_inline void pass_all_empty(const struct view *v, struct group *g)
+{
+	struct search s = {.at = v->t.buckets + (u64)g->first * v->t.stride, .end = g->end,
+			   .group = v->t.group, .words = v->t.words};
+
+	if (!CASTS || v->t.group * v->t.stride != GROUP_BYTES)
+		return;
+	s.first = hide(g->first);
+	bpf_loop(MAX_STEPS, pass_empty, &s, 0);
+	g->first = hide(s.first);
+}
+
 /* Copies the group's heads, and notes those of chains with something in them. */
 verified_once int read_group(const struct view *v, struct group *g)
 {
 	const u64 *from;
 	u32 todo = 0;
 
-	if (!v || !g || g->first > v->t.mask)
+	if (!v || !g || g->first >= g->end)
+		return 1;
+	pass_all_empty(v, g);
+	if (g->first >= g->end)
 		return 1;
 	from = (const void *)(v->t.buckets + (u64)g->first * v->t.stride);
 	if (!CASTS && bpf_probe_read_kernel(g->heads, sizeof(g->heads), from))
@@ -181,7 +233,7 @@ verified_once int read_group(const struct view *v, struct group *g)
 			probe(&head, &from[i]);
 			g->heads[i] = head;
 		}
-		todo |= (u32)((head | -head) >> 63 & ~head & 1) << i;
+		todo |= leads_on(head) << i;
 	}
 	g->todo = todo & v->t.words;
 	if (CASTS && todo)
@@ -197,7 +249,7 @@ verified_once int next_bucket(struct chain *c)
 	if (!c)
 		return 1;
 	if (!c->g.todo) {
-		c->g.first += c->stride;
+		c->g.first += c->v.t.group;
 		c->node = nought;
 		return read_group(&c->v, &c->g);
 	}
@@ -254,17 +306,36 @@ static long step(u32 i, struct walk *w)
 	return c->written > OUTPUT_LIMIT;
 }
 
+/* Finds the buckets of the index-th of so many parts of the table, in whole groups. */
+verified_once int set_bounds(struct group *g, const struct table *t, u32 index, u32 parts)
+{
+	u64 groups, share;
+
+	if (!g || !t)
+		return 0;
+	groups = ((u64)t->mask + t->group) / t->group;
+	share = (groups + parts - 1) / parts * t->group;
+	g->first = share * index;
+	g->end = share * (index + 1) <= t->mask ? share * (index + 1) : t->mask + 1;
+	return 0;
+}
+
+static noinline int write_more(void *seq, const struct chain *c)
+{
+	struct more_record r = {.tag = TAG(RECORD_MORE), .element = c->v.element,
+				.done = c->passed, .netns = c->v.netns};
+
+	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
+}
+
 /* Walks the index-th of so many parts of the table. */
 static always_inline int walk_table(struct walk *w, u32 index, u32 parts)
 {
 	struct chain *c = &w->c;
-	struct more_record more = {.tag = TAG(RECORD_MORE), .element = c->v.element,
-				   .netns = c->v.netns};
 
 	c->written = c->restarts = nought;
 	c->passed = c->restart = c->node = nought;
-	c->stride = parts * c->v.t.group;
-	c->g.first = index * c->v.t.group;
+	set_bounds(&c->g, &c->v.t, index, parts);
 	if (!c->v.t.buckets || read_group(&c->v, &c->g))
 		return 0;
 	bpf_loop(MAX_STEPS, step, w, 0);
@@ -272,8 +343,7 @@ static always_inline int walk_table(struct walk *w, u32 index, u32 parts)
 		return 1;
 	if (c->written <= OUTPUT_LIMIT)
 		return 0;
-	more.done = c->passed;
-	return bpf_seq_write(w->seq, &more, sizeof(more)) ? 1 : 0;
+	return write_more(w->seq, c);
 }
 
 #define TCP_STATES ((1 << 14) - 1 & ~(1 << TCP_LISTEN | 1 << TCP_CLOSE))
@@ -312,7 +382,7 @@ static always_inline void resume_own(struct chain *c, struct question *q, const 
 	c->v.netns = SEVEN(low, 4) | SEVEN(low, 5) << 7 | SEVEN(low, 6) << 14 |
 		     SEVEN(low, 7) << 21 | top << 28;
 	c->v.element = hide(top >> 4 & 1 ? OWN_UDP : OWN_TCP);
-	c->skip = (u64)(SEVEN(high, 1) | SEVEN(high, 2) << 7 | SEVEN(high, 3) << 14) * SKIP_STEP;
+	c->skip = (SEVEN(high, 1) | SEVEN(high, 2) << 7 | SEVEN(high, 3) << 14) * SKIP_STEP;
 	q->states = (SEVEN(high, 4) | SEVEN(high, 5) << 7) << 1;
 	q->flags = ASK_RESUME | (last & (ASK_V4 | ASK_V6 | ASK_TCPINFO | ASK_FULL));
 	q->protos = (last >> 4 & 1) << PROTO_TCP | (last >> 5 & 1) << PROTO_UDP |

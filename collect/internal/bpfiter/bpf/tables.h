@@ -13,8 +13,8 @@
 /* A part of a table, copied at once. */
 #define GROUP_BYTES 64
 
-#define NETNS_ELEMENTS	  64
-#define NETNS_PER_ELEMENT 64
+#define NETNS_ELEMENTS	  16
+#define NETNS_PER_ELEMENT 256
 /*
  * These elements are none of the array's: the own tables of a namespace, which is
  * named with them.
@@ -88,7 +88,7 @@ static always_inline u16 words_within(const struct table *t)
 
 #define SHAPE(type, field)                                                                         \
 	.stride = TYPE_SIZE(type), .head = field_offset(type, field),                              \
-	.group = TYPE_SIZE(type) > GROUP_BYTES ? 1 : GROUP_BYTES / TYPE_SIZE(type),                \
+	.group = GROUP_BYTES % TYPE_SIZE(type) ? 1 : GROUP_BYTES / TYPE_SIZE(type),                \
 	.words = WORDS(TYPE_SIZE(type), field_offset(type, field))
 
 static always_inline struct table tcp_table(const struct inet_hashinfo *h)
