@@ -15,9 +15,20 @@ import (
 // clock of our time namespace.
 func Ticks(start uint64) uint64 { return (start + uint64(bootOffset())) / uint64(source.Tick) }
 
+// ownOffset is the value of bootOffset.
+var ownOffset struct {
+	once sync.Once
+	is   time.Duration
+}
+
 // bootOffset is what our time namespace adds to the boot clock. It is the same as
 // long as the process lives: no process with threads enters another.
-var bootOffset = sync.OnceValue(func() time.Duration {
+func bootOffset() time.Duration {
+	ownOffset.once.Do(func() { ownOffset.is = readBootOffset() })
+	return ownOffset.is
+}
+
+func readBootOffset() time.Duration {
 	text, err := os.ReadFile("/proc/self/timens_offsets")
 	if err != nil {
 		return 0 // before Linux 5.6
@@ -29,7 +40,7 @@ var bootOffset = sync.OnceValue(func() time.Duration {
 		return 0
 	}
 	return parseBootOffset(string(text))
-})
+}
 
 // clockBoottime is CLOCK_BOOTTIME in text, as kernels before 5.7 name the clock.
 const clockBoottime = "7"
