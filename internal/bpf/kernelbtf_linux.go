@@ -3,38 +3,72 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io"
+	"io/fs"
 	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// kernelBTFFile has the BTF of the running kernel.
-const kernelBTFFile = "/sys/kernel/btf/vmlinux"
+const (
+	// kernelBTFFile has the BTF of the running kernel.
+	kernelBTFFile = "/sys/kernel/btf/vmlinux"
+	// mostKernelBTF bounds what is read of it, far above what kernels have.
+	mostKernelBTF = 256 << 20
+)
 
 // readKernelBTF returns the kernel's BTF, some five megabytes, and a function to
 // release it. The file can be mapped since Linux 6.16. Before, it gives no more
-// than a page at a time, so the kernel is asked for a copy.
+// than a page at a time, so the kernel is asked for a copy. The error is
+// [fs.ErrNotExist] if the kernel has none, or something else is in its place.
 func readKernelBTF() (raw []byte, release func(), err error) {
-	f, err := os.Open(kernelBTFFile)
+	f, size, err := openKernelBTF()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	raw, err = unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	defer unix.Close(f)
+	raw, err = unix.Mmap(f, 0, size, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
 	if err == nil {
 		return raw, func() { unix.Munmap(raw) }, nil
 	}
-	if raw, release, err = copyKernelBTF(int(info.Size())); err == nil {
+	if raw, release, err = copyKernelBTF(size); err == nil {
 		return raw, release, nil
 	}
-	raw, err = os.ReadFile(f.Name())
-	return raw, func() {}, err
+	raw = make([]byte, size)
+	if _, err := io.ReadFull(fileOf(f), raw); err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", kernelBTFFile, err)
+	}
+	return raw, func() {}, nil
+}
+
+// openKernelBTF opens the file without waiting: a pipe may be mounted over it.
+func openKernelBTF() (fd, size int, err error) {
+	fd, err = unix.Open(kernelBTFFile, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return -1, 0, &fs.PathError{Op: "open", Path: kernelBTFFile, Err: err}
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size == 0 || st.Size > mostKernelBTF) {
+		err = fmt.Errorf("something else is mounted there: %w", fs.ErrNotExist)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, 0, &fs.PathError{Op: "open", Path: kernelBTFFile, Err: err}
+	}
+	return fd, int(st.Size), nil
+}
+
+// A fileOf reads from a descriptor.
+type fileOf int
+
+func (f fileOf) Read(p []byte) (int, error) {
+	n, err := unix.Read(int(f), p)
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return max(n, 0), err
 }
 
 // The used parts of union bpf_attr for BPF_BTF_GET_NEXT_ID,
