@@ -9,7 +9,7 @@
 // (../../collect/internal/bpfiter/bpf/question.h), first the socket tables and
 // then the descriptors, in parts, each on a thread of its own: as many as there
 // are processors, two at least, or THREADS. It goes on with elements and
-// windows until no more_record asks for it. A second look at sockets without a
+// descriptors until no more_record asks for it. A second look at sockets without a
 // holder is work beyond reading, and left out; so are tables that a namespace
 // has to itself (net.ipv4.tcp_child_ehash_entries), which no load here makes. FLAGS are enum ask_flag; the
 // usual ones are 3, IPv4 and IPv6.
@@ -32,13 +32,12 @@
 
 #define BUFFER	     (64 << 10)
 #define MOST_THREADS 63
-#define WINDOW	     160 /* descriptors of each process in a run, as in fd_walk.bpf.c */
-#define WINDOW_TCP   128
+#define TOGETHER     8 /* descriptors that fd_walk looks at together */
 #define STEP	     32 /* sockets of an element to a step of a resumption */
 #define ENOUGH	     (8 << 10) /* a read of large objects, see readPiece in read_linux.go */
 #define ENOUGH_TABLES (16 << 10)
 
-enum { ASK_TCPINFO = 1 << 2, ASK_RESUME = 1 << 4 };
+enum { ASK_RESUME = 1 << 4 };
 
 /* A question, as in question.h. */
 struct question {
@@ -202,17 +201,25 @@ static void read_tables(const char *path, struct question q)
 	}
 }
 
+/* The first descriptor that the last run did not reach, ~0 where there is none. */
+static uint32_t first_more(void)
+{
+	uint32_t first = ~0U;
+
+	for (unsigned i = 0; i < threads; i++)
+		for (size_t j = 0; j < shares[i].n_more; j++)
+			if (shares[i].more[j].from < first)
+				first = shares[i].more[j].from;
+	return first;
+}
+
 static void read_descriptors(const char *path, struct question q)
 {
-	size_t more;
-
 	do {
+		q.number &= ~(TOGETHER - 1);
 		read_all(path, q, ENOUGH);
-		more = 0;
-		for (unsigned i = 0; i < threads; i++)
-			more += shares[i].n_more;
-		q.number += q.flags & ASK_TCPINFO ? WINDOW_TCP : WINDOW;
-	} while (more);
+		q.number = first_more();
+	} while (q.number != ~0U);
 }
 
 static const char *pin(const char *dir, const char *program)

@@ -27,7 +27,7 @@ enum kind look(const void *record, size_t size, size_t *length, struct more *mor
 	case RECORD_SOCKET:
 		return SOCKET;
 	case RECORD_MORE:
-		*more = (struct more){m->element, m->done};
+		*more = (struct more){m->element, m->done, m->from & ~MORE_OF_THREAD};
 		return MORE;
 	}
 	return OTHER;

@@ -16,6 +16,7 @@ extern const unsigned record_version;
 struct more {
 	uint32_t element;
 	uint64_t done;
+	uint32_t from; /* the next descriptor */
 };
 
 /* What a reader without any other work sees in a record. */

@@ -3,12 +3,11 @@ package bpfiter
 import (
 	"context"
 	"errors"
-	"slices"
 )
 
-// fd_walk reads the descriptors of all processes, window by window. task_file
-// reads them if there is no fd_walk, or if the remaining tables are few and
-// long.
+// fd_walk reads the descriptors of all processes, in runs that begin further on
+// each. task_file reads them if there is no fd_walk, or if the remaining tables
+// are few and long.
 
 // needTaskFile has task_file loaded.
 func (s *Source) needTaskFile() error {
@@ -28,7 +27,8 @@ func (s *Source) readDescriptors(ctx context.Context, ask question, apply func([
 	if again {
 		s.wanted.setKeys(s.reading.keys)
 	}
-	start, all, err := s.readWindows(ctx, ask, apply)
+	s.reading.shown = false
+	all, err := s.readTogether(ctx, ask, apply)
 	if err != nil || all {
 		return err
 	}
@@ -36,38 +36,33 @@ func (s *Source) readDescriptors(ctx context.Context, ask question, apply func([
 		s.wanted.set(s.reading.unmet)
 	}
 	s.reading.more = s.reading.more[:0]
-	s.reading.from = int32(start)
-	err = s.readEvery(ctx, ask, apply)
-	s.reading.from = 0
-	return err
+	return s.readEvery(ctx, ask, apply)
 }
 
-// readWindows reads the descriptors of all processes by fd_walk: all of them,
-// or those before start.
-func (s *Source) readWindows(ctx context.Context, ask question, apply func([]byte) error) (start uint32, all bool, err error) {
+// readTogether reads the descriptors of all processes by fd_walk: all of them, or
+// those before the places in reading.later.
+func (s *Source) readTogether(ctx context.Context, ask question, apply func([]byte) error) (all bool, err error) {
 	byPID := ask.number != 0 && ask.flags&askWanted == 0
 	if s.fdWalk == nil || byPID {
-		return 0, false, nil
+		return false, nil
 	}
-	// A window of sockets is 23 KiB, the kernel's buffer 32.
+	// The sockets of a process are 23 KiB, the kernel's buffer is 32.
 	const enough = 8 << 10
-	for {
+	for start := uint32(0); ; {
 		s.reading.more = s.reading.more[:0]
-		r := s.run(fdWalk, s.fdWalk, ask.from(start), apply)
+		r := s.run(fdWalk, s.fdWalk, ask.startingAt(start), apply)
 		r.enough = enough
 		if err := s.readRuns(ctx, s.parts(r)); err != nil {
-			return start, false, err
+			return false, err
 		}
 		if len(s.reading.more) == 0 {
-			return start, true, nil
+			return true, nil
 		}
-		if slices.ContainsFunc(s.reading.more, func(r resumption) bool { return r.done == tooMany }) {
-			return start, false, nil
+		next := s.reading.settlePlaces()
+		if next <= start || next > maxStart-fdRange || s.reading.isFar(next, next-start) {
+			return false, nil
 		}
-		start += ask.window()
-		if start > maxStart-ask.window() || s.reading.isFar(start, ask.window()) {
-			return start, false, nil
-		}
+		start = next
 	}
 }
 

@@ -193,7 +193,7 @@ func startSockets(t *testing.T, ns *testenv.NetNS, n int) uint32 {
 	return uint32(cmd.Process.Pid)
 }
 
-// TestHostileQuestion asks fd_walk for windows that begin anywhere, which no
+// TestHostileQuestion asks fd_walk for runs that begin anywhere, which no
 // reader of ours does: nothing is read behind the end of a table. The memory
 // there is that of other tables of the same size.
 func TestHostileQuestion(t *testing.T) {
@@ -230,7 +230,7 @@ func TestHostileQuestion(t *testing.T) {
 				}
 				return r.err
 			}
-			must(t, s.readRuns(context.Background(), []run{s.run(fdWalk, s.fdWalk, ask.from(start), apply)}))
+			must(t, s.readRuns(context.Background(), []run{s.run(fdWalk, s.fdWalk, ask.startingAt(start), apply)}))
 		}
 	}
 	if met == 0 {

@@ -70,7 +70,7 @@ func (q question) resumed(r resumption) question {
 	skip := r.done/step - min(r.done/step, back)
 	q.flags = q.flags&^askWanted | askResume // there is no room for both
 	if r.element >= ownTCP {
-		q.own = ownTable{r.netns, r.element == ownUDP, skip}
+		q.own = ownTable{r.from, r.element == ownUDP, skip}
 		return q
 	}
 	n := uint64(r.element) | uint64(skip)<<15
@@ -78,30 +78,15 @@ func (q question) resumed(r resumption) question {
 	return q
 }
 
-// Descriptors of each table in a run of fd_walk, as in bpf/fd_walk.bpf.c, and
-// the bound on their numbers in a question.
+// Descriptors that a run of fd_walk looks at of each table, as in
+// bpf/fd_walk.bpf.c, and the bound on their numbers in a question.
 const (
-	window       = 160
-	windowTCP    = 128
-	windowWanted = 2048
-	maxStart     = 1 << 24
-	// tooMany stands for the end of a table not shown in full.
-	tooMany = 1<<32 - 1
+	fdRange  = 4096
+	maxStart = 1 << 24
 )
 
-// window returns how many descriptors of each table the question shows.
-func (q question) window() uint32 {
-	switch {
-	case q.flags&askWanted != 0:
-		return windowWanted
-	case q.flags&askTCPInfo != 0:
-		return windowTCP
-	}
-	return window
-}
-
-// from returns the question for the window beginning with this descriptor.
-func (q question) from(start uint32) question {
+// startingAt returns the question for the descriptors from this one on.
+func (q question) startingAt(start uint32) question {
 	if q.flags&askWanted != 0 {
 		q.states, q.protos = start&(1<<18-1), start>>18
 	} else {

@@ -41,8 +41,10 @@ type reading struct {
 	processes int
 	// bare are the sockets without a cookie yet.
 	bare []bareSocket
-	// from is the first descriptor to count; those below were applied before.
-	from int32
+	// shown: an earlier run showed the descriptors of all processes. later has those
+	// that it did not read to their end.
+	shown bool
+	later map[uint32]place
 	// ways are the namespaces with a way into them, nil if the walk sees all.
 	ways map[uint32]bool
 }
@@ -60,9 +62,8 @@ type bareSocket struct {
 // elements.
 type sighting struct{ inode, place uint32 }
 
-// A resumption is a place to go on with the walk. netns is the namespace of an
-// element that is an own table.
-type resumption struct{ element, done, netns uint32 }
+// A resumption is a place to go on with the walk, from a moreRecord.
+type resumption struct{ element, done, from uint32 }
 
 func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
 	rd.snap, rd.netns, rd.states, rd.waiting = snap, q.NetNS, q.States, false
@@ -70,7 +71,7 @@ func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
 	rd.wanted.reset()
 	rd.doubtful, rd.unmet = rd.doubtful[:0], rd.unmet[:0]
 	rd.loose, rd.more, rd.bare = rd.loose[:0], rd.more[:0], rd.bare[:0]
-	rd.processes, rd.confirmed, rd.from = 0, false, 0
+	rd.processes, rd.confirmed, rd.shown = 0, false, false
 	rd.keys = rd.keys[:0]
 	rd.ways = nil
 }
@@ -85,10 +86,14 @@ func (rd *reading) applyDescriptors(b []byte) error {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
 	r := records{rest: b}
-	for last, netns, fresh := uint32(0), uint32(0), false; r.next(); {
+	var at place
+	for last, pid, netns, fresh := uint32(0), uint32(0), uint32(0), false; r.next(); {
 		switch r.kind {
 		case recordSocket:
 			s := as[socketRecord](r.body)
+			if s.pid != pid {
+				pid, at = s.pid, rd.placeOf(s.pid)
+			}
 			if s.netns != netns {
 				netns = s.netns
 				rd.noteWay(source.Way{NetNS: netns, Holding: holdingOf(s)})
@@ -96,13 +101,13 @@ func (rd *reading) applyDescriptors(b []byte) error {
 			if s.state == uint8(whose.Listen) && s.recvq > 0 {
 				rd.waiting = true
 			}
-			if fresh = false; s.fd < rd.from || !rd.wantsNetNS(s.netns) || !rd.states.Has(whose.State(s.state)) {
+			if fresh = false; s.fd < at.from || !rd.wantsNetNS(s.netns) || !rd.states.Has(whose.State(s.state)) {
 				continue
 			}
 			if fresh = rd.held.add(s.inode); fresh {
 				rd.appendSocket(s)
 			}
-			rd.appendHolding(s)
+			rd.appendHolding(s, at.unsure)
 			if s.pid != last {
 				last = s.pid
 				rd.appendTask(s)
@@ -112,7 +117,7 @@ func (rd *reading) applyDescriptors(b []byte) error {
 				rd.appendTCP(rd.snap.Sockets, as[tcpRecord](r.body))
 			}
 		case recordTask:
-			if rd.from == 0 {
+			if !rd.shown {
 				rd.processes++
 			}
 		default:
@@ -127,18 +132,6 @@ func (rd *reading) makeRoom() {
 	n := len(rd.unmet)
 	rd.snap.Sockets = slices.Grow(rd.snap.Sockets, n)
 	rd.snap.Holdings = slices.Grow(rd.snap.Holdings, n)
-}
-
-// isFar reports whether the tables beyond start are few and long. Then windows
-// over all processes cost more than all descriptors do.
-func (rd *reading) isFar(start, window uint32) bool {
-	longest, sum := uint64(0), uint64(0)
-	for _, m := range rd.more {
-		longest, sum = max(longest, uint64(m.done)), sum+uint64(m.done)
-	}
-	const usual, dearer = 50, 4 // descriptors of a process; one of them to a look at a process
-	windows := (longest - min(longest, uint64(start))) / uint64(window)
-	return windows*uint64(rd.processes) > dearer*(sum+usual*uint64(rd.processes))
 }
 
 func (rd *reading) appendSocket(r *socketRecord) {
@@ -204,9 +197,9 @@ func (rd *reading) noteWay(w source.Way) {
 	rd.snap.Ways = append(rd.snap.Ways, w)
 }
 
-func (rd *reading) appendHolding(r *socketRecord) {
+func (rd *reading) appendHolding(r *socketRecord, unsure bool) {
 	h := holdingOf(r)
-	if r.flags&flagThread != 0 {
+	if unsure || r.flags&flagThread != 0 {
 		rd.doubtful = append(rd.doubtful, h)
 		return
 	}

@@ -124,8 +124,11 @@ type netnsRecord struct {
 type moreRecord struct {
 	_            structs.HostLayout
 	tag, element uint32
-	done, netns  uint32
+	done, from   uint32
 }
+
+// moreOfThread is MORE_OF_THREAD.
+const moreOfThread = 1 << 31
 
 type wayRecord struct {
 	_               structs.HostLayout

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -583,8 +584,116 @@ func TestRead_Cookie(t *testing.T) {
 	}
 }
 
-// TestRead_Windows compares what fd_walk finds, window by window, with what
-// task_file does. A table of this process goes on beyond several windows.
+// holdingsIn returns all holdings of sockets of the namespace, sorted.
+func holdingsIn(snap *source.Snapshot, ns namespace) []source.Holding {
+	in := make(map[uint64]bool)
+	for i := range snap.Sockets {
+		if s := &snap.Sockets[i]; s.NetNS == ns.Inode() {
+			in[s.Inode] = true
+		}
+	}
+	var all []source.Holding
+	for _, h := range snap.Holdings {
+		if in[h.Inode] {
+			all = append(all, h)
+		}
+	}
+	slices.SortFunc(all, compareHoldings)
+	return all
+}
+
+// TestRead_GoesOn has tables that go on after a run in every way: many sockets side
+// by side, a few far apart, behind other descriptors, behind sockets that are not
+// asked for, and in a table of a thread. fd_walk shows each descriptor that
+// task_file does, once.
+func TestRead_GoesOn(t *testing.T) {
+	testenv.NeedKernel(t, 6, 2, "bpf_rdonly_cast")
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	must(t, s.needTaskFile())
+	for _, n := range []int{1, 128, 129, 159, 160, 161, 700} {
+		startSockets(t, ns, n)
+	}
+	fd := reusing(t, ns, 1)[0]
+	dup := func(from, n int) {
+		for i := range n {
+			got, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, from+i)
+			must(t, err)
+			t.Cleanup(func() { unix.Close(got) })
+		}
+	}
+	for range 700 { // sockets of no interest
+		other, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		must(t, err)
+		t.Cleanup(func() { unix.Close(other) })
+	}
+	for i := range 30 {
+		dup(1000+i*100, 1)
+	}
+	dup(4090, 12)
+	dup(9000, 400)
+	stop := make(chan struct{})
+	parted := make(chan error)
+	var threads sync.WaitGroup
+	threads.Go(func() {
+		must(t, testenv.OnThread(func() error {
+			err := unix.Unshare(unix.CLONE_FILES)
+			for i := 0; i < 200 && err == nil; i++ {
+				_, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 9350+i)
+			}
+			parted <- err
+			<-stop
+			return nil
+		}))
+	})
+	must(t, <-parted)
+	defer threads.Wait()
+	defer close(stop)
+	for _, needs := range []whose.Needs{0, whose.NeedTCPInfo} {
+		q := inNetNS(ns, source.Query{Needs: needs})
+		fast := holdingsIn(read(t, s, q), ns)
+		walk := s.fdWalk
+		s.fdWalk = nil
+		plain := holdingsIn(read(t, s, q), ns)
+		s.fdWalk = walk
+		if !slices.Equal(fast, plain) {
+			t.Errorf("%d holdings, %d by task_file", len(fast), len(plain))
+		}
+		if want := 1438 + 443 + 200; len(plain) != want {
+			t.Errorf("%d holdings by task_file, want %d", len(plain), want)
+		}
+	}
+}
+
+// TestRead_OneRun has a process with many descriptors, and few of them sockets: one
+// run over all processes shows them.
+func TestRead_OneRun(t *testing.T) {
+	testenv.NeedKernel(t, 6, 2, "bpf_rdonly_cast")
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	fd := reusing(t, ns, 1)[0]
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(null) })
+	for range 1500 {
+		dup, err := unix.FcntlInt(uintptr(null), unix.F_DUPFD_CLOEXEC, 0)
+		must(t, err)
+		t.Cleanup(func() { unix.Close(dup) })
+	}
+	far, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 1500)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(far) })
+	snap := read(t, s, inNetNS(ns, source.Query{}))
+	if n := len(holders(snap, inodeOf(t, fd))); n != 2 {
+		t.Errorf("held by %d descriptors, want 2", n)
+	}
+	if p, ok := s.reading.later[uint32(os.Getpid())]; ok {
+		t.Errorf("this process was read again from descriptor %d on", p.from)
+	}
+}
+
+// TestRead_Windows compares what fd_walk finds, run by run, with what task_file
+// does. A table of this process goes on beyond several runs.
 func TestRead_Windows(t *testing.T) {
 	ns := testenv.NewNetNS(t)
 	s := open(t, Options{})
@@ -600,7 +709,7 @@ func TestRead_Windows(t *testing.T) {
 		fds = append(fds, l, c)
 	}
 	fds = append(fds, reusing(t, ns, 20)...)
-	for range 2000 { // more than a window
+	for range 2000 { // more than a run shows
 		dup, err := unix.FcntlInt(uintptr(fds[0]), unix.F_DUPFD_CLOEXEC, 0)
 		must(t, err)
 		t.Cleanup(func() { unix.Close(dup) })
@@ -684,8 +793,8 @@ func TestRead_NoAllocs(t *testing.T) {
 	few := testing.AllocsPerRun(10, pass)
 	reusing(t, ns, 2000)
 	pass()
-	const perWindow = 40 // of descriptors: threads and their questions
-	if many := testing.AllocsPerRun(10, pass); many > few+20+2000/windowTCP*perWindow {
+	const inRun, perRun = 128, 40 // sockets; threads and their questions
+	if many := testing.AllocsPerRun(10, pass); many > few+20+2000/inRun*perRun {
 		t.Errorf("%v allocations with 2,000 sockets, %v with none", many, few)
 	}
 	if len(snap.Sockets) != 2000 {

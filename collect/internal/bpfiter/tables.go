@@ -46,7 +46,7 @@ func (rd *reading) applyRest(kind recordKind, rec []byte) {
 		rd.noteNetNS(as[netnsRecord](rec))
 	case recordMore:
 		r := as[moreRecord](rec)
-		rd.more = append(rd.more, resumption{r.element, r.done, r.netns})
+		rd.more = append(rd.more, resumption{r.element, r.done, r.from})
 	case recordWay:
 		r := as[wayRecord](rec)
 		rd.noteWay(source.Way{NetNS: r.netns, Holding: source.Holding{Inode: uint64(r.inode), PID: r.pid, FD: r.fd}})
@@ -59,7 +59,7 @@ func (rd *reading) noteNetNS(r *netnsRecord) {
 	}
 	for _, element := range []uint32{r.element, r.udpElement} {
 		if element != 0 {
-			rd.more = append(rd.more, resumption{element: element, netns: r.netns})
+			rd.more = append(rd.more, resumption{element: element, from: r.netns})
 		}
 	}
 }
@@ -108,7 +108,7 @@ func (rd *reading) applyDescriptorsAgain(b []byte) error {
 		switch r.kind {
 		case recordSocket:
 			s := as[socketRecord](r.body)
-			if fresh = false; s.fd < rd.from || !rd.wanted.has(s.inode) {
+			if fresh = false; !rd.wanted.has(s.inode) {
 				continue
 			}
 			if fresh = rd.held.add(s.inode); fresh {
@@ -156,7 +156,7 @@ func (rd *reading) elementsOfUnmet(most int) ([]resumption, bool) {
 			elements = append(elements, resumption{element: at.place})
 			continue
 		}
-		elements = append(elements, resumption{element: ownTCP, netns: at.place}, resumption{element: ownUDP, netns: at.place})
+		elements = append(elements, resumption{element: ownTCP, from: at.place}, resumption{element: ownUDP, from: at.place})
 	}
 	return elements, true
 }

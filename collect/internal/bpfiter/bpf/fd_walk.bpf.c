@@ -11,8 +11,8 @@
  * one, before the program ends. What fails the test twice is left out; if it
  * is still there the walk of the socket tables finds that it was not met.
  *
- * What a process has must fit the kernel's buffer, so a run shows a window of
- * descriptors of each table, and tells which tables go on beyond it.
+ * What a process has must fit the kernel's buffer, so a run shows so many sockets
+ * of each table, among so many descriptors, and says where a table goes on.
  *
  * Where sockets are looked for once more, the pointers in the tables are
  * compared with those to their files, and no other file is touched. A socket
@@ -28,20 +28,21 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /*
- * Descriptors in a window. As many sockets, with the figures of TCP and a
- * device each, fit 32 KiB.
+ * Sockets of a table in a run. As many, with a device each and the figures of
+ * TCP, fit 32 KiB.
  */
-#define WINDOW	   160
-#define WINDOW_TCP 128
+#define MOST	    160
+#define MOST_TCP    128
+#define MOST_WANTED 128
 
-/* The same where sockets are looked for, and how many of them are emitted. */
-#define WINDOW_WANTED 2048
-#define MOST_WANTED   128
-/* A table of which not all was emitted, for more_record. */
-#define TOO_MANY      (~0U)
+/* Descriptors of a table in a run. Nobody else runs on the processor meanwhile. */
+#define RANGE 4096
 
-/* A step for the next few descriptors, two at most for each socket. */
-#define STEPS (WINDOW_WANTED / AT_ONCE + 2 * WINDOW + 1)
+/*
+ * A step for the next few descriptors, two at most for each that may be a socket:
+ * one that is not asked for, as of UNIX, takes its step too.
+ */
+#define STEPS (RANGE / AT_ONCE + 2 * RANGE + 1)
 
 /*
  * Descriptors that are looked at together. What a socket is made of lies in
@@ -74,8 +75,8 @@ struct fds {
 	u32 fence;
 	u32 first, todo; /* of the next few, a bit for each socket */
 	u32 again;	 /* the socket changed while it was read */
-	u32 emitted;
-	u32 start, room; /* of the window, and of the table */
+	u32 emitted, most;
+	u32 start, room; /* of the range, and of the table */
 	u64 sk;		 /* the socket that was looked at */
 	struct owner o;
 };
@@ -294,7 +295,7 @@ static always_inline u32 wanted_of(u64 *at, u32 number)
 }
 
 /*
- * Finds out which of the next descriptors are sockets. A window begins at a
+ * Finds out which of the next descriptors are sockets. A range begins at a
  * multiple of as many and ends with the table or at another, so all of these are
  * in the table.
  */
@@ -366,9 +367,14 @@ static long step(u32 i, struct walk *w)
 	}
 	w->f.again = nought;
 	w->f.todo = hide(todo & (todo - 1));
-	if (outcome == EMIT && w->f.o.q.flags & ASK_WANTED && w->f.emitted++ == MOST_WANTED)
+	if (outcome != EMIT)
+		return 0;
+	if (w->f.emitted == w->f.most) {
+		w->f.end = r.fd; /* the table goes on with this one */
 		return 1;
-	if (outcome != EMIT || !write_fd(w, &r))
+	}
+	w->f.emitted++;
+	if (!write_fd(w, &r))
 		return 0;
 	w->failed = 1;
 	return 1;
@@ -391,30 +397,31 @@ static noinline int write_task(void *seq, u32 pid)
 	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
 }
 
-static noinline int write_more(void *seq, u32 pid, u32 room)
+static noinline int write_more(void *seq, const struct fds *f)
 {
-	struct more_record r = {.tag = TAG(RECORD_MORE), .element = pid, .done = room};
+	struct more_record r = {.tag = TAG(RECORD_MORE), .element = f->o.pid, .done = f->room,
+				.from = f->end | (f->o.thread ? MORE_OF_THREAD : 0)};
 
 	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
 }
 
 /*
- * The first descriptor of the window. The reader names any; it is put where a
+ * The first descriptor of the range. The reader names any; it is put where a
  * look at the next few begins.
  */
-static always_inline u32 window_start(const struct question *q)
+static always_inline u32 range_start(const struct question *q)
 {
 	u32 start = q->flags & ASK_WANTED ? q->states | q->protos << 18 : q->number;
 
 	return start & -AT_ONCE;
 }
 
-static always_inline u32 window_of(const struct question *q)
+static always_inline u32 most_of(const struct question *q)
 {
-	return q->flags & ASK_WANTED ? WINDOW_WANTED : q->flags & ASK_TCPINFO ? WINDOW_TCP : WINDOW;
+	return q->flags & ASK_WANTED ? MOST_WANTED : q->flags & ASK_TCPINFO ? MOST_TCP : MOST;
 }
 
-/* In how many words of 64 open descriptors are looked for beyond the window. */
+/* In how many words of 64 open descriptors are looked for beyond the range. */
 #define BEYOND 1024
 
 struct beyond {
@@ -456,54 +463,44 @@ static always_inline void put_owner(struct fds *w, u64 leader)
 	w->o.thread = leader == w->task ? 0 : FLAG_THREAD;
 }
 
-#define GOES_ON 1 /* the table does, beyond the window */
-#define IN_TURN 2 /* it is this thread's to walk */
-
 /*
- * Finds the table of the task and the window in it. A function of its own to
+ * Finds the table of the task and the range in it. Returns 0 where there is none,
+ * or it is for another thread to walk. A function of its own to
  * the verifier: what it finds is nothing that is known, and all ways become one.
  */
 noinline int set_out(struct fds *w)
 {
-	u32 room, window, turn, end;
-	int todo = 0;
+	u32 room, end;
 	u64 leader;
 
 	if (!w)
 		return 0;
 	read_question(&w->o.q);
-	w->start = w->fd = window_start(&w->o.q);
-	window = window_of(&w->o.q);
-	turn = PEEK(struct task_struct, w->task, tgid);
-	turn += w->fd / window;
-	if (!w->o.q.parts || turn % w->o.q.parts == w->o.q.part)
-		todo = IN_TURN;
-	else if (!w->fd)
+	if (w->o.q.parts && (u32)PEEK(struct task_struct, w->task, tgid) % w->o.q.parts != w->o.q.part)
 		return 0;
 	leader = PEEK(struct task_struct, w->task, group_leader);
 	w->files = files_of(w, leader);
 	if (!w->files)
 		return 0;
+	w->start = w->fd = range_start(&w->o.q);
 	w->table = PEEK(struct files_struct, w->files, fdt);
 	room = room_of(w->table);
 	if (room <= w->fd)
 		return 0;
 	w->room = room;
-	end = w->fd + window;
-	if (goes_on(w->table, room, end))
-		todo |= GOES_ON;
+	end = w->fd + RANGE;
 	w->end = room < end ? room : end;
 	w->slots = PEEK(struct fdtable, w->table, fd);
+	w->most = most_of(&w->o.q);
 	w->met = w->fence = w->again = w->first = w->todo = w->emitted = 0;
 	put_owner(w, leader);
-	return todo;
+	return 1;
 }
 
 SEC("iter/task")
 int fd_walk(struct bpf_iter__task *ctx)
 {
 	struct walk w = {};
-	int todo;
 
 	if (write_header(ctx->meta, PROGRAM_FD_WALK))
 		return 1;
@@ -513,16 +510,13 @@ int fd_walk(struct bpf_iter__task *ctx)
 	w.failed = nought;
 	/* As a number: the verifier is not to follow it through the loop. */
 	bpf_probe_read_kernel(&w.f.task, sizeof(w.f.task), &ctx->task);
-	todo = set_out(&w.f);
-	if (todo & GOES_ON && write_more(w.seq, w.f.o.pid, w.f.room))
-		return 1;
-	if (!(todo & IN_TURN))
+	if (!set_out(&w.f))
 		return 0;
 	bpf_loop(STEPS, step, &w, 0);
 	if (w.failed)
 		return 1;
-	if (w.f.emitted > MOST_WANTED)
-		return write_more(w.seq, w.f.o.pid, TOO_MANY);
+	if (goes_on(w.f.table, w.f.room, w.f.end) && write_more(w.seq, &w.f))
+		return 1;
 	if (w.f.start || !w.f.met || w.f.o.thread)
 		return 0;
 	return write_task(w.seq, w.f.o.pid);

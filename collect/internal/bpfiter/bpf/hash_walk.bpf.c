@@ -323,7 +323,7 @@ verified_once int set_bounds(struct group *g, const struct table *t, u32 index, 
 static noinline int write_more(void *seq, const struct chain *c)
 {
 	struct more_record r = {.tag = TAG(RECORD_MORE), .element = c->v.element,
-				.done = c->passed, .netns = c->v.netns};
+				.done = c->passed, .from = c->v.netns};
 
 	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
 }

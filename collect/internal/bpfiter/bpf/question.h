@@ -14,7 +14,7 @@
  *	11-14 process; with ASK_WANTED, where its struct wanted is in the memory of
  *	      the reader, in units of 16 MiB
  *
- * fd_walk has the first descriptor of its window in 11-14 or, with ASK_WANTED,
+ * fd_walk has the first descriptor of its range in 11-14 or, with ASK_WANTED,
  * in 6-9.
  *
  * One that goes on with an element of the walk (ASK_RESUME) has the element in

@@ -129,8 +129,11 @@ struct more_record {
 	u32 tag;
 	u32 element; /* or process */
 	u32 done;    /* sockets of the element that were passed; room of the table */
-	u32 netns;   /* the namespace, if the element is an own table */
+	u32 from;    /* the namespace, if the element is an own table; the next descriptor */
 };
+
+/* Beside the next descriptor: the table is of a thread other than the leader. */
+#define MORE_OF_THREAD (1U << 31)
 
 /* A descriptor that leads into a network namespace. */
 struct way_record {
