@@ -80,8 +80,7 @@ func (c *Collector) chooseSource(pl *plan) (choice, error) {
 		return choice{names: []string{name}}, nil
 	}
 	if len(pl.query.PIDs) > 0 && os.Geteuid() == 0 {
-		// A few processes' descriptors are read at once; this needs no program.
-		return choice{names: []string{Netlink, Procfs}, auto: true}, nil
+		return chooseForPIDs(pl.fs.Release()), nil
 	}
 	cheap := choice{names: []string{BPF, Netlink, Procfs}, pinnedOnly: true, auto: true}
 	if c.again() || openFiles() > manyFiles {
@@ -92,6 +91,17 @@ func (c *Collector) chooseSource(pl *plan) (choice, error) {
 		cheap.pinnedOnly = true
 	}
 	return cheap, nil
+}
+
+// chooseForPIDs decides for a question about a few processes. A pinned fd_walk looks
+// at them alone; older pins look at all, and netlink at all sockets of their
+// namespaces. Nothing is loaded for it.
+func chooseForPIDs(release string) choice {
+	c := choice{names: []string{Netlink, Procfs}, pinnedOnly: true, auto: true}
+	if kernelHas(release, 6, 2) {
+		c.names = []string{BPF, Netlink, Procfs}
+	}
+	return c
 }
 
 // seeingMore returns the sources that see what netlink was refused; none for a whole answer. bpf sees all namespaces, those too that only

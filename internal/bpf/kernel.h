@@ -69,6 +69,10 @@ struct hlist_head {
 	void *first;
 } kernel_type;
 
+struct hlist_node {
+	struct hlist_node *next, **pprev;
+} kernel_type;
+
 struct udp_hslot {
 	struct hlist_head head;
 } kernel_type;
@@ -341,7 +345,25 @@ struct upid {
 
 struct pid {
 	u32 level;
+	struct hlist_head tasks[4];
 	struct upid numbers[0];
+} kernel_type;
+
+struct xarray {
+	void *xa_head;
+} kernel_type;
+
+struct xa_node {
+	u8 shift;
+	void *slots[64];
+} kernel_type;
+
+struct idr {
+	struct xarray idr_rt;
+} kernel_type;
+
+struct pid_namespace {
+	struct idr idr;
 } kernel_type;
 
 struct fdtable {
@@ -378,6 +400,7 @@ struct pt_regs___arm64 {
 
 struct signal_struct {
 	atomic_t live;
+	struct list_head thread_head;
 	struct pid *pids[4];
 } kernel_type;
 
@@ -402,6 +425,8 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
+	struct list_head thread_node;
 	u64 start_boottime;
 	char comm[16];
 	const struct cred *cred;

@@ -39,6 +39,10 @@ func (s *Source) readDescriptors(ctx context.Context, ask question, apply func([
 	return s.readEvery(ctx, ask, apply)
 }
 
+// enoughDescriptors ends a read of fd_walk: the sockets of a process are 23 KiB, the
+// kernel's buffer is 32.
+const enoughDescriptors = 8 << 10
+
 // readTogether reads the descriptors of all processes by fd_walk: all of them, or
 // those before the places in reading.later.
 func (s *Source) readTogether(ctx context.Context, ask question, apply func([]byte) error) (all bool, err error) {
@@ -46,12 +50,10 @@ func (s *Source) readTogether(ctx context.Context, ask question, apply func([]by
 	if s.fdWalk == nil || byPID {
 		return false, nil
 	}
-	// The sockets of a process are 23 KiB, the kernel's buffer is 32.
-	const enough = 8 << 10
 	for start := uint32(0); ; {
 		s.reading.more = s.reading.more[:0]
 		r := s.run(fdWalk, s.fdWalk, ask.startingAt(start), apply)
-		r.enough = enough
+		r.enough = enoughDescriptors
 		if err := s.readRuns(ctx, s.parts(r)); err != nil {
 			return false, err
 		}

@@ -54,6 +54,7 @@ type account struct {
 	Listener   uint64 // its own
 	Sockets    []source.Socket
 	Holdings   []source.Holding
+	Alone      []source.Holding // of a question for the child alone
 	Gaps       []whose.Gap
 	Pinned     bool
 }
@@ -75,14 +76,16 @@ func readPins(dir string) account {
 	unix.Fstat(fd, &st)
 	a.Listener = st.Ino
 	s, err := OpenPinned(dir, Options{})
-	var snap source.Snapshot
+	var snap, alone source.Snapshot
 	if err == nil {
-		err = errors.Join(s.Read(context.Background(), asking(source.Query{}), &snap), s.Close())
+		me := asking(source.Query{PIDs: []uint32{uint32(os.Getpid())}})
+		err = errors.Join(s.Read(context.Background(), asking(source.Query{}), &snap), s.Read(context.Background(), me, &alone), s.Close())
 	}
 	if err != nil {
 		a.Err, a.Permission = err.Error(), errors.Is(err, fs.ErrPermission)
 	}
 	a.Sockets, a.Holdings, a.Gaps, a.Pinned = snap.Sockets, snap.Holdings, snap.Gaps, snap.Pinned
+	a.Alone = alone.Holdings
 	return a
 }
 
@@ -181,6 +184,9 @@ func TestPin_OtherPIDNamespace(t *testing.T) {
 	}
 	if h := holders(a.snap(), a.Listener); len(h) != 1 || h[0].PID != 1 {
 		t.Errorf("its own listener is held by %+v, want pid 1", h)
+	}
+	if len(a.Alone) != 1 || a.Alone[0].PID != 1 || a.Alone[0].Inode != a.Listener {
+		t.Errorf("pid 1 has %+v, want its own listener", a.Alone)
 	}
 	if got := find(a.snap(), inodeOf(t, l)); len(got) != 1 || got[0].Flags != source.SocketFile || len(holders(a.snap(), inodeOf(t, l))) != 0 {
 		t.Errorf("a listener outside: %+v held by %+v", got, holders(a.snap(), inodeOf(t, l)))

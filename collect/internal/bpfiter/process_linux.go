@@ -14,8 +14,8 @@ import (
 
 // The reading for a question about the sockets of a few processes.
 
-// maxProcessLinks bounds for how many processes there is a link to each; of
-// more the whole is read.
+// maxProcessLinks bounds how many processes are read one by one; of more the whole
+// is read.
 const maxProcessLinks = 64
 
 // readProcesses reads the descriptors of the processes in q and, if connections
@@ -23,17 +23,15 @@ const maxProcessLinks = 64
 func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 	ask := newQuestion(q)
 	ask.states |= 1 << whose.Listen // to see the pending accepts; the reading drops it again
-	err := s.readEach(ctx, q.PIDs, ask, s.reading.applyDescriptors)
-	if errors.Is(err, errNoProcessLink) {
-		if len(q.PIDs) == 1 && q.PIDs[0] < 1<<24 {
-			ask.number = q.PIDs[0]
-		}
-		err = s.readDescriptors(ctx, ask, s.reading.applyDescriptors)
-	}
-	if err != nil {
+	if err := s.readPIDs(ctx, q.PIDs, ask); err != nil {
 		return err
 	}
 	ask = newQuestion(q)
+	if q.Needs.Has(whose.NeedCookie) {
+		if err := s.readCookies(ctx, ask); err != nil {
+			return err
+		}
+	}
 	if !s.reading.waiting {
 		ask.protos = 0 // of the tables no more than which namespaces there are
 	}
@@ -42,6 +40,57 @@ func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 	}
 	s.reading.unmet = s.reading.unmet[:0] // others' sockets
 	return nil
+}
+
+// readPIDs reads the descriptors of the processes, and of others only where it
+// cannot be helped.
+func (s *Source) readPIDs(ctx context.Context, pids []uint32, ask question) error {
+	if s.fdWalk != nil && len(pids) <= maxProcessLinks {
+		for _, pid := range pids {
+			if err := s.readAlone(ctx, pid, ask); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	err := s.readEach(ctx, pids, ask, s.reading.applyDescriptors)
+	if !errors.Is(err, errNoProcessLink) {
+		return err
+	}
+	if len(pids) == 1 && pids[0] <= maxPID {
+		ask.number = pids[0]
+	}
+	return s.readDescriptors(ctx, ask, s.reading.applyDescriptors)
+}
+
+// maxPID is the highest number that a kernel gives (PID_MAX_LIMIT).
+const maxPID = 1 << 22
+
+// readAlone reads the descriptors of one process by fd_walk, which finds it by its
+// number and visits no other.
+func (s *Source) readAlone(ctx context.Context, pid uint32, ask question) error {
+	if pid > maxPID {
+		return nil // nobody has it
+	}
+	s.reading.shown = false
+	for start := uint32(0); ; {
+		r := s.run(fdWalk, s.fdWalk, ask.ofProcess(pid, start), s.reading.applyDescriptors)
+		r.enough = enoughDescriptors
+		s.reading.more = s.reading.more[:0]
+		if err := s.readRuns(ctx, []run{r}); err != nil {
+			return err
+		}
+		if len(s.reading.more) == 0 {
+			return nil
+		}
+		next := s.reading.settlePlaces() / aloneUnit * aloneUnit
+		if next <= start || next >= maxAloneStart {
+			s.reading.more = s.reading.more[:0]
+			ask.number = pid
+			return s.readEvery(ctx, ask, s.reading.applyDescriptors)
+		}
+		start = next
+	}
 }
 
 // errNoProcessLink: there can be no link to one process.

@@ -95,6 +95,25 @@ func (q question) startingAt(start uint32) question {
 	return q
 }
 
+// In a question for one process a start is in units of so many descriptors, and is
+// below maxAloneStart; its upper bits are beside those of the states.
+const (
+	aloneUnit     = 64
+	aloneStates   = 15
+	maxAloneStart = aloneUnit << (2*6 + 18 - aloneStates)
+)
+
+// ofProcess returns the question for the descriptors of one process from the
+// greatest multiple of aloneUnit up to start on.
+func (q question) ofProcess(pid, start uint32) question {
+	n := start / aloneUnit
+	q.flags |= askResume
+	q.number = pid
+	q.part, q.parts = uint8(n&0x3f), uint8(n>>6&0x3f)
+	q.states = q.states&(1<<aloneStates-1) | n>>12<<aloneStates
+	return q
+}
+
 // name returns the question as a thread's name, NUL-terminated.
 func (q question) name() [16]byte {
 	if q.own.netns != 0 {

@@ -25,6 +25,18 @@ func TestQuestion_Name(t *testing.T) {
 	}
 }
 
+// TestOfProcess keeps states, process and place, all that a name has room for.
+func TestOfProcess(t *testing.T) {
+	all := newQuestion(asking(source.Query{}))
+	for _, start := range []uint32{0, 64, 100, 4096, 262_144, 1_048_576, maxAloneStart - 1} {
+		q := all.ofProcess(maxPID, start)
+		unit := uint32(q.part) | uint32(q.parts)<<6 | q.states>>aloneStates<<12
+		if unit != start/aloneUnit || q.states&(1<<aloneStates-1) != all.states || q.number != maxPID || q.states>>18 != 0 {
+			t.Errorf("from %d: %+v", start, q)
+		}
+	}
+}
+
 func TestNewQuestion(t *testing.T) {
 	all := newQuestion(asking(source.Query{}))
 	if all.states != uint32(whose.AllStates) || all.flags != askV4|askV6 || all.protos != 1<<1|1<<2|1<<3|1<<4 {

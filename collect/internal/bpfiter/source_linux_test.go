@@ -632,23 +632,7 @@ func TestRead_GoesOn(t *testing.T) {
 	}
 	dup(4090, 12)
 	dup(9000, 400)
-	stop := make(chan struct{})
-	parted := make(chan error)
-	var threads sync.WaitGroup
-	threads.Go(func() {
-		must(t, testenv.OnThread(func() error {
-			err := unix.Unshare(unix.CLONE_FILES)
-			for i := 0; i < 200 && err == nil; i++ {
-				_, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 9350+i)
-			}
-			parted <- err
-			<-stop
-			return nil
-		}))
-	})
-	must(t, <-parted)
-	defer threads.Wait()
-	defer close(stop)
+	parted(t, fd, 9350, 200)
 	for _, needs := range []whose.Needs{0, whose.NeedTCPInfo} {
 		q := inNetNS(ns, source.Query{Needs: needs})
 		fast := holdingsIn(read(t, s, q), ns)
@@ -776,6 +760,109 @@ func TestRead_OneProcess(t *testing.T) {
 				t.Errorf("%s: held by %d too", name, h.PID)
 			}
 		}
+	}
+}
+
+// parted holds n duplicates of fd in a descriptor table of its own, from the first
+// one on, until the test ends. Returns the thread that has them.
+func parted(t *testing.T, fd, first, n int) (tid int) {
+	t.Helper()
+	stop, ready := make(chan struct{}), make(chan error)
+	var thread sync.WaitGroup
+	thread.Go(func() {
+		must(t, testenv.OnThread(func() error {
+			tid = unix.Gettid()
+			err := unix.Unshare(unix.CLONE_FILES)
+			for i := 0; i < n && err == nil; i++ {
+				_, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, first+i)
+			}
+			ready <- err
+			<-stop
+			return nil
+		}))
+	})
+	t.Cleanup(func() { close(stop); thread.Wait() })
+	must(t, <-ready)
+	return tid
+}
+
+// TestRead_Alone asks for one process whose table goes on after a run, and for
+// threads of it with tables of their own, and compares with task_file.
+func TestRead_Alone(t *testing.T) {
+	testenv.NeedKernel(t, 6, 2, "bpf_rdonly_cast")
+	ns := testenv.NewNetNS(t)
+	s := open(t, Options{})
+	must(t, s.needTaskFile())
+	fd := reusing(t, ns, 300)[0]
+	for _, from := range []int{700, 4090, 5000, 9000} {
+		for i := range 200 {
+			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, from+i)
+			must(t, err)
+			t.Cleanup(func() { unix.Close(dup) })
+		}
+	}
+	tid := parted(t, fd, 9100, 300)
+	parted(t, fd, 12_000, 10)
+	other := startSockets(t, ns, 3)
+	me := uint32(os.Getpid())
+	for _, c := range []struct {
+		name string
+		pids []uint32
+		want int
+	}{
+		{"this process", []uint32{me}, 300 + 4*200 + 300 + 10}, {"another", []uint32{other}, 3}, {"both", []uint32{me, other}, 1413},
+		{"a thread", []uint32{uint32(tid)}, 0}, {"nobody", []uint32{maxPID}, 0}, {"no number", []uint32{0}, 0}, {"too high", []uint32{1<<32 - 1, 1 << 24}, 0},
+	} {
+		for _, needs := range []whose.Needs{0, whose.NeedTCPInfo} {
+			q := inNetNS(ns, source.Query{PIDs: c.pids, Needs: needs})
+			snap := read(t, s, q)
+			fast := holdingsIn(snap, ns)
+			if len(fast) != c.want {
+				t.Errorf("%s: %d holdings, want %d", c.name, len(fast), c.want)
+			}
+			if live := min(c.want, len(c.pids)); snap.Processes != live {
+				t.Errorf("%s: %d processes, want %d", c.name, snap.Processes, live)
+			}
+			if c.want == 0 {
+				continue
+			}
+			walk := s.fdWalk
+			s.fdWalk = nil
+			plain := holdingsIn(read(t, s, q), ns)
+			s.fdWalk = walk
+			if !slices.Equal(fast, plain) {
+				t.Errorf("%s: %d holdings, %d by task_file", c.name, len(fast), len(plain))
+			}
+		}
+	}
+}
+
+// TestRead_Alone_Work counts what a question for one process takes: no visit for any
+// other.
+func TestRead_Alone_Work(t *testing.T) {
+	testenv.NeedKernel(t, 6, 2, "bpf_rdonly_cast")
+	ns := testenv.NewNetNS(t)
+	var last uint32
+	for range 30 {
+		last = startSockets(t, ns, 2)
+	}
+	s := open(t, Options{})
+	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	must(t, err)
+	t.Cleanup(func() { stats.Close() })
+	visits := func() uint64 {
+		st, err := s.loaded.fdWalk.Programs[fdWalkProgFdWalk].Stats()
+		must(t, err)
+		return st.RunCount
+	}
+	before := visits()
+	snap := read(t, s, inNetNS(ns, source.Query{PIDs: []uint32{last}}))
+	if n := len(holdingsIn(snap, ns)); n != 2 {
+		t.Errorf("%d holdings, want 2", n)
+	}
+	// One for the leader, one that ends the read, and once more for its EAGAIN.
+	if n := visits() - before; n > 4 {
+		t.Errorf("%d visits for one process among 30 others", n)
 	}
 }
 

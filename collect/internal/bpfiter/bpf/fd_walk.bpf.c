@@ -19,6 +19,7 @@
  * has one file for as long as it has one at all, and what is met is proven like
  * any other.
  */
+#include "find.h"
 #include "key.h"
 #include "look.h"
 #include "origin.h"
@@ -70,6 +71,7 @@ struct owner {
 /* What the functions that look have to know. */
 struct fds {
 	u64 task, files, table, slots; /* addresses */
+	u32 visit;		       /* the number of the task in this run */
 	u32 fd, end;		       /* the next descriptor, and that after the last */
 	u32 met; /* a file was met */
 	u32 fence;
@@ -86,16 +88,6 @@ struct walk {
 	u32 failed;
 	struct fds f;
 };
-
-static always_inline u64 peek(const void *at)
-{
-	u64 word = 0;
-
-	probe(&word, (const u64 *)at);
-	return word;
-}
-
-#define PEEK(type, address, field) peek(&((const type *)(address))->field)
 
 static always_inline u64 slot_of(const struct fds *w, u32 fd)
 {
@@ -416,6 +408,15 @@ static always_inline u32 range_start(const struct question *q)
 	return start & -AT_ONCE;
 }
 
+/* The same of a question for one process. */
+static always_inline u32 resume_start(struct question *q)
+{
+	u32 start = (q->part | q->parts << 6 | (q->states >> RESUME_STATES) << 12) * RESUME_UNIT;
+
+	q->states &= (1 << RESUME_STATES) - 1;
+	return start;
+}
+
 static always_inline u32 most_of(const struct question *q)
 {
 	return q->flags & ASK_WANTED ? MOST_WANTED : q->flags & ASK_TCPINFO ? MOST_TCP : MOST;
@@ -463,26 +464,55 @@ static always_inline void put_owner(struct fds *w, u64 leader)
 	w->o.thread = leader == w->task ? 0 : FLAG_THREAD;
 }
 
+#define OVER (-1)
+
+/*
+ * Of a question for one process the visits of the run stand for its tables: the
+ * first for that of the leader, the others for those of threads. Which tasks are
+ * visited is no matter, nor how many there are.
+ */
+static always_inline int set_alone(struct fds *w)
+{
+	u64 leader = find_process(w->o.q.number);
+
+	if (leader && pid_of((struct task_struct *)leader) != w->o.q.number)
+		leader = 0;
+	w->start = resume_start(&w->o.q);
+	w->task = leader;
+	if (w->visit)
+		w->task = leader ? find_thread(leader, w->visit - 1) : 0;
+	/* The first visit has a header in it, and may not end the run. */
+	return w->task ? 1 : w->visit ? OVER : 0;
+}
+
+static always_inline int set_together(struct fds *w)
+{
+	w->start = range_start(&w->o.q);
+	return !w->o.q.parts || (u32)PEEK(struct task_struct, w->task, tgid) % w->o.q.parts == w->o.q.part;
+}
+
 /*
  * Finds the table of the task and the range in it. Returns 0 where there is none,
- * or it is for another thread to walk. A function of its own to
+ * or it is for another thread to walk, and OVER at the end. A function of its own to
  * the verifier: what it finds is nothing that is known, and all ways become one.
  */
 noinline int set_out(struct fds *w)
 {
 	u32 room, end;
 	u64 leader;
+	int turn;
 
 	if (!w)
 		return 0;
 	read_question(&w->o.q);
-	if (w->o.q.parts && (u32)PEEK(struct task_struct, w->task, tgid) % w->o.q.parts != w->o.q.part)
-		return 0;
+	turn = w->o.q.flags & ASK_RESUME ? set_alone(w) : set_together(w);
+	if (turn <= 0)
+		return turn;
 	leader = PEEK(struct task_struct, w->task, group_leader);
 	w->files = files_of(w, leader);
 	if (!w->files)
 		return 0;
-	w->start = w->fd = range_start(&w->o.q);
+	w->fd = w->start;
 	w->table = PEEK(struct files_struct, w->files, fdt);
 	room = room_of(w->table);
 	if (room <= w->fd)
@@ -501,6 +531,7 @@ SEC("iter/task")
 int fd_walk(struct bpf_iter__task *ctx)
 {
 	struct walk w = {};
+	int turn;
 
 	if (write_header(ctx->meta, PROGRAM_FD_WALK))
 		return 1;
@@ -510,7 +541,11 @@ int fd_walk(struct bpf_iter__task *ctx)
 	w.failed = nought;
 	/* As a number: the verifier is not to follow it through the loop. */
 	bpf_probe_read_kernel(&w.f.task, sizeof(w.f.task), &ctx->task);
-	if (!set_out(&w.f))
+	w.f.visit = load(ctx->meta, seq_num);
+	turn = set_out(&w.f);
+	if (turn < 0)
+		return 1; /* ends the read, and with EAGAIN the next */
+	if (!turn)
 		return 0;
 	bpf_loop(STEPS, step, &w, 0);
 	if (w.failed)

@@ -20,6 +20,9 @@
  * One that goes on with an element of the walk (ASK_RESUME) has the element in
  * the lower 15 bits of 4, 5, 11-14, and above them a 32nd of the sockets passed.
  *
+ * One for the descriptors of one process has ASK_RESUME, and where to begin, in
+ * units of 64 descriptors, in 4, 5 and the upper three bits of 6-8.
+ *
  * A namespace's own table has a name of its own, "own:" and one character for
  * seven bits each, with the whole number of the namespace:
  *
@@ -52,9 +55,13 @@ enum ask_flag {
 	ASK_V6 = 1 << 1,
 	ASK_TCPINFO = 1 << 2, /* a tcp_record after each TCP socket */
 	ASK_FULL = 1 << 3,    /* full records of sockets that have a file too */
-	ASK_RESUME = 1 << 4,  /* one element of the walk, from where a more_record says */
+	ASK_RESUME = 1 << 4,  /* one element of the walk or process, from where a more_record says */
 	ASK_WANTED = 1 << 5,  /* only sockets with a file that are in struct wanted */
 };
+
+/* Of a question for one process: bits of its states, and descriptors to a unit. */
+#define RESUME_STATES 15
+#define RESUME_UNIT   64
 
 #define ASK_MAGIC 0x3a6f6877 /* "who:" as the first four bytes */
 #define OWN_MAGIC 0x3a6e776f /* "own:" */
