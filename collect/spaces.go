@@ -79,12 +79,18 @@ func (g *gatherer) findUnlisted(ctx context.Context) error {
 		g.spaces.refs = []source.NetNSRef{{Inode: inode}}
 		return nil
 	}
+	var err error
+	g.spaces.refs, err = g.heldUnder(ctx, inode)
+	return err
+}
+
+// heldUnder returns the descriptors that hold a namespace.
+func (g *gatherer) heldUnder(ctx context.Context, inode uint32) ([]source.NetNSRef, error) {
 	var walk proc.Walk
 	if err := g.plan.fs.Walk(ctx, proc.WalkOptions{WantNetNS: true}, &walk); err != nil {
-		return err
+		return nil, err
 	}
-	g.spaces.refs = slices.DeleteFunc(walk.NetNS, func(r source.NetNSRef) bool { return r.Inode != inode })
-	return nil
+	return slices.DeleteFunc(walk.NetNS, func(r source.NetNSRef) bool { return r.Inode != inode }), nil
 }
 
 // netnsNumber returns the number of the namespace asked for, 0 if it was not asked
@@ -155,11 +161,17 @@ func (g *gatherer) readLost(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return g.readMore(ctx, slices.DeleteFunc(now, func(r source.NetNSRef) bool {
+	now = slices.DeleteFunc(now, func(r source.NetNSRef) bool {
 		return !slices.ContainsFunc(lost, func(asked source.NetNSRef) bool {
 			return asked.Inode == r.Inode && asked.Path != r.Path
 		})
-	}))
+	})
+	if len(now) == 0 && g.plan.netnsNumber() != 0 { // a descriptor may hold it still
+		if now, err = g.heldUnder(ctx, g.plan.netnsNumber()); err != nil {
+			return err
+		}
+	}
+	return g.readMore(ctx, now)
 }
 
 // readHeld reads the namespaces missing from the list: no process is in them,

@@ -53,7 +53,7 @@ func TestNames_NumberIsUsedAgain(t *testing.T) {
 		t.Errorf("%q, asked again at once", name)
 	}
 	n.meetBy(ns.Inode(), pid, 0, now+askAgain)
-	if name := n.netnsName(ns.Inode()); name != "sleep" {
+	if name := n.netnsName(ns.Inode()); name != "process/sleep" {
 		t.Errorf("%q, want the name by who is in it now", name)
 	}
 }

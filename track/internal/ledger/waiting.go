@@ -16,12 +16,9 @@ import (
 // listeners that ceased last are remembered.
 
 // queueOwners returns the owners of the listeners of a connection that waits, by
-// PID. One that outlived all the listeners of its opening was moved to another.
+// PID: of all that stand and may have it, as a listing names them.
 func (v *view) queueOwners(e *entry) []whose.Owner {
-	owners, found := v.ownersSince(e)
-	if !found {
-		owners, _ = v.ownersAmong(e, func(*entry) bool { return true })
-	}
+	owners, _ := v.ownersAmong(e, func(*entry) bool { return true })
 	return owners
 }
 

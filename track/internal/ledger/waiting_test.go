@@ -67,9 +67,9 @@ func TestQueue_EndsWithItsListener(t *testing.T) {
 	}
 }
 
-// TestQueue_WaitsForTheListenerOfItsOpening: one that waits does not belong to
-// the program that begins to listen later, unless nobody else is left.
-func TestQueue_WaitsForTheListenerOfItsOpening(t *testing.T) {
+// TestQueue_Group: one that waits has the owners of all that listen there, as a
+// listing names them, and keeps them as the other side ends it.
+func TestQueue_Group(t *testing.T) {
 	b := newBench(t, Want{})
 	b.apply(
 		record(tcpListen, 1, 10, bound("0.0.0.0:1001"), by("a", 4)),
@@ -78,9 +78,22 @@ func TestQueue_WaitsForTheListenerOfItsOpening(t *testing.T) {
 	)
 	b.lines = nil
 	b.g.Expire((began + 1020) * 1e6)
-	b.want("20 open in tcp 10.0.0.1:1001>10.0.0.2:80 a/4 accept-queue")
-	b.apply(record(tcpUnlisten, 2000, 10, bound("0.0.0.0:1001")))
+	b.want("20 open in tcp 10.0.0.1:1001>10.0.0.2:80 a/4,b/5 accept-queue")
 	b.lines = nil
+	b.apply(record(tcpClose, 1500, 1, opened(20), from(whose.Established), failed(eCONNRESET)))
+	b.want("1500 close in tcp 10.0.0.1:1001>10.0.0.2:80 a/4,b/5 accept-queue reset there 1.48s")
+}
+
+// TestQueue_Moved: one that outlived the listener of its opening was moved to
+// another.
+func TestQueue_Moved(t *testing.T) {
+	b := newBench(t, Want{})
+	b.apply(
+		record(tcpListen, 1, 10, bound("0.0.0.0:1001"), by("a", 4)),
+		record(tcpOpen, 20, 1, opened(20)),
+		record(tcpListen, 30, 11, bound("0.0.0.0:1001"), by("b", 5)),
+		record(tcpUnlisten, 2000, 10, bound("0.0.0.0:1001")),
+	)
 	if got := b.sessions(expr(t, "state established")); len(got) != 1 || got[0] != "in tcp 10.0.0.1:1001>10.0.0.2:80 b/5 accept-queue" {
 		t.Errorf("moved to the other listener: %q", got)
 	}
