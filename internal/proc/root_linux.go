@@ -22,7 +22,7 @@ func (f *FS) confirm(captured bool) error {
 	case f.root == "/proc":
 		return whose.WithHint(f.notProcfs("something else is mounted there"), "mount it: mount -t proc proc /proc")
 	case privileged && !captured:
-		return whose.WithHint(f.notProcfs("and this process may read files that others may not"),
+		return whose.WithHint(f.notProcfs("with privilege nothing else is read"),
 			"a captured tree is read by an ordinary user")
 	case !f.showsProcess():
 		return f.notProcfs("it shows no process")
