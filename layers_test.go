@@ -61,6 +61,7 @@ var layers = map[string]layer{
 	"fleet":              {inside: []string{".", "filter", "internal/tally"}},
 	"internal/tally":     {inside: []string{".", "filter", "internal/pair"}},
 	"internal/footprint": {outside: []string{"golang.org/x/sys"}},
+	"internal/limits":    {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/hostname":  {inside: []string{"."}},
 	"internal/spool":     {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/render":    {inside: []string{".", "internal/lots", "internal/tally"}, outside: []string{"github.com/rivo/uniseg"}},
@@ -85,7 +86,7 @@ var layers = map[string]layer{
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
 		inside: and(below, "collect", "track", "history", "fleet", "internal/agent", "internal/footprint", "internal/hostname",
-			"internal/lots", "internal/render", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
+			"internal/limits", "internal/lots", "internal/render", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
 		},

@@ -44,6 +44,9 @@ const (
 	exitPipe = 128 + 13
 )
 
+// errorPrefix begins the line of an error.
+const errorPrefix = "whose: error: "
+
 // A statusError ends the command with a status and without a word.
 type statusError int
 
@@ -85,7 +88,7 @@ func (sh *shell) report(err error) int {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
-	fmt.Fprintf(sh.err, "whose: error: %s\n", oneLine(err))
+	fmt.Fprintf(sh.err, "%s%s\n", errorPrefix, oneLine(err))
 	sh.showPlace(err)
 	if hint := whose.Hint(err); hint != "" {
 		fmt.Fprintf(sh.err, "whose: hint: %s\n", printable(hint))

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/limits"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/zabbix"
 )
@@ -54,6 +58,13 @@ func (g *zabbixGet) run(cmd *cobra.Command, words []string) error {
 	if err != nil {
 		return g.mistaken(err)
 	}
+	text, done, err := job.second(g.sh, zabbix.MaxSize, json.Valid)
+	switch {
+	case done && err != nil:
+		return g.print(failedDocument(err))
+	case done:
+		return g.write(text)
+	}
 	d, err := job.document(cmd.Context())
 	if err != nil {
 		d = failedDocument(err)
@@ -77,10 +88,15 @@ func (g *zabbixGet) mistaken(err error) error {
 // it.
 func (g *zabbixGet) print(d *zabbix.Document) error {
 	text, err := d.Encode(zabbix.MaxSize, g.indent)
-	if err == nil {
-		_, err = g.sh.out.Write(append(text, '\n'))
-	}
 	if err != nil {
+		return statusError(exitFailed)
+	}
+	return g.write(append(text, '\n'))
+}
+
+// write writes the text of a document.
+func (g *zabbixGet) write(text []byte) error {
+	if _, err := g.sh.out.Write(text); err != nil {
 		return statusError(exitFailed)
 	}
 	return nil
@@ -90,5 +106,9 @@ func (g *zabbixGet) print(d *zabbix.Document) error {
 func failedDocument(err error) *zabbix.Document {
 	gap := source.GapOf(whose.GapAnswer, 0, err)
 	gap.Detail = oneLine(err)
+	var died *limits.DiedError
+	if errors.As(err, &died) {
+		gap.Cause, gap.Hint = whose.CauseLimit, died.Limit.Hint()
+	}
 	return zabbix.Failed(buildVersion().Version, gap)
 }

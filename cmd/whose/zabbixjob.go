@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/limits"
 	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/proc"
@@ -39,9 +40,10 @@ type zabbixJob struct {
 	unanswered func(sessions int, c *whose.Coverage) error
 }
 
-// newZabbixJob turns flags and filter words into a job. Its time begins now.
+// newZabbixJob turns flags and filter words into a job. Its time begins now,
+// or in a second process with that of the first.
 func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbixJob, error) {
-	j := &zabbixJob{began: time.Now(), timeout: q.timeout, ask: askKernel, unanswered: q.hiddenNetNS}
+	j := &zabbixJob{began: limits.Began(), timeout: q.timeout, ask: askKernel, unanswered: q.hiddenNetNS}
 	opts, err := q.options(cmd, words)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -50,6 +51,10 @@ the line says so all the same, and the exit status is 3.`,
 // maxSenderWord is the number of bytes kept by zabbix_sender of a host or key.
 const maxSenderWord = 2047
 
+// maxSenderLines bounds the output of a second process: a document with each byte
+// escaped, or its values with the keys.
+const maxSenderLines = 4 * zabbix.MaxSenderSize
+
 func (s *zabbixSend) run(cmd *cobra.Command, words []string) error {
 	for flag, word := range map[string]string{"host": s.host, "key": s.key} {
 		if word == "" || len(word) > maxSenderWord || strings.ContainsAny(word, "\x00\r\n") {
@@ -60,11 +65,16 @@ func (s *zabbixSend) run(cmd *cobra.Command, words []string) error {
 	if err != nil {
 		return err
 	}
-	d, failed := job.document(cmd.Context())
-	if failed != nil {
-		d = failedDocument(failed)
+	lines, done, failed := job.second(s.sh, maxSenderLines, wholeLines)
+	if !done {
+		var d *zabbix.Document
+		if d, failed = job.document(cmd.Context()); failed == nil {
+			lines, err = s.lines(d)
+		}
 	}
-	lines, err := s.lines(d)
+	if failed != nil {
+		lines, err = s.lines(failedDocument(failed))
+	}
 	if err != nil {
 		return err
 	}
@@ -73,6 +83,9 @@ func (s *zabbixSend) run(cmd *cobra.Command, words []string) error {
 	}
 	return failed
 }
+
+// wholeLines reports whether text is one line or more.
+func wholeLines(text []byte) bool { return bytes.HasSuffix(text, []byte("\n")) }
 
 // lines makes the input of zabbix_sender.
 func (s *zabbixSend) lines(d *zabbix.Document) ([]byte, error) {
