@@ -118,11 +118,14 @@ func (j *joined) netnsNames(ctx context.Context) map[uint32]string {
 			foreign = foreign || inode != own
 		}
 	}
+	if len(j.snap.Inside) > 0 {
+		return j.netnsNamesInside(ctx, present)
+	}
 	if len(j.spaces.refs) == 0 || j.spaces.some {
 		if !foreign {
 			present = nil
 		}
-		return j.plan.fs.NetNSNamesOf(ctx, slices.Collect(maps.Keys(present)))
+		return j.plan.fs.NetNSNamesOf(ctx, slices.Collect(maps.Keys(present)), nil)
 	}
 	var refs []source.NetNSRef
 	for inode := range present {
@@ -133,6 +136,28 @@ func (j *joined) netnsNames(ctx context.Context) map[uint32]string {
 		refs = append(refs, ref)
 	}
 	return j.plan.fs.NetNSNames(ctx, refs)
+}
+
+// netnsNamesInside looks up the names of the namespaces by those whom the source saw
+// in them. Those of others, which only a socket or a mount holds as a rule, it seeks
+// among the processes that are hidden from the source.
+func (j *joined) netnsNamesInside(ctx context.Context, present map[uint32]bool) map[uint32]string {
+	own := j.plan.fs.SelfNetNS()
+	var refs []source.NetNSRef
+	var rest []uint32
+	for inode := range present {
+		if tid := j.snap.Inside[inode]; tid != 0 {
+			refs = append(refs, source.NetNSRef{Inode: inode, TID: tid})
+		} else if inode != own {
+			rest = append(rest, inode)
+		}
+	}
+	names := j.plan.fs.NetNSNames(ctx, refs)
+	if len(rest) > 0 {
+		slices.Sort(j.snap.Seen)
+		maps.Copy(names, j.plan.fs.NetNSNamesOf(ctx, rest, j.snap.Seen))
+	}
+	return names
 }
 
 // cgroups returns the index of control groups, nil if there is none. Without it

@@ -12,7 +12,7 @@ static const size_t sizes[256] = {
 	[RECORD_ID] = sizeof(struct id_record),		[RECORD_TASK] = sizeof(struct task_record),
 	[RECORD_DEVICE] = sizeof(struct device_record), [RECORD_NETNS] = sizeof(struct netns_record),
 	[RECORD_MORE] = sizeof(struct more_record),	[RECORD_WAY] = sizeof(struct way_record),
-	[RECORD_HEADER] = sizeof(struct header_record),
+	[RECORD_HEADER] = sizeof(struct header_record), [RECORD_INSIDE] = sizeof(struct inside_record),
 };
 
 enum kind look(const void *record, size_t size, size_t *length, struct more *more)

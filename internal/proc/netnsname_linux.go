@@ -37,8 +37,9 @@ func (f *FS) NetNSNames(ctx context.Context, refs []source.NetNSRef) map[uint32]
 
 // NetNSNamesOf names the namespaces of the given inodes as NetNSNames does, and
 // finds by itself who is in them. It reads one link of each process, and no
-// more processes than it needs to have met all of them.
-func (f *FS) NetNSNamesOf(ctx context.Context, inodes []uint32) map[uint32]string {
+// more processes than it needs to have met all of them. It leaves out those that
+// are known to be in none of them; except is sorted.
+func (f *FS) NetNSNamesOf(ctx context.Context, inodes, except []uint32) map[uint32]string {
 	names := f.mountedNames(len(inodes))
 	self := f.SelfNetNS()
 	wanted := make(map[uint32]bool)
@@ -50,7 +51,7 @@ func (f *FS) NetNSNamesOf(ctx context.Context, inodes []uint32) map[uint32]strin
 	if len(wanted) == 0 {
 		return names
 	}
-	in := f.lowestIn(ctx, wanted)
+	in := f.lowestIn(ctx, wanted, except)
 	refs := make([]source.NetNSRef, 0, len(in))
 	for inode, ns := range in {
 		refs = append(refs, source.NetNSRef{Inode: inode, TID: ns.tid})
@@ -78,7 +79,7 @@ const nameLot = 512
 // lowestIn returns the lowest process in each wanted namespace, by its main
 // thread or, without one there, by another. Without permission, or once ctx has
 // ended, some are missing.
-func (f *FS) lowestIn(ctx context.Context, wanted map[uint32]bool) map[uint32]netNS {
+func (f *FS) lowestIn(ctx context.Context, wanted map[uint32]bool, except []uint32) map[uint32]netNS {
 	in := make(map[uint32]netNS, len(wanted))
 	p := &scan{fs: f, opt: &WalkOptions{}}
 	workers := f.takeWorkers(1)
@@ -86,6 +87,10 @@ func (f *FS) lowestIn(ctx context.Context, wanted map[uint32]bool) map[uint32]ne
 	if p.list(workers[0]) != nil {
 		return in // nobody can be looked at
 	}
+	p.pids = slices.DeleteFunc(p.pids, func(pid uint32) bool {
+		_, known := slices.BinarySearch(except, pid)
+		return known
+	})
 	workers = append(workers, f.takeWorkers(p.workers()-1)...)
 	slices.Sort(p.pids) // so the first one met is the lowest
 	look := func(do func(wk *worker, at int)) {

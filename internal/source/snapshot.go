@@ -112,6 +112,12 @@ type Snapshot struct {
 	Tasks []Task
 	// Devices names the devices that sockets refer to.
 	Devices map[Device]string
+	// Inside is the lowest process in each network namespace, by inode, from a source
+	// that sees which process is in which: of the main threads or, where none of them
+	// is in it, another thread. Empty: nobody looked. Seen are the processes that were
+	// looked at for it, in no order.
+	Inside map[uint32]uint32
+	Seen   []uint32
 	// NetNS are the namespaces that were read, by inode, each once.
 	NetNS []uint32
 	// Ways lead into namespaces that descriptors were met in, one for each, from
@@ -128,10 +134,19 @@ type Snapshot struct {
 // Reset empties the snapshot and keeps its memory.
 func (s *Snapshot) Reset() {
 	clear(s.Devices)
+	clear(s.Inside)
 	*s = Snapshot{
 		Sockets: s.Sockets[:0], TCPInfo: s.TCPInfo[:0], Holdings: s.Holdings[:0],
-		Tasks: s.Tasks[:0], Devices: s.Devices, NetNS: s.NetNS[:0], Ways: s.Ways[:0], Gaps: s.Gaps[:0],
+		Tasks: s.Tasks[:0], Devices: s.Devices, Inside: s.Inside, Seen: s.Seen[:0], NetNS: s.NetNS[:0], Ways: s.Ways[:0], Gaps: s.Gaps[:0],
 	}
+}
+
+// NoteInside notes the thread by which a network namespace is named.
+func (s *Snapshot) NoteInside(netns, tid uint32) {
+	if s.Inside == nil {
+		s.Inside = make(map[uint32]uint32)
+	}
+	s.Inside[netns] = tid
 }
 
 // NameDevice notes the name of a device.

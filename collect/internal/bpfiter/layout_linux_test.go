@@ -17,7 +17,7 @@ func TestLayout(t *testing.T) {
 	must(t, err)
 	bpftest.CheckLayout(t, files, map[string]any{
 		"socket_record": socketRecord{}, "tcp_record": tcpRecord{}, "task_record": taskRecord{},
-		"device_record": deviceRecord{}, "way_record": wayRecord{}, "header_record": headerRecord{}, "conditions": bpf.Conditions{},
+		"device_record": deviceRecord{}, "way_record": wayRecord{}, "header_record": headerRecord{}, "inside_record": insideRecord{}, "conditions": bpf.Conditions{},
 	})
 	bpftest.CheckLayout(t, walk, map[string]any{
 		"id_record": idRecord{}, "netns_record": netnsRecord{}, "more_record": moreRecord{}, "conditions": bpf.Conditions{},
@@ -26,7 +26,7 @@ func TestLayout(t *testing.T) {
 
 // TestSizeOf wants whole words: a record begins where the last one ends.
 func TestSizeOf(t *testing.T) {
-	for k := recordSocket; k <= recordHeader; k++ {
+	for k := recordSocket; k <= recordInside; k++ {
 		if n := sizeOf(k); n == 0 || n%8 != 0 {
 			t.Errorf("kind %d: %d bytes", k, n)
 		}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
@@ -39,6 +40,9 @@ func TestMain(m *testing.M) {
 			a.play()
 		}
 	}
+	if os.Getenv(bareEnv) != "" {
+		stayBare()
+	}
 	if n, err := strconv.Atoi(os.Getenv(socketsEnv)); err == nil {
 		manySockets(n)
 		os.Exit(0)
@@ -55,6 +59,7 @@ type account struct {
 	Sockets    []source.Socket
 	Holdings   []source.Holding
 	Alone      []source.Holding // of a question for the child alone
+	Inside     map[uint32]uint32
 	Gaps       []whose.Gap
 	Pinned     bool
 }
@@ -85,7 +90,7 @@ func readPins(dir string) account {
 		a.Err, a.Permission = err.Error(), errors.Is(err, fs.ErrPermission)
 	}
 	a.Sockets, a.Holdings, a.Gaps, a.Pinned = snap.Sockets, snap.Holdings, snap.Gaps, snap.Pinned
-	a.Alone = alone.Holdings
+	a.Alone, a.Inside = alone.Holdings, snap.Inside
 	return a
 }
 
@@ -187,6 +192,11 @@ func TestPin_OtherPIDNamespace(t *testing.T) {
 	}
 	if len(a.Alone) != 1 || a.Alone[0].PID != 1 || a.Alone[0].Inode != a.Listener {
 		t.Errorf("pid 1 has %+v, want its own listener", a.Alone)
+	}
+	own, err := netns.Self()
+	must(t, err)
+	if len(a.Inside) != 1 || a.Inside[own] != 1 {
+		t.Errorf("processes by namespace: %v, want 1 in %d", a.Inside, own)
 	}
 	if got := find(a.snap(), inodeOf(t, l)); len(got) != 1 || got[0].Flags != source.SocketFile || len(holders(a.snap(), inodeOf(t, l))) != 0 {
 		t.Errorf("a listener outside: %+v held by %+v", got, holders(a.snap(), inodeOf(t, l)))

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/bpf"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -39,7 +41,21 @@ func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 		return err
 	}
 	s.reading.unmet = s.reading.unmet[:0] // others' sockets
-	return nil
+	return s.readInsiders(ctx, q)
+}
+
+// readInsiders has fd_walk say who is in which namespace, and look at no descriptor,
+// where a namespace has to be named. The caller's own is not.
+func (s *Source) readInsiders(ctx context.Context, q *source.Query) error {
+	if s.fdWalk == nil || !q.Needs.Has(whose.NeedNetNSName) {
+		return nil
+	}
+	own, err := netns.Self()
+	if err == nil && !slices.ContainsFunc(s.reading.snap.Sockets, func(s source.Socket) bool { return s.NetNS != own }) {
+		return nil
+	}
+	s.reading.shown, s.reading.allInside = true, true
+	return s.readRuns(ctx, s.parts(s.run(fdWalk, s.fdWalk, question{}, s.reading.applyDescriptors)))
 }
 
 // readPIDs reads the descriptors of the processes, and of others only where it

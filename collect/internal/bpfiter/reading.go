@@ -45,6 +45,9 @@ type reading struct {
 	// that it did not read to their end.
 	shown bool
 	later map[uint32]place
+	// insiders has the lowest process of each namespace; allInside: of all processes.
+	insiders  map[uint32]insider
+	allInside bool
 	// ways are the namespaces with a way into them, nil if the walk sees all.
 	ways map[uint32]bool
 }
@@ -73,6 +76,8 @@ func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
 	rd.loose, rd.more, rd.bare = rd.loose[:0], rd.more[:0], rd.bare[:0]
 	rd.processes, rd.confirmed, rd.shown = 0, false, false
 	rd.keys = rd.keys[:0]
+	clear(rd.insiders)
+	rd.allInside = false
 	rd.ways = nil
 }
 
@@ -119,6 +124,15 @@ func (rd *reading) applyDescriptors(b []byte) error {
 		case recordTask:
 			if !rd.shown {
 				rd.processes++
+			}
+			task := as[taskRecord](r.body)
+			rd.noteInside(insider{netns: task.netns, pid: task.pid})
+			rd.noteSeen(task.pid)
+		case recordInside:
+			in := as[insideRecord](r.body)
+			rd.noteInside(insider{in.netns, in.pid, in.tid})
+			if in.tid == 0 {
+				rd.noteSeen(in.pid)
 			}
 		default:
 			rd.applyRest(r.kind, r.body)

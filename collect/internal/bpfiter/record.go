@@ -27,6 +27,7 @@ const (
 	recordMore   recordKind = 7
 	recordWay    recordKind = 8
 	recordHeader recordKind = 9
+	recordInside recordKind = 10
 )
 
 // A programKind is enum program.
@@ -106,6 +107,13 @@ type idRecord struct {
 type taskRecord struct {
 	_        structs.HostLayout
 	tag, pid uint32
+	netns, _ uint32
+}
+
+type insideRecord struct {
+	_          structs.HostLayout
+	tag, netns uint32
+	pid, tid   uint32
 }
 
 type deviceRecord struct {
@@ -157,6 +165,8 @@ func sizeOf(k recordKind) int {
 		return int(unsafe.Sizeof(moreRecord{}))
 	case recordWay:
 		return int(unsafe.Sizeof(wayRecord{}))
+	case recordInside:
+		return int(unsafe.Sizeof(insideRecord{}))
 	case recordHeader:
 		return int(unsafe.Sizeof(headerRecord{}))
 	}

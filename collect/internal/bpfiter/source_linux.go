@@ -158,6 +158,7 @@ func (s *Source) readOpen(ctx context.Context, q *source.Query, snap *source.Sna
 	s.reading.settleDoubtful()
 	s.reading.settleLoose()
 	s.reading.settleNetNS()
+	s.reading.settleInsiders()
 	snap.Processes = s.reading.processes
 	s.noteGaps(snap)
 	return nil
@@ -182,6 +183,7 @@ func (s *Source) readAll(ctx context.Context, q *source.Query) error {
 	if err := s.readDescriptors(ctx, ask, s.reading.applyDescriptors); err != nil {
 		return err
 	}
+	s.reading.allInside = s.fdWalk != nil
 	if err := s.readUnmet(ctx, ask); err != nil {
 		return err
 	}

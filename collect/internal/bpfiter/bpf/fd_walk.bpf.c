@@ -382,11 +382,60 @@ static always_inline u64 files_of(const struct fds *w, u64 leader)
 	return files == PEEK(struct task_struct, leader, files) ? 0 : files;
 }
 
-static noinline int write_task(void *seq, u32 pid)
+/* The network namespace that the task is in, 0 for one that has ended. */
+static always_inline u32 netns_of(u64 task)
 {
-	struct task_record r = {.tag = TAG(RECORD_TASK), .pid = pid};
+	u64 proxy = PEEK(struct task_struct, task, nsproxy);
+	const struct net *net = (const void *)(proxy ? PEEK(struct nsproxy, proxy, net_ns) : 0);
+	u32 inum = 0;
+
+	if (net)
+		probe(&inum, &net->ns.inum);
+	/* The task may have left it, and then anything may be there. */
+	return PEEK(struct task_struct, task, nsproxy) == proxy ? inum : 0;
+}
+
+/* The number of the thread, as pid_of has that of its process. */
+static always_inline u32 tid_of(u64 task)
+{
+	struct pid *mine = load(bpf_get_current_task_btf(), thread_pid);
+	u32 level = mine ? load(mine, level) : 0, nr = 0;
+	const void *pid = (const void *)PEEK(struct task_struct, task, thread_pid);
+
+	if (pid && level < 64)
+		probe(&nr, (const u32 *)(pid + field_offset(struct pid, numbers) +
+					 level * TYPE_SIZE(struct upid) + field_offset(struct upid, nr)));
+	return nr;
+}
+
+static noinline int write_inside(void *seq, u64 task, u32 tid)
+{
+	struct inside_record r = {.tag = TAG(RECORD_INSIDE), .netns = netns_of(task), .tid = tid};
+
+	r.pid = pid_of((struct task_struct *)task);
+	return r.netns && bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
+}
+
+static noinline int write_task(void *seq, u64 task, u32 pid)
+{
+	struct task_record r = {.tag = TAG(RECORD_TASK), .pid = pid, .netns = netns_of(task)};
 
 	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
+}
+
+/*
+ * Says of the task in which network namespace it is: of a process by its main
+ * thread, of another thread if it is in one of its own.
+ */
+static always_inline int write_whereabouts(void *seq, const struct fds *f)
+{
+	u64 leader = PEEK(struct task_struct, f->task, group_leader);
+
+	if (leader == f->task)
+		return f->met ? write_task(seq, f->task, f->o.pid) : write_inside(seq, f->task, 0);
+	if (PEEK(struct task_struct, f->task, nsproxy) == PEEK(struct task_struct, leader, nsproxy))
+		return 0;
+	return write_inside(seq, f->task, tid_of(f->task));
 }
 
 static noinline int write_more(void *seq, const struct fds *f)
@@ -415,6 +464,12 @@ static always_inline u32 resume_start(struct question *q)
 
 	q->states &= (1 << RESUME_STATES) - 1;
 	return start;
+}
+
+/* Is it no more than which namespaces processes are in. */
+static always_inline bool asks_nothing(const struct question *q)
+{
+	return !q->protos && !(q->flags & ASK_WANTED);
 }
 
 static always_inline u32 most_of(const struct question *q)
@@ -464,7 +519,10 @@ static always_inline void put_owner(struct fds *w, u64 leader)
 	w->o.thread = leader == w->task ? 0 : FLAG_THREAD;
 }
 
-#define OVER (-1)
+/* What there is to do about a task. */
+#define OVER  (-1) /* nothing, nor about the following ones */
+#define OURS  1	   /* it is this thread's */
+#define TABLE 2	   /* and has a table to be walked */
 
 /*
  * Of a question for one process the visits of the run stand for its tables: the
@@ -482,18 +540,20 @@ static always_inline int set_alone(struct fds *w)
 	if (w->visit)
 		w->task = leader ? find_thread(leader, w->visit - 1) : 0;
 	/* The first visit has a header in it, and may not end the run. */
-	return w->task ? 1 : w->visit ? OVER : 0;
+	return w->task ? OURS : w->visit ? OVER : 0;
 }
 
 static always_inline int set_together(struct fds *w)
 {
 	w->start = range_start(&w->o.q);
-	return !w->o.q.parts || (u32)PEEK(struct task_struct, w->task, tgid) % w->o.q.parts == w->o.q.part;
+	if (w->o.q.parts && (u32)PEEK(struct task_struct, w->task, tgid) % w->o.q.parts != w->o.q.part)
+		return 0;
+	return OURS;
 }
 
 /*
- * Finds the table of the task and the range in it. Returns 0 where there is none,
- * or it is for another thread to walk, and OVER at the end. A function of its own to
+ * Finds the table of the task and the range in it, unless no socket is asked for.
+ * Returns what there is to do, 0 for nothing. A function of its own to
  * the verifier: what it finds is nothing that is known, and all ways become one.
  */
 noinline int set_out(struct fds *w)
@@ -506,25 +566,26 @@ noinline int set_out(struct fds *w)
 		return 0;
 	read_question(&w->o.q);
 	turn = w->o.q.flags & ASK_RESUME ? set_alone(w) : set_together(w);
-	if (turn <= 0)
+	w->met = nought;
+	if (turn <= 0 || asks_nothing(&w->o.q))
 		return turn;
 	leader = PEEK(struct task_struct, w->task, group_leader);
 	w->files = files_of(w, leader);
 	if (!w->files)
-		return 0;
+		return turn;
 	w->fd = w->start;
 	w->table = PEEK(struct files_struct, w->files, fdt);
 	room = room_of(w->table);
 	if (room <= w->fd)
-		return 0;
+		return turn;
 	w->room = room;
 	end = w->fd + RANGE;
 	w->end = room < end ? room : end;
 	w->slots = PEEK(struct fdtable, w->table, fd);
 	w->most = most_of(&w->o.q);
-	w->met = w->fence = w->again = w->first = w->todo = w->emitted = 0;
+	w->fence = w->again = w->first = w->todo = w->emitted = 0;
 	put_owner(w, leader);
-	return 1;
+	return turn | TABLE;
 }
 
 SEC("iter/task")
@@ -545,16 +606,16 @@ int fd_walk(struct bpf_iter__task *ctx)
 	turn = set_out(&w.f);
 	if (turn < 0)
 		return 1; /* ends the read, and with EAGAIN the next */
-	if (!turn)
+	if (turn & TABLE) {
+		bpf_loop(STEPS, step, &w, 0);
+		if (w.failed)
+			return 1;
+		if (goes_on(w.f.table, w.f.room, w.f.end) && write_more(w.seq, &w.f))
+			return 1;
+	}
+	if (!(turn & OURS) || w.f.start || w.f.o.q.flags & ASK_WANTED)
 		return 0;
-	bpf_loop(STEPS, step, &w, 0);
-	if (w.failed)
-		return 1;
-	if (goes_on(w.f.table, w.f.room, w.f.end) && write_more(w.seq, &w.f))
-		return 1;
-	if (w.f.start || !w.f.met || w.f.o.thread)
-		return 0;
-	return write_task(w.seq, w.f.o.pid);
+	return write_whereabouts(w.seq, &w.f);
 }
 
 /* Runs once, in the loading process. */

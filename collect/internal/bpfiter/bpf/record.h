@@ -26,6 +26,7 @@ enum record_kind {
 	RECORD_MORE = 7,   /* struct more_record */
 	RECORD_WAY = 8,	   /* struct way_record; none is pinned that writes it */
 	RECORD_HEADER = 9, /* struct header_record */
+	RECORD_INSIDE = 10, /* struct inside_record */
 };
 
 enum program {
@@ -102,6 +103,16 @@ struct id_record {
 struct task_record {
 	u32 tag;
 	u32 pid;
+	u32 netns; /* that its main thread is in, 0: not known, or in none any more */
+	u32 pad;
+};
+
+/* A task in a namespace of which no task_record speaks. */
+struct inside_record {
+	u32 tag;
+	u32 netns;
+	u32 pid;
+	u32 tid; /* the thread, if it is not the main one */
 };
 
 /* The name of a device that a socket is bound to. */
@@ -172,6 +183,7 @@ union any_record {
 	struct netns_record netns;
 	struct more_record more;
 	struct way_record way;
+	struct inside_record inside;
 };
 
 const union any_record *any_record __attribute__((unused));
