@@ -292,14 +292,20 @@ func (s *Source) resume(ctx context.Context, ask question, apply func([]byte) er
 			s.reading.more = s.reading.more[:0]
 			return nil
 		}
-		last := len(s.reading.more) - 1
-		m := s.reading.more[last]
-		s.reading.more = s.reading.more[:last]
-		if err := s.readRuns(ctx, []run{s.run(hashWalk, s.hashWalk, ask.resumed(m), apply)}); err != nil {
+		if err := s.readRuns(ctx, s.takeMore(ask, apply)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// takeMore returns runs that go on with the last elements, one for each thread.
+func (s *Source) takeMore(ask question, apply func([]byte) error) (runs []run) {
+	for n := len(s.reading.more); n > 0 && len(runs) < s.threads; n-- {
+		runs = append(runs, s.run(hashWalk, s.hashWalk, ask.resumed(s.reading.more[n-1]), apply))
+		s.reading.more = s.reading.more[:n-1]
+	}
+	return runs
 }
 
 // parts divides a run among the threads.

@@ -526,6 +526,36 @@ func TestRead_InFlight(t *testing.T) {
 	}
 }
 
+// TestRead_Unmet has the second look find the holders of all sockets of a namespace:
+// the first look is left out. Of few sockets most descriptors are passed by a summary
+// of what is looked for, and of many none.
+func TestRead_Unmet(t *testing.T) {
+	testenv.NeedKernel(t, 6, 2, "bpf_rdonly_cast")
+	s := open(t, Options{})
+	for _, n := range []int{1, 20, 500} {
+		ns := testenv.NewNetNS(t)
+		fds := reusing(t, ns, n)
+		far, err := unix.FcntlInt(uintptr(fds[0]), unix.F_DUPFD_CLOEXEC, 5000)
+		must(t, err)
+		t.Cleanup(func() { unix.Close(far) })
+		var snap source.Snapshot
+		q := inNetNS(ns, source.Query{})
+		s.reading.reset(q, &snap)
+		must(t, s.loaded.setConditions(q))
+		must(t, s.readTables(context.Background(), newQuestion(q)))
+		must(t, s.readUnmet(context.Background(), newQuestion(q)))
+		s.reading.settleDoubtful()
+		var want []source.Holding
+		for _, fd := range append(fds, far) {
+			want = append(want, source.Holding{Inode: inodeOf(t, fd), PID: uint32(os.Getpid()), FD: int32(fd)})
+		}
+		slices.SortFunc(want, compareHoldings)
+		if got := holdingsIn(&snap, ns); !slices.Equal(got, want) {
+			t.Errorf("of %d sockets: %d holdings, want %d", n, len(got), len(want))
+		}
+	}
+}
+
 // TestRead_WalkVariants walks the tables with hash_walk as it was built with
 // casts and with probes.
 func TestRead_WalkVariants(t *testing.T) {

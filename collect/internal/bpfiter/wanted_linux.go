@@ -25,11 +25,12 @@ type wantedSet struct {
 
 // A wanted is struct wanted.
 type wanted struct {
-	_    structs.HostLayout
-	bits [1 << wantedBits / 64]uint64
+	_       structs.HostLayout
+	bits    [1 << wantedBits / 64]uint64
+	summary uint64
 }
 
-// open reserves address space, of which two pages are ever used.
+// open reserves address space, of which a few pages are ever used.
 func (w *wantedSet) open() error {
 	if w.wanted != nil {
 		return nil
@@ -50,7 +51,7 @@ func (w *wantedSet) open() error {
 
 // set makes it the set of the sockets.
 func (w *wantedSet) set(sockets []sighting) {
-	clear(w.bits[:])
+	w.empty()
 	for _, at := range sockets {
 		w.add(uint64(at.inode))
 	}
@@ -58,13 +59,19 @@ func (w *wantedSet) set(sockets []sighting) {
 
 // setKeys makes it the set of the files with these keys.
 func (w *wantedSet) setKeys(keys []uint64) {
-	clear(w.bits[:])
+	w.empty()
 	for _, key := range keys {
 		w.add(key)
 	}
 }
 
+func (w *wantedSet) empty() {
+	clear(w.bits[:])
+	w.summary = 0
+}
+
 func (w *wantedSet) add(n uint64) {
+	w.summary |= 1 << (n >> wantedBits & 63)
 	n &= 1<<wantedBits - 1
 	w.bits[n/64] |= 1 << (n % 64)
 }

@@ -80,6 +80,7 @@ struct fds {
 	u32 emitted, most;
 	u32 start, room; /* of the range, and of the table */
 	u64 sk;		 /* the socket that was looked at */
+	u64 wanted;	 /* the summary of what is looked for */
 	struct owner o;
 };
 
@@ -194,6 +195,8 @@ noinline int look_fd(struct fds *w, struct socket_record *r, u32 fd)
 	if (!w || !r)
 		return NEXT;
 	file = slot_of(w, fd);
+	if (w->o.q.flags & ASK_WANTED && !wanted_bit(w->o.q.number, file_key(file)))
+		return NEXT;
 	if (!file || PEEK(struct file, file, f_op) != socket_ops)
 		return NEXT;
 	socket = PEEK(struct file, file, private_data);
@@ -271,14 +274,14 @@ static always_inline u64 or_else(u64 address, u64 other)
 	return address | (other & mask);
 }
 
-/* Keeps of the files that stand there those that are looked for. */
-static always_inline u32 wanted_of(u64 *at, u32 number)
+/* Keeps of the files that stand there those that may be looked for. */
+static always_inline u32 wanted_of(u64 *at, u64 summary)
 {
 	u32 todo = 0;
 
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < AT_ONCE; i++) {
-		u64 wanted = wanted_bit(number, file_key(at[i]));
+		u64 wanted = in_summary(summary, file_key(at[i]));
 
 		barrier_var(wanted);
 		todo |= (u32)(wanted & (is_nought(at[i]) ^ 1)) << i;
@@ -313,7 +316,7 @@ noinline int next_few(struct fds *w)
 	if (!todo)
 		return 0;
 	if (w->o.q.flags & ASK_WANTED) {
-		w->todo = wanted_of(at, w->o.q.number);
+		w->todo = wanted_of(at, w->wanted);
 		return 0;
 	}
 	todo = 0;
@@ -583,6 +586,8 @@ noinline int set_out(struct fds *w)
 	w->end = room < end ? room : end;
 	w->slots = PEEK(struct fdtable, w->table, fd);
 	w->most = most_of(&w->o.q);
+	if (w->o.q.flags & ASK_WANTED)
+		w->wanted = wanted_summary(w->o.q.number);
 	w->fence = w->again = w->first = w->todo = w->emitted = 0;
 	put_owner(w, leader);
 	return turn | TABLE;
