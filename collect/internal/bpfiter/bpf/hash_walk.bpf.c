@@ -56,6 +56,7 @@ struct group {
 	u32 first; /* number of the first bucket */
 	u32 end;   /* of that after the last of the element */
 	u32 todo;  /* a bit for each word that heads a chain to be walked */
+	u32 restarts; /* of its present bucket */
 };
 
 /* How far the walk is. */
@@ -65,7 +66,6 @@ struct chain {
 	u32 skip;    /* as many are passed over */
 	u32 restart; /* passed, at the start of the bucket */
 	u32 written;
-	u32 restarts;
 	struct view v;
 	struct group g;
 };
@@ -258,7 +258,7 @@ verified_once int next_bucket(struct chain *c)
 	c->node = c->g.heads[word];
 	c->v.bucket = c->g.first + word * 8 / c->v.t.stride;
 	c->restart = c->passed;
-	c->restarts = nought;
+	c->g.restarts = nought;
 	return 0;
 }
 
@@ -267,7 +267,7 @@ verified_once int begin_anew(struct chain *c)
 {
 	if (!c)
 		return 1;
-	if (++c->restarts > MAX_RESTARTS)
+	if (++c->g.restarts > MAX_RESTARTS)
 		return next_bucket(c);
 	c->passed = c->restart;
 	c->node = nought;
@@ -333,7 +333,7 @@ static always_inline int walk_table(struct walk *w, u32 index, u32 parts)
 {
 	struct chain *c = &w->c;
 
-	c->written = c->restarts = nought;
+	c->written = c->g.restarts = nought;
 	c->passed = c->restart = c->node = nought;
 	set_bounds(&c->g, &c->v.t, index, parts);
 	if (!c->v.t.buckets || read_group(&c->v, &c->g))

@@ -15,7 +15,9 @@ struct view {
 	struct table t;
 	u32 bucket; /* the one that is walked */
 	u32 element, netns; /* the namespace, if it is an own table */
-	u32 states, protos, flags, number; /* of the question */
+	u32 number;	    /* of the question, as what follows */
+	u16 states;
+	u8 protos, flags;
 };
 
 static always_inline u64 cgroup_of(const struct sock *sk)
