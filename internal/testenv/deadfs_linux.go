@@ -48,7 +48,7 @@ func NewDeadFS(t testing.TB) *DeadFS {
 		d.device.Close()
 		Missing(t, "a mount of FUSE", err.Error())
 	}
-	go d.serve()
+	go d.serve(fd)
 	t.Cleanup(d.Close)
 	return d
 }
@@ -70,9 +70,8 @@ func (d *DeadFS) Close() {
 }
 
 // serve answers requests until the file system is closed.
-func (d *DeadFS) serve() {
+func (d *DeadFS) serve(fd int) {
 	buf := make([]byte, 1<<17)
-	fd := int(d.device.Fd())
 	for {
 		n, err := unix.Read(fd, buf)
 		if err == unix.EINTR || err == unix.ENOENT {
