@@ -12,11 +12,14 @@ import (
 )
 
 // A reading is one Read under way: it gathers the records of the iterators into
-// a snapshot. The hot loop is applyDescriptors; one call has some two hundred
-// records. Its memory is kept from one Read to the next.
+// a snapshot. The hot loops are in descriptors.go. Its memory is kept from one Read
+// to the next.
 type reading struct {
 	mu   sync.Mutex
 	snap *source.Snapshot
+	// filling is held for reading by those who write into their places in the arrays
+	// of snap, and for writing by whoever moves the arrays.
+	filling sync.RWMutex
 	// netns are the namespaces, nil for all, and states the wanted states.
 	netns  []uint32
 	states whose.Set[whose.State]
@@ -86,61 +89,6 @@ func (rd *reading) wantsNetNS(ino uint32) bool {
 	return rd.netns == nil || slices.Contains(rd.netns, ino)
 }
 
-// applyDescriptors takes records of fd_walk or task_file. It is safe for concurrent use.
-func (rd *reading) applyDescriptors(b []byte) error {
-	rd.mu.Lock()
-	defer rd.mu.Unlock()
-	r := records{rest: b}
-	var at place
-	for last, pid, netns, fresh := uint32(0), uint32(0), uint32(0), false; r.next(); {
-		switch r.kind {
-		case recordSocket:
-			s := as[socketRecord](r.body)
-			if s.pid != pid {
-				pid, at = s.pid, rd.placeOf(s.pid)
-			}
-			if s.netns != netns {
-				netns = s.netns
-				rd.noteWay(source.Way{NetNS: netns, Holding: holdingOf(s)})
-			}
-			if s.state == uint8(whose.Listen) && s.recvq > 0 {
-				rd.waiting = true
-			}
-			if fresh = false; s.fd < at.from || !rd.wantsNetNS(s.netns) || !rd.states.Has(whose.State(s.state)) {
-				continue
-			}
-			if fresh = rd.held.add(s.inode); fresh {
-				rd.appendSocket(s)
-			}
-			rd.appendHolding(s, at.unsure)
-			if s.pid != last {
-				last = s.pid
-				rd.appendTask(s)
-			}
-		case recordTCP:
-			if fresh {
-				rd.appendTCP(rd.snap.Sockets, as[tcpRecord](r.body))
-			}
-		case recordTask:
-			if !rd.shown {
-				rd.processes++
-			}
-			task := as[taskRecord](r.body)
-			rd.noteInside(insider{netns: task.netns, pid: task.pid})
-			rd.noteSeen(task.pid)
-		case recordInside:
-			in := as[insideRecord](r.body)
-			rd.noteInside(insider{in.netns, in.pid, in.tid})
-			if in.tid == 0 {
-				rd.noteSeen(in.pid)
-			}
-		default:
-			rd.applyRest(r.kind, r.body)
-		}
-	}
-	return r.err
-}
-
 // makeRoom makes room for as many sockets as the walk met.
 func (rd *reading) makeRoom() {
 	n := len(rd.unmet)
@@ -149,10 +97,15 @@ func (rd *reading) makeRoom() {
 }
 
 func (rd *reading) appendSocket(r *socketRecord) {
-	if r.cookie == 0 && r.pid != 0 {
-		rd.bare = append(rd.bare, bareSocket{r.inode, len(rd.snap.Sockets), r.pid})
-	}
+	rd.noteBare(r, len(rd.snap.Sockets))
 	rd.snap.Sockets = append(rd.snap.Sockets, socketOf(r))
+}
+
+// noteBare notes a socket without a cookie, and its place in the snapshot.
+func (rd *reading) noteBare(r *socketRecord, at int) {
+	if r.cookie == 0 && r.pid != 0 {
+		rd.bare = append(rd.bare, bareSocket{r.inode, at, r.pid})
+	}
 }
 
 func socketOf(r *socketRecord) source.Socket {
@@ -209,15 +162,6 @@ func (rd *reading) noteWay(w source.Way) {
 	}
 	rd.ways[w.NetNS] = true
 	rd.snap.Ways = append(rd.snap.Ways, w)
-}
-
-func (rd *reading) appendHolding(r *socketRecord, unsure bool) {
-	h := holdingOf(r)
-	if unsure || r.flags&flagThread != 0 {
-		rd.doubtful = append(rd.doubtful, h)
-		return
-	}
-	rd.snap.Holdings = append(rd.snap.Holdings, h)
 }
 
 func (rd *reading) appendTask(r *socketRecord) {
