@@ -79,9 +79,6 @@ func (s *Source) readPIDs(ctx context.Context, pids []uint32, ask question) erro
 	return s.readDescriptors(ctx, ask, s.reading.applyDescriptors)
 }
 
-// maxPID is the highest number that a kernel gives (PID_MAX_LIMIT).
-const maxPID = 1 << 22
-
 // readAlone reads the descriptors of one process by fd_walk, which finds it by its
 // number and visits no other.
 func (s *Source) readAlone(ctx context.Context, pid uint32, ask question) error {

@@ -103,6 +103,9 @@ const (
 	maxAloneStart = aloneUnit << (2*6 + 18 - aloneStates)
 )
 
+// maxPID is the highest number that a kernel gives (PID_MAX_LIMIT).
+const maxPID = 1 << 22
+
 // ofProcess returns the question for the descriptors of one process from the
 // greatest multiple of aloneUnit up to start on.
 func (q question) ofProcess(pid, start uint32) question {
