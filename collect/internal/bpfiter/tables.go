@@ -74,33 +74,32 @@ func sightingOf(r *idRecord) sighting {
 // applyWanted applies records of a walk that gives sockets with files in full.
 // It keeps the wanted ones not met yet. It is safe for concurrent use.
 func (rd *reading) applyWanted(b []byte) error {
-	rd.mu.Lock()
-	defer rd.mu.Unlock()
-	r := records{rest: b}
-	for fresh := false; r.next(); {
-		switch r.kind {
-		case recordSocket:
-			s := as[socketRecord](r.body)
-			fresh = s.flags&(flagFile|flagSubflow) == flagFile && rd.wanted.has(s.inode) && rd.held.add(s.inode)
-			if fresh {
-				rd.appendSocket(s)
-				rd.confirmed = true
-				rd.keys = append(rd.keys, s.start)
-			}
-		case recordTCP:
-			if fresh {
-				rd.appendTCP(rd.snap.Sockets, as[tcpRecord](r.body))
-			}
-		case recordMore:
-			rd.applyRest(r.kind, r.body)
+	return rd.applyFresh(b, func(s *socketRecord) bool {
+		fresh := s.flags&(flagFile|flagSubflow) == flagFile && rd.wanted.has(s.inode) && rd.held.add(s.inode)
+		if fresh {
+			rd.confirmed = true
+			rd.keys = append(rd.keys, s.start)
 		}
-	}
-	return r.err
+		return fresh
+	})
 }
 
 // applyDescriptorsAgain applies records of a second run over the descriptors,
 // and keeps those of the wanted sockets. It is safe for concurrent use.
 func (rd *reading) applyDescriptorsAgain(b []byte) error {
+	return rd.applyFresh(b, func(s *socketRecord) bool {
+		if !rd.wanted.has(s.inode) {
+			return false
+		}
+		rd.doubtful = append(rd.doubtful, source.Holding{Inode: s.inode, PID: s.pid, FD: s.fd})
+		rd.appendTask(s)
+		return rd.held.add(s.inode)
+	})
+}
+
+// applyFresh applies records of a second look, and appends the sockets which
+// isFresh reports.
+func (rd *reading) applyFresh(b []byte, isFresh func(*socketRecord) bool) error {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
 	r := records{rest: b}
@@ -108,14 +107,9 @@ func (rd *reading) applyDescriptorsAgain(b []byte) error {
 		switch r.kind {
 		case recordSocket:
 			s := as[socketRecord](r.body)
-			if fresh = false; !rd.wanted.has(s.inode) {
-				continue
-			}
-			if fresh = rd.held.add(s.inode); fresh {
+			if fresh = isFresh(s); fresh {
 				rd.appendSocket(s)
 			}
-			rd.doubtful = append(rd.doubtful, source.Holding{Inode: s.inode, PID: s.pid, FD: s.fd})
-			rd.appendTask(s)
 		case recordTCP:
 			if fresh {
 				rd.appendTCP(rd.snap.Sockets, as[tcpRecord](r.body))
