@@ -34,7 +34,7 @@ func needDirectoryUser(t *testing.T) {
 	testenv.NeedProgram(t, "unshare")
 	testenv.NeedProgram(t, "getent")
 	if out, err := asDirectoryUser("getent", "passwd", directoryUser).Output(); err != nil || !strings.HasPrefix(string(out), directoryUser) {
-		t.Skipf("skip: needs nss-systemd with user records (systemd 249): %q, %v", out, err)
+		testenv.Missing(t, "nss-systemd with user records (systemd 249)", fmt.Sprintf("getent gives %q, %v", out, err))
 	}
 }
 
