@@ -37,7 +37,7 @@ func (l *Lifetime) Ended() bool { return !l.Closed.IsZero() }
 type Traffic struct {
 	// Bytes of payload, those sent again not counted twice.
 	Bytes uint64
-	// Datagrams, of UDP only: those that leave and arrive, whatever the calls.
+	// Datagrams, of UDP only: counted as they leave and arrive, not by calls.
 	Datagrams uint64
 }
 

@@ -166,8 +166,8 @@ func (d *derived) reasonOf(s *source.Socket, hidden bool, gone func(inode uint64
 }
 
 // reasonWithoutInode returns the reason why a socket belongs to no file: its
-// process closed it, or nobody accepted it yet. Its listener may be on another
-// port, or have gone since.
+// process closed it, or nobody has accepted it. The listener of such a connection
+// may be on another port, or gone.
 func reasonWithoutInode(s *source.Socket) whose.Reason {
 	switch {
 	case s.State != whose.Established && s.State != whose.CloseWait:

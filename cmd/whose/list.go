@@ -21,7 +21,7 @@ type list struct {
 	every   time.Duration
 	quiet   bool
 	version bool
-	// told: --watch has said what is missing.
+	// told: --watch has named the gaps.
 	told bool
 }
 

@@ -15,8 +15,8 @@ import (
 )
 
 // TestTimeNamespace asks in time namespaces about a process outside: its start is
-// the wall clock's by every source, and its command line is there. What happens is
-// told at its time.
+// the wall clock's by every source, and its command line is there. Events have the
+// time of the wall clock too.
 func TestTimeNamespace(t *testing.T) {
 	testenv.NeedRoot(t)
 	unshare := testenv.NeedProgram(t, "unshare")
@@ -38,7 +38,7 @@ func TestTimeNamespace(t *testing.T) {
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
 	want := owner{}
-	for _, offset := range []int{0, 1_000_000, -30, -100 * 365 * 24 * 3600} {
+	for _, offset := range []int64{0, 1_000_000, -30, -100 * 365 * 24 * 3600} {
 		in := []string{"--time", "--boottime", fmt.Sprint(offset), "--fork", program}
 		if offset == 0 {
 			in = []string{"--ipc", program}

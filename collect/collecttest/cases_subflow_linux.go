@@ -22,7 +22,7 @@ const (
 	mostSubflowsOfCase = 8
 )
 
-// needSubflows skips the case where the kernel has no MPTCP that tells its
+// needSubflows skips the case where the kernel has no MPTCP that names its
 // subflows, or nobody can make it open any.
 func needSubflows(t testing.TB) {
 	testenv.NeedRoot(t)

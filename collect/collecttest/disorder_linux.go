@@ -23,10 +23,10 @@ const (
 
 // Disorder returns a case that is another each time: a process that listens,
 // connects, accepts, passes, shares and closes at random, and then stands as it
-// is. Nobody but the kernel knows its sessions then, so the case has no truths.
+// is. Only the kernel knows its sessions then, so the case has no truths.
 // It is for comparing two answers.
 func Disorder() *Case {
-	return &Case{Name: "disorder", Rule: "what a process did at random is told in the same way by all",
+	return &Case{Name: "disorder", Rule: "all give the same sessions of a process that acted at random",
 		prepare: func(t testing.TB) string {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)

@@ -14,7 +14,7 @@ import (
 const (
 	// kernelBTFFile has the BTF of the running kernel.
 	kernelBTFFile = "/sys/kernel/btf/vmlinux"
-	// mostKernelBTF bounds what is read of it, far above what kernels have.
+	// mostKernelBTF bounds its size, far above that of any kernel.
 	mostKernelBTF = 256 << 20
 )
 
@@ -90,7 +90,7 @@ type (
 
 var errNotKernelBTF = errors.New("not the kernel's BTF")
 
-// copyKernelBTF has the kernel copy its BTF, the first one that it loaded, in
+// copyKernelBTF has the kernel copy its BTF, the first that it loaded, in
 // one call. It takes CAP_SYS_ADMIN. Since Linux 5.11.
 func copyKernelBTF(size int) (raw []byte, release func(), err error) {
 	var next nextIDAttr

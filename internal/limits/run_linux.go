@@ -110,7 +110,7 @@ func (s *second) start(l Limit, began time.Time) error {
 
 // secondEnv is the environment of the second process. Where threads are few it
 // works on one processor, and where memory is, it collects garbage early.
-// What the user has set stands.
+// The user's own settings stand.
 func secondEnv(l Limit, began time.Time) []string {
 	env := append(os.Environ(),
 		marker+"="+strconv.FormatInt(monotonic()-time.Since(began).Nanoseconds(), 10),

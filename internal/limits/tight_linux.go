@@ -85,7 +85,7 @@ func tightGroup(groups, root string) (Limit, bool) {
 	return Limit{}, false
 }
 
-// climb reads a limit and what is used of it in a group and in those above it.
+// climb reads a limit and its use in a group and in the groups above it.
 func climb(root, group, limit, used string, tight, unit uint64) (Limit, bool) {
 	group = path.Join("/", group)
 	for range maxLevels {

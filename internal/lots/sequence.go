@@ -8,7 +8,7 @@ import (
 // errAbandoned ends a sequence after a panic, which the caller gets itself.
 var errAbandoned = errors.New("a lot was not made")
 
-// A sequence puts what is made of lots into their order. Whoever ends the lot
+// A sequence puts the values of lots into their order. Whoever ends the lot
 // whose turn it is hands it on, and those ready behind it; the others go on.
 type sequence[T any] struct {
 	list List
@@ -35,7 +35,7 @@ type sequence[T any] struct {
 	err      error
 }
 
-// made is what was made of a lot.
+// made is the value of a lot.
 type made[T any] struct {
 	value T
 	ok    bool

@@ -35,7 +35,7 @@ type FS struct {
 	// crew makes the calls that may never return, stuck keeps what they were
 	// about.
 	crew crew
-	// delegation tells the names of control groups that users choose.
+	// delegation knows the control groups whose names users choose.
 	delegation delegation
 	stuck      stuckProcesses
 
@@ -261,7 +261,7 @@ func (f *FS) BootTime() (time.Time, error) {
 	return boot, err
 }
 
-// A bootTime is what reading the start of the host came to.
+// A bootTime is the start of the host, or the error of reading it.
 type bootTime struct {
 	time time.Time
 	err  error

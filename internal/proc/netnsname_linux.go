@@ -14,8 +14,8 @@ import (
 // left out, and so are those without one yet when ctx ends.
 //
 // Names of containers and processes are theirs to choose: any bytes. The mark of a
-// process's ([whose.ByProcess]), and of a container's that a user chose, tells
-// them from what only an administrator can set.
+// process's ([whose.ByProcess]), and of a container's that a user chose, parts
+// them from names that only an administrator can set.
 func (f *FS) NetNSNames(ctx context.Context, refs []source.NetNSRef) map[uint32]string {
 	names := f.mountedNames(len(refs))
 	self := f.SelfNetNS()

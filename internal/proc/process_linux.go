@@ -50,7 +50,7 @@ func (f *FS) Describe(ctx context.Context, ids []ProcessID, needs whose.Needs, g
 	return whose.Gaps{StuckGap(stuck)}
 }
 
-// A description is what was learned of a process. stuck: some of it does not
+// A description has the facts of a process. stuck: some of them do not
 // come.
 type description struct {
 	process whose.Process

@@ -221,7 +221,7 @@ const lookEvery = 5 * time.Second
 // maxNumbers bounds the texts kept for ids without a name.
 const maxNumbers = 4096
 
-// A passwd is what was read of the file. same: it has not changed.
+// A passwd is the content of the file. same: it has not changed.
 type passwd struct {
 	names map[uint32]string
 	ids   map[string]uint32

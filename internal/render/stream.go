@@ -109,7 +109,7 @@ func (f *frameWriter) Write(p []byte) (int, error) {
 	return len(p), f.err
 }
 
-// flush writes what is gathered.
+// flush writes the gathered bytes.
 func (f *frameWriter) flush() error {
 	if f.err == nil && len(f.buf) > 0 {
 		_, f.err = f.w.Write(f.buf)

@@ -119,7 +119,7 @@ func (t *table) note(place int, s *whose.Session) {
 	}
 }
 
-// merge adds what another table learned.
+// merge adds the measures of another table.
 func (t *table) merge(o *table) {
 	t.firstNetNS, t.lastNetNS = min(t.firstNetNS, o.firstNetNS), max(t.lastNetNS, o.lastNetNS)
 	t.firstOther, t.lastListener = min(t.firstOther, o.firstOther), max(t.lastListener, o.lastListener)

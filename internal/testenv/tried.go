@@ -2,7 +2,7 @@ package testenv
 
 import "testing"
 
-// Tried says what an attack came to: how often it was tried and how often
+// Tried reports an attack: how often it was tried and how often
 // `whose` did wrong. It fails the test where that is more than never, or where
 // nothing was tried. `make test-hostile` prints the lines of all of them.
 func Tried(t testing.TB, tried, wrong int) {

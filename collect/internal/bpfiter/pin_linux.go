@@ -56,7 +56,7 @@ func Pin(dir string, o PinOptions) error {
 }
 
 // pin pins the links, each under a name of its own, and then gives them their
-// names. What is left of older pins goes.
+// names. Older pins go.
 func (p *programs) pin(d *pinDir, o *PinOptions) (err error) {
 	links := map[programKind]bpf.Iter{taskFile: p.taskFileLink, hashWalk: p.hashWalkLink, fdWalk: p.fdWalkLink}
 	var waiting []string
@@ -249,7 +249,7 @@ func (d *pinDir) mount() error {
 }
 
 // Unpin removes the pins of [Pin] of any version from dir, and dir itself if
-// nothing else is in it. A directory without pins is no error. What is no pin
+// nothing else is in it. A directory without pins is no error. Another file
 // stays, whatever its name, and is one.
 func Unpin(dir string) error {
 	d, err := openPinDir(dir)
@@ -283,7 +283,7 @@ func (d *pinDir) removeItself() error {
 }
 
 // removePins removes the chosen pins, and those left by an interrupted Pin under
-// a name of its own. It reports of what is no pin and so stays; a reader does not
+// a name of its own. It reports other files, which stay; a reader does not
 // take that for a pin either.
 func (d *pinDir) removePins(chosen func(name string) bool) (stays, err error) {
 	names, err := d.names()

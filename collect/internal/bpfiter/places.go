@@ -4,7 +4,7 @@ import "math"
 
 // A run of fd_walk shows so many sockets of each process. Where one has more, the
 // next run begins with the first of all descriptors that were not reached. It shows
-// other processes again from there on, and what counts is decided here.
+// other processes again from there on; this file decides which of them count.
 
 // A place is how far a process was read.
 type place struct {

@@ -186,8 +186,8 @@ func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) erro
 		rec.Kind, rec.Opened = TCPUnlisten, r.called
 	case whatFail:
 		if r.oldState == 0 && r.called < d.attached {
-			// No program saw the socket leave CLOSE, but the one that sees it may not
-			// have run yet.
+			// No program saw the socket leave CLOSE. The program at that place may
+			// have been attached later.
 			return nil
 		}
 		rec.Kind, rec.Opened = TCPFail, r.called

@@ -12,8 +12,8 @@ import (
 // This file names the owners of a connection in an accept queue: those of the
 // listeners that may have it there. A connection ends with its listener, unless
 // the kernel moves it to another of the group (net.ipv4.tcp_migrate_req). The
-// record of such an end comes right behind that of the listener, so the
-// listeners that ceased last are remembered.
+// listener's record comes first and theirs right behind it, so the ledger
+// remembers the last listeners that ceased.
 
 // queueOwners returns the owners of the listeners of a connection that waits, by
 // PID: of all that stand and may have it, as a listing names them.
