@@ -60,17 +60,19 @@ static always_inline bool take_cork(u64 cookie)
 	return true;
 }
 
-/* What was corked has left. */
-static noinline int push_cork(const struct corked *c, u64 now)
+/* The corked bytes have left. */
+static noinline int push_cork(const struct corked *c)
 {
 	struct moved m = {.bytes = c->bytes, .datagrams = segments(c->bytes, c->size), .sent = true};
 	struct flow_key key = c->key;
 	struct who who = c->who;
 	struct sock *sk = (void *)c->sk;
 	struct flow *f;
+	u64 now;
 
 	if (!take_cork(key.cookie))
 		return 0;
+	now = bpf_ktime_get_boot_ns();
 	f = bpf_map_lookup_elem(&flows, &key);
 	if (f)
 		count(f, true, m.bytes, m.datagrams, now);
@@ -79,18 +81,16 @@ static noinline int push_cork(const struct corked *c, u64 now)
 	return 0;
 }
 
-/* A call on a corked socket came back. Keeps what is on the socket by now. */
-static noinline int keep_cork(struct sock *sk, const struct flow_key *key, u64 bytes)
+/*
+ * A call on a corked socket came back. Keeps all that is on the socket by now. In
+ * frames of their own, this and push_cork: together they are too much for the stack.
+ */
+static noinline int keep_cork(struct sock *sk, const struct flow_key *key, u64 all)
 {
 	struct udp_sock *up = (void *)sk;
-	u64 cookie = key->cookie, now = bpf_ktime_get_boot_ns();
+	u64 cookie = key->cookie;
 	struct corked *c = bpf_map_lookup_elem(&corked, &cookie), fresh = {};
-	u64 all = load(up, len) - 8ULL;
 
-	if (c && c->bytes + bytes != all) {
-		push_cork(c, now); /* what was there before left meanwhile */
-		c = NULL;
-	}
 	if (!c) {
 		c = &fresh;
 		c->key = *key;
@@ -98,7 +98,7 @@ static noinline int keep_cork(struct sock *sk, const struct flow_key *key, u64 b
 		name_current(sk, &c->who);
 	}
 	c->bytes = all;
-	c->last = now;
+	c->last = bpf_ktime_get_boot_ns();
 	c->size = load((struct inet_sock *)sk, cork.base.gso_size);
 	c->option = has_cork(up);
 	if (c == &fresh) {
@@ -118,12 +118,17 @@ static noinline int keep_cork(struct sock *sk, const struct flow_key *key, u64 b
 static always_inline bool is_corked(struct sock *sk, const struct flow_key *key, s32 bytes)
 {
 	struct udp_sock *up = (void *)sk;
-	u64 cookie = key->cookie;
+	u64 cookie = key->cookie, all;
 	struct corked *c;
 
 	if (load(up, pending)) {
-		if (bytes >= 0)
-			keep_cork(sk, key, bytes);
+		if (bytes < 0)
+			return true;
+		all = load(up, len) - 8ULL;
+		c = corks ? bpf_map_lookup_elem(&corked, &cookie) : NULL;
+		if (c && c->bytes + bytes != all)
+			push_cork(c); /* the earlier bytes left meanwhile */
+		keep_cork(sk, key, all);
 		return true;
 	}
 	if (!corks)
@@ -132,7 +137,7 @@ static always_inline bool is_corked(struct sock *sk, const struct flow_key *key,
 	if (!c)
 		return false;
 	if (c->option && (bytes >= 0 || !has_cork(up))) {
-		push_cork(c, bpf_ktime_get_boot_ns()); /* before this call */
+		push_cork(c); /* before this call */
 		return false;
 	}
 	if (bytes < 0) {
@@ -140,12 +145,12 @@ static always_inline bool is_corked(struct sock *sk, const struct flow_key *key,
 		return true;
 	}
 	c->bytes += bytes;
-	push_cork(c, bpf_ktime_get_boot_ns());
+	push_cork(c);
 	return true;
 }
 
 /* The socket closes. What is pending then is dropped. */
-static noinline int end_cork(u64 cookie, u64 now)
+static noinline int end_cork(u64 cookie)
 {
 	struct corked *c = bpf_map_lookup_elem(&corked, &cookie);
 
@@ -154,7 +159,7 @@ static noinline int end_cork(u64 cookie, u64 now)
 	if (load((struct udp_sock *)c->sk, pending))
 		take_cork(cookie);
 	else
-		push_cork(c, now);
+		push_cork(c);
 	return 0;
 }
 
@@ -170,7 +175,7 @@ static long look_at_cork(void *map, const u64 *cookie, struct corked *c, const u
 		take_cork(*cookie); /* no program ran as it closed */
 	else if (!load((struct udp_sock *)sk, pending) &&
 		 (c->option || *now > c->last + CALL_IS_BACK))
-		push_cork(c, *now);
+		push_cork(c);
 	return 0;
 }
 

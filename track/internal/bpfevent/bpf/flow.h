@@ -334,8 +334,8 @@ static noinline int begin_flow(struct sock *sk, const struct flow_key *key, cons
 		f.received_datagrams = m->datagrams;
 	}
 	if (keep_flow(key, &f)) {
-		take_slot(key, now);
-		emit_flow(key, &f, WHAT_OPEN, 0, now);
+		take_slot(key, f.opened);
+		emit_flow(key, &f, WHAT_OPEN, 0, f.opened);
 	}
 	return 0;
 }

@@ -268,7 +268,7 @@ int udp_release(struct bpf_sock *ctx)
 		bpf_map_delete_elem(&users, &c.cookie);
 	}
 	if (!packets && corks)
-		end_cork(c.cookie, c.now);
+		end_cork(c.cookie);
 	head = bpf_map_lookup_elem(&newest, &c.cookie);
 	if (!head)
 		return 1;
