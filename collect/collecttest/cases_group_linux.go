@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 // groupCases test the choice of the listener for a connection, and of its other
@@ -68,7 +69,7 @@ func groupCases() []Case {
 		{Name: "mptcp listener", Rule: "a plain TCP connection that waits for an MPTCP listener names its owners, and one that was accepted is its accepter's",
 			needs: needSocket(unix.AF_INET, unix.SOCK_STREAM, protoMPTCP, "MPTCP"), hold: holdPlainOfMPTCP},
 		{Name: "same ends in two namespaces", Rule: "of connections with the same ends in two namespaces each has its other end in its own",
-			Namespaces: true, needs: needIP, hold: holdSameEnds},
+			Namespaces: true, needs: testenv.NeedIP, hold: holdSameEnds},
 	}
 }
 

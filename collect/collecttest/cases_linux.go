@@ -1,8 +1,6 @@
 package collecttest
 
 import (
-	"bytes"
-	"os/exec"
 	"slices"
 	"testing"
 
@@ -39,13 +37,6 @@ func childRoles() map[string]func(*Stage, string) {
 }
 
 var reusePort = intOpt(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-
-func needIP(t testing.TB) {
-	program := testenv.NeedProgram(t, "ip")
-	if version, err := exec.Command(program, "-V").CombinedOutput(); err != nil || !bytes.Contains(version, []byte("iproute2")) {
-		testenv.Missing(t, "iproute2", "another program is called ip here")
-	}
-}
 
 // needSocket skips if this kernel was built without a protocol.
 func needSocket(family, kind, proto int, what string) func(testing.TB) {

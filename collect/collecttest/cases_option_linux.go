@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 var mappedLoopback = netip.MustParseAddrPort("[::ffff:127.0.0.1]:4711")
@@ -19,7 +20,7 @@ func optionCases() []Case {
 			st.add("tcp", tcp)
 			st.add("udp", udp)
 		}},
-		{Name: "scope", Rule: "a link-local address has the name of its device as scope", needs: needIP, hold: holdScope},
+		{Name: "scope", Rule: "a link-local address has the name of its device as scope", needs: testenv.NeedIP, hold: holdScope},
 		{Name: "mark", Rule: "the mark of a socket is told", hold: func(st *Stage) {
 			st.add("marked", st.listener(st.listen("127.0.0.1:0", 5, intOpt(unix.SOL_SOCKET, unix.SO_MARK, 42)), 5))
 			st.add("marked udp", st.session(st.bound("127.0.0.1:0", unix.SOCK_DGRAM, 0, intOpt(unix.SOL_SOCKET, unix.SO_MARK, 43)), whose.Unconn))

@@ -338,7 +338,7 @@ func holdTransparent(st *Stage) {
 
 // needTPROXY skips where nft cannot set up a transparent proxy.
 func needTPROXY(t testing.TB) {
-	needIP(t)
+	testenv.NeedIP(t)
 	nft := testenv.NeedProgram(t, "nft")
 	ns := testenv.NewNetNS(t)
 	defer ns.Close()

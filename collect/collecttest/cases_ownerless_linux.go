@@ -111,7 +111,7 @@ func needRing(t testing.TB) {
 
 // needVXLAN skips if this kernel was built without the device.
 func needVXLAN(t testing.TB) {
-	needIP(t)
+	testenv.NeedIP(t)
 	ns := testenv.NewNetNS(t)
 	defer ns.Close()
 	var err error

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 func stateCases() []Case {
@@ -45,7 +46,7 @@ func stateCases() []Case {
 		{Name: "fin wait 1 orphan", Rule: "a connection that is closed with data still to be sent is an orphan in FIN_WAIT1, with what waits",
 			hold: holdFinWait1},
 		{Name: "last ack", Rule: "LAST_ACK and FIN_WAIT1 are listed with owners where the process has the socket still open",
-			needs: needIP, Passing: true, hold: holdLastAck},
+			needs: testenv.NeedIP, Passing: true, hold: holdLastAck},
 		{Name: "syn sent", Rule: "a connection that nobody answers is in SYN_SENT with its owner, and goes out", Passing: true, hold: holdSynSent},
 		{Name: "syn recv", Rule: "a handshake that is not complete is in SYN_RECV, an orphan by nature", hold: holdSynRecv},
 		{Name: "bound only", Rule: "a TCP socket that is bound and neither listening nor connected is listed in CLOSE where all states are asked for",

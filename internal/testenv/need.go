@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"testing"
@@ -45,6 +46,16 @@ func NeedProgram(t testing.TB, names ...string) string {
 		}
 	}
 	return first
+}
+
+// NeedIP ends the test unless the program ip is that of iproute2: others of the
+// name do less.
+func NeedIP(t testing.TB) {
+	t.Helper()
+	program := NeedProgram(t, "ip")
+	if version, err := exec.Command(program, "-V").CombinedOutput(); err != nil || !bytes.Contains(version, []byte("iproute2")) {
+		Missing(t, "iproute2", "another program is called ip here")
+	}
 }
 
 // WantProgram skips the test unless the program is found, and returns its path.

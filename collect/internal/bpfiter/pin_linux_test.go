@@ -195,7 +195,10 @@ func TestPin_OtherPIDNamespace(t *testing.T) {
 	}
 	own, err := netns.Self()
 	must(t, err)
-	if len(a.Inside) != 1 || a.Inside[own] != 1 {
+	// fd_walk alone says who is in which namespace.
+	major, minor := testenv.Kernel(t)
+	walks := major > 6 || major == 6 && minor >= 2
+	if walks && (len(a.Inside) != 1 || a.Inside[own] != 1) {
 		t.Errorf("processes by namespace: %v, want 1 in %d", a.Inside, own)
 	}
 	if got := find(a.snap(), inodeOf(t, l)); len(got) != 1 || got[0].Flags != source.SocketFile || len(holders(a.snap(), inodeOf(t, l))) != 0 {

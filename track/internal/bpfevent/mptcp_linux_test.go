@@ -163,7 +163,7 @@ func TestMPTCP_Queued(t *testing.T) {
 // TestMPTCP_Subflows adds a subflow to a connection, and has another fail: of
 // neither end is told anything but the session.
 func TestMPTCP_Subflows(t *testing.T) {
-	testenv.NeedProgram(t, "ip")
+	testenv.NeedIP(t)
 	ns := testenv.NewNetNS(t)
 	w := newWatch(t, inNetNS(ns))
 	var client, server *sock
