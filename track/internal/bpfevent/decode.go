@@ -207,6 +207,8 @@ func (d *decoder) tcpEnd(r *tcpRecord, rec *Record, fn func(*Record) error) erro
 		rec.Accepted = r.flags&flagAccepted != 0 && !rec.Out
 		rec.Queued = r.flags&flagQueued != 0
 		rec.ResetHere = r.err == 0 && !orderly.Has(whose.State(r.oldState))
+	default: // a session has one end
+		return errRecord{int(r.kind), int(unsafe.Sizeof(*r))}
 	}
 	return fn(rec)
 }

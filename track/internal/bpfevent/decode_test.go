@@ -140,6 +140,7 @@ func TestDecode_NoAllocs(t *testing.T) {
 // nothing but known kinds.
 func FuzzDecode(f *testing.F) {
 	f.Add(raw(&tcpRecord{kind: recordTCP, what: 0x7f, flags: 0xff, tgid: 1}))
+	f.Add(raw(&tcpRecord{kind: recordTCP, what: whatUnlisten | whatFail})) // two ends
 	f.Add(raw(&udpRecord{kind: recordUDP, what: whatClose}))
 	f.Add(raw(&processRecord{kind: recordProcess, argsSize: argsSize, pathSize: pathSize}))
 	f.Add(raw(&exitRecord{kind: recordExit}))
