@@ -15,6 +15,9 @@ type Coverage struct {
 	Owned int
 	// Ownerless counts the others by their [Reason].
 	Ownerless [NumReasons]int
+	// OtherStates counts the sessions that met the question in all but its default
+	// states (CountOthers in the options of package collect). They are not among Sessions.
+	OtherStates StateCounts
 	// OwnersAsked: the question asked for owners.
 	OwnersAsked bool
 	// Processes counts the processes whose descriptors were read.

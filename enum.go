@@ -2,6 +2,7 @@ package whose
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -215,3 +216,21 @@ const AllStates = Set[State](1<<Unconn | (1<<(NewSynRecv+1) - 1) - 1)
 // DefaultStates are the states that the listing shows where nothing else is
 // asked for: those of listeners and of established sessions.
 const DefaultStates = Set[State](1<<Listen | 1<<Established | 1<<Unconn)
+
+// NumStates is one more than the greatest number of a [State].
+const NumStates = int(Unconn) + 1
+
+// StateCounts counts sessions by their [State]. The zero value counts none.
+type StateCounts [NumStates]int
+
+// String returns the counts that are not zero, in the order of the names: "5
+// CLOSE_WAIT, 61 TIME_WAIT". It is empty for none.
+func (c *StateCounts) String() string {
+	var parts []string
+	for _, name := range slices.Sorted(slices.Values(stateNames.names())) {
+		if n := c[stateNames.number(name)]; n > 0 {
+			parts = append(parts, strconv.Itoa(n)+" "+name)
+		}
+	}
+	return strings.Join(parts, ", ")
+}

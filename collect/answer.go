@@ -114,7 +114,7 @@ func (a *Answer) Close() {
 // account returns the coverage of the answer.
 func (s *stages) account() whose.Coverage {
 	c := s.gathered.coverage
-	c.Sessions = len(s.chosen.places)
+	c.Sessions, c.OtherStates = len(s.chosen.places), s.chosen.others
 	if !c.OwnersAsked {
 		return c
 	}

@@ -16,11 +16,17 @@ type Options struct {
 	// Filter selects sessions; see [filter.Parse]. Nil: every session.
 	Filter filter.Expr
 	// Protos, Families and States select sessions beside Filter. Zero Protos or
-	// Families means all. Zero States means [whose.DefaultStates], or every state
-	// if Filter names a state.
+	// Families means all. Zero States means [filter.DefaultStates] of Filter: LISTEN,
+	// ESTABLISHED and UNCONN, or every state if Filter asks for states or names a
+	// process, an address, a port or the like.
 	Protos   whose.Set[whose.Proto]
 	Families whose.Set[whose.Family]
 	States   whose.Set[whose.State]
+	// CountOthers counts, beside the answer, the sessions that meet it in all but the
+	// states that zero States stands for ([whose.Coverage.OtherStates]). It leaves out
+	// CLOSE and SYN_RECV, which no counter of the kernel has. With States, or where
+	// every state is asked for, it does nothing.
+	CountOthers bool
 	// NetNS chooses network namespaces: "" or "all", "self", a name, or an inode
 	// number as text. Others are not read, so a session whose other end is in one
 	// of them has no peer.

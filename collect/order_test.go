@@ -68,7 +68,7 @@ func allPlaces(n int) []uint32 {
 // chosenAll chooses all n sockets that were joined.
 func chosenAll(s *stages, n int) *chosen {
 	s.derived.joined, s.described.derived = &s.joined, &s.derived
-	s.chosen = chosen{&s.described, allPlaces(n)}
+	s.chosen = chosen{described: &s.described, places: allPlaces(n)}
 	return &s.chosen
 }
 

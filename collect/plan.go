@@ -30,6 +30,8 @@ type plan struct {
 	states   whose.Set[whose.State]
 	protos   whose.Set[whose.Proto]
 	families whose.Set[whose.Family]
+	// others are the states of sessions that are counted and not shown.
+	others whose.Set[whose.State]
 	// match evaluates the rest not applied by the source, nil for none.
 	match *filter.Matcher
 	// doubt evaluates what the filter asks of a session whose owners are hidden,
@@ -111,17 +113,18 @@ func (p *plan) namesPeers() bool {
 // setKinds brings together the kinds of sessions from flags and filter, and
 // adds the kinds that the answer follows from.
 func (p *plan) setKinds(q *filter.Plan) {
-	states := whose.DefaultStates
-	if filter.StatesNamed(p.opts.Filter) {
-		states = whose.AllStates
-	}
+	states := filter.DefaultStates(p.opts.Filter)
 	p.states = cmp.Or(p.opts.States, states) & q.States
+	if p.opts.CountOthers && p.opts.States == 0 {
+		p.others = countedOthers &^ states
+	}
 	p.protos = cmp.Or(p.opts.Protos, whose.AllProtos) & q.Protos
 	p.families = cmp.Or(p.opts.Families, whose.AllFamilies) & q.Families
 	p.query.States, p.query.Protos, p.query.Families = p.states, p.protos, p.families
 	if p.query.AsksNothing() {
 		return
 	}
+	p.query.States |= p.others
 	if p.needsListeners() {
 		p.query.States |= whose.SetOf(whose.Listen, whose.Unconn)
 	}
@@ -201,11 +204,16 @@ func (p *plan) setOrder(names []string) error {
 	return nil
 }
 
-// wants reports whether the answer shows sockets of this kind. Others were read
-// only for the sake of these.
+// wants reports whether the answer shows sockets of this kind, or counts them.
+// Others were read only for the sake of these.
 func (p *plan) wants(s *source.Socket) bool {
-	return p.states.Has(s.State) && p.protos.Has(s.Proto) && p.families.Has(s.Family)
+	return (p.states | p.others).Has(s.State) && p.protos.Has(s.Proto) && p.families.Has(s.Family)
 }
+
+// countedOthers are the states of Options.CountOthers. The rest is left out since
+// no counter of the kernel has it: a source would have to walk tables that it may
+// know to be empty. SYN_RECV has a listener beside it, and CLOSE is no session yet.
+const countedOthers = whose.AllStates &^ (1<<whose.SynRecv | 1<<whose.NewSynRecv | 1<<whose.Close)
 
 // admits returns a test for the processes that may be named as owners, nil for
 // every process. A question about certain PIDs names only those, whatever else

@@ -29,11 +29,3 @@ func (c *Cond) namesNetNS() bool {
 	}
 	return false
 }
-
-// StatesNamed reports whether the expression names a state anywhere. The
-// default states are then not to be applied beside it.
-func StatesNamed(e Expr) bool {
-	named := false
-	walk(e, true, func(c *Cond, _ bool) { named = named || c.name == "state" })
-	return named
-}

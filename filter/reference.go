@@ -155,7 +155,13 @@ const fieldNotes = `
 - The kernel cuts names of processes at 15 bytes. A longer name in a filter is
   compared up to there: ` + "`process systemd-resolved`" + ` finds
   ` + "`systemd-resolve`" + `.
-- A filter with a state anywhere is not limited to the default states.
+- By itself ` + "`whose`" + ` shows LISTEN, ESTABLISHED and UNCONN. A filter that names
+  something asks for every state: a process or anything else of an owner (` + "`nginx`, `pid 812`," + `
+  ` + "`unit`, `container`, `owner_user`" + ` …), of a peer, an address or a port on either side, a user,
+  an inode or a cookie. It names it outside of negations: ` + "`not port 22` and `port != 22`" + ` name
+  nothing. Nor do ` + "`tcp`, `ipv6`, `direction in`, `rtt > 50ms` or `netns web`" + `, which
+  ask for a kind or a place. One part is enough: ` + "`udp or :443`" + ` is in every state.
+- A filter with a state anywhere, and the flags -l, -e and -a, decide by themselves.
 - ` + "`tcp`" + ` and ` + "`mptcp`" + ` are two protocols: write ` + "`tcp,mptcp`" + ` for both.
 - A filter may select certain processes alone (` + "`pid 812`, `nginx`" + `). ` + "`whose`" + ` may then read
   only these, and miss other owners of the same sockets.

@@ -254,14 +254,6 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-func TestStatesNamed(t *testing.T) {
-	for text, want := range map[string]bool{"tcp": false, "listen": true, "tcp and not (a or state closing)": true, "": false} {
-		if got := StatesNamed(mustParse(t, text)); got != want {
-			t.Errorf("StatesNamed(%s) = %v, want %v", text, got, want)
-		}
-	}
-}
-
 // TestAll compares the sets of everything with the names that a filter knows.
 func TestAll(t *testing.T) {
 	want := everySet()

@@ -28,6 +28,7 @@ const countBy = "process,state"
 
 func newCount(sh *shell) *cobra.Command {
 	c := &counting{sh: sh}
+	c.counts = true
 	cmd := &cobra.Command{
 		Use:   "count [flags] [filter…]",
 		Short: "count sessions by any fields",
@@ -82,10 +83,14 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 		needs |= f.Needs
 	}
 	opts.Needs = whose.NeedSessions | needs
-	answer, err := collect.Collect(cmd.Context(), opts)
+	c.countOthers(c.sh, opts, c.format == render.Table)
+	collector := collect.Open()
+	defer collector.Close()
+	answer, err := collector.Collect(cmd.Context(), opts)
 	if err != nil {
 		return collectError(err)
 	}
+	c.countRest(cmd.Context(), collector, opts, &answer.Coverage)
 	return c.write(c.count(answer, fields), &answer.Coverage, render.Options{
 		Width: c.sh.width(), Color: c.sh.colored(color, c.sh.out), NoHeader: c.noHeader,
 	})

@@ -80,6 +80,7 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 // once collects and shows the sessions one time.
 func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	opts.Needs = whose.NeedSessions | l.needs(opts.Filter)
+	l.countOthers(l.sh, opts, l.forPerson())
 	r, err := l.renderer()
 	if err != nil {
 		return err
@@ -89,6 +90,7 @@ func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Opt
 		return err
 	}
 	defer answer.Close()
+	l.countRest(ctx, c, opts, &answer.Coverage)
 	if answer.Len() > 0 || !l.forPerson() || !isTerminal(l.sh.out) {
 		if err := r.Write(l.sh.out, answer, &answer.Coverage); err != nil {
 			return l.failed(err)

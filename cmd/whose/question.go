@@ -23,6 +23,7 @@ type question struct {
 	netns, source, proc         string
 	timeout                     time.Duration
 	strict, oneOwner            bool
+	counts                      bool // it counts sessions, and shows none
 	typed                       string
 	where                       filter.Expr
 }
@@ -171,7 +172,11 @@ func (q *question) conclude(sh *shell, shown int, c *whose.Coverage) error {
 	if err := q.unanswered(shown, c); err != nil {
 		return err
 	}
-	if shown == 0 {
+	others := q.others(c)
+	switch {
+	case others != "":
+		sh.remark("%s", others)
+	case shown == 0:
 		q.nothing(sh)
 	}
 	if text := notSeen(c); text != "" {

@@ -48,6 +48,7 @@ func (l *list) redraw(ctx context.Context, c *collect.Collector, opts *collect.O
 	}
 	footprint.LongLived(l.sh.getenv)
 	opts.Needs = whose.NeedSessions | l.needs(opts.Filter)
+	l.countOthers(l.sh, opts, l.forPerson())
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
 	resized := make(chan os.Signal, 1)
@@ -154,6 +155,9 @@ func (l *list) frameTitle(all int, c *whose.Coverage, width int) string {
 		plural(all, "session", "sessions"))
 	if l.typed != "" {
 		title += "  " + printable(l.typed)
+	}
+	if text := l.others(c); text != "" {
+		title += "  " + text
 	}
 	if text := notSeen(c); text != "" {
 		title += "  " + printable(text)

@@ -63,8 +63,9 @@ To find a process of that name write "process count", or put -- in front of it.`
 
 // optionNotes are too long to stand beside a flag.
 var optionNotes = []row{
-	{"States", "By itself whose shows LISTEN, ESTABLISHED and UNCONN, or every state if the filter names one. " +
-		"-l and -e together show both; -a shows all whatever else is given."},
+	{"States", "By itself whose shows LISTEN, ESTABLISHED and UNCONN, and says at a terminal how many sessions there are " +
+		"in other states. A filter that names a process, a PID, a user, an address, a port or the like asks for every state " +
+		"(docs/filter.md has the rule), and so does one with a state in it. -l and -e together show both; -a shows all whatever else is given."},
 	{"Protocols", "-t takes MPTCP for TCP, and -u takes UDP-Lite for UDP; the field proto tells them apart. " +
 		"Neither of them means both, as do -4 and -6. An IPv6 socket that carries IPv4 is of the family IPv6 " +
 		"and is shown with its IPv4 addresses."},

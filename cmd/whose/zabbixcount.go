@@ -28,8 +28,9 @@ sessions could not be collected, the time ran out, the filter names a user that 
 know, a network namespace may not be entered, or the filter asks for processes and you may not look
 into them. --partial counts what is seen all the same; -N self asks for your own namespace alone.
 
-By itself it counts LISTEN, ESTABLISHED and UNCONN, as whose shows them, or every state if the
-filter names one or with --all. An agent refuses quotes, brackets and $ in what it puts in for $1.`,
+By itself it counts LISTEN, ESTABLISHED and UNCONN. It counts every state with --all, and, as
+whose shows them, if the filter names a process, a user, an address, a port or the like, or has a
+state in it; "established" beside the others counts those alone. An agent refuses quotes, brackets and $ in what it puts in for $1.`,
 		Example: "UserParameter=whose.count[*],/usr/bin/whose zabbix count -- \"$1\"\tin the agent's configuration\n" +
 			"whose zabbix count local_port 443 established\tas the item whose.count[local_port 443 established]",
 		Args:              cobra.ArbitraryArgs,

@@ -18,6 +18,8 @@ func questionCases() []Case {
 	return []Case{
 		{Name: "defaults", Rule: "listeners, established and unconnected sessions are listed where nothing else is asked for",
 			hold: holdMany, check: checkDefaults},
+		{Name: "named", Rule: "a question that names something asks for every state, and one that does not counts the states that it leaves out",
+			hold: holdStates, check: checkNamed},
 		{Name: "kinds", Rule: "protocols, families and states that were not asked for are not listed", hold: holdMany, check: checkKinds},
 		{Name: "own namespace", Rule: "of the own namespace alone, only its sessions are listed", hold: holdMany, check: checkSelf},
 		{Name: "one process", Rule: "of one process alone, only its sessions are listed, and only it is named", hold: holdMany, check: checkPID},
@@ -35,6 +37,60 @@ func holdMany(st *Stage) {
 	p := st.pair("127.0.0.1:0", "")
 	st.add("listener", st.listener(p.l, 16))
 	st.add("time wait", st.finish(p))
+}
+
+// holdStates holds sockets in states beyond the default ones, and others.
+func holdStates(st *Stage) {
+	p := st.pair("127.0.0.1:0", "")
+	st.check(unix.Shutdown(p.c, unix.SHUT_WR), "shutdown")
+	st.inState(p.c, whose.FinWait2)
+	client, server := st.established(p.c, whose.Out, st.pid()), st.established(p.a, whose.In, st.pid())
+	client.State, server.State = whose.FinWait2, whose.CloseWait
+	server.RecvQueue = 1 // the end of the stream counts as one byte
+	st.add("listener", st.listener(p.l, 16))
+	st.add("shut down here", client)
+	st.add("shut down there", server)
+	st.addDatagrams("127.0.0.1:0", unix.IPPROTO_UDP)
+	p = st.pair("127.0.0.1:0", "")
+	st.add("second listener", st.listener(p.l, 16))
+	st.add("time wait", st.finish(p))
+}
+
+// checkNamed asks without states.
+func checkNamed(t *testing.T, c *caught) {
+	port := c.Truths[0].Local.Port()
+	atPort := func(s *whose.Session) bool { return s.Local.Port() == port || s.Remote.Port() == port }
+	for text, keep := range map[string]func(*whose.Session) bool{
+		fmt.Sprintf(":%d", port): atPort,
+		fmt.Sprintf("tcp and not lport < %d", port): func(s *whose.Session) bool {
+			return isTCP(s) && s.Local.Port() >= port && whose.DefaultStates.Has(s.State)
+		},
+		fmt.Sprintf("udp or :%d", port): func(s *whose.Session) bool { return !isTCP(s) || atPort(s) },
+		"fd 0-100000":                   func(s *whose.Session) bool { return s.State != whose.TimeWait },
+		"tcp":                           func(s *whose.Session) bool { return isTCP(s) && whose.DefaultStates.Has(s.State) },
+	} {
+		c.expect(t, text, collect.Options{Filter: parse(t, text)}, keep)
+	}
+	for text, want := range map[string]whose.StateCounts{
+		"":                 {whose.CloseWait: 1, whose.FinWait2: 1, whose.TimeWait: 1},
+		"and tcp":          {whose.CloseWait: 1, whose.FinWait2: 1, whose.TimeWait: 1},
+		"and udp":          {},
+		"and not tcp":      {},
+		"and :1-65535":     {}, // they are in the answer
+		"and state listen": {},
+	} {
+		text = fmt.Sprintf("netns %d ", c.Namespaces[0]) + text
+		sessions, coverage := c.again(t, collect.Options{Filter: parse(t, text), CountOthers: true})
+		if coverage.OtherStates != want {
+			t.Errorf("%s: %v are counted beside %d sessions, want %v", text, &coverage.OtherStates, len(sessions), &want)
+		}
+		if coverage.Sessions != len(sessions) {
+			t.Errorf("%s: %d sessions in the coverage, %d in the answer", text, coverage.Sessions, len(sessions))
+		}
+	}
+	if _, coverage := c.again(t, collect.Options{}); coverage.OtherStates != (whose.StateCounts{}) {
+		t.Errorf("%v are counted, and nobody asked for it", &coverage.OtherStates)
+	}
 }
 
 // expect asks with the options and wants just those of the case's sessions for
