@@ -213,6 +213,9 @@ const AllFamilies = Set[Family](1<<IPv4 | 1<<IPv6)
 // AllStates are all states.
 const AllStates = Set[State](1<<Unconn | (1<<(NewSynRecv+1) - 1) - 1)
 
+// Listeners are the states of listeners, TCP and UDP.
+const Listeners = Set[State](1<<Listen | 1<<Unconn)
+
 // DefaultStates are the states that the listing shows where nothing else is
 // asked for: those of listeners and of established sessions.
 const DefaultStates = Set[State](1<<Listen | 1<<Established | 1<<Unconn)

@@ -97,6 +97,10 @@ func sessionFields() []*Field {
 					r.Session.Unknown &^= FactV6Only
 				},
 			}},
+		{Name: "exposure", Title: "EXPOSURE", Kind: KindName, Of: OfSession,
+			Doc:    "From how far a listener may be reached, by its address: loopback (its own namespace, or bound to the loopback device), link (a link-local address), private (10/8, 172.16/12, 192.168/16, 100.64/10, 198.18/15, fc00::/7), public (any other address), any (all addresses). No firewall or route is asked. Absent for other sessions.",
+			Values: exposureNames.names(), names: exposureNames,
+			row: nameAt(exposureNames, func(r Row) *Exposure { return &r.Session.Exposure })},
 		{Name: "subflow", Title: "SUBFLOW", Kind: KindBool, Of: OfSession,
 			Doc: "Whether it is a path of an MPTCP session beside the first. Its inode and owners are those of the session. Absent for other protocols and for listeners.",
 			row: access[Row]{

@@ -56,6 +56,10 @@ type Session struct {
 	Subflow bool
 	// Reason is the reason for a session without owners; [ReasonNone] with owners.
 	Reason Reason
+	// Exposure says from how far a listener may be reached, by its address; zero for
+	// other sessions. The source procfs does not know the device of a socket, and
+	// goes by the address alone.
+	Exposure Exposure
 	// Unknown are the facts unknown to the source. Their values here mean nothing,
 	// and their fields have none.
 	Unknown Facts

@@ -74,6 +74,9 @@ func (m *maker) session(at uint32, s *whose.Session) {
 	if !s.Unknown.Has(whose.FactUID) {
 		s.User = m.user.in(m.users, k.UID)
 	}
+	if k.IsListener() {
+		s.Exposure = k.Exposure()
+	}
 	if k.Device != 0 {
 		m.nameDevice(k, s)
 	}

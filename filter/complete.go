@@ -196,6 +196,7 @@ func (c *completer) offerTerms() {
 	for _, name := range bareFields {
 		c.addNames(whose.FieldByName(name))
 	}
+	c.add(bareExposure, "listeners that may be reached from beyond loopback")
 	c.expect(whose.FieldByName("comm"))
 }
 

@@ -27,6 +27,7 @@ var aliases = [...]alias{
 		"TIME_WAIT", "CLOSE_WAIT", "LAST_ACK", "CLOSING"}, "all but LISTEN, CLOSE and UNCONN"},
 	{"state", "synchronized", []string{"ESTABLISHED", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
 		"TIME_WAIT", "CLOSE_WAIT", "LAST_ACK", "CLOSING"}, "connected without SYN_SENT"},
+	{"exposure", "exposed", []string{"link", "private", "public", "any"}, "more than loopback"},
 	{"family", "inet", []string{"ipv4"}, ""},
 	{"family", "inet6", []string{"ipv6"}, ""},
 	{"family", "ip4", []string{"ipv4"}, ""},
@@ -62,6 +63,10 @@ func namesMeant(f *whose.Field, word string) []string {
 // bareFields are the fields whose values may stand alone: "tcp", "listen".
 var bareFields = [...]string{"proto", "state", "family"}
 
+// bareExposure is the word of the field exposure that may stand alone. Its values
+// may not: a process may be called any of them.
+const bareExposure = "exposed"
+
 // bareName returns the field that a word alone is a value of, and the values. A
 // word that is the name of a field is that.
 func bareName(word string) (*whose.Field, []string) {
@@ -73,6 +78,10 @@ func bareName(word string) (*whose.Field, []string) {
 		if values := namesMeant(f, word); values != nil {
 			return f, values
 		}
+	}
+	if fold(word) == bareExposure {
+		f := whose.FieldByName("exposure")
+		return f, namesMeant(f, word)
 	}
 	return nil, nil
 }

@@ -41,6 +41,10 @@ func TestParse(t *testing.T) {
 		{"estab", "state = ESTABLISHED"},
 		{"state time-wait,FIN_WAIT_1", "state in (TIME_WAIT, FIN_WAIT1)"},
 		{"listening", "state in (LISTEN, UNCONN)"},
+		{"exposed", "exposure in (link, private, public, any)"},
+		{"not exposed", "not exposure in (link, private, public, any)"},
+		{"exposure any", "exposure = any"},
+		{"any", "comm = any"}, // a process may be called so
 		{"pid 812", "pid = 812"},
 		{"pid==812", "pid = 812"},
 		{"mark 0x1F", "mark = 31"},

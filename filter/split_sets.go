@@ -70,6 +70,10 @@ func setsOfCond(c *Cond, positive bool) sets {
 		s.families = condSet(c, positive, whose.AllFamilies)
 	case "state":
 		s.states = condSet(c, positive, whose.AllStates)
+	case "exposure":
+		if positive {
+			s.states = whose.Listeners // no other session has one
+		}
 	}
 	return s
 }

@@ -20,6 +20,9 @@ func optionCases() []Case {
 			st.add("tcp", tcp)
 			st.add("udp", udp)
 		}},
+		{Name: "exposure", Rule: "a listener tells from how far it may be reached, by its address and the loopback device", hold: holdExposure},
+		{Name: "loopback by another name", Rule: "the loopback device is known by its number, whatever it and others are called",
+			needs: testenv.NeedIP, hold: holdRenamedLoopback},
 		{Name: "scope", Rule: "a link-local address has the name of its device as scope", needs: testenv.NeedIP, hold: holdScope},
 		{Name: "mark", Rule: "the mark of a socket is told", hold: func(st *Stage) {
 			st.add("marked", st.listener(st.listen("127.0.0.1:0", 5, intOpt(unix.SOL_SOCKET, unix.SO_MARK, 42)), 5))
@@ -57,6 +60,58 @@ func optionCases() []Case {
 				st.add("time wait", nobodys(st.finish(p)))
 			})
 		}},
+	}
+}
+
+// holdExposure binds to addresses that the namespace need not have.
+func holdExposure(st *Stage) {
+	free := func(family int) setOpt {
+		if family == unix.AF_INET {
+			return intOpt(unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
+		}
+		return intOpt(unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1)
+	}
+	for addr, want := range map[string]whose.Exposure{
+		"127.0.0.9:0": whose.ExposureLoopback, "[::1]:0": whose.ExposureLoopback, "[::ffff:127.0.0.1]:0": whose.ExposureLoopback,
+		"0.0.0.0:0": whose.ExposureAny, "[::]:0": whose.ExposureAny, "[::ffff:0.0.0.0]:0": whose.ExposureAny,
+		"169.254.1.1:0": whose.ExposureLink,
+		"10.1.2.3:0":    whose.ExposurePrivate, "172.31.0.1:0": whose.ExposurePrivate, "192.168.7.7:0": whose.ExposurePrivate,
+		"100.127.0.1:0": whose.ExposurePrivate, "[fd00::1]:0": whose.ExposurePrivate, "[::ffff:10.1.2.3]:0": whose.ExposurePrivate,
+		"172.32.0.1:0": whose.ExposurePublic, "100.128.0.1:0": whose.ExposurePublic, "[2001:db8::1]:0": whose.ExposurePublic,
+	} {
+		family := unix.AF_INET
+		if netip.MustParseAddrPort(addr).Addr().Is6() {
+			family = unix.AF_INET6
+		}
+		tcp := st.listener(st.listen(addr, 5, free(family)), 5)
+		udp := st.session(st.bound(addr, unix.SOCK_DGRAM, 0, free(family)), whose.Unconn)
+		tcp.Exposure, udp.Exposure = want, want
+		st.add("tcp "+addr, tcp)
+		st.add("udp "+addr, udp)
+	}
+	group := st.session(st.bound("224.0.0.251:0", unix.SOCK_DGRAM, 0), whose.Unconn)
+	group.Exposure = whose.ExposureLink
+	st.add("multicast", group)
+	only := st.listener(st.listen("[::]:0", 5, v6Only), 5)
+	only.Exposure = whose.ExposureAny
+	st.add("v6only", only)
+	lo := st.listener(st.listen("0.0.0.0:0", 5, toLo), 5)
+	lo.Exposure, lo.BoundDev = whose.ExposureLoopback, "lo"
+	st.add("on the loopback device", lo)
+	st.addPair(st.pair("0.0.0.0:0", "127.0.0.1"), st.pid()) // what is connected has none
+}
+
+// holdRenamedLoopback calls the loopback device otherwise, and another one lo.
+func holdRenamedLoopback(st *Stage) {
+	st.ip("link set lo down")
+	st.ip("link set lo name whose0")
+	st.ip("link set whose0 up")
+	st.ip("link add lo type veth peer name whose1")
+	for device, want := range map[string]whose.Exposure{"whose0": whose.ExposureLoopback, "lo": whose.ExposureAny} {
+		bound := func(fd int) error { return unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, device) }
+		s := st.listener(st.listen("0.0.0.0:0", 5, bound), 5)
+		s.Exposure, s.BoundDev = want, device
+		st.add("on "+device, s)
 	}
 }
 

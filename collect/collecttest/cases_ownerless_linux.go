@@ -126,7 +126,8 @@ func holdKernel(st *Stage) {
 	st.ip("link set whosevx up")
 	any := netip.IPv4Unspecified()
 	st.add("socket of the device", whose.Session{
-		Proto: whose.UDP, Family: whose.IPv4, State: whose.Unconn, NetNS: st.netns,
+		Exposure: whose.ExposureAny,
+		Proto:    whose.UDP, Family: whose.IPv4, State: whose.Unconn, NetNS: st.netns,
 		Local: netip.AddrPortFrom(any, 4789), Remote: netip.AddrPortFrom(any, 0), Reason: whose.ReasonKernel,
 	}, "inode")
 }

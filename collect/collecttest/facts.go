@@ -160,6 +160,8 @@ func procfsFacts() []Fact {
 		none("mark", "the files do not print it"),
 		none("bound_dev", "the files do not print it"),
 		none("scope", "the files do not print it"),
+		{Source: source, Field: "exposure", Which: "listeners bound to the loopback device by SO_BINDTODEVICE", Instead: "that of their address",
+			holds: func(s *whose.Session) bool { return s.IsListener() && s.BoundDev != "" }, Why: "the files do not print the device"},
 		{Source: source, Field: "pid", Which: "connections that wait for a listener, where one on the same address and port is bound to another device",
 			Instead: "the owners of both", holds: func(*whose.Session) bool { return false }, // in a case of its own
 			Why: "the files do not print the device"},
@@ -211,6 +213,8 @@ func blankField(s *whose.Session, field string) {
 		s.BoundDev = ""
 	case "scope":
 		s.Scope = ""
+	case "exposure":
+		s.Exposure = whose.ExposureOf(s.Local.Addr(), false)
 	case "subflow":
 		s.Subflow = false
 	case "v6only":

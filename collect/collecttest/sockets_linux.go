@@ -156,6 +156,11 @@ func (st *Stage) session(fd int, state whose.State) whose.Session {
 		s.Family = whose.IPv6
 		s.V6Only = st.intOf(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY) != 0
 	}
+	if s.IsListener() {
+		device, err := unix.GetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
+		st.check(err, "getsockopt SO_BINDTODEVICE")
+		s.Exposure = whose.ExposureOf(s.Local.Addr(), device == "lo")
+	}
 	return s
 }
 

@@ -69,6 +69,16 @@ func Mapped(a netip.Addr, f whose.Family) [16]byte {
 	return AnyIPv6
 }
 
+// loopbackDevice is the number of the loopback device in every network namespace
+// (LOOPBACK_IFINDEX). Its name can be changed.
+const loopbackDevice = 1
+
+// Exposure returns the exposure of a listener by its address and device. Device
+// has to be the kernel's number.
+func (e *End) Exposure() whose.Exposure {
+	return whose.ExposureOf(netip.AddrFrom16(e.Local), e.Device == loopbackDevice)
+}
+
 // AddrPort is the reverse of [Mapped], with a port.
 func AddrPort(a [16]byte, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(a).Unmap(), port)

@@ -24,9 +24,17 @@ func arrowOf(d whose.Direction) string {
 	return arrowBoth
 }
 
+// exposedMark stands where connections have their arrow, for a listener that may be
+// reached from beyond its network namespace.
+const exposedMark = "+"
+
 func arrowCell(c *cell, s *whose.Session) {
-	if s.Direction != 0 {
+	switch {
+	case s.Direction != 0:
 		c.mark(arrowOf(s.Direction))
+		c.style = faint
+	case s.Exposure > whose.ExposureLoopback:
+		c.ascii(exposedMark)
 		c.style = faint
 	}
 }

@@ -95,6 +95,7 @@ func TestJSON_EveryField(t *testing.T) {
 	var got map[string]any
 	sample := sampleSession()
 	sample.Subflow = true
+	sample.Exposure = whose.ExposureAny
 	line := rendered(t, JSONL, Options{Fields: whose.Fields()}, []whose.Session{*sample})
 	if err := json.Unmarshal([]byte(line), &got); err != nil {
 		t.Fatal(err)

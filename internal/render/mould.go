@@ -42,7 +42,7 @@ func (m *mould) turnTo(s *whose.Session) {
 func steady(f *whose.Field) bool {
 	switch f.Name {
 	case "proto", "family", "state", "uid", "user", "netns", "netns_name", "direction", "bound_dev", "scope",
-		"v6only", "subflow", "mark", "reason", "socket_unit", "socket_container":
+		"v6only", "exposure", "subflow", "mark", "reason", "socket_unit", "socket_container":
 		return true
 	}
 	return false
@@ -53,7 +53,7 @@ func steady(f *whose.Field) bool {
 func alike(a, b *whose.Session) bool {
 	return a.NetNS == b.NetNS && a.UID == b.UID && a.Mark == b.Mark &&
 		a.Proto == b.Proto && a.Family == b.Family && a.State == b.State &&
-		a.Direction == b.Direction && a.V6Only == b.V6Only && a.Subflow == b.Subflow && a.Reason == b.Reason && a.Unknown == b.Unknown &&
+		a.Direction == b.Direction && a.V6Only == b.V6Only && a.Exposure == b.Exposure && a.Subflow == b.Subflow && a.Reason == b.Reason && a.Unknown == b.Unknown &&
 		a.User == b.User && a.NetNSName == b.NetNSName && a.BoundDev == b.BoundDev &&
 		a.Scope == b.Scope && a.Unit == b.Unit && a.Container == b.Container
 }

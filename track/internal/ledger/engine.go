@@ -140,7 +140,9 @@ func (g *Engine) entryOf(r *bpfevent.Record, state whose.State) *entry {
 	}
 	e.Local, e.Remote, e.LocalPort, e.RemotePort = r.Local, r.Remote, r.LocalPort, r.RemotePort
 	e.Proto, e.Family, e.State, e.V6Only = whose.Proto(r.Proto), whose.Family(r.Family), state, r.V6Only
-	e.NetNS, e.Device = r.NetNS, uint32(g.names.device(r.NetNS, r.Device))
+	e.NetNS, e.Device = r.NetNS, r.Device
+	e.exposure = e.Exposure()
+	e.Device = uint32(g.names.device(r.NetNS, r.Device))
 	if e.sharesCookie() {
 		e.flags |= isFlow
 	}

@@ -18,6 +18,7 @@ type entry struct {
 	reason    whose.Reason
 	missed    uint8 // snapshots in a row that should have had it
 	unknown   whose.Facts
+	exposure  whose.Exposure
 	owners    setID
 	next      uint32 // the next of its chain of ends, a place plus one
 
@@ -126,6 +127,9 @@ func (e *entry) write(s *whose.Session) {
 	s.RecvQueue, s.SendQueue = e.recvQueue, e.sendQueue
 	s.Proto, s.Family, s.State, s.Direction, s.Reason = e.Proto, e.Family, e.State, e.direction, e.reason
 	s.V6Only = e.V6Only && e.IsListener()
+	if e.IsListener() {
+		s.Exposure = e.exposure
+	}
 	s.Unknown = e.unknown
 }
 
@@ -152,4 +156,5 @@ func (e *entry) learn(news *entry) {
 		e.V6Only = news.V6Only
 	}
 	e.unknown &= news.unknown
+	e.exposure = news.exposure
 }

@@ -53,6 +53,7 @@ func (c *reconciler) entryFrom(s *whose.Session, opened uint64) entry {
 	e := entry{
 		End: pair.Of(s), cookie: s.Cookie, inode: s.Inode, opened: opened, uid: s.UID, mark: s.Mark,
 		recvQueue: s.RecvQueue, sendQueue: s.SendQueue, direction: s.Direction, unknown: s.Unknown,
+		exposure: s.Exposure,
 	}
 	e.Device = uint32(c.names.deviceNamed(s.NetNS, s.BoundDev))
 	if e.cookie != 0 && (e.sharesCookie() || s.Proto.IsDatagram() && e.RemotePort != 0) {
