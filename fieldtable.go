@@ -66,7 +66,7 @@ func sessionFields() []*Field {
 		{Name: "netns", Title: "NETNS", Kind: KindNumber, Of: OfSession, Needs: NeedNetNSName,
 			Doc: "Network namespace by its inode number; a filter also takes its name, or self.",
 			row: knownAt(func(r Row) *uint32 { return &r.Session.NetNS })},
-		{Name: "netns_name", Title: "NETNS", Kind: KindText, Of: OfSession, Needs: NeedNetNSName,
+		{Name: "netns_name", Title: "NETNS-NAME", Kind: KindText, Of: OfSession, Needs: NeedNetNSName,
 			Doc: "Name of the network namespace: from ip netns, its container, or a process inside it.",
 			row: textAt(func(r Row) *string { return &r.Session.NetNSName })},
 		{Name: "direction", Title: "DIR", Kind: KindName, Of: OfSession, Needs: NeedDirection,

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
@@ -66,6 +68,10 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 		return err
 	}
 	opts.Sort = l.sortBy
+	if l.shape.OwnNetNS = ownNetNS(); l.proc != "" {
+		// The number is the same under each procfs. A copy of one has none of ours.
+		l.shape.OwnNetNS, _ = netns.Inode(filepath.Join(l.proc, "self/ns/net"))
+	}
 	c := collect.Open()
 	defer c.Close()
 	switch {

@@ -71,6 +71,12 @@ var optionNotes = []row{
 		"and is shown with its IPv4 addresses."},
 	{"Network namespaces", "All that you may see, those without a process too. The name is that of ip netns, " +
 		"of the container in it or of a process that is in it."},
+	{"NETNS", "The table has this column if a row is of another network namespace than that of whose itself, which is " +
+		"also the one of -N self. The own is blank. --fields +netns,netns_name shows the number and the name of each."},
+	{"Width", "Table and wide fit the terminal, or COLUMNS. USER goes first; states, protocols, names and at last addresses " +
+		"are shortened; NETNS is the last column to go. Numbers of processes and ports are never cut: nginx 812 +7 " +
+		"is process 812 and seven more. To a pipe or a file nothing is shortened.",
+	},
 	{"Other ends", "Where the other end of a session is on this host, its owners are named too. Not where certain " +
 		"processes are asked for by number (pid 812): the other end may be anybody's, and to find its owners every " +
 		"process would have to be looked into. --fields +peer_pid asks for them all the same, and a name " +

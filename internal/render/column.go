@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -19,12 +20,14 @@ type column struct {
 	blank bool
 	// gap is the space before the column.
 	gap int
-	// rank orders the dropping of columns. 0: never dropped.
+	// rank orders the dropping of columns, the highest first. 0: never dropped.
 	rank int
 	// shorten shortens cells. Nil: they cannot be shortened.
 	shorten shortener
 	// easy is the least width at which the column is easy to read.
 	easy int
+	// late: the column is shortened after the others, as addresses are.
+	late bool
 	// favour is the column's extra width when columns are shortened.
 	favour int
 	// briefly gives the short form of a cell. Nil: there is none.
@@ -35,6 +38,12 @@ type column struct {
 	// natural is the width of the widest cell, briefNatural the same in short
 	// forms.
 	natural, briefNatural int
+	// number is the width of the widest cell that is a number. It is never
+	// shortened.
+	number int
+	// short is the width of the widest cell of a column of addresses that has none of
+	// IPv6.
+	short int
 	// used: some cell has a value.
 	used bool
 	// width is the width of the column in the output. brief: it shows short forms.
@@ -52,6 +61,22 @@ func (col *column) measure(c *cell) {
 	if col.briefly != nil {
 		col.briefNatural = max(col.briefNatural, len(col.briefly(c.text)))
 	}
+	if col.shorten != nil && c.width > col.number && isNumber(c.text) {
+		col.number = c.width
+	}
+	if col.late && c.width > col.short && (c.text[0] != '[' && bytes.Count(c.text, []byte(":")) < 2) {
+		col.short = c.width
+	}
+}
+
+// isNumber reports whether a text is one number.
+func isNumber(text []byte) bool {
+	for _, b := range text {
+		if b-'0' > 9 {
+			return false
+		}
+	}
+	return true
 }
 
 // merge adds the measurements of the same column in another table.
@@ -59,50 +84,73 @@ func (col *column) merge(o *column) {
 	col.used = col.used || o.used
 	col.natural = max(col.natural, o.natural)
 	col.briefNatural = max(col.briefNatural, o.briefNatural)
+	col.number = max(col.number, o.number)
+	col.short = max(col.short, o.short)
 }
+
+// The ranks of the columns that may be dropped. A luxury goes before anything is
+// shortened, and the namespace goes last: without it a row of another namespace
+// reads as one of here.
+const (
+	rankNetNS = iota + 1
+	rankState
+	rankArrow
+	rankProto
+	rankUnit
+	rankContainer
+	rankUser
+	rankRecvQueue
+	rankSendQueue
+	rankInode
+	rankFamily
+	luxury
+)
 
 // standardColumns returns the columns of the table and of the wide table.
 func (t *table) standardColumns(wide bool) []*column {
-	proto := &column{title: "PROTO", gap: 2, rank: 8, append: func(c *cell, s *whose.Session) { c.ascii(s.Proto.String()) }}
-	state := &column{title: "STATE", gap: 2, rank: 5, briefly: briefState, append: stateCell}
-	local := &column{title: "LOCAL", gap: 2, easy: 13, shorten: shortenEndpoint, append: t.localCell}
-	remote := &column{title: "REMOTE", gap: 1, easy: 13, shorten: shortenEndpoint, append: t.remoteCell}
-	arrow := &column{title: "DIR", gap: 1, rank: 7, append: arrowCell}
+	proto := &column{title: "PROTO", gap: 2, rank: rankProto, briefly: briefProto, append: func(c *cell, s *whose.Session) { c.ascii(s.Proto.String()) }}
+	state := &column{title: "STATE", gap: 2, rank: rankState, briefly: briefState, append: stateCell}
+	local := &column{title: "LOCAL", gap: 2, easy: 13, late: true, shorten: shortenEndpoint, append: t.localCell}
+	remote := &column{title: "REMOTE", gap: 1, easy: 13, late: true, shorten: shortenEndpoint, append: t.remoteCell}
+	arrow := &column{title: "DIR", gap: 1, rank: rankArrow, append: arrowCell}
 	if t.opts.Width > 0 {
 		arrow.title, arrow.blank = "", true // an arrow between two ends explains itself
 	}
 	t.arrow, t.remote = arrow, remote
-	netns := &column{title: "NETNS", gap: 2, rank: 6, easy: 10, shorten: shortenMiddle, append: netnsCell}
+	t.netns = &column{title: "NETNS", gap: 2, rank: rankNetNS, easy: 12, blank: true, shorten: shortenMiddle, append: t.netnsCell}
+	t.netns.wanted = t.differs
 	user := &column{title: "USER", gap: 2, rank: luxury, easy: 8, shorten: shortenMiddle,
 		append: func(c *cell, s *whose.Session) { c.safe(s.User) }}
-	process := &column{title: "PROCESS", gap: 2, easy: 14, favour: 6, shorten: shortenProcess, append: t.processCell}
+	process := &column{title: "PROCESS", gap: 2, easy: 24, favour: 6, shorten: shortenProcess, append: t.processCell}
 	user.wanted = func() bool { return user.used }
 	if !wide {
-		netns.wanted = func() bool { return t.firstNetNS < t.lastNetNS }
-		return t.addColumns([]*column{proto, state, local, arrow, remote, netns, user, process})
+		return t.addColumns([]*column{proto, state, local, arrow, remote, t.netns, user, process})
 	}
-	family := &column{title: "FAMILY", gap: 2, append: func(c *cell, s *whose.Session) { c.ascii(s.Family.String()) }}
-	recv := &column{title: "RECV-Q", gap: 2, right: true, append: func(c *cell, s *whose.Session) {
+	user.rank = rankUser
+	family := &column{title: "FAMILY", gap: 2, rank: rankFamily, append: func(c *cell, s *whose.Session) { c.ascii(s.Family.String()) }}
+	recv := &column{title: "RECV-Q", gap: 2, rank: rankRecvQueue, right: true, append: func(c *cell, s *whose.Session) {
 		if !s.Unknown.Has(whose.FactRecvQueue) {
 			c.uint(uint64(s.RecvQueue))
 		}
 	}}
-	send := &column{title: "SEND-Q", gap: 2, right: true, append: func(c *cell, s *whose.Session) {
+	send := &column{title: "SEND-Q", gap: 2, rank: rankSendQueue, right: true, append: func(c *cell, s *whose.Session) {
 		if !s.Unknown.Has(whose.FactSendQueue) {
 			c.uint(uint64(s.SendQueue))
 		}
 	}}
 	inode := fieldColumn(whose.FieldByName("inode"))
 	unit, container := fieldColumn(whose.FieldByName("unit")), fieldColumn(whose.FieldByName("container"))
+	inode.rank, unit.rank, container.rank = rankInode, rankUnit, rankContainer
 	unit.wanted = func() bool { return unit.used }
 	container.wanted = func() bool { return container.used }
-	all := []*column{proto, family, state, recv, send, local, arrow, remote, netns, user, inode, unit, container, process}
+	all := []*column{proto, family, state, recv, send, local, arrow, remote, t.netns, user, inode, unit, container, process}
 	return t.addColumns(all)
 }
 
 // addColumns puts the columns of Options.Added before the last one, the column
 // of ragged width. An added column already there stays, however little room
-// there is.
+// there is. The namespace by its number or name is another column than that of
+// the table, which leaves out the own, and takes its place.
 func (t *table) addColumns(cols []*column) []*column {
 	last := len(cols) - 1
 	added := slices.Clone(cols[:last])
@@ -110,7 +158,9 @@ func (t *table) addColumns(cols []*column) []*column {
 		if f.Of == whose.OfPeer {
 			continue // the column of the process shows it: "app 1234 → postgres 812"
 		}
-		if i := slices.IndexFunc(cols, func(c *column) bool { return c.title == f.Title }); i >= 0 {
+		if f.Name == "netns" || f.Name == "netns_name" {
+			t.netns.wanted = func() bool { return false }
+		} else if i := slices.IndexFunc(cols, func(c *column) bool { return c.title == f.Title }); i >= 0 {
 			cols[i].rank, cols[i].wanted = 0, nil
 			continue
 		}
@@ -126,8 +176,13 @@ func fieldColumn(f *whose.Field) *column {
 	case whose.KindNumber, whose.KindPort, whose.KindBytes, whose.KindDuration:
 		col.right = !f.PerOwner()
 	}
-	if f.PerOwner() || f.Kind == whose.KindText || f.Kind == whose.KindAddr {
+	switch {
+	case f.Kind == whose.KindText:
 		col.shorten, col.easy = shortenMiddle, 12
+	case f.Kind == whose.KindAddr:
+		col.shorten, col.easy, col.late = shortenMiddle, 13, true
+	case f.PerOwner():
+		col.shorten, col.easy = shortenList, 12
 	}
 	return col
 }

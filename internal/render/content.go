@@ -12,6 +12,15 @@ const (
 	arrowOut  = "→"
 	arrowIn   = "←"
 	arrowBoth = "↔"
+	asciiOut  = "->"
+	asciiIn   = "<-"
+	asciiBoth = "<->"
+)
+
+// The marks before a number of folded sessions.
+const (
+	timesMark  = "×"
+	timesASCII = "x"
 )
 
 func arrowOf(d whose.Direction) string {
@@ -48,6 +57,17 @@ func stateCell(c *cell, s *whose.Session) {
 func briefState(text []byte) []byte {
 	if string(text) == "ESTABLISHED" {
 		return text[:len("ESTAB")]
+	}
+	return text
+}
+
+// briefProto shortens the longest names, and the title.
+func briefProto(text []byte) []byte {
+	switch string(text) {
+	case "PROTO":
+		return text[:len("PRO")]
+	case "udplite":
+		return text[:len("udpl")]
 	}
 	return text
 }
@@ -162,8 +182,17 @@ func (o *Options) portCell(c *cell, port uint16, proto whose.Proto) {
 	c.uint(uint64(port))
 }
 
-// netnsCell is the name of the namespace, or its number.
-func netnsCell(c *cell, s *whose.Session) {
+// netnsCell is the name of a network namespace that is not the caller's own, or
+// its number.
+func (t *table) netnsCell(c *cell, s *whose.Session) {
+	if s.NetNS != t.opts.OwnNetNS {
+		c.style = faint
+		spaceCell(c, s)
+	}
+}
+
+// spaceCell is the name of the network namespace, or its number.
+func spaceCell(c *cell, s *whose.Session) {
 	switch {
 	case s.NetNSName != "":
 		c.safe(s.NetNSName)
@@ -384,6 +413,8 @@ func ambiguous(name string) bool {
 		case c == ',' || c == '"' || c == '(' || c == ')':
 			return true
 		case before == ' ' && (c == '+' || '0' <= c && c <= '9'):
+			return true
+		case before == '-' && c == '>', before == '<' && c == '-':
 			return true
 		case c == arrowOut[0] && strings.HasPrefix(name[i:], arrowOut[:2]):
 			return true // an arrow of either direction

@@ -193,7 +193,7 @@ func (r *eventText) makeDetail(e *whose.Event, level detailLevel) {
 	if s.NetNS != r.opts.NetNS && (s.NetNS != 0 || s.NetNSName != "") {
 		parted(c, ", ")
 		c.ascii("netns ")
-		netnsCell(c, s)
+		spaceCell(c, s)
 	}
 }
 

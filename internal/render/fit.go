@@ -1,5 +1,7 @@
 package render
 
+import "slices"
+
 // visible returns the columns to show: the wanted ones, and those for use with
 // content only if they have some.
 func visible(all []*column) []*column {
@@ -16,13 +18,19 @@ func visible(all []*column) []*column {
 // than the given width. Zero means no limit. In this order, until it fits:
 //
 //  1. columns that are a luxury are dropped (USER);
-//  2. long values are written in their short form (ESTAB);
-//  3. those columns which can be shortened are, the widest first, down to a
-//     width at which they are still easy to read;
-//  4. other columns are dropped, the least important first;
-//  5. columns are shortened further, to a few characters each.
+//  2. states are written in their short form (ESTAB), then protocols;
+//  3. names are shortened, the widest column first, as far as they are easy to
+//     read, then addresses longer than those of IPv4, then names once more;
+//  4. less important columns are dropped, the protocol among them;
+//  5. names are shortened further, to a word and a number;
+//  6. addresses are shortened, as far as they may still be recognized;
+//  7. names are shortened to a few characters each;
+//  8. the direction and the state are dropped;
+//  9. addresses are shortened to a few characters;
+//  10. the network namespace is dropped.
 //
-// On a screen too narrow even for that, lines are longer than it.
+// Numbers of processes and ports are never shortened. On a screen too narrow even
+// for that, lines are longer than it.
 func fit(cols []*column, width int) []*column {
 	for _, c := range cols {
 		c.width, c.brief = c.natural, false
@@ -37,18 +45,33 @@ func fit(cols []*column, width int) []*column {
 		return cols
 	}
 	cols = drop(cols, width, luxury)
-	for _, c := range cols {
-		c.brief = lineWidth(cols) > width && c.briefNatural > 0
-		c.width = c.wish()
-	}
-	easy := func(c *column) int { return c.easy }
-	for rank := luxury - 1; rank > 0 && !shrink(cols, width, easy); rank-- {
+	abbreviate(cols, width)
+	steps := shrinking{{false, easyWidth}, {true, wholeIPv4}, {false, fairWidth}}
+	for rank := luxury - 1; rank >= rankProto && !steps.shrink(cols, width); rank-- {
 		cols = drop(cols, width, rank)
 	}
-	if !shrink(cols, width, easy) {
-		shrink(cols, width, func(*column) int { return leastWidth })
+	steps = append(steps, step{false, wordWidth}, step{true, knownWidth}, step{false, leastOf})
+	for rank := rankProto - 1; rank > rankNetNS && !steps.shrink(cols, width); rank-- {
+		cols = drop(cols, width, rank)
+	}
+	steps = append(steps, step{true, leastOf})
+	if !steps.shrink(cols, width) {
+		cols = drop(cols, width, rankNetNS)
+		steps.shrink(cols, width)
 	}
 	return cols
+}
+
+// abbreviate writes columns in their short form until the line fits: the states
+// before the protocols.
+func abbreviate(cols []*column, width int) {
+	for _, c := range slices.Backward(cols) {
+		if lineWidth(cols) <= width {
+			return
+		}
+		c.brief = c.briefNatural > 0
+		c.width = c.wish()
+	}
 }
 
 // wish is the width at which the column needs no shortening.
@@ -66,8 +89,16 @@ const widestPadded = 120
 // leastWidth is the least width of a shortened column: "…:65535" and one more.
 const leastWidth = 8
 
-// luxury is the rank of columns dropped before anything is shortened.
-const luxury = 9
+// The widths to which columns are shortened, one after the other. None is less
+// than a number in the column.
+func easyWidth(c *column) int  { return max(c.easy, c.number) }
+func fairWidth(c *column) int  { return max(min(c.easy, 16), c.number) }
+func wordWidth(c *column) int  { return max(min(c.easy, 12), c.number) }
+func leastOf(c *column) int    { return max(leastWidth, c.number) }
+func knownWidth(c *column) int { return min(c.easy, max(13, c.number)) }
+
+// wholeIPv4 is the width at which the addresses of IPv4 are whole.
+func wholeIPv4(c *column) int { return max(13, c.short, c.number) }
 
 func lineWidth(cols []*column) int {
 	total := 0
@@ -91,31 +122,41 @@ func drop(cols []*column, width, rank int) []*column {
 	return cols
 }
 
-// shrink gives every column the width of its wish. Then it lowers the widest
-// shortenable columns to one level, none below its least width. It reports
-// whether the line fits.
-func shrink(cols []*column, width int, least func(*column) int) bool {
+// shrinking are the steps by which columns are shortened, one after the other.
+type shrinking []step
+
+// A step lowers the widest columns to one level, none below its least width:
+// addresses if late, else the others.
+type step struct {
+	late  bool
+	least func(*column) int
+}
+
+// shrink gives every column the width of its wish, then takes the steps until the
+// line fits. It reports whether it does.
+func (steps shrinking) shrink(cols []*column, width int) bool {
 	for _, c := range cols {
 		c.width = c.wish()
 	}
 	over := lineWidth(cols) - width
-	for over > 0 {
-		widest := widestOf(cols, least)
-		if widest == nil {
-			return false
+	for _, s := range steps {
+		for ; over > 0; over-- {
+			widest := s.widest(cols)
+			if widest == nil {
+				break
+			}
+			widest.width--
 		}
-		widest.width--
-		over--
 	}
-	return true
+	return over <= 0
 }
 
-// widestOf returns the widest column with room to shorten; of equal ones the
-// first.
-func widestOf(cols []*column, least func(*column) int) *column {
+// widest returns the widest column of the step with room to shorten; of equal ones
+// the first.
+func (s step) widest(cols []*column) *column {
 	var widest *column
 	for _, c := range cols {
-		if c.shorten != nil && c.width > least(c) && (widest == nil || c.width-c.favour > widest.width-widest.favour) {
+		if c.shorten != nil && c.late == s.late && c.width > s.least(c) && (widest == nil || c.width-c.favour > widest.width-widest.favour) {
 			widest = c
 		}
 	}

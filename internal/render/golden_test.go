@@ -77,16 +77,21 @@ func screen(name, text string) txtar.File {
 func TestGolden_Tables(t *testing.T) {
 	for name, sessions := range samples() {
 		t.Run(name, func(t *testing.T) {
+			here := func(width int) Options { return Options{Width: width, OwnNetNS: sampleNetNS} }
 			var screens []txtar.File
 			for _, width := range []int{200, 120, 80, 60, 40, 20} {
 				screens = append(screens, screen(fmt.Sprintf("table, %d columns", width),
-					rendered(t, Table, Options{Width: width}, sessions)))
+					rendered(t, Table, here(width), sessions)))
 			}
+			colored := here(80)
+			colored.Color = true
 			screens = append(screens,
-				screen("table, 80 columns, colour", rendered(t, Table, Options{Width: 80, Color: true}, sessions)),
-				screen("table, no terminal", rendered(t, Table, Options{}, sessions)),
-				screen("wide, 120 columns", rendered(t, Wide, Options{Width: 120}, sessions)),
-				screen("wide, no terminal", rendered(t, Wide, Options{}, sessions)))
+				screen("table, 80 columns, colour", rendered(t, Table, colored, sessions)),
+				screen("table, no terminal", rendered(t, Table, here(0), sessions)),
+				screen("wide, 200 columns", rendered(t, Wide, here(200), sessions)),
+				screen("wide, 120 columns", rendered(t, Wide, here(120), sessions)),
+				screen("wide, 80 columns", rendered(t, Wide, here(80), sessions)),
+				screen("wide, no terminal", rendered(t, Wide, here(0), sessions)))
 			golden(t, "table_"+name, screens)
 		})
 	}

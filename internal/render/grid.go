@@ -11,8 +11,6 @@ import (
 // about 80 bytes for a session.
 type grid struct {
 	columns []*column
-	// whole lets lines exceed the terminal and drops or shortens nothing.
-	whole   bool
 	rows    arena
 	row     []byte
 	scratch cell
@@ -43,7 +41,7 @@ func (g *grid) start(noHeader bool) {
 			c.natural = max(1, len(c.title))
 		}
 		if c.briefly != nil {
-			c.briefNatural = c.natural
+			c.briefNatural = min(c.natural, len(c.briefly([]byte(c.title))))
 		}
 	}
 }
@@ -56,9 +54,6 @@ func (g *grid) write(w io.Writer, opts *Options, gap int) error {
 		return nil
 	}
 	p := printer{opts: opts, all: g.columns, room: opts.Width}
-	if g.whole {
-		p.room = 0
-	}
 	p.shown = fit(visible(g.columns), p.room)
 	if gap > 0 && gap < g.rows.count && opts.Width > 0 {
 		p.gap = gap

@@ -26,7 +26,7 @@ type Renderer interface {
 const (
 	// Table is the format for a person.
 	Table = "table"
-	// Wide is the table with more columns. None is dropped for want of space.
+	// Wide is the table with more columns.
 	Wide = "wide"
 	// JSON is one object with the sessions and the coverage.
 	JSON = "json"
@@ -58,6 +58,9 @@ type Options struct {
 	// Width is the width of the terminal, in columns. Zero: the output goes to
 	// no terminal, nothing is shortened and no owner folded away.
 	Width int
+	// OwnNetNS is the caller's network namespace. The table names those of others. 0:
+	// not known, and all are named if they differ.
+	OwnNetNS uint32
 	// Color colours tables with the terminal's own sixteen colours.
 	Color bool
 	// NoHeader leaves out the titles of table, wide, csv and tsv.

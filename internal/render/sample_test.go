@@ -24,10 +24,13 @@ func owners(list ...*whose.Process) []whose.Owner {
 	return all
 }
 
+// sampleNetNS is the host's own network namespace in the samples.
+const sampleNetNS = 4026531840
+
 // session makes a session of a host's own namespace from its usual notation.
 func session(proto whose.Proto, state whose.State, local, remote string, held ...whose.Owner) whose.Session {
 	s := whose.Session{
-		Proto: proto, State: state, Owners: held, NetNS: 4026531840, NetNSName: "host", UID: 33, User: "www-data",
+		Proto: proto, State: state, Owners: held, NetNS: sampleNetNS, NetNSName: "host", UID: 33, User: "www-data",
 		Local: netip.MustParseAddrPort(local), Remote: netip.MustParseAddrPort(remote),
 	}
 	s.Family = whose.IPv4

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"github.com/rivo/uniseg"
@@ -89,24 +90,57 @@ const (
 )
 
 // shortenProcess shortens the names of owners before their numbers, and each end
-// of a pair by itself.
+// of a pair by itself. Numbers stay whole. Without room for both ends only the
+// first is named. The number of folded sessions stays.
 func shortenProcess(dst, text []byte, width int) ([]byte, int) {
+	text, times := cutTimes(text)
+	timesWidth := textWidth(times)
+	dst, took := shortenPair(dst, text, width-timesWidth)
+	return append(dst, times...), took + timesWidth
+}
+
+// cutTimes cuts off the number of folded sessions: "  ×5".
+func cutTimes(text []byte) (rest, times []byte) {
+	for _, mark := range [...]string{timesMark, timesASCII} {
+		at := bytes.LastIndex(text, []byte("  "+mark))
+		if at >= 0 && isNumber(text[at+2+len(mark):]) {
+			return text[:at], text[at:]
+		}
+	}
+	return text, nil
+}
+
+func shortenPair(dst, text []byte, width int) ([]byte, int) {
 	at, sep := findArrow(text)
-	if at < 0 || width < 9 {
+	if at < 0 {
 		return shortenEnd(dst, text, width)
 	}
 	one, other := text[:at], text[at+len(sep):]
-	oneWidth, otherWidth := share(textWidth(one), textWidth(other), width-3)
+	room := width - Width(sep)
+	least, otherLeast := leastEnd(one), leastEnd(other)
+	if room < least+otherLeast {
+		return shortenEnd(dst, one, width)
+	}
+	oneWidth, _ := share(textWidth(one), textWidth(other), room)
 	if isQueue(one) && oneWidth < textWidth(one) && width > 3*leastWidth {
 		// The listener's row names the owner of the queue too. No other cell names the
 		// waiting process.
-		otherWidth = min(textWidth(other), width-3-len(queueAlone))
-		oneWidth = width - 3 - otherWidth
+		oneWidth = room - min(textWidth(other), room-len(queueAlone))
 	}
+	oneWidth = min(max(oneWidth, least), room-otherLeast)
 	dst, took := shortenEnd(dst, one, oneWidth)
 	dst = append(dst, sep...)
-	dst, more := shortenEnd(dst, other, otherWidth)
-	return dst, took + 3 + more
+	dst, more := shortenEnd(dst, other, room-oneWidth)
+	return dst, took + Width(sep) + more
+}
+
+// leastEnd is the least width of one end of a pair that still says who it is.
+func leastEnd(text []byte) int {
+	if text[0] == '(' {
+		return min(textWidth(text), leastWidth)
+	}
+	g := parseGroup(text[:endOfGroup(text)])
+	return min(textWidth(text), min(textWidth(g.name), 2)+1+g.briefNumbers(countOwners(text)).width())
 }
 
 // isQueue reports whether one end of a pair is a queue with an owner in it.
@@ -114,14 +148,32 @@ func isQueue(end []byte) bool {
 	return bytes.HasPrefix(end, []byte(queueOf)) && bytes.HasSuffix(end, []byte(")")) && len(end) > len(queueOf)+1
 }
 
-// shortenEnd shortens one end of a pair: owners, or the queue of a listener.
+// shortenEnd shortens one end of a pair: owners, a reason, or the queue of a
+// listener.
 func shortenEnd(dst, text []byte, width int) ([]byte, int) {
-	if !isQueue(text) || textWidth(text) <= width {
+	switch {
+	case textWidth(text) <= width || text[0] != '(':
 		return shortenOwners(dst, text, width)
+	case isQueue(text):
+		return shortenQueue(dst, text, width)
 	}
+	name := bytes.Index(text, []byte(": ")) + 2
+	switch short := width - name - 1; {
+	case name < 2:
+		return shortenMiddle(dst, text, width)
+	case short >= 4: // "(hidden: b…e)"
+		dst, took := shortenMiddle(append(dst, text[:name]...), text[name:len(text)-1], short)
+		return append(dst, ')'), name + took + 1
+	case width >= name-1:
+		return append(append(dst, text[:name-2]...), ')'), name - 1
+	}
+	return shortenMiddle(dst, text, width)
+}
+
+func shortenQueue(dst, text []byte, width int) ([]byte, int) {
 	inner := text[len(queueOf) : len(text)-1]
 	switch room := width - len(queueOfBrief) - 1; {
-	case room >= min(leastWidth, textWidth(inner)):
+	case room >= leastEnd(inner):
 		dst = append(dst, queueOfBrief...)
 		dst, took := shortenOwners(dst, inner, room)
 		return append(dst, ')'), len(queueOfBrief) + took + 1
@@ -134,15 +186,25 @@ func shortenEnd(dst, text []byte, width int) ([]byte, int) {
 // findArrow returns the place and the text of the mark between the two ends of a
 // pair.
 func findArrow(text []byte) (at int, sep string) {
-	if isASCII(text) {
-		return -1, ""
-	}
-	for _, sep := range [...]string{" " + arrowOut + " ", " " + arrowIn + " ", " " + arrowBoth + " "} {
-		if at := bytes.Index(text, []byte(sep)); at >= 0 {
-			return at, sep
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i += endOfName(text[i:]) - 1
+		case ' ':
+			for _, sep := range pairMarks {
+				if bytes.HasPrefix(text[i:], []byte(sep)) {
+					return i, sep
+				}
+			}
 		}
 	}
 	return -1, ""
+}
+
+// pairMarks are the marks between two ends, in either way of writing them.
+var pairMarks = [...]string{
+	" " + arrowOut + " ", " " + arrowIn + " ", " " + arrowBoth + " ",
+	" " + asciiOut + " ", " " + asciiIn + " ", " " + asciiBoth + " ",
 }
 
 // share divides width between the wishes a and b: in halves, but each gets the
@@ -160,61 +222,184 @@ func share(a, b, width int) (int, int) {
 	return half, width - half
 }
 
-// shortenOwners shortens the name in "nginx 812,813 +6". Of several names it
-// drops the last ones and counts their owners. Text within width stays as it is.
+// shortenOwners shortens the names in "nginx 812,813 +6, certbot 9". Of several
+// names it drops the last ones and counts their owners. Text within width stays
+// as it is.
 func shortenOwners(dst, text []byte, width int) ([]byte, int) {
 	if w := textWidth(text); w <= width {
 		return append(dst, text...), w
 	}
-	if bytes.Contains(text, []byte(", ")) {
-		return shortenGroups(dst, text, width)
+	first := endOfGroup(text)
+	if first == len(text) {
+		return shortenGroup(dst, parseGroup(text), 0, width)
 	}
-	space := bytes.LastIndexByte(text, ' ')
-	if space <= 0 || text[0] == '(' || width-(len(text)-space) < 3 || !isASCII(text[space:]) {
-		return shortenMiddle(dst, text, width)
+	var room [8]int
+	ends := room[:0]
+	for end := first; end < len(text); end += len(", ") + endOfGroup(text[end+len(", "):]) {
+		ends = append(ends, end)
 	}
-	tail := text[space:]
-	dst, took := shortenOwners(dst, text[:space], width-len(tail))
-	return append(dst, tail...), took + len(tail)
-}
-
-// shortenGroups shortens "systemd 1, sshd 812, cups 9 +1, +3" to "systemd 1, +6"
-// or to the fitting part. Names with quotes may hold the separators of groups,
-// so a list with such a name is shortened like any text.
-func shortenGroups(dst, text []byte, width int) ([]byte, int) {
-	if bytes.IndexByte(text, '"') >= 0 {
-		return shortenMiddle(dst, text, width)
-	}
-	left, more := text, 0
-	for {
-		at := bytes.LastIndex(left, []byte(", "))
-		if at < 0 {
-			break
-		}
-		more += countOwners(left[at+2:])
-		left = left[:at]
+	for _, end := range slices.Backward(ends) {
 		var tail [24]byte
-		count := strconv.AppendInt(append(tail[:0], ", +"...), int64(more), 10)
-		if textWidth(left)+len(count) <= width || width > len(count) && !bytes.Contains(left, []byte(", ")) {
-			dst, took := shortenOwners(dst, left, width-len(count))
-			return append(dst, count...), took + len(count)
+		count := strconv.AppendInt(append(tail[:0], ", +"...), int64(countOwners(text[end+len(", "):])), 10)
+		if w := textWidth(text[:end]) + len(count); w <= width {
+			return append(append(dst, text[:end]...), count...), w
 		}
 	}
-	return shortenMiddle(dst, text, width)
+	return shortenGroup(dst, parseGroup(text[:first]), countOwners(text[first+len(", "):]), width)
 }
 
-// countOwners counts the owners of one group: those with a number, and those
-// counted already.
-func countOwners(group []byte) int {
-	n := 0
-	if plus := bytes.LastIndexByte(group, '+'); plus >= 0 {
-		folded, err := strconv.Atoi(string(group[plus+1:]))
-		if err == nil {
-			n, group = folded, bytes.TrimSuffix(group[:plus], []byte(" "))
+// A group is the owners of one name, as a cell shows them: "nginx 812,813 +6". The
+// name may be missing: "+6".
+type group struct {
+	name, pids []byte
+	more       int
+}
+
+// parseGroup reads the text of a group.
+func parseGroup(text []byte) (g group) {
+	name := endOfName(text)
+	g.name = text[:name]
+	rest := bytes.TrimPrefix(text[name:], []byte(" "))
+	if plus := bytes.IndexByte(rest, '+'); plus >= 0 {
+		g.more, _ = strconv.Atoi(string(rest[plus+1:])) // written by moreCell
+		rest = bytes.TrimSuffix(rest[:plus], []byte(" "))
+	}
+	g.pids = rest
+	return g
+}
+
+// owners is the number of owners of the group.
+func (g *group) owners() int {
+	if len(g.pids) == 0 {
+		return g.more
+	}
+	return g.more + 1 + bytes.Count(g.pids, []byte(","))
+}
+
+// numbers are the numbers of a group as text: a process, and how many more there
+// are.
+type numbers struct {
+	pid  []byte
+	more int
+}
+
+// briefNumbers is the first process of a group, and the number of the others
+// among all.
+func (g *group) briefNumbers(all int) numbers {
+	pid, _, _ := bytes.Cut(g.pids, []byte(","))
+	return numbers{pid, all - 1}
+}
+
+func (n numbers) append(dst []byte) []byte {
+	dst = append(dst, n.pid...)
+	if n.more > 0 {
+		dst = strconv.AppendInt(append(dst, " +"...), int64(n.more), 10)
+	}
+	return dst
+}
+
+func (n numbers) width() int {
+	var room [32]byte
+	return len(n.append(room[:0]))
+}
+
+// shortenGroup shortens the name of a group, which stands for others more of other
+// names too. Without room for the name it names the first process and counts the
+// others.
+func shortenGroup(dst []byte, g group, others, width int) ([]byte, int) {
+	var room [128]byte
+	tail := append(append(room[:0], ' '), g.pids...)
+	if g.more > 0 {
+		tail = strconv.AppendInt(append(tail, " +"...), int64(g.more), 10)
+	}
+	if others > 0 {
+		tail = strconv.AppendInt(append(tail, ", +"...), int64(others), 10)
+	}
+	nameWidth := textWidth(g.name)
+	brief := g.briefNumbers(g.owners() + others)
+	if width-len(tail) < min(nameWidth, 4) {
+		tail = brief.append(append(tail[:0], ' '))
+	}
+	if left := width - len(tail); left >= 1 && len(g.name) > 0 {
+		took := nameWidth
+		if nameWidth > left {
+			dst, took = shortenMiddle(dst, g.name, left)
+		} else {
+			dst = append(dst, g.name...)
+		}
+		return append(dst, tail...), took + len(tail)
+	}
+	switch w := brief.width(); {
+	case w <= width:
+		return brief.append(dst), w
+	case brief.more > 0 && len(brief.pid) < width:
+		return append(append(dst, brief.pid...), '+'), len(brief.pid) + 1
+	}
+	return append(dst, brief.pid...), len(brief.pid)
+}
+
+// endOfName returns the end of the name that text begins with: of its quotes, or
+// the space before the first number. Names without quotes hold no such space.
+func endOfName(text []byte) int {
+	if len(text) > 0 && text[0] == '"' {
+		for i := 1; i < len(text); i++ {
+			switch text[i] {
+			case '\\':
+				i++
+			case '"':
+				return i + 1
+			}
+		}
+		return len(text)
+	}
+	for i, b := range text {
+		if b == '+' && i == 0 || b == ' ' && i+1 < len(text) && (text[i+1] == '+' || text[i+1]-'0' <= 9) {
+			return i
 		}
 	}
-	if len(group) == 0 {
-		return n
+	return len(text)
+}
+
+// endOfGroup returns the end of the group that text begins with.
+func endOfGroup(text []byte) int {
+	name := endOfName(text)
+	if at := bytes.Index(text[name:], []byte(", ")); at >= 0 {
+		return name + at
 	}
-	return n + 1 + bytes.Count(group[bytes.LastIndexByte(group, ' ')+1:], []byte(","))
+	return len(text)
+}
+
+// countOwners counts the owners of groups: those with a number, and those counted
+// already.
+func countOwners(text []byte) int {
+	n := 0
+	for {
+		end := endOfGroup(text)
+		g := parseGroup(text[:end])
+		n += g.owners()
+		if end == len(text) {
+			return n
+		}
+		text = text[end+len(", "):]
+	}
+}
+
+// shortenList keeps the first values of a list and counts the others: "812,813 +6".
+func shortenList(dst, text []byte, width int) ([]byte, int) {
+	for left, more := text, 0; ; {
+		var tail [24]byte
+		count := numbers{more: more}.append(tail[:0])
+		at := bytes.LastIndexByte(left, ',')
+		switch {
+		case textWidth(left)+len(count) <= width:
+			return append(append(dst, left...), count...), textWidth(left) + len(count)
+		case at < 0 && isNumber(left) && more > 0 && len(left) < width:
+			return append(append(dst, left...), '+'), len(left) + 1
+		case at < 0 && isNumber(left):
+			return append(dst, left...), len(left)
+		case at < 0:
+			return shortenMiddle(dst, left, width)
+		}
+		left, more = left[:at], more+1
+	}
 }

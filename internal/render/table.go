@@ -63,9 +63,9 @@ type table struct {
 	groups []ownerGroup
 	packed []byte
 
-	// arrow and remote are interdependent columns. Nil: the columns are single
-	// fields.
-	arrow, remote *column
+	// arrow and remote are interdependent columns, netns is the one of namespaces.
+	// Nil: the columns are single fields.
+	arrow, remote, netns *column
 
 	// firstNetNS and lastNetNS are the least and the greatest number of a namespace.
 	firstNetNS, lastNetNS uint32
@@ -78,8 +78,6 @@ func newTable(format string, opts *Options) *table {
 	t := &table{opts: *opts, firstNetNS: math.MaxUint32, firstOther: math.MaxInt, lastListener: -1}
 	switch {
 	case opts.Width == 0:
-	case format == Wide:
-		t.whole, t.maxNames, t.maxPIDs = true, 4, 8
 	case opts.Width < 100:
 		t.maxNames, t.maxPIDs = 2, 2
 	case opts.Width < 160:
@@ -107,6 +105,15 @@ func (t *table) lot(l lots.Lot, read func(int) *whose.Session) []byte {
 		t.packed = appendRow(t.packed, t.pack(s))
 	}
 	return bytes.Clone(t.packed)
+}
+
+// differs reports whether a row is of another network namespace than the caller's
+// or, where that is not known, than another row.
+func (t *table) differs() bool {
+	if t.opts.OwnNetNS != 0 {
+		return t.netns.used
+	}
+	return t.firstNetNS < t.lastNetNS
 }
 
 // note updates the facts about the table as a whole with a session.

@@ -130,6 +130,80 @@ func TestTable_Random(t *testing.T) {
 	}
 }
 
+// Numbers of processes are never cut, however narrow the terminal is.
+func TestTable_NumbersWhole(t *testing.T) {
+	known := make(map[string]bool)
+	sessions := randomSessions(60, 3)
+	for i := range sessions {
+		for _, o := range slices.Concat(sessions[i].Owners, sessions[i].Peer) {
+			known[fmt.Sprint(o.PID)] = true
+		}
+		for j := range sessions[i].Owners {
+			sessions[i].Owners[j].Comm = strings.Map(func(r rune) rune {
+				if unicode.IsDigit(r) {
+					return 'x'
+				}
+				return r
+			}, sessions[i].Owners[j].Comm)
+		}
+	}
+	for width := 20; width < 200; width++ {
+		for line := range strings.Lines(rendered(t, Table, Options{Width: width, Fields: fieldsNamed("pid comm")}, sessions)) {
+			pids, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+			for _, pid := range strings.Split(strings.TrimSuffix(pids, "+"), ",") {
+				if !known[pid] && pid != "PID" && pid != "-" {
+					t.Fatalf("%d columns: %s is no process: %s", width, pid, line)
+				}
+			}
+		}
+	}
+}
+
+// The namespace is shown where a row is of another than the caller's, by its name;
+// the own has none.
+func TestTable_NetNS(t *testing.T) {
+	of := func(netns uint32, name string) whose.Session {
+		return with(session(whose.TCP, whose.Listen, "0.0.0.0:80", "0.0.0.0:0"), func(s *whose.Session) { s.NetNS, s.NetNSName = netns, name })
+	}
+	const own, other = sampleNetNS, sampleNetNS + 1
+	for _, c := range []struct {
+		sessions []whose.Session
+		own      uint32
+		want     []string
+	}{
+		{[]whose.Session{of(own, "")}, own, nil},
+		{[]whose.Session{of(own, "lab")}, own, nil},
+		{[]whose.Session{of(other, "web")}, own, []string{"web"}},
+		{[]whose.Session{of(other, "web"), of(other, "web")}, own, []string{"web", "web"}},
+		{[]whose.Session{of(own, "host"), of(other, "")}, own, []string{"", "4026531841"}},
+		{[]whose.Session{of(own, "host"), of(own, "host")}, 0, nil},
+		{[]whose.Session{of(own, "host"), of(other, "")}, 0, []string{"host", "4026531841"}},
+	} {
+		for _, format := range []string{Table, Wide} {
+			text := rendered(t, format, Options{Width: 200, OwnNetNS: c.own, Color: true}, c.sessions)
+			if got := strings.Contains(text, "NETNS"); got != (c.want != nil) {
+				t.Errorf("%s, own %d: shows the namespace: %v in\n%s", format, c.own, got, text)
+			}
+			for _, name := range c.want {
+				if name != "" && !strings.Contains(text, styleCodes[faint]+name+styleEnd) {
+					t.Errorf("%s, own %d: %q is missing or loud in\n%q", format, c.own, name, text)
+				}
+			}
+		}
+	}
+}
+
+// No two columns of a table have one title.
+func TestTitles(t *testing.T) {
+	seen := make(map[string]string)
+	for _, f := range whose.AllFields() {
+		if other, ok := seen[f.Title]; ok {
+			t.Errorf("%s and %s are both titled %s", f.Name, other, f.Title)
+		}
+		seen[f.Title] = f.Name
+	}
+}
+
 // What there are more of is counted: folding loses nothing.
 func TestTable_Folding(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 5, 100} {
@@ -172,17 +246,38 @@ func TestShortenProcess(t *testing.T) {
 		{"systemd 1, sshd 640, cupsd 7, +2", 22, "systemd 1, +4"},
 		{"systemd 1, sshd 640, cupsd 7, +2", 12, "sys…md 1, +4"},
 		{"nginx 812,813 +6, certbot 9", 24, "nginx 812,813 +6, +1"},
-		{`"a, b" 1, sshd 640`, 12, `"a, b"…d 640`},
+		{`"a, b" 1, sshd 640`, 12, `"a, b" 1, +1`},
+		{`"a, b" 1, sshd 640`, 10, `"a…" 1, +1`},
+		{"curl 177", 7, "c…l 177"},
+		{"curl 177", 6, "c… 177"},
+		{"curl 177", 5, "… 177"},
+		{"curl 177", 4, "177"},
+		{"curl 177", 2, "177"},
+		{"curl 4194304", 8, "4194304"},
+		{"nginx 812,813 +6", 12, "nginx 812 +7"},
+		{"nginx 812,813 +6", 8, "… 812 +7"},
+		{"systemd 1234567, +6", 8, "1234567+"},
+		{"app 1234 → postgres 731", 16, "a… 1234 → p… 731"},
+		{"app 1234 → postgres 731", 12, "app 1234"},
+		{"app 1234 → postgres 731", 6, "… 1234"},
+		{"app 1234 → postgres 731  ×15", 28, "app 1234 → postgres 731  ×15"},
+		{"app 1234 → postgres 731  ×15", 24, "app 1234 → po…s 731  ×15"},
+		{"app 1234 -> postgres 731  x15", 25, "app 1234 -> po…s 731  x15"},
+		{`"a → 1" 1234 → postgres 731`, 23, `"a…1" 1234 → pos…es 731`},
+		{"(hidden: backup.service)", 16, "(hidden: bac…ce)"},
+		{"(hidden: backup.service)", 10, "(hidden)"},
+		{"- ← app 1234", 11, "- ← a… 1234"},
+		{"- ← app 1234", 10, "-"},
 		{"app 1234 → postgres 731", 21, "app 1234 → pos…es 731"},
 		{"(accept queue of lazy 518)", 22, "(queue of lazy 518)"},
-		{"(accept queue of lazy 518)", 18, "(queue)"},
+		{"(accept queue of lazy 518)", 18, "(queue of l…y 518)"},
 		{"(accept queue of lazy 518)", 12, "(queue)"},
 		{"(accept queue of lazy 5181) ← lazy 5181", 32, "(queue of lazy 5181) ← lazy 5181"},
 		{"(accept queue of lazy 5181) ← lazy 5181", 25, "(queue) ← lazy 5181"},
 		{"(accept queue of postgres 5181) ← postgres 5181", 22, "(queue) ← po…es 5181"},
 	} {
 		got, took := shortenProcess(nil, []byte(c.text), c.width)
-		if string(got) != c.want || took != textWidth(got) || took > c.width {
+		if string(got) != c.want || took != textWidth(got) || took > max(c.width, len("4194304")) {
 			t.Errorf("%s in %d columns is %s (%d), want %s", c.text, c.width, got, took, c.want)
 		}
 	}
@@ -198,12 +293,18 @@ func TestTable_Queued(t *testing.T) {
 	}
 }
 
-// The wide table drops and shortens nothing, however narrow the terminal is.
+// The wide table is fitted like the other: it has more columns where there is
+// room for them, and no line is wider than the terminal.
 func TestTable_Wide(t *testing.T) {
-	sessions := randomSessions(40, 7)
-	narrow, broad := rendered(t, Wide, Options{Width: 40}, sessions), rendered(t, Wide, Options{Width: 1000}, sessions)
-	if narrow != broad || strings.Contains(narrow, "…") {
-		t.Errorf("at 40 columns:\n%s", narrow)
+	for name, sessions := range samples() {
+		for _, width := range []int{40, 80, 120, 200} {
+			for line := range strings.Lines(rendered(t, Wide, Options{Width: width}, sessions)) {
+				checkLine(t, strings.TrimSuffix(line, "\n"), width)
+			}
+		}
+		if text := rendered(t, Wide, Options{Width: 1000}, sessions); strings.Contains(text, ellipsis) {
+			t.Errorf("%s: shortened in a thousand columns:\n%s", name, text)
+		}
 	}
 }
 
@@ -218,9 +319,9 @@ func TestTable_Added(t *testing.T) {
 	}{
 		{Table, "rtt unit", 200, "PROTO STATE LOCAL REMOTE NETNS USER RTT UNIT PROCESS"},
 		{Table, "rtt unit", 0, "PROTO STATE LOCAL DIR REMOTE NETNS USER RTT UNIT PROCESS"},
-		{Table, "user inode", 50, "LOCAL REMOTE USER INODE PROCESS"},
+		{Table, "user inode", 60, "STATE LOCAL REMOTE NETNS USER INODE PROCESS"},
 		{Table, "comm proto", 200, "PROTO STATE LOCAL REMOTE NETNS USER PROCESS"},
-		{Wide, "pid container", 30, "PROTO FAMILY STATE RECV-Q SEND-Q LOCAL REMOTE NETNS USER INODE UNIT CONTAINER PID PROCESS"},
+		{Wide, "pid container", 400, "PROTO FAMILY STATE RECV-Q SEND-Q LOCAL REMOTE NETNS USER INODE UNIT CONTAINER PID PROCESS"},
 	} {
 		text := rendered(t, c.format, Options{Width: c.width, Added: fieldsNamed(c.fields)}, sessions)
 		head, _, _ := strings.Cut(text, "\n")
@@ -237,7 +338,7 @@ func TestAmbiguous(t *testing.T) {
 	for name, want := range map[string]bool{
 		"nginx": false, "tmux: server": false, "kworker/0:1": false, "データベース": false, "a+b": false, "x86": false, "†": false,
 		"a, b": true, "a 1": true, "a +1": true, `a"`: true, "(hidden)": true, "a)": true, " a": true, "a ": true,
-		"a → b": true, "a←b": true, "↔": true,
+		"a → b": true, "a←b": true, "↔": true, "a -> b": true, "a<-b": true, "a-b": false, "a>b": false,
 	} {
 		if got := ambiguous(name); got != want {
 			t.Errorf("ambiguous(%q) = %v", name, got)
