@@ -125,7 +125,7 @@ func (j *joined) netnsNames(ctx context.Context) map[uint32]string {
 		if !foreign {
 			present = nil
 		}
-		return j.plan.fs.NetNSNamesOf(ctx, slices.Collect(maps.Keys(present)), nil)
+		return j.plan.fs.NetNSNamesOf(ctx, nil, slices.Collect(maps.Keys(present)), nil)
 	}
 	var refs []source.NetNSRef
 	for inode := range present {
@@ -152,12 +152,10 @@ func (j *joined) netnsNamesInside(ctx context.Context, present map[uint32]bool) 
 			rest = append(rest, inode)
 		}
 	}
-	names := j.plan.fs.NetNSNames(ctx, refs)
 	if len(rest) > 0 {
 		slices.Sort(j.snap.Seen)
-		maps.Copy(names, j.plan.fs.NetNSNamesOf(ctx, rest, j.snap.Seen))
 	}
-	return names
+	return j.plan.fs.NetNSNamesOf(ctx, refs, rest, j.snap.Seen)
 }
 
 // cgroups returns the index of control groups, nil if there is none. Without it

@@ -81,7 +81,7 @@ func TestNamespaces_Thread(t *testing.T) {
 	if names[r.NetNS] == "" || names[f.SelfNetNS()] != "" {
 		t.Errorf("names %v, want one of the thread's namespace and none of our own", names)
 	}
-	found := f.NetNSNamesOf(context.Background(), []uint32{r.NetNS, f.SelfNetNS(), 1}, nil)
+	found := f.NetNSNamesOf(context.Background(), nil, []uint32{r.NetNS, f.SelfNetNS(), 1}, nil)
 	if found[r.NetNS] != names[r.NetNS] || found[f.SelfNetNS()] != "" || found[1] != "" {
 		t.Errorf("names %v found by inode, want those found by thread: %v", found, names)
 	}
@@ -98,7 +98,7 @@ func TestNetNSNamesOf(t *testing.T) {
 		t.Fatalf("namespace %d of process %d: got %v", r.NetNS, r.PID, ref)
 	}
 	want := f.NetNSNames(context.Background(), []source.NetNSRef{ref})[r.NetNS]
-	if got := f.NetNSNamesOf(context.Background(), []uint32{r.NetNS}, nil)[r.NetNS]; got != want || got == "" {
+	if got := f.NetNSNamesOf(context.Background(), nil, []uint32{r.NetNS}, nil)[r.NetNS]; got != want || got == "" {
 		t.Errorf("name %q, want %q", got, want)
 	}
 }
@@ -306,7 +306,7 @@ func TestNamespaces_Capture(t *testing.T) {
 	}
 	for _, names := range []map[uint32]string{
 		f.NetNSNames(context.Background(), want),
-		f.NetNSNamesOf(context.Background(), []uint32{4026531840}, nil),
+		f.NetNSNamesOf(context.Background(), nil, []uint32{4026531840}, nil),
 	} {
 		if names[4026531840] != "process/a b):\x1b[31m) (" {
 			t.Errorf("names %v", names)

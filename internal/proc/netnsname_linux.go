@@ -17,31 +17,17 @@ import (
 // process's ([whose.ByProcess]), and of a container's that a user chose, parts
 // them from names that only an administrator can set.
 func (f *FS) NetNSNames(ctx context.Context, refs []source.NetNSRef) map[uint32]string {
-	names := f.mountedNames(len(refs))
-	self := f.SelfNetNS()
-	for _, ref := range refs {
-		if ctx.Err() != nil {
-			break
-		}
-		if ref.Inode == self || ref.TID == 0 || names[ref.Inode] != "" {
-			continue
-		}
-		if c, err := f.CgroupOf(ref.TID); err == nil && c.Container != "" {
-			names[ref.Inode] = c.Container
-		} else if comm, err := f.Comm(ref.TID); err == nil {
-			names[ref.Inode] = whose.ByProcess + comm
-		}
-	}
-	return names
+	return f.NetNSNamesOf(ctx, refs, nil, nil)
 }
 
-// NetNSNamesOf names the namespaces of the given inodes as NetNSNames does, and
-// finds by itself who is in them. It reads one link of each process, and no
-// more processes than it needs to have met all of them. It leaves out those that
-// are known to be in none of them; except is sorted.
-func (f *FS) NetNSNamesOf(ctx context.Context, inodes, except []uint32) map[uint32]string {
-	names := f.mountedNames(len(inodes))
+// NetNSNamesOf names the namespaces of refs, and those of the given inodes, as
+// NetNSNames does. It finds by itself who is in the latter. It reads one link of
+// each process, and no more processes than it needs to have met all of them. It
+// leaves out those that are known to be in none of them; except is sorted.
+func (f *FS) NetNSNamesOf(ctx context.Context, refs []source.NetNSRef, inodes, except []uint32) map[uint32]string {
+	names := f.mountedNames(len(refs) + len(inodes))
 	self := f.SelfNetNS()
+	f.nameInside(ctx, names, self, refs)
 	wanted := make(map[uint32]bool)
 	for _, inode := range inodes {
 		if inode != self && inode != 0 && names[inode] == "" {
@@ -52,11 +38,29 @@ func (f *FS) NetNSNamesOf(ctx context.Context, inodes, except []uint32) map[uint
 		return names
 	}
 	in := f.lowestIn(ctx, wanted, except)
-	refs := make([]source.NetNSRef, 0, len(in))
+	found := make([]source.NetNSRef, 0, len(in))
 	for inode, ns := range in {
-		refs = append(refs, source.NetNSRef{Inode: inode, TID: ns.tid})
+		found = append(found, source.NetNSRef{Inode: inode, TID: ns.tid})
 	}
-	return f.NetNSNames(ctx, refs)
+	f.nameInside(ctx, names, self, found)
+	return names
+}
+
+// nameInside adds the names of the namespaces that have none, by who is in them.
+func (f *FS) nameInside(ctx context.Context, names map[uint32]string, self uint32, refs []source.NetNSRef) {
+	for _, ref := range refs {
+		if ctx.Err() != nil {
+			return
+		}
+		if ref.Inode == self || ref.TID == 0 || names[ref.Inode] != "" {
+			continue
+		}
+		if c, err := f.CgroupOf(ref.TID); err == nil && c.Container != "" {
+			names[ref.Inode] = c.Container
+		} else if comm, err := f.Comm(ref.TID); err == nil {
+			names[ref.Inode] = whose.ByProcess + comm
+		}
+	}
 }
 
 // mountedNames returns the names given by `ip netns`.

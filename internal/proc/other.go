@@ -90,7 +90,9 @@ func (*FS) NamespacesOf(context.Context, []uint32) ([]source.NetNSRef, whose.Gap
 func (*FS) NetNSNames(context.Context, []source.NetNSRef) map[uint32]string { return nil }
 
 // NetNSNamesOf returns nil.
-func (*FS) NetNSNamesOf(context.Context, []uint32, []uint32) map[uint32]string { return nil }
+func (*FS) NetNSNamesOf(context.Context, []source.NetNSRef, []uint32, []uint32) map[uint32]string {
+	return nil
+}
 
 // NetNSOfSockets returns none.
 func (*FS) NetNSOfSockets(context.Context, []source.Holding, func(uint32) bool) (open []*netns.File, unasked int) {
