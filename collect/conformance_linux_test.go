@@ -10,7 +10,7 @@ import (
 )
 
 // opened returns a collector that is closed with the test.
-func opened(t *testing.T) *collect.Collector {
+func opened(t testing.TB) *collect.Collector {
 	c := collect.Open()
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {
@@ -26,7 +26,7 @@ func pinned(t *testing.T, c *collect.Collector) collecttest.Subject {
 }
 
 // pin pins the iterators in a bpffs of the test's own and returns where.
-func pin(t *testing.T, o collect.PinOptions) string {
+func pin(t testing.TB, o collect.PinOptions) string {
 	t.Helper()
 	testenv.NeedRoot(t)
 	o.Dir = testenv.NeedBPFFS(t) + "/whose"

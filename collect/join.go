@@ -27,6 +27,9 @@ type joined struct {
 	// starts are their start times in ticks, 0 if unknown.
 	starts []uint64
 	pids   map[uint32]uint32
+	// names are the names of processes met so far, as text. A later pass makes none
+	// of them again.
+	names map[[16]byte]string
 }
 
 // A holder is a process, by its place in procs, and one of its descriptors.
@@ -150,8 +153,24 @@ func (j *joined) nameTasks(tasks []source.Task) {
 		process := &j.procs[at]
 		j.starts[at] = t.Start
 		process.StartTime = j.plan.fs.StartTime(t.Start)
-		process.Comm = string(cutNUL(t.Comm[:]))
+		process.Comm = j.name(&t.Comm)
 	}
+}
+
+// maxNames bounds the names that are kept.
+const maxNames = 16 << 10
+
+// name returns the name of a process as text.
+func (j *joined) name(comm *[16]byte) string {
+	if name, ok := j.names[*comm]; ok {
+		return name
+	}
+	if j.names == nil || len(j.names) == maxNames {
+		j.names = make(map[[16]byte]string)
+	}
+	name := string(cutNUL(comm[:]))
+	j.names[*comm] = name
+	return name
 }
 
 func cutNUL(b []byte) []byte {

@@ -18,14 +18,13 @@ import (
 // thousand sessions; fewAllocs allows for the host, which changes too.
 const (
 	maxBytesPerSession = 120
-	fewAllocs          = 200
-	// A run of the programs shows at most 160 sockets of a process, and takes some
-	// ten allocations on each thread.
-	socketsPerRun, allocsPerRun = 160, 20
+	sessionsPerBlock   = 1000
+	fewAllocs          = 60
 )
 
 // TestCollector_AllocatesNothingPerSession compares passes over 10,000
 // sessions with passes over 1,000: beside what is handed out they cost the same.
+// All are of one process, so that it takes many runs of the programs.
 func TestCollector_AllocatesNothingPerSession(t *testing.T) {
 	small, _ := holding(t, 500)
 	large, _ := holding(t, 5000)
@@ -33,14 +32,14 @@ func TestCollector_AllocatesNothingPerSession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			few := opts
 			opts.NetNS, few.NetNS = large, small
-			n, allocs, bytes := costOf(t, opts)
-			m, baseAllocs, baseBytes := costOf(t, few)
+			n, allocs, bytes := costOf(t, opened(t), opts)
+			m, baseAllocs, baseBytes := costOf(t, opened(t), few)
 			t.Logf("%d sessions: %d allocations and %d KiB a pass; %d sessions: %d and %d",
 				n, allocs, bytes>>10, m, baseAllocs, baseBytes>>10)
 			if n < 10_000 || m > 1100 {
 				t.Fatalf("%d sessions and %d, want 10,000 and 1,000", n, m)
 			}
-			if more, most := allocs-baseAllocs, fewAllocs+(n-m)/socketsPerRun*allocsPerRun; more > most {
+			if more, most := allocs-baseAllocs, fewAllocs+(n-m)/sessionsPerBlock; more > most {
 				t.Errorf("%d more sessions take %d more allocations, want at most %d", n-m, more, most)
 			}
 			if more := bytes - baseBytes; more > maxBytesPerSession*(n-m) {
@@ -50,10 +49,22 @@ func TestCollector_AllocatesNothingPerSession(t *testing.T) {
 	}
 }
 
+// TestCollector_AllocatesNothingPerProcess passes over sessions of a thousand
+// processes, whose names it made in the first pass.
+func TestCollector_AllocatesNothingPerProcess(t *testing.T) {
+	c := collect.OpenWith(stand(10_000))
+	t.Cleanup(func() { c.Close() })
+	n, allocs, _ := costOf(t, c, collect.Options{Source: collect.BPF})
+	t.Logf("%d allocations for %d sessions of 1,000 processes", allocs, n)
+	if n != 10_000 || allocs > 500 {
+		t.Errorf("%d allocations for %d sessions, want less than one for two processes, and 10,000", allocs, n)
+	}
+}
+
 // costOf returns how many sessions a collector finds, and what a pass allocates
 // in steady state.
-func costOf(t *testing.T, opts collect.Options) (sessions, allocs, bytes int) {
-	c := opened(t)
+func costOf(t *testing.T, c *collect.Collector, opts collect.Options) (sessions, allocs, bytes int) {
+	t.Helper()
 	var found []whose.Session
 	pass := func() {
 		answer, err := c.Collect(context.Background(), &opts)

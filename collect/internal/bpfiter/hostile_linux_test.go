@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -281,20 +282,17 @@ func TestHostileNames(t *testing.T) {
 
 // readNamed reads a run on a thread of that name.
 func readNamed(s *Source, program programKind, it opener, name string) error {
-	var thread [16]byte
-	copy(thread[:15], name)
-	return onNamedThread(thread, func() error {
-		fd, err := it.Open()
-		if err != nil {
-			return err
+	r := s.run(program, it, question{flags: askResume}, func(b []byte) error {
+		r := records{rest: b}
+		for r.next() {
 		}
-		defer unix.Close(fd)
-		r := s.run(program, it, question{flags: askResume}, func(b []byte) error {
-			r := records{rest: b}
-			for r.next() {
-			}
-			return r.err
-		})
-		return drain(context.Background(), fd, r, s.buffer(0))
+		return r.err
 	})
+	var busy sync.WaitGroup
+	h := newHand(&busy)
+	h.ctx, h.run = context.Background(), r
+	copy(h.name[:15], name)
+	busy.Go(h.onThread)
+	busy.Wait()
+	return h.err
 }

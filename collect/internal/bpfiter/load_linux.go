@@ -254,7 +254,7 @@ func runOnce(prog *ebpf.Program, info []uint32) error {
 	defer unix.Close(fd)
 	found := false
 	apply := func([]byte) error { found = true; return nil }
-	if err := drain(context.Background(), fd, run{apply: apply}, make([]uint64, 8)); err != nil {
+	if err := drain(context.Background(), fd, &run{apply: apply}, make([]uint64, 8)); err != nil {
 		return err
 	}
 	if !found {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -229,19 +230,31 @@ func (d *pinDir) names() ([]string, error) {
 // on a bpffs, and nobody but root and the caller may have put it there. It does
 // not wait: an apparent pin may be a FIFO.
 func (d *pinDir) openFile(name string) (int, error) {
-	if len(d.way) == 0 {
-		return -1, fmt.Errorf("open %s: %w", filepath.Join(d.path, name), fs.ErrClosed)
-	}
-	fd, err := unix.Openat(d.last().fd, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	file, err := unix.BytePtrFromString(name)
 	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", filepath.Join(d.path, name), err)
+		return -1, fmt.Errorf("open %q in %s: %w", name, d.path, err)
 	}
-	if err := checkPinned(fd); err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("open %s: %w", filepath.Join(d.path, name), err)
-	}
-	return fd, nil
+	return d.openNamed(file)
 }
+
+// openNamed is openFile for a name that ends in NUL. It allocates nothing.
+func (d *pinDir) openNamed(file *byte) (int, error) {
+	if len(d.way) == 0 {
+		return -1, fmt.Errorf("open %s: %w", d.pathOf(file), fs.ErrClosed)
+	}
+	const flags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_LARGEFILE
+	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(d.last().fd), uintptr(unsafe.Pointer(file)), flags, 0, 0, 0)
+	if errno != 0 {
+		return -1, fmt.Errorf("open %s: %w", d.pathOf(file), errno)
+	}
+	if err := checkPinned(int(fd)); err != nil {
+		unix.Close(int(fd))
+		return -1, fmt.Errorf("open %s: %w", d.pathOf(file), err)
+	}
+	return int(fd), nil
+}
+
+func (d *pinDir) pathOf(file *byte) string { return filepath.Join(d.path, unix.BytePtrToString(file)) }
 
 var (
 	errNotBPFFS = errors.New("not on a bpffs")

@@ -30,10 +30,16 @@ func pinsOfOld() []string { return []string{"fd_scan"} }
 type pinnedIter struct {
 	dir     *pinDir
 	program programKind
+	// file is the name of the file, as the kernel takes it.
+	file *byte
+}
+
+func newPinnedIter(dir *pinDir, program programKind) pinnedIter {
+	return pinnedIter{dir, program, &append([]byte(pinName(program)), 0)[0]}
 }
 
 // Open opens the file for one run.
-func (p pinnedIter) Open() (int, error) { return p.dir.openFile(pinName(p.program)) }
+func (p pinnedIter) Open() (int, error) { return p.dir.openNamed(p.file) }
 
 func (p pinnedIter) path() string { return filepath.Join(p.dir.path, pinName(p.program)) }
 
@@ -64,7 +70,7 @@ func (s *Source) findPins() error {
 		it      *opener
 		needed  bool
 	}{{taskFile, &s.taskFile, true}, {hashWalk, &s.hashWalk, false}, {fdWalk, &s.fdWalk, false}} {
-		it := pinnedIter{s.pins, p.program}
+		it := newPinnedIter(s.pins, p.program)
 		err := s.tryOpen(it)
 		if errors.Is(err, fs.ErrNotExist) && !p.needed {
 			continue

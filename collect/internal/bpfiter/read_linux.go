@@ -3,9 +3,6 @@ package bpfiter
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -24,23 +21,6 @@ const maxSilent = 20_000
 
 var errSilent = errors.New("nothing but EAGAIN")
 
-// readAll reads a run to the end on a thread named after the question, and
-// hands each piece to apply. The pieces are of whole records and valid until
-// apply returns.
-func readAll(ctx context.Context, r run, buf []uint64) error {
-	return onNamedThread(r.ask.name(), func() error {
-		fd, err := r.it.Open()
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		if err := drain(ctx, fd, r, buf); err != nil {
-			return fmt.Errorf("read %s: %w", r.name(), err)
-		}
-		return nil
-	})
-}
-
 // name names the iterator: the path of a pinned one, else its program.
 func (r *run) name() string {
 	if p, ok := r.it.(pinnedIter); ok {
@@ -50,7 +30,7 @@ func (r *run) name() string {
 }
 
 // drain reads fd, an iterator of r, to the end.
-func drain(ctx context.Context, fd int, r run, buf []uint64) error {
+func drain(ctx context.Context, fd int, r *run, buf []uint64) error {
 	room := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(buf))), len(buf)*8)
 	headed := r.of == 0
 	for silent := 0; ; {
@@ -131,31 +111,4 @@ func firstRecord(fd int) ([]byte, error) {
 		return b[:max(n, 0)], err
 	}
 	return nil, errSilent
-}
-
-// onNamedThread calls f on a thread that has the name for as long. It never
-// takes the process's first thread, whose name is the process's.
-func onNamedThread(name [16]byte, f func() error) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if unix.Gettid() == os.Getpid() {
-		done := make(chan error)
-		go func() { done <- onNamedThread(name, f) }()
-		return <-done
-	}
-	var before [16]byte
-	if err := threadName(unix.PR_GET_NAME, &before); err != nil {
-		return err
-	}
-	if err := threadName(unix.PR_SET_NAME, &name); err != nil {
-		return err
-	}
-	return errors.Join(f(), threadName(unix.PR_SET_NAME, &before))
-}
-
-func threadName(op int, name *[16]byte) error {
-	if err := unix.Prctl(op, uintptr(unsafe.Pointer(name)), 0, 0, 0); err != nil {
-		return fmt.Errorf("name thread: %w", err)
-	}
-	return nil
 }

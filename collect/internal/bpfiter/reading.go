@@ -27,8 +27,10 @@ type reading struct {
 	waiting bool
 	// held are the inodes met with a descriptor; the socket of each is in snap.
 	held inodeSet
-	// doubtful are the holdings that may be in snap already.
+	// doubtful are the holdings that may be in snap already, and sure those of the same
+	// processes that are.
 	doubtful []source.Holding
+	sure     map[source.Holding]struct{}
 	// unmet are sockets met by the walk before a descriptor; wanted are those
 	// still unmet after it. confirmed: one of them was met again.
 	unmet     []sighting
@@ -36,8 +38,10 @@ type reading struct {
 	confirmed bool
 	// keys are those of the files of the confirmed.
 	keys []uint64
-	// loose are the sockets without a file.
+	// loose are the sockets without a file, and ends those of them that are
+	// connections: whether they were met with a descriptor.
 	loose []source.Socket
+	ends  map[tuple]bool
 	// more are the elements of the walk not yet read to their end, or the
 	// processes with descriptors beyond the window.
 	more      []resumption
@@ -183,17 +187,28 @@ func (rd *reading) settleDoubtful() {
 	}
 	slices.SortFunc(rd.doubtful, compareHoldings)
 	rd.doubtful = slices.Compact(rd.doubtful)
-	sure := make(map[source.Holding]struct{})
+	rd.sure = emptied(rd.sure)
 	for _, h := range rd.snap.Holdings {
 		if rd.doubts(h.PID) {
-			sure[h] = struct{}{}
+			rd.sure[h] = struct{}{}
 		}
 	}
 	for _, h := range rd.doubtful {
-		if _, ok := sure[h]; !ok {
+		if _, ok := rd.sure[h]; !ok {
 			rd.snap.Holdings = append(rd.snap.Holdings, h)
 		}
 	}
+}
+
+// emptied returns a map without its elements, to be filled again. A huge one is given
+// up: the next Read may need little.
+func emptied[K comparable, V any](m map[K]V) map[K]V {
+	const huge = 1 << 16
+	if m == nil || len(m) > huge {
+		return make(map[K]V)
+	}
+	clear(m)
+	return m
 }
 
 // doubts reports whether the process has doubtful holdings.

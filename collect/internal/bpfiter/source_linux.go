@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +33,8 @@ type Source struct {
 	inner    bool    // the caller is in a pid namespace of its own
 	pins     *pinDir // where they are pinned, nil where they are loaded
 	set      setNumber
-	bufs     [][]uint64
+	hands    hands
+	runs     []run // of the parts made last
 	wanted   wantedSet
 	reading  reading
 }
@@ -299,43 +299,30 @@ func (s *Source) resume(ctx context.Context, ask question, apply func([]byte) er
 	return nil
 }
 
-// takeMore returns runs that go on with the last elements, one for each thread.
-func (s *Source) takeMore(ask question, apply func([]byte) error) (runs []run) {
-	for n := len(s.reading.more); n > 0 && len(runs) < s.threads; n-- {
-		runs = append(runs, s.run(hashWalk, s.hashWalk, ask.resumed(s.reading.more[n-1]), apply))
+// takeMore returns runs that go on with the last elements, one for each thread. They
+// are valid until the next ones.
+func (s *Source) takeMore(ask question, apply func([]byte) error) []run {
+	s.runs = s.runs[:0]
+	for n := len(s.reading.more); n > 0 && len(s.runs) < s.threads; n-- {
+		s.runs = append(s.runs, s.run(hashWalk, s.hashWalk, ask.resumed(s.reading.more[n-1]), apply))
 		s.reading.more = s.reading.more[:n-1]
 	}
-	return runs
+	return s.runs
 }
 
-// parts divides a run among the threads.
+// parts divides a run among the threads. They are valid until the next ones.
 func (s *Source) parts(r run) []run {
-	runs := make([]run, s.threads)
-	for i := range runs {
+	s.runs = s.runs[:0]
+	for i := range s.threads {
 		r.ask.part, r.ask.parts = uint8(i), uint8(s.threads)
-		runs[i] = r
+		s.runs = append(s.runs, r)
 	}
-	return runs
+	return s.runs
 }
 
-// readRuns reads all runs at once, each on a thread of its own.
+// readRuns makes all runs at once, each on a thread of its own.
 func (s *Source) readRuns(ctx context.Context, runs []run) error {
-	errs := make([]error, len(runs))
-	var wg sync.WaitGroup
-	for i, r := range runs {
-		buf := s.buffer(i)
-		wg.Go(func() { errs[i] = readAll(ctx, r, buf) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// buffer returns the buffer of the i-th thread.
-func (s *Source) buffer(i int) []uint64 {
-	for i >= len(s.bufs) {
-		s.bufs = append(s.bufs, make([]uint64, bufferSize()/8))
-	}
-	return s.bufs[i]
+	return s.hands.do(ctx, runs)
 }
 
 // bufferSize is the size of the buffer for a read. With as much room the kernel

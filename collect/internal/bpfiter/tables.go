@@ -178,27 +178,27 @@ func (rd *reading) settleLoose() {
 		return
 	}
 	var seen portFilter
-	conns := make(map[tuple]bool)
+	rd.ends = emptied(rd.ends)
 	for i := range rd.loose {
 		if s := &rd.loose[i]; isConnection(s) {
-			conns[tupleOf(s)] = false
+			rd.ends[tupleOf(s)] = false
 			seen.add(s)
 		}
 	}
 	for i := range rd.snap.Sockets {
 		if s := &rd.snap.Sockets[i]; seen.has(s) && isConnection(s) {
-			if _, ok := conns[tupleOf(s)]; ok {
-				conns[tupleOf(s)] = true
+			if _, ok := rd.ends[tupleOf(s)]; ok {
+				rd.ends[tupleOf(s)] = true
 			}
 		}
 	}
 	for i := range rd.loose {
 		s := &rd.loose[i]
 		if isConnection(s) {
-			if conns[tupleOf(s)] {
+			if rd.ends[tupleOf(s)] {
 				continue
 			}
-			conns[tupleOf(s)] = true
+			rd.ends[tupleOf(s)] = true
 		} else if s.Inode != 0 && !rd.held.add(s.Inode) {
 			continue
 		}
