@@ -75,6 +75,29 @@ func (a *Answer) Reader() func(i int) *whose.Session {
 	return r.session
 }
 
+// OtherEnds returns a function that returns the place in the answer of the other end
+// of session i, from 0 to [Answer.Len]-1. It returns -1 if that end is not on this
+// host or not in the answer, or if the options did not need other ends
+// ([whose.NeedPeer]). Where addresses are used in several network namespaces, one
+// session may be the other end of many. Do not call it after Close.
+func (a *Answer) OtherEnds() func(i int) int {
+	if a.stages == nil || len(a.stages.derived.peer) == 0 {
+		return func(int) int { return -1 }
+	}
+	places, peer := a.stages.chosen.places, a.stages.derived.peer
+	in := make([]uint32, len(peer)) // the place in the answer plus one, by socket
+	for i, at := range places {
+		in[at] = uint32(i + 1)
+	}
+	return func(i int) int {
+		other := peer[places[i]]
+		if other == 0 {
+			return -1
+		}
+		return int(in[other-1]) - 1
+	}
+}
+
 // A reader makes the sessions of an answer in one place.
 type reader struct {
 	maker  maker

@@ -20,7 +20,7 @@ import (
 // renderer made from them.
 type display struct {
 	format, template, fields, sort string
-	noHeader, resolve              bool
+	noHeader, resolve, unfold      bool
 	within                         time.Duration
 
 	shape  render.Options
@@ -47,6 +47,7 @@ func (d *display) addFlags(cmd *cobra.Command) {
 	show.text(&d.sort, "sort", "", "", "NAME,…", "order by these fields, -NAME downwards")
 	show.text(&d.template, "template", "", "", "TEXT", "write each session by a Go text/template")
 	show.boolean(&d.noHeader, "no-header", "H", "no titles of columns")
+	show.boolean(&d.unfold, "unfold", "", "both ends of each local session, a row each")
 	show.boolean(&d.resolve, "resolve", "", "names of remote hosts (by DNS) and services")
 	show.duration(&d.within, "resolve-time", "", resolveTime, "stop asking for names after this time")
 	complete(cmd, "output", completeWords(outputFormats()...))
@@ -182,6 +183,12 @@ func (d *display) needs(where filter.Expr) whose.Needs {
 
 // forPerson reports whether the format is for a person.
 func (d *display) forPerson() bool { return d.format == render.Table || d.format == render.Wide }
+
+// folds reports whether local conversations are one row each. Columns of the user's
+// choice, and those of the wide table, are of one socket each.
+func (d *display) folds() bool {
+	return d.format == render.Table && d.shape.Width > 0 && !d.unfold && len(d.named) == 0
+}
 
 // failed is the error of a renderer: the writer's, or a template's request for a
 // fact missing in a session.

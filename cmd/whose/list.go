@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
@@ -98,7 +99,11 @@ func (l *list) once(ctx context.Context, c *collect.Collector, opts *collect.Opt
 	defer answer.Close()
 	l.countRest(ctx, c, opts, &answer.Coverage)
 	if answer.Len() > 0 || !l.forPerson() || !isTerminal(l.sh.out) {
-		if err := r.Write(l.sh.out, answer, &answer.Coverage); err != nil {
+		var rows lots.Sessions = answer
+		if l.folds() {
+			rows = render.Fold(answer)
+		}
+		if err := r.Write(l.sh.out, rows, &answer.Coverage); err != nil {
 			return l.failed(err)
 		}
 	}

@@ -121,32 +121,38 @@ func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Op
 	}
 	defer answer.Close()
 	room := max(1, height-3) // the first line, the titles and the last line
+	all := answer.Len()
+	first, sessionsIn := lots.First(room, answer), func(rows int) int { return min(all, rows) }
+	if l.folds() {
+		folded := render.Fold(answer)
+		first, sessionsIn = folded.First(room), func(rows int) int { return folded.First(rows).Sessions() }
+	}
 	var text bytes.Buffer
-	if err := r.Write(&text, lots.First(room, answer), nil); err != nil {
+	if err := r.Write(&text, first, nil); err != nil {
 		return l.failed(err)
 	}
-	all := answer.Len()
 	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
-	lines = fitFrame(lines, all-min(all, room), height-1)
+	lines = fitFrame(lines, func(cut int) int { return all - sessionsIn(first.Len()-cut) }, height-1)
 	lines = append([]string{l.frameTitle(all, &answer.Coverage, width)}, lines...)
 	_, err = l.sh.out.Write(l.paint(lines, height))
 	return writeError(err)
 }
 
 // fitFrame cuts the lines of a table to at most height. The last line gives the
-// number of missing sessions: the cut ones, and left others without a line.
-func fitFrame(lines []string, left, height int) []string {
-	if left == 0 && len(lines) <= height {
+// number of sessions left out, which is left(n) if n rows of the table were cut.
+func fitFrame(lines []string, left func(cut int) int, height int) []string {
+	if left(0) == 0 && len(lines) <= height {
 		return lines
 	}
+	cut := 0
 	for len(lines) > max(1, height-1) {
 		last := len(lines) - 1
 		if lines[last] != "" { // an empty line parts listeners from the rest
-			left++
+			cut++
 		}
 		lines = lines[:last]
 	}
-	return append(lines, fmt.Sprintf("… %d more", left))
+	return append(lines, fmt.Sprintf("… %d more", left(cut)))
 }
 
 // frameTitle is the first line of a frame.

@@ -21,7 +21,7 @@ func TestFitFrame(t *testing.T) {
 		{"T|a|b", 7, 4, "T|a|b|… 7 more"},
 		{"T|a|b", 0, 1, "T|… 2 more"},
 	} {
-		got := strings.Join(fitFrame(strings.Split(c.lines, "|"), c.left, c.height), "|")
+		got := strings.Join(fitFrame(strings.Split(c.lines, "|"), func(cut int) int { return c.left + cut }, c.height), "|")
 		if got != c.want {
 			t.Errorf("%s and %d left in %d lines: %s, want %s", c.lines, c.left, c.height, got, c.want)
 		}

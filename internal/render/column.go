@@ -112,7 +112,7 @@ func (t *table) standardColumns(wide bool) []*column {
 	state := &column{title: "STATE", gap: 2, rank: rankState, briefly: briefState, append: stateCell}
 	local := &column{title: "LOCAL", gap: 2, easy: 13, late: true, shorten: shortenEndpoint, append: t.localCell}
 	remote := &column{title: "REMOTE", gap: 1, easy: 13, late: true, shorten: shortenEndpoint, append: t.remoteCell}
-	arrow := &column{title: "DIR", gap: 1, rank: rankArrow, append: arrowCell}
+	arrow := &column{title: "DIR", gap: 1, rank: rankArrow, append: t.arrowCell}
 	if t.opts.Width > 0 {
 		arrow.title, arrow.blank = "", true // an arrow between two ends explains itself
 	}

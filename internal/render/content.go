@@ -37,16 +37,27 @@ func arrowOf(d whose.Direction) string {
 // reached from beyond its network namespace.
 const exposedMark = "+"
 
-func arrowCell(c *cell, s *whose.Session) {
-	switch {
-	case s.Direction != 0:
-		c.mark(arrowOf(s.Direction))
+func (t *table) arrowCell(c *cell, s *whose.Session) {
+	switch direction := t.directionOf(s); {
+	case s.Direction != 0 || t.bothEnds():
+		c.mark(arrowOf(direction))
 		c.style = faint
 	case s.Exposure > whose.ExposureLoopback:
 		c.ascii(exposedMark)
 		c.style = faint
 	}
 }
+
+// directionOf is the direction of a row: of both ends of a session, none if neither
+// is the one that began it.
+func (t *table) directionOf(s *whose.Session) whose.Direction {
+	if t.bothEnds() {
+		return 0
+	}
+	return s.Direction
+}
+
+func (t *table) bothEnds() bool { return t.folds != nil && t.folds.both }
 
 func stateCell(c *cell, s *whose.Session) {
 	c.ascii(s.State.String())
@@ -82,7 +93,7 @@ func (t *table) localCell(c *cell, s *whose.Session) {
 	} else {
 		addrCell(c, s.Local.Addr(), s.Scope)
 	}
-	t.portCell(c, s.Local.Port(), s.Proto)
+	t.portCell(c, s, s.Local.Port(), whose.Out)
 	if s.IsListener() {
 		c.style = strong
 	}
@@ -101,7 +112,7 @@ func (t *table) remoteCell(c *cell, s *whose.Session) {
 		return
 	}
 	t.hostCell(c, addr, s.Scope)
-	t.portCell(c, port, s.Proto)
+	t.portCell(c, s, port, whose.In)
 }
 
 // queuedCell gives the number of connections waiting at a listener, and the
@@ -166,8 +177,14 @@ func zonedCell(c *cell, addr netip.Addr, device string) {
 	}
 }
 
-func (t *table) portCell(c *cell, port uint16, proto whose.Proto) {
-	t.opts.portCell(c, port, proto)
+// portCell appends a port, or the range of the ports of a folded row if it is of
+// the side that began sessions of this direction.
+func (t *table) portCell(c *cell, s *whose.Session, port uint16, began whose.Direction) {
+	if t.folds != nil && t.folds.to > t.folds.from && s.Direction == began {
+		t.folds.rangeCell(c)
+		return
+	}
+	t.opts.portCell(c, port, s.Proto)
 }
 
 // portCell appends a port, by its name if it has one.
@@ -222,9 +239,12 @@ func (t *table) processCell(c *cell, s *whose.Session) {
 	if len(s.Peer) > 0 {
 		c.style = plain
 		c.ascii(" ")
-		c.mark(arrowOf(s.Direction))
+		c.mark(arrowOf(t.directionOf(s)))
 		c.ascii(" ")
 		t.ownersCell(c, s.Peer, t.maxPIDs)
+	}
+	if t.folds != nil {
+		t.folds.timesCell(c)
 	}
 }
 

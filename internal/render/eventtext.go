@@ -186,9 +186,9 @@ func (r *eventText) fill(s *whose.Session) {
 	switch {
 	case r.bothEnds || noRemote && s.Direction == 0:
 		addrCell(&r.local, s.Local.Addr(), s.Scope)
-		r.names.portCell(&r.local, s.Local.Port(), s.Proto)
+		r.names.opts.portCell(&r.local, s.Local.Port(), s.Proto)
 	case s.Direction == whose.In:
-		r.names.portCell(&r.local, s.Local.Port(), s.Proto)
+		r.names.opts.portCell(&r.local, s.Local.Port(), s.Proto)
 	}
 	if noRemote && s.Direction == 0 {
 		r.local.style = strong
@@ -200,7 +200,7 @@ func (r *eventText) fill(s *whose.Session) {
 		return
 	}
 	r.named = r.names.hostCell(&r.remote, s.Remote.Addr(), s.Scope)
-	r.names.portCell(&r.remote, s.Remote.Port(), s.Proto)
+	r.names.opts.portCell(&r.remote, s.Remote.Port(), s.Proto)
 }
 
 // ownerCells names the owners, or the reason why there are none, and the user.

@@ -25,12 +25,14 @@ func (f *tableFormat) Write(w io.Writer, sessions lots.Sessions, _ *whose.Covera
 // made makes and measures all cells.
 func (f *tableFormat) made(sessions lots.Sessions) *table {
 	list := lots.Of(sessions.Len(), lotSize)
+	folded, _ := sessions.(*Folded)
 	whole := newTable(f.name, &f.opts)
 	whole.rows = arena{chunks: make([][]byte, list.Len()), count: sessions.Len()}
 	var mu sync.Mutex
 	var makers []*table
 	lots.Each(list, f.workers(), func() func(lots.Lot) {
 		maker, read := newTable(f.name, &f.opts), sessions.Reader()
+		maker.folded = folded
 		mu.Lock()
 		makers = append(makers, maker)
 		mu.Unlock()
@@ -62,6 +64,11 @@ type table struct {
 	// groups is room for the owners of one session by name.
 	groups []ownerGroup
 	packed []byte
+
+	// folded are the sessions where they are folded. folds is the row of the session
+	// at hand; nil if it stands for one session.
+	folded *Folded
+	folds  *foldedRow
 
 	// arrow and remote are interdependent columns, netns is the one of namespaces.
 	// Nil: the columns are single fields.
@@ -102,6 +109,9 @@ func (t *table) lot(l lots.Lot, read func(int) *whose.Session) []byte {
 	for i := l.From; i < l.To; i++ {
 		s := read(i)
 		t.note(i, s)
+		if t.folded != nil {
+			t.folds = t.folded.rows[i].several()
+		}
 		t.packed = appendRow(t.packed, t.pack(s))
 	}
 	return bytes.Clone(t.packed)
