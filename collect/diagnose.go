@@ -2,7 +2,6 @@ package collect
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"runtime"
 	"time"
@@ -32,6 +31,8 @@ type Diagnosis struct {
 	Auto, Why string
 	// Coverage is the one of a collection by Auto.
 	Coverage whose.Coverage
+
+	host host
 }
 
 // A Capability is a privilege that the caller has or lacks.
@@ -63,8 +64,9 @@ func Diagnose(ctx context.Context, opts *Options) *Diagnosis {
 	}
 	d := &Diagnosis{
 		OS: runtime.GOOS, Kernel: kernelRelease(), UID: os.Geteuid(),
-		UserNS: inInner("user"), Capabilities: capabilities(), OpenFiles: openFiles(),
+		UserNS: inInner("user"), Capabilities: capabilities(), host: readHost(),
 	}
+	d.OpenFiles = d.host.files
 	d.Pin, _ = InspectPin(pinDir(opts))
 	for _, try := range []struct {
 		name, source string
@@ -111,17 +113,17 @@ func diagnoseSource(ctx context.Context, opts *Options, name, source string, pin
 func whyAuto(c *whose.Coverage, d *Diagnosis) string {
 	switch {
 	case c.Pinned:
-		return "pinned iterators are there and may be read: the whole host in one pass, without privilege"
-	case c.Source == BPF && d.OpenFiles <= manyFiles:
+		return "pinned iterators are there and may be read: they are in the kernel already, need no privilege, and say more of a session than netlink"
+	case c.Source == BPF && !mayEnter():
+		return "the caller may not enter network namespaces, and programs see all of them"
+	case c.Source == BPF && !d.host.loadingPays():
 		return "netlink may not look into everything here, and bpf sees it"
-	case c.Source == BPF:
-		return fmt.Sprintf("%d open files: loading programs costs less than reading the link of every descriptor", d.OpenFiles)
+	case c.Source == Netlink && d.host.loadingPays():
+		return "the source bpf does not work here"
 	case c.Source == Netlink && d.OpenFiles == 0:
 		return "the number of open files is unknown (/proc/sys/fs/file-nr), and reading the links of few costs less than loading programs"
-	case c.Source == Netlink && d.OpenFiles <= manyFiles:
-		return fmt.Sprintf("%d open files: few enough that reading their links costs less than loading programs", d.OpenFiles)
-	case c.Source == Netlink:
-		return "the source bpf does not work here"
+	case c.Source != Procfs:
+		return d.host.compare()
 	}
 	return "neither bpf nor netlink works here"
 }

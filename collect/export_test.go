@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"time"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/source"
@@ -25,6 +26,31 @@ type Work struct {
 	// Sessions of the answer.
 	Sessions int
 	Coverage whose.Coverage
+
+	done work
+}
+
+// Cost is the time that the work is likely to take on a host with so many
+// descriptors, which programs pass over without counting them.
+func (w Work) Cost(descriptors int) time.Duration {
+	done := w.done
+	if done.walks > 0 {
+		done.passed = descriptors
+	}
+	return done.cost()
+}
+
+// workDone counts the work of a collection.
+func workDone(read *gathered) work {
+	n := len(read.snap.Sockets)
+	if !read.can.FindsHolders {
+		return work{opened: read.walk.Processes + read.walk.Denied, links: read.walk.Links, dumped: n}
+	}
+	w := work{walks: 1, visited: read.snap.Processes, met: n}
+	if !read.snap.Pinned {
+		w.loads = 1
+	}
+	return w
 }
 
 // WorkOf makes a collection and says what it did.
@@ -38,6 +64,7 @@ func (c *Collector) WorkOf(ctx context.Context, opts *Options) (Work, error) {
 	w := Work{
 		Sockets: make(map[whose.State]int), Links: read.walk.Links, Processes: read.walk.Processes,
 		Early: read.walk.Early, Sessions: a.Len(), Coverage: a.Coverage,
+		done: workDone(read),
 	}
 	for i := range read.snap.Sockets {
 		w.Sockets[read.snap.Sockets[i].State]++
@@ -55,4 +82,9 @@ func (c *Collector) OpenSources() (names []string) {
 		}
 	}
 	return names
+}
+
+// LoadingPays reports whether auto loads programs on a host of these sizes.
+func LoadingPays(processes, files, sockets int) bool {
+	return host{processes, files, sockets}.loadingPays()
 }

@@ -3,8 +3,6 @@ package collect
 import (
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -70,20 +68,6 @@ func caller(pinned bool) whose.Caller {
 		Root: os.Geteuid() == 0, Pinned: pinned,
 		Trace: held>>capSysPtrace&1 != 0, Enter: held>>capSysAdmin&1 != 0,
 	}
-}
-
-func effectiveCapabilities() uint64 {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if hex, ok := strings.CutPrefix(line, "CapEff:"); ok {
-			mask, _ := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
-			return mask
-		}
-	}
-	return 0
 }
 
 // inInner reports whether the caller's namespace of the kind, "pid" or "user",

@@ -5,7 +5,6 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
@@ -17,7 +16,7 @@ import (
 // process that answers once, for 10,000 sockets in 500 processes.
 func BenchmarkKept(b *testing.B) {
 	testenv.NeedRoot(b)
-	load(b, 10_000, 500)
+	load(b, "-sockets", "10000", "-procs", "500", "-netns", "1")
 	program := built(b, "../cmd/whose")
 	dir := pin(b, collect.PinOptions{GID: -1})
 	for _, way := range []struct {
@@ -60,14 +59,14 @@ func benchmarkPass(b *testing.B, opts collect.Options) {
 }
 
 // load builds a standing load with the generator of the benchmarks.
-func load(b *testing.B, sockets, procs int) {
+func load(b testing.TB, shape ...string) {
 	b.Helper()
 	program := filepath.Join(b.TempDir(), "load")
 	cc := exec.Command(testenv.NeedProgram(b, "cc"), "-O2", "-o", program, "../bench/load/load.c")
 	if out, err := cc.CombinedOutput(); err != nil {
 		b.Fatalf("compile the load: %v\n%s", err, out)
 	}
-	cmd := exec.Command(program, "-sockets", strconv.Itoa(sockets), "-procs", strconv.Itoa(procs), "-netns", "1")
+	cmd := exec.Command(program, shape...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)

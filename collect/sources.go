@@ -29,11 +29,6 @@ const (
 // SourceNames returns the possible values of [Options].Source.
 func SourceNames() []string { return []string{Auto, BPF, Netlink, Procfs} }
 
-// manyFiles is the number of open files of the host above which loading BPF
-// programs costs less than reading the link of every descriptor. Loading takes
-// about as long as reading this many links.
-const manyFiles = 12_000
-
 // A sourceKey identifies an open source.
 type sourceKey struct{ name, where string }
 
@@ -82,15 +77,17 @@ func (c *Collector) chooseSource(pl *plan) (choice, error) {
 	if len(pl.query.PIDs) > 0 && os.Geteuid() == 0 {
 		return chooseForPIDs(pl.fs.Release()), nil
 	}
-	cheap := choice{names: []string{BPF, Netlink, Procfs}, pinnedOnly: true, auto: true}
-	if c.again() || openFiles() > manyFiles {
-		cheap.pinnedOnly = false
-	}
+	return choice{names: []string{BPF, Netlink, Procfs}, pinnedOnly: !c.loads(pl), auto: true}, nil
+}
+
+// loads reports whether programs are to be loaded where there is no pin. For sockets
+// alone they are not: these are read as fast without. A collector that is kept open
+// loads them once, and a caller who may not enter namespaces sees less without them.
+func (c *Collector) loads(pl *plan) bool {
 	if !pl.needs.Owners() {
-		// Sockets alone are read as fast without loading anything.
-		cheap.pinnedOnly = true
+		return false
 	}
-	return cheap, nil
+	return c.again() || !mayEnter() && mayLoad() || readHost().loadingPays()
 }
 
 // chooseForPIDs decides for a question about a few processes. A pinned fd_walk looks

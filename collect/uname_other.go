@@ -1,6 +1,0 @@
-//go:build !linux
-
-package collect
-
-// uname returns "".
-func uname() string { return "" }
