@@ -37,6 +37,7 @@ var layers = map[string]layer{
 	"internal/pair":   {inside: []string{"."}},
 	"internal/lots":   {inside: []string{"."}},
 	"internal/source": {inside: []string{".", "filter", "internal/pair"}},
+	"internal/kill":   {inside: []string{".", "internal/netns", "internal/proc"}, outside: []string{"golang.org/x/sys"}},
 	"internal/netns":  {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/proc":   {inside: []string{".", "filter", "internal/source", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/bpf": {
@@ -65,7 +66,7 @@ var layers = map[string]layer{
 	"internal/hostname":  {inside: []string{"."}},
 	"internal/spool":     {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/render":    {inside: []string{".", "internal/lots", "internal/tally"}, outside: []string{"github.com/rivo/uniseg"}},
-	"internal/tui":       {inside: []string{".", "filter", "internal/render", "internal/tally"}},
+	"internal/tui":       {inside: []string{".", "filter", "internal/kill", "internal/render", "internal/tally"}},
 	"internal/web":       {},
 	"internal/zabbix":    {inside: []string{".", "filter", "internal/tally"}},
 	"internal/api":       {inside: []string{".", "filter", "internal/render", "internal/tally", "internal/web"}},
@@ -86,7 +87,7 @@ var layers = map[string]layer{
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
 		inside: and(below, "collect", "track", "history", "fleet", "internal/agent", "internal/footprint", "internal/hostname",
-			"internal/limits", "internal/lots", "internal/render", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
+			"internal/kill", "internal/limits", "internal/lots", "internal/render", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
 		},

@@ -23,6 +23,7 @@ type list struct {
 	display
 	every   time.Duration
 	quiet   bool
+	pids    bool
 	version bool
 	// told: --watch has named the gaps.
 	told bool
@@ -52,6 +53,7 @@ func newList(sh *shell) *cobra.Command {
 	show := flagGroup{cmd.Flags(), groupShow}
 	show.duration(&l.every, "watch", "", 0, "show it again and again, every 2s for example")
 	show.boolean(&l.quiet, "quiet", "q", "show nothing: only the exit status tells")
+	show.boolean(&l.pids, "pids", "", "only the owners' PIDs, one a line")
 	flagGroup{cmd.Flags(), groupOther}.boolean(&l.version, "version", "V", "the version")
 	return cmd
 }
@@ -68,6 +70,9 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 	if err := l.display.settle(cmd, l.sh); err != nil {
 		return err
 	}
+	if err := l.settlePIDs(cmd); err != nil {
+		return err
+	}
 	opts.Sort = l.sortBy
 	if l.shape.OwnNetNS = ownNetNS(); l.proc != "" {
 		// The number is the same under each procfs. A copy of one has none of ours.
@@ -76,6 +81,8 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 	c := collect.Open()
 	defer c.Close()
 	switch {
+	case l.pids:
+		return l.printPIDs(cmd.Context(), c, opts)
 	case l.quiet:
 		return l.ask(cmd.Context(), c, opts)
 	case l.every > 0:

@@ -32,9 +32,7 @@ type question struct {
 func (q *question) addFlags(cmd *cobra.Command) {
 	which := flagGroup{cmd.Flags(), groupWhich}
 	q.addProtocols(which)
-	which.boolean(&q.listening, "listening", "l", "listeners: LISTEN and, for UDP, UNCONN")
-	which.boolean(&q.established, "established", "e", "ESTABLISHED; with -l both")
-	which.boolean(&q.all, "all", "a", "every state")
+	q.addStates(which)
 	which.boolean(&q.numeric, "numeric", "n", "accepted and needless: numbers are the default")
 	which.boolean(&q.processes, "processes", "p", "accepted and needless: owners are shown anyway")
 	q.addNetNS(cmd, which)
@@ -55,6 +53,13 @@ func (q *question) addProtocols(which flagGroup) {
 	which.boolean(&q.udp, "udp", "u", "UDP and UDP-Lite")
 	which.boolean(&q.ipv4, "ipv4", "4", "IPv4 sockets")
 	which.boolean(&q.ipv6, "ipv6", "6", "IPv6 sockets, those that carry IPv4 too")
+}
+
+// addStates defines the flags of states.
+func (q *question) addStates(which flagGroup) {
+	which.boolean(&q.listening, "listening", "l", "listeners: LISTEN and, for UDP, UNCONN")
+	which.boolean(&q.established, "established", "e", "ESTABLISHED; with -l both")
+	which.boolean(&q.all, "all", "a", "every state")
 }
 
 // addNetNS defines the flag of the network namespace.

@@ -58,6 +58,7 @@ func runScripts(t *testing.T, dir string, vars []string) {
 			"hold":   holdCmd,
 			"as":     asCmd,
 			"full":   fullCmd,
+			"gone":   goneCmd,
 			"pipe":   pipeCmd,
 			"status": statusCmd,
 			"passes": passesCmd,

@@ -50,6 +50,12 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// readsTerminal reports whether r reads from a terminal.
+func readsTerminal(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // width returns the number of columns of the output, 0 for no bound: COLUMNS if
 // set, else the terminal's width.
 func (sh *shell) width() int {

@@ -24,12 +24,12 @@ const exitShort = "0 found, 1 nothing matched, 2 usage, 3 could not collect, " +
 // exitStatuses are the long form.
 var exitStatuses = []row{
 	{"0", "At least one session matched, or one event came; any other command did its work."},
-	{"1", "No session matched, or no event came until --for was over."},
+	{"1", "No session matched, or no event came until --for was over; of whose kill also: the answer was no."},
 	{"2", "The command line is wrong: a flag, the filter, a field, a format or a template, " +
 		"a user or network namespace that this host does not know. " +
 		"The place is shown, with the nearest name that is right."},
 	{"3", "The sessions could not be collected, the time ran out before one was found, " +
-		"or the output could not be written."},
+		"or the output could not be written; of whose kill also: something was not ended, and is named with the reason."},
 	{"4", "With --strict: something could not be seen or attributed. What was seen has been written."},
 	{"130", "Stopped by Ctrl-C, as the shell counts it, after the summary of whose watch --summary; 141 if the reader of the output went away."},
 }

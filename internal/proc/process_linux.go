@@ -255,3 +255,17 @@ func (r *reader) creds(p *whose.Process) error {
 func joinArgs(b []byte) string {
 	return string(bytes.ReplaceAll(bytes.TrimRight(b, "\x00"), []byte{0}, []byte{' '}))
 }
+
+// Birth returns the start of a process, in clock ticks as in [source.Task], and its
+// parent, 0 for none. [ErrGone]: there is no such process.
+func (f *FS) Birth(pid uint32) (start uint64, parent uint32, err error) {
+	b, err := f.readFile(pidPath(pid, "stat"), maxStat)
+	if err != nil {
+		return 0, 0, f.processError(pid, "stat", err)
+	}
+	s, err := parseStat(b)
+	if err != nil {
+		return 0, 0, wrapFile(f.path(pidPath(pid, "stat")), err)
+	}
+	return s.Start, s.Parent, nil
+}
