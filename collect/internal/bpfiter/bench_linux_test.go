@@ -49,10 +49,12 @@ func BenchmarkObjects(b *testing.B) {
 }
 
 // BenchmarkRead is what a collector kept open pays for what the host has, with
-// the programs of newer kernels and as older ones have to.
+// the programs of newer kernels, on one thread and on two, and as older ones have to.
 func BenchmarkRead(b *testing.B) {
 	testenv.NeedRoot(b)
-	for name, o := range map[string]Options{"new": {}, "task_file only": {TaskFileOnly: true}} {
+	for name, o := range map[string]Options{
+		"new": {}, "one thread": {Threads: 1}, "two threads": {Threads: 2}, "task_file only": {TaskFileOnly: true},
+	} {
 		b.Run(name, func(b *testing.B) {
 			s, err := Load(o)
 			must(b, err)

@@ -7,7 +7,8 @@ type Options struct {
 	// PinDir is the first directory to search for pinned iterators. Empty:
 	// none.
 	PinDir string
-	// Threads is how many threads read at once; 0 means two.
+	// Threads is how many threads read at once; 0 means one for each processor, and
+	// eight at most.
 	Threads int
 	// TaskFileOnly does without fd_walk and hash_walk, which take newer kernels,
 	// and reads as before Linux 5.19. It is for tests, and not for pins.

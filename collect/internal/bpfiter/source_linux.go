@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,9 +15,13 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
+// usualThreads bounds the threads that nobody asked for. Each visits all tasks, and
+// passes over those that are not its own.
+const usualThreads = 8
+
 func (o Options) threads() int {
 	if o.Threads <= 0 {
-		return 2
+		return min(runtime.GOMAXPROCS(0), usualThreads)
 	}
 	return min(o.Threads, maxParts)
 }
