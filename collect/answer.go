@@ -53,7 +53,11 @@ func (a *Answer) Sessions() iter.Seq[whose.Session] {
 		}
 		m := newMaker(&a.stages.described)
 		var s whose.Session
-		for _, at := range a.stages.chosen.places {
+		places := a.stages.chosen.places
+		for i, at := range places {
+			if i%together == 0 {
+				m.ahead(places[i:min(i+together, len(places))])
+			}
 			m.session(at, &s)
 			if !yield(s) {
 				return
@@ -106,6 +110,9 @@ type reader struct {
 }
 
 func (r *reader) session(i int) *whose.Session {
+	if i%together == 0 {
+		r.maker.ahead(r.places[i:min(i+together, len(r.places))])
+	}
 	r.maker.borrow(r.places[i], &r.one)
 	return &r.one
 }
@@ -120,6 +127,9 @@ func (a *Answer) Append(dst []whose.Session) []whose.Session {
 	begin := len(dst)
 	dst = slices.Grow(dst, len(places))[:begin+len(places)]
 	for i, at := range places {
+		if i%together == 0 {
+			m.ahead(places[i:min(i+together, len(places))])
+		}
 		m.session(at, &dst[begin+i])
 	}
 	return dst
