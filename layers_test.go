@@ -32,14 +32,15 @@ var below = []string{
 // fails the test, so that a new one is placed on purpose. Some of its packages
 // are still to come.
 var layers = map[string]layer{
-	".":               {},
-	"filter":          {inside: []string{"."}},
-	"internal/pair":   {inside: []string{"."}},
-	"internal/lots":   {inside: []string{"."}},
-	"internal/source": {inside: []string{".", "filter", "internal/pair"}},
-	"internal/kill":   {inside: []string{".", "internal/netns", "internal/proc"}, outside: []string{"golang.org/x/sys"}},
-	"internal/netns":  {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
-	"internal/proc":   {inside: []string{".", "filter", "internal/source", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
+	".":                  {},
+	"filter":             {inside: []string{"."}},
+	"internal/pair":      {inside: []string{"."}},
+	"internal/lots":      {inside: []string{"."}},
+	"internal/container": {},
+	"internal/source":    {inside: []string{".", "filter", "internal/pair"}},
+	"internal/kill":      {inside: []string{".", "internal/netns", "internal/proc"}, outside: []string{"golang.org/x/sys"}},
+	"internal/netns":     {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
+	"internal/proc":      {inside: []string{".", "filter", "internal/source", "internal/netns", "internal/container"}, outside: []string{"golang.org/x/sys"}},
 	"internal/bpf": {
 		inside:  []string{".", "filter", "internal/source"},
 		outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"},

@@ -35,13 +35,16 @@ const (
 	// NeedSessions: the sessions alone. They come with every answer, so the bit
 	// adds nothing to others.
 	NeedSessions
+	// NeedContainerNames: of a process the names of its container, of the image and
+	// of the pod, from the files of container runtimes. It includes NeedCgroup.
+	NeedContainerNames
 )
 
 // NeedDefault are the needs of a listing by default.
 const NeedDefault = NeedOwners | NeedUser | NeedNetNSName | NeedDirection | NeedPeer | NeedCookie
 
 // needsOwners are the needs that require owners.
-const needsOwners = NeedCmdline | NeedExe | NeedCreds | NeedCgroup | NeedPeer
+const needsOwners = NeedCmdline | NeedExe | NeedCreds | NeedCgroup | NeedContainerNames | NeedPeer
 
 // Has reports whether all of n is needed.
 func (s Needs) Has(n Needs) bool { return s&n == n }

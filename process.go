@@ -44,4 +44,14 @@ type Process struct {
 	Container string
 	// Pod is the uid of the Kubernetes pod.
 	Pod string
+	// ContainerName is the name of the container, as its runtime's files have it
+	// ([NeedContainerNames]): "shop-web". It has the mark [ByUser] as Container does.
+	// Empty: the files are not there, or may not be read.
+	ContainerName string
+	// Image is the name of the container's image, as it was asked for:
+	// "docker.io/library/nginx:1.29". Those of users have none.
+	Image string
+	// PodName and PodNamespace are the names of the Kubernetes pod and of its
+	// namespace.
+	PodName, PodNamespace string
 }

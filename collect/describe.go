@@ -37,7 +37,7 @@ func describe(ctx context.Context, d *derived) described {
 		derived: d, devices: d.snap.Devices, tcp: slices.Clone(d.snap.TCPInfo),
 		keepsUsers: kernelHas(d.plan.fs.Release(), 6, 17),
 	}
-	if needs&(whose.NeedCmdline|whose.NeedExe|whose.NeedCreds|whose.NeedCgroup) != 0 {
+	if needs&(whose.NeedCmdline|whose.NeedExe|whose.NeedCreds|whose.NeedCgroup|whose.NeedContainerNames) != 0 {
 		d.enrich(ctx)
 	}
 	if needs&(whose.NeedUser|whose.NeedCreds) != 0 {

@@ -219,7 +219,11 @@ func (s *subject) kind() whose.Kind { return s.fields[0].Kind }
 // subjectByName finds a field or pair by name or alias, in any case.
 func subjectByName(name string) (subject, bool) {
 	if f := whose.FieldByName(name); f != nil {
-		return subject{name: f.Name, fields: []*whose.Field{f}}, true
+		fields := []*whose.Field{f}
+		if f.Name == "container" { // by its name as well as by its id
+			fields = append(fields, whose.FieldByName("container_name"))
+		}
+		return subject{name: f.Name, fields: fields}, true
 	}
 	for _, p := range whose.Pairs() {
 		if strings.EqualFold(p.Name, name) {

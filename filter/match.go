@@ -146,6 +146,8 @@ func fieldTest(c *Cond, f *whose.Field, env Env) test {
 		return userTest(c, env)
 	case f.Name == "owner_user":
 		return ownerTest(f, ownerUserTest(c, env))
+	case f.Name == "container":
+		return ownerTest(f, containerTest(c, f))
 	case f.PerOwner():
 		return ownerTest(f, ownerValueTest(c, f, env))
 	}
@@ -225,6 +227,25 @@ func netnsHolds(c *Cond, env Env) func(inode uint32, name string) bool {
 	return func(inode uint32, name string) bool {
 		return inode != 0 && slices.Contains(inodes, inode) || name != "" && text(name)
 	}
+}
+
+// containerTest compares ids of containers. Of a whole id as much has to agree as
+// is shown of it.
+func containerTest(c *Cond, f *whose.Field) func(*whose.Owner) bool {
+	const whole, shown = 64, 12
+	short := &Cond{name: c.name, op: c.op}
+	for _, v := range c.values {
+		mark, id := "", v.text
+		if whose.Claimed(id) {
+			mark, id = whose.ByUser, strings.TrimPrefix(id, whose.ByUser)
+		}
+		if !v.glob && c.op.positive() == Eq && len(id) == whole && strings.Trim(id, "0123456789abcdef") == "" {
+			v.text = mark + id[:shown]
+		}
+		short.values = append(short.values, v)
+	}
+	text := textOrMatch(short)
+	return func(o *whose.Owner) bool { s := f.OwnerText(o); return s != "" && text(s) }
 }
 
 // userTest compares the user's name and, with a number or a name whose number is

@@ -141,7 +141,7 @@ func (t *Tracker) tellLosses() {
 
 // readGroups reads the tree of control groups, where it is needed.
 func (t *Tracker) readGroups(ctx context.Context) {
-	if !t.plan.needs.Has(whose.NeedCgroup) {
+	if t.plan.needs&(whose.NeedCgroup|whose.NeedContainerNames) == 0 {
 		return
 	}
 	groups, err := t.fs.Cgroups(ctx)

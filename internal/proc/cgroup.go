@@ -16,10 +16,13 @@ type Cgroup struct {
 	// hash, or its name (lxc, systemd-nspawn).
 	Container string
 	// Runtime is "docker", "containerd", "cri-o", "podman", "lxc" or
-	// "systemd-nspawn"; empty if the path has no sign of it.
+	// "systemd-nspawn"; empty if the path has no sign of it. It says whose files
+	// name the container.
 	Runtime string
 	// Pod is the uid of the Kubernetes pod.
 	Pod string
+	// ID is the whole id of the container, empty if it has a name instead.
+	ID string
 }
 
 // parseCgroups parses the content of /proc/PID/cgroup: of the unified hierarchy
@@ -48,7 +51,7 @@ func parseCgroups(b []byte) Cgroup {
 			all.Unit, all.Path, rank = one.Unit, one.Path, r
 		}
 		if all.Container == "" && one.Container != "" || all.Runtime == "" && one.Runtime != "" {
-			all.Container, all.Runtime = one.Container, one.Runtime
+			all.Container, all.Runtime, all.ID = one.Container, one.Runtime, one.ID
 		}
 		if all.Pod == "" {
 			all.Pod = one.Pod
@@ -76,7 +79,10 @@ func parseCgroupPath(path string) Cgroup {
 			c.Pod = pod
 		}
 		if id, runtime := containerOf(part, parent, c.Pod != ""); id != "" {
-			c.Container, c.Runtime = id, runtime
+			c.Container, c.Runtime, c.ID = shortID(id), runtime, ""
+			if isHash(id) {
+				c.ID = id
+			}
 		}
 		parent = part
 	}
@@ -141,12 +147,13 @@ var scopes = [...]struct{ prefix, runtime string }{
 	{"libpod-", "podman"},
 }
 
-// containerOf returns the container whose group the part is, and its runtime.
+// containerOf returns the container whose group the part is, by its whole id or
+// name, and its runtime.
 // A bare hash is read by its parent, and by whether it is in a pod.
 func containerOf(part, parent string, inPod bool) (id, runtime string) {
 	if fields := strings.Split(part, ":"); len(fields) == 3 && isHash(fields[2]) {
 		_, runtime = scopeOf(fields[1] + "-" + fields[2])
-		return shortID(fields[2]), runtime
+		return fields[2], runtime
 	}
 	if id, runtime = scopeOf(strings.TrimSuffix(part, ".scope")); id != "" {
 		return id, runtime
@@ -161,7 +168,7 @@ func containerOf(part, parent string, inPod bool) (id, runtime string) {
 func scopeOf(name string) (id, runtime string) {
 	for _, s := range scopes {
 		if id, found := strings.CutPrefix(name, s.prefix); found && isHash(id) {
-			return shortID(id), s.runtime
+			return id, s.runtime
 		}
 	}
 	return "", ""
@@ -170,13 +177,13 @@ func scopeOf(name string) (id, runtime string) {
 func bareHash(part, parent string, inPod bool) (id, runtime string) {
 	switch {
 	case parent == "docker":
-		return shortID(part), "docker"
+		return part, "docker"
 	case parent == "containerd", parent == "k8s.io", parent == "default":
-		return shortID(part), "containerd"
+		return part, "containerd"
 	case parent == "libpod_parent":
-		return shortID(part), "podman"
+		return part, "podman"
 	case inPod, len(part) == 64:
-		return shortID(part), ""
+		return part, ""
 	}
 	return "", ""
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-44df2ae6/whose"
 )
 
 // testdata/cgroups holds contents of /proc/PID/cgroup, each headed by what is
@@ -38,7 +40,10 @@ func TestParseCgroups(t *testing.T) {
 			}
 		}
 		got := parseCgroups([]byte(text))
-		got.Path = ""
+		if got.ID != "" && (!isHash(got.ID) || !strings.HasPrefix(got.ID, strings.TrimPrefix(got.Container, whose.ByUser))) {
+			t.Errorf("%s\nid %q of container %q", text, got.ID, got.Container)
+		}
+		got.Path, got.ID = "", ""
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s\n(-want +got):\n%s", text, diff)
 		}

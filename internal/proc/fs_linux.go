@@ -37,6 +37,8 @@ type FS struct {
 	crew crew
 	// delegation knows the control groups whose names users choose.
 	delegation delegation
+	// containers are the names of containers, by the files of their runtimes.
+	containers containerNames
 	stuck      stuckProcesses
 
 	mu      sync.Mutex
@@ -97,6 +99,7 @@ func (f *FS) Close() error {
 	defer f.mu.Unlock()
 	f.workers = nil
 	f.crew.close()
+	f.containers.close()
 	if f.dir < 0 {
 		return fmt.Errorf("close procfs: %w", fs.ErrClosed)
 	}

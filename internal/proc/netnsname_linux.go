@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -8,10 +9,14 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// NetNSNames names network namespaces by their inodes: as `ip netns` does if it
-// knows them, else by the container in them, else by the process. The caller's
-// own has no name unless `ip netns` gave it one. Namespaces without a name are
-// left out, and so are those without one yet when ctx ends.
+// NetNSNames names network namespaces by their inodes: as `ip netns` does if an
+// administrator gave it the name, else by the pod or the container in it, else as
+// the tool that made it named it for `ip netns`, else by the process. The caller's
+// own has no name unless `ip netns` gave it one. Namespaces without a name are left
+// out, and so are those without one yet when ctx ends.
+//
+// A container is named by its name where a file of its runtime has it, and by its id
+// elsewhere.
 //
 // Names of containers and processes are theirs to choose: any bytes. The mark of a
 // process's ([whose.ByProcess]), and of a container's that a user chose, parts
@@ -30,7 +35,7 @@ func (f *FS) NetNSNamesOf(ctx context.Context, refs []source.NetNSRef, inodes, e
 	f.nameInside(ctx, names, self, refs)
 	wanted := make(map[uint32]bool)
 	for _, inode := range inodes {
-		if inode != self && inode != 0 && names[inode] == "" {
+		if inode != self && inode != 0 && isBetterNamed(names[inode]) {
 			wanted[inode] = true
 		}
 	}
@@ -46,22 +51,41 @@ func (f *FS) NetNSNamesOf(ctx context.Context, refs []source.NetNSRef, inodes, e
 	return names
 }
 
-// nameInside adds the names of the namespaces that have none, by who is in them.
+// nameInside adds the names of the namespaces that have none of an administrator's,
+// by who is in them.
 func (f *FS) nameInside(ctx context.Context, names map[uint32]string, self uint32, refs []source.NetNSRef) {
+	var inside []source.NetNSRef
+	var groups []Cgroup
 	for _, ref := range refs {
 		if ctx.Err() != nil {
-			return
+			break
 		}
-		if ref.Inode == self || ref.TID == 0 || names[ref.Inode] != "" {
+		if ref.Inode == self || ref.TID == 0 || !isBetterNamed(names[ref.Inode]) {
 			continue
 		}
-		if c, err := f.CgroupOf(ref.TID); err == nil && c.Container != "" {
-			names[ref.Inode] = c.Container
-		} else if comm, err := f.Comm(ref.TID); err == nil {
-			names[ref.Inode] = whose.ByProcess + comm
+		group, _ := f.CgroupOf(ref.TID) // without one the process names the namespace
+		inside, groups = append(inside, ref), append(groups, group)
+	}
+	if len(inside) == 0 {
+		return
+	}
+	found, _ := f.ContainerNames(ctx, groups)
+	for i, ref := range inside {
+		name := cmp.Or(found[i].PodName, found[i].Name, groups[i].Container, names[ref.Inode])
+		if name == "" {
+			comm, err := f.Comm(ref.TID)
+			if err != nil {
+				continue
+			}
+			name = whose.ByProcess + comm
 		}
+		names[ref.Inode] = name
 	}
 }
+
+// isBetterNamed reports whether a namespace with this name, or none, is better named
+// by who is in it.
+func isBetterNamed(name string) bool { return name == "" || isMadeUp(name) }
 
 // mountedNames returns the names given by `ip netns`.
 func (f *FS) mountedNames(room int) map[uint32]string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/container"
 	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
@@ -117,6 +118,11 @@ func (*FS) Comm(uint32) (string, error) { return "", unsupported() }
 
 // CgroupOf fails with [whose.ErrUnsupported].
 func (*FS) CgroupOf(uint32) (Cgroup, error) { return Cgroup{}, unsupported() }
+
+// ContainerNames names none.
+func (*FS) ContainerNames(_ context.Context, groups []Cgroup) ([]container.Names, int) {
+	return make([]container.Names, len(groups)), 0
+}
 
 // Cgroups fails with [whose.ErrUnsupported].
 func (*FS) Cgroups(context.Context) (*CgroupIndex, error) { return nil, unsupported() }

@@ -16,6 +16,8 @@ import (
 // clock ticks as in [source.Task]: always its name, start and parent; its
 // command line, executable, user, unit, container and pod if asked for.
 //
+// The names of its container, its image and its pod too ([whose.NeedContainerNames]).
+//
 // [ErrGone]: the process has exited or the number is another's now. Unreadable
 // facts (the executable of another user's process) are empty. [ErrStuck]: some
 // facts do not come, and the others are right. The command line is at most 4,096
@@ -54,6 +56,7 @@ func (f *FS) Describe(ctx context.Context, ids []ProcessID, needs whose.Needs, g
 // come.
 type description struct {
 	process whose.Process
+	group   Cgroup
 	err     error
 	stuck   bool
 }
@@ -66,7 +69,11 @@ func (f *FS) each(ctx context.Context, ids []ProcessID, needs whose.Needs, got f
 		do:   func(i int, note func(description)) description { return f.describe(ids[i], needs, note) },
 		back: func(i int) { f.stuck.back(ids[i]) },
 	}
-	for i, r := range makeCalls(ctx, &f.crew, &work) {
+	results := makeCalls(ctx, &f.crew, &work)
+	if needs.Has(whose.NeedContainerNames) {
+		f.nameContainers(ctx, results)
+	}
+	for i, r := range results {
 		d := &r.value
 		switch {
 		case r.end == notMade && ctx.Err() != nil:
@@ -91,6 +98,18 @@ func (f *FS) each(ctx context.Context, ids []ProcessID, needs whose.Needs, got f
 	}
 }
 
+// nameContainers names the containers of the described processes, each once.
+func (f *FS) nameContainers(ctx context.Context, of []result[description]) {
+	groups := make([]Cgroup, len(of))
+	for i := range of {
+		groups[i] = of[i].value.group
+	}
+	names, _ := f.ContainerNames(ctx, groups)
+	for i := range of {
+		setNames(&of[i].value.process, names[i])
+	}
+}
+
 // describe reads the facts of a process, what may not return last. It may be
 // given up at any moment.
 func (f *FS) describe(id ProcessID, needs whose.Needs, note func(description)) (d description) {
@@ -104,7 +123,7 @@ func (f *FS) describe(id ProcessID, needs whose.Needs, note func(description)) (
 	}
 	defer closeFD(dir)
 	r := reader{fs: f, pid: id.PID, dir: dir}
-	if d.err = r.facts(&d.process, id.Start, needs); d.err != nil || !needs.Has(whose.NeedCmdline) {
+	if d.err = r.facts(&d, id.Start, needs); d.err != nil || !needs.Has(whose.NeedCmdline) {
 		return d
 	}
 	if f.stuck.has(id) {
@@ -187,7 +206,8 @@ func (r *reader) read(file string, limit int) ([]byte, error) {
 
 // facts reads the facts that need nothing of the process itself: all but its
 // command line.
-func (r *reader) facts(p *whose.Process, start uint64, needs whose.Needs) error {
+func (r *reader) facts(d *description, start uint64, needs whose.Needs) error {
+	p := &d.process
 	if err := r.stat(p, start); err != nil {
 		return err
 	}
@@ -199,10 +219,10 @@ func (r *reader) facts(p *whose.Process, start uint64, needs whose.Needs) error 
 			return err
 		}
 	}
-	if needs.Has(whose.NeedCgroup) {
+	if needs&(whose.NeedCgroup|whose.NeedContainerNames) != 0 {
 		if b, err := r.read("cgroup", maxCgroup); err == nil {
-			c := r.fs.mark(parseCgroups(b), b)
-			p.Unit, p.Container, p.Pod = c.Unit, c.Container, c.Pod
+			d.group = r.fs.mark(parseCgroups(b), b)
+			p.Unit, p.Container, p.Pod = d.group.Unit, d.group.Container, d.group.Pod
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"time"
 
@@ -139,7 +140,7 @@ func (t *table) standardColumns(wide bool) []*column {
 		}
 	}}
 	inode := fieldColumn(whose.FieldByName("inode"))
-	unit, container := fieldColumn(whose.FieldByName("unit")), fieldColumn(whose.FieldByName("container"))
+	unit, container := fieldColumn(whose.FieldByName("unit")), containerColumn()
 	inode.rank, unit.rank, container.rank = rankInode, rankUnit, rankContainer
 	unit.wanted = func() bool { return unit.used }
 	container.wanted = func() bool { return container.used }
@@ -187,6 +188,16 @@ func fieldColumn(f *whose.Field) *column {
 	return col
 }
 
+// containerColumn returns a column with the containers of the owners, by their names
+// or else by their ids.
+func containerColumn() *column {
+	col := fieldColumn(whose.FieldByName("container"))
+	col.append = func(c *cell, s *whose.Session) {
+		textsCell(c, s.Owners, func(o *whose.Owner) string { return cmp.Or(o.ContainerName, o.Container) })
+	}
+	return col
+}
+
 // fieldCell shows the value. For a field of owners it shows the values of all
 // owners in their order, parted by commas, with "-" for an owner without one. A
 // text common to all is shown once.
@@ -200,8 +211,9 @@ func fieldCell(c *cell, f *whose.Field, s *whose.Session) {
 		return
 	}
 	owners := f.OwnersOf(s)
-	if f.Kind == whose.KindText && sameText(f, owners) {
-		owners = owners[:1]
+	if f.Kind == whose.KindText {
+		textsCell(c, owners, f.OwnerText)
+		return
 	}
 	for i := range owners {
 		if i > 0 {
@@ -215,14 +227,31 @@ func fieldCell(c *cell, f *whose.Field, s *whose.Session) {
 	}
 }
 
+// textsCell shows a text of each owner, or the one that is common to all.
+func textsCell(c *cell, owners []whose.Owner, text func(*whose.Owner) string) {
+	if sameText(owners, text) {
+		owners = owners[:1]
+	}
+	for i := range owners {
+		if i > 0 {
+			c.ascii(",")
+		}
+		one := text(&owners[i])
+		if one == "" && len(owners) > 1 {
+			c.ascii("-")
+		}
+		c.safe(one)
+	}
+}
+
 // sameText reports whether there are several owners, all with the same text.
-func sameText(f *whose.Field, owners []whose.Owner) bool {
+func sameText(owners []whose.Owner, text func(*whose.Owner) string) bool {
 	if len(owners) < 2 {
 		return false
 	}
-	first := f.OwnerValue(&owners[0]).Text
+	first := text(&owners[0])
 	for i := range owners[1:] {
-		if f.OwnerValue(&owners[i+1]).Text != first {
+		if text(&owners[i+1]) != first {
 			return false
 		}
 	}

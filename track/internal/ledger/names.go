@@ -74,7 +74,10 @@ func (n *Names) startTime(ticks uint64) time.Time {
 }
 
 // ofProcess are the needs for facts of processes.
-const ofProcess = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup
+const ofProcess = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup | whose.NeedContainerNames
+
+// ofGroup are the needs for facts that follow from a control group.
+const ofGroup = whose.NeedCgroup | whose.NeedContainerNames
 
 // describe completes the facts of a new process, as far as needed: by its
 // control group, and by /proc while it lives. t is nil where no record names
@@ -97,8 +100,8 @@ func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
 	if p.Exe != "" {
 		needs &^= whose.NeedExe
 	}
-	if needs.Has(whose.NeedCgroup) && whole && n.describeGroup(t.Cgroup, p) {
-		needs &^= whose.NeedCgroup
+	if needs&ofGroup != 0 && whole && n.describeGroup(t.Cgroup, p) {
+		needs &^= ofGroup
 	}
 	if needs == 0 && !nameless {
 		return
@@ -145,15 +148,17 @@ func fillIn(p, full *whose.Process, needs whose.Needs) {
 	if needs.Has(whose.NeedCreds) {
 		p.UID, p.User = full.UID, full.User
 	}
-	if needs.Has(whose.NeedCgroup) {
+	if needs&ofGroup != 0 {
 		p.Unit, p.Container, p.Pod = full.Unit, full.Container, full.Pod
+		p.ContainerName, p.Image, p.PodName, p.PodNamespace = full.ContainerName, full.Image, full.PodName, full.PodNamespace
 	}
 	if p.Parent == 0 {
 		p.Parent = full.Parent
 	}
 }
 
-// describeGroup fills in unit, container and pod by the id of a control group.
+// describeGroup fills in unit, container and pod, and their names, by the id of a
+// control group.
 func (n *Names) describeGroup(id uint64, p *whose.Process) bool {
 	if id == 0 {
 		return false
@@ -163,6 +168,10 @@ func (n *Names) describeGroup(id uint64, p *whose.Process) bool {
 		return false
 	}
 	p.Unit, p.Container, p.Pod = group.Unit, group.Container, group.Pod
+	if n.needs.Has(whose.NeedContainerNames) {
+		named, _ := n.fs.ContainerNames(context.Background(), []proc.Cgroup{group})
+		p.ContainerName, p.Image, p.PodName, p.PodNamespace = named[0].Name, named[0].Image, named[0].PodName, named[0].PodNamespace
+	}
 	return true
 }
 
