@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ import (
 
 // zabbixNeeds are the facts for the document.
 const zabbixNeeds = whose.NeedOwners | whose.NeedDirection | whose.NeedUser | whose.NeedNetNSName |
-	whose.NeedCgroup | whose.NeedCreds
+	whose.NeedCgroup | whose.NeedCreds | whose.NeedContainerNames
 
 // A zabbixJob makes one document within a time, cut in three. The collector gets
 // most of it and then returns the sessions so far. They are counted until
@@ -55,6 +56,7 @@ func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbi
 	j.about = zabbix.Options{Version: buildVersion().Version}
 	if opts.Proc == "" {
 		j.about.NetNSNames = netns.Mounted("/run/netns")
+		maps.DeleteFunc(j.about.NetNSNames, func(_ uint32, name string) bool { return proc.IsMadeUp(name) })
 	}
 	return j, nil
 }

@@ -65,9 +65,9 @@ func ipNetNSName(point string) string {
 	return ""
 }
 
-// isMadeUp reports whether a name of `ip netns` is one that a tool of containers made
+// IsMadeUp reports whether a name of `ip netns` is one that a tool of containers made
 // up: Podman's netavark ("netns-UUID"), CNI ("cni-UUID") and CRI-O (a bare UUID).
-func isMadeUp(name string) bool {
+func IsMadeUp(name string) bool {
 	for _, prefix := range [...]string{"netns-", "cni-", ""} {
 		if uuid, found := strings.CutPrefix(name, prefix); found && isUUID(uuid) {
 			return true

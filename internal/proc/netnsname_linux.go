@@ -85,7 +85,7 @@ func (f *FS) nameInside(ctx context.Context, names map[uint32]string, self uint3
 
 // isBetterNamed reports whether a namespace with this name, or none, is better named
 // by who is in it.
-func isBetterNamed(name string) bool { return name == "" || isMadeUp(name) }
+func isBetterNamed(name string) bool { return name == "" || IsMadeUp(name) }
 
 // mountedNames returns the names given by `ip netns`.
 func (f *FS) mountedNames(room int) map[uint32]string {

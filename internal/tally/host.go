@@ -81,6 +81,26 @@ type Program struct {
 	Hidden bool
 	// Unit is the systemd unit, with * for every part new at each start.
 	Unit, Container, User string
+	// Names are those of the container. They follow from Container, and are empty
+	// where they are not known.
+	Names ContainerNames
+}
+
+// ContainerNames are the names of a container, of its image and of its pod.
+type ContainerNames struct{ Container, Image, Pod, PodNamespace string }
+
+// namesOf returns the names of an owner's container, none for one of a user's.
+func namesOf(o *whose.Owner) ContainerNames {
+	if whose.Claimed(o.ContainerName) {
+		return ContainerNames{}
+	}
+	return ContainerNames{o.ContainerName, o.Image, o.PodName, o.PodNamespace}
+}
+
+// least keeps the lesser of each name.
+func (n *ContainerNames) least(o *ContainerNames) {
+	n.Container, n.Image = least(n.Container, o.Container), least(n.Image, o.Image)
+	n.Pod, n.PodNamespace = least(n.Pod, o.Pod), least(n.PodNamespace, o.PodNamespace)
 }
 
 // A Process holds the counts of the processes of one program.
@@ -107,15 +127,17 @@ type Space struct {
 	// Name is the collector's name for it. Container is the least of the containers
 	// with processes in it.
 	Name, Container string
+	// named: Name is the name of a container or pod with processes in it.
+	named bool
 }
 
-// Stable returns the container naming the namespace, empty if there is none. A
+// Stable returns the pod or container naming the namespace, empty if there is none. A
 // name taken from some process in it does not last.
 func (s *Space) Stable() string {
 	if whose.Claimed(s.Name) {
 		return s.Container
 	}
-	if s.Name == s.Container || len(s.Name) == 12 && isHex(s.Name) {
+	if s.named || s.Name == s.Container || len(s.Name) == 12 && isHex(s.Name) {
 		return s.Name
 	}
 	return s.Container
@@ -180,7 +202,9 @@ func (h *Host) noteSpace(s *whose.Session) {
 	}
 	sp.Container = least(sp.Container, sure(s.Container))
 	for i := range s.Owners {
-		sp.Container = least(sp.Container, sure(s.Owners[i].Container))
+		o := &s.Owners[i]
+		sp.Container = least(sp.Container, sure(o.Container))
+		sp.named = sp.named || sp.Name != "" && (sp.Name == o.PodName || sp.Name == o.ContainerName)
 	}
 }
 
@@ -251,7 +275,7 @@ func (h *Host) programOf(o *whose.Owner, s *whose.Session) int32 {
 		if user == "" {
 			user = s.User // the process may not be looked into
 		}
-		at = h.programs.placeFor(Program{Name: o.Comm, Unit: stableUnit(sure(o.Unit)), Container: sure(o.Container), User: user}, shareOfOwner(o, s))
+		at = h.programs.placeFor(Program{Name: o.Comm, Unit: stableUnit(sure(o.Unit)), Container: sure(o.Container), User: user, Names: namesOf(o)}, shareOfOwner(o, s))
 		h.byPID[o.PID] = at
 		if at >= 0 {
 			h.programs.all[at].Sum.Processes++

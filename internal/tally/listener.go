@@ -33,8 +33,9 @@ type ListenerKey struct {
 
 // A Listener holds the counts of one listener.
 type Listener struct {
-	// Unit and Container of the program.
+	// Unit, Container and Names of the program.
 	Unit, Container string
+	Names           ContainerNames
 	// Sockets of the group.
 	Sockets int
 	// Holders are the names of its current processes, in order, at most 8 of them.
@@ -83,6 +84,7 @@ func (h *Host) addListener(s *whose.Session, program int32) {
 	if program >= 0 {
 		of := &h.programs.all[program].Key
 		l.Unit, l.Container = least(l.Unit, of.Unit), least(l.Container, of.Container)
+		l.Names.least(&of.Names)
 	}
 	for i := range s.Owners {
 		l.heldBy(s.Owners[i].Comm)
@@ -112,7 +114,7 @@ func (h *Host) listenerKey(s *whose.Session, program int32, ephemeral bool) List
 	case program >= 0:
 		key.By = h.programs.all[program].Key
 		if !key.By.Hidden {
-			key.By.Unit, key.By.Container = "", ""
+			key.By.Unit, key.By.Container, key.By.Names = "", "", ContainerNames{}
 		}
 	default:
 		key.Kernel = s.Reason == whose.ReasonKernel

@@ -81,6 +81,7 @@ func (h *Host) fold() {
 func (l *Listener) add(o *Listener) {
 	l.Sockets += o.Sockets
 	l.Unit, l.Container = least(l.Unit, o.Unit), least(l.Container, o.Container)
+	l.Names.least(&o.Names)
 	for _, name := range o.Holders {
 		l.heldBy(name)
 	}

@@ -36,8 +36,13 @@ func programName(p *tally.Program) string {
 	return commName(p.Name)
 }
 
+// safeNames are the names of a container, made safe.
+func safeNames(n *tally.ContainerNames) ContainerNames {
+	return ContainerNames{Name: Safe(n.Container), Image: Safe(n.Image), Pod: Safe(n.Pod), PodNamespace: Safe(n.PodNamespace)}
+}
+
 // netnsLabel names a namespace by stable facts: nothing for the host's own, its
-// name in `ip netns`, the container, or else the inode.
+// name in `ip netns`, the pod or container, or else the inode.
 func (w *writer) netnsLabel(inode uint32) string {
 	space := w.count.Spaces[inode]
 	if space == nil {
@@ -92,6 +97,7 @@ func (w *writer) listenerRow(l *tally.Group[tally.ListenerKey, tally.Listener]) 
 		Proto: k.Proto.String(), Addr: k.Addr.WithZone(Safe(k.Addr.Zone())).String(), Port: strconv.Itoa(int(k.Port)),
 		NetNS: w.netnsLabel(k.NetNS), Process: programName(&k.By), User: Safe(k.By.User),
 		Unit: Safe(l.Sum.Unit), Container: Safe(l.Sum.Container), Ephemeral: "0",
+		ContainerNames: safeNames(&l.Sum.Names),
 	}
 	if k.Many() {
 		row.Addr, row.Port = manyPorts, manyPorts
@@ -177,7 +183,7 @@ func (w *writer) processRows(shares map[string]tally.Share) ([]ProcessRow, []Pro
 	for i := range all {
 		p := &all[i].Key
 		places[i] = int32(i)
-		rows[i] = ProcessRow{Process: programName(p), Unit: Safe(p.Unit), Container: Safe(p.Container), User: Safe(p.User)}
+		rows[i] = ProcessRow{Process: programName(p), Unit: Safe(p.Unit), Container: Safe(p.Container), User: Safe(p.User), ContainerNames: safeNames(&p.Names)}
 	}
 	slices.SortFunc(places, func(x, y int32) int {
 		p, q := &rows[x], &rows[y]

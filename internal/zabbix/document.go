@@ -126,7 +126,7 @@ type ListenerRow struct {
 	Addr string `json:"{#WHOSE.ADDR}"`
 	Port string `json:"{#WHOSE.PORT}"`
 	// NetNS is empty for the host's own namespace, else its name in `ip netns`, the
-	// container's id, or the inode number.
+	// pod, the container's name or id, or the inode number.
 	NetNS string `json:"{#WHOSE.NETNS}"`
 	// Process is the name of its longest holder, so workers may come and go.
 	// "[kernel]" is a socket of the kernel, "?" a process without a name. Empty:
@@ -138,6 +138,7 @@ type ListenerRow struct {
 	// "nginx.service", "session-*.scope".
 	Unit      string `json:"{#WHOSE.UNIT}"`
 	Container string `json:"{#WHOSE.CONTAINER}"`
+	ContainerNames
 	// Ephemeral is "1" for a UDP port of the host's ephemeral range, "0" else.
 	Ephemeral string `json:"{#WHOSE.EPHEMERAL}"`
 }
@@ -150,6 +151,17 @@ type ProcessRow struct {
 	Unit      string `json:"{#WHOSE.UNIT}"`
 	Container string `json:"{#WHOSE.CONTAINER}"`
 	User      string `json:"{#WHOSE.USER}"`
+	ContainerNames
+}
+
+// ContainerNames are the names of the container of a row, of its image and of its
+// Kubernetes pod. Those that are not known have no macro. They are no part of the
+// row's id.
+type ContainerNames struct {
+	Name         string `json:"{#WHOSE.CONTAINER_NAME},omitempty"`
+	Image        string `json:"{#WHOSE.IMAGE},omitempty"`
+	Pod          string `json:"{#WHOSE.POD_NAME},omitempty"`
+	PodNamespace string `json:"{#WHOSE.POD_NAMESPACE},omitempty"`
 }
 
 // A Listener holds the values of one listener.
