@@ -50,6 +50,9 @@ const (
 	GapAnswer
 	// GapFacts: facts of processes, such as their command lines.
 	GapFacts
+	// GapContainers: containers whose names may not be read, where a filter asks for
+	// names.
+	GapContainers
 )
 
 // A Cause is the kind of reason for a gap.
@@ -80,7 +83,7 @@ var (
 	gapKindNames = enum{
 		GapProcesses: "processes", GapNamespaces: "namespaces", GapTables: "tables", GapSockets: "sockets",
 		GapSessions: "sessions", GapEvents: "events", GapRows: "rows", GapUsers: "users", GapAnswer: "answer",
-		GapFacts: "facts",
+		GapFacts: "facts", GapContainers: "containers",
 	}
 	causeNames = enum{
 		CausePermission: "permission", CauseLimit: "limit", CauseUnsupported: "unsupported", CauseDeadline: "deadline",
@@ -132,6 +135,7 @@ var gapWords = [...]struct{ one, many, not string }{
 	GapEvents:     {"event", "events", "could not be seen"},
 	GapRows:       {"row", "rows", "had no room"},
 	GapFacts:      {"process", "processes", "could not be described in full"},
+	GapContainers: {"container", "containers", "could not be named"},
 	GapUsers:      {"user", "users", "could not be named"},
 }
 
@@ -323,6 +327,8 @@ func (c Caller) hint(g *Gap) string {
 			return c.permissionHint(c.Trace, "the capability CAP_SYS_PTRACE", " is missing")
 		case GapNamespaces:
 			return c.permissionHint(c.Trace && c.Enter, "the capabilities CAP_SYS_ADMIN and CAP_SYS_PTRACE", " are missing")
+		case GapContainers:
+			return "ask by the id of a container, or as root"
 		}
 	case CauseLimit, CauseLost:
 		switch g.Kind {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
@@ -63,6 +64,10 @@ func (j *joined) enrich(ctx context.Context) {
 		p.Comm, p.StartTime = j.procs[i].Comm, j.procs[i].StartTime
 		j.procs[i] = *p
 	})
+	if !filter.Needs(j.plan.opts.Filter).Has(whose.NeedContainerNames) {
+		// What is only shown is absent where it may not be read, and nothing is missing.
+		gaps = slices.DeleteFunc(gaps, func(g whose.Gap) bool { return g.Kind == whose.GapContainers })
+	}
 	j.coverage.Gaps.Add(gaps...)
 }
 

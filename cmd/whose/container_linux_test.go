@@ -24,9 +24,9 @@ podman() { command podman --log-level error --storage-driver vfs --runtime runc 
 tar -C "$ROOM" -c server | podman import -q --change 'ENTRYPOINT ["/server"]' - localhost/shop:1 >/dev/null
 # Its namespace is one as netavark makes, which is not needed here otherwise.
 ip netns add netns-6d05bd74-0349-22ce-8123-0123456789ab
-podman run -d --name shop-web --network ns:/run/netns/netns-6d05bd74-0349-22ce-8123-0123456789ab --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 localhost/shop:1 >"$ROOM/id"
-for i in $(seq 100); do whose -lHN all port 80 process server >/dev/null && break; sleep 0.1; done
-# He may look into processes and enter namespaces, but read no files of root's.
+podman run -d --name shop-web --network ns:/run/netns/netns-6d05bd74-0349-22ce-8123-0123456789ab --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 --user 1000:1000 localhost/shop:1 >"$ROOM/id"
+for i in $(seq 100); do whose -lHN all port 8080 process server >/dev/null && break; sleep 0.1; done
+# The user of the container may look into its process, but may not read files of root's.
 user='` + podmanUser + `'
 ask() { echo "== $*"; "$@" || echo "status $?"; }
 for source in netlink procfs bpf; do
@@ -37,9 +37,11 @@ ask whose -lH -o csv --fields comm container "$(cut -c1-12 "$ROOM/id")"
 ask whose -lH -o csv --fields comm container "$(cat "$ROOM/id")"
 ask whose -l -o wide container shop-web
 ask whose count -l -o csv --by container_name,image container shop-web
-ask setpriv $user whose -lH -o csv --fields container_name,netns_name port 80
+ask setpriv $user whose -lH -o csv --fields container_name,netns_name port 8080
+ask setpriv $user whose --source netlink -lH -o json container shop-front
+ask setpriv $user whose --source netlink -lH -o json --fields container_name
 podman rename shop-web shop-front
-ask whose -lH -o csv --fields container_name,netns_name port 80 container shop-front
+ask whose -lH -o csv --fields container_name,netns_name port 8080 container shop-front
 ask whose -lH container shop-web
 `
 
@@ -93,8 +95,15 @@ func TestContainerNames_Podman(t *testing.T) {
 	want("whose -lH -o csv --fields comm container "+short, "server")
 	want("whose -lH -o csv --fields comm container ID", "server")
 	want("whose count -l -o csv --by container_name,image container shop-web", "container_name,image,count\nshop-web,localhost/shop:1,1")
-	want("setpriv "+podmanUser+" whose -lH -o csv --fields container_name,netns_name port 80", ","+short)
-	want("whose -lH -o csv --fields container_name,netns_name port 80 container shop-front", "shop-front,shop-front")
+	want("setpriv "+podmanUser+" whose -lH -o csv --fields container_name,netns_name port 8080", ","+short)
+	// A question by a name that may not be read says so, and a mere column does not.
+	for words, says := range map[string]bool{"container shop-front": true, "--fields container_name": false} {
+		answer := answers["setpriv "+podmanUser+" whose --source netlink -lH -o json "+words]
+		if got := strings.Contains(answer, "container could not be named"); got != says || answer == "" {
+			t.Errorf("%s: got %s\nsays that a container could not be named: %v, want %v", words, answer, got, says)
+		}
+	}
+	want("whose -lH -o csv --fields container_name,netns_name port 8080 container shop-front", "shop-front,shop-front")
 	want("whose -lH container shop-web", "status 1")
 	if wide := answers["whose -l -o wide container shop-web"]; strings.Count(wide, " shop-web ") != 2 || strings.Contains(wide, short) {
 		t.Errorf("the wide table does not name the container and its namespace:\n%s", wide)

@@ -35,10 +35,11 @@ func (f *FS) Process(pid uint32, start uint64, needs whose.Needs) (whose.Process
 
 // Describe reads the wanted facts of processes as [FS.Process] does and calls
 // got with the place and the facts of each process still there. It ends when
-// ctx does. The gap counts the processes with facts that do not come.
+// ctx does. The gaps count the processes with facts that do not come, and the
+// containers whose names may not be read.
 func (f *FS) Describe(ctx context.Context, ids []ProcessID, needs whose.Needs, got func(i int, p *whose.Process)) whose.Gaps {
 	stuck := 0
-	f.each(ctx, ids, needs, func(i int, d *description) {
+	nameless := f.each(ctx, ids, needs, func(i int, d *description) {
 		if d.stuck {
 			stuck++
 		}
@@ -46,10 +47,14 @@ func (f *FS) Describe(ctx context.Context, ids []ProcessID, needs whose.Needs, g
 			got(i, &d.process)
 		}
 	})
-	if stuck == 0 {
-		return nil
+	var gaps whose.Gaps
+	if stuck > 0 {
+		gaps.Add(StuckGap(stuck))
 	}
-	return whose.Gaps{StuckGap(stuck)}
+	if nameless > 0 {
+		gaps.Add(whose.Gap{Kind: whose.GapContainers, Cause: whose.CausePermission, Count: nameless})
+	}
+	return gaps
 }
 
 // A description has the facts of a process. stuck: some of them do not
@@ -62,8 +67,8 @@ type description struct {
 }
 
 // each describes processes, one after the other, and hands out what it learned
-// until ctx ended.
-func (f *FS) each(ctx context.Context, ids []ProcessID, needs whose.Needs, got func(i int, d *description)) {
+// until ctx ended. nameless counts the containers whose names may not be read.
+func (f *FS) each(ctx context.Context, ids []ProcessID, needs whose.Needs, got func(i int, d *description)) (nameless int) {
 	work := calls[description]{
 		n:    len(ids),
 		do:   func(i int, note func(description)) description { return f.describe(ids[i], needs, note) },
@@ -71,7 +76,7 @@ func (f *FS) each(ctx context.Context, ids []ProcessID, needs whose.Needs, got f
 	}
 	results := makeCalls(ctx, &f.crew, &work)
 	if needs.Has(whose.NeedContainerNames) {
-		f.nameContainers(ctx, results)
+		nameless = f.nameContainers(ctx, results)
 	}
 	for i, r := range results {
 		d := &r.value
@@ -96,18 +101,21 @@ func (f *FS) each(ctx context.Context, ids []ProcessID, needs whose.Needs, got f
 		}
 		got(i, d)
 	}
+	return nameless
 }
 
-// nameContainers names the containers of the described processes, each once.
-func (f *FS) nameContainers(ctx context.Context, of []result[description]) {
+// nameContainers names the containers of the described processes, each once, and
+// counts those whose names may not be read.
+func (f *FS) nameContainers(ctx context.Context, of []result[description]) (refused int) {
 	groups := make([]Cgroup, len(of))
 	for i := range of {
 		groups[i] = of[i].value.group
 	}
-	names, _ := f.ContainerNames(ctx, groups)
+	names, refused := f.ContainerNames(ctx, groups)
 	for i := range of {
 		setNames(&of[i].value.process, names[i])
 	}
+	return refused
 }
 
 // describe reads the facts of a process, what may not return last. It may be

@@ -9,7 +9,7 @@ import (
 )
 
 func main() {
-	l, err := net.Listen("tcp4", "0.0.0.0:80")
+	l, err := net.Listen("tcp4", "0.0.0.0:8080")
 	for err == nil {
 		_, err = l.Accept()
 	}
