@@ -40,6 +40,13 @@ ask whose count -l -o csv --by container_name,image container shop-web
 ask setpriv $user whose -lH -o csv --fields container_name,netns_name port 8080
 ask setpriv $user whose --source netlink -lH -o json container shop-front
 ask setpriv $user whose --source netlink -lH -o json --fields container_name
+# An event may come before the programs are there: it is made until one is seen.
+ns=/run/netns/netns-6d05bd74-0349-22ce-8123-0123456789ab
+nsenter --net=$ns ip link set lo up
+whose watch --source bpf --for 60s --no-initial --events open --fields comm,container_name,image,netns_name -o csv container shop-web >"$ROOM/watch" &
+for i in $(seq 300); do nsenter --net=$ns bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080'; grep -q server "$ROOM/watch" && break; sleep 0.1; done
+kill $!
+echo "== watch"; grep -m 1 server "$ROOM/watch"
 podman rename shop-web shop-front
 ask whose -lH -o csv --fields container_name,netns_name port 8080 container shop-front
 ask whose -lH container shop-web
@@ -52,7 +59,7 @@ const podmanUser = "--reuid 1000 --regid 1000 --clear-groups --inh-caps +sys_ptr
 func TestContainerNames_Podman(t *testing.T) {
 	testenv.NeedRoot(t)
 	testenv.NeedCap(t, unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN)
-	testenv.NeedProgram(t, "podman", "runc", "conmon", "unshare", "setpriv", "tar", "go")
+	testenv.NeedProgram(t, "podman", "runc", "conmon", "unshare", "nsenter", "setpriv", "tar", "go")
 	testenv.NeedIP(t)
 	room := t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(room, "server"), "./testdata/container")
@@ -102,6 +109,9 @@ func TestContainerNames_Podman(t *testing.T) {
 		if got := strings.Contains(answer, "container could not be named"); got != says || answer == "" {
 			t.Errorf("%s: got %s\nsays that a container could not be named: %v, want %v", words, answer, got, says)
 		}
+	}
+	if !strings.Contains(answers["watch"], "server,shop-web,localhost/shop:1") || !strings.Contains(answers["watch"], ",shop-web,") {
+		t.Errorf("watch: %s", answers["watch"])
 	}
 	want("whose -lH -o csv --fields container_name,netns_name port 8080 container shop-front", "shop-front,shop-front")
 	want("whose -lH container shop-web", "status 1")

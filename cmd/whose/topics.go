@@ -70,7 +70,9 @@ var optionNotes = []row{
 		"Neither of them means both, as do -4 and -6. An IPv6 socket that carries IPv4 is of the family IPv6 " +
 		"and is shown with its IPv4 addresses."},
 	{"Network namespaces", "All that you may see, those without a process too. The name is that of ip netns, " +
-		"of the container in it or of a process that is in it."},
+		"of the pod or container in it or of a process that is in it. -N takes any of them."},
+	{"Containers", "container NAME and container ID find the processes in one: the names are in files of Docker, Podman, containerd, " +
+		"CRI-O and the kubelet that root may read. --fields +container_name,image,pod_name,pod_namespace shows them."},
 	{"NETNS", "The table has this column if a row is of another network namespace than that of whose itself, which is " +
 		"also the one of -N self. The own is blank. --fields +netns,netns_name shows the number and the name of each."},
 	{"Local sessions", "In the table at a terminal both ends of a session of this host are one row, that of the side that began it, " +

@@ -195,7 +195,7 @@ func TestContainerNames_Captured(t *testing.T) {
 		"8/stat":    fmt.Sprintf(statOf, 8),
 		"8/cgroup":  "0::/kubepods.slice/kubepods-pod" + uid + ".slice/cri-containerd-" + podHash + ".scope\n",
 		"9/stat":    fmt.Sprintf(statOf, 9),
-		"9/cgroup":  "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + someHash + ".scope\n",
+		"9/cgroup":  "0::/user.slice/user-1000.slice/user@1000.service/user.slice/docker-" + someHash + ".scope\n",
 		"10/stat":   fmt.Sprintf(statOf, 10),
 		"10/cgroup": "0::/lxc.payload.mail/system.slice\n",
 		"11/stat":   fmt.Sprintf(statOf, 11),
@@ -273,6 +273,42 @@ func TestContainerNames_Again(t *testing.T) {
 	}
 	clear(f.containers.known)
 	want("")
+}
+
+// TestContainerNames_User names a user's own containers for himself, with the mark of
+// what a user may have made up, and root's containers by root's files alone.
+func TestContainerNames_User(t *testing.T) {
+	root, h := hostRoot(t)
+	const data = "/home/alice/.local/share"
+	const other = "2222222222222222222222222222222222222222222222222222222222222222"
+	write(t, filepath.Join(root, data, "containers/storage/overlay-containers/containers.json"),
+		`[{"id":"`+someHash+`","names":["mine"],"metadata":"{\"image-name\":\"x\"}"},{"id":"`+other+`","names":["forged"]}]`)
+	write(t, filepath.Join(root, "var/lib/containers/storage/overlay-containers/containers.json"),
+		`[{"id":"`+other+`","names":["roots"]}]`)
+	f := h.fs
+	f.containers.once.Do(func() {
+		f.containers.host = container.NewFinder(h)
+		f.containers.user = container.NewUserFinder(h, data, "")
+	})
+	groups := make([]Cgroup, 3)
+	for i, path := range []string{
+		"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + someHash + ".scope",
+		"/machine.slice/libpod-" + other + ".scope",
+		"/machine.slice/libpod-" + someHash + ".scope",
+	} {
+		b := []byte("1:name=systemd:" + path + "\n")
+		groups[i] = f.mark(parseCgroups(b), b)
+	}
+	names, refused := f.ContainerNames(context.Background(), groups)
+	want := []container.Names{{Name: "user/mine"}, {Name: "roots"}, {}}
+	for i := range want {
+		if names[i] != want[i] {
+			t.Errorf("%s: %+v, want %+v", groups[i].Path, names[i], want[i])
+		}
+	}
+	if refused != 0 {
+		t.Errorf("%d refused", refused)
+	}
 }
 
 func BenchmarkContainerNames(b *testing.B) {
