@@ -29,6 +29,8 @@ type Collector struct {
 	// confirmed are sockets with a file and without a known holder, by inode.
 	// Later collections do not look for them again.
 	confirmed *proc.Inodes
+	// known are the facts of processes that earlier collections read.
+	known known
 	// only, if it names a source, is the one source to try; for [Diagnose].
 	only choice
 }
@@ -155,7 +157,7 @@ func (c *Collector) run(ctx, within context.Context, pl *plan, s *stages) error 
 		return err
 	}
 	s.derived.derive(&s.joined)
-	s.described = describe(within, &s.derived)
+	s.described = describe(within, &s.derived, &c.known)
 	if within.Err() != nil {
 		s.gathered.noteDeadline() // processes, users or namespaces may lack their names
 	}

@@ -32,14 +32,14 @@ type described struct {
 
 // describe reads the remaining facts of processes, users and namespaces, each
 // once. If ctx ends, names are missing.
-func describe(ctx context.Context, d *derived) described {
+func describe(ctx context.Context, d *derived, k *known) described {
 	needs := d.plan.needs
 	m := described{
 		derived: d, devices: d.snap.Devices, tcp: slices.Clone(d.snap.TCPInfo),
 		keepsUsers: kernelHas(d.plan.fs.Release(), 6, 17),
 	}
-	if needs&(whose.NeedCmdline|whose.NeedExe|whose.NeedCreds|whose.NeedCgroup|whose.NeedContainerNames) != 0 {
-		d.enrich(ctx)
+	if needs&source.NeedFacts != 0 {
+		d.enrich(ctx, k)
 	}
 	if needs&(whose.NeedUser|whose.NeedCreds) != 0 {
 		m.users = d.userNames(ctx)
@@ -53,22 +53,40 @@ func describe(ctx context.Context, d *derived) described {
 	return m
 }
 
-// enrich reads the requested facts of each owner, until ctx ends. A process
-// that has ended keeps its known facts.
-func (j *joined) enrich(ctx context.Context) {
-	ids := make([]proc.ProcessID, len(j.procs))
+// enrich reads the requested facts of each owner that is not known from earlier, until
+// ctx ends. A process that has ended keeps its known facts.
+func (j *joined) enrich(ctx context.Context, k *known) {
+	pass := k.pass(j.snap.Marks, j.plan.needs)
+	ids, places := j.ids[:0], j.places[:0]
 	for i := range j.procs {
-		ids[i] = proc.ProcessID{PID: j.procs[i].PID, Start: j.starts[i]}
+		id := proc.ProcessID{PID: j.procs[i].PID, Start: j.starts[i]}
+		if p := pass.find(id); p != nil {
+			j.setFacts(i, p)
+			continue
+		}
+		ids, places = append(ids, id), append(places, i)
 	}
-	gaps := j.plan.fs.Describe(ctx, ids, j.plan.needs, func(i int, p *whose.Process) {
-		p.Comm, p.StartTime = j.procs[i].Comm, j.procs[i].StartTime
-		j.procs[i] = *p
+	j.ids, j.places = ids, places
+	if len(ids) == 0 {
+		return
+	}
+	gaps := j.plan.fs.Describe(ctx, ids, j.plan.needs, func(n int, p *whose.Process) {
+		j.setFacts(places[n], p)
+		pass.keep(ids[n], p)
 	})
 	if !filter.Needs(j.plan.opts.Filter).Has(whose.NeedContainerNames) {
 		// What is only shown is absent where it may not be read, and nothing is missing.
 		gaps = slices.DeleteFunc(gaps, func(g whose.Gap) bool { return g.Kind == whose.GapContainers })
 	}
 	j.coverage.Gaps.Add(gaps...)
+}
+
+// setFacts completes a process. Its name and start are those that the source read.
+func (j *joined) setFacts(i int, facts *whose.Process) {
+	p := &j.procs[i]
+	comm, start := p.Comm, p.StartTime
+	*p = *facts
+	p.Comm, p.StartTime = comm, start
 }
 
 // userNames looks up each uid of the answer once. Those that no file of the host

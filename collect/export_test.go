@@ -22,7 +22,9 @@ type Work struct {
 	// Links and Processes that the walk over descriptors read, and whether it
 	// ended early.
 	Links, Processes int
-	Early            bool
+	// Described are the processes whose files were read for their facts.
+	Described int
+	Early     bool
 	// Sessions of the answer.
 	Sessions int
 	Coverage whose.Coverage
@@ -63,7 +65,8 @@ func (c *Collector) WorkOf(ctx context.Context, opts *Options) (Work, error) {
 	read := &a.stages.gathered
 	w := Work{
 		Sockets: make(map[whose.State]int), Links: read.walk.Links, Processes: read.walk.Processes,
-		Early: read.walk.Early, Sessions: a.Len(), Coverage: a.Coverage,
+		Described: len(a.stages.joined.ids),
+		Early:     read.walk.Early, Sessions: a.Len(), Coverage: a.Coverage,
 		done: workDone(read),
 	}
 	for i := range read.snap.Sockets {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -27,6 +28,9 @@ type joined struct {
 	// starts are their start times in ticks, 0 if unknown.
 	starts []uint64
 	pids   map[uint32]uint32
+	// ids are the processes whose facts were read, and places those in procs.
+	ids    []proc.ProcessID
+	places []int
 	// names are the names of processes met so far, as text. A later pass makes none
 	// of them again.
 	names map[[16]byte]string
@@ -48,7 +52,10 @@ func (j *joined) join(g *gathered) *joined {
 }
 
 // reset forgets the collection and keeps the memory.
-func (j *joined) reset() { j.gathered, j.sockets, j.procs = nil, nil, nil }
+func (j *joined) reset() {
+	j.gathered, j.sockets, j.procs = nil, nil, nil
+	j.ids, j.places = j.ids[:0], j.places[:0]
+}
 
 // attach sorts holdings to their sockets: a counting sort, since the places are
 // known. It drops holdings of sockets outside the answer; a holding read twice

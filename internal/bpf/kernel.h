@@ -428,6 +428,7 @@ struct task_struct {
 	struct hlist_node pid_links[4];
 	struct list_head thread_node;
 	u64 start_boottime;
+	u64 self_exec_id;
 	char comm[16];
 	const struct cred *cred;
 	struct css_set *cgroups;

@@ -94,6 +94,10 @@ type Task struct {
 	Comm [16]byte
 }
 
+// A Mark is a number of a process that is another once the process has executed a
+// program, or has another name, user, parent or place among the control groups.
+type Mark struct{ PID, Mark uint32 }
+
 // A Device is the index of a network device in its namespace.
 type Device struct{ NetNS, Index uint32 }
 
@@ -118,6 +122,9 @@ type Snapshot struct {
 	// looked at for it, in no order.
 	Inside map[uint32]uint32
 	Seen   []uint32
+	// Marks of the processes looked into, from a source that has them, if the query
+	// needs [NeedFacts].
+	Marks []Mark
 	// NetNS are the namespaces that were read, by inode, each once.
 	NetNS []uint32
 	// Ways lead into namespaces that descriptors were met in, one for each, from
@@ -137,7 +144,7 @@ func (s *Snapshot) Reset() {
 	clear(s.Inside)
 	*s = Snapshot{
 		Sockets: s.Sockets[:0], TCPInfo: s.TCPInfo[:0], Holdings: s.Holdings[:0],
-		Tasks: s.Tasks[:0], Devices: s.Devices, Inside: s.Inside, Seen: s.Seen[:0], NetNS: s.NetNS[:0], Ways: s.Ways[:0], Gaps: s.Gaps[:0],
+		Tasks: s.Tasks[:0], Devices: s.Devices, Inside: s.Inside, Seen: s.Seen[:0], Marks: s.Marks[:0], NetNS: s.NetNS[:0], Ways: s.Ways[:0], Gaps: s.Gaps[:0],
 	}
 }
 

@@ -71,6 +71,9 @@ type Query struct {
 	Needs whose.Needs
 }
 
+// NeedFacts are the needs of facts that are read in files, of each process.
+const NeedFacts = whose.NeedCmdline | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup | whose.NeedContainerNames
+
 // Everything returns the query for every socket there is.
 func Everything() Query {
 	return Query{Protos: whose.AllProtos, Families: whose.AllFamilies, States: whose.AllStates}

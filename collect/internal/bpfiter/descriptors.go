@@ -127,6 +127,9 @@ func (rd *reading) applyTask(kind recordKind, rec []byte) {
 		task := as[taskRecord](rec)
 		rd.noteInside(insider{netns: task.netns, pid: task.pid})
 		rd.noteSeen(task.pid)
+		if task.mark != 0 {
+			rd.snap.Marks = append(rd.snap.Marks, source.Mark{PID: task.pid, Mark: task.mark})
+		}
 	case recordInside:
 		in := as[insideRecord](rec)
 		rd.noteInside(insider{in.netns, in.pid, in.tid})

@@ -50,6 +50,7 @@ func (s *Source) readTogether(ctx context.Context, ask question, apply func([]by
 	if s.fdWalk == nil || byPID {
 		return false, nil
 	}
+	ask = s.reading.askingMarks(ask)
 	for start := uint32(0); ; {
 		s.reading.more = s.reading.more[:0]
 		r := s.run(fdWalk, s.fdWalk, ask.startingAt(start), apply)

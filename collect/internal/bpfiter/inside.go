@@ -33,6 +33,15 @@ func (rd *reading) noteInside(i insider) {
 	rd.insiders[i.netns] = i
 }
 
+// askingMarks returns the question of fd_walk with the marks of processes, if they are
+// wanted.
+func (rd *reading) askingMarks(q question) question {
+	if rd.marks {
+		q.flags |= askMarks
+	}
+	return q
+}
+
 // noteSeen notes a process whose namespace is known.
 func (rd *reading) noteSeen(pid uint32) { rd.snap.Seen = append(rd.snap.Seen, pid) }
 

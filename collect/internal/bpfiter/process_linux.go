@@ -86,6 +86,8 @@ func (s *Source) readAlone(ctx context.Context, pid uint32, ask question) error 
 		return nil // nobody has it
 	}
 	s.reading.shown = false
+	byFDs := ask
+	ask = s.reading.askingMarks(ask)
 	for start := uint32(0); ; {
 		r := s.run(fdWalk, s.fdWalk, ask.ofProcess(pid, start), s.reading.applyDescriptors)
 		r.enough = enoughDescriptors
@@ -99,8 +101,8 @@ func (s *Source) readAlone(ctx context.Context, pid uint32, ask question) error 
 		next := s.reading.settlePlaces() / aloneUnit * aloneUnit
 		if next <= start || next >= maxAloneStart {
 			s.reading.more = s.reading.more[:0]
-			ask.number = pid
-			return s.readEvery(ctx, ask, s.reading.applyDescriptors)
+			byFDs.number = pid
+			return s.readEvery(ctx, byFDs, s.reading.applyDescriptors)
 		}
 		start = next
 	}

@@ -35,6 +35,8 @@ const (
 	askFull
 	askResume
 	askWanted
+	// askMarks, of fd_walk, has the bit that is askFull of the walk of the tables.
+	askMarks = askFull
 )
 
 // maxParts bounds the threads that share the work.

@@ -20,9 +20,11 @@ type reading struct {
 	// filling is held for reading by those who write into their places in the arrays
 	// of snap, and for writing by whoever moves the arrays.
 	filling sync.RWMutex
-	// netns are the namespaces, nil for all, and states the wanted states.
+	// netns are the namespaces, nil for all, and states the wanted states. marks: the
+	// marks of processes are wanted.
 	netns  []uint32
 	states whose.Set[whose.State]
+	marks  bool
 	// waiting: a listener with connections to accept was met.
 	waiting bool
 	// held are the inodes met with a descriptor; the socket of each is in snap.
@@ -77,6 +79,7 @@ type resumption struct{ element, done, from uint32 }
 
 func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
 	rd.snap, rd.netns, rd.states, rd.waiting = snap, q.NetNS, q.States, false
+	rd.marks = q.Needs&source.NeedFacts != 0
 	rd.held.reset()
 	rd.wanted.reset()
 	rd.doubtful, rd.unmet = rd.doubtful[:0], rd.unmet[:0]

@@ -107,7 +107,8 @@ type idRecord struct {
 type taskRecord struct {
 	_        structs.HostLayout
 	tag, pid uint32
-	netns, _ uint32
+	// mark is another if the facts of the process may be others, 0: not asked for.
+	netns, mark uint32
 }
 
 type insideRecord struct {

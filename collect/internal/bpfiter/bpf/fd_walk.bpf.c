@@ -419,10 +419,34 @@ static noinline int write_inside(void *seq, u64 task, u32 tid)
 	return r.netns && bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
 }
 
-static noinline int write_task(void *seq, u64 task, u32 pid)
+/*
+ * A number that is another once the process has executed a program, or has another
+ * name, user, parent or place among the control groups: a reader who knows it need not
+ * read those again. Addresses go into it as into the keys of files.
+ */
+static noinline u32 mark_of(u64 task)
+{
+	const struct cred *cred = (const void *)PEEK(struct task_struct, task, cred);
+	u32 euid = 0;
+	u64 n;
+
+	probe(&euid, &cred->euid.val);
+	n = file_key(PEEK(struct task_struct, task, start_boottime));
+	n = file_key(n ^ PEEK(struct task_struct, task, self_exec_id));
+	n = file_key(n ^ PEEK(struct task_struct, task, comm[0]));
+	n = file_key(n ^ PEEK(struct task_struct, task, comm[8]));
+	n = file_key(n ^ PEEK(struct task_struct, task, real_parent));
+	n = file_key(n ^ PEEK(struct task_struct, task, cgroups));
+	n = file_key(n ^ euid);
+	return (u32)(n >> 32) ?: 1;
+}
+
+static noinline int write_task(void *seq, u64 task, u32 pid, u32 marks)
 {
 	struct task_record r = {.tag = TAG(RECORD_TASK), .pid = pid, .netns = netns_of(task)};
 
+	if (marks)
+		r.mark = mark_of(task);
 	return bpf_seq_write(seq, &r, sizeof(r)) ? 1 : 0;
 }
 
@@ -435,7 +459,7 @@ static always_inline int write_whereabouts(void *seq, const struct fds *f)
 	u64 leader = PEEK(struct task_struct, f->task, group_leader);
 
 	if (leader == f->task)
-		return f->met ? write_task(seq, f->task, f->o.pid) : write_inside(seq, f->task, 0);
+		return f->met ? write_task(seq, f->task, f->o.pid, f->o.q.flags & ASK_MARKS) : write_inside(seq, f->task, 0);
 	if (PEEK(struct task_struct, f->task, nsproxy) == PEEK(struct task_struct, leader, nsproxy))
 		return 0;
 	return write_inside(seq, f->task, tid_of(f->task));

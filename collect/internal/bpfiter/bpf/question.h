@@ -55,6 +55,7 @@ enum ask_flag {
 	ASK_V6 = 1 << 1,
 	ASK_TCPINFO = 1 << 2, /* a tcp_record after each TCP socket */
 	ASK_FULL = 1 << 3,    /* full records of sockets that have a file too */
+	ASK_MARKS = 1 << 3,   /* of fd_walk: marks of processes */
 	ASK_RESUME = 1 << 4,  /* one element of the walk or process, from where a more_record says */
 	ASK_WANTED = 1 << 5,  /* only sockets with a file that are in struct wanted */
 };

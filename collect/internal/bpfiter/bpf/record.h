@@ -104,7 +104,7 @@ struct task_record {
 	u32 tag;
 	u32 pid;
 	u32 netns; /* that its main thread is in, 0: not known, or in none any more */
-	u32 pad;
+	u32 mark;  /* another if its facts may be others, 0: not asked for */
 };
 
 /* A task in a namespace of which no task_record speaks. */
