@@ -2,9 +2,11 @@ package whose
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Gap is one missing thing, or many of a kind, and the cause. Its JSON is the
@@ -23,6 +25,9 @@ type Gap struct {
 	// Hint is advice for the user. Empty: nothing helps, or [Gaps.Advise] was not
 	// called.
 	Hint string
+	// From and To are the span of time of which it is missing, for an answer about
+	// the past. Zero: From is the beginning of the answer's time, To its end.
+	From, To time.Time
 }
 
 // A GapKind is the kind of a missing thing.
@@ -53,6 +58,9 @@ const (
 	// GapContainers: containers whose names may not be read, where a filter asks for
 	// names.
 	GapContainers
+	// GapTime: a span of time of which nothing was recorded. Gap.From and Gap.To are
+	// its ends.
+	GapTime
 )
 
 // A Cause is the kind of reason for a gap.
@@ -77,23 +85,27 @@ const (
 	// CauseStuck: the kernel does not answer, since it waits for a dead file
 	// system or the like.
 	CauseStuck
+	// CauseDown: nobody recorded it.
+	CauseDown
 )
 
 var (
 	gapKindNames = enum{
 		GapProcesses: "processes", GapNamespaces: "namespaces", GapTables: "tables", GapSockets: "sockets",
 		GapSessions: "sessions", GapEvents: "events", GapRows: "rows", GapUsers: "users", GapAnswer: "answer",
-		GapFacts: "facts", GapContainers: "containers",
+		GapFacts: "facts", GapContainers: "containers", GapTime: "time",
 	}
 	causeNames = enum{
 		CausePermission: "permission", CauseLimit: "limit", CauseUnsupported: "unsupported", CauseDeadline: "deadline",
 		CauseChanged: "changed", CauseLost: "lost", CauseFailed: "failed", CauseStuck: "stuck",
+		CauseDown: "down",
 	}
 	// causeWords stand in a sentence for a gap without a detail.
 	causeWords = enum{
 		CausePermission: "permission denied", CauseLimit: "a limit was reached", CauseUnsupported: "not supported",
 		CauseDeadline: "the time allowed ran out", CauseChanged: "changed under every attempt", CauseLost: "lost",
 		CauseFailed: "failed", CauseStuck: "the kernel does not answer",
+		CauseDown: "nobody recorded it",
 	}
 )
 
@@ -148,10 +160,35 @@ func (g Gap) sentence(subject string) string {
 	if why == "" {
 		why = causeWords.name(uint8(g.Cause))
 	}
+	switch {
+	case g.Kind == GapTime:
+		return "nothing is recorded" + g.span() + " (" + why + ")"
+	case !g.From.IsZero() || !g.To.IsZero():
+		why += g.span()
+	}
 	if g.Kind == GapAnswer || int(g.Kind) >= len(gapWords) {
 		return "there is no answer (" + why + ")"
 	}
 	return subject + " " + gapWords[g.Kind].not + " (" + why + ")"
+}
+
+// span says the time of a gap, "" for none: " from 02:00:03 to 02:07:11".
+func (g Gap) span() string {
+	layout := time.TimeOnly
+	if from, to := g.From, g.To; from.IsZero() || to.IsZero() || from.YearDay() != to.YearDay() || from.Year() != to.Year() {
+		layout = time.DateTime
+	}
+	switch {
+	case g.From.IsZero() && g.To.IsZero():
+		return ""
+	case g.From.IsZero():
+		return " before " + g.To.Format(layout)
+	case g.To.IsZero():
+		return " after " + g.From.Format(layout)
+	case g.To.Sub(g.From) < time.Second:
+		return " at " + g.From.Format(layout)
+	}
+	return " from " + g.From.Format(layout) + " to " + g.To.Format(layout)
 }
 
 // subject names the things with their number. For processes it adds the total if
@@ -180,6 +217,24 @@ type gapJSON struct {
 	Detail string  `json:"detail,omitempty"`
 	Why    string  `json:"why"`
 	Hint   string  `json:"hint,omitempty"`
+	From   string  `json:"from,omitempty"`
+	To     string  `json:"to,omitempty"`
+}
+
+// instantText is the text of a time in JSON, "" for none.
+func instantText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(InstantFormat)
+}
+
+// parseInstant reads the text of [instantText].
+func parseInstant(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(time.RFC3339Nano, text)
 }
 
 // MarshalJSON writes the gap in the form of every output.
@@ -187,7 +242,7 @@ func (g Gap) MarshalJSON() ([]byte, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	err := enc.Encode(gapJSON{g.Kind, g.Cause, g.Count, g.Detail, g.String(), g.Hint})
+	err := enc.Encode(gapJSON{g.Kind, g.Cause, g.Count, g.Detail, g.String(), g.Hint, instantText(g.From), instantText(g.To)})
 	return []byte(strings.TrimSuffix(b.String(), "\n")), err
 }
 
@@ -197,14 +252,19 @@ func (g *Gap) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &v); err != nil {
 		return fmt.Errorf("read gap: %w", err)
 	}
-	*g = Gap{v.Kind, v.Cause, v.Count, v.Detail, v.Hint}
+	from, err := parseInstant(v.From)
+	to, bad := parseInstant(v.To)
+	if err := errors.Join(err, bad); err != nil {
+		return fmt.Errorf("read gap: %w", err)
+	}
+	*g = Gap{Kind: v.Kind, Cause: v.Cause, Count: v.Count, Detail: v.Detail, Hint: v.Hint, From: from, To: to}
 	return nil
 }
 
-// Same reports whether both gaps have one kind, one cause and one detail, so their
-// counts add up.
+// Same reports whether both gaps have one kind, one cause, one detail and one span
+// of time, so their counts add up.
 func (g Gap) Same(o Gap) bool {
-	return g.Kind == o.Kind && g.Cause == o.Cause && g.Detail == o.Detail
+	return g.Kind == o.Kind && g.Cause == o.Cause && g.Detail == o.Detail && g.From.Equal(o.From) && g.To.Equal(o.To)
 }
 
 // bare reports whether processes or namespaces are missing for want of

@@ -24,6 +24,13 @@ type Lifetime struct {
 	Errno uint32
 	// StoodBefore: the session stood before anybody followed it.
 	StoodBefore bool
+	// FirstSeen is the time when the session was first seen: Opened where that is
+	// known, else the beginning of the time in which somebody followed it. Only
+	// answers about the past have it. Zero: unknown.
+	FirstSeen time.Time
+	// Host is the name of the host of the session. Only answers about the past have
+	// it. Empty: this host, or unknown.
+	Host string
 	// Counted: Sent and Received are known.
 	Counted bool
 	// Sent and Received count the traffic each way since the session opened.

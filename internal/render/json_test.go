@@ -96,6 +96,7 @@ func TestJSON_EveryField(t *testing.T) {
 	sample := sampleSession()
 	sample.Subflow = true
 	sample.Exposure = whose.ExposureAny
+	sample.Life.FirstSeen, sample.Life.Host = sample.Life.Opened, "a"
 	line := rendered(t, JSONL, Options{Fields: whose.Fields()}, []whose.Session{*sample})
 	if err := json.Unmarshal([]byte(line), &got); err != nil {
 		t.Fatal(err)

@@ -210,6 +210,8 @@ func gapSchema() object {
 			{"detail", text("What the operation itself said. Left out where the cause says all.")},
 			{"why", text("All of it in a sentence.")},
 			{"hint", text("What can be done about it.")},
+			{"from", text("Of the past: since when it is missing, in UTC. Absent: since the beginning.")},
+			{"to", text("Of the past: until when it is missing, in UTC. Absent: to the end.")},
 		}},
 	}
 }
