@@ -73,7 +73,13 @@ func appendCountRow(out []byte, c *tally.Count, row *tally.Row) []byte {
 			out = append(appendJSONValue(out, &v), ',')
 		}
 	}
-	return append(appendCount(out, `"count":`, row.Count), '}')
+	out = appendCount(out, `"count":`, row.Count)
+	for i, f := range c.Sum {
+		v := whose.Value{Kind: f.Kind, Num: row.Sums[i]}
+		out = append(appendJSONString(append(out, ','), f.Name), ':')
+		out = appendJSONValue(out, &v)
+	}
+	return append(out, '}')
 }
 
 func countCells(c *tally.Count, comma byte, quote func([]byte, int) []byte, noHeader bool) []byte {
@@ -82,7 +88,11 @@ func countCells(c *tally.Count, comma byte, quote func([]byte, int) []byte, noHe
 		for _, f := range c.By {
 			out = append(append(out, f.Name...), comma)
 		}
-		out = append(out, "count\n"...)
+		out = append(out, "count"...)
+		for _, f := range c.Sum {
+			out = append(append(out, comma), f.Name...)
+		}
+		out = append(out, '\n')
 	}
 	enc := cellEncoder{quote: quote, backslash: quote == nil}
 	for _, row := range c.Rows {
@@ -91,7 +101,12 @@ func countCells(c *tally.Count, comma byte, quote func([]byte, int) []byte, noHe
 			out = enc.appendValue(out, &row.Values[i], false)
 			out = append(enc.finish(out, start, row.Values[i].Kind), comma)
 		}
-		out = append(strconv.AppendInt(out, int64(row.Count), 10), '\n')
+		out = strconv.AppendInt(out, int64(row.Count), 10)
+		for i, f := range c.Sum {
+			out = append(out, comma)
+			out = enc.appendValue(out, &whose.Value{Kind: f.Kind, Num: row.Sums[i]}, false)
+		}
+		out = append(out, '\n')
 	}
 	return out
 }
@@ -103,12 +118,16 @@ func countTable(w io.Writer, c *tally.Count, opts *Options) error {
 	}
 	var g grid
 	g.columns = []*column{{title: "COUNT", right: true}}
+	for _, f := range c.Sum {
+		g.columns = append(g.columns, &column{title: f.Title, right: true, gap: 2})
+	}
 	for _, f := range c.By {
 		g.columns = append(g.columns, &column{title: f.Title, gap: 2, easy: leastWidth, shorten: shortenMiddle})
 	}
 	g.start(opts.NoHeader)
 	for _, row := range c.Rows {
 		g.number(uint64(row.Count), plain)
+		g.sums(c.Sum, row.Sums)
 		for i := range row.Values {
 			cell := g.cell()
 			valueCell(cell, &row.Values[i])
@@ -117,12 +136,21 @@ func countTable(w io.Writer, c *tally.Count, opts *Options) error {
 	}
 	if len(c.Rows) > 1 && len(c.By) > 0 {
 		g.number(uint64(c.Total), strong)
+		g.sums(c.Sum, c.Sums)
 		g.text("total", strong)
 		for range len(c.By) - 1 {
 			g.text(" ", plain) // nothing is missing here
 		}
 	}
 	return g.write(w, opts, 0)
+}
+
+func (g *grid) sums(fields []*whose.Field, sums []uint64) {
+	for i, f := range fields {
+		cell := g.cell()
+		valueCell(cell, &whose.Value{Kind: f.Kind, Num: sums[i]})
+		g.add(cell)
+	}
 }
 
 func (g *grid) number(n uint64, s style) {

@@ -15,6 +15,10 @@ type Count struct {
 	By []*whose.Field
 	// Rows are the groups, the largest first, then by their values.
 	Rows []Row
+	// Sum are the fields whose values are added up.
+	Sum []*whose.Field
+	// Sums are the sums over all sessions, one for each field of Sum.
+	Sums []uint64
 	// Total is the number of sessions. It counts each session once, also those in
 	// several groups and those whose groups are not in Rows.
 	Total int
@@ -27,6 +31,9 @@ type Row struct {
 	Values []whose.Value
 	// Count is the number of sessions in the group.
 	Count int
+	// Sums are the sums over the sessions of the group, one for each field of
+	// [Count].Sum. A session without a value adds nothing.
+	Sums []uint64
 }
 
 // A Counter counts sessions, or events, by the values of some fields. It is the
@@ -37,6 +44,10 @@ type Counter struct {
 	columns []column
 	// owners and peers: there are fields of them.
 	owners, peers bool
+
+	// sum are the fields to add up, sums their sums over all sessions.
+	sum  []column
+	sums []uint64
 
 	groups groups[string, Row]
 	total  int
@@ -55,11 +66,30 @@ func NewCounter(by []*whose.Field) *Counter {
 	return c
 }
 
+// Sum makes the counter add up the values of fields, which are numbers of a session.
+// The groups with the largest first sum come first then. Call it before Add.
+func (c *Counter) Sum(fields []*whose.Field) {
+	for _, f := range fields {
+		c.sum = append(c.sum, column{f, f.Getters()})
+	}
+	c.sums = make([]uint64, len(fields))
+}
+
+// Summable reports whether [Counter.Sum] takes a field.
+func Summable(f *whose.Field) bool {
+	switch f.Kind {
+	case whose.KindBytes, whose.KindDuration, whose.KindNumber:
+		return !f.PerOwner() && f.Getters().Num != nil
+	}
+	return false
+}
+
 // Add counts one session or one event. A session with several owners counts once
 // for each owner with other values: eight workers of one nginx count it once by
 // comm and eight times by pid. Add keeps nothing of r but its strings and lists.
 func (c *Counter) Add(r whose.Row) {
 	c.total++
+	c.add(c.sums, r)
 	each(c.owners, r.Session.Owners, func(owner *whose.Owner) {
 		each(c.peers, r.Session.Peer, func(peer *whose.Owner) { c.count(r, owner, peer) })
 	})
@@ -88,9 +118,22 @@ func (c *Counter) count(r whose.Row, owner, peer *whose.Owner) {
 	if !known {
 		at = c.groups.add(string(c.key))
 		c.groups.all[at].Sum.Values = c.values(r, owner, peer)
+		if len(c.sum) > 0 {
+			c.groups.all[at].Sum.Sums = make([]uint64, len(c.sum))
+		}
 	}
 	if row := c.groups.once(at, c.total); row != nil {
 		row.Count++
+		c.add(row.Sums, r)
+	}
+}
+
+// add adds the values of a session to sums.
+func (c *Counter) add(sums []uint64, r whose.Row) {
+	for i := range c.sum {
+		if n, ok := c.sum[i].get.Num(r); ok {
+			sums[i] += n
+		}
 	}
 }
 
@@ -189,10 +232,17 @@ func (c *Counter) Count(top int) *Count {
 		rows[i] = c.groups.all[i].Sum
 	}
 	rows, _ = largest(rows, top, func(a, b Row) int {
+		if len(c.sum) > 0 && a.Sums[0] != b.Sums[0] {
+			return cmp.Compare(b.Sums[0], a.Sums[0])
+		}
 		if n := cmp.Compare(b.Count, a.Count); n != 0 {
 			return n
 		}
 		return slices.CompareFunc(a.Values, b.Values, func(x, y whose.Value) int { return x.Compare(&y) })
 	})
-	return &Count{By: c.by, Rows: rows, Total: c.total}
+	count := &Count{By: c.by, Rows: rows, Total: c.total, Sums: c.sums}
+	for i := range c.sum {
+		count.Sum = append(count.Sum, c.sum[i].Field)
+	}
+	return count
 }
