@@ -59,7 +59,8 @@ var layers = map[string]layer{
 		inside:  and(below, "collect", "track/internal/bpfevent", "track/internal/ledger"),
 		outside: []string{"golang.org/x/sys"},
 	},
-	"history":            {inside: []string{".", "filter", "internal/tally"}},
+	"history":            {inside: []string{".", "filter"}},
+	"history/store":      {inside: []string{".", "filter", "history"}, outside: []string{"modernc.org/sqlite", "golang.org/x/sys"}},
 	"fleet":              {inside: []string{".", "filter", "internal/tally"}},
 	"internal/tally":     {inside: []string{".", "filter", "internal/pair"}},
 	"internal/footprint": {outside: []string{"golang.org/x/sys"}},
@@ -87,7 +88,7 @@ var layers = map[string]layer{
 	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: and(below, "collect", "track", "history", "fleet", "internal/agent", "internal/footprint", "internal/hostname",
+		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/footprint", "internal/hostname",
 			"internal/kill", "internal/limits", "internal/lots", "internal/render", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
@@ -115,7 +116,7 @@ var bans = []ban{
 		why:  "the model and the language know no host",
 	},
 	{
-		from: []string{".", "filter", "history", "fleet", "internal/render", "internal/tally", "internal/tui"},
+		from: []string{".", "filter", "history", "history/store", "fleet", "internal/render", "internal/tally", "internal/tui"},
 		to:   []string{"collect/...", "github.com/cilium/ebpf/..."},
 		why:  "what is shown, counted or kept is there without a kernel to ask",
 	},
@@ -124,6 +125,7 @@ var bans = []ban{
 // homes are the only packages that may import something themselves.
 var homes = map[string][]string{
 	"github.com/spf13/...":       {"cmd/..."},
+	"modernc.org/sqlite/...":     {"history/store"},
 	"net/http":                   {"fleet", "internal/api", "internal/export"},
 	"github.com/cilium/ebpf/...": {"internal/bpf", "internal/bpf/bpftest", "collect/internal/bpfiter", "track/internal/bpfevent"},
 }

@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A progKey holds the facts that processes of one program have in common.
+type progKey struct {
+	comm, exe, cmdline, user, unit, container, pod string
+	containerName, image, podName, podNamespace    string
+	uid                                            uint32
+}
+
+func progOf(p *whose.Process) progKey {
+	return progKey{p.Comm, p.Exe, p.Cmdline, p.User, p.Unit, p.Container, p.Pod, p.ContainerName, p.Image, p.PodName, p.PodNamespace, p.UID}
+}
+
+// maxNames bounds the remembered names of each kind. Beyond them all are
+// forgotten, and written again where they are met again.
+const maxNames = 8192
+
+// A dictionary numbers the names of the file that is written. Numbers are given
+// within a transaction; after a failed one forget is called.
+type dictionary struct {
+	noCmdline bool
+	progs     map[progKey]uint64
+	places    map[place]uint64
+	// nextProg and nextPlace are the next numbers, 0 if they are to be read.
+	nextProg, nextPlace uint64
+	tx                  *sql.Tx
+	err                 error // the first one of the transaction
+}
+
+// use sets the transaction, and reads the numbers to go on from.
+func (d *dictionary) use(ctx context.Context, tx *sql.Tx) error {
+	d.tx, d.err = tx, nil
+	if d.nextProg > 0 {
+		return nil
+	}
+	d.progs, d.places = make(map[progKey]uint64), make(map[place]uint64)
+	var progs, places sql.NullInt64
+	err := tx.QueryRowContext(ctx, "SELECT (SELECT max(id) FROM prog), (SELECT max(id) FROM place)").Scan(&progs, &places)
+	if err != nil {
+		return err
+	}
+	d.nextProg, d.nextPlace = uint64(progs.Int64)+1, uint64(places.Int64)+1
+	return nil
+}
+
+// forget drops all numbers.
+func (d *dictionary) forget() { *d = dictionary{noCmdline: d.noCmdline} }
+
+func (d *dictionary) prog(p *whose.Process) uint64 {
+	key := progOf(p)
+	if d.noCmdline {
+		key.cmdline = ""
+	}
+	if id, ok := d.progs[key]; ok {
+		return id
+	}
+	if len(d.progs) >= maxNames {
+		clear(d.progs)
+	}
+	id := d.nextProg
+	d.nextProg++
+	d.progs[key] = id
+	d.exec("INSERT INTO prog VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id, []byte(key.comm), blob(key.exe), blob(key.cmdline), key.uid,
+		blob(key.user), blob(key.unit), blob(key.container), blob(key.pod),
+		blob(key.containerName), blob(key.image), blob(key.podName), blob(key.podNamespace))
+	return id
+}
+
+func (d *dictionary) place(p *place) uint64 {
+	if id, ok := d.places[*p]; ok {
+		return id
+	}
+	if len(d.places) >= maxNames {
+		clear(d.places)
+	}
+	id := d.nextPlace
+	d.nextPlace++
+	d.places[*p] = id
+	d.exec("INSERT INTO place VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id, p.netns, blob(p.netnsName), p.uid, blob(p.user),
+		blob(p.device), blob(p.scope), p.mark, blob(p.unit), blob(p.container))
+	return id
+}
+
+func (d *dictionary) exec(query string, args ...any) {
+	if _, err := d.tx.Exec(query, args...); err != nil && d.err == nil {
+		d.err = err
+	}
+}
+
+// blob is a text as bytes, NULL for none.
+func blob(s string) any {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
+// A reference is the dictionary of a file that is read. Names are read when they
+// are first needed: some one by one, then all.
+type reference struct {
+	q      querier
+	ctx    context.Context // of the question
+	progs  map[uint64]*progKey
+	places map[uint64]*place
+	asked  int
+	err    error // the first one
+}
+
+// manyNames is the number of names read one by one before all are read.
+const manyNames = 32
+
+var noProg progKey
+
+func newReference(ctx context.Context, q querier) *reference {
+	return &reference{q: q, ctx: ctx, progs: make(map[uint64]*progKey)}
+}
+
+const selectProg = "SELECT id, comm, exe, cmdline, uid, user, unit, container, pod, cname, image, podname, podspace FROM prog"
+
+func (r *reference) prog(id uint64) *progKey {
+	if p, ok := r.progs[id]; ok {
+		return p
+	}
+	switch r.asked++; {
+	case r.asked == manyNames:
+		r.read(selectProg)
+	case r.asked < manyNames:
+		r.read(selectProg+" WHERE id = ?", id)
+	}
+	if p, ok := r.progs[id]; ok {
+		return p
+	}
+	r.progs[id] = &noProg // it is missing
+	return &noProg
+}
+
+func (r *reference) read(query string, args ...any) {
+	err := each(r.ctx, r.q, func(rows *sql.Rows) error {
+		var id uint64
+		var comm, exe, cmdline, user, unit, container, pod, cname, image, podName, podSpace sql.RawBytes
+		p := new(progKey)
+		if err := rows.Scan(&id, &comm, &exe, &cmdline, &p.uid, &user, &unit, &container, &pod, &cname, &image, &podName, &podSpace); err != nil {
+			return err
+		}
+		p.comm, p.exe, p.cmdline, p.user = string(comm), string(exe), string(cmdline), string(user)
+		p.unit, p.container, p.pod = string(unit), string(container), string(pod)
+		p.containerName, p.image, p.podName, p.podNamespace = string(cname), string(image), string(podName), string(podSpace)
+		r.progs[id] = p
+		return nil
+	}, query, args...)
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+}
+
+var noPlace place
+
+func (r *reference) place(id uint64) *place {
+	if r.places == nil {
+		r.readPlaces()
+	}
+	if p, ok := r.places[id]; ok {
+		return p
+	}
+	return &noPlace
+}
+
+func (r *reference) readPlaces() {
+	r.places = make(map[uint64]*place)
+	err := each(r.ctx, r.q, func(rows *sql.Rows) error {
+		var id uint64
+		var name, user, device, scope, unit, container sql.RawBytes
+		p := new(place)
+		if err := rows.Scan(&id, &p.netns, &name, &p.uid, &user, &device, &scope, &p.mark, &unit, &container); err != nil {
+			return err
+		}
+		p.netnsName, p.user, p.device = string(name), string(user), string(device)
+		p.scope, p.unit, p.container = string(scope), string(unit), string(container)
+		r.places[id] = p
+		return nil
+	}, "SELECT * FROM place")
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+}
+
+// process makes a process of a task.
+func (r *reference) process(t *task) *whose.Process {
+	g := r.prog(t.prog)
+	return &whose.Process{
+		PID: t.pid, StartTime: t.startTime(), Parent: t.parent, Comm: g.comm, Exe: g.exe, Cmdline: g.cmdline,
+		UID: g.uid, User: g.user, Unit: g.unit, Container: g.container, Pod: g.pod,
+		ContainerName: g.containerName, Image: g.image, PodName: g.podName, PodNamespace: g.podNamespace,
+	}
+}

@@ -1,0 +1,86 @@
+package store
+
+import (
+	"net/netip"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A view makes entries of a block's columns. Processes and lists of owners are made
+// once for each block, and shared by its entries.
+type view struct {
+	block
+	ref   *reference
+	procs []*whose.Process
+	lists [][]whose.Owner
+}
+
+// open reads the head of a block and its times.
+func (v *view) open(text []byte) error {
+	if err := v.block.open(text); err != nil {
+		return err
+	}
+	return v.times()
+}
+
+// each calls fn with each entry's place and columns.
+func (v *view) each(fn func(i int, p *packed)) error {
+	if err := v.tables(); err != nil {
+		return err
+	}
+	v.procs = append(v.procs[:0], make([]*whose.Process, len(v.tasks))...)
+	v.lists = append(v.lists[:0], make([][]whose.Owner, len(v.crews))...)
+	return v.block.each(fn)
+}
+
+// owners returns the owners of a crew's place plus one.
+func (v *view) owners(place uint32) []whose.Owner {
+	if place == 0 {
+		return nil
+	}
+	at := place - 1
+	if v.lists[at] == nil {
+		list := make([]whose.Owner, len(v.crews[at]))
+		for i, t := range v.crews[at] {
+			if v.procs[t] == nil {
+				v.procs[t] = v.ref.process(&v.tasks[t])
+			}
+			list[i].Process = v.procs[t]
+		}
+		v.lists[at] = list
+	}
+	return v.lists[at]
+}
+
+// entry makes an entry.
+func (v *view) entry(i int, p *packed, e *entry) {
+	e.setShape(v.shapes[p.shape])
+	e.at, e.from = v.at[i], v.from[i]
+	e.local = netip.AddrPortFrom(v.addrs[p.local], p.localPort)
+	e.remote = netip.AddrPortFrom(v.addrs[p.remote], p.remotePort)
+	e.cookie, e.inode = p.cookie, p.inode
+	e.owners, e.peer = v.owners(p.crew), v.owners(p.peer)
+	e.place = *v.ref.place(p.place)
+	e.duration, e.sent, e.received, e.rtt, e.retrans = p.duration, p.sent, p.received, p.rtt, p.retrans
+}
+
+// entries calls fn with each entry of a block.
+func (r *reference) entries(text []byte, fn func(*entry)) error {
+	v := view{ref: r}
+	if err := v.open(text); err != nil {
+		return err
+	}
+	var all []entry
+	err := v.each(func(i int, p *packed) {
+		var e entry
+		v.entry(i, p, &e)
+		all = append(all, e)
+	})
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		fn(&all[i])
+	}
+	return nil
+}
