@@ -15,11 +15,13 @@ FUZZTIME ?= 3000x
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build ./whose, one static binary
+build: ## build ./whose and ./whose-agent, two static binaries
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o whose ./cmd/whose
+	CGO_ENABLED=0 $(GO) build -trimpath -tags whose_agent -ldflags '-s -w -X main.version=$(VERSION)' -o whose-agent ./cmd/whose
 
-install: build ## install the binary, the man page, the units and the files for Zabbix below $(DESTDIR)/usr
+install: build ## install the binaries, the man page, the units and the files for Zabbix below $(DESTDIR)/usr
 	install -Dm755 whose $(DESTDIR)/usr/bin/whose
+	install -Dm755 whose-agent $(DESTDIR)/usr/libexec/whose/whose-agent
 	install -Dm644 docs/man/whose.1 $(DESTDIR)/usr/share/man/man1/whose.1
 	install -Dm644 integrations/systemd/whose-pin.service $(DESTDIR)/usr/lib/systemd/system/whose-pin.service
 	install -Dm644 integrations/systemd/whose.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/whose.conf
@@ -36,6 +38,7 @@ deps:
 check: ## formatting, vet and linters
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above are not formatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags whose_agent ./cmd/whose
 	cd bench && $(GO) vet ./...
 	$(GO) vet -tags zabbix ./integrations/zabbix/test
 	$(GO) tool $(TOOLS) staticcheck ./...

@@ -78,7 +78,7 @@ This page holds figures: the cost of ` + "`whose`" + ` beside other tools, and t
 truth of its events. [bench/README.md](../bench/README.md) says how they are
 measured, and ` + "`make bench` and `make bench-live`" + ` repeat it.
 [tricks.md](tricks.md) gives the reasons, [limits.md](limits.md) the bounds,
-[history.md](history.md) earlier figures.
+[earlier-figures.md](earlier-figures.md) earlier figures.
 `
 
 // Page returns docs/performance.md: the reports of a folder in the order of

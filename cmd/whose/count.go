@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,8 @@ type counting struct {
 	sh *shell
 	question
 	by, format string
+	sum        string
+	per        time.Duration
 	top        int
 	noHeader   bool
 }
@@ -39,7 +42,8 @@ by state looks into no process.`,
 		Example: "whose count\tby process and state\n" +
 			"whose count --by state\tas a summary\n" +
 			"whose count --by remote_addr --top 10 nginx\tthe ten that talk to nginx most\n" +
-			"whose count --by unit,state -a -o json\tfor a program",
+			"whose count --by unit,state -a -o json\tfor a program\n" +
+			"whose count --from -24h --by comm,remote_addr --sum bytes_sent,bytes_received --top 20\twho sent most in a day",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeFilter,
 		RunE:              c.run,
@@ -47,10 +51,13 @@ by state looks into no process.`,
 	c.question.addFlags(cmd)
 	show := flagGroup{cmd.Flags(), groupShow}
 	show.text(&c.by, "by", "b", countBy, "NAME,…", "count by these fields")
+	show.text(&c.sum, "sum", "", "", "NAME,…", "add up these fields, bytes_sent for example; the largest first")
+	show.duration(&c.per, "per", "", 0, "of the past: a row for each 1h for example")
 	show.number(&c.top, "top", "", "N", "show the N largest groups")
 	show.text(&c.format, "output", "o", render.Table, "FORMAT", "format: table, json, jsonl, csv, tsv")
 	show.boolean(&c.noHeader, "no-header", "H", "no titles of columns")
 	complete(cmd, "by", completeFields(""))
+	complete(cmd, "sum", completeFields(""))
 	complete(cmd, "output", completeWords(countFormats()...))
 	return cmd
 }
@@ -74,12 +81,23 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 	if err != nil {
 		return err
 	}
+	sums, err := c.sums(fields)
+	if err != nil {
+		return err
+	}
 	color, err := colorMode(cmd)
 	if err != nil {
 		return err
 	}
+	shape := render.Options{Width: c.sh.width(), Color: c.sh.colored(color, c.sh.out), NoHeader: c.noHeader}
+	if c.past.asked() {
+		return c.then(cmd, opts, fields, sums, shape)
+	}
+	if c.per > 0 {
+		return whose.WithHint(usagef("--per: want --from too"), "--from -24h --per 1h for example")
+	}
 	var needs whose.Needs
-	for _, f := range fields {
+	for _, f := range append(fields, sums...) {
 		needs |= f.Needs
 	}
 	opts.Needs = whose.NeedSessions | needs
@@ -91,9 +109,28 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 		return collectError(err)
 	}
 	c.countRest(cmd.Context(), collector, opts, &answer.Coverage)
-	return c.write(c.count(answer, fields), &answer.Coverage, render.Options{
-		Width: c.sh.width(), Color: c.sh.colored(color, c.sh.out), NoHeader: c.noHeader,
-	})
+	return c.write(c.count(answer, fields, sums), &answer.Coverage, shape)
+}
+
+// sums reads --sum.
+func (c *counting) sums(by []*whose.Field) ([]*whose.Field, error) {
+	if c.sum == "" {
+		return nil, nil
+	}
+	var fields []*whose.Field
+	for name := range strings.SplitSeq(c.sum, ",") {
+		f, err := fieldByName("sum", strings.TrimSpace(name))
+		switch {
+		case err != nil:
+			return nil, err
+		case !tally.Summable(f):
+			return nil, usagef("--sum: field %s is no amount that can be added up", f.Name)
+		case slices.Contains(fields, f) || slices.Contains(by, f):
+			return nil, usagef("--sum: field %s is named twice", f.Name)
+		}
+		fields = append(fields, f)
+	}
+	return fields, nil
 }
 
 // fields reads --by.
@@ -113,8 +150,9 @@ func (c *counting) fields() ([]*whose.Field, error) {
 }
 
 // count counts sessions by fields.
-func (c *counting) count(sessions lots.Sessions, fields []*whose.Field) *tally.Count {
+func (c *counting) count(sessions lots.Sessions, fields, sums []*whose.Field) *tally.Count {
 	counter := tally.NewCounter(fields)
+	counter.Sum(sums)
 	_ = lots.Feed(sessions, helpers(), func(s *whose.Session) error { // no error but its own
 		counter.Add(s.Row())
 		return nil

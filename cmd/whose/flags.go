@@ -20,6 +20,7 @@ const (
 	groupWhich = "Which sessions"
 	groupShow  = "How they are shown"
 	groupHow   = "How they are collected"
+	groupThen  = "The past"
 	groupOther = "Other"
 )
 

@@ -73,6 +73,9 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 	if err := l.settlePIDs(cmd); err != nil {
 		return err
 	}
+	if l.question.past.asked() {
+		return l.showThen(cmd, opts)
+	}
 	opts.Sort = l.sortBy
 	if l.shape.OwnNetNS = ownNetNS(); l.proc != "" {
 		// The number is the same under each procfs. A copy of one has none of ours.

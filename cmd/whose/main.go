@@ -15,6 +15,9 @@ import (
 func main() {
 	tameZone()
 	footprint.ShortLived(os.Getenv)
+	if err := checkHandedOver(); err != nil {
+		os.Exit(newShell(os.Stdout, os.Stderr).report(err))
+	}
 	code := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if err := os.Stdout.Close(); err != nil && code == exitFound {
 		code = newShell(os.Stdout, os.Stderr).report(writeError(err))
@@ -25,6 +28,7 @@ func main() {
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	sh := newShell(stdout, stderr)
+	sh.args = args
 	below, whole := needed(args)
 	root := newTree(sh, below, whole)
 	root.SetArgs(args)

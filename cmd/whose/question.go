@@ -25,6 +25,7 @@ type question struct {
 	strict, oneOwner            bool
 	counts                      bool // it counts sessions, and shows none
 	typed                       string
+	past                        past
 	where                       filter.Expr
 }
 
@@ -45,6 +46,7 @@ func (q *question) addFlags(cmd *cobra.Command) {
 	how.boolean(&q.strict, "strict", "", "exit with 4 if something could not be seen")
 
 	complete(cmd, "source", completeWords(collect.SourceNames()...))
+	q.past.addFlags(cmd, true)
 }
 
 // addProtocols defines the flags of protocols and families.
@@ -74,7 +76,11 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 	if err != nil {
 		return nil, err
 	}
-	if filter.Needs(where)&(whose.NeedLife|whose.NeedEvent) != 0 {
+	past, err := q.asksPast(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if needs := filter.Needs(where); needs.Has(whose.NeedEvent) || needs.Has(whose.NeedLife) && !past {
 		return nil, whose.WithHint(usagef("filter: how sessions ended is not known of those that stand"),
 			"whose watch knows it, as it happens")
 	}

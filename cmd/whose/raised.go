@@ -13,7 +13,7 @@ import (
 )
 
 // callersDirs are the flags that name directories to read or to write below.
-var callersDirs = []string{"proc", "pin-dir"}
+var callersDirs = []string{"proc", "pin-dir", "history"}
 
 // refuseRaised refuses directories of the caller's where the program has more
 // rights than the caller, by capabilities of its file or a set-user-ID bit: the

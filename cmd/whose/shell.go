@@ -17,6 +17,9 @@ type shell struct {
 	lookup   hostname.Lookup // nil: the DNS of this host
 	services string          // the file of service names
 	unsaid   error           // the first error of text written by noted
+	args     []string        // of the command line
+	// exec replaces this process by another program.
+	exec func(path string, args, env []string) error
 }
 
 // noted returns the output for text whose writers look at no error: help, and
@@ -38,7 +41,7 @@ func (w *notedWriter) Write(p []byte) (int, error) {
 
 // newShell is the shell of this process.
 func newShell(stdout, stderr io.Writer) *shell {
-	return &shell{out: stdout, err: stderr, getenv: os.Getenv, services: "/etc/services"}
+	return &shell{out: stdout, err: stderr, getenv: os.Getenv, services: "/etc/services", exec: replaceBy}
 }
 
 // fallbackHeight is the height of a terminal of unknown size.

@@ -28,6 +28,7 @@ type watch struct {
 	renderer render.EventRenderer
 	sums     *tally.Events // nil without --summary
 	began    time.Time
+	took     time.Duration      // of a question about the past
 	by       string             // the chosen source
 	unseen   whose.Gaps         // its gaps
 	names    *hostname.Resolver // nil without --resolve
@@ -66,6 +67,7 @@ Lost events always appear as a line LOST: if nothing is shown, nothing happened.
 			"whose watch --events fail\tconnects that fail\n" +
 			"whose watch --events listen,unlisten -o jsonl\tlisteners that come and go, for a program\n" +
 			"whose watch --for 30s --summary -q\thalf a minute, by process and by remote host\n" +
+			"whose watch --from -1h --events fail\tconnects that failed in the last hour, of a history\n" +
 			"whose watch -u port 53\tquestions to name servers, and who asks",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeFilter,
@@ -79,6 +81,9 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 	opts, err := w.settle(cmd, words)
 	if err != nil {
 		return err
+	}
+	if w.past.asked() {
+		return w.then(cmd, opts)
 	}
 	footprint.LongLived(w.sh.getenv)
 	ctx, stop := signal.NotifyContext(cmd.Context(), stopSignals()...)
@@ -120,7 +125,12 @@ func (w *watch) settle(cmd *cobra.Command, words []string) (*track.Options, erro
 	if err != nil {
 		return nil, err
 	}
-	w.shape = shape
+	if w.shape = shape; w.past.utc {
+		w.shape.Zone = time.UTC
+	}
+	if _, err := w.asksPast(cmd); err != nil {
+		return nil, err
+	}
 	if err := w.settleNames(); err != nil {
 		return nil, err
 	}
@@ -286,7 +296,9 @@ func (w *watch) conclude(ctx context.Context, out *spool.Spool) error {
 		Width: w.sh.width(), Color: w.shape.Color, HostName: w.shape.HostName, ServiceName: w.shape.ServiceName,
 	}
 	summary := w.sums.Summary()
-	summary.Took, summary.Source = time.Since(w.began), w.by
+	if summary.Took, summary.Source = w.took, w.by; w.took == 0 {
+		summary.Took = time.Since(w.began)
+	}
 	summary.Gaps.Add(w.unseen...)
 	summary.Gaps.Advise(whose.Caller{})
 	if w.names != nil {

@@ -21,7 +21,7 @@ type watchFlags struct {
 	events                         string
 	format, template, fields       string
 	noInitial, noHeader            bool
-	summary, quiet                 bool
+	summary, quiet, follow         bool
 	top, buffer, backlog           int
 	length, udpIdle, interval      time.Duration
 	resolve                        bool
@@ -72,6 +72,10 @@ func (w *watchFlags) addFlags(cmd *cobra.Command) {
 	how.number(&w.backlog, "backlog", "", "N", "events that wait for a slow reader (default 65536)")
 	how.text(&w.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
 	how.boolean(&w.strict, "strict", "", "exit with 4 if something cannot be seen, or was lost")
+
+	w.past.addFlags(cmd, false)
+	then := flagGroup{cmd.Flags(), groupThen}
+	then.boolean(&w.follow, "follow", "", "go on with what comes, until Ctrl-C")
 
 	for _, name := range []string{"listening", "established", "all"} {
 		cmd.Flags().Lookup(name).Hidden = true

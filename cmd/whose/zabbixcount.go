@@ -38,7 +38,7 @@ state in it; "established" beside the others counts those alone. An agent refuse
 	}
 	var partial bool
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		n, err := q.count(cmd, words, partial)
+		n, err := q.count(cmd, words, sh, partial)
 		if err != nil {
 			return err
 		}
@@ -46,6 +46,7 @@ state in it; "established" beside the others counts those alone. An agent refuse
 		return writeError(err)
 	}
 	q.addFlags(cmd)
+	q.past.addFlags(cmd, true)
 	flags := flagGroup{cmd.Flags(), groupWhich}
 	flags.boolean(&q.all, "all", "a", "every state")
 	flags.boolean(&partial, "partial", "", "count what is seen, though processes or namespaces are hidden")
@@ -53,11 +54,14 @@ state in it; "established" beside the others counts those alone. An agent refuse
 }
 
 // count counts the matching sessions.
-func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool) (int, error) {
+func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, sh *shell, partial bool) (int, error) {
 	began := time.Now()
 	opts, err := q.options(cmd, words)
 	if err != nil {
 		return 0, err
+	}
+	if q.past.asked() {
+		return q.then(cmd, opts, sh, partial)
 	}
 	opts.Needs = whose.NeedSessions | filter.Needs(opts.Filter)
 	opts.Timeout = q.timeout * 4 / 5
@@ -76,6 +80,29 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, partial bool)
 		return 0, whose.WithHint(errors.New("count sessions: "+c.Missing()), "%s", missing.Hint())
 	}
 	return answer.Len(), nil
+}
+
+// then counts the matching sessions of the past. A time without a record makes the
+// number wrong.
+func (q *zabbixQuestion) then(cmd *cobra.Command, opts *collect.Options, sh *shell, partial bool) (int, error) {
+	about, err := q.question.then(opts)
+	if err != nil {
+		return 0, err
+	}
+	src, err := q.past.open(sh)
+	if err != nil {
+		return 0, err
+	}
+	defer src.Close()
+	n := 0
+	cov, err := src.Sessions(cmd.Context(), about, func(*whose.Session) bool { n++; return true })
+	if err != nil {
+		return 0, err
+	}
+	if len(cov.Gaps) > 0 && !partial {
+		return 0, fmt.Errorf("count sessions: %s", cov.Missing())
+	}
+	return n, nil
 }
 
 // missing returns the gaps that make the number wrong. Hidden processes do only

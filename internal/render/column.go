@@ -97,7 +97,6 @@ const (
 	rankState
 	rankArrow
 	rankProto
-	rankScript
 	rankUnit
 	rankContainer
 	rankUser
@@ -142,13 +141,10 @@ func (t *table) standardColumns(wide bool) []*column {
 	}}
 	inode := fieldColumn(whose.FieldByName("inode"))
 	unit, container := fieldColumn(whose.FieldByName("unit")), containerColumn()
-	script := fieldColumn(whose.FieldByName("script"))
-	script.rank = rankScript
-	script.wanted = func() bool { return script.used }
 	inode.rank, unit.rank, container.rank = rankInode, rankUnit, rankContainer
 	unit.wanted = func() bool { return unit.used }
 	container.wanted = func() bool { return container.used }
-	all := []*column{proto, family, state, recv, send, local, arrow, remote, t.netns, user, inode, unit, container, script, process}
+	all := []*column{proto, family, state, recv, send, local, arrow, remote, t.netns, user, inode, unit, container, process}
 	return t.addColumns(all)
 }
 

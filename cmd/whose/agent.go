@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+)
+
+// An agent is the job of whose agent: it follows all sessions and keeps them.
+type agent struct {
+	sh                           *shell
+	history, group, keep, source string
+	days                         int
+	bytes                        string
+	noCmdline                    bool
+}
+
+// runAgent is the work itself. Nil in the light program.
+var runAgent func(*agent, context.Context, *agentPlan) error
+
+// historyOff is the value of --history for none.
+const historyOff = "off"
+
+func newAgent(sh *shell) *cobra.Command {
+	a := &agent{sh: sh}
+	cmd := &cobra.Command{
+		Use:   "agent [flags]",
+		Short: "follow every session and keep the history of this host",
+		Long: `Follow every session of this host from its beginning to its end, and keep what was there, so that
+the past can be asked like the present: whose --at 03:12 nginx, whose --from -1h remote 203.0.113.9,
+whose watch --from -1h, whose count --from -24h --by comm. docs/history.md says what is kept and for how long.
+
+It runs until SIGTERM or Ctrl-C, in the foreground. One agent at a time writes a directory. Who may read
+it learns who talked to whom and, unless --no-cmdline, the command lines of the processes, which may
+hold secrets: root and the group of --group.`,
+		Example: "sudo whose agent\tkeep the history of this host in " + defaultHistory + "\n" +
+			"sudo whose agent --group adm --history-days 30\tfor the administrators too, a month of it\n" +
+			"sudo whose agent --no-cmdline --keep 'not remote 127.0.0.0/8'\twithout command lines and local sessions",
+		Args: noArgs,
+		RunE: a.start,
+	}
+	f := flagGroup{cmd.Flags(), groupThen}
+	f.text(&a.history, "history", "", defaultHistory, valueDir, "where the history is kept; off for none")
+	f.number(&a.days, "history-days", "", "N", "remove what is older (default 14)")
+	f.text(&a.bytes, "history-bytes", "", "2GiB", "SIZE", "remove the oldest beyond this size; a twentieth of the disk at most")
+	f.text(&a.group, "group", "", "", "GROUP", "let the members of this group read it, too")
+	f.boolean(&a.noCmdline, "no-cmdline", "", "keep no command lines, which may hold secrets")
+	f.text(&a.keep, "keep", "", "", "FILTER", "keep only the sessions that match")
+	how := flagGroup{cmd.Flags(), groupHow}
+	how.text(&a.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
+	complete(cmd, "group", completeGroups)
+	complete(cmd, "source", completeWords(watchSources()...))
+	return cmd
+}
+
+// An agentPlan is what the flags of whose agent say.
+type agentPlan struct {
+	dir       string // "": no history
+	gid       int
+	days      int
+	bytes     int64
+	noCmdline bool
+	keep      filter.Expr
+	source    string
+}
+
+func (a *agent) start(cmd *cobra.Command, _ []string) error {
+	plan, err := a.plan()
+	if err != nil {
+		return err
+	}
+	if runAgent == nil {
+		return a.sh.handOver()
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), stopSignals()...)
+	defer stop()
+	return runAgent(a, ctx, plan)
+}
+
+func (a *agent) plan() (*agentPlan, error) {
+	p := &agentPlan{gid: -1, days: a.days, noCmdline: a.noCmdline, source: a.source}
+	var err error
+	if a.history != historyOff {
+		if p.dir, err = filepath.Abs(a.history); err != nil {
+			return nil, fmt.Errorf("--history: %w", err)
+		}
+	}
+	if a.days < 0 {
+		return nil, usagef("--history-days: want a number of days, got %d", a.days)
+	}
+	if p.bytes, err = parseSize(a.bytes); err != nil {
+		return nil, usagef("--history-bytes: %w", err)
+	}
+	if a.group != "" {
+		if p.gid, err = groupID(a.group); err != nil {
+			return nil, err
+		}
+	}
+	if a.keep != "" {
+		if p.keep, _, err = parseFilter([]string{a.keep}); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// parseSize reads a number of bytes: 2GiB, 500MB, 1048576.
+func parseSize(text string) (int64, error) {
+	digits := strings.TrimRight(text, "BbIiKkMmGgTt")
+	factor, unit := int64(1), strings.ToLower(text[len(digits):])
+	if unit = strings.TrimSuffix(unit, "b"); unit != "" {
+		power := strings.IndexByte("kmgt", unit[0]) + 1
+		base := int64(1000)
+		if unit[1:] == "i" {
+			base = 1024
+		}
+		if power == 0 || unit[1:] != "" && unit[1:] != "i" {
+			return 0, errSize
+		}
+		for range power {
+			factor *= base
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 1 || n > (1<<62)/factor {
+		return 0, errSize
+	}
+	return n * factor, nil
+}
+
+var errSize = errors.New("want a size such as 2GiB or 500MB")
+
+// bootID is the identity of this start of the host, "" if unknown.
+func bootID() string {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// agentNeeds are the facts that an agent keeps.
+func agentNeeds(noCmdline bool) whose.Needs {
+	needs := whose.NeedDefault | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup | whose.NeedContainerNames | whose.NeedTCPInfo | whose.NeedLife
+	if !noCmdline {
+		needs |= whose.NeedCmdline
+	}
+	return needs
+}
+
+// reconcileEvery is the time between two looks at all that stands.
+const reconcileEvery = 5 * time.Second

@@ -1,0 +1,134 @@
+//go:build whose_agent
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/history/store"
+	"github.com/seed-44df2ae6/whose/internal/bpf"
+	"github.com/seed-44df2ae6/whose/internal/footprint"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// run follows sessions and keeps them until ctx ends. History that cannot be written
+// ends nothing: it is tried again.
+func (a *agent) run(ctx context.Context, p *agentPlan) error {
+	footprint.LongLived(a.sh.getenv)
+	needs := agentNeeds(p.noCmdline) | filter.Needs(p.keep)&^(whose.NeedLife|whose.NeedEvent)
+	t, err := track.Start(ctx, &track.Options{Source: p.source, Needs: needs})
+	if err != nil {
+		return collectError(err)
+	}
+	defer closeSoon(t)
+	footprint.GiveWay()
+	source := t.Source()
+	a.sh.say("following %s by %s", plural(t.Count(nil), "session", "sessions"), source.Name)
+	if lacks := missed(&source); lacks != "" {
+		a.sh.say("%s", lacks)
+	}
+	var w *store.Writer
+	if p.dir != "" {
+		if w, err = a.openWriter(ctx, p); err != nil {
+			return err
+		}
+		a.sh.say("keeping history in %s", p.dir)
+	}
+	return errors.Join(a.follow(ctx, t, w), closeWriter(w))
+}
+
+func closeWriter(w *store.Writer) error {
+	if w == nil {
+		return nil
+	}
+	return w.Close(context.Background())
+}
+
+func (a *agent) openWriter(ctx context.Context, p *agentPlan) (*store.Writer, error) {
+	host, _ := os.Hostname() // without one the field is absent
+	opts := store.Options{
+		Dir: p.dir, GID: p.gid, Days: p.days, Bytes: p.bytes, NoCmdline: p.noCmdline, Host: host, Boot: bootID(),
+		Since: sinceBoot,
+		Report: func(err error) {
+			if err == nil {
+				a.sh.say("history is written again")
+				return
+			}
+			a.sh.say("history: %v; it is tried again", err)
+		},
+	}
+	if p.keep != nil {
+		opts.Keep = filter.Compile(p.keep, filter.Env{SelfNetNS: ownNetNS(), Clock: time.Now})
+	}
+	return store.Create(ctx, opts)
+}
+
+// follow hands all events on. Commits and looks at what stands have a goroutine of
+// their own.
+func (a *agent) follow(ctx context.Context, t *track.Tracker, w *store.Writer) error {
+	ticking := make(chan struct{})
+	stop, cancel := context.WithCancel(ctx)
+	go func() {
+		defer close(ticking)
+		if w != nil {
+			tick(stop, t, w)
+		}
+	}()
+	err := t.Each(ctx, func(e *whose.Event) bool {
+		if w != nil {
+			w.Add(e)
+		}
+		return true
+	})
+	cancel()
+	<-ticking
+	if err == nil && w != nil {
+		err = a.rest(t, w)
+	}
+	if err != nil {
+		return fmt.Errorf("follow sessions: %w", err)
+	}
+	return nil
+}
+
+// rest takes the events until now.
+func (a *agent) rest(t *track.Tracker, w *store.Writer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
+	defer cancel()
+	go func() { _ = t.Close() }() // ends the stream; run closes it too
+	return t.Each(ctx, func(e *whose.Event) bool {
+		w.Add(e)
+		return true
+	})
+}
+
+func tick(ctx context.Context, t *track.Tracker, w *store.Writer) {
+	commit, look := time.NewTicker(time.Second), time.NewTicker(reconcileEvery)
+	defer commit.Stop()
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-commit.C:
+			_ = w.Flush(ctx) // it reports, and tries again
+		case <-look.C:
+			w.Reconcile(t.Sessions(nil))
+		}
+	}
+}
+
+// sinceBoot is the time since the start of the host.
+func sinceBoot() time.Duration {
+	d, err := bpf.Boot()
+	if err != nil {
+		panic(fmt.Sprintf("read the boot clock: %v", err)) // Linux has it
+	}
+	return d
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/history"
+)
+
+// A keeping is what only a store of history does.
+type keeping struct {
+	// verify reads all files whole, and returns the number of their entries and what
+	// is wrong with them.
+	verify func(dir string) (entries int, faults []error, err error)
+	// prune removes old files, and returns their names.
+	prune func(dir string, days int, bytes int64) ([]string, error)
+}
+
+// keeper is the store. Nil in the light program.
+var keeper *keeping
+
+// newHistory is the command history.
+func newHistory(sh *shell) *cobra.Command {
+	var p past
+	var format string
+	cmd := &cobra.Command{
+		Use:   "history [COMMAND] [flags]",
+		Short: "say what history there is",
+		Long: `Say what the history of this host holds: from when to when, how many sessions, how many bytes, and the
+gaps in it. whose agent keeps it; docs/history.md says what it is.`,
+		Example: "whose history\tfrom when to when there is a history, and its gaps\n" +
+			"whose history verify\tread all of it, and say what is broken\n" +
+			"whose history prune --days 7\tremove what is older than a week\n" +
+			"whose --from 2026-01-31 --to 2026-02-01 -o csv\ta day of it, for another program",
+		Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "text" && format != "json" {
+				return unknownFormat(format, "text", "json")
+			}
+			src, err := p.open(sh)
+			if err != nil {
+				return err
+			}
+			defer src.Close()
+			o, err := src.Overview(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return printJSON(sh.out, o)
+			}
+			return writeError(writeOverview(sh.out, o))
+		},
+	}
+	f := flagGroup{cmd.PersistentFlags(), groupThen}
+	f.text(&p.dir, "history", "", defaultHistory, valueDir, "where an agent keeps the past")
+	flagGroup{cmd.Flags(), groupThen}.boolean(&p.utc, "utc", "", "show times in UTC, not in the zone of this host")
+	flagGroup{cmd.Flags(), groupShow}.text(&format, "output", "o", "text", "FORMAT", "format: text, json")
+	complete(cmd, "output", completeWords("text", "json"))
+	cmd.AddCommand(newHistoryVerify(sh, &p), newHistoryPrune(sh, &p))
+	return cmd
+}
+
+// noSubcommand refuses what is no subcommand.
+func noSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	names := commandNames(cmd)
+	return whose.WithHint(usagef("whose %s: no command %q", cmd.Name(), args[0]), "the commands are %s", strings.Join(names, ", "))
+}
+
+// writeOverview writes an overview for a person.
+func writeOverview(w io.Writer, o *history.Overview) error {
+	const layout = "2006-01-02 15:04:05 MST"
+	host := ""
+	if o.Host != "" {
+		host = " of " + printable(o.Host)
+	}
+	_, err := fmt.Fprintf(w, "history%s from %s to %s (%s)\n%s ended, %d stand at its end, %s in %s\n", host,
+		o.From.Format(layout), o.To.Format(layout), o.To.Sub(o.From).Round(time.Second),
+		plural(o.Sessions, "session", "sessions"), o.Live, sizeText(o.Bytes), plural(o.Files, "file", "files"))
+	for _, g := range o.Gaps {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "%s\n", printable(g.String()))
+		}
+	}
+	return err
+}
+
+// sizeText is a number of bytes for a person, in units of 1000 as everywhere.
+func sizeText(n int64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	f, i := float64(n), 0
+	for ; f >= 1000 && i < len(units)-1; i++ {
+		f /= 1000
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, units[i])
+}
+
+func newHistoryVerify(sh *shell, p *past) *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify [flags]",
+		Short: "read all of the history, and say what is broken",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if keeper == nil {
+				return sh.handOver()
+			}
+			entries, faults, err := keeper.verify(p.dir)
+			if err != nil {
+				return err
+			}
+			for _, fault := range faults {
+				sh.say("%v", fault)
+			}
+			if len(faults) > 0 {
+				return fmt.Errorf("verify history: %s", plural(len(faults), "file is broken", "files are broken"))
+			}
+			_, err = fmt.Fprintf(sh.out, "%s, nothing broken\n", plural(entries, "entry", "entries"))
+			return writeError(err)
+		},
+	}
+}
+
+func newHistoryPrune(sh *shell, p *past) *cobra.Command {
+	var days int
+	var size string
+	cmd := &cobra.Command{
+		Use:   "prune [flags]",
+		Short: "remove old history",
+		Long: `Remove the files of the history that are older than --days, and the oldest ones until the rest has at
+most --bytes. The file that is written now stays. An agent does the same by itself, by its own flags.`,
+		Example: "sudo whose history prune --days 7\tkeep a week\nsudo whose history prune --bytes 500MB\tkeep so much",
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if days <= 0 && size == "" {
+				return whose.WithHint(usagef("whose history prune: want --days or --bytes"), "whose history prune --days 7 for example")
+			}
+			bytes, err := int64(0), error(nil)
+			if size != "" {
+				if bytes, err = parseSize(size); err != nil {
+					return usagef("--bytes: %w", err)
+				}
+			}
+			if keeper == nil {
+				return sh.handOver()
+			}
+			removed, err := keeper.prune(p.dir, max(days, 0), bytes)
+			for _, name := range removed {
+				fmt.Fprintln(sh.noted(), "removed "+name)
+			}
+			return err
+		},
+	}
+	f := flagGroup{cmd.Flags(), groupThen}
+	f.number(&days, "days", "", "N", "remove what is older")
+	f.text(&size, "bytes", "", "", "SIZE", "remove the oldest beyond this size, 500MB for example")
+	return cmd
+}

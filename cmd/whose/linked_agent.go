@@ -1,0 +1,22 @@
+//go:build whose_agent
+
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-44df2ae6/whose/history"
+	"github.com/seed-44df2ae6/whose/history/store"
+)
+
+// This file is what whose-agent links and whose does not.
+
+func init() {
+	openHistory = func(dir string, zone *time.Location) (history.Source, error) { return store.Open(dir, zone) }
+	runAgent = (*agent).run
+	keeper = &keeping{
+		verify: func(dir string) (int, []error, error) { return store.Verify(context.Background(), dir) },
+		prune:  store.Prune,
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"os/signal"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/history"
+	"github.com/seed-44df2ae6/whose/track"
+)
+
+// then shows the events of the past, and with --follow those after it.
+func (w *watch) then(cmd *cobra.Command, opts *track.Options) error {
+	about, err := w.past.query()
+	if err != nil {
+		return err
+	}
+	if w.follow && w.past.to != "" {
+		return usagef("--follow: --to is an end, and --follow has none")
+	}
+	about.Filter, about.Protos, about.Families = opts.Filter, opts.Protos, opts.Families
+	about.Env = filter.Env{SelfNetNS: ownNetNS(), Now: w.past.now}
+	if about.NetNS, err = pastNetNS(opts.NetNS, about.Env.SelfNetNS); err != nil {
+		return err
+	}
+	if about.Kinds = opts.Events; opts.NoInitial {
+		about.Kinds = about.Complete().Kinds &^ whose.SetOf(whose.EventStanding)
+	}
+	src, err := w.past.open(w.sh)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	ctx, stop := signal.NotifyContext(cmd.Context(), stopSignals()...)
+	defer stop()
+	w.by, w.took = "history", about.To.Sub(about.From)
+	if w.names != nil {
+		defer w.names.Close()
+	}
+	stream := &pastStream{src: src, about: about, follow: w.follow, gaps: w.missing}
+	return w.show(ctx, stop, w.named(stream))
+}
+
+// missing takes the gaps of an answer. Lost events have lines of their own.
+func (w *watch) missing(gaps whose.Gaps) {
+	gaps = slices.DeleteFunc(slices.Clone(gaps), func(g whose.Gap) bool { return g.Kind == whose.GapEvents })
+	if len(gaps) == 0 {
+		return
+	}
+	w.unseen.Add(gaps...)
+	w.sh.say("%s", gaps.String())
+}
+
+// A pastStream is the stream of events of the past.
+type pastStream struct {
+	src    history.Source
+	about  history.Query
+	follow bool
+	gaps   func(whose.Gaps)
+}
+
+const (
+	// followEvery is the time between two looks at a history that is written.
+	followEvery = time.Second
+	// followBehind is how long an event may take until it is in the history: it waits
+	// for its order or for the process that accepts it, then for two commits.
+	followBehind = 5 * time.Second
+)
+
+// Each calls fn for each event, as a tracker does.
+func (p *pastStream) Each(ctx context.Context, fn func(*whose.Event) bool) error {
+	more := true
+	told := func(e *whose.Event) bool { more = fn(e); return more }
+	for ; ; p.next() {
+		if p.follow {
+			until, err := p.src.Until(ctx)
+			if err != nil {
+				return stopped(ctx, err)
+			}
+			p.about.To = until.Add(-followBehind)
+		}
+		if p.about.From.Before(p.about.To) {
+			cov, err := p.src.Events(ctx, &p.about, told)
+			if err != nil {
+				return stopped(ctx, err)
+			}
+			p.gaps(cov.Gaps)
+		}
+		if !p.follow || !more {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(followEvery):
+		}
+	}
+}
+
+// next makes the question about what has come since.
+func (p *pastStream) next() {
+	if p.about.From.Before(p.about.To) {
+		p.about.From = p.about.To
+		p.about.Kinds = p.about.Complete().Kinds &^ whose.SetOf(whose.EventStanding)
+	}
+}
+
+// stopped is the error of a stream; one that was stopped has none.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// Close does nothing: the source is closed by its opener.
+func (p *pastStream) Close() error { return nil }
