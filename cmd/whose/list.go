@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,7 +11,6 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/internal/lots"
-	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
@@ -77,10 +75,7 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 		return l.showThen(cmd, opts)
 	}
 	opts.Sort = l.sortBy
-	if l.shape.OwnNetNS = ownNetNS(); l.proc != "" {
-		// The number is the same under each procfs. A copy of one has none of ours.
-		l.shape.OwnNetNS, _ = netns.Inode(filepath.Join(l.proc, "self/ns/net"))
-	}
+	l.shape.OwnNetNS = ownNetNS() // the number is the same under each procfs
 	c := collect.Open()
 	defer c.Close()
 	switch {
