@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"hash/maphash"
+	"sync"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -20,29 +22,40 @@ func progOf(p *whose.Process) progKey {
 
 // maxNames bounds the remembered names of each kind. Beyond them all are
 // forgotten, and written again where they are met again.
-const maxNames = 8192
+const maxNames = 1 << 16
+
+// A nameHash stands for a name. Hashes of one name are equal, those of two never in
+// practice: the seeds are by chance, so nobody can choose names for it.
+type nameHash [2]uint64
+
+var nameSeeds = sync.OnceValue(func() [2]maphash.Seed { return [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()} })
+
+func hashOf[T comparable](v T) nameHash {
+	seeds := nameSeeds()
+	return nameHash{maphash.Comparable(seeds[0], v), maphash.Comparable(seeds[1], v)}
+}
 
 // A dictionary numbers the names of the file that is written. Numbers are given
 // within a transaction; after a failed one forget is called.
 type dictionary struct {
 	noCmdline bool
-	progs     map[progKey]uint64
-	places    map[place]uint64
+	progs     map[nameHash]uint64
+	places    map[nameHash]uint64
 	// nextProg and nextPlace are the next numbers, 0 if they are to be read.
 	nextProg, nextPlace uint64
-	tx                  *sql.Tx
+	conn                *conn
 	err                 error // the first one of the transaction
 }
 
-// use sets the transaction, and reads the numbers to go on from.
-func (d *dictionary) use(ctx context.Context, tx *sql.Tx) error {
-	d.tx, d.err = tx, nil
+// use sets the connection, and reads the numbers to go on from.
+func (d *dictionary) use(ctx context.Context, c *conn) error {
+	d.conn, d.err = c, nil
 	if d.nextProg > 0 {
 		return nil
 	}
-	d.progs, d.places = make(map[progKey]uint64), make(map[place]uint64)
+	d.progs, d.places = make(map[nameHash]uint64), make(map[nameHash]uint64)
 	var progs, places sql.NullInt64
-	err := tx.QueryRowContext(ctx, "SELECT (SELECT max(id) FROM prog), (SELECT max(id) FROM place)").Scan(&progs, &places)
+	err := c.QueryRowContext(ctx, "SELECT (SELECT max(id) FROM prog), (SELECT max(id) FROM place)").Scan(&progs, &places)
 	if err != nil {
 		return err
 	}
@@ -58,7 +71,8 @@ func (d *dictionary) prog(p *whose.Process) uint64 {
 	if d.noCmdline {
 		key.cmdline = ""
 	}
-	if id, ok := d.progs[key]; ok {
+	hash := hashOf(key)
+	if id, ok := d.progs[hash]; ok {
 		return id
 	}
 	if len(d.progs) >= maxNames {
@@ -66,7 +80,7 @@ func (d *dictionary) prog(p *whose.Process) uint64 {
 	}
 	id := d.nextProg
 	d.nextProg++
-	d.progs[key] = id
+	d.progs[hash] = id
 	d.exec("INSERT INTO prog VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id, []byte(key.comm), blob(key.exe), blob(key.cmdline), key.uid,
 		blob(key.user), blob(key.unit), blob(key.container), blob(key.pod),
 		blob(key.containerName), blob(key.image), blob(key.podName), blob(key.podNamespace))
@@ -74,7 +88,8 @@ func (d *dictionary) prog(p *whose.Process) uint64 {
 }
 
 func (d *dictionary) place(p *place) uint64 {
-	if id, ok := d.places[*p]; ok {
+	hash := hashOf(*p)
+	if id, ok := d.places[hash]; ok {
 		return id
 	}
 	if len(d.places) >= maxNames {
@@ -82,14 +97,14 @@ func (d *dictionary) place(p *place) uint64 {
 	}
 	id := d.nextPlace
 	d.nextPlace++
-	d.places[*p] = id
+	d.places[hash] = id
 	d.exec("INSERT INTO place VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id, p.netns, blob(p.netnsName), p.uid, blob(p.user),
 		blob(p.device), blob(p.scope), p.mark, blob(p.unit), blob(p.container))
 	return id
 }
 
 func (d *dictionary) exec(query string, args ...any) {
-	if _, err := d.tx.Exec(query, args...); err != nil && d.err == nil {
+	if err := d.conn.exec(context.Background(), query, args...); err != nil && d.err == nil {
 		d.err = err
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -36,8 +37,8 @@ type live struct {
 	// first of them at missedAt.
 	missed   uint8
 	missedAt int64
-	// dirty: its row is not up to date. young: it opened since the last commit.
-	dirty, young bool
+	// dirty: its row is not up to date.
+	dirty bool
 	// ended: it is in no map any more.
 	ended bool
 	// unsure: it stood when the writer before this one stopped, at missedAt, and
@@ -51,6 +52,14 @@ func (l *live) entry(at int64) entry {
 	e := entry{facts: l.facts, from: l.from, at: at}
 	e.kind = standing
 	return e
+}
+
+// matures is the age at which a session gets a row. Most end before.
+const matures = int64(500 * time.Millisecond / time.Microsecond)
+
+// young reports whether the session is too young for a row.
+func (l *live) young(now int64) bool {
+	return l.id == 0 && l.flags&knownOpen != 0 && now-l.from < matures && now >= l.from
 }
 
 // A table of live sessions, and what is to be done to its rows in the file.
@@ -105,7 +114,7 @@ func (t *table) find(f *facts) *live { return t.all[keyOf(f)] }
 func (t *table) anew() {
 	t.changed, t.deleted, t.nextID = t.changed[:0], t.deleted[:0], 1
 	for _, l := range t.all {
-		l.id, l.dirty, l.young = 0, true, false
+		l.id, l.dirty = 0, true
 		t.changed = append(t.changed, l)
 	}
 }

@@ -71,8 +71,12 @@ type blockRow struct {
 }
 
 func (p *part) close() {
-	_ = p.tx.Rollback() // nothing was written
-	_ = p.db.Close()
+	if p.tx != nil {
+		_ = p.tx.Rollback() // nothing was written
+	}
+	if p.db != nil {
+		_ = p.db.Close()
+	}
 }
 
 // slack is how far the file may be behind the present while it is written.
@@ -87,9 +91,7 @@ func (p *part) slack() int64 {
 func (r *Reader) openPart(ctx context.Context, name fileName) (*part, error) {
 	p := &part{name: name}
 	if err := r.fillPart(ctx, p); err != nil {
-		if p.db != nil {
-			_ = p.db.Close() // the first error counts
-		}
+		p.close() // the first error counts
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	return p, nil

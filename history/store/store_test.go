@@ -71,7 +71,7 @@ func (r *rig) stop() {
 // kill drops the writer as a kill would: nothing more is committed.
 func (r *rig) kill() {
 	if r.w.file != nil {
-		r.w.file.db.Close()
+		r.w.file.close()
 	}
 	r.w.lock.Close()
 	r.w = nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -15,6 +16,7 @@ type file struct {
 	dir        dir
 	name       fileName
 	db         *sql.DB
+	conn       *conn // from the first transaction on
 	begin      int64
 	seen       int64
 	bytes      int64 // about
@@ -38,7 +40,7 @@ func (w *Writer) beginFile(ctx context.Context, name fileName, now time.Time) (*
 	}
 	if err != nil {
 		if f != nil {
-			_ = f.db.Close() // the first error counts
+			_ = f.close() // the first error counts
 		}
 		_ = w.dir.remove(name)
 		return nil, err
@@ -60,39 +62,58 @@ func (w *Writer) openFile(name fileName) (*file, error) {
 
 // make writes the schema.
 func (f *file) make(ctx context.Context, host, boot string, now int64) error {
-	tx, err := f.db.BeginTx(ctx, nil)
+	c, err := f.begins(ctx)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // after a commit it does nothing
-	if _, err := tx.ExecContext(ctx, schema); err != nil {
+	defer c.rollback() // after a commit it does nothing
+	if _, err := c.ExecContext(ctx, schema); err != nil {
 		return err
 	}
 	for key, value := range map[string]any{
 		metaVersion: formatVersion, metaBegin: now, metaSeen: now, metaDone: 0, metaBoot: boot, metaHost: host,
 	} {
-		if err := setMeta(ctx, tx, key, value); err != nil {
+		if err := setMeta(ctx, c, key, value); err != nil {
 			return err
 		}
 	}
-	return tx.Commit()
+	return c.commit(ctx)
 }
 
-func setMeta(ctx context.Context, tx *sql.Tx, key string, value any) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value)
-	return err
+func setMeta(ctx context.Context, c *conn, key string, value any) error {
+	return c.exec(ctx, "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value)
+}
+
+// begins begins a transaction.
+func (f *file) begins(ctx context.Context) (*conn, error) {
+	if f.conn == nil {
+		c, err := f.db.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.conn = &conn{Conn: c, prepared: make(map[string]*sql.Stmt)}
+	}
+	return f.conn, f.conn.exec(ctx, "BEGIN IMMEDIATE")
+}
+
+func (f *file) close() error {
+	var err error
+	if f.conn != nil {
+		err = f.conn.close()
+	}
+	return errors.Join(err, f.db.Close())
 }
 
 // commit writes entries, gaps and the changes of what stands.
 func (f *file) commit(ctx context.Context, t *table, fresh []entry, gaps []gap, now time.Time) error {
-	tx, err := f.db.BeginTx(ctx, nil)
+	c, err := f.begins(ctx)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // after a commit it does nothing
-	inserted, err := f.fill(ctx, tx, t, fresh, gaps, now)
+	defer c.rollback() // after a commit it does nothing
+	inserted, err := f.fill(ctx, c, t, fresh, gaps, now)
 	if err == nil {
-		err = tx.Commit()
+		err = c.commit(ctx)
 	}
 	if err != nil {
 		f.dictionary.forget()
@@ -106,42 +127,42 @@ func (f *file) commit(ctx context.Context, t *table, fresh []entry, gaps []gap, 
 }
 
 // fill writes all of a commit. It returns the sessions that got a row.
-func (f *file) fill(ctx context.Context, tx *sql.Tx, t *table, fresh []entry, gaps []gap, now time.Time) ([]*live, error) {
-	if err := f.dictionary.use(ctx, tx); err != nil {
+func (f *file) fill(ctx context.Context, c *conn, t *table, fresh []entry, gaps []gap, now time.Time) ([]*live, error) {
+	if err := f.dictionary.use(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := f.writeBlocks(ctx, tx, fresh, now); err != nil {
+	if err := f.writeBlocks(ctx, c, fresh, now); err != nil {
 		return nil, err
 	}
-	inserted, err := f.writeLive(ctx, tx, t, now)
+	inserted, err := f.writeLive(ctx, c, t, now)
 	if err != nil {
 		return inserted, err
 	}
 	for _, g := range gaps {
-		_, err := tx.ExecContext(ctx, "INSERT INTO gap(first, last, n, cause, why) VALUES (?, ?, ?, ?, ?)", g.first, g.last, int64(g.n), g.cause, blob(g.why))
+		err := c.exec(ctx, "INSERT INTO gap(first, last, n, cause, why) VALUES (?, ?, ?, ?, ?)", g.first, g.last, int64(g.n), g.cause, blob(g.why))
 		if err != nil {
 			return inserted, err
 		}
 	}
-	return inserted, setMeta(ctx, tx, metaSeen, micros(now))
+	return inserted, setMeta(ctx, c, metaSeen, micros(now))
 }
 
 // writeBlocks writes the entries as a small block or, where there are enough, with
 // those of the small blocks as one of the usual size.
-func (f *file) writeBlocks(ctx context.Context, tx *sql.Tx, fresh []entry, now time.Time) error {
+func (f *file) writeBlocks(ctx context.Context, c *conn, fresh []entry, now time.Time) error {
 	if f.sealDue(len(fresh), now) {
 		f.all = append(append(f.all[:0], f.tail...), fresh...) // the two stay until it is committed
-		err := f.seal(ctx, tx, f.all)
+		err := f.seal(ctx, c, f.all)
 		clear(f.all)
 		return err
 	}
-	return f.writeBoth(ctx, tx, fresh, true)
+	return f.writeBoth(ctx, c, fresh, true)
 }
 
 // writeBoth writes entries as two blocks: of the sessions that stood as the file was
 // begun, and of the others. So a question about the time before the file looks into
 // few of its blocks.
-func (f *file) writeBoth(ctx context.Context, tx *sql.Tx, entries []entry, small bool) error {
+func (f *file) writeBoth(ctx context.Context, c *conn, entries []entry, small bool) error {
 	slices.SortStableFunc(entries, func(a, b entry) int {
 		x, y := a.from < f.begin, b.from < f.begin
 		switch {
@@ -158,7 +179,7 @@ func (f *file) writeBoth(ctx context.Context, tx *sql.Tx, entries []entry, small
 	}
 	for _, some := range [][]entry{entries[:at], entries[at:]} {
 		if len(some) > 0 {
-			if err := f.writeBlock(ctx, tx, some, small); err != nil {
+			if err := f.writeBlock(ctx, c, some, small); err != nil {
 				return err
 			}
 		}
@@ -172,16 +193,16 @@ func (f *file) sealDue(more int, now time.Time) bool {
 }
 
 // seal writes entries as one block, in place of the small ones.
-func (f *file) seal(ctx context.Context, tx *sql.Tx, entries []entry) error {
+func (f *file) seal(ctx context.Context, c *conn, entries []entry) error {
 	if len(f.tail) > 0 {
 		// The small ones are the last.
 		const query = "DELETE FROM block WHERE id > ifnull((SELECT id FROM block WHERE NOT small ORDER BY id DESC LIMIT 1), 0)"
-		if _, err := tx.ExecContext(ctx, query); err != nil {
+		if err := c.exec(ctx, query); err != nil {
 			return err
 		}
 	}
 	for chunk := range slices.Chunk(entries, maxBlock) {
-		if err := f.writeBoth(ctx, tx, chunk, false); err != nil {
+		if err := f.writeBoth(ctx, c, chunk, false); err != nil {
 			return err
 		}
 	}
@@ -189,7 +210,7 @@ func (f *file) seal(ctx context.Context, tx *sql.Tx, entries []entry) error {
 }
 
 // writeBlock writes entries in the order of their times.
-func (f *file) writeBlock(ctx context.Context, tx *sql.Tx, entries []entry, small bool) error {
+func (f *file) writeBlock(ctx context.Context, c *conn, entries []entry, small bool) error {
 	reach := entries[0].from
 	for i := range entries {
 		reach = min(reach, entries[i].from, entries[i].at)
@@ -202,36 +223,19 @@ func (f *file) writeBlock(ctx context.Context, tx *sql.Tx, entries []entry, smal
 	if !small {
 		signed = []byte(signOf(entries))
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO block(first, last, reach, n, small, sign, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+	return c.exec(ctx, "INSERT INTO block(first, last, reach, n, small, sign, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
 		entries[0].at, entries[len(entries)-1].at, reach, len(entries), small, signed, f.text)
-	return err
 }
 
-// writeLive writes the rows of the sessions that stand. A session gets its row with
-// the commit after the one in which it opened: most have ended by then.
-func (f *file) writeLive(ctx context.Context, tx *sql.Tx, t *table, now time.Time) (inserted []*live, err error) {
-	if len(t.deleted) > 0 {
-		del, err := tx.PrepareContext(ctx, "DELETE FROM live WHERE id = ?")
-		if err != nil {
+// writeLive writes the rows of the sessions that stand, but for young ones.
+func (f *file) writeLive(ctx context.Context, c *conn, t *table, now time.Time) (inserted []*live, err error) {
+	for _, id := range t.deleted {
+		if err := c.exec(ctx, "DELETE FROM live WHERE id = ?", id); err != nil {
 			return nil, err
 		}
-		defer del.Close()
-		for _, id := range t.deleted {
-			if _, err := del.ExecContext(ctx, id); err != nil {
-				return nil, err
-			}
-		}
 	}
-	if len(t.changed) == 0 {
-		return nil, nil
-	}
-	put, err := tx.PrepareContext(ctx, "INSERT OR REPLACE INTO live VALUES (?, ?)")
-	if err != nil {
-		return nil, err
-	}
-	defer put.Close()
 	for _, l := range t.changed {
-		if l.ended || l.young {
+		if l.ended || l.young(micros(now)) {
 			continue
 		}
 		if l.id == 0 {
@@ -244,7 +248,7 @@ func (f *file) writeLive(ctx context.Context, tx *sql.Tx, t *table, now time.Tim
 		if f.dictionary.err != nil {
 			return inserted, f.dictionary.err
 		}
-		if _, err := put.ExecContext(ctx, l.id, f.text); err != nil {
+		if err := c.exec(ctx, "INSERT OR REPLACE INTO live VALUES (?, ?)", l.id, f.text); err != nil {
 			return inserted, err
 		}
 	}
@@ -258,8 +262,7 @@ func (f *file) settle(t *table, fresh []entry, now time.Time) {
 	for _, l := range t.changed {
 		switch {
 		case l.ended:
-		case l.young:
-			l.young = false
+		case l.young(micros(now)):
 			waiting = append(waiting, l)
 		default:
 			l.dirty = false
@@ -289,9 +292,9 @@ func (f *file) leave(ctx context.Context, done bool, now time.Time) error {
 	err := f.last(ctx, done, now)
 	if err == nil {
 		// Without a file beside it everybody can read it who may read the file.
-		_, err = f.db.ExecContext(ctx, "PRAGMA journal_mode = DELETE")
+		_, err = f.conn.ExecContext(ctx, "PRAGMA journal_mode = DELETE")
 	}
-	if e := f.db.Close(); err == nil {
+	if e := f.close(); err == nil {
 		err = e
 	}
 	if err != nil {
@@ -302,26 +305,26 @@ func (f *file) leave(ctx context.Context, done bool, now time.Time) error {
 
 // last makes the last commit of the file.
 func (f *file) last(ctx context.Context, done bool, now time.Time) error {
-	tx, err := f.db.BeginTx(ctx, nil)
+	c, err := f.begins(ctx)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // after a commit it does nothing
-	if err := f.dictionary.use(ctx, tx); err != nil {
+	defer c.rollback() // after a commit it does nothing
+	if err := f.dictionary.use(ctx, c); err != nil {
 		return err
 	}
 	if len(f.tail) > 0 {
-		if err := f.seal(ctx, tx, f.tail); err != nil {
+		if err := f.seal(ctx, c, f.tail); err != nil {
 			return err
 		}
 	}
 	if done {
-		if err := setMeta(ctx, tx, metaDone, 1); err != nil {
+		if err := setMeta(ctx, c, metaDone, 1); err != nil {
 			return err
 		}
 	}
-	if err := setMeta(ctx, tx, metaSeen, micros(now)); err != nil {
+	if err := setMeta(ctx, c, metaSeen, micros(now)); err != nil {
 		return err
 	}
-	return tx.Commit()
+	return c.commit(ctx)
 }

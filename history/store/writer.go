@@ -98,6 +98,7 @@ type Writer struct {
 	base   time.Time
 	since  time.Time // of the last jump, or the start
 	pruned time.Time
+	limit  int64 // the bytes for all files
 	stats  Stats
 }
 
@@ -144,6 +145,7 @@ func Create(ctx context.Context, opts Options) (*Writer, error) {
 		return nil, openError(opts.Dir, err)
 	}
 	w := &Writer{opts: opts, dir: d, lock: lock, live: newTable()}
+	w.setLimit()
 	w.since = opts.Now()
 	w.noteClock()
 	if err := w.resume(ctx); err != nil {
@@ -214,7 +216,7 @@ func (w *Writer) begin(e *whose.Event, f *facts, l *live) {
 		w.live.drop(l)
 	}
 	if w.opts.Keep.MatchEvent(e) {
-		w.live.put(&live{facts: *f, from: from, young: true})
+		w.live.put(&live{facts: *f, from: from})
 	}
 }
 
@@ -450,18 +452,17 @@ func (w *Writer) write(ctx context.Context, now time.Time) error {
 
 // due reports whether another file is to be begun.
 func (w *Writer) due(now time.Time) bool {
-	return w.file != nil && (!w.file.name.day.Equal(dayOf(now)) || w.file.bytes > w.allowed()/fileShare)
+	return w.file != nil && (!w.file.name.day.Equal(dayOf(now)) || w.file.bytes > w.limit/fileShare)
 }
 
 func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
-// allowed returns the bytes for all files.
-func (w *Writer) allowed() int64 {
-	bytes := w.opts.Bytes
+// setLimit sets the bytes for all files.
+func (w *Writer) setLimit() {
+	w.limit = w.opts.Bytes
 	if space := w.dir.space(); space > 0 {
-		bytes = min(bytes, space/diskShare)
+		w.limit = min(w.limit, space/diskShare)
 	}
-	return bytes
 }
 
 // noticeJump notes a gap where the wall clock was set.
@@ -510,7 +511,7 @@ func (w *Writer) rotate(ctx context.Context, now time.Time) error {
 // replace sets a broken file aside and begins another.
 func (w *Writer) replace(ctx context.Context, now time.Time, cause error) error {
 	name, begin := w.file.name, w.file.begin
-	_ = w.file.db.Close() // it is broken
+	_ = w.file.close() // it is broken
 	w.file = nil
 	if err := w.dir.setAside(name); err != nil {
 		return err
@@ -529,11 +530,12 @@ func (w *Writer) prune(now time.Time) {
 		return
 	}
 	w.pruned = now
+	w.setLimit()
 	days := w.opts.Days
 	if now.Sub(w.since).Abs() < calm {
 		days = 0
 	}
-	if _, err := w.dir.prune(now, days, w.allowed()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := w.dir.prune(now, days, w.limit); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		w.report(fmt.Errorf("remove old history: %w", err))
 	}
 }
