@@ -9,12 +9,15 @@ import (
 // returns it with its text: the arguments joined by one space. A value in quotes of
 // the shell has quotes again. Without arguments both are empty. Offsets of a
 // [SyntaxError] refer to this text.
-func ParseArgs(args []string) (Expr, string, error) {
+func ParseArgs(args []string) (Expr, string, error) { return Dialect{}.ParseArgs(args) }
+
+// ParseArgs is the function of that name.
+func (d Dialect) ParseArgs(args []string) (Expr, string, error) {
 	text := strings.Join(args, " ")
 	if len(text) <= MaxLength {
 		text = strings.Join(quoteValues(args), " ")
 	}
-	e, err := Parse(text)
+	e, err := d.Parse(text)
 	return e, text, err
 }
 

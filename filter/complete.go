@@ -132,6 +132,11 @@ func (c *completer) stepTerm(t token) bool {
 		c.depth--
 		return done && c.depth >= 0
 	case tokWord:
+		if strings.EqualFold(t.text, "exclude") {
+			c.subj, _ = subjectByName("state")
+			c.state = atValue
+			return true
+		}
 		if subj, ok := subjectByName(t.text); ok {
 			c.subj, c.state = subj, afterField
 			return true

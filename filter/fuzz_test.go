@@ -12,7 +12,7 @@ func FuzzParse(f *testing.F) {
 	for _, e := range examples {
 		f.Add(e.Filter)
 	}
-	for _, s := range []string{"", "a or (b and not c) || !d && e", `comm = "\x00\*"`, "pid in (1-3, 0x10)", "prot = 1", "((((", `'\`, "a\xff\u202e"} {
+	for _, s := range []string{"", "a or (b and not c) || !d && e", `comm = "\x00\*"`, "pid in (1-3, 0x10)", "prot = 1", "443/tcp,53/udp", "nginx:https", "localhost:443", "10.*:80", "exclude all", "sport ge :http", "tcp@[::1]:1", "x:1-2,/y:3", "((((", `'\`, "a\xff\u202e"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

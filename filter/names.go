@@ -25,6 +25,7 @@ var aliases = [...]alias{
 	{"state", "listening", []string{"LISTEN", "UNCONN"}, "what waits for others, TCP or UDP"},
 	{"state", "connected", []string{"ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
 		"TIME_WAIT", "CLOSE_WAIT", "LAST_ACK", "CLOSING"}, "all but LISTEN, CLOSE and UNCONN"},
+	{"state", "all", stateNames(), "every one, as ss has it"},
 	{"state", "synchronized", []string{"ESTABLISHED", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
 		"TIME_WAIT", "CLOSE_WAIT", "LAST_ACK", "CLOSING"}, "connected without SYN_SENT"},
 	{"exposure", "exposed", []string{"link", "private", "public", "any"}, "more than loopback"},
@@ -37,6 +38,9 @@ var aliases = [...]alias{
 	{"family", "4", []string{"ipv4"}, ""},
 	{"family", "6", []string{"ipv6"}, ""},
 }
+
+// stateNames returns the names of all states.
+func stateNames() []string { return whose.FieldByName("state").Values }
 
 // fold returns a name in the form in which names are compared: lower case,
 // without "-" and "_".

@@ -17,8 +17,30 @@ const (
 )
 
 // Parse reads a filter expression. Empty text and white space give a nil Expr,
-// which means everything. Every other error is a *SyntaxError.
-func Parse(text string) (Expr, error) {
+// which means everything. Every other error is a *SyntaxError. Names of services
+// are those of [WellKnownPort].
+func Parse(text string) (Expr, error) { return Dialect{}.Parse(text) }
+
+// A Dialect reads expressions with the names of a host. The zero Dialect is that
+// of [Parse].
+type Dialect struct {
+	// Port returns the port of a service such as "https", as /etc/services has it.
+	// It is called for names only, and a name that it does not know is looked for
+	// by [WellKnownPort]. Nil knows none.
+	Port func(service string) (port uint16, ok bool)
+}
+
+// Parse is the function of that name.
+func (d Dialect) Parse(text string) (Expr, error) {
+	p, err := d.parser(text)
+	if err != nil || p.peek().kind == tokEnd {
+		return nil, err
+	}
+	return p.parse()
+}
+
+// parser returns the parser of a text, at its beginning.
+func (d Dialect) parser(text string) (*parser, error) {
 	if len(text) > MaxLength {
 		return nil, &SyntaxError{Text: text, Offset: MaxLength, Len: len(text) - MaxLength,
 			Msg: fmt.Sprintf("the filter is too long: %d bytes, at most %d", len(text), MaxLength)}
@@ -27,10 +49,11 @@ func Parse(text string) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{text: text, toks: toks}
-	if p.peek().kind == tokEnd {
-		return nil, nil
-	}
+	return &parser{text: text, toks: toks, dialect: d}, nil
+}
+
+// parse reads the whole text.
+func (p *parser) parse() (Expr, error) {
 	e, err := p.or()
 	if err != nil {
 		return nil, err
@@ -43,8 +66,11 @@ func Parse(text string) (Expr, error) {
 
 // A parser is a recursive descent over the tokens of one text.
 type parser struct {
-	text  string
-	toks  []token
+	text    string
+	toks    []token
+	dialect Dialect
+	// names are the words alone that were taken for names of processes.
+	names []token
 	pos   int
 	depth int
 	// steps is the size of the regular expressions so far.
@@ -168,6 +194,9 @@ func (p *parser) cond() (Expr, error) {
 	if t.kind == tokQuoted {
 		return p.bare()
 	}
+	if x, err := p.exclude(t); x != nil || err != nil {
+		return x, err
+	}
 	if subj, ok := subjectByName(t.text); ok {
 		p.next()
 		return p.fieldCond(t, subj)
@@ -179,9 +208,24 @@ func (p *parser) cond() (Expr, error) {
 	return p.bare()
 }
 
+// exclude reads the word of ss for "not state"; nil where a process is meant.
+func (p *parser) exclude(t token) (Expr, error) {
+	after := p.peekAt(1)
+	state := whose.FieldByName("state")
+	if !strings.EqualFold(t.text, "exclude") || after.kind != tokWord || namesMeant(state, after.text) == nil {
+		return nil, nil
+	}
+	p.next()
+	x, err := p.values(subject{name: state.Name, fields: []*whose.Field{state}}, Ne)
+	return x, err
+}
+
 func (p *parser) unknownField(t token) error {
 	msg := "unknown field " + quoted(t.text)
 	near := nearest(t.text, fieldNames())
+	if ours := foreignFields[strings.ToLower(t.text)]; ours != "" {
+		near = ours
+	}
 	if near != "" {
 		msg += "; did you mean " + near + "?"
 	}
@@ -193,6 +237,10 @@ func (p *parser) unknownField(t token) error {
 func (p *parser) fieldCond(name token, subj subject) (Expr, error) {
 	op, explicit := Eq, true
 	switch t := p.peek(); {
+	case p.atWordOp(&subj):
+		if op = wordOps[strings.ToLower(p.next().text)]; !slices.Contains(operatorsOf(&subj), op) {
+			return nil, p.fail(t, "operator %s is not for %s; it takes %s", t.text, subj.name, opList(&subj))
+		}
 	case t.kind == tokOp:
 		op = p.next().op
 		if !slices.Contains(operatorsOf(&subj), op) {
@@ -216,6 +264,19 @@ func (p *parser) fieldCond(name token, subj subject) (Expr, error) {
 		return nil, p.fail(name, "field %s needs a value; for a process of that name write process %s", name.text, name.text)
 	}
 	return p.values(subj, op)
+}
+
+// wordOps are the operators that ss also writes as words.
+var wordOps = map[string]Op{
+	"eq": Eq, "ne": Ne, "neq": Ne, "lt": Lt, "le": Le, "leq": Le, "gt": Gt, "ge": Ge, "geq": Ge,
+}
+
+// atWordOp reports whether the next token is an operator written as a word. After a
+// field with text for values it is one of these.
+func (p *parser) atWordOp(subj *subject) bool {
+	t, after := p.peek(), p.peekAt(1)
+	_, known := wordOps[strings.ToLower(t.text)]
+	return known && t.kind == tokWord && after.isValue() && subj.kind() != whose.KindText
 }
 
 // atBool reports whether the next token is yes or no.
@@ -251,7 +312,7 @@ func (p *parser) values(subj subject, op Op) (Expr, error) {
 			return nil, p.fail(t, "%s needs a value here", subj.name)
 		}
 		p.next()
-		vs, bad := operandsOf(&subj, op, t)
+		vs, bad := p.operandsOf(&subj, op, t)
 		if !bad.isZero() {
 			return nil, p.failProblem(t, bad)
 		}

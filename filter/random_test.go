@@ -34,10 +34,13 @@ func randomValue(r *rand.Rand, f *whose.Field) string {
 		if r.IntN(4) == 0 {
 			return fmt.Sprintf("%d-%d", r.IntN(1000), 1000+r.IntN(64000))
 		}
+		if r.IntN(4) == 0 {
+			return pick(r, []string{":443", "https", ":ssh"})
+		}
 		return fmt.Sprint(pick(r, somePorts))
 	case whose.KindAddr:
 		return pick(r, []string{"10.0.0.1", "10.0.0.0/8", "127.0.0.0/8", "::1", "::/0", "0.0.0.0/0", "10.0.0.0/16",
-			":443", "10.0.0.1:443", "[::1]:22-80", "10.0.0.0/8:80", "*:0", "::ffff:10.0.0.1", "fe80::/10"})
+			":443", "10.0.0.1:443", "[::1]:22-80", "10.0.0.0/8:80", "*:0", "::ffff:10.0.0.1", "fe80::/10", "localhost", "10.0.*:https", "localhost:80"})
 	case whose.KindBytes:
 		return pick(r, []string{"0", "1", "1k", "1kB", "100-2000"})
 	case whose.KindDuration:

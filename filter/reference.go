@@ -14,6 +14,7 @@ func Reference() string {
 	b.WriteString(introduction)
 	writeExamples(&b)
 	b.WriteString(bareWords)
+	b.WriteString(otherTools)
 	writeFields(&b)
 	writeOperators(&b)
 	writeNames(&b)
@@ -72,13 +73,33 @@ quote a filter with them: ` + "`whose 'netns web and (lport 80 or lport 443)'`" 
 
 `
 
+const otherTools = `## As ss, lsof and fuser have it
+
+What these tools take is taken where its meaning is plain. Other words of theirs
+(` + "`host`, `fwmark`, `src port`" + ` …) are refused with ours.
+
+| there | here |
+|---|---|
+| ` + "`sport = :443`, `dport eq :https`, `dport gt :1024`" + ` | the same; ` + "`lport 443`, `rport https`, `rport > 1024`" + ` |
+| ` + "`src 10.0.0.1`, `dst 10.0.0.0/8:443`" + ` | the same; ` + "`local 10.0.0.1`, `remote 10.0.0.0/8:443`" + ` |
+| ` + "`state all`, `state connected`, `state fin-wait-1`" + ` | the same |
+| ` + "`exclude listening`" + ` | the same; ` + "`not state listening`" + ` |
+| ` + "`TCP:80`, `UDP@10.0.0.1:53`, `443/tcp`" + ` | the same |
+
+A service is found in /etc/services, or is one of those that everybody knows.
+
+`
+
 const bareWords = `
 ## Words alone
 
 | word | means |
 |---|---|
-| ` + "`:443`, `:8000-9000`" + ` | a port, or a range of ports, at either end |
-| ` + "`192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`" + ` | an address or prefix at either end |
+| ` + "`:443`, `:8000-9000`, `:https`" + ` | a port, a range of ports or a service, at either end |
+| ` + "`192.0.2.7`, `10.0.0.0/8`, `10.0.0.*`, `2001:db8::/32`" + ` | an address or prefix at either end |
+| ` + "`localhost`, `localhost:443`" + ` | 127.0.0.0/8 or ::1 at either end |
+| ` + "`443/tcp`, `tcp:443`, `tcp@192.0.2.7:443`" + ` | a port or an end, of a protocol; TCP has MPTCP with it, UDP UDP-Lite |
+| ` + "`nginx:443`, `nginx:https`" + ` | the name of an owner, and a port at either end |
 | ` + "`192.0.2.7:443`, `[::1]:443`, `*:443`" + ` | an address and its port, both at the same end |
 | ` + "`tcp`, `listen`, `ipv6`" + ` … | a protocol, state or family |
 | ` + "`/usr/sbin/nginx`" + ` | the path of an owner's executable |
@@ -176,8 +197,8 @@ var kindDocs = [...]struct {
 	{whose.KindText, "Text, compared exactly; `*` stands for any text and `?` for one character, unless a backslash stands before them. In quotes, single or double, where it holds spaces or other than letters, digits and `_-./:@+%*?`. Backslash escapes: `\\n`, `\\t`, `\\r`, `\\xHH`, and any other character for itself."},
 	{whose.KindName, "One of a few names, in any case, with `-`, `_` or nothing between its parts: `TIME_WAIT`, `time-wait`."},
 	{whose.KindNumber, "A whole number, or in hexadecimal with `0x`; a range `1000-1999`."},
-	{whose.KindPort, "A port number, or a range `8000-9000`."},
-	{whose.KindAddr, "An IPv4 or IPv6 address, or a prefix `10.0.0.0/8` (bits behind its length are ignored); with a port `10.0.0.0/8:443`, `[fe80::/10]:443`, `:443`. An IPv4-mapped IPv6 address is an IPv4 address."},
+	{whose.KindPort, "A port number, a range `8000-9000`, or the name of a service: `https`; with a colon before it if wanted."},
+	{whose.KindAddr, "An IPv4 or IPv6 address, or a prefix `10.0.0.0/8` (bits behind its length are ignored); `10.0.0.*`, or `localhost`; with a port `10.0.0.0/8:443`, `[fe80::/10]:443`, `:443`. An IPv4-mapped IPv6 address is an IPv4 address."},
 	{whose.KindBytes, "A number of bytes, with a unit if wanted: `K`, `KiB`, `M`, `MiB` … are powers of 1,024, `kB`, `MB` … of 1,000; `1.5M`; a range `1K-2K`."},
 	{whose.KindDuration, "A span of time with its unit (`ns`, `us`, `ms`, `s`, `m`, `h`, `d`): `50ms`, `1.5s`, `1d12h`; a range `10ms-20ms`."},
 	{whose.KindTime, "A point in time: `2026-01-31T08:00:00Z`, `2026-01-31T08:00`, `2026-01-31`, in local time without a zone; or an age: `10m` is the moment ten minutes ago, so `> 10m` is later and `< 2d` is earlier than two days ago. Equal means within that day, minute or second; later means after its end."},

@@ -3,7 +3,6 @@ package filter
 import (
 	"fmt"
 	"math"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -22,37 +21,41 @@ func problemf(format string, args ...any) problem { return problem{msg: fmt.Spri
 
 // operandsOf reads the value t of a condition on subj. One word may mean
 // several values: "state connected".
-func operandsOf(subj *subject, op Op, t token) ([]operand, problem) {
+func (p *parser) operandsOf(subj *subject, op Op, t token) ([]operand, problem) {
 	if op.positive() == Match {
-		v, p := parseRegexp(t.text)
-		return []operand{v}, p
+		v, why := parseRegexp(t.text)
+		return []operand{v}, why
 	}
 	literal, pattern, glob, bad := unescape(t.text)
 	if bad != "" {
 		return nil, problem{msg: bad}
 	}
-	if subj.kind() == whose.KindName {
+	switch subj.kind() {
+	case whose.KindName:
 		return parseName(subj.fields[0], literal)
+	case whose.KindAddr:
+		if why := twoWords(subj, literal); !why.isZero() {
+			return nil, why
+		}
+		return parseEnds(literal, p.dialect.port)
 	}
-	v, p := parseOperand(subj, t, literal, pattern, glob)
-	if p.isZero() && isTime(subj.kind()) && op.positive() == Eq && isAge(literal) {
-		p = problemf("compare an age by < or >; %s > %s is later than that long ago", subj.name, literal)
+	v, why := p.parseOperand(subj, t, literal, pattern, glob)
+	if why.isZero() && isTime(subj.kind()) && op.positive() == Eq && isAge(literal) {
+		why = problemf("compare an age by < or >; %s > %s is later than that long ago", subj.name, literal)
 	}
-	if p.isZero() && op.positive() != Eq && v.isSpan() {
-		p = problemf("operator %s takes one value and no range", op)
+	if why.isZero() && op.positive() != Eq && v.isSpan() {
+		why = problemf("operator %s takes one value and no range", op)
 	}
-	return []operand{v}, p
+	return []operand{v}, why
 }
 
-func parseOperand(subj *subject, t token, literal, pattern string, glob bool) (operand, problem) {
+func (p *parser) parseOperand(subj *subject, t token, literal, pattern string, glob bool) (operand, problem) {
 	if subj.name == "netns" {
 		return parseNetNS(t, literal, pattern, glob)
 	}
 	switch subj.kind() {
 	case whose.KindText:
 		return textOperand(literal, pattern, glob)
-	case whose.KindAddr:
-		return parseEndpoint(literal)
 	case whose.KindBool:
 		return parseBool(literal)
 	case whose.KindTime, whose.KindInstant:
@@ -61,13 +64,7 @@ func parseOperand(subj *subject, t token, literal, pattern string, glob bool) (o
 		}
 		return operand{text: literal}, problem{}
 	case whose.KindPort:
-		return parseSpan(literal, func(s string) (uint64, problem) {
-			n, err := strconv.ParseUint(s, 10, 16)
-			if err != nil {
-				return 0, problemf("%s is no port; write a number up to 65535 or a range such as 8000-9000", quoted(literal))
-			}
-			return n, problem{}
-		})
+		return parsePorts(strings.TrimPrefix(strings.TrimPrefix(literal, "*"), ":"), p.dialect.port)
 	case whose.KindDuration:
 		return parseSpan(literal, parseDuration)
 	case whose.KindBytes:
@@ -283,71 +280,4 @@ func parseTime(s string, zone *time.Location) (moment, error) {
 func isAge(s string) bool {
 	m, err := parseTime(s, time.UTC)
 	return err == nil && m.isAge
-}
-
-// parseEndpoint reads an address or prefix, a port or range of ports, or both:
-// "10.0.0.0/8", "[::1]:443", "1.2.3.4:8000-9000", "*:80", ":80".
-func parseEndpoint(s string) (operand, problem) {
-	addr, ports, hasPorts := splitPorts(s)
-	v := operand{ports: AnyPort}
-	if addr != "" && addr != "*" {
-		p, bad := parsePrefix(addr)
-		if !bad.isZero() {
-			return operand{}, bad
-		}
-		v.prefix = p
-	} else if !hasPorts {
-		return operand{}, problemf("%s is no address", quoted(s))
-	}
-	if hasPorts {
-		span, bad := parseSpan(ports, parsePort)
-		if !bad.isZero() {
-			return operand{}, bad
-		}
-		v.hasPorts, v.ports = true, PortRange{First: uint16(span.lo), Last: uint16(span.hi)}
-	}
-	return v, problem{}
-}
-
-func parsePort(s string) (uint64, problem) {
-	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
-		return 0, problemf("%s is no port; write a number up to 65535 or a range such as 8000-9000", quoted(s))
-	}
-	return n, problem{}
-}
-
-// splitPorts parts address and port. Brackets may stand around an IPv6 address
-// with or without its prefix length: "[fe80::]/10:22", "[fe80::/10]:22".
-func splitPorts(s string) (addr, ports string, hasPorts bool) {
-	if inner, rest, ok := strings.Cut(strings.TrimPrefix(s, "["), "]"); ok && s[0] == '[' {
-		bits, ports, hasPorts := strings.Cut(rest, ":")
-		return inner + bits, ports, hasPorts
-	}
-	if strings.Count(s, ":") > 1 {
-		return s, "", false
-	}
-	return strings.Cut(s, ":")
-}
-
-func parsePrefix(s string) (netip.Prefix, problem) {
-	host, bits, hasBits := strings.Cut(s, "/")
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Prefix{}, problemf("%s is no address", quoted(s))
-	}
-	if a.Zone() != "" {
-		return netip.Prefix{}, problemf("an address takes no zone; write %s and scope %s", a.WithZone(""), quoted(a.Zone()))
-	}
-	n := uint64(a.BitLen())
-	if hasBits {
-		if n, err = strconv.ParseUint(bits, 10, 8); err != nil || n > uint64(a.BitLen()) {
-			return netip.Prefix{}, problemf("%s is no prefix length of %s; it is at most %d", quoted(bits), a, a.BitLen())
-		}
-	}
-	const mappedBits = 96
-	if a.Is4In6() && n >= mappedBits {
-		a, n = a.Unmap(), n-mappedBits
-	}
-	return netip.PrefixFrom(a, int(n)).Masked(), problem{}
 }
