@@ -155,21 +155,29 @@ var gapWords = [...]struct{ one, many, not string }{
 // (permission denied)". Hostile text in it is unchanged: renderers make it safe.
 func (g Gap) String() string { return g.sentence(g.subject(0)) }
 
-func (g Gap) sentence(subject string) string {
+func (g Gap) sentence(subject string) string { return g.clause(subject) + " (" + g.why() + ")" }
+
+// clause says what is missing, without the reason.
+func (g Gap) clause(subject string) string {
+	if g.Kind == GapTime {
+		return "nothing is recorded" + g.span()
+	}
+	if g.Kind == GapAnswer || int(g.Kind) >= len(gapWords) {
+		return "there is no answer"
+	}
+	return subject + " " + gapWords[g.Kind].not
+}
+
+// why is the reason in words, with the time of the gap.
+func (g Gap) why() string {
 	why := g.Detail
 	if why == "" {
 		why = causeWords.name(uint8(g.Cause))
 	}
-	switch {
-	case g.Kind == GapTime:
-		return "nothing is recorded" + g.span() + " (" + why + ")"
-	case !g.From.IsZero() || !g.To.IsZero():
-		why += g.span()
+	if g.Kind == GapTime {
+		return why // its time stands in the clause
 	}
-	if g.Kind == GapAnswer || int(g.Kind) >= len(gapWords) {
-		return "there is no answer (" + why + ")"
-	}
-	return subject + " " + gapWords[g.Kind].not + " (" + why + ")"
+	return why + g.span()
 }
 
 // span says the time of a gap, "" for none: " from 02:00:03 to 02:07:11".
@@ -318,15 +326,16 @@ func (gs Gaps) String() string { return gs.describe(0) }
 
 // describe says all gaps where seen processes were looked into. Those for want
 // of permission are said as one: the several ways to be refused are of no use
-// to the reader.
+// to the reader. Those with one reason give it once.
 func (gs Gaps) describe(seen int) string {
-	var parts, refused []string
+	var refused []string
+	var others Gaps
 	namespaces := Gap{Kind: GapNamespaces}
 	some := false
 	for _, g := range gs {
 		switch {
 		case !g.bare():
-			parts = append(parts, g.sentence(g.subject(seen)))
+			others = append(others, g)
 		case g.Kind == GapProcesses:
 			refused = append(refused, g.subject(seen))
 		default:
@@ -340,11 +349,31 @@ func (gs Gaps) describe(seen int) string {
 	case some || namespaces.Count > 0:
 		refused = append(refused, namespaces.subject(0))
 	}
+	parts := others.byReason(seen)
 	if len(refused) > 0 {
 		g := Gap{Kind: GapProcesses, Cause: CausePermission}
 		parts = append([]string{g.sentence(strings.Join(refused, " and "))}, parts...)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// byReason returns a sentence for each reason, in the order of the gaps.
+func (gs Gaps) byReason(seen int) []string {
+	var reasons []string
+	clauses := make(map[string][]string)
+	for _, g := range gs {
+		why := g.why()
+		if clauses[why] == nil {
+			reasons = append(reasons, why)
+		}
+		if c := g.clause(g.subject(seen)); !slices.Contains(clauses[why], c) {
+			clauses[why] = append(clauses[why], c)
+		}
+	}
+	for i, why := range reasons {
+		reasons[i] = strings.Join(clauses[why], " and ") + " (" + why + ")"
+	}
+	return reasons
 }
 
 // Hint returns the first hint, "" for none.

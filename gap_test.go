@@ -2,6 +2,7 @@ package whose_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
@@ -33,6 +34,39 @@ func TestGaps_String(t *testing.T) {
 		if got := gaps.String(); got != want {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
+	}
+}
+
+// No sentence gives a reason twice, whatever is missing for whatever cause.
+func TestGaps_String_Once(t *testing.T) {
+	for _, cause := range whose.Causes() {
+		var same whose.Gaps
+		for _, kind := range whose.GapKinds() {
+			for _, detail := range []string{"", "read /proc/7/fd: input/output error"} {
+				for _, count := range []int{0, 1, 7} {
+					g := whose.Gap{Kind: kind, Cause: cause, Count: count, Detail: detail}
+					_, why, _ := strings.Cut(strings.TrimSuffix(g.String(), ")"), "(")
+					if why == "" || strings.Count(g.String(), why) != 1 {
+						t.Errorf("%s, %s: %s", kind, cause, g)
+					}
+					if detail == "" {
+						same.Add(g)
+					}
+					pair := whose.Gaps{g, {Kind: whose.GapSessions, Cause: cause, Detail: detail}}
+					if n := strings.Count(pair.String(), "("+why+")"); n != 1 && cause != whose.CausePermission {
+						t.Errorf("%s and sessions, %s: the reason stands %d times: %s", kind, cause, n, pair)
+					}
+				}
+			}
+		}
+		if n := strings.Count(same.String(), "("); n != 1 && cause != whose.CausePermission {
+			t.Errorf("%s: %d reasons: %s", cause, n, same)
+		}
+	}
+	late := whose.Gaps{{Kind: whose.GapSessions, Cause: whose.CauseDeadline}, {Kind: whose.GapUsers, Cause: whose.CauseDeadline, Count: 2}}
+	const want = "some sessions could not be seen and 2 users could not be named (the time allowed ran out)"
+	if got := late.String(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 

@@ -182,8 +182,12 @@ func (d Dialect) bareEnd(word string) (Expr, problem) {
 
 // transports are the protocols before or after a port. TCP stands for MPTCP and UDP
 // for UDP-Lite too, as the flags -t and -u do.
-var transports = map[string][]string{
-	"tcp": {"tcp", "mptcp"}, "udp": {"udp", "udplite"}, "mptcp": {"mptcp"}, "udplite": {"udplite"},
+var transports = [...]struct {
+	name   string
+	values []string
+}{
+	{"tcp", []string{"tcp", "mptcp"}}, {"udp", []string{"udp", "udplite"}},
+	{"mptcp", []string{"mptcp"}}, {"udplite", []string{"udplite"}},
 }
 
 // withProto parts a protocol from a port or an end: "443/tcp" as fuser and services
@@ -209,15 +213,17 @@ func withProto(word string) (proto *Cond, end string) {
 
 // transport returns the condition on a protocol by its name, nil for none.
 func transport(name string) *Cond {
-	values, ok := transports[strings.ToLower(name)]
-	if !ok {
-		return nil
+	for _, t := range transports {
+		if !strings.EqualFold(name, t.name) {
+			continue
+		}
+		c := &Cond{name: "proto", op: Eq}
+		for _, v := range t.values {
+			c.values = append(c.values, operand{text: v})
+		}
+		return c
 	}
-	c := &Cond{name: "proto", op: Eq}
-	for _, v := range values {
-		c.values = append(c.values, operand{text: v})
-	}
-	return c
+	return nil
 }
 
 // bareNumber returns the problem of a number alone.
@@ -227,22 +233,34 @@ func bareNumber(word string) problem {
 		msg: "a number alone may mean many things; write " + near + " for a port or pid " + word + " for a process"}
 }
 
-// foreignFields are the words of other tools for fields, by ours.
-var foreignFields = map[string]string{
-	"host": "addr", "net": "addr", "ip": "addr", "address": "addr",
-	"fwmark": "mark", "protocol": "proto", "interface": "dev", "iface": "dev",
-	"command": "process", "cmd": "process", "program": "process", "service": "unit", "cgroup": "unit",
+// foreignField returns our field for another tool's word, "" for none.
+func foreignField(word string) string {
+	switch strings.ToLower(word) {
+	case "net", "ip", "address":
+		return "addr"
+	case "fwmark":
+		return "mark"
+	case "protocol":
+		return "proto"
+	case "interface", "iface":
+		return "dev"
+	case "command", "cmd", "program":
+		return "process"
+	case "service", "cgroup":
+		return "unit"
+	}
+	return ""
 }
 
 // forgottenField returns the problem of a word that would be a process's name
 // but is nearly that of a field, or another tool's word for one, with a value of
-// that field after it: "prot tcp", "pidd 812", "host 10.0.0.1".
+// that field after it: "prot tcp", "pidd 812", "net 10.0.0.1".
 func (p *parser) forgottenField(t token, word string) problem {
 	after := p.peek()
 	if t.kind != tokWord || after.kind != tokWord {
 		return problem{}
 	}
-	if ours := foreignFields[strings.ToLower(word)]; ours != "" && p.dialect.fits(ours, after.text) {
+	if ours := foreignField(word); ours != "" && p.dialect.fits(ours, after.text) {
 		return problem{near: ours, msg: "unknown field " + quoted(word) + "; write " + ours + " " + after.text}
 	}
 	f, _ := bareName(after.text)

@@ -94,14 +94,16 @@ func splitPorts(s string) (addr, ports string, hasPorts bool) {
 	return strings.Cut(s, ":")
 }
 
-// loopback are the prefixes of localhost.
-var loopback = [...]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+// loopback returns the prefixes of localhost.
+func loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
 
 // parsePrefixes reads an address, a prefix, one with "*" for its last parts, or
 // localhost.
 func parsePrefixes(s string) ([]netip.Prefix, problem) {
 	if strings.EqualFold(s, "localhost") {
-		return loopback[:], problem{}
+		return loopback(), problem{}
 	}
 	p, ok := starredPrefix(s)
 	bad := problem{}

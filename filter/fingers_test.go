@@ -75,7 +75,6 @@ func TestParse_OtherTools(t *testing.T) {
 		"exclude nginx": "process = exclude and process = nginx",
 		"process ge":    "process = ge",
 		"process eq x":  "process = eq and process = x",
-		"host nginx":    "process = host and process = nginx",
 		"*:443":         "addr *:443",
 		"1*":            "process = 1*",
 		"10.0.0.0/8":    "addr 10.0.0.0/8",
@@ -98,7 +97,6 @@ func TestParse_OtherTools(t *testing.T) {
 // What cannot be meant is refused with the words to use.
 func TestParse_OtherTools_Refused(t *testing.T) {
 	for text, want := range map[string]string{
-		"host 10.0.0.1":     "write addr 10.0.0.1",
 		"net 10.0.0.0/8":    "write addr 10.0.0.0/8",
 		"fwmark 7":          "write mark 7",
 		"fwmark = 7":        "did you mean mark?",

@@ -10,7 +10,7 @@ import (
 // tools use, or a word for several values at once.
 type alias struct {
 	field, word string
-	values      []string
+	values      []string // nil: all of the field
 	doc         string
 }
 
@@ -25,7 +25,7 @@ var aliases = [...]alias{
 	{"state", "listening", []string{"LISTEN", "UNCONN"}, "what waits for others, TCP or UDP"},
 	{"state", "connected", []string{"ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
 		"TIME_WAIT", "CLOSE_WAIT", "LAST_ACK", "CLOSING"}, "all but LISTEN, CLOSE and UNCONN"},
-	{"state", "all", stateNames(), "every one, as ss has it"},
+	{"state", "all", nil, "every one, as ss has it"},
 	{"state", "synchronized", []string{"ESTABLISHED", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
 		"TIME_WAIT", "CLOSE_WAIT", "LAST_ACK", "CLOSING"}, "connected without SYN_SENT"},
 	{"exposure", "exposed", []string{"link", "private", "public", "any"}, "more than loopback"},
@@ -38,9 +38,6 @@ var aliases = [...]alias{
 	{"family", "4", []string{"ipv4"}, ""},
 	{"family", "6", []string{"ipv6"}, ""},
 }
-
-// stateNames returns the names of all states.
-func stateNames() []string { return whose.FieldByName("state").Values }
 
 // fold returns a name in the form in which names are compared: lower case,
 // without "-" and "_".
@@ -57,7 +54,11 @@ func namesMeant(f *whose.Field, word string) []string {
 		}
 	}
 	for _, a := range aliases {
-		if a.field == f.Name && a.word == folded {
+		switch {
+		case a.field != f.Name || a.word != folded:
+		case a.values == nil:
+			return f.Values
+		default:
 			return a.values
 		}
 	}
@@ -88,6 +89,12 @@ func bareName(word string) (*whose.Field, []string) {
 		return f, namesMeant(f, word)
 	}
 	return nil, nil
+}
+
+// IsWord reports whether a word alone is a protocol, a state or a family: "listen".
+func IsWord(word string) bool {
+	f, _ := bareName(word)
+	return f != nil
 }
 
 // spellings returns all spellings of the field's values.

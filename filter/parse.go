@@ -223,7 +223,7 @@ func (p *parser) exclude(t token) (Expr, error) {
 func (p *parser) unknownField(t token) error {
 	msg := "unknown field " + quoted(t.text)
 	near := nearest(t.text, fieldNames())
-	if ours := foreignFields[strings.ToLower(t.text)]; ours != "" {
+	if ours := foreignField(t.text); ours != "" {
 		near = ours
 	}
 	if near != "" {
@@ -238,7 +238,7 @@ func (p *parser) fieldCond(name token, subj subject) (Expr, error) {
 	op, explicit := Eq, true
 	switch t := p.peek(); {
 	case p.atWordOp(&subj):
-		if op = wordOps[strings.ToLower(p.next().text)]; !slices.Contains(operatorsOf(&subj), op) {
+		if op, _ = wordOp(p.next().text); !slices.Contains(operatorsOf(&subj), op) {
 			return nil, p.fail(t, "operator %s is not for %s; it takes %s", t.text, subj.name, opList(&subj))
 		}
 	case t.kind == tokOp:
@@ -266,16 +266,31 @@ func (p *parser) fieldCond(name token, subj subject) (Expr, error) {
 	return p.values(subj, op)
 }
 
-// wordOps are the operators that ss also writes as words.
-var wordOps = map[string]Op{
-	"eq": Eq, "ne": Ne, "neq": Ne, "lt": Lt, "le": Le, "leq": Le, "gt": Gt, "ge": Ge, "geq": Ge,
+// wordOp returns the operator that ss also writes as this word. known is false for
+// another word.
+func wordOp(word string) (op Op, known bool) {
+	switch strings.ToLower(word) {
+	case "eq":
+		return Eq, true
+	case "ne", "neq":
+		return Ne, true
+	case "lt":
+		return Lt, true
+	case "le", "leq":
+		return Le, true
+	case "gt":
+		return Gt, true
+	case "ge", "geq":
+		return Ge, true
+	}
+	return 0, false
 }
 
 // atWordOp reports whether the next token is an operator written as a word. After a
 // field with text for values it is one of these.
 func (p *parser) atWordOp(subj *subject) bool {
 	t, after := p.peek(), p.peekAt(1)
-	_, known := wordOps[strings.ToLower(t.text)]
+	_, known := wordOp(t.text)
 	return known && t.kind == tokWord && after.isValue() && subj.kind() != whose.KindText
 }
 

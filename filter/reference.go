@@ -76,7 +76,7 @@ quote a filter with them: ` + "`whose 'netns web and (lport 80 or lport 443)'`" 
 const otherTools = `## As ss, lsof and fuser have it
 
 What these tools take is taken where its meaning is plain. Other words of theirs
-(` + "`host`, `fwmark`, `src port`" + ` …) are refused with ours.
+(` + "`net`, `fwmark`, `src port`" + ` …) are refused with ours.
 
 | there | here |
 |---|---|

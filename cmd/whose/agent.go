@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
@@ -140,24 +137,3 @@ func parseSize(text string) (int64, error) {
 }
 
 var errSize = errors.New("want a size such as 2GiB or 500MB")
-
-// bootID is the identity of this start of the host, "" if unknown.
-func bootID() string {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
-}
-
-// agentNeeds are the facts that an agent keeps.
-func agentNeeds(noCmdline bool) whose.Needs {
-	needs := whose.NeedDefault | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup | whose.NeedContainerNames | whose.NeedTCPInfo | whose.NeedLife
-	if !noCmdline {
-		needs |= whose.NeedCmdline
-	}
-	return needs
-}
-
-// reconcileEvery is the time between two looks at all that stands.
-const reconcileEvery = 5 * time.Second

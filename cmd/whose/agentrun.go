@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -132,3 +133,24 @@ func sinceBoot() time.Duration {
 	}
 	return d
 }
+
+// bootID is the identity of this start of the host, "" if unknown.
+func bootID() string {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// agentNeeds are the facts that an agent keeps.
+func agentNeeds(noCmdline bool) whose.Needs {
+	needs := whose.NeedDefault | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup | whose.NeedContainerNames | whose.NeedTCPInfo | whose.NeedLife
+	if !noCmdline {
+		needs |= whose.NeedCmdline
+	}
+	return needs
+}
+
+// reconcileEvery is the time between two looks at all that stands.
+const reconcileEvery = 5 * time.Second

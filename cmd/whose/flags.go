@@ -71,7 +71,11 @@ func (g flagGroup) mark(name, value string) {
 // seconds is a flag for a span of time. A bare number means seconds.
 type seconds time.Duration
 
-var errTime = errors.New("want a time such as 500ms, 2s or 1m")
+// The errors of a time.
+var (
+	errTime   = errors.New("want a time such as 500ms, 2s or 1m")
+	errNoTime = errors.New("want a time above zero, such as 500ms, 2s or 1m")
+)
 
 // Set parses "2s", "500ms" or "2".
 func (s *seconds) Set(text string) error {
@@ -79,8 +83,11 @@ func (s *seconds) Set(text string) error {
 	if n, bad := strconv.ParseFloat(text, 64); bad == nil {
 		d, err = time.ParseDuration(strconv.FormatFloat(n, 'f', -1, 64) + "s")
 	}
-	if err != nil || d < 0 {
+	switch {
+	case err != nil:
 		return errTime
+	case d <= 0:
+		return errNoTime
 	}
 	*s = seconds(d)
 	return nil

@@ -12,14 +12,14 @@ import (
 func TestSeconds(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"2": 2 * time.Second, "0.5": 500 * time.Millisecond, "2s": 2 * time.Second,
-		"500ms": 500 * time.Millisecond, "1m": time.Minute, "0": 0,
+		"500ms": 500 * time.Millisecond, "1m": time.Minute,
 	} {
 		var s seconds
 		if err := s.Set(text); err != nil || time.Duration(s) != want {
 			t.Errorf("%q is %v, %v; want %v", text, time.Duration(s), err, want)
 		}
 	}
-	for _, text := range []string{"", "soon", "-1", "-1s", "nan", "inf", "1e400", "2 s"} {
+	for _, text := range []string{"", "soon", "-1", "-1s", "0", "0s", "-0", "0.0", "0.0000000001", "-500ms", "nan", "inf", "1e400", "2 s"} {
 		var s seconds
 		if err := s.Set(text); err == nil {
 			t.Errorf("%q is taken for %v", text, time.Duration(s))

@@ -29,14 +29,20 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	sh := newShell(stdout, stderr)
 	sh.args = args
+	args, said, err := translate(args, isLocalUser)
+	if err != nil {
+		return sh.report(err)
+	}
+	if said != "" {
+		sh.remark("%s", said)
+	}
 	below, whole := needed(args)
 	root := newTree(sh, below, whole)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(sh.noted())
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
+	if err = root.ExecuteContext(ctx); err == nil {
 		err = writeError(sh.unsaid)
 	}
 	return sh.report(err)

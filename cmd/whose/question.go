@@ -111,7 +111,7 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 // parseFilter parses the words after the flags as one expression, and returns
 // it with its text.
 func parseFilter(words []string) (filter.Expr, string, error) {
-	expr, text, err := filter.ParseArgs(words)
+	expr, text, err := hostDialect().ParseArgs(words)
 	if err == nil {
 		return expr, text, nil
 	}
@@ -228,16 +228,27 @@ func (q *question) nothing(sh *shell) {
 		text += " matches: " + q.typed
 	}
 	sh.remark("%s", text)
-	if hint := q.hint(namespaceNames()); hint != "" {
+	if hint := q.mistyped(); hint != "" {
+		sh.say("hint: %s", hint) // to a script too, which would go on with nothing
+	} else if hint := q.hint(namespaceNames()); hint != "" {
 		sh.remark("hint: %s", hint)
 	}
 }
 
+// mistyped is the advice about a word that was taken for the name of a process and
+// is nearly another, "" for none.
+func (q *question) mistyped() string {
+	if name := nearest(q.typed, subcommandNames()); name != "" {
+		return "no process is called " + q.typed + "; did you mean the command whose " + name + "?"
+	}
+	if word, meant := hostDialect().Nearly(q.typed); word != "" {
+		return "no process is called " + word + "; did you mean " + meant + "?"
+	}
+	return ""
+}
+
 // hint guesses at the intention behind an empty result, "" without a guess.
 func (q *question) hint(namespaces []string) string {
-	if name := nearest(q.typed, subcommandNames()); name != "" {
-		return "did you mean the command whose " + name + "?"
-	}
 	if name := nearest(q.netns, namespaces); name != "" && name != q.netns && q.netns != "all" && q.netns != "self" {
 		return "did you mean -N " + name + "?"
 	}

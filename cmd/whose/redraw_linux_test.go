@@ -118,7 +118,7 @@ func TestRedraw_Terminal(t *testing.T) {
 func TestRemarks_Terminal(t *testing.T) {
 	for _, test := range []struct{ args, want, not string }{
 		{"process no-such-process", "whose: no session matches: process no-such-process", "PROTO"},
-		{"dcotor", "whose: hint: did you mean the command whose doctor?", "PROTO"},
+		{"dcotor", "did you mean the command whose doctor?", "PROTO"},
 		{"version", "whose ", "\x1b"},
 	} {
 		master, terminal := openPTY(t, 200, 24)

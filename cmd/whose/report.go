@@ -88,10 +88,10 @@ func (sh *shell) report(err error) int {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
-	fmt.Fprintf(sh.err, "%s%s\n", errorPrefix, oneLine(err))
+	sh.line(errorPrefix + oneLine(err))
 	sh.showPlace(err)
 	if hint := whose.Hint(err); hint != "" {
-		fmt.Fprintf(sh.err, "whose: hint: %s\n", printable(hint))
+		sh.line("whose: hint: " + printable(hint))
 	}
 	var usage *usageError
 	var partial *whose.PartialError
@@ -171,10 +171,14 @@ func (sh *shell) remark(format string, args ...any) {
 	}
 }
 
-// say writes a line other than an error to any stderr: as one line to a program,
-// broken to the width of a terminal for a person.
+// say writes a line other than an error to any stderr.
 func (sh *shell) say(format string, args ...any) {
-	text := "whose: " + printable(fmt.Sprintf(format, args...))
+	sh.line("whose: " + printable(fmt.Sprintf(format, args...)))
+}
+
+// line writes text to stderr: as one line to a program, broken at words to the width
+// of a terminal for a person.
+func (sh *shell) line(text string) {
 	if !isTerminal(sh.err) {
 		fmt.Fprintln(sh.err, text)
 		return

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,8 @@ func TestNotSeen(t *testing.T) {
 
 func TestQuestionHint(t *testing.T) {
 	for _, c := range []struct{ typed, netns, want string }{
-		{"cont", "all", "did you mean the command whose count?"},
+		{"cont", "all", "no process is called cont; did you mean the command whose count?"},
+		{"proces nginx", "all", "no process is called proces; did you mean process?"},
 		{"postgr", "all", "for a part of a process's name: whose '*postgr*'"},
 		{"process postgr", "self", "for a part of a process's name: whose '*postgr*'"},
 		{"'*postgr*'", "all", ""},
@@ -47,7 +49,7 @@ func TestQuestionHint(t *testing.T) {
 			t.Fatal(err)
 		}
 		q := question{typed: c.typed, where: where, netns: c.netns}
-		if got := q.hint([]string{"web", "mail"}); got != c.want {
+		if got := cmp.Or(q.mistyped(), q.hint([]string{"web", "mail"})); got != c.want {
 			t.Errorf("%q in %s: %q, want %q", c.typed, c.netns, got, c.want)
 		}
 	}

@@ -41,7 +41,7 @@ func (w *notedWriter) Write(p []byte) (int, error) {
 
 // newShell is the shell of this process.
 func newShell(stdout, stderr io.Writer) *shell {
-	return &shell{out: stdout, err: stderr, getenv: os.Getenv, services: "/etc/services", exec: replaceBy}
+	return &shell{out: stdout, err: stderr, getenv: os.Getenv, services: servicesFile, exec: replaceBy}
 }
 
 // fallbackHeight is the height of a terminal of unknown size.

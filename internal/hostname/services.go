@@ -15,7 +15,11 @@ const maxServices = 4 << 20
 
 // Services are the names of ports. The zero value knows none. It is safe for
 // concurrent use.
-type Services struct{ names map[service]string }
+type Services struct {
+	names map[service]string
+	// ports has the ports by names and their aliases.
+	ports map[string]uint16
+}
 
 type service struct {
 	proto whose.Proto
@@ -44,10 +48,17 @@ func (s Services) Name(port uint16, p whose.Proto) string {
 	return s.names[service{p, port}]
 }
 
+// Port returns the port of a service by its name or an alias; ok is false for an
+// unknown one.
+func (s Services) Port(name string) (port uint16, ok bool) {
+	port, ok = s.ports[name]
+	return port, ok
+}
+
 // parseServices reads lines of "name port/proto alias… # comment". The first
 // name of a port stands. Lines of another form are skipped.
 func parseServices(r io.Reader) Services {
-	names := make(map[service]string)
+	names, ports := make(map[service]string), make(map[string]uint16)
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		line, _, _ := strings.Cut(lines.Text(), "#")
@@ -72,6 +83,11 @@ func parseServices(r io.Reader) Services {
 		if _, taken := names[s]; !taken {
 			names[s] = words[0]
 		}
+		for i, name := range words {
+			if _, taken := ports[name]; !taken && i != 1 {
+				ports[name] = s.port
+			}
+		}
 	}
-	return Services{names}
+	return Services{names, ports}
 }

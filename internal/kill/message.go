@@ -26,8 +26,6 @@ const (
 	protoTCP     = 6
 	protoUDP     = 17
 	protoUDPLite = 136
-
-	noCookie = ^uint64(0) // INET_DIAG_NOCOOKIE, of both words
 )
 
 // A sock is a socket as sock_diag names it.
