@@ -154,7 +154,6 @@ func TestAgent(t *testing.T) {
 		ended time.Time
 	}
 	var all []made
-	var killed []time.Time
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	burst := func() {
 		for range 20 {
@@ -175,7 +174,6 @@ func TestAgent(t *testing.T) {
 	for range kills {
 		burst()
 		time.Sleep(2*time.Second + time.Duration(r.IntN(int(time.Second)))) // then it is to be there
-		killed = append(killed, time.Now())
 		h.end(os.Kill)
 		h.start()
 	}
