@@ -50,7 +50,7 @@ type Options struct {
 	// MaxFlows bounds the UDP flows counted in the kernel. Zero means 65,536.
 	MaxFlows int
 	// MaxEvents bounds the events waiting for the reader of [Tracker.Events]. Zero
-	// means 65,536, about 400 bytes each. Events beyond it are lost and counted.
+	// means 65,536, about 480 bytes each. Events beyond it are lost and counted.
 	MaxEvents int
 	// Collector makes the snapshots. Nil: the tracker opens its own.
 	Collector *collect.Collector
