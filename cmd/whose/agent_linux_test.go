@@ -220,7 +220,6 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-
 // endsOf writes what identifies sessions, in their order.
 func endsOf(sessions []whose.Session) string {
 	var b strings.Builder

@@ -126,19 +126,33 @@ func (a *question) session(e *entry, host string) *whose.Session {
 	return s
 }
 
+// newCoverage returns the coverage of an answer that has nothing yet.
+func newCoverage() whose.Coverage { return whose.Coverage{Source: "history", OwnersAsked: true} }
+
+// open opens the files of the question's time, and adds the gaps in it. The caller
+// closes them.
+func (r *Reader) open(ctx context.Context, q *history.Query, gaps *whose.Gaps) (*question, []*part, error) {
+	a := r.question(ctx, q)
+	parts, err := r.parts(ctx, a.from, a.to, gaps)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.gaps(ctx, parts, a.from, a.to, gaps); err != nil {
+		closeParts(parts)
+		return nil, nil, fmt.Errorf("read history: %w", err)
+	}
+	return a, parts, nil
+}
+
 // Sessions answers a question about sessions.
 func (r *Reader) Sessions(ctx context.Context, q *history.Query, fn func(*whose.Session) bool) (whose.Coverage, error) {
 	began := time.Now()
-	cov := whose.Coverage{Source: "history", OwnersAsked: true}
-	a := r.question(ctx, q)
-	parts, err := r.parts(ctx, a.from, a.to, &cov.Gaps)
+	cov := newCoverage()
+	a, parts, err := r.open(ctx, q, &cov.Gaps)
 	if err != nil {
 		return cov, err
 	}
 	defer closeParts(parts)
-	if err := r.gaps(ctx, parts, a.from, a.to, &cov.Gaps); err != nil {
-		return cov, fmt.Errorf("read history: %w", err)
-	}
 	count := func(s *whose.Session) bool {
 		cov.Sessions++
 		if len(s.Owners) > 0 && s.Reason == whose.ReasonNone {

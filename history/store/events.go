@@ -20,16 +20,12 @@ const windowSize = 1 << 16
 // Events answers a question about events.
 func (r *Reader) Events(ctx context.Context, q *history.Query, fn func(*whose.Event) bool) (whose.Coverage, error) {
 	began := time.Now()
-	cov := whose.Coverage{Source: "history", OwnersAsked: true}
-	a := r.question(ctx, q)
-	parts, err := r.parts(ctx, a.from, a.to, &cov.Gaps)
+	cov := newCoverage()
+	a, parts, err := r.open(ctx, q, &cov.Gaps)
 	if err != nil {
 		return cov, err
 	}
 	defer closeParts(parts)
-	if err := r.gaps(ctx, parts, a.from, a.to, &cov.Gaps); err != nil {
-		return cov, fmt.Errorf("read history: %w", err)
-	}
 	counted := func(e *whose.Event) bool {
 		cov.Sessions++
 		return fn(e)

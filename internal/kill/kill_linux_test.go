@@ -241,7 +241,7 @@ func TestSessions_WithoutOwner(t *testing.T) {
 			}
 			ended, spared, failed := end(t, victims)
 			if len(failed) == 1 && name == "time wait" && errors.Is(failed[0].Err, whose.ErrUnsupported) {
-				t.Skip("skip: needs a kernel that ends TIME_WAIT: " + failed[0].Err.Error())
+				testenv.Missing(t, "a kernel that ends TIME_WAIT", failed[0].Err.Error())
 			}
 			if len(victims) != 1 || ended != 1 {
 				t.Fatalf("of %d sessions ended %d, spared %v, failed %v", len(victims), ended, spared, failed)
