@@ -170,54 +170,25 @@ func compareSockets(a, b *source.Socket) int {
 	)
 }
 
-// A sortField is one field of a requested order.
-type sortField struct {
-	field *whose.Field
-	down  bool
-}
-
 // byFields orders by fields of the caller's choice. Sessions equal in these
-// keep the default order, made before. Of a field with a value for each owner,
-// the first owner's counts; no value sorts last.
-func (o *ordered) byFields(fields []sortField, session func(at uint32, s *whose.Session)) {
+// keep the default order, made before.
+func (o *ordered) byFields(fields []whose.Order, session func(at uint32, s *whose.Session)) {
 	n := len(fields)
 	values := make([]whose.Value, len(o.keys)*n)
 	var s whose.Session
 	for i := range o.keys {
 		session(o.keys[i].at, &s)
 		for k, f := range fields {
-			values[i*n+k] = sortValue(f.field, &s)
+			values[i*n+k] = f.Value(&s)
 		}
 		o.keys[i].hi = uint64(i)
 	}
 	slices.SortStableFunc(o.keys, func(a, b key) int {
 		for k, f := range fields {
-			if c := compareValues(&values[int(a.hi)*n+k], &values[int(b.hi)*n+k], f.down); c != 0 {
+			if c := f.Compare(&values[int(a.hi)*n+k], &values[int(b.hi)*n+k]); c != 0 {
 				return c
 			}
 		}
 		return 0
 	})
-}
-
-func sortValue(f *whose.Field, s *whose.Session) whose.Value {
-	if !f.PerOwner() {
-		return f.Value(s.Row())
-	}
-	owners := f.OwnersOf(s)
-	if len(owners) == 0 {
-		return whose.Value{}
-	}
-	v := f.OwnerValue(&owners[0])
-	v.List = slices.Clone(v.List)
-	return v
-}
-
-// compareValues orders two values. No value comes last, either way.
-func compareValues(a, b *whose.Value, down bool) int {
-	c := a.Compare(b)
-	if down && !a.IsZero() && !b.IsZero() {
-		return -c
-	}
-	return c
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -41,7 +40,7 @@ type plan struct {
 	process func(pid uint32, comm string) bool
 	// netns narrows the namespaces, nil for all.
 	netns func(inode uint32, name string) bool
-	order []sortField
+	order []whose.Order
 }
 
 // newPlan makes the plan of a question asked now. Its errors are the caller's
@@ -79,7 +78,7 @@ func newPlan(ctx context.Context, opts *Options, fs *proc.FS, now time.Time) (*p
 func (p *plan) setNeeds() {
 	p.needs = cmp.Or(p.opts.Needs, whose.NeedDefault) | filter.Needs(p.opts.Filter)
 	for _, f := range p.order {
-		p.needs |= f.field.Needs
+		p.needs |= f.Field.Needs
 	}
 	if p.netns != nil {
 		p.needs |= whose.NeedNetNSName
@@ -194,12 +193,11 @@ func netnsChoice(choice string, self uint32) func(uint32, string) bool {
 // setOrder looks up the fields to sort by.
 func (p *plan) setOrder(names []string) error {
 	for _, name := range names {
-		bare, down := strings.CutPrefix(name, "-")
-		f := whose.FieldByName(bare)
-		if f == nil {
+		o, ok := whose.ParseOrder(name)
+		if !ok {
 			return fmt.Errorf("sort by %q: %w", name, ErrNoField)
 		}
-		p.order = append(p.order, sortField{f, down})
+		p.order = append(p.order, o)
 	}
 	return nil
 }

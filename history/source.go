@@ -99,40 +99,17 @@ func Keep(s *whose.Session) whose.Session {
 
 // Sort puts sessions in the order of a listing. Without fields listeners come
 // first, then sessions by process, protocol, local port, and their ends; by fields
-// sessions are ordered by these first. Of a field with a value for each owner the
-// first owner's counts. No value comes last.
-func Sort(sessions []whose.Session, by []By) {
+// sessions are ordered by these first.
+func Sort(sessions []whose.Session, by []whose.Order) {
 	slices.SortStableFunc(sessions, func(a, b whose.Session) int {
 		for _, f := range by {
-			x, y := sortValue(f.Field, &a), sortValue(f.Field, &b)
-			c := x.Compare(&y)
-			if f.Down && !x.IsZero() && !y.IsZero() {
-				c = -c
-			}
-			if c != 0 {
+			x, y := f.Value(&a), f.Value(&b)
+			if c := f.Compare(&x, &y); c != 0 {
 				return c
 			}
 		}
 		return usual(&a, &b)
 	})
-}
-
-// A By is a field of an order.
-type By struct {
-	Field *whose.Field
-	// Down: the largest first.
-	Down bool
-}
-
-func sortValue(f *whose.Field, s *whose.Session) whose.Value {
-	if !f.PerOwner() {
-		return f.Value(s.Row())
-	}
-	owners := f.OwnersOf(s)
-	if len(owners) == 0 {
-		return whose.Value{}
-	}
-	return f.OwnerValue(&owners[0])
 }
 
 func usual(a, b *whose.Session) int {

@@ -204,16 +204,14 @@ func (l *list) showPast(ctx context.Context, sessions lots.Slice, cov *whose.Cov
 }
 
 // orderBy reads an order as sortFields returns it.
-func orderBy(names []string) []history.By {
-	var by []history.By
+func orderBy(names []string) []whose.Order {
+	orders := make([]whose.Order, 0, len(names))
 	for _, name := range names {
-		down := name[0] == '-'
-		if down {
-			name = name[1:]
+		if o, ok := whose.ParseOrder(name); ok {
+			orders = append(orders, o)
 		}
-		by = append(by, history.By{Field: whose.FieldByName(name), Down: down})
 	}
-	return by
+	return orders
 }
 
 // The fields that an answer about the past shows beside those of the present.
