@@ -157,7 +157,7 @@ func (g Gap) String() string { return g.sentence(g.subject(0)) }
 
 func (g Gap) sentence(subject string) string { return g.clause(subject) + " (" + g.why() + ")" }
 
-// clause says what is missing, without the reason.
+// clause names the missing things, without the reason.
 func (g Gap) clause(subject string) string {
 	if g.Kind == GapTime {
 		return "nothing is recorded" + g.span()

@@ -51,7 +51,7 @@ func TestAuto_TakesTheCheapest(t *testing.T) {
 	}
 }
 
-// TestLoadingPays holds the costs to what was measured side by side: which of netlink
+// TestLoadingPays holds the costs to side-by-side measurements: which of netlink
 // and cold programs was faster on hosts of these sizes.
 func TestLoadingPays(t *testing.T) {
 	for _, h := range []struct {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A work counts what an answer to a question about all processes takes of a source.
+// A work counts the steps of a source for a question about all processes.
 // Sources are chosen by their costs, and a test holds the choice against the counts
 // of what each of them did.
 type work struct {
@@ -21,10 +21,10 @@ type work struct {
 	dumped, met int
 }
 
-// What one of each costs, as time of the answer on two processors. Measured by
+// The cost of one of each, as time of the answer on two processors. Measured by
 // whole processes side by side on a virtual machine with Linux 6.18, with the loads of
 // ../bench/compare: medians less the start of the process. The comments name the load
-// that decides most about a figure, and what differs in it.
+// that decides most about a figure, and how it differs.
 const (
 	costOfLoad   = 15 * time.Millisecond   // small: own programs 26.3 ms, pinned ones 11.0
 	costOfWalk   = 2500 * time.Microsecond // small: pinned, without processes and sockets

@@ -75,13 +75,13 @@ func (j *joined) enrich(ctx context.Context, k *known) {
 		pass.keep(ids[n], p)
 	})
 	if !filter.Needs(j.plan.opts.Filter).Has(whose.NeedContainerNames) {
-		// What is only shown is absent where it may not be read, and nothing is missing.
+		// A column alone is absent where it may not be read, and nothing is missing.
 		gaps = slices.DeleteFunc(gaps, func(g whose.Gap) bool { return g.Kind == whose.GapContainers })
 	}
 	j.coverage.Gaps.Add(gaps...)
 }
 
-// setFacts completes a process. Its name and start are those that the source read.
+// setFacts completes a process. Its name and start come from the source.
 func (j *joined) setFacts(i int, facts *whose.Process) {
 	p := &j.procs[i]
 	comm, start := p.Comm, p.StartTime

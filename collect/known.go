@@ -113,7 +113,7 @@ func (p knownPass) lacks(process *whose.Process) bool {
 		p.needs.Has(whose.NeedContainerNames) && process.Container != "" && process.ContainerName == ""
 }
 
-// sweep forgets, now and then, what is too old to be believed.
+// sweep forgets facts too old to be believed, now and then.
 func (k *known) sweep(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

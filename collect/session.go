@@ -22,7 +22,7 @@ type maker struct {
 	// space and user are the names looked up last: neighbours often share them.
 	space lastName
 	user  lastName
-	// read keeps the compiler from leaving out what [maker.ahead] reads.
+	// read keeps the compiler from leaving out the reads of [maker.ahead].
 	read uint64
 }
 
@@ -54,7 +54,7 @@ func (m *maker) borrow(at uint32, s *whose.Session) {
 // together is the number of sessions read ahead.
 const together = 8
 
-// ahead reads what the next sessions are made of, so that it is there then. In their
+// ahead reads the parts of the next sessions, so that they are in the cache then. In their
 // order they lie anywhere in memory that no cache has: the reads of one wait for each
 // other, those of several do not.
 func (m *maker) ahead(places []uint32) {

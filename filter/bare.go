@@ -46,7 +46,7 @@ func kindOf(x Expr) string {
 	return strings.Join(names, " and ")
 }
 
-// oneOf returns what holds where one of several words of a kind does.
+// oneOf joins several words of a kind: one of them has to hold.
 func oneOf(all []Expr) Expr {
 	first, ok := all[0].(*Cond)
 	switch {

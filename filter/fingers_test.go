@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What ss, lsof, fuser and netstat take is read as what it means in words of ours.
+// Words of ss, lsof, fuser and netstat are read as ours of the same meaning.
 func TestParse_OtherTools(t *testing.T) {
 	for text, want := range map[string]string{
 		// ss
@@ -68,7 +68,7 @@ func TestParse_OtherTools(t *testing.T) {
 		"nginx:80,apache2:80":  "(process nginx and port 80) or (process apache2 and port 80)",
 		"not nginx:443":        "not (process nginx and port 443)",
 		"abcd:80":              "process abcd and port 80",
-		// what has another meaning still
+		// these keep another meaning
 		"kworker/0:1":   `process = "kworker/0:1"`,
 		"dhclient:eth0": `process = "dhclient:eth0"`,
 		"exclude":       "process = exclude",
@@ -94,7 +94,7 @@ func TestParse_OtherTools(t *testing.T) {
 	}
 }
 
-// What cannot be meant is refused with the words to use.
+// Words without a plain meaning are refused, with the words to use.
 func TestParse_OtherTools_Refused(t *testing.T) {
 	for text, want := range map[string]string{
 		"net 10.0.0.0/8":    "write addr 10.0.0.0/8",
@@ -125,7 +125,7 @@ func TestParse_OtherTools_Refused(t *testing.T) {
 	}
 }
 
-// A host's own names of services come before those that everybody has.
+// A host's own names of services come before the well-known ones.
 func TestDialect_Port(t *testing.T) {
 	d := Dialect{Port: func(name string) (uint16, bool) {
 		n, ok := map[string]uint16{"whose-test": 4711, "https": 8443}[name]

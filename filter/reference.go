@@ -75,7 +75,7 @@ quote a filter with them: ` + "`whose 'netns web and (lport 80 or lport 443)'`" 
 
 const otherTools = `## As ss, lsof and fuser have it
 
-What these tools take is taken where its meaning is plain. Other words of theirs
+Words of these tools are accepted where their meaning is plain. Others
 (` + "`net`, `fwmark`, `src port`" + ` …) are refused with ours.
 
 | there | here |
@@ -86,7 +86,7 @@ What these tools take is taken where its meaning is plain. Other words of theirs
 | ` + "`exclude listening`" + ` | the same; ` + "`not state listening`" + ` |
 | ` + "`TCP:80`, `UDP@10.0.0.1:53`, `443/tcp`" + ` | the same |
 
-A service is found in /etc/services, or is one of those that everybody knows.
+Names of services come from /etc/services, else from a table of well-known ones.
 
 `
 

@@ -21,7 +21,7 @@ import (
 // Whoever names something asks for all of its sessions: why a port is still in use,
 // where a process hangs. Conditions on the kind of a session (tcp, ipv6, direction,
 // rtt), and on its network namespace, which is a host of its own, name nothing, and
-// neither does one that only excludes: not port 22.
+// neither does a mere exclusion: not port 22.
 func DefaultStates(e Expr) whose.Set[whose.State] {
 	states := whose.DefaultStates
 	walk(e, true, func(c *Cond, positive bool) {

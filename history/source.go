@@ -60,21 +60,21 @@ type Source interface {
 	Events(ctx context.Context, q *Query, fn func(*whose.Event) bool) (whose.Coverage, error)
 	// Until returns the moment until which the past is known, the latest there is.
 	Until(ctx context.Context) (time.Time, error)
-	// Overview says what there is.
+	// Overview describes the whole history.
 	Overview(ctx context.Context) (*Overview, error)
 	// Close releases the source.
 	Close() error
 }
 
-// An Overview says what a history holds.
+// An Overview describes a history.
 type Overview struct {
 	// Host is the name of the host.
 	Host string `json:"host,omitempty"`
 	// From and To are the first and the last moment.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	// Bytes and Files count what is on disk, Sessions the ended sessions, Live those
-	// that stood at To.
+	// Bytes and Files are on disk. Sessions counts the ended sessions, Live the
+	// standing ones at To.
 	Bytes    int64 `json:"bytes"`
 	Files    int   `json:"files"`
 	Sessions int   `json:"sessions"`

@@ -34,9 +34,9 @@ func newAgent(sh *shell) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent [flags]",
 		Short: "follow every session and keep the history of this host",
-		Long: `Follow every session of this host from its beginning to its end, and keep what was there, so that
+		Long: `Follow every session of this host from its beginning to its end, and keep a history of them, so that
 the past can be asked like the present: whose --at 03:12 nginx, whose --from -1h remote 203.0.113.9,
-whose watch --from -1h, whose count --from -24h --by comm. docs/history.md says what is kept and for how long.
+whose watch --from -1h, whose count --from -24h --by comm. docs/history.md describes it.
 
 It runs until SIGTERM or Ctrl-C, in the foreground. One agent at a time writes a directory. Who may read
 it learns who talked to whom and, unless --no-cmdline, the command lines of the processes, which may
@@ -49,7 +49,7 @@ hold secrets: root and the group of --group.`,
 	}
 	f := flagGroup{cmd.Flags(), groupThen}
 	f.text(&a.history, "history", "", defaultHistory, valueDir, "where the history is kept; off for none")
-	f.number(&a.days, "history-days", "", "N", "remove what is older (default 14)")
+	f.number(&a.days, "history-days", "", "N", "keep this many days (default 14)")
 	f.text(&a.bytes, "history-bytes", "", "2GiB", "SIZE", "remove the oldest beyond this size; a twentieth of the disk at most")
 	f.text(&a.group, "group", "", "", "GROUP", "let the members of this group read it, too")
 	f.boolean(&a.noCmdline, "no-cmdline", "", "keep no command lines, which may hold secrets")
@@ -61,7 +61,7 @@ hold secrets: root and the group of --group.`,
 	return cmd
 }
 
-// An agentPlan is what the flags of whose agent say.
+// An agentPlan holds the flags of whose agent.
 type agentPlan struct {
 	dir       string // "": no history
 	gid       int

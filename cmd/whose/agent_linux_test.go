@@ -178,7 +178,7 @@ func TestAgent(t *testing.T) {
 		h.start()
 	}
 	burst()
-	time.Sleep(12 * time.Second) // two looks at what stands
+	time.Sleep(12 * time.Second) // two looks at the standing sessions
 	moment := time.Now()
 	listed := h.sessions("--source", "netlink", "established")
 	time.Sleep(4 * time.Second)
@@ -220,7 +220,7 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-// endsOf writes what identifies sessions, in their order.
+// endsOf writes the identity of sessions, in their order.
 func endsOf(sessions []whose.Session) string {
 	var b strings.Builder
 	for _, s := range sessions {

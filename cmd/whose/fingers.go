@@ -13,7 +13,7 @@ import (
 
 // This file reads the flags of lsof that have a value, and which mean something else
 // or nothing here, as words of the filter: -i :443, -c nginx, -p 812, -u root,
-// -sTCP:LISTEN. What has no plain meaning stays, for flagError to answer.
+// -sTCP:LISTEN. The rest stays, for flagError to answer.
 
 // servicesFile has the names of services.
 const servicesFile = "/etc/services"
@@ -48,7 +48,7 @@ type translator struct {
 var asked = []string{"count", "watch", "kill"}
 
 // translate returns the arguments with flags of lsof turned into words of the
-// filter, and a remark about a doubtful one. err refuses what would mislead.
+// filter, and a remark about a doubtful one. err refuses a misleading one.
 func translate(args []string, isUser func(string) bool) (ours []string, said string, err error) {
 	if len(args) == 0 || strings.HasPrefix(args[0], "__complete") {
 		return args, "", nil

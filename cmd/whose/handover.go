@@ -62,7 +62,7 @@ func firstOf(lists ...[]string) string {
 }
 
 // checkHandedOver refuses to go on for a program of another version: the two are
-// installed together, or one of them is not what it should be.
+// installed together, or one of them has been exchanged.
 func checkHandedOver() error {
 	version, handed := os.LookupEnv(handedOver)
 	_ = os.Unsetenv(handedOver) // not for programs that are started from here

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-44df2ae6/whose/history"
 )
 
-// A keeping is what only a store of history does.
+// A keeping does the work of a store alone.
 type keeping struct {
 	// verify reads all files whole, and returns the number of their entries and what
 	// is wrong with them.
@@ -30,12 +30,12 @@ func newHistory(sh *shell) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "history [COMMAND] [flags]",
-		Short: "say what history there is",
-		Long: `Say what the history of this host holds: from when to when, how many sessions, how many bytes, and the
-gaps in it. whose agent keeps it; docs/history.md says what it is.`,
+		Short: "show the span, the size and the gaps of the history",
+		Long: `Show the span of this host's history, its sessions, its bytes, and the gaps in it. whose agent keeps it;
+docs/history.md describes it.`,
 		Example: "whose history\tfrom when to when there is a history, and its gaps\n" +
-			"whose history verify\tread all of it, and say what is broken\n" +
-			"whose history prune --days 7\tremove what is older than a week\n" +
+			"whose history verify\tread all of it, and name the broken files\n" +
+			"whose history prune --days 7\tkeep a week\n" +
 			"whose --from 2026-01-31 --to 2026-02-01 -o csv\ta day of it, for another program",
 		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -66,7 +66,7 @@ gaps in it. whose agent keeps it; docs/history.md says what it is.`,
 	return cmd
 }
 
-// noSubcommand refuses what is no subcommand.
+// noSubcommand refuses a word other than a subcommand.
 func noSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -109,7 +109,7 @@ func sizeText(n int64) string {
 func newHistoryVerify(sh *shell, p *past) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify [flags]",
-		Short: "read all of the history, and say what is broken",
+		Short: "read all of the history, and name the broken files",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if keeper == nil {
@@ -162,7 +162,7 @@ most --bytes. The file that is written now stays. An agent does the same by itse
 		},
 	}
 	f := flagGroup{cmd.Flags(), groupThen}
-	f.number(&days, "days", "", "N", "remove what is older")
+	f.number(&days, "days", "", "N", "keep this many days")
 	f.text(&size, "bytes", "", "", "SIZE", "remove the oldest beyond this size, 500MB for example")
 	return cmd
 }

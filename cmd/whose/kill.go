@@ -32,8 +32,8 @@ func newKill(sh *shell) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kill [flags] filter…",
 		Short: "end sessions, or the processes that own them",
-		Long: `End the sessions that a filter finds, or with --process their owners. It shows what would
-go and asks first; without a terminal to ask at it wants --yes.
+		Long: `End the sessions that a filter finds, or with --process their owners. It shows them
+and asks first; without a terminal to ask at it wants --yes.
 
 A session ends by the kernel's hand (SOCK_DESTROY): its owner gets the error ECONNABORTED, the
 other end a reset. A listener stops listening. A UDP socket without a remote end, a socket that
@@ -42,7 +42,7 @@ owner learns of it when net.mptcp.close_timeout is over. A process gets SIGTERM,
 
 Sessions are named by their cookies and processes by an open descriptor and their start, so that
 nothing that takes their place meanwhile is ended. Left alone are whose itself, the first process
-and, without --own, what this whose was started from (the shell, the terminal, the remote login)
+and, without --own, the processes that started this whose (the shell, the terminal, the remote login)
 and its sessions.
 
 Ending sessions needs root, or CAP_NET_ADMIN in their network namespaces and CAP_SYS_ADMIN to
@@ -50,7 +50,7 @@ enter others; the kernel has to be built with CONFIG_INET_DIAG_DESTROY. Ending p
 right to signal them. A pin gives neither, and is not asked. Each target that did not end is named
 with the reason, and the exit status is then 3.`,
 		Example: "whose kill remote 203.0.113.9\tend every session with that host\n" +
-			"whose kill --dry-run state close_wait and nginx\tshow what would go\n" +
+			"whose kill --dry-run state close_wait and nginx\tshow them alone\n" +
 			"whose kill --process --signal HUP listen :8080\ta signal to who listens there\n" +
 			"whose kill --yes state time_wait and lport 8080\tfree a port, in a script",
 		Args:              cobra.ArbitraryArgs,
@@ -64,9 +64,9 @@ with the reason, and the exit status is then 3.`,
 	show := flagGroup{cmd.Flags(), groupHow}
 	show.boolean(&k.process, "process", "", "end the owners and not the sessions")
 	show.text(&k.signal, "signal", "", "TERM", "NAME", "with --process: this signal, by name or number")
-	show.boolean(&k.dry, "dry-run", "", "show what would go, and end nothing")
+	show.boolean(&k.dry, "dry-run", "", "show them, and end nothing")
 	show.boolean(&k.yes, "yes", "y", "do not ask")
-	show.boolean(&k.own, "own", "", "end also what this whose was started from")
+	show.boolean(&k.own, "own", "", "end the processes that started this whose too")
 	complete(cmd, "signal", completeWords("TERM", "HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "STOP", "CONT"))
 	return cmd
 }
@@ -125,7 +125,7 @@ func (k *killing) settleKill(cmd *cobra.Command, words []string) (int, error) {
 	case !k.yes && !k.dry && !(isTerminal(k.sh.err) && readsTerminal(cmd.InOrStdin())):
 		return 0, whose.WithHint(usagef("whose kill asks before it ends anything, and there is no terminal to ask at"), "--yes ends without asking, --dry-run only shows")
 	}
-	// A pin shows what its reader may not end: this command asks for itself.
+	// The reader of a pin may not end all that it shows: this command asks for itself.
 	k.source, k.format = collect.Netlink, render.Table
 	return signal, k.settle(cmd, k.sh)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-44df2ae6/whose/history/store"
 )
 
-// This file is what whose-agent links and whose does not.
+// This file links whose-agent's own packages. whose does without them.
 
 func init() {
 	openHistory = func(dir string, zone *time.Location) (history.Source, error) { return store.Open(dir, zone) }

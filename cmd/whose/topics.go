@@ -78,7 +78,7 @@ var optionNotes = []row{
 	{"Local sessions", "In the table at a terminal both ends of a session of this host are one row, that of the side that began it, " +
 		"and rows that differ in the port of that side alone are one, with the range of these ports and their number: " +
 		"app 178 → postgres 151  ×5. Ends that differ in state, network namespace, device or mark, that wait in an accept queue " +
-		"or have hidden owners stay apart, and what the filter leaves out is left out first: an end that matches alone is shown. " +
+		"or have hidden owners stay apart, and the filter comes first: an end that matches alone is shown. " +
 		"--unfold shows each end. To a pipe or a file, as for grep or wc -l, with -o wide and with --fields each end is a row, and no format for programs ever folds."},
 	{"Width", "Table and wide fit the terminal, or COLUMNS. USER goes first; states, protocols, names and at last addresses " +
 		"are shortened; NETNS is the last column to go. Numbers of processes and ports are never cut: nginx 812 +7 " +

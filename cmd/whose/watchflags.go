@@ -75,7 +75,7 @@ func (w *watchFlags) addFlags(cmd *cobra.Command) {
 
 	w.past.addFlags(cmd, false)
 	then := flagGroup{cmd.Flags(), groupThen}
-	then.boolean(&w.follow, "follow", "", "go on with what comes, until Ctrl-C")
+	then.boolean(&w.follow, "follow", "", "continue with new events until Ctrl-C")
 
 	for _, name := range []string{"listening", "established", "all"} {
 		cmd.Flags().Lookup(name).Hidden = true

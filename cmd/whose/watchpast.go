@@ -75,7 +75,7 @@ const (
 // Each calls fn for each event, as a tracker does.
 func (p *pastStream) Each(ctx context.Context, fn func(*whose.Event) bool) error {
 	more := true
-	told := func(e *whose.Event) bool { more = fn(e); return more }
+	report := func(e *whose.Event) bool { more = fn(e); return more }
 	for ; ; p.next() {
 		if p.follow {
 			until, err := p.src.Until(ctx)
@@ -85,7 +85,7 @@ func (p *pastStream) Each(ctx context.Context, fn func(*whose.Event) bool) error
 			p.about.To = until.Add(-followBehind)
 		}
 		if p.about.From.Before(p.about.To) {
-			cov, err := p.src.Events(ctx, &p.about, told)
+			cov, err := p.src.Events(ctx, &p.about, report)
 			if err != nil {
 				return stopped(ctx, err)
 			}
@@ -102,7 +102,7 @@ func (p *pastStream) Each(ctx context.Context, fn func(*whose.Event) bool) error
 	}
 }
 
-// next makes the question about what has come since.
+// next makes the question about the events since.
 func (p *pastStream) next() {
 	if p.about.From.Before(p.about.To) {
 		p.about.From = p.about.To
@@ -110,7 +110,7 @@ func (p *pastStream) next() {
 	}
 }
 
-// stopped is the error of a stream; one that was stopped has none.
+// stopped is the error of a stream, nil if it was stopped.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil

@@ -25,7 +25,7 @@ func (q *zabbixQuestion) addFlags(cmd *cobra.Command) {
 	which := flagGroup{cmd.Flags(), groupWhich}
 	q.addNetNS(cmd, which)
 	how := flagGroup{cmd.Flags(), groupHow}
-	how.duration(&q.timeout, "timeout", "", zabbixTimeout, "give what there is after this time")
+	how.duration(&q.timeout, "timeout", "", zabbixTimeout, "answer by this time, with a gap for the rest")
 	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
 	how.text(&q.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
 	complete(cmd, "source", completeWords(collect.SourceNames()...))

@@ -98,7 +98,7 @@ func holdExposure(st *Stage) {
 	lo := st.listener(st.listen("0.0.0.0:0", 5, toLo), 5)
 	lo.Exposure, lo.BoundDev = whose.ExposureLoopback, "lo"
 	st.add("on the loopback device", lo)
-	st.addPair(st.pair("0.0.0.0:0", "127.0.0.1"), st.pid()) // what is connected has none
+	st.addPair(st.pair("0.0.0.0:0", "127.0.0.1"), st.pid()) // a connected one has none
 }
 
 // holdRenamedLoopback calls the loopback device otherwise, and another one lo.

@@ -21,7 +21,7 @@ type question struct {
 	ctx      context.Context
 	from, to int64 // both included
 	plan     filter.Plan
-	rest     *filter.Matcher // for sessions: what plan leaves
+	rest     *filter.Matcher // for sessions: the rest of plan
 	whole    *filter.Matcher // for events, of which plan knows too little
 	zone     *time.Location
 	one      whose.Session
@@ -93,7 +93,7 @@ func (a *question) load(p *part, id int64) ([]byte, error) {
 }
 
 // passes reports whether an entry meets the conditions that need no session. Its
-// state is the one that counts.
+// state is the state that counts.
 func (a *question) passes(e *entry, v *view, p *packed, state whose.State) bool {
 	if !(a.Protos & a.plan.Protos).Has(e.proto) || !(a.Families & a.plan.Families).Has(e.family) {
 		return false
@@ -172,7 +172,7 @@ func (r *Reader) Sessions(ctx context.Context, q *history.Query, fn func(*whose.
 // errEnough ends a scan early.
 var errEnough = errors.New("enough")
 
-// sessions scans all parts: the ends in each, and what stands at the end of the last.
+// sessions scans all parts: the ends in each, and the standing sessions at the end of the last.
 func (a *question) sessions(parts []*part, fn func(*whose.Session) bool, gaps *whose.Gaps) error {
 	s := scan{question: a, fn: fn, then: make(map[key]facts)}
 	for i, p := range parts {
@@ -238,7 +238,7 @@ func (s *scan) block(v *view) error {
 	return err
 }
 
-// live offers what stood at the end of the part.
+// live offers the standing sessions at the end of the part.
 func (s *scan) live() error {
 	enough := false
 	err := each(s.ctx, s.part.tx, func(rows *sql.Rows) error {

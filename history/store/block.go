@@ -9,7 +9,7 @@ import (
 )
 
 // A block is a number of entries, column by column: the times, then tables of
-// what is used again (shapes, addresses, tasks, crews), then the other columns by
+// the repeated values (shapes, addresses, tasks, crews), then the other columns by
 // their places in the tables. Numbers are variable in length and, where the next
 // is near, differences. Names are numbers of the file's dictionaries.
 
@@ -304,7 +304,7 @@ func (b *block) times() error {
 	return nil
 }
 
-// tables reads the tables of what is used again.
+// tables reads the tables of repeated values.
 func (b *block) tables() error {
 	c := cursor{text: b.columns[colTables]}
 	b.shapes, b.addrs, b.tasks, b.crews = b.shapes[:0], b.addrs[:0], b.tasks[:0], b.crews[:0]

@@ -119,8 +119,8 @@ func bare(err error) error {
 	return err
 }
 
-// unsafe reports what is wrong with a directory on the way to the history, "" for
-// nothing. Others may write only to one that is sticky, and not to the last.
+// unsafe returns the fault of a directory on the way to the history, "" for none.
+// Others may write to a sticky one only, and not to the last.
 func unsafe(info fs.FileInfo, owner, self uint32, last bool) string {
 	mode := info.Mode()
 	switch {

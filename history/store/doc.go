@@ -11,6 +11,6 @@
 // column by column, sorted by time (block.go). A commit writes its entries as a
 // small block, and some small blocks become one of the usual size. Beside them
 // stand the sessions that have not ended (table live), the names of processes
-// (prog) and of places (place), and the gaps. What is still in live when the file
+// (prog) and of places (place), and the gaps. A session still in live when the file
 // is left stood at its end. So one file answers for any moment of its time.
 package store

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A kind says what an entry is. The numbers stand in files.
+// A kind is the type of an entry. The numbers stand in files.
 type kind uint8
 
 const (
@@ -58,7 +58,7 @@ type entry struct {
 	from int64
 }
 
-// facts are what is known of a session while it stands.
+// facts are known of a session while it stands.
 type facts struct {
 	local, remote netip.AddrPort
 	cookie, inode uint64
@@ -75,7 +75,7 @@ type facts struct {
 	kind          kind
 }
 
-// results are what is known of a session by its end.
+// results are known of a session by its end.
 type results struct {
 	duration       int64 // of kinds closed and failed
 	sent, received whose.Traffic
@@ -85,7 +85,7 @@ type results struct {
 	by             whose.Side
 }
 
-// A place is what many sessions have in common, beside their processes.
+// A place holds the facts that many sessions share, beside their processes.
 type place struct {
 	netns, uid, mark               uint32
 	netnsName, user                string

@@ -161,7 +161,7 @@ func (c *collector) block(v *view) error {
 	})
 }
 
-// live collects the openings of what stood at the end of the part.
+// live collects the openings of sessions that stood at the end of the part.
 func (c *collector) live() error {
 	return each(c.ctx, c.part.tx, func(rows *sql.Rows) error {
 		var data sql.RawBytes

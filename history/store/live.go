@@ -62,7 +62,7 @@ func (l *live) young(now int64) bool {
 	return l.id == 0 && l.flags&knownOpen != 0 && now-l.from < matures && now >= l.from
 }
 
-// A table of live sessions, and what is to be done to its rows in the file.
+// A table of live sessions, and the changes due to its rows in the file.
 type table struct {
 	all    map[key]*live
 	nextID int64

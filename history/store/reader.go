@@ -178,7 +178,7 @@ func mayHold(names []fileName, i int, from int64) bool {
 	return i+1 == len(names) || micros(names[i+1].day.Add(24*time.Hour)) >= from
 }
 
-// gaps adds what is missing of a time. Beyond the files nothing is known.
+// gaps adds the gaps in a time. Beyond the files nothing is known.
 func (r *Reader) gaps(ctx context.Context, parts []*part, from, to int64, gaps *whose.Gaps) error {
 	first, last, some := int64(0), int64(0), false
 	for i, p := range parts {
@@ -254,7 +254,7 @@ func (r *Reader) Until(ctx context.Context) (time.Time, error) {
 	return r.time(p.end), nil
 }
 
-// Overview says what the history holds.
+// Overview describes the history.
 func (r *Reader) Overview(ctx context.Context) (*history.Overview, error) {
 	o := &history.Overview{Bytes: r.dir.bytes()}
 	const always = int64(1) << 62

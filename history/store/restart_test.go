@@ -26,8 +26,9 @@ func (r *rig) span() history.Query {
 	return history.Query{From: noon, To: r.now, Env: filter.Env{Now: r.now}}
 }
 
-// TestKill kills the writer at moments by chance. What ended two seconds before is
-// there, once; each time of nobody is a gap; what stands on keeps its beginning.
+// TestKill kills the writer at moments by chance. A session that ended two seconds
+// before is there, once; each time of nobody is a gap; a standing one keeps its
+// beginning.
 func TestKill(t *testing.T) {
 	r, m := newRig(t, Options{}), newMaker(3)
 	long := m.session()
@@ -228,8 +229,8 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// TestFull: while nothing can be written nothing stops, what waits is written later,
-// and what had no room is counted.
+// TestFull: while nothing can be written nothing stops. Waiting entries are written
+// later, and those without room are counted.
 func TestFull(t *testing.T) {
 	r, m := newRig(t, Options{}), newMaker(8)
 	r.pass(time.Second)

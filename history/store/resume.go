@@ -47,7 +47,7 @@ func (w *Writer) resume(ctx context.Context) error {
 	return w.write(ctx, now)
 }
 
-// continueFile opens the last file, and reads what stood.
+// continueFile opens the last file, and reads its standing sessions.
 func (w *Writer) continueFile(ctx context.Context, name fileName) error {
 	f, err := w.openFile(name)
 	if err != nil {
@@ -131,7 +131,7 @@ func (w *Writer) readLive(ctx context.Context, tx *sql.Tx, r *reference, seen in
 }
 
 // goOn notes the time in which nobody wrote. After a start of the host nothing
-// stands any more; else a look at what stands will tell.
+// stands any more; else a look at the standing sessions decides.
 func (w *Writer) goOn(ctx context.Context, now int64) error {
 	boot, err := meta[string](ctx, w.file.db, metaBoot)
 	if err != nil {

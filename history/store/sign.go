@@ -71,7 +71,7 @@ func (s sign) each(h uint64, fn func(at, bit uint64) bool) bool {
 	return true
 }
 
-// may reports whether the block may have what the hash was made of.
+// may reports whether the block may have the value of the hash.
 func (s sign) may(h uint64) bool {
 	return len(s) == 0 || s.each(h, func(at, bit uint64) bool { return s[at]&(1<<bit) != 0 })
 }

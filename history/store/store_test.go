@@ -20,7 +20,7 @@ import (
 	"github.com/seed-44df2ae6/whose/history"
 )
 
-// A rig is a writer with a clock that the test moves, and what it was given.
+// A rig is a writer with a clock that the test moves, and the events it got.
 type rig struct {
 	t      *testing.T
 	w      *Writer
@@ -235,7 +235,7 @@ func (r *rig) play(m *maker, n int) {
 	r.pass(time.Second)
 }
 
-// plain is what the events say of the past, in the plainest way.
+// plain derives the past from the events, in the plainest way.
 func plain(events []whose.Event, q *history.Query) []whose.Session {
 	type life struct {
 		whose.Session
@@ -301,7 +301,7 @@ func differ[T any](want, got []T) string {
 	return gocmp.Diff(want, got, equal)
 }
 
-// someFilters ask for what can be pushed down, what cannot, and both.
+// someFilters have parts to push down, parts to evaluate, and both.
 var someFilters = []string{
 	"", "nginx", "not nginx", "tcp", "udp or listen", ":443", "remote 10.0.0.1", "remote 10.0.0.0/30 and not sshd", "local 2000::1 or rport 5432",
 	"rport > 1000 and bytes_sent > 500k", "end refused", "duration > 1m and nginx", "comm ~ '^s'", "netns shop", "netns 7 and pid 101",

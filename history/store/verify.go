@@ -9,7 +9,7 @@ import (
 )
 
 // Verify reads all files of a history whole. It returns the number of their entries,
-// and what is wrong with each broken file. The error is the directory's.
+// and the fault of each broken file. The error is the directory's.
 func Verify(ctx context.Context, path string) (entries int, faults []error, err error) {
 	r, err := Open(path, time.UTC)
 	if err != nil {

@@ -104,7 +104,7 @@ func (f *file) close() error {
 	return errors.Join(err, f.db.Close())
 }
 
-// commit writes entries, gaps and the changes of what stands.
+// commit writes entries, gaps and the changes of standing sessions.
 func (f *file) commit(ctx context.Context, t *table, fresh []entry, gaps []gap, now time.Time) error {
 	c, err := f.begins(ctx)
 	if err != nil {
@@ -255,7 +255,7 @@ func (f *file) writeLive(ctx context.Context, c *conn, t *table, now time.Time) 
 	return inserted, nil
 }
 
-// settle notes what a commit has done.
+// settle notes the results of a commit.
 func (f *file) settle(t *table, fresh []entry, now time.Time) {
 	t.deleted = t.deleted[:0]
 	waiting := t.changed[:0]

@@ -36,7 +36,7 @@ const (
 	heartbeat = 10 * time.Second
 	// retry is the time between two attempts to write after a failed one.
 	retry = 5 * time.Second
-	// jump is how far the wall clock may be off what the boot clock expects.
+	// jump bounds the difference between the wall clock and the boot clock.
 	jump = time.Second
 	// fileShare is the share of the bytes allowed after which a file is left.
 	fileShare = 8
@@ -104,7 +104,7 @@ type Writer struct {
 
 // Stats are counts of a writer.
 type Stats struct {
-	// Entries counts the written entries; Dropped those that could not be written.
+	// Entries counts the written entries, Dropped the lost ones.
 	Entries, Dropped uint64
 	// Live counts the sessions that stand, Bytes the files' bytes, Errors the failed
 	// commits.
@@ -281,7 +281,7 @@ func (w *Writer) end(e *whose.Event, f *facts, l *live) {
 	}
 }
 
-// inherit gives the end of a session what was known of it while it stood.
+// inherit gives the end of a session the facts known while it stood.
 func (w *Writer) inherit(x *entry, l *live, keep bool) {
 	if x.flags&knownOpen == 0 {
 		if x.from = min(x.from, l.from); l.flags&knownOpen != 0 {
@@ -315,7 +315,7 @@ func (w *Writer) keep(e entry) {
 	w.fresh = append(w.fresh, e)
 }
 
-// Reconcile compares what stands for the writer with all standing sessions. A
+// Reconcile compares the writer's table with all standing sessions. A
 // session that two looks in a row do not find has ended without an event, and one
 // that two find without one stood before. Call it every some seconds: no event
 // reports the end of a UDP socket that is bound and not connected.
@@ -372,7 +372,7 @@ func (w *Writer) vanish(l *live, at int64) {
 	w.keep(e)
 }
 
-// Flush commits what has come since the last commit. Call it each second.
+// Flush commits all since the last commit. Call it each second.
 func (w *Writer) Flush(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -483,7 +483,7 @@ func (w *Writer) noticeJump(now time.Time) {
 	w.gaps = append(w.gaps, gap{micros(before), micros(after), 0, whose.CauseChanged, fmt.Sprintf("%s by %v", whyClock, by.Round(time.Millisecond))})
 }
 
-// rotate leaves the file and begins another. What stands goes with it.
+// rotate leaves the file and begins another. Standing sessions go with it.
 func (w *Writer) rotate(ctx context.Context, now time.Time) error {
 	if w.file != nil {
 		if err := w.file.leave(ctx, true, now); err != nil && !broken(err) {

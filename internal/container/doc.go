@@ -22,7 +22,7 @@ type Names struct {
 	PodName, PodNamespace string
 }
 
-// An ID is what the path of a control group says of a container.
+// An ID identifies a container by the path of its control group.
 type ID struct {
 	// ID is the whole id. Empty: only the pod is known.
 	ID string
@@ -40,7 +40,7 @@ const (
 	Podman     = "podman"
 )
 
-// addMissing fills in what n does not know.
+// addMissing fills in the names that n lacks.
 func (n *Names) addMissing(o Names) {
 	for _, f := range [...]struct {
 		to   *string
@@ -59,7 +59,7 @@ const (
 	maxImage = 512
 )
 
-// checked returns the names without those that no runtime gives: a name is made of
+// checked drops names that no runtime gives: a name is made of
 // letters, digits, and "_", "." and "-" after the first. So no name can be read as
 // another kind of name, with a slash for instance.
 func (n Names) checked() Names {

@@ -7,7 +7,7 @@ import "io"
 // out of the host's root. It is safe for concurrent use.
 type Files interface {
 	// Open opens a plain file to read it from its beginning, and says what state it
-	// is in. [io/fs.ErrPermission] and [io/fs.ErrNotExist] are told from other errors.
+	// is in. [io/fs.ErrPermission] and [io/fs.ErrNotExist] are kept apart from other errors.
 	Open(path string) (io.ReadCloser, State, error)
 	// List returns the names in a directory and the state of this, which is the same
 	// as long as its names are. In the known state it returns no names.
@@ -25,7 +25,7 @@ type State struct {
 // maxStored bounds the containers that are kept of one file or directory.
 const maxStored = 1 << 16
 
-// A kept value is what was read of a file in a state.
+// A kept value was read from a file in a state.
 type kept[T any] struct {
 	state State
 	value T
@@ -38,6 +38,6 @@ const (
 	maxStore = 32 << 20
 )
 
-// bounded ends a stream after limit bytes, so that what was not read to its end is
+// bounded ends a stream after limit bytes, so that a file not read to its end is
 // malformed and not believed.
 func bounded(r io.Reader, limit int64) io.Reader { return io.LimitReader(r, limit) }

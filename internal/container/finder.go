@@ -11,7 +11,7 @@ import (
 )
 
 // A Finder finds the names of containers in the files of a host. It is safe for
-// concurrent use. No lock is held while a file is read, so one that does not answer
+// concurrent use. No lock is held while a file is read, so a silent one
 // keeps nobody else.
 type Finder struct {
 	files  Files
@@ -246,7 +246,7 @@ func (s *search) store(file string) map[string]Names {
 	return all
 }
 
-// byLogs returns what the kubelet's folders of logs say: their names alone.
+// byLogs returns the names in the kubelet's folders of logs.
 func (s *search) byLogs() (n Names) {
 	if s.id.Pod == "" {
 		return Names{}
@@ -258,7 +258,7 @@ func (s *search) byLogs() (n Names) {
 	return n
 }
 
-// entries returns what the names in a directory say, read again if it has changed.
+// entries returns the values of the names in a directory, read again after a change.
 func (s *search) entries(dir string, known *kept[map[string]Names], parse func(string) (Names, string, bool)) map[string]Names {
 	if dir == "" {
 		return nil

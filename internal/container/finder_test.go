@@ -15,7 +15,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
-// tree are the files of a host in memory. What is in denied may not be read.
+// tree are the files of a host in memory. Those in denied may not be read.
 type tree struct {
 	files  map[string]string
 	denied []string
@@ -122,7 +122,7 @@ var finderCases = []struct {
 
 func TestFind(t *testing.T) {
 	f := NewFinder(hostTree(t))
-	for range 2 { // the second time by what is kept
+	for range 2 { // the second time from memory
 		for _, c := range finderCases {
 			got, refused := f.Find(c.id)
 			if diff := cmp.Diff(c.want, got); diff != "" || refused {
@@ -219,7 +219,7 @@ func TestHostileFiles(t *testing.T) {
 				}
 			}
 		}
-		// What is cut off anywhere is not believed.
+		// A truncated file is not believed.
 		whole := fmt.Sprintf(form, `"web"`)
 		for n := range len(whole) - 1 {
 			h := &tree{files: map[string]string{places[runtime]: whole[:n]}}

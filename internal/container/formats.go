@@ -48,7 +48,7 @@ const (
 	sandboxName   = "POD"
 )
 
-// A bundle is what is wanted of a config.json of the runtime specification: notes of
+// A bundle holds the wanted parts of a config.json of the runtime specification: notes of
 // the runtime that wrote it, among its annotations.
 type bundle struct {
 	names Names

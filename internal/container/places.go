@@ -50,6 +50,6 @@ const containerdTasks = "io.containerd.runtime.v2.task"
 // directories of its own.
 var drivers = [...]string{"overlay", "vfs", "btrfs", "zfs", "overlay2", "aufs", "devicemapper"}
 
-// storageLists are the lists of containers below a driver's directory: those that
-// stay, and those that end with `--rm` or with the host.
+// storageLists are the lists of containers below a driver's directory: the
+// lasting ones, and the ones that end with `--rm` or with the host.
 var storageLists = [...]string{"containers.json", "volatile-containers.json"}

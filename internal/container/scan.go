@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// A scanner reads one value of JSON from a stream. It keeps what it is asked for
+// A scanner reads one value of JSON from a stream. It keeps the wanted texts
 // and goes past the rest, whose content is in its buffer and nowhere else.
 type scanner struct {
 	r *bufio.Reader
@@ -22,7 +22,7 @@ type scanner struct {
 const (
 	// maxDepth bounds how deep values may lie in one another.
 	maxDepth = 64
-	// maxKey bounds a key; one that is longer is none of those that are wanted.
+	// maxKey bounds a key; no wanted key is longer.
 	maxKey = 128
 	// maxText bounds a string that is wanted.
 	maxText = 8 << 10
@@ -88,7 +88,7 @@ func (s *scanner) object(member func(key []byte) error) error {
 // than an array is skipped.
 func (s *scanner) array(element func() error) error { return s.inside('[', ']', element) }
 
-// inside reads what stands between two brackets, parted by commas.
+// inside reads the elements between two brackets, parted by commas.
 func (s *scanner) inside(open, shut byte, part func() error) error {
 	c, err := s.must()
 	if err != nil {
@@ -233,7 +233,7 @@ func (s *scanner) text(buf []byte) (n int, ok bool, err error) {
 	}
 }
 
-// escape reads what follows a backslash.
+// escape reads the rest of an escape, after its backslash.
 func (s *scanner) escape() (rune, error) {
 	c, err := s.r.ReadByte()
 	if err != nil {

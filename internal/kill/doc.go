@@ -21,7 +21,7 @@ import (
 // ErrGone means the session or process ended by itself meanwhile.
 var ErrGone = errors.New("it ended by itself")
 
-// A Target is what is to end: a session or, where Process is not nil, a process.
+// A Target is to end: a session or, where Process is not nil, a process.
 type Target struct {
 	// Session is the session, or one of the process's.
 	Session *whose.Session
@@ -59,7 +59,7 @@ type Failure struct {
 	Err error
 }
 
-// A Plan holds what [Plan.Run] would end, and what it leaves alone.
+// A Plan holds the targets of [Plan.Run], and the spared ones.
 type Plan struct {
 	// Targets are to end, in the order of the sessions.
 	Targets []Target

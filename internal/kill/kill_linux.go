@@ -42,7 +42,7 @@ func Open() (*Killer, error) {
 	return k, nil
 }
 
-// Close gives back what the killer holds.
+// Close gives back the killer's descriptors.
 func (k *Killer) Close() error {
 	for _, c := range k.conns {
 		if c != nil {
@@ -87,7 +87,7 @@ func (k *Killer) holder(s *whose.Session) *whose.Process {
 
 // Owners plans a signal to each owner of the sessions, once. It opens each process
 // and compares its start, so that no other can take its place. The caller itself and
-// the first process are spared always, those that it was started from unless own is
+// the first process are spared always, those that started it unless own is
 // set.
 func (k *Killer) Owners(sessions []whose.Session, signal int, own bool) *Plan {
 	p := &Plan{killer: k, signal: signal}

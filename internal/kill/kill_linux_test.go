@@ -43,7 +43,7 @@ func ask(t *testing.T, ns *testenv.NetNS, where string) []whose.Session {
 	return answer.Append(nil)
 }
 
-// end ends the sessions, and returns what was spared and what failed.
+// end ends the sessions, and returns the spared and the failed ones.
 func end(t *testing.T, sessions []whose.Session) (ended int, spared, failed []kill.Failure) {
 	t.Helper()
 	k, err := kill.Open()

@@ -81,7 +81,7 @@ func (k *sock) appendRequest(b []byte, typ, flags uint16, seq uint32) []byte {
 	return ne.AppendUint32(b, uint32(k.cookie>>32))
 }
 
-// parseSock reads a struct inet_diag_msg, false for what is none.
+// parseSock reads a struct inet_diag_msg, false for anything else.
 func parseSock(b []byte, proto byte) (sock, bool) {
 	if len(b) < diagLen {
 		return sock{}, false
@@ -94,7 +94,7 @@ func parseSock(b []byte, proto byte) (sock, bool) {
 	}, true
 }
 
-// An answer is what the kernel said to one request.
+// An answer is the kernel's answer to one request.
 type answer struct {
 	socks []sock
 	errno int

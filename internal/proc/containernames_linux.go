@@ -26,7 +26,7 @@ type containerNames struct {
 	known map[container.ID]foundContainer
 }
 
-// A foundContainer is what the files said of a container at a time.
+// A foundContainer has the names of a container at a time.
 type foundContainer struct {
 	names container.Names
 	// refused: a file may not be read.
@@ -144,7 +144,7 @@ func (c *containerNames) find(id container.ID, now time.Time) foundContainer {
 	return foundContainer{names, refused, now}
 }
 
-// id returns what the files are asked by. The mark of what a user may have made up
+// id returns the key for the files. The mark of what a user may have made up
 // stays on it.
 func (c *Cgroup) id() container.ID {
 	if c.ID == "" && c.Pod == "" {

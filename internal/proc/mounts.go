@@ -65,8 +65,8 @@ func ipNetNSName(point string) string {
 	return ""
 }
 
-// IsMadeUp reports whether a name of `ip netns` is one that a tool of containers made
-// up: Podman's netavark ("netns-UUID"), CNI ("cni-UUID") and CRI-O (a bare UUID).
+// IsMadeUp reports whether a tool of containers made up a name of `ip netns`:
+// Podman's netavark ("netns-UUID"), CNI ("cni-UUID") and CRI-O (a bare UUID).
 func IsMadeUp(name string) bool {
 	for _, prefix := range [...]string{"netns-", "cni-", ""} {
 		if uuid, found := strings.CutPrefix(name, prefix); found && isUUID(uuid) {

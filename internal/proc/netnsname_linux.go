@@ -28,7 +28,7 @@ func (f *FS) NetNSNames(ctx context.Context, refs []source.NetNSRef) map[uint32]
 // NetNSNamesOf names the namespaces of refs, and those of the given inodes, as
 // NetNSNames does. It finds by itself who is in the latter. It reads one link of
 // each process, and no more processes than it needs to have met all of them. It
-// leaves out those that are known to be in none of them; except is sorted.
+// leaves out processes known to be in none of them; except is sorted.
 func (f *FS) NetNSNamesOf(ctx context.Context, refs []source.NetNSRef, inodes, except []uint32) map[uint32]string {
 	names := f.mountedNames(len(refs) + len(inodes))
 	self := f.SelfNetNS()

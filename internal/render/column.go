@@ -227,7 +227,7 @@ func fieldCell(c *cell, f *whose.Field, s *whose.Session) {
 	}
 }
 
-// textsCell shows a text of each owner, or the one that is common to all.
+// textsCell shows a text of each owner, or their common one.
 func textsCell(c *cell, owners []whose.Owner, text func(*whose.Owner) string) {
 	if sameText(owners, text) {
 		owners = owners[:1]

@@ -33,7 +33,7 @@ type foldedRow struct {
 	at, sessions, times uint32
 	// from and to are the least and the greatest port of the side that began them.
 	from, to uint16
-	// both: the row has both ends, and neither is the one that began it.
+	// both: the row has both ends, and neither began it.
 	both bool
 }
 
@@ -77,7 +77,7 @@ type folding struct {
 	read, readOther, readFirst func(int) *whose.Session
 	other                      func(int) int
 	rows                       []foldedRow
-	// groups holds the first row of each kind, by a hash of what they have in common.
+	// groups holds the first row of each kind, by a hash of their common parts.
 	groups map[uint64]uint32
 }
 

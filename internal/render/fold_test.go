@@ -77,7 +77,7 @@ func TestFold_Equal(t *testing.T) {
 	}
 }
 
-// What matters and differs is never folded away.
+// A difference that matters is never folded away.
 func TestFold_Differences(t *testing.T) {
 	type ends = func(client, server *whose.Session)
 	other := owners(process(999, "app"))
@@ -137,7 +137,7 @@ func TestFold_OneEnd(t *testing.T) {
 	}
 }
 
-// Neither end of two that connected at once is the one that began.
+// Of two ends that connected at once neither began.
 func TestFold_Both(t *testing.T) {
 	text, _ := foldedTable(t, Options{Width: 200, NoHeader: true}, conversation(40000, func(c, s *whose.Session) { s.Direction = whose.Out }))
 	if want := "127.0.0.1:5432 ↔ 127.0.0.1:40000  www-data  postgres 151 ↔ app 178\n"; !strings.HasSuffix(text, want) {

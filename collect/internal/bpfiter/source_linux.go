@@ -16,7 +16,7 @@ import (
 )
 
 // usualThreads bounds the threads that nobody asked for. Each visits all tasks, and
-// passes over those that are not its own.
+// passes over foreign ones.
 const usualThreads = 8
 
 func (o Options) threads() int {
