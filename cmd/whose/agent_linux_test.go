@@ -211,7 +211,7 @@ func TestAgent(t *testing.T) {
 		t.Errorf("the session that stood all the time: %+v", s)
 	}
 	_, said := h.ask("--from", from, "established")
-	if n := strings.Count(said, "nothing is recorded from "); n != kills || !strings.Contains(said, "(the agent was down)") {
+	if n := strings.Count(said, "nothing is recorded from ") + strings.Count(said, "nothing is recorded at "); n != kills || !strings.Contains(said, "(the agent was down)") {
 		t.Errorf("%d gaps after %d kills: %s", n, kills, said)
 	}
 	then := h.sessions("--at", moment.Format(time.RFC3339Nano), "established")
