@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -69,6 +70,7 @@ type description struct {
 // each describes processes, one after the other, and hands out what it learned
 // until ctx ended. nameless counts the containers whose names may not be read.
 func (f *FS) each(ctx context.Context, ids []ProcessID, needs whose.Needs, got func(i int, d *description)) (nameless int) {
+	ids = slices.Clone(ids) // a call that was given up reads it later, when the caller's is used again
 	work := calls[description]{
 		n:    len(ids),
 		do:   func(i int, note func(description)) description { return f.describe(ids[i], needs, note) },
