@@ -136,12 +136,15 @@ func shortenPair(dst, text []byte, width int) ([]byte, int) {
 
 // leastEnd is the least width of one end of a pair that still says who it is.
 func leastEnd(text []byte) int {
-	if text[0] == '(' {
+	if isReason(text) {
 		return min(textWidth(text), leastWidth)
 	}
 	g := parseGroup(text[:endOfGroup(text)])
 	return min(textWidth(text), min(textWidth(g.name), 2)+1+g.briefNumbers(countOwners(text)).width())
 }
+
+// isReason reports whether one end of a pair says why it has no owner.
+func isReason(end []byte) bool { return bytes.HasPrefix(end, []byte("(")) }
 
 // isQueue reports whether one end of a pair is a queue with an owner in it.
 func isQueue(end []byte) bool {
@@ -152,7 +155,7 @@ func isQueue(end []byte) bool {
 // listener.
 func shortenEnd(dst, text []byte, width int) ([]byte, int) {
 	switch {
-	case textWidth(text) <= width || text[0] != '(':
+	case textWidth(text) <= width || !isReason(text):
 		return shortenOwners(dst, text, width)
 	case isQueue(text):
 		return shortenQueue(dst, text, width)
@@ -255,17 +258,33 @@ type group struct {
 	more       int
 }
 
-// parseGroup reads the text of a group.
+// parseGroup reads the text of a group. Text that no table writes is a name.
 func parseGroup(text []byte) (g group) {
 	name := endOfName(text)
 	g.name = text[:name]
 	rest := bytes.TrimPrefix(text[name:], []byte(" "))
 	if plus := bytes.IndexByte(rest, '+'); plus >= 0 {
-		g.more, _ = strconv.Atoi(string(rest[plus+1:])) // written by moreCell
+		more, err := strconv.ParseUint(string(rest[plus+1:]), 10, 31) // written by moreCell
+		if err != nil {
+			return group{name: text}
+		}
+		g.more = int(more)
 		rest = bytes.TrimSuffix(rest[:plus], []byte(" "))
 	}
-	g.pids = rest
+	if g.pids = rest; !isList(g.pids) || len(g.name) == 0 && g.owners() == 0 {
+		return group{name: text}
+	}
 	return g
+}
+
+// isList reports whether text is numbers with commas between them, or empty.
+func isList(text []byte) bool {
+	for _, b := range text {
+		if b-'0' > 9 && b != ',' {
+			return false
+		}
+	}
+	return true
 }
 
 // owners is the number of owners of the group.
@@ -317,6 +336,12 @@ func shortenGroup(dst []byte, g group, others, width int) ([]byte, int) {
 	}
 	nameWidth := textWidth(g.name)
 	brief := g.briefNumbers(g.owners() + others)
+	if brief.width() == 0 { // a name alone, which no table writes
+		if nameWidth <= width {
+			return append(dst, g.name...), nameWidth
+		}
+		return shortenMiddle(dst, g.name, width)
+	}
 	if width-len(tail) < min(nameWidth, 4) {
 		tail = brief.append(append(tail[:0], ' '))
 	}
