@@ -208,16 +208,44 @@ func tcpFields() []*Field {
 			Doc: "Congestion control algorithm.",
 			row: access[Row]{
 				text: func(r Row) string {
-					if r.Session.TCP == nil {
-						return ""
+					if t := figures(r); t != nil {
+						return t.Cong
 					}
-					return r.Session.TCP.Cong
+					return ""
 				},
-				set: func(r Row, v *Value) { tcpOf(r.Session).Cong = v.Text },
+				set: func(r Row, v *Value) { figuresOf(r.Session).Cong = v.Text },
 			}},
 		{Name: "cwnd", Title: "CWND", Unit: "segments", Kind: KindNumber, Of: OfTCP, Needs: NeedTCPInfo,
 			Doc: "Congestion window.",
 			row: tcpNum(func(t *TCPInfo) (uint64, bool) { return uint64(t.Cwnd), t.Cwnd != 0 }, func(t *TCPInfo, n uint64) { t.Cwnd = uint32(n) })},
+		{Name: "idle", Title: "IDLE", Unit: "microseconds", Kind: KindDuration, Of: OfTCP, Needs: NeedTCPInfo,
+			Doc: "Time since the last byte of payload either way or, before the first, since the connection was established. Absent before that.",
+			row: access[Row]{
+				num: func(r Row) (uint64, bool) {
+					t := r.Session.TCP
+					if t == nil || !t.HasIdle {
+						return 0, false
+					}
+					return uint64(t.Idle), true
+				},
+				set: func(r Row, v *Value) {
+					t := figuresOf(r.Session)
+					t.Idle, t.HasIdle = time.Duration(v.Num), true
+				},
+			}},
+		{Name: "timer", Title: "TIMER", Kind: KindName, Of: OfTCP, Needs: NeedTimer,
+			Doc:    "The running timer: retransmit (of what was not acknowledged), keepalive, timewait, persist (probes of a closed window). Absent where none runs.",
+			Values: timerNames.names(), names: timerNames,
+			row: access[Row]{
+				code: func(r Row) uint8 { return uint8(timerOf(r).Kind) },
+				set:  func(r Row, v *Value) { tcpOf(r.Session).Timer.Kind = TimerKind(timerNames.number(v.Text)) },
+			}},
+		{Name: "timer_left", Title: "TIMER-LEFT", Unit: "microseconds", Kind: KindDuration, Of: OfTCP, Needs: NeedTimer,
+			Doc: "Time until the timer fires.",
+			row: timerNum(func(t *Timer) uint64 { return uint64(t.Left) }, func(t *Timer, n uint64) { t.Left = time.Duration(n) })},
+		{Name: "timer_retrans", Title: "TIMER-RETRANS", Kind: KindNumber, Of: OfTCP, Needs: NeedTimer,
+			Doc: "Retransmissions or probes so far that nobody answered.",
+			row: timerNum(func(t *Timer) uint64 { return uint64(t.Retrans) }, func(t *Timer, n uint64) { t.Retrans = uint8(n) })},
 	}
 }
 
@@ -232,24 +260,59 @@ func toldAt(fact Facts, at func(*Session) *uint32) access[Row] {
 	}
 }
 
-// tcpOf returns the session's figures of TCP, made where there are none.
+// tcpOf returns the session's facts of TCP, made where there are none.
 func tcpOf(s *Session) *TCPInfo {
 	if s.TCP == nil {
-		s.TCP = new(TCPInfo)
+		s.TCP = &TCPInfo{OnlyTimer: true}
 	}
 	return s.TCP
+}
+
+// figuresOf returns them to set a figure.
+func figuresOf(s *Session) *TCPInfo {
+	t := tcpOf(s)
+	t.OnlyTimer = false
+	return t
+}
+
+// figures returns the session's figures of TCP, nil where there are none.
+func figures(r Row) *TCPInfo {
+	if t := r.Session.TCP; t != nil && !t.OnlyTimer {
+		return t
+	}
+	return nil
+}
+
+// timerOf returns the session's timer.
+func timerOf(r Row) Timer {
+	if r.Session.TCP == nil {
+		return Timer{}
+	}
+	return r.Session.TCP.Timer
+}
+
+// timerNum makes the access to a number of a running timer.
+func timerNum(get func(*Timer) uint64, set func(*Timer, uint64)) access[Row] {
+	return access[Row]{
+		num: func(r Row) (uint64, bool) {
+			t := timerOf(r)
+			return get(&t), t.Kind != 0
+		},
+		set: func(r Row, v *Value) { set(&tcpOf(r.Session).Timer, v.Num) },
+	}
 }
 
 // tcpNum makes the access to a number of TCP.
 func tcpNum(get func(*TCPInfo) (uint64, bool), set func(*TCPInfo, uint64)) access[Row] {
 	return access[Row]{
 		num: func(r Row) (uint64, bool) {
-			if r.Session.TCP == nil {
+			t := figures(r)
+			if t == nil {
 				return 0, false
 			}
-			return get(r.Session.TCP)
+			return get(t)
 		},
-		set: func(r Row, v *Value) { set(tcpOf(r.Session), v.Num) },
+		set: func(r Row, v *Value) { set(figuresOf(r.Session), v.Num) },
 	}
 }
 
@@ -262,14 +325,14 @@ func bytesAt(counted func(*Lifetime) *uint64, now func(*TCPInfo) *uint64) access
 			switch {
 			case r.Life.Counted:
 				return *counted(r.Life), true
-			case r.Session.TCP != nil:
-				return *now(r.Session.TCP), true
+			case figures(r) != nil:
+				return *now(figures(r)), true
 			}
 			return 0, false
 		},
 		// Whoever wrote it beside other figures of TCP had it from there.
 		set: func(r Row, v *Value) {
-			if r.Session.TCP == nil {
+			if figures(r) == nil {
 				count(r, v)
 				return
 			}

@@ -22,7 +22,7 @@ const (
 	NeedDirection
 	// NeedPeer: the owners of the other end.
 	NeedPeer
-	// NeedTCPInfo: round-trip time, retransmits, bytes, congestion control.
+	// NeedTCPInfo: round-trip time, retransmits, bytes, congestion control, rest.
 	NeedTCPInfo
 	// NeedCookie: the socket's cookie. The kernel makes it on the first request,
 	// so a source may have to look a second time.
@@ -38,6 +38,8 @@ const (
 	// NeedContainerNames: of a process the names of its container, of the image and
 	// of the pod, from the files of container runtimes. It includes NeedCgroup.
 	NeedContainerNames
+	// NeedTimer: the running timer of a TCP session.
+	NeedTimer
 )
 
 // NeedDefault are the needs of a listing by default.

@@ -131,4 +131,15 @@ type TCPInfo struct {
 	Cong string
 	// Cwnd is the congestion window in segments.
 	Cwnd uint32
+	// HasIdle: Idle is known.
+	HasIdle bool
+	// OnlyTimer: nothing is known but Timer, as of TIME_WAIT and SYN_RECV, or from the
+	// source procfs.
+	OnlyTimer bool
+	// Idle is the time since the last byte of payload either way or, before the first,
+	// since the connection was established, in the kernel's ticks (1 to 10 ms). The
+	// kernel counts up to 2^32 of them: 50 days of 1,000 a second, and begins anew.
+	Idle time.Duration
+	// Timer is the running timer ([NeedTimer]).
+	Timer Timer
 }

@@ -11,7 +11,7 @@ import (
 
 // Cases returns all cases, each of them named once.
 func Cases() []Case {
-	return slices.Concat(tcpCases(), stateCases(), udpCases(), optionCases(), ownerCases(), threadCases(),
+	return slices.Concat(tcpCases(), stateCases(), udpCases(), optionCases(), timerCases(), ownerCases(), threadCases(),
 		ownerlessCases(), groupCases(), originCases(), namespaceCases(), questionCases())
 }
 

@@ -171,9 +171,13 @@ func procfsFacts() []Fact {
 		{Source: source, Field: "reason", Which: nobodys,
 			Instead: "unheld", holds: hasFile, Why: "the files do not tell a socket of the kernel from one in transit"},
 	}
+	facts = append(facts, Fact{Source: source, Field: "timer_retrans", Which: "SYN_RECV, where the listener waits for data (TCP_DEFER_ACCEPT)",
+		Instead: "also the times that the answer was only put off", holds: never, Why: "the files print another count"},
+		Fact{Source: source, Field: "timer", Which: "MPTCP sessions", Instead: "the timers of their subflows", holds: never,
+			Why: "every path is a session of TCP"})
 	facts = append(facts, directionFacts(source, "`out`, unless a listener takes them")...)
 	for _, f := range whose.Fields() {
-		if f.Of == whose.OfTCP {
+		if f.Of == whose.OfTCP && f.Needs != whose.NeedTimer { // the timers are in the files
 			facts = append(facts, none(f.Name, "the files do not print it"))
 		}
 	}
@@ -228,8 +232,12 @@ func blankField(s *whose.Session, field string) {
 		s.Unknown |= whose.FactUID
 	case "reason":
 		s.Reason = whose.ReasonUnheld
-	case "rtt", "retrans", "bytes_sent", "bytes_received", "cong", "cwnd":
-		s.TCP = nil
+	case "rtt", "retrans", "bytes_sent", "bytes_received", "cong", "cwnd", "idle":
+		if s.TCP != nil && s.TCP.Timer.Kind == 0 {
+			s.TCP = nil
+		} else if s.TCP != nil {
+			s.TCP = &whose.TCPInfo{OnlyTimer: true, Timer: s.TCP.Timer}
+		}
 	default:
 		panic(fmt.Sprintf("collecttest: no way to blank the field %q", field))
 	}

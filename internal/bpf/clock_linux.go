@@ -2,10 +2,24 @@ package bpf
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// HZ returns the number of jiffies in a second, as programs count them: the coarse
+// clocks have the resolution of one.
+var HZ = sync.OnceValue(func() uint32 {
+	var tick unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &tick); err != nil || tick.Nano() <= 0 {
+		return usualHZ
+	}
+	return uint32((int64(time.Second) + tick.Nano()/2) / tick.Nano())
+})
+
+// usualHZ is that of most distributions.
+const usualHZ = 250
 
 // Boot returns the boot clock as programs read it (bpf_ktime_get_boot_ns). A time
 // namespace shifts the boot clock of its processes, not of programs.

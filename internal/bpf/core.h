@@ -90,6 +90,7 @@ static long (*const bpf_probe_read_user)(void *dst, u32 size, const void *src) =
 static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;
 static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size,
 					       const void *src) = (void *)115;
+static u64 (*const bpf_jiffies64)(void) = (void *)118;
 static u64 (*const bpf_get_netns_cookie)(void *ctx) = (void *)122;
 static u64 (*const bpf_ktime_get_boot_ns)(void) = (void *)125;
 static long (*const bpf_seq_write)(void *seq, const void *data, u32 len) = (void *)127;

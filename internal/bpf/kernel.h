@@ -171,6 +171,11 @@ struct cgroup {
 	struct kernfs_node *kn;
 } kernel_type;
 
+struct timer_list {
+	struct hlist_node entry;
+	unsigned long expires;
+} kernel_type;
+
 /* A pointer since Linux 5.15; a union with flags in it before. */
 struct sock_cgroup_data {
 	struct cgroup *cgroup;
@@ -189,6 +194,8 @@ struct sock {
 	} sk_backlog;
 	struct socket *sk_socket;
 	refcount_t sk_wmem_alloc;
+	struct timer_list sk_timer;
+	struct timer_list tcp_retransmit_timer; /* where sk_timer no longer is */
 	s32 sk_err;
 	u32 sk_mark;
 	kuid_t sk_uid;
@@ -284,6 +291,15 @@ struct inet_sock {
 struct inet_connection_sock {
 	const struct tcp_congestion_ops *icsk_ca_ops;
 	void *icsk_ulp_data;
+	unsigned long icsk_timeout; /* while it stood apart from the timer */
+	struct timer_list icsk_retransmit_timer;
+	struct timer_list icsk_keepalive_timer; /* sk_timer before */
+	u8 icsk_retransmits;
+	u8 icsk_pending;
+	u8 icsk_probes_out;
+	struct {
+		u32 lrcvtime;
+	} icsk_ack;
 } kernel_type;
 
 struct tcp_sock {
@@ -294,6 +310,7 @@ struct tcp_sock {
 	u32 snd_nxt;
 	u32 snd_una;
 	u32 srtt_us;
+	u32 lsndtime;
 	u32 snd_cwnd;
 	u32 total_retrans;
 	u32 segs_out;
@@ -332,6 +349,12 @@ struct inet_timewait_sock {
 	u32 tw_mark;
 	volatile u8 tw_substate;
 	u32 tw_connect_bind : 1;
+	struct timer_list tw_timer;
+} kernel_type;
+
+struct request_sock {
+	u8 num_retrans;
+	struct timer_list rsk_timer;
 } kernel_type;
 
 struct inet_request_sock {

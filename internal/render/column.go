@@ -265,9 +265,7 @@ func valueCell(c *cell, v *whose.Value) {
 	case whose.KindText:
 		c.safe(v.Text)
 	case whose.KindDuration:
-		if v.Num > 0 { // a listener, for example, has measured nothing
-			c.safe(time.Duration(v.Num).String())
-		}
+		c.safe(time.Duration(v.Num).String())
 	default:
 		start := len(c.text)
 		c.text = v.Append(c.text)

@@ -106,9 +106,13 @@ func (rd *reading) sift(b []byte, all []met) ([]met, error) {
 				rd.appendTask(s)
 			}
 		case recordTCP:
-			if fresh {
-				rd.snap.TCPInfo = append(rd.snap.TCPInfo, tcpInfo(as[tcpRecord](r.body)))
-				all[len(all)-1].tcp = uint32(len(rd.snap.TCPInfo))
+			if !fresh {
+				continue
+			}
+			one := &all[len(all)-1]
+			if info, ok := rd.tcpInfo(as[tcpRecord](r.body), whose.State(one.state)); ok {
+				rd.snap.TCPInfo = append(rd.snap.TCPInfo, info)
+				one.tcp = uint32(len(rd.snap.TCPInfo))
 			}
 		default:
 			rd.applyTask(r.kind, r.body)

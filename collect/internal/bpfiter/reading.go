@@ -25,6 +25,10 @@ type reading struct {
 	netns  []uint32
 	states whose.Set[whose.State]
 	marks  bool
+	// wantInfo and wantTimer: the figures of TCP, and its timers, are wanted. hz is the
+	// number of jiffies in a second.
+	wantInfo, wantTimer bool
+	hz                  uint32
 	// waiting: a listener with connections to accept was met.
 	waiting bool
 	// held are the inodes met with a descriptor; the socket of each is in snap.
@@ -80,6 +84,8 @@ type resumption struct{ element, done, from uint32 }
 func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
 	rd.snap, rd.netns, rd.states, rd.waiting = snap, q.NetNS, q.States, false
 	rd.marks = q.Needs&source.NeedFacts != 0
+	rd.wantInfo, rd.wantTimer = q.Needs.Has(whose.NeedTCPInfo), q.Needs.Has(whose.NeedTimer)
+	rd.hz = bpf.HZ()
 	rd.held.reset()
 	rd.wanted.reset()
 	rd.doubtful, rd.unmet = rd.doubtful[:0], rd.unmet[:0]
@@ -154,8 +160,11 @@ func socketFlags(flags uint8) source.SocketFlags {
 
 // appendTCP adds the figures of the last of sockets.
 func (rd *reading) appendTCP(sockets []source.Socket, r *tcpRecord) {
-	rd.snap.TCPInfo = append(rd.snap.TCPInfo, tcpInfo(r))
-	sockets[len(sockets)-1].TCPInfo = uint32(len(rd.snap.TCPInfo))
+	last := &sockets[len(sockets)-1]
+	if info, ok := rd.tcpInfo(r, last.State); ok {
+		rd.snap.TCPInfo = append(rd.snap.TCPInfo, info)
+		last.TCPInfo = uint32(len(rd.snap.TCPInfo))
+	}
 }
 
 func holdingOf(r *socketRecord) source.Holding {

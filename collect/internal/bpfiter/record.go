@@ -11,7 +11,7 @@ import (
 
 const (
 	recordMagic   = 0x5753
-	recordVersion = 3
+	recordVersion = 4
 )
 
 // A recordKind is enum record_kind.
@@ -96,6 +96,9 @@ type tcpRecord struct {
 	tag, srtt, retrans, cwnd uint32
 	bytesSent, bytesReceived uint64
 	cong                     [16]byte
+	idle, left               uint32 // in jiffies
+	timer, tries, timerOnly  uint8
+	_                        [5]byte
 }
 
 type idRecord struct {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/pair"
@@ -33,7 +34,10 @@ const (
 	colRemote = 2
 	colState  = 3
 	colQueues = 4 // tx_queue:rx_queue
+	colTimer  = 5 // kind:time left
+	colTries  = 6 // retransmissions
 	colUID    = 7
+	colProbes = 8 // probes of a closed window, and for keepalive
 	colInode  = 9
 	columns   = 10 // and more, which are not read
 )
@@ -198,6 +202,38 @@ func parseQueues(s *source.Socket, text []byte) error {
 	}
 	s.SendQueue, s.RecvQueue = send, recv
 	return nil
+}
+
+// parseTimer parses the timer of a line of TCP; its kind is 0 where none runs. The
+// time is in USER_HZ, the count that of the timer's kind, as sock_diag has it.
+func parseTimer(line []byte) (whose.Timer, error) {
+	var col [columns][]byte
+	if n := split(line, &col); n < columns {
+		return whose.Timer{}, malformed("line", fmt.Sprintf("at least %d columns, not %d", columns, n))
+	}
+	const want = "2 hex digits, a colon and 8 hex digits"
+	text := col[colTimer]
+	if len(text) < 4 || text[2] != ':' {
+		return whose.Timer{}, malformed("timer", want)
+	}
+	number, ok1 := hex(text[:2])
+	left, ok2 := hex(text[3:])
+	if !ok1 || !ok2 {
+		return whose.Timer{}, malformed("timer", want)
+	}
+	tries, ok := hex(col[colTries])
+	if !ok {
+		return whose.Timer{}, malformed("retransmissions", "8 hex digits")
+	}
+	probes, ok := decimal(col[colProbes], 1<<32-1)
+	if !ok {
+		return whose.Timer{}, malformed("probes", "a decimal number of 32 bits")
+	}
+	t := whose.Timer{Kind: source.TimerKind(byte(number)), Left: time.Duration(left) * source.Tick, Retrans: uint8(tries)}
+	if t.Kind == whose.TimerKeepalive || t.Kind == whose.TimerPersist {
+		t.Retrans = uint8(probes)
+	}
+	return t, nil
 }
 
 // hex parses one to eight hex digits.

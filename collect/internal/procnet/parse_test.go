@@ -2,9 +2,11 @@ package procnet
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -159,5 +161,29 @@ func swap(addr *[16]byte, family whose.Family) {
 	}
 	for i := first; i < 16; i += 4 {
 		binary.BigEndian.PutUint32(addr[i:], binary.LittleEndian.Uint32(addr[i:]))
+	}
+}
+
+func TestParseTimer(t *testing.T) {
+	const line = "  1: 0100007F:1D13 0100007F:A2B4 01 00000000:00000000 %s     0        %s 4711 1 0000000000000000 20 4 30 10 -1"
+	for _, c := range []struct {
+		timer, probes string
+		want          whose.Timer
+	}{
+		{"00:00000000 00000000", "0", whose.Timer{}},
+		{"01:00000014 00000003", "7", whose.Timer{Kind: whose.TimerRetransmit, Left: 200 * time.Millisecond, Retrans: 3}},
+		{"02:000493E0 00000003", "7", whose.Timer{Kind: whose.TimerKeepalive, Left: 3000 * time.Second, Retrans: 7}},
+		{"03:00001770 00000000", "0", whose.Timer{Kind: whose.TimerTimeWait, Left: time.Minute}},
+		{"04:00000000 00000000", "1", whose.Timer{Kind: whose.TimerPersist, Retrans: 1}},
+	} {
+		if got, err := parseTimer([]byte(fmt.Sprintf(line, c.timer, c.probes))); err != nil || got != c.want {
+			t.Errorf("timer %s, probes %s: %+v, %v; want %+v", c.timer, c.probes, got, err, c.want)
+		}
+	}
+	for _, bad := range [][2]string{{"0100000014 00000003", "0"}, {"xx:00000014 00000003", "0"}, {"01:0000001g 00000003", "0"},
+		{"01: 00000003", "0"}, {"01:00000014 0000000z", "0"}, {"01:00000014 00000003", "-1"}, {"01:000000140 00000003", "0"}} {
+		if got, err := parseTimer([]byte(fmt.Sprintf(line, bad[0], bad[1]))); err == nil {
+			t.Errorf("timer %q, probes %q: %+v, want an error", bad[0], bad[1], got)
+		}
 	}
 }

@@ -129,8 +129,24 @@ func (r *reader) addLine(text []byte, path string, line int, k *kind, netns uint
 	}
 	s.NetNS = netns
 	if r.isNew(&s) {
+		if k.proto == whose.TCP && r.query.Needs.Has(whose.NeedTimer) {
+			if err := r.noteTimer(text, &s); err != nil {
+				r.bad(path, line, err)
+			}
+		}
 		r.snap.Sockets = append(r.snap.Sockets, s)
 	}
+}
+
+// noteTimer notes the timer of a socket, if one runs.
+func (r *reader) noteTimer(line []byte, s *source.Socket) error {
+	t, err := parseTimer(line)
+	if err != nil || t.Kind == 0 {
+		return err
+	}
+	r.snap.TCPInfo = append(r.snap.TCPInfo, whose.TCPInfo{OnlyTimer: true, Timer: t})
+	s.TCPInfo = uint32(len(r.snap.TCPInfo))
+	return nil
 }
 
 func isHeader(text []byte) bool {

@@ -35,6 +35,8 @@ var optTransparent = [2]byte{1 << 5, 1 << 2}[binary.NativeEndian.Uint16([]byte{0
 // Offsets in struct tcp_info of the values read. Each kernel sends as much of
 // it as it knows.
 const (
+	infoLastSent      = 44 // milliseconds, as the next
+	infoLastReceived  = 52
 	infoRTT           = 68
 	infoCwnd          = 80
 	infoTotalRetrans  = 100
@@ -122,6 +124,8 @@ type dump struct {
 	families whose.Set[whose.Family]
 	states   whose.Set[whose.State]
 	wantInfo bool
+	// wantTimer: the timers are wanted.
+	wantTimer bool
 
 	// other, if not nil, gets the inodes of the sockets, which are not of the
 	// internet, and nothing else is read of them.
@@ -210,6 +214,9 @@ func (d *dump) socket(b []byte, out *rows) {
 	s := &out.sockets[n]
 	ok := d.fixed(b, s)
 	if ok && d.attributes(b[diagLen:], s, out) && d.wanted(s) {
+		if d.wantTimer {
+			noteTimer(b, s, out)
+		}
 		if s.Device != 0 {
 			out.device(source.Device{NetNS: s.NetNS, Index: s.Device})
 		}
@@ -319,7 +326,9 @@ func (d *dump) attributes(b []byte, s *source.Socket, out *rows) bool {
 		b = b[min((length+3)&^3, len(b)):]
 	}
 	if d.wantInfo && info != nil && s.State != whose.Listen && d.wanted(s) {
-		out.info = append(out.info, tcpInfo(info, out.name(cong)))
+		one := tcpInfo(info, out.name(cong))
+		one.HasIdle = len(info) >= infoLastReceived+4 && source.HasIdle(s.State)
+		out.info = append(out.info, one)
 		s.TCPInfo = uint32(len(out.info))
 	}
 	return true
@@ -347,6 +356,30 @@ func tcpInfo(b []byte, cong string) whose.TCPInfo {
 		BytesReceived: u64(infoBytesReceived),
 		Cong:          cong,
 		Cwnd:          u32(infoCwnd),
+		Idle:          time.Duration(min(u32(infoLastSent), u32(infoLastReceived))) * time.Millisecond,
+	}
+}
+
+// Offsets in struct inet_diag_msg of the timer.
+const (
+	diagTimer   = 2
+	diagRetrans = 3
+	diagExpires = 52 // milliseconds
+)
+
+// noteTimer notes the timer of a socket, if one runs.
+func noteTimer(b []byte, s *source.Socket, out *rows) {
+	kind := source.TimerKind(b[diagTimer])
+	if kind == 0 {
+		return
+	}
+	if s.TCPInfo == 0 {
+		out.info = append(out.info, whose.TCPInfo{OnlyTimer: true})
+		s.TCPInfo = uint32(len(out.info))
+	}
+	left := int32(binary.NativeEndian.Uint32(b[diagExpires:])) // an old kernel gives what is due as less than nothing
+	out.info[s.TCPInfo-1].Timer = whose.Timer{
+		Kind: kind, Retrans: b[diagRetrans], Left: time.Duration(max(left, 0)) * time.Millisecond,
 	}
 }
 

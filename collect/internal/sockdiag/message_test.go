@@ -93,20 +93,22 @@ func TestDatagram_TCPInfo(t *testing.T) {
 	ne := binary.NativeEndian
 	info := make([]byte, 248)
 	ne.PutUint32(info[infoRTT:], 1500)
+	ne.PutUint32(info[infoLastSent:], 7000)
+	ne.PutUint32(info[infoLastReceived:], 4)
 	ne.PutUint32(info[infoCwnd:], 10)
 	ne.PutUint32(info[infoTotalRetrans:], 3)
 	ne.PutUint64(info[infoBytesReceived:], 111)
 	ne.PutUint64(info[infoBytesSent:], 1000)
 	ne.PutUint64(info[infoBytesRetrans:], 100)
-	full := whose.TCPInfo{RTT: 1500 * time.Microsecond, Retrans: 3, BytesSent: 900, BytesReceived: 111, Cong: "cubic", Cwnd: 10}
+	full := whose.TCPInfo{RTT: 1500 * time.Microsecond, Retrans: 3, BytesSent: 900, BytesReceived: 111, Cong: "cubic", Cwnd: 10, HasIdle: true, Idle: 4 * time.Millisecond}
 	for _, c := range []struct {
 		name string
 		size int
 		want whose.TCPInfo
 	}{
 		{"whole", len(info), full},
-		{"Linux 4.1", infoBytesSent, whose.TCPInfo{RTT: full.RTT, Retrans: 3, BytesReceived: 111, Cong: "cubic", Cwnd: 10}},
-		{"Linux 3.3", infoTotalRetrans + 4, whose.TCPInfo{RTT: full.RTT, Retrans: 3, Cong: "cubic", Cwnd: 10}},
+		{"Linux 4.1", infoBytesSent, whose.TCPInfo{RTT: full.RTT, Retrans: 3, BytesReceived: 111, Cong: "cubic", Cwnd: 10, HasIdle: true, Idle: full.Idle}},
+		{"Linux 3.3", infoTotalRetrans + 4, whose.TCPInfo{RTT: full.RTT, Retrans: 3, Cong: "cubic", Cwnd: 10, HasIdle: true, Idle: full.Idle}},
 		{"nothing", 0, whose.TCPInfo{Cong: "cubic"}},
 	} {
 		body := appendAttr(diagMsg(familyIPv4, stateEstablished, 1), attrInfo, info[:c.size])
@@ -122,6 +124,40 @@ func TestDatagram_TCPInfo(t *testing.T) {
 		}
 		if diff := gocmp.Diff([]whose.TCPInfo{c.want}, out.info); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+}
+
+func TestDatagram_Timer(t *testing.T) {
+	for _, c := range []struct {
+		kind, retrans byte
+		left          uint32
+		want          whose.Timer
+	}{
+		{0, 0, 0, whose.Timer{}},
+		{1, 3, 204, whose.Timer{Kind: whose.TimerRetransmit, Retrans: 3, Left: 204 * time.Millisecond}},
+		{2, 0, 7200_000, whose.Timer{Kind: whose.TimerKeepalive, Left: 2 * time.Hour}},
+		{3, 0, 0, whose.Timer{Kind: whose.TimerTimeWait}},
+		{4, 255, 1<<32 - 8, whose.Timer{Kind: whose.TimerPersist, Retrans: 255}}, // due: less than nothing
+		{9, 1, 5, whose.Timer{}},
+	} {
+		body := diagMsg(familyIPv4, stateEstablished, 1)
+		body[diagTimer], body[diagRetrans] = c.kind, c.retrans
+		binary.NativeEndian.PutUint32(body[diagExpires:], c.left)
+		for _, wanted := range []bool{true, false} {
+			var a answer
+			a.message(typeTCP, 2, 7, 9, body).done()
+			d := newDump()
+			d.wantTimer = wanted
+			var out rows
+			d.datagram(a.b, &out)
+			var want []whose.TCPInfo
+			if wanted && c.want.Kind != 0 {
+				want = []whose.TCPInfo{{OnlyTimer: true, Timer: c.want}}
+			}
+			if diff := gocmp.Diff(want, out.info); diff != "" || len(out.sockets) != 1 || int(out.sockets[0].TCPInfo) != len(want) {
+				t.Errorf("kind %d, wanted %v: %s", c.kind, wanted, diff)
+			}
 		}
 	}
 }

@@ -158,7 +158,7 @@ type fingerprint struct {
 // wanted, or one of each.
 func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (fingerprint, bool) {
 	q := l.p.q
-	d := dump{proto: whose.TCP, families: q.Families, states: q.States, wantInfo: q.Needs.Has(whose.NeedTCPInfo)}
+	d := dump{proto: whose.TCP, families: q.Families, states: q.States, wantInfo: q.Needs.Has(whose.NeedTCPInfo), wantTimer: q.Needs.Has(whose.NeedTimer)}
 	r := request{proto: protoTCP, family: familyUnspec, states: states, bytecode: bytecode}
 	if d.wantInfo {
 		r.ext = extInfo | extCong

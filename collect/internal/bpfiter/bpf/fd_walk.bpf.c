@@ -24,6 +24,7 @@
 #include "look.h"
 #include "origin.h"
 #include "task.h"
+#include "timer.h"
 
 /* The kernel gives GPL-only helpers to a known few names of licences only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -232,6 +233,7 @@ static noinline int write_fd(struct walk *w, struct socket_record *r)
 	if (!(w->f.o.q.flags & ASK_TCPINFO) || r->proto != PROTO_TCP)
 		return 0;
 	put_tcp(&tcp, w->f.sk);
+	put_timer(&tcp, w->f.sk);
 	return bpf_seq_write(w->seq, &tcp, sizeof(tcp)) ? 1 : 0;
 }
 

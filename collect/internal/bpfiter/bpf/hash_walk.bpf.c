@@ -15,6 +15,7 @@
  * tells by its nulls value, and the bucket is begun anew.
  */
 #include "tables.h"
+#include "timer.h"
 #include "view.h"
 
 /* The kernel gives GPL-only helpers to a known few names of licences only. */
@@ -107,9 +108,14 @@ static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 	w->c.written += sizeof(r.socket);
 	if (bpf_seq_write(w->seq, &r.socket, sizeof(r.socket)))
 		return -1;
-	if (verdict != EMIT_TCP || !(w->c.v.flags & ASK_TCPINFO))
+	if (!(w->c.v.flags & ASK_TCPINFO) || (verdict != EMIT_TCP && !minor))
 		return PASS;
-	put_tcp(&r.tcp, address);
+	if (minor) {
+		put_minor_timer(&r.tcp, address);
+	} else {
+		put_tcp(&r.tcp, address);
+		put_timer(&r.tcp, address);
+	}
 	w->c.written += sizeof(r.tcp);
 	return bpf_seq_write(w->seq, &r.tcp, sizeof(r.tcp)) ? -1 : PASS;
 }

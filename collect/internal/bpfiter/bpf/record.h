@@ -13,7 +13,7 @@
 #include "../../../../internal/bpf/model.h"
 
 #define RECORD_MAGIC   0x5753
-#define RECORD_VERSION 3
+#define RECORD_VERSION 4
 #define TAG(kind)      ((u32)RECORD_MAGIC << 16 | RECORD_VERSION << 8 | (kind))
 
 enum record_kind {
@@ -80,7 +80,7 @@ struct socket_record {
 	u64 cgroup;    /* id of the socket's cgroup v2, 0: not read */
 };
 
-/* The figures of struct tcp_info; follows the socket_record that it belongs to. */
+/* The figures of struct tcp_info, and the timer; follows the socket_record that it belongs to. */
 struct tcp_record {
 	u32 tag;
 	u32 srtt; /* microseconds */
@@ -89,6 +89,12 @@ struct tcp_record {
 	u64 bytes_sent; /* those sent again not counted */
 	u64 bytes_received;
 	char cong[16];
+	u32 idle; /* jiffies since the last byte either way */
+	u32 left; /* jiffies until the timer fires */
+	u8 timer; /* enum timer, 0: none */
+	u8 tries; /* since the last answer */
+	u8 timer_only; /* nothing but the timer is known */
+	u8 pad[5];
 };
 
 /* A socket that has a file. */

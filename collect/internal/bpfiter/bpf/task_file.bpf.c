@@ -10,6 +10,7 @@
  */
 #include "origin.h"
 #include "task.h"
+#include "timer.h"
 
 /* The kernel gives GPL-only helpers to a known few names of licences only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -112,7 +113,8 @@ static always_inline int write_tcp(void *seq, struct tcp_record *r, struct tcp_s
 	r->cwnd = tcp->snd_cwnd;
 	r->bytes_sent = tcp->bytes_sent - tcp->bytes_retrans;
 	r->bytes_received = tcp->bytes_received;
-	__builtin_memset(r->cong, 0, sizeof(r->cong));
+	__builtin_memset(r->cong, 0, sizeof(*r) - __builtin_offsetof(struct tcp_record, cong));
+	put_timer(r, (u64)tcp);
 	if (ops)
 		bpf_probe_read_kernel(r->cong, sizeof(r->cong), ops->name);
 	return bpf_seq_write(seq, r, sizeof(*r)) ? 1 : 0;
