@@ -70,7 +70,7 @@ func sessionFields() []*Field {
 			Doc: "Name of the network namespace: from ip netns, its pod or container, or a process inside it.",
 			row: textAt(func(r Row) *string { return &r.Session.NetNSName })},
 		{Name: "direction", Title: "DIR", Kind: KindName, Of: OfSession, Needs: NeedDirection,
-			Doc:    "in where this end was accepted, out where it connected: by the socket itself or, where a source cannot ask it, by whether a listener of the same namespace takes it. Absent for listeners, and where nothing decides.",
+			Doc:    "in where this end was accepted, out where it connected: by the socket itself or, where a source cannot ask it, by whether a listener of the same namespace takes it. Absent for listeners and where nothing decides: for one that this side has closed a missing listener says nothing.",
 			Values: directionNames.names(), names: directionNames,
 			row: nameAt(directionNames, func(r Row) *Direction { return &r.Session.Direction })},
 		{Name: "recv_queue", Aliases: []string{"recvq"}, Title: "RECV-Q", Unit: "bytes", Kind: KindBytes, Of: OfSession,

@@ -40,7 +40,23 @@ func originCases() []Case {
 				client, server := st.established(p.c, whose.Out, st.pid()), st.established(p.a, whose.In, st.pid())
 				client.State, client.RecvQueue, server.State = whose.CloseWait, 1, whose.FinWait2
 				st.add("client end", client)
-				st.addBySource("accepted end", server, byListener(whose.Out))
+				st.addBySource("accepted end", server, byListener(0))
+			}},
+		{Name: "listener gone, ended", Rule: "of a server's TIME_WAIT without a listener nobody says that it went out",
+			hold: func(st *Stage) {
+				p := st.pair("127.0.0.1:0", "")
+				st.close(p.l)
+				server := st.established(p.a, whose.In)
+				st.finish(pair{p.l, p.a, p.c})
+				st.addBySource("accepted end", closed(server, whose.TimeWait), map[string]whose.Direction{"bpf": 0, BeforeWalk: 0, "netlink": 0, "procfs": 0})
+			}},
+		{Name: "listening still, ended", Rule: "a server's TIME_WAIT came in where its listener still takes such sessions",
+			hold: func(st *Stage) {
+				p := st.pair("127.0.0.1:0", "")
+				server := st.established(p.a, whose.In)
+				st.finish(pair{p.l, p.a, p.c})
+				st.add("listener", st.listener(p.l, 16))
+				st.add("accepted end", closed(server, whose.TimeWait))
 			}},
 		{Name: "no backlog", Rule: "a listener with a backlog of nought accepts like any other", hold: func(st *Stage) {
 			l := st.listen("127.0.0.1:0", 0)
@@ -150,7 +166,7 @@ func holdNoBacklogGone(st *Stage) {
 	client, server := st.established(p.c, whose.Out, st.pid()), st.established(p.a, whose.In, st.pid())
 	client.State, client.RecvQueue, server.State = whose.CloseWait, 1, whose.FinWait2
 	st.add("client end", client)
-	st.addBySource("accepted end", server, byListener(whose.Out))
+	st.addBySource("accepted end", server, byListener(0))
 }
 
 // carry has one end send and the other read so many bytes.

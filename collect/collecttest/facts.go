@@ -46,7 +46,7 @@ func hasFile(s *whose.Session) bool {
 // exactly these before it compares; docs/sources.md is rendered from it.
 func Facts() []Fact {
 	facts := []Fact{{
-		Source: "bpf", Field: "direction", Which: "TCP sessions in TIME_WAIT, unless connect chose their port", Instead: byWhoListens,
+		Source: "bpf", Field: "direction", Which: "TCP sessions in TIME_WAIT, unless connect chose their port", Instead: "`in` where a listener of the same namespace takes them, else nothing",
 		holds: never, Why: "of TIME_WAIT the kernel keeps no more than that connect chose the port, since Linux 6.18",
 	}, {
 		Source: "bpf", Field: "direction", Which: "before Linux 6.18, accepted ones of a listener with a backlog of 0", Instead: byWhoListens,
@@ -75,6 +75,16 @@ func never(*whose.Session) bool { return false }
 // byWhoListens is the direction without a word of the socket.
 const byWhoListens = "`in` where a listener of the same namespace takes them, else `out`"
 
+// closedHere reports whether this side has closed a session, which may then outlive
+// its listener.
+func closedHere(s *whose.Session) bool {
+	switch s.State {
+	case whose.FinWait1, whose.FinWait2, whose.Closing, whose.LastAck, whose.TimeWait:
+		return true
+	}
+	return false
+}
+
 // directionFacts are those of a source that does not ask sockets.
 func directionFacts(source, transparent string) []Fact {
 	return []Fact{
@@ -82,6 +92,9 @@ func directionFacts(source, transparent string) []Fact {
 			Why: "the direction follows from who listens, since the source cannot ask the socket"},
 		{Source: source, Field: "direction", Which: "accepted TCP connections whose listener is gone, or on another port", Instead: "`out`", holds: never,
 			Why: "the same; one that still waits to be accepted comes in by its state"},
+		{Source: source, Field: "direction", Which: "TCP connections that this side has closed", Instead: "`in` where a listener of the same namespace takes them, else nothing",
+			holds: func(s *whose.Session) bool { return closedHere(s) && s.Direction != whose.In },
+			Why:   "they may outlive their listener"},
 		{Source: source, Field: "direction", Which: "TCP connections by IP_TRANSPARENT, where a listener has it too", Instead: transparent, holds: never,
 			Why: "TPROXY leads to a listener on any port"},
 	}
@@ -113,7 +126,9 @@ func beforeWalkFacts() []Fact {
 	for _, f := range netlinkFacts() {
 		f.Source = BeforeWalk
 		if f.Field == "direction" {
+			held := f.holds
 			f.Which += ", and that nobody holds"
+			f.holds = func(s *whose.Session) bool { return s.Reason != whose.ReasonNone && held(s) }
 		}
 		if f.Field == "" {
 			held := f.holds
@@ -209,6 +224,8 @@ func blankField(s *whose.Session, field string) {
 	switch field {
 	case "proto":
 		s.Proto = whose.TCP
+	case "direction":
+		s.Direction = 0
 	case "cookie":
 		s.Cookie = 0
 	case "mark":

@@ -55,7 +55,8 @@ func (e *End) OriginByState(hasFile bool) Origin {
 
 // Direction returns which side began a session: by its origin or, where that is
 // not known, by whether a listener takes it. It returns 0 for a listener, for a
-// socket that is only bound, and where nothing decides.
+// socket that is only bound, and where nothing decides: a session that this side
+// has closed often outlives its listener.
 func (e *End) Direction(o Origin, t Taking) whose.Direction {
 	switch {
 	case e.IsListener() || e.State == whose.Close && e.RemotePort == 0:
@@ -66,8 +67,17 @@ func (e *End) Direction(o Origin, t Taking) whose.Direction {
 		return whose.Out
 	case t == Taken:
 		return whose.In
-	case t == NotTaken:
+	case t == NotTaken && !e.closedHere():
 		return whose.Out
 	}
 	return 0
+}
+
+// closedHere reports whether this side has closed a TCP session.
+func (e *End) closedHere() bool {
+	switch e.State {
+	case whose.FinWait1, whose.FinWait2, whose.Closing, whose.LastAck, whose.TimeWait:
+		return true
+	}
+	return false
 }
