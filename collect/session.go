@@ -172,9 +172,24 @@ func (m *maker) addOwners(at uint32, s *whose.Session) {
 	case whose.ReasonAcceptQueue:
 		s.Owners = m.ownersOfListener(m.listener[at])
 	}
-	if len(m.peer) > 0 && m.peer[at] != 0 {
+	switch {
+	case len(m.peer) == 0:
+	case m.peer[at] != 0:
 		s.Peer = m.peerOf(m.peer[at] - 1)
+	case s.Proto.IsDatagram():
+		s.Peer = m.ownersOfListener(m.serverOf(&m.sockets[at]))
 	}
+}
+
+// serverOf returns the place plus one of the socket that takes the datagrams of a
+// connected one, 0 for none known.
+func (m *maker) serverOf(k *source.Socket) uint32 {
+	end, here := k.Served()
+	if !here {
+		return 0
+	}
+	served := source.Socket{End: end}
+	return m.listeners.best(m.sockets, m.listeners.first(m.sockets, end.Port()), &served)
 }
 
 // peerOf returns the owners of the other end, which may itself still be in an

@@ -1,6 +1,7 @@
 package collecttest
 
 import (
+	"net/netip"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -30,8 +31,31 @@ func udpCases() []Case {
 				st.check(err, "write")
 				st.wait("wait for the datagram", func() bool { in, _ := st.queued(fd); return in == 500 })
 				st.add("receiver", st.session(fd, whose.Unconn), "recv_queue") // with the kernel's overhead
-				st.add("sender", st.established(c, whose.Out))
+				st.add("sender", st.established(c, whose.Out, st.pid()))
 			}, check: checkWaiting},
+		{Name: "udp server", Rule: "the other end of a connected UDP socket is the bound socket that takes its datagrams, of either family",
+			hold: func(st *Stage) {
+				for _, to := range [][2]string{{"127.0.0.1:0", ""}, {"[::1]:0", ""}, {"0.0.0.0:0", "127.0.0.5"}, {"[::]:0", "127.0.0.1"}, {"[::]:0", "::1"}} {
+					server := st.bound(to[0], unix.SOCK_DGRAM, unix.IPPROTO_UDP)
+					addr := st.local(server)
+					if to[1] != "" {
+						addr = netip.AddrPortFrom(netip.MustParseAddr(to[1]), addr.Port())
+					}
+					client := st.connect(addr, unix.SOCK_DGRAM, unix.IPPROTO_UDP)
+					st.add("server at "+to[0], st.session(server, whose.Unconn))
+					st.add("its client", st.established(client, whose.Out, st.pid()))
+				}
+			}},
+		{Name: "udp to nobody", Rule: "a UDP socket connected to a port on which nobody takes its datagrams has no other end",
+			hold: func(st *Stage) {
+				gone, stranger := st.bound("127.0.0.1:0", unix.SOCK_DGRAM, unix.IPPROTO_UDP), st.bound("127.0.0.1:0", unix.SOCK_DGRAM, unix.IPPROTO_UDP)
+				client := st.connect(st.local(gone), unix.SOCK_DGRAM, unix.IPPROTO_UDP)
+				elsewhere := st.connect(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), st.local(stranger).Port()), unix.SOCK_DGRAM, unix.IPPROTO_UDP)
+				st.close(gone)
+				st.add("client of a socket that is gone", st.established(client, whose.Out))
+				st.add("bound to another address", st.session(stranger, whose.Unconn))
+				st.add("client of that address", st.established(elsewhere, whose.Out))
+			}},
 		{Name: "udplite", Rule: "UDP-Lite sockets are listed as udplite",
 			needs: needSocket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE, "UDP-Lite"),
 			hold: func(st *Stage) {

@@ -190,3 +190,27 @@ func TestAddresses(t *testing.T) {
 		t.Error("no address is not the unspecified one of its family")
 	}
 }
+
+// Of a connected datagram socket the server is looked for where it is for certain.
+func TestServed(t *testing.T) {
+	udp := proto(whose.UDP)
+	for _, c := range []struct {
+		rule string
+		e    pair.End
+		want string // the local end of the session in the eyes of the server
+	}{
+		{"loopback", end("127.0.0.1:5000", "127.0.0.1:53", udp), "127.0.0.1:53"},
+		{"loopback without an address of its own", end("0.0.0.0:5000", "127.0.0.9:53", udp), "127.0.0.9:53"},
+		{"IPv6", end("[::1]:5000", "[::1]:53", udp), "[::1]:53"},
+		{"its own address", end("10.0.0.1:5000", "10.0.0.1:53", udp), "10.0.0.1:53"},
+		{"perhaps another host", end("10.0.0.1:5000", "10.0.0.2:53", udp), ""},
+		{"itself", end("127.0.0.1:53", "127.0.0.1:53", udp), ""},
+		{"TCP", end("127.0.0.1:5000", "127.0.0.1:53"), ""},
+		{"nobody", end("127.0.0.1:5000", "0.0.0.0:0", udp, bound(whose.Unconn)), ""},
+	} {
+		server, here := c.e.Served()
+		if here != (c.want != "") || here && pair.AddrPort(server.Local, server.LocalPort).String() != c.want {
+			t.Errorf("%s: %v, %v, want %q", c.rule, pair.AddrPort(server.Local, server.LocalPort), here, c.want)
+		}
+	}
+}

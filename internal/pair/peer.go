@@ -1,6 +1,10 @@
 package pair
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/seed-44df2ae6/whose"
+)
 
 // LocalEnd is the address of a session as the other side sees it. A UDP socket
 // without a local address sends to an address of this host from that same
@@ -31,6 +35,26 @@ func (e *End) facesAt(o *End) bool {
 }
 
 func (e *End) facesItself() bool { return e.LocalPort == e.RemotePort && *e.LocalEnd() == e.Remote }
+
+// Served returns the end that a connected datagram socket has in the eyes of a
+// server without a socket for each client: the listener that takes it is its other
+// end, if no socket faces it. It reports false if the server may be on another host
+// or in another network namespace.
+//
+// Addresses of the host are those of the loopback device, and the one that the
+// socket has itself. The traffic between them goes over that device.
+func (e *End) Served() (server End, here bool) {
+	local := *e.LocalEnd()
+	if !e.Proto.IsDatagram() || e.RemotePort == 0 || e.IsListener() || !IsLoopback(&e.Remote) && e.Remote != local || e.facesItself() {
+		return End{}, false
+	}
+	server = *e
+	server.Local, server.Remote, server.LocalPort, server.RemotePort = e.Remote, local, e.RemotePort, e.LocalPort
+	if server.Device = loopbackDevice; IsMapped(&server.Local) {
+		server.Family = whose.IPv4
+	}
+	return server, true
+}
 
 // reaches reports whether the other end may be in a network namespace. For a
 // loopback address it is the end's own.

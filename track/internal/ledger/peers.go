@@ -56,7 +56,21 @@ func (p *peers) ownersOf(f otherEnd) (owners []whose.Owner, opened uint64, found
 // of returns the owners of a session's peer, nil if the peer is not on this
 // host.
 func (p *peers) of(e *entry) []whose.Owner {
-	owners, _, _ := p.ownersOf(p.other(e))
+	owners, _, found := p.ownersOf(p.other(e))
+	if !found {
+		return p.serverOf(e)
+	}
+	return owners
+}
+
+// serverOf returns the owners of the socket that takes the datagrams of a connected
+// one, nil if none is known.
+func (p *peers) serverOf(e *entry) []whose.Owner {
+	end, here := e.Served()
+	if !here {
+		return nil
+	}
+	owners, _ := p.view.ownersAmong(&entry{End: end}, func(*entry) bool { return true })
 	return owners
 }
 
@@ -87,7 +101,9 @@ func (p *peers) meet(e *entry, l *lifetime, now uint64) {
 	f := p.other(e)
 	peer, opened, found := p.ownersOf(f)
 	if l != nil {
-		l.peer = peer
+		if l.peer = peer; !found {
+			l.peer = p.serverOf(e)
+		}
 	}
 	owners := p.owners(e)
 	if f.gone != 0 && pair.Apart(opened, e.opened) <= sameOpening {

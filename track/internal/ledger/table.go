@@ -27,8 +27,8 @@ type table struct {
 	flows   map[FlowKey]place
 	streams int // how many of flows are MPTCP
 	ends    map[endsKey]place
-	// listeners are the TCP listeners by the key shared by all that may accept
-	// the same connection.
+	// listeners are those of TCP and the bound sockets of UDP, by the key shared by
+	// all that may take the same session.
 	listeners map[pair.Port][]place
 	// chains finds the peer of a session.
 	chains chains
@@ -112,7 +112,7 @@ func (t *table) add(e *entry) (place, bool) {
 	default:
 		t.sockets[e.cookie] = p
 	}
-	if e.State == whose.Listen {
+	if e.takes() {
 		k := e.Port()
 		t.listeners[k] = append(t.listeners[k], p)
 	}
@@ -136,7 +136,7 @@ func (t *table) remove(p place) {
 	default:
 		delete(t.sockets, e.cookie)
 	}
-	if e.State == whose.Listen {
+	if e.takes() {
 		t.forgetListener(e.Port(), p)
 	}
 	if t.netns[e.NetNS]--; t.netns[e.NetNS] == 0 {
@@ -149,6 +149,9 @@ func (t *table) remove(p place) {
 	*e = entry{}
 	t.free = append(t.free, p)
 }
+
+// takes reports whether an entry is a listener, and not a flow of one.
+func (e *entry) takes() bool { return e.IsListener() && e.RemotePort == 0 }
 
 func (t *table) forgetListener(k pair.Port, p place) {
 	left := slices.DeleteFunc(t.listeners[k], func(l place) bool { return l == p })
