@@ -112,6 +112,13 @@ const (
 // Has reports whether the fact is in the set.
 func (f Facts) Has(fact Facts) bool { return f&fact != 0 }
 
+// HasRemote reports whether the session has another side: an address or a port of
+// it. A listener has none, and neither has a socket that is only bound.
+func (s *Session) HasRemote() bool {
+	addr := s.Remote.Addr()
+	return s.Remote.Port() != 0 || addr.IsValid() && !addr.IsUnspecified()
+}
+
 // IsListener reports whether the session waits for others: a TCP listener, or a
 // bound UDP socket without a remote end.
 func (s *Session) IsListener() bool { return s.State == Listen || s.State == Unconn }

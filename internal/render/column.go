@@ -131,16 +131,16 @@ func (t *table) standardColumns(wide bool) []*column {
 	family := &column{title: "FAMILY", gap: 2, rank: rankFamily, append: func(c *cell, s *whose.Session) { c.ascii(s.Family.String()) }}
 	recv := &column{title: "RECV-Q", gap: 2, rank: rankRecvQueue, right: true, append: func(c *cell, s *whose.Session) {
 		if !s.Unknown.Has(whose.FactRecvQueue) {
-			c.uint(uint64(s.RecvQueue))
+			t.bytesCell(c, s, uint64(s.RecvQueue))
 		}
 	}}
 	send := &column{title: "SEND-Q", gap: 2, rank: rankSendQueue, right: true, append: func(c *cell, s *whose.Session) {
 		if !s.Unknown.Has(whose.FactSendQueue) {
-			c.uint(uint64(s.SendQueue))
+			t.bytesCell(c, s, uint64(s.SendQueue))
 		}
 	}}
-	inode := fieldColumn(whose.FieldByName("inode"))
-	unit, container := fieldColumn(whose.FieldByName("unit")), containerColumn()
+	inode := t.fieldColumn(whose.FieldByName("inode"))
+	unit, container := t.fieldColumn(whose.FieldByName("unit")), t.containerColumn()
 	inode.rank, unit.rank, container.rank = rankInode, rankUnit, rankContainer
 	unit.wanted = func() bool { return unit.used }
 	container.wanted = func() bool { return container.used }
@@ -165,14 +165,14 @@ func (t *table) addColumns(cols []*column) []*column {
 			cols[i].rank, cols[i].wanted = 0, nil
 			continue
 		}
-		added = append(added, fieldColumn(f))
+		added = append(added, t.fieldColumn(f))
 	}
 	return append(added, cols[last])
 }
 
 // fieldColumn returns a column with the values of one field.
-func fieldColumn(f *whose.Field) *column {
-	col := &column{title: f.Title, gap: 2, append: func(c *cell, s *whose.Session) { fieldCell(c, f, s) }}
+func (t *table) fieldColumn(f *whose.Field) *column {
+	col := &column{title: f.Title, gap: 2, append: func(c *cell, s *whose.Session) { t.fieldCell(c, f, s) }}
 	switch f.Kind {
 	case whose.KindNumber, whose.KindPort, whose.KindBytes, whose.KindDuration:
 		col.right = !f.PerOwner()
@@ -190,8 +190,8 @@ func fieldColumn(f *whose.Field) *column {
 
 // containerColumn returns a column with the containers of the owners, by their names
 // or else by their ids.
-func containerColumn() *column {
-	col := fieldColumn(whose.FieldByName("container"))
+func (t *table) containerColumn() *column {
+	col := t.fieldColumn(whose.FieldByName("container"))
 	col.append = func(c *cell, s *whose.Session) {
 		textsCell(c, s.Owners, func(o *whose.Owner) string { return cmp.Or(o.ContainerName, o.Container) })
 	}
@@ -201,9 +201,13 @@ func containerColumn() *column {
 // fieldCell shows the value. For a field of owners it shows the values of all
 // owners in their order, parted by commas, with "-" for an owner without one. A
 // text common to all is shown once.
-func fieldCell(c *cell, f *whose.Field, s *whose.Session) {
+func (t *table) fieldCell(c *cell, f *whose.Field, s *whose.Session) {
 	if !f.PerOwner() {
 		v := f.Value(s.Row())
+		if v.Kind == whose.KindBytes {
+			t.bytesCell(c, s, v.Num)
+			return
+		}
 		valueCell(c, &v)
 		if f.Name == "state" {
 			c.style = styleOf(s.State)
@@ -242,6 +246,16 @@ func textsCell(c *cell, owners []whose.Owner, text func(*whose.Owner) string) {
 		}
 		c.safe(one)
 	}
+}
+
+// bytesCell appends a number of bytes, on a terminal as all lines for a person have
+// it. The queues of a listener are numbers of connections.
+func (t *table) bytesCell(c *cell, s *whose.Session, n uint64) {
+	if t.opts.Width == 0 || n == 0 || s.State == whose.Listen {
+		c.uint(n)
+		return
+	}
+	c.size(n, false)
 }
 
 // sameText reports whether there are several owners, all with the same text.

@@ -100,19 +100,25 @@ func (t *table) localCell(c *cell, s *whose.Session) {
 }
 
 // remoteCell is the other side, "*" for a session without one. For a listener
-// with waiting connections it is their number and the limit.
+// with waiting connections it is their number and the limit, for a UDP socket the
+// bytes that nobody has read yet.
 func (t *table) remoteCell(c *cell, s *whose.Session) {
-	addr, port := s.Remote.Addr(), s.Remote.Port()
-	if port == 0 && (!addr.IsValid() || addr.IsUnspecified()) {
+	if s.HasRemote() {
+		t.hostCell(c, s.Remote.Addr(), s.Scope)
+		t.portCell(c, s, s.Remote.Port(), whose.In)
+	} else {
 		c.ascii("*")
 		c.style = faint
 		if s.State == whose.Listen && s.RecvQueue > 0 {
 			queuedCell(c, s)
 		}
-		return
 	}
-	t.hostCell(c, addr, s.Scope)
-	t.portCell(c, s, port, whose.In)
+	if n := unread(s); n > 0 {
+		c.ascii(" ")
+		c.size(uint64(n), false)
+		c.ascii(unreadWord)
+		c.style = alarm
+	}
 }
 
 // queuedCell gives the number of connections waiting at a listener, and the

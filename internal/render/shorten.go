@@ -67,11 +67,27 @@ func lastColumns(s string, width int) int {
 // before it are enough.
 const queuedWord = " queued"
 
+// unreadWord ends the cell of a UDP socket with unread bytes.
+const unreadWord = " unread"
+
 // shortenEndpoint shortens the address and never the port.
 func shortenEndpoint(dst, text []byte, width int) ([]byte, int) {
 	colon := bytes.LastIndexByte(text, ':')
-	if short, ok := bytes.CutSuffix(text, []byte(queuedWord)); ok && colon < 0 && len(short) <= width {
-		return append(dst, short...), len(short)
+	for _, word := range [...]string{queuedWord, unreadWord} {
+		short, ok := bytes.CutSuffix(text, []byte(word))
+		if !ok {
+			continue
+		}
+		if textWidth(short) <= width {
+			return append(dst, short...), textWidth(short)
+		}
+		if colon < 0 { // "* 3/511"
+			return append(dst, '*'), 1
+		}
+		text = text[:colon+bytes.IndexByte(text[colon:], ' ')] // without the size after the port
+		if textWidth(text) <= width {
+			return append(dst, text...), textWidth(text)
+		}
 	}
 	if colon < 0 {
 		return shortenMiddle(dst, text, width)

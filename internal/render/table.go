@@ -96,7 +96,7 @@ func newTable(format string, opts *Options) *table {
 		t.columns = t.standardColumns(format == Wide)
 	} else {
 		for _, f := range opts.Fields {
-			t.columns = append(t.columns, fieldColumn(f))
+			t.columns = append(t.columns, t.fieldColumn(f))
 		}
 	}
 	t.start(opts.NoHeader)

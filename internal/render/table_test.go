@@ -293,6 +293,38 @@ func TestTable_Queued(t *testing.T) {
 	}
 }
 
+// Datagrams that nobody has read are shown, of a socket with another side too, and
+// go before the port does.
+func TestTable_Unread(t *testing.T) {
+	unread := func(local, remote string) []whose.Session {
+		s := session(whose.UDP, whose.Unconn, local, remote)
+		s.RecvQueue = 4608
+		return []whose.Session{s}
+	}
+	for _, c := range []struct{ remote, want string }{
+		{"0.0.0.0:0", " * 4.6 kB unread "}, {"127.0.0.1:53", " 127.0.0.1:53 4.6 kB unread "},
+	} {
+		if got := rendered(t, Table, Options{}, unread("127.0.0.1:7000", c.remote)); !strings.Contains(got, c.want) {
+			t.Errorf("want %q in %s", c.want, got)
+		}
+	}
+	for _, c := range []struct {
+		width int
+		want  string
+	}{
+		{25, "127.0.0.1:53 4.6 kB"}, {18, "127.0.0.1:53"}, {11, "127.…0.1:53"},
+	} {
+		if got, took := shortenEndpoint(nil, []byte("127.0.0.1:53 4.6 kB unread"), c.width); string(got) != c.want || took > c.width {
+			t.Errorf("in %d columns: %s, want %s", c.width, got, c.want)
+		}
+	}
+	tcp := session(whose.TCP, whose.Established, "127.0.0.1:7000", "127.0.0.1:53")
+	tcp.RecvQueue = 4608
+	if got := rendered(t, Table, Options{}, []whose.Session{tcp}); strings.Contains(got, "unread") {
+		t.Errorf("a stream on its way is shown as unread: %s", got)
+	}
+}
+
 // The wide table is fitted like the other: it has more columns where there is
 // room for them, and no line is wider than the terminal.
 func TestTable_Wide(t *testing.T) {

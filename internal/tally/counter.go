@@ -59,7 +59,7 @@ type Counter struct {
 func NewCounter(by []*whose.Field) *Counter {
 	c := &Counter{by: by, groups: newGroups[string, Row](0)}
 	for _, f := range by {
-		c.columns = append(c.columns, column{f, f.Getters()})
+		c.columns = append(c.columns, column{Field: f, get: f.Getters(), remote: f.Name == "remote_addr" || f.Name == "remote_port"})
 		c.owners = c.owners || f.PerOwner() && f.Of != whose.OfPeer
 		c.peers = c.peers || f.PerOwner() && f.Of == whose.OfPeer
 	}
@@ -70,7 +70,7 @@ func NewCounter(by []*whose.Field) *Counter {
 // The groups with the largest first sum come first then. Call it before Add.
 func (c *Counter) Sum(fields []*whose.Field) {
 	for _, f := range fields {
-		c.sum = append(c.sum, column{f, f.Getters()})
+		c.sum = append(c.sum, column{Field: f, get: f.Getters()})
 	}
 	c.sums = make([]uint64, len(fields))
 }
@@ -156,7 +156,13 @@ func (c *Counter) values(r whose.Row, owner, peer *whose.Owner) []whose.Value {
 type column struct {
 	*whose.Field
 	get whose.Getters
+	// remote: the field is the address or the port of the other side.
+	remote bool
 }
+
+// absent reports whether a session has no other side, though the field has a value:
+// nobody talks to a listener from 0.0.0.0.
+func (c *column) absent(r whose.Row) bool { return c.remote && !r.Session.HasRemote() }
 
 // ownerOf returns the owner with the column's value.
 func (c *column) ownerOf(owner, peer *whose.Owner) *whose.Owner {
@@ -167,6 +173,9 @@ func (c *column) ownerOf(owner, peer *whose.Owner) *whose.Owner {
 }
 
 func (c *column) value(r whose.Row, owner, peer *whose.Owner) whose.Value {
+	if c.absent(r) {
+		return whose.Value{}
+	}
 	if !c.PerOwner() {
 		return c.Value(r)
 	}
@@ -180,6 +189,8 @@ func (c *column) value(r whose.Row, owner, peer *whose.Owner) whose.Value {
 // all values of the column. No two rows of values read the same.
 func (c *column) appendKey(key []byte, r whose.Row, owner, peer *whose.Owner) []byte {
 	switch {
+	case c.absent(r):
+		return append(key, 0) // no address has this length, and no number this mark
 	case c.get.Code != nil:
 		return append(key, c.get.Code(r))
 	case c.get.Text != nil:
