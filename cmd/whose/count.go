@@ -89,7 +89,7 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 	if err != nil {
 		return err
 	}
-	shape := render.Options{Width: c.sh.width(), Color: c.sh.colored(color, c.sh.out), NoHeader: c.noHeader}
+	shape := render.Options{Width: c.sh.width(), Color: c.sh.colored(color, c.sh.out), NoHeader: c.noHeader, ASCII: c.sh.ascii()}
 	if c.past.asked() {
 		return c.then(cmd, opts, fields, sums, shape)
 	}

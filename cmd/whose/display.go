@@ -71,6 +71,7 @@ func (d *display) settle(cmd *cobra.Command, sh *shell) error {
 	d.shape = render.Options{
 		Width:    sh.width(),
 		Color:    sh.colored(mode, sh.out),
+		ASCII:    sh.ascii(),
 		NoHeader: d.noHeader,
 		Template: d.template,
 		Workers:  helpers(),

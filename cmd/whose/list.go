@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -19,6 +20,7 @@ type list struct {
 	sh *shell
 	question
 	display
+	in      io.Reader
 	every   time.Duration
 	quiet   bool
 	pids    bool
@@ -57,6 +59,7 @@ func newList(sh *shell) *cobra.Command {
 }
 
 func (l *list) run(cmd *cobra.Command, words []string) error {
+	l.in = cmd.InOrStdin()
 	if l.version {
 		_, err := fmt.Fprintln(l.sh.out, buildVersion())
 		return writeError(err)

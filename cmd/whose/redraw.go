@@ -58,15 +58,17 @@ func (l *list) redraw(ctx context.Context, c *collect.Collector, opts *collect.O
 		fmt.Fprint(l.sh.out, hideCursor+clearScreen)
 		defer fmt.Fprint(l.sh.out, "\r\n"+showCursor)
 	}
-	return l.repeat(ctx, resized, func() error { return draw(ctx, c, opts) })
+	quit, restore := quitKey(l.in)
+	defer restore()
+	return l.repeat(ctx, resized, quit, func() error { return draw(ctx, c, opts) })
 }
 
 // drawsOver reports whether frames are drawn over each other.
-func (l *list) drawsOver() bool { return l.forPerson() && l.sh.getenv("TERM") != "dumb" }
+func (l *list) drawsOver() bool { return l.forPerson() && l.sh.capable() }
 
 // repeat draws at once, then after each interval and after each change of the
-// terminal's size.
-func (l *list) repeat(ctx context.Context, resized <-chan os.Signal, draw func() error) error {
+// terminal's size, until the user quits.
+func (l *list) repeat(ctx context.Context, resized <-chan os.Signal, quit <-chan struct{}, draw func() error) error {
 	tick := time.NewTicker(l.every)
 	defer tick.Stop()
 	for {
@@ -79,6 +81,8 @@ func (l *list) repeat(ctx context.Context, resized <-chan os.Signal, draw func()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-quit:
+			return nil
 		case <-tick.C:
 		case <-resized:
 		}
@@ -133,6 +137,9 @@ func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Op
 	}
 	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 	lines = fitFrame(lines, func(cut int) int { return all - sessionsIn(first.Len()-cut) }, height-1)
+	if l.shape.ASCII {
+		lines[len(lines)-1] = render.ASCII(lines[len(lines)-1]) // it may count what is left out
+	}
 	lines = append([]string{l.frameTitle(all, &answer.Coverage, width)}, lines...)
 	_, err = l.sh.out.Write(l.paint(lines, height))
 	return writeError(err)
@@ -168,7 +175,7 @@ func (l *list) frameTitle(all int, c *whose.Coverage, width int) string {
 	if text := notSeen(c); text != "" {
 		title += "  " + printable(text)
 	}
-	return render.Cut(title, width)
+	return l.sh.legible(render.Cut(l.sh.legible(title), width))
 }
 
 // paint makes the bytes for lines on the screen, at most height of them.

@@ -114,6 +114,32 @@ func TestRedraw_Terminal(t *testing.T) {
 	}
 }
 
+// TestRedraw_Quit ends at q, which is not shown, and gives the terminal back as it
+// was.
+func TestRedraw_Quit(t *testing.T) {
+	master, terminal := openPTY(t, 60, 10)
+	defer listen(t).Close()
+	before, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := runAt(t, terminal, nil, "--watch", "0.1", "-l", "pid", fmt.Sprint(os.Getpid()))
+	readUntil(t, master, clearBelow)
+	if _, err := master.Write([]byte("xq")); err != nil {
+		t.Fatal(err)
+	}
+	if rest := readUntil(t, master, showCursor); strings.ContainsAny(rest, "xq") {
+		t.Errorf("the terminal shows what was typed: %q", rest)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	after, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	if err != nil || after.Lflag != before.Lflag {
+		t.Errorf("flags of the terminal are %#x, were %#x, %v", after.Lflag, before.Lflag, err)
+	}
+}
+
 // TestRemarks_Terminal: what is said to a person is not said to a file.
 func TestRemarks_Terminal(t *testing.T) {
 	for _, test := range []struct{ args, want, not string }{

@@ -132,7 +132,7 @@ func (sh *shell) showPlace(err error) {
 		return
 	}
 	for line := range strings.Lines(syntax.Caret()) {
-		fmt.Fprintf(sh.err, "    %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintf(sh.err, "    %s\n", sh.legible(strings.TrimRight(line, "\n")))
 	}
 }
 
@@ -179,6 +179,7 @@ func (sh *shell) say(format string, args ...any) {
 // line writes text to stderr: as one line to a program, broken at words to the width
 // of a terminal for a person.
 func (sh *shell) line(text string) {
+	text = sh.legible(text)
 	if !isTerminal(sh.err) {
 		fmt.Fprintln(sh.err, text)
 		return

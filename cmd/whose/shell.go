@@ -4,10 +4,12 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/term"
 
 	"github.com/seed-44df2ae6/whose/internal/hostname"
+	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
 // A shell is the surroundings of a command. Tests make their own.
@@ -34,9 +36,9 @@ func (w *notedWriter) Write(p []byte) (int, error) {
 	if w.unsaid != nil {
 		return 0, w.unsaid
 	}
-	n, err := w.out.Write(p)
+	_, err := io.WriteString(w.out, (*shell)(w).legible(string(p)))
 	w.unsaid = err
-	return n, err
+	return len(p), err
 }
 
 // newShell is the shell of this process.
@@ -119,5 +121,28 @@ func (sh *shell) colored(mode string, w io.Writer) bool {
 	case colorNever:
 		return false
 	}
-	return isTerminal(w) && sh.getenv("NO_COLOR") == "" && sh.getenv("TERM") != "dumb"
+	return isTerminal(w) && sh.getenv("NO_COLOR") == "" && sh.capable()
+}
+
+// capable reports whether the terminal is one that knows escape sequences. Without a
+// name nobody knows.
+func (sh *shell) capable() bool { return sh.getenv("TERM") != "" && sh.getenv("TERM") != "dumb" }
+
+// ascii reports whether the locale has no UTF-8. Where none is set, as in many
+// containers, nothing is said about the terminal.
+func (sh *shell) ascii() bool {
+	for _, name := range [...]string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if locale := strings.ToUpper(sh.getenv(name)); locale != "" {
+			return !strings.Contains(locale, "UTF-8") && !strings.Contains(locale, "UTF8")
+		}
+	}
+	return false
+}
+
+// legible returns text for a person as the terminal can show it.
+func (sh *shell) legible(text string) string {
+	if sh.ascii() {
+		return render.ASCII(text)
+	}
+	return text
 }

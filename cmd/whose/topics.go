@@ -38,7 +38,8 @@ var exitStatuses = []row{
 var environment = []row{
 	{"COLUMNS", "The width to fit the table to, in place of the terminal's."},
 	{"NO_COLOR", "If set and not empty, no colours unless --color always."},
-	{"TERM", "With the value dumb, no colours and no redrawing."},
+	{"LC_ALL, LC_CTYPE, LANG", "Where the first one that is set names no UTF-8, tables, lines and messages are ASCII."},
+	{"TERM", "Empty or dumb, no colours and no redrawing."},
 	{"GOGC, GOMEMLIMIT", "If set, the pace of the garbage collector is left to them."},
 }
 

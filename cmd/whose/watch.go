@@ -293,7 +293,7 @@ func (w *watch) conclude(ctx context.Context, out *spool.Spool) error {
 		return nil
 	}
 	shape := render.Options{
-		Width: w.sh.width(), Color: w.shape.Color, HostName: w.shape.HostName, ServiceName: w.shape.ServiceName,
+		Width: w.sh.width(), Color: w.shape.Color, ASCII: w.shape.ASCII, HostName: w.shape.HostName, ServiceName: w.shape.ServiceName,
 	}
 	summary := w.sums.Summary()
 	if summary.Took, summary.Source = w.took, w.by; w.took == 0 {

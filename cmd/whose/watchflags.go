@@ -262,7 +262,7 @@ func (w *watchFlags) shaped(cmd *cobra.Command, sh *shell) (render.EventOptions,
 	}
 	return render.EventOptions{
 		Fields: fields, Width: sh.width(), Color: sh.colored(mode, sh.out),
-		NoHeader: w.noHeader, Template: w.template, NetNS: ownNetNS(),
+		NoHeader: w.noHeader, Template: w.template, NetNS: ownNetNS(), ASCII: sh.ascii(),
 	}, nil
 }
 

@@ -12,9 +12,11 @@ type cell struct {
 	text  []byte
 	width int
 	style style
+	// ascii7: the terminal has no UTF-8.
+	ascii7 bool
 }
 
-func (c *cell) reset() { *c = cell{text: c.text[:0]} }
+func (c *cell) reset() { *c = cell{text: c.text[:0], ascii7: c.ascii7} }
 
 // ascii appends printable ASCII text of our own.
 func (c *cell) ascii(s string) {
@@ -24,6 +26,10 @@ func (c *cell) ascii(s string) {
 
 // mark appends one code point of our own, one column wide: an arrow.
 func (c *cell) mark(s string) {
+	if c.ascii7 {
+		c.ascii(ASCII(s))
+		return
+	}
 	c.text = append(c.text, s...)
 	c.width++
 }
@@ -42,6 +48,9 @@ func (c *cell) safe(s string) {
 	}
 	start := len(c.text)
 	c.text = AppendSafe(c.text, s)
+	if c.ascii7 {
+		c.text = appendASCII(c.text[:start], string(c.text[start:]))
+	}
 	c.width += textWidth(c.text[start:])
 }
 

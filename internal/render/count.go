@@ -116,6 +116,9 @@ func countTable(w io.Writer, c *tally.Count, opts *Options) error {
 	if len(c.Rows) == 0 {
 		return nil
 	}
+	if opts.ASCII {
+		w = ToASCII(w)
+	}
 	var g grid
 	g.columns = []*column{{title: "COUNT", right: true}}
 	for _, f := range c.Sum {

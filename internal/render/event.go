@@ -38,6 +38,8 @@ type EventOptions struct {
 	Width int
 	// Color colours Text with the terminal's own sixteen colours.
 	Color bool
+	// ASCII writes Text for a terminal without UTF-8.
+	ASCII bool
 	// NoHeader leaves out the titles of csv and tsv.
 	NoHeader bool
 	// Template is the text/template of the format Template.

@@ -82,7 +82,7 @@ func (r *eventText) width(l *layout) int {
 		w += r.user.width
 	}
 	if r.arrow != "" {
-		w += 2 + r.remote.width
+		w += Width(r.arrow) + 1 + r.remote.width
 		if r.local.width > 0 {
 			w++
 		}
@@ -134,6 +134,9 @@ func (r *eventText) cut(c *cell, shorten shortener, least, over int) {
 		return
 	}
 	r.short, c.width = shorten(r.short[:0], c.text, max(least, c.width-over))
+	if r.opts.ASCII {
+		r.short = cutASCII(r.short)
+	}
 	c.text = append(c.text[:0], r.short...)
 }
 

@@ -17,6 +17,9 @@ func Summary(w io.Writer, format string, s *tally.Summary, opts Options) error {
 		_, err := w.Write(appendSummary(nil, s))
 		return err
 	}
+	if opts.ASCII {
+		w = ToASCII(w)
+	}
 	var head cell
 	summaryHead(&head, s)
 	if _, err := w.Write(append(head.text, '\n')); err != nil {

@@ -63,7 +63,10 @@ func (r *eventText) Head(dst []byte) []byte { return dst }
 // Resize resets the initial widths.
 func (r *eventText) Resize(width int) {
 	r.opts.Width = width
-	r.names = newTable(Table, &Options{Width: width, HostName: r.opts.HostName, ServiceName: r.opts.ServiceName})
+	r.names = newTable(Table, &Options{Width: width, HostName: r.opts.HostName, ServiceName: r.opts.ServiceName, ASCII: r.opts.ASCII})
+	for _, c := range [...]*cell{&r.process, &r.user, &r.local, &r.remote, &r.detail} {
+		c.ascii7 = r.opts.ASCII
+	}
 	r.clock = dayClock(r.opts.Zone)
 	if width > 0 && width < punctualEvents {
 		r.clock.layout, r.clock.digits = time.TimeOnly, 0
@@ -194,7 +197,9 @@ func (r *eventText) fill(s *whose.Session) {
 		r.local.style = strong
 		return
 	}
-	r.arrow = arrowOf(s.Direction)
+	if r.arrow = arrowOf(s.Direction); r.opts.ASCII {
+		r.arrow = ASCII(r.arrow)
+	}
 	if noRemote {
 		r.remote.ascii("*")
 		return

@@ -140,6 +140,9 @@ func (p *printer) put(i int, col *column, c *cell) {
 	}
 	if p.room > 0 && c.width > col.width && col.shorten != nil {
 		p.short, c.width = col.shorten(p.short[:0], c.text, col.width)
+		if p.opts.ASCII {
+			p.short = cutASCII(p.short)
+		}
 		c.text = p.short
 	}
 	gap, pad := col.gap, max(0, col.width-c.width)

@@ -63,6 +63,8 @@ type Options struct {
 	OwnNetNS uint32
 	// Color colours tables with the terminal's own sixteen colours.
 	Color bool
+	// ASCII writes tables and summaries for a terminal without UTF-8.
+	ASCII bool
 	// NoHeader leaves out the titles of table, wide, csv and tsv.
 	NoHeader bool
 	// Template is the text/template of the format Template.

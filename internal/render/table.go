@@ -100,6 +100,7 @@ func newTable(format string, opts *Options) *table {
 		}
 	}
 	t.start(opts.NoHeader)
+	t.scratch.ascii7 = opts.ASCII
 	return t
 }
 
