@@ -21,7 +21,7 @@ type question struct {
 	ctx      context.Context
 	from, to int64 // both included
 	plan     filter.Plan
-	rest     *filter.Matcher // for sessions: the rest of plan
+	rest     rest            // for sessions: the rest of plan
 	whole    *filter.Matcher // for events, of which plan knows too little
 	zone     *time.Location
 	one      whose.Session
@@ -38,7 +38,7 @@ func (r *Reader) question(ctx context.Context, q *history.Query) *question {
 		a.to = micros(q.To) - 1
 	}
 	a.plan = filter.Split(q.Filter, q.Env)
-	a.rest = filter.Compile(a.plan.Rest, q.Env)
+	a.rest = newRest(a.plan.Rest, q.Env)
 	a.whole = filter.Compile(q.Filter, q.Env)
 	return a
 }
@@ -51,23 +51,23 @@ func (a *question) asksNothing() bool {
 // blocks calls fn with each block of a part that may have an entry between two
 // times, with its times read.
 func (a *question) blocks(p *part, from, to int64, fn func(*view) error) error {
+	some, err := a.signed(p, from, to)
+	if err != nil {
+		return err
+	}
 	v := view{ref: p.ref}
 	for i := range p.blocks {
 		b := &p.blocks[i]
-		if b.last < from || b.reach > to {
+		if b.last < from || b.reach > to || some != nil && !some[b.id] {
 			continue
 		}
 		if err := a.ctx.Err(); err != nil {
 			return err
 		}
-		text, err := a.load(p, b.id)
-		if err != nil {
+		if err := p.tx.QueryRowContext(a.ctx, "SELECT data FROM block WHERE id = ?", b.id).Scan(&a.text); err != nil {
 			return err
 		}
-		if text == nil {
-			continue
-		}
-		if err := v.open(text); err != nil {
+		if err := v.open(a.text); err != nil {
 			return fmt.Errorf("block %d: %w", b.id, err)
 		}
 		if err := fn(&v); err != nil {
@@ -77,30 +77,32 @@ func (a *question) blocks(p *part, from, to int64, fn func(*view) error) error {
 	return p.ref.err
 }
 
-// load reads a block, nil if its sign excludes it.
-func (a *question) load(p *part, id int64) ([]byte, error) {
-	if len(a.plan.Any) > 0 {
-		var s []byte
-		if err := p.tx.QueryRowContext(a.ctx, "SELECT sign FROM block WHERE id = ?", id).Scan(&s); err != nil {
-			return nil, err
-		}
-		if !sign(s).mayMeet(a.plan.Any) {
-			return nil, nil
-		}
+// signed returns the blocks that their signs do not exclude, nil for all.
+func (a *question) signed(p *part, from, to int64) (map[int64]bool, error) {
+	if len(a.plan.Any) == 0 {
+		return nil, nil
 	}
-	err := p.tx.QueryRowContext(a.ctx, "SELECT data FROM block WHERE id = ?", id).Scan(&a.text)
-	return a.text, err
+	some := make(map[int64]bool)
+	err := each(a.ctx, p.tx, func(rows *sql.Rows) error {
+		var id int64
+		var s sql.RawBytes
+		if err := rows.Scan(&id, &s); err != nil {
+			return err
+		}
+		if sign(s).mayMeet(a.plan.Any) {
+			some[id] = true
+		}
+		return nil
+	}, "SELECT id, sign FROM block WHERE last >= ? AND reach <= ?", from, to)
+	return some, err
 }
 
-// passes reports whether an entry meets the conditions that need no session. Its
-// state is the state that counts.
-func (a *question) passes(e *entry, v *view, p *packed, state whose.State) bool {
-	if !(a.Protos & a.plan.Protos).Has(e.proto) || !(a.Families & a.plan.Families).Has(e.family) {
-		return false
-	}
-	if !(a.States & a.plan.States).Has(state) {
-		return false
-	}
+// changed reports whether the facts at the moment of the question are others than
+// those of the end, perhaps. What the filter says of them is seen later.
+func (a *question) changed(e *entry) bool { return a.Moment() && e.flags&apart != 0 }
+
+// atEnds reports whether an entry meets one of the conditions on its two ends.
+func (a *question) atEnds(v *view, p *packed) bool {
 	if len(a.plan.Any) == 0 {
 		return true
 	}
@@ -204,10 +206,19 @@ type scan struct {
 	// changed; apart are those sessions.
 	then  map[key]facts
 	apart []entry
+	// admits says of each shape of the block whether it may meet the question.
+	admits []bool
 }
 
 func (s *scan) block(v *view) error {
 	if !slices.ContainsFunc(v.from, func(t int64) bool { return t <= s.to }) {
+		return nil
+	}
+	if err := v.tables(); err != nil {
+		return err
+	}
+	s.admits = s.shapes(v, s.admits)
+	if !s.Moment() && !slices.Contains(s.admits, true) {
 		return nil
 	}
 	var e entry
@@ -226,10 +237,14 @@ func (s *scan) block(v *view) error {
 			return
 		case !e.kind.ends() || v.at[i] < s.from || s.Moment() && v.at[i] == s.from:
 			return
-		case !s.passes(&e, v, p, e.stood()) || !s.inPlace(v.ref.place(p.place)):
+		case !s.admits[p.shape] || !s.atEnds(v, p) || !s.inPlace(v.ref.place(p.place)):
 			return
 		}
-		v.entry(i, p, &e)
+		v.light(i, p, &e)
+		if s.rest.light != nil && !s.changed(&e) && !s.rest.light.Match(s.session(&e, s.part.host)) {
+			return
+		}
+		v.heavy(p, &e)
 		enough = !s.offer(&e)
 	})
 	if enough {
@@ -250,7 +265,7 @@ func (s *scan) live() error {
 			if enough || e.from > s.to || !s.inPlace(&e.place) {
 				return
 			}
-			if !(s.Protos & s.plan.Protos).Has(e.proto) || !(s.Families & s.plan.Families).Has(e.family) || !(s.States & s.plan.States).Has(e.state) {
+			if !s.kinds(e) {
 				return
 			}
 			enough = !s.offer(e)
@@ -264,7 +279,7 @@ func (s *scan) live() error {
 
 // offer hands a session on, or keeps it until its facts of then are known.
 func (s *scan) offer(e *entry) bool {
-	if s.Moment() && e.flags&apart != 0 {
+	if s.changed(e) {
 		s.apart = append(s.apart, *e)
 		return true
 	}
@@ -273,7 +288,8 @@ func (s *scan) offer(e *entry) bool {
 
 func (s *scan) hand(e *entry) bool {
 	one := s.session(e, s.part.host)
-	return !s.rest.Match(one) || s.fn(one)
+	r := &s.rest
+	return !r.shape.Match(one) || !r.light.Match(one) || !r.whole.Match(one) || s.fn(one)
 }
 
 // late hands on the sessions whose owners changed, as they were then.

@@ -13,23 +13,36 @@ type view struct {
 	ref   *reference
 	procs []*whose.Process
 	lists [][]whose.Owner
+	ready bool // tables were read
 }
 
 // open reads the head of a block and its times.
 func (v *view) open(text []byte) error {
+	v.ready = false
 	if err := v.block.open(text); err != nil {
 		return err
 	}
 	return v.times()
 }
 
-// each calls fn with each entry's place and columns.
-func (v *view) each(fn func(i int, p *packed)) error {
-	if err := v.tables(); err != nil {
+// tables reads the tables of the block.
+func (v *view) tables() error {
+	v.ready = true
+	if err := v.block.tables(); err != nil {
 		return err
 	}
 	v.procs = append(v.procs[:0], make([]*whose.Process, len(v.tasks))...)
 	v.lists = append(v.lists[:0], make([][]whose.Owner, len(v.crews))...)
+	return nil
+}
+
+// each calls fn with each entry's place and columns.
+func (v *view) each(fn func(i int, p *packed)) error {
+	if !v.ready {
+		if err := v.tables(); err != nil {
+			return err
+		}
+	}
 	return v.block.each(fn)
 }
 
@@ -54,12 +67,21 @@ func (v *view) owners(place uint32) []whose.Owner {
 
 // entry makes an entry.
 func (v *view) entry(i int, p *packed, e *entry) {
+	v.light(i, p, e)
+	v.heavy(p, e)
+}
+
+// heavy adds the owners.
+func (v *view) heavy(p *packed, e *entry) { e.owners, e.peer = v.owners(p.crew), v.owners(p.peer) }
+
+// light makes an entry without owners.
+func (v *view) light(i int, p *packed, e *entry) {
+	e.owners, e.peer = nil, nil
 	e.setShape(v.shapes[p.shape])
 	e.at, e.from = v.at[i], v.from[i]
 	e.local = netip.AddrPortFrom(v.addrs[p.local], p.localPort)
 	e.remote = netip.AddrPortFrom(v.addrs[p.remote], p.remotePort)
 	e.cookie, e.inode = p.cookie, p.inode
-	e.owners, e.peer = v.owners(p.crew), v.owners(p.peer)
 	e.place = *v.ref.place(p.place)
 	e.duration, e.sent, e.received, e.rtt, e.retrans = p.duration, p.sent, p.received, p.rtt, p.retrans
 }
