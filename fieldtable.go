@@ -233,6 +233,9 @@ func tcpFields() []*Field {
 					t.Idle, t.HasIdle = time.Duration(v.Num), true
 				},
 			}},
+		{Name: "age", Title: "AGE", Unit: "microseconds", Kind: KindDuration, Of: OfTCP, Needs: NeedTCPInfo,
+			Doc: "Time since a session that stands was established: known where a watch saw that, also of UDP, and of a TCP session over which no byte of payload went yet. Absent otherwise, since the kernel does not keep it.",
+			row: access[Row]{num: ageOf, set: func(r Row, v *Value) { r.Life.Duration = time.Duration(v.Num) }}},
 		{Name: "timer", Title: "TIMER", Kind: KindName, Of: OfTCP, Needs: NeedTimer,
 			Doc:    "The running timer: retransmit (of what was not acknowledged), keepalive, timewait, persist (probes of a closed window). Absent where none runs.",
 			Values: timerNames.names(), names: timerNames,
@@ -281,6 +284,21 @@ func figures(r Row) *TCPInfo {
 		return t
 	}
 	return nil
+}
+
+// ageOf returns the age of a session that stands.
+func ageOf(r Row) (uint64, bool) {
+	age := r.Life.Duration
+	switch t := figures(r); {
+	case r.Life.Ended():
+		return 0, false
+	case age != 0:
+	case !r.Life.Opened.IsZero() && !r.Event.Time.IsZero():
+		age = r.Event.Time.Sub(r.Life.Opened)
+	case t != nil && t.Unused && t.HasIdle:
+		age = t.Idle
+	}
+	return uint64(max(age, 0)), age >= time.Microsecond
 }
 
 // timerOf returns the session's timer.

@@ -13,7 +13,8 @@ type Lifetime struct {
 	Closed time.Time
 	// Duration is the time from the opening to the end, or of the attempt. With
 	// StoodBefore it is less than the whole. An idle UDP flow ends with its last
-	// datagram.
+	// datagram. Of a session of a live table that stands: its age when it was read,
+	// zero if it is unknown.
 	Duration time.Duration
 	// End is the way it ended, or the failure of the connect.
 	End End

@@ -143,6 +143,9 @@ type TCPInfo struct {
 	// OnlyTimer: nothing is known but Timer, as of TIME_WAIT and SYN_RECV, or from the
 	// source procfs.
 	OnlyTimer bool
+	// Unused: no byte of payload went either way yet, so that Idle is the age of the
+	// connection.
+	Unused bool
 	// Idle is the time since the last byte of payload either way or, before the first,
 	// since the connection was established, in the kernel's ticks (1 to 10 ms). The
 	// kernel counts up to 2^32 of them: 50 days of 1,000 a second, and begins anew.

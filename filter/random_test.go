@@ -67,7 +67,7 @@ func randomValue(r *rand.Rand, f *whose.Field) string {
 }
 
 func randomCond(r *rand.Rand) string {
-	names := []string{"port", "addr", "pid", "pid", "pid", "comm", "state", "proto", "netns", "local_port"}
+	names := []string{"port", "port", "addr", "exposure", "pid", "pid", "pid", "comm", "state", "proto", "netns", "local_port"}
 	for _, f := range whose.Fields() {
 		names = append(names, f.Name)
 	}
@@ -148,6 +148,9 @@ func randomSession(r *rand.Rand, processes []*whose.Process) whose.Session {
 		return list
 	}
 	s.Owners, s.Peer = owners(), owners()
+	if s.IsListener() {
+		s.Exposure = whose.ExposureOf(s.Local.Addr(), r.IntN(4) == 0)
+	}
 	if len(s.Owners) == 0 {
 		s.Reason = pick(r, []whose.Reason{whose.ReasonOrphan, whose.ReasonHidden, whose.ReasonKernel})
 	} else if r.IntN(4) == 0 {
@@ -163,6 +166,8 @@ func randomSession(r *rand.Rand, processes []*whose.Process) whose.Session {
 	}
 	if s.Proto == whose.TCP && r.IntN(2) == 0 {
 		s.TCP = &whose.TCPInfo{RTT: time.Duration(r.IntN(3)) * 50 * time.Millisecond, Retrans: uint32(r.IntN(3)),
+			HasIdle: r.IntN(2) == 0, Idle: time.Duration(r.IntN(3)) * time.Millisecond, Unused: r.IntN(2) == 0, OnlyTimer: r.IntN(4) == 0,
+			Timer:     whose.Timer{Kind: whose.TimerKind(r.IntN(5)), Left: time.Duration(r.IntN(3)) * time.Millisecond},
 			BytesSent: uint64(r.IntN(3) * 1000), Cong: pick(r, []string{"", "cubic"}), Cwnd: uint32(r.IntN(3))}
 	}
 	return s

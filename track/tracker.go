@@ -385,7 +385,7 @@ func (t *Tracker) Sessions(where filter.Expr) iter.Seq[whose.Session] {
 		for i := 0; ; i++ {
 			t.mu.RLock()
 			more := i+1 < t.engine.Slabs()
-			some = t.engine.Ask(where, t.env()).AppendSlab(some[:0], i)
+			some = t.engine.Ask(where, t.env(), bootNanos(t.clock.Boot())).AppendSlab(some[:0], i)
 			t.mu.RUnlock()
 			for i := range some {
 				if !yield(some[i]) {
@@ -404,7 +404,7 @@ func (t *Tracker) Sessions(where filter.Expr) iter.Seq[whose.Session] {
 func (t *Tracker) Append(dst []whose.Session, where filter.Expr) []whose.Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.engine.Ask(where, t.env()).AppendAll(dst)
+	return t.engine.Ask(where, t.env(), bootNanos(t.clock.Boot())).AppendAll(dst)
 }
 
 // Count returns the number of sessions in the live table that meet the
@@ -413,7 +413,7 @@ func (t *Tracker) Append(dst []whose.Session, where filter.Expr) []whose.Session
 func (t *Tracker) Count(where filter.Expr) int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.engine.Ask(where, t.env()).Count()
+	return t.engine.Ask(where, t.env(), bootNanos(t.clock.Boot())).Count()
 }
 
 // env returns the facts of this host and moment for filters. Users are those of

@@ -145,8 +145,15 @@ func checkIdle(t *testing.T, c *caught) {
 			t.Errorf("%s: idle known %v, want %v", label, got, known)
 			continue
 		}
+		age := whose.FieldByName("age").Value(s.Row())
+		if used := strings.Contains(label, "persist"); age.IsZero() == (known && !used) {
+			t.Errorf("%s: age %v; it is known where no byte went, and there alone", label, time.Duration(age.Num))
+		}
 		if !known || strings.Contains(label, "persist") {
 			continue
+		}
+		if age.Num != uint64(s.TCP.Idle) {
+			t.Errorf("%s: age %v, want the idle %v", label, time.Duration(age.Num), s.TCP.Idle)
 		}
 		if went := s.TCP.Idle - first.byLabel[label].TCP.Idle; !elapsed(went, first, second) {
 			t.Errorf("%s: idle went up by %v between answers %v to %v apart", label, went,

@@ -249,7 +249,7 @@ func blankField(s *whose.Session, field string) {
 		s.Unknown |= whose.FactUID
 	case "reason":
 		s.Reason = whose.ReasonUnheld
-	case "rtt", "retrans", "bytes_sent", "bytes_received", "cong", "cwnd", "idle":
+	case "rtt", "retrans", "bytes_sent", "bytes_received", "cong", "cwnd", "idle", "age":
 		if s.TCP != nil && s.TCP.Timer.Kind == 0 {
 			s.TCP = nil
 		} else if s.TCP != nil {

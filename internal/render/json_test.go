@@ -111,6 +111,11 @@ func TestJSON_EveryField(t *testing.T) {
 	if err := json.Unmarshal([]byte(rendered(t, JSONL, Options{Fields: fieldsOf(whose.Fields(), whose.OfLife)}, []whose.Session{*udp})), &got); err != nil {
 		t.Fatal(err)
 	}
+	standing := sampleSession() // one is of those that stand
+	standing.Life = nil
+	if err := json.Unmarshal([]byte(rendered(t, JSONL, Options{Fields: fieldsOf(whose.Fields(), whose.OfTCP)}, []whose.Session{*standing})), &got); err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range whose.Fields() {
 		if _, ok := objects[f.Of][f.JSONKey()]; !ok {
 			t.Errorf("%s has no key %q in %s", f.Name, f.JSONKey(), line)

@@ -188,7 +188,7 @@ func sampleSession() *whose.Session {
 		Local: end, Remote: end, Inode: 1, Cookie: 1, NetNS: 1, Mark: 1, Proto: whose.TCP,
 		Family: whose.IPv6, State: whose.Listen, Direction: whose.In, Reason: whose.ReasonHidden,
 		NetNSName: "a", User: "a", BoundDev: "a", Scope: "a", Unit: "a", Container: "a", Owners: owners, Peer: owners,
-		TCP: &whose.TCPInfo{RTT: time.Microsecond, Retrans: 1, BytesSent: 1, BytesReceived: 1, Cong: "a", Cwnd: 1, HasIdle: true,
+		TCP: &whose.TCPInfo{RTT: time.Microsecond, Retrans: 1, BytesSent: 1, BytesReceived: 1, Cong: "a", Cwnd: 1, HasIdle: true, Unused: true, Idle: time.Millisecond,
 			Timer: whose.Timer{Kind: whose.TimerKeepalive}},
 		Life: &whose.Lifetime{
 			Opened: time.Unix(1, 0), Closed: time.Unix(2, 0), Duration: time.Second, End: whose.EndOrderly, By: whose.Here,

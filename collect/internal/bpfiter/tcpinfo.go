@@ -31,6 +31,7 @@ func (rd *reading) tcpInfo(r *tcpRecord, state whose.State) (info whose.TCPInfo,
 func (rd *reading) figures(r *tcpRecord, state whose.State) whose.TCPInfo {
 	return whose.TCPInfo{
 		Idle: sinceJiffies(r.idle, rd.hz), HasIdle: source.HasIdle(state),
+		Unused:  r.bytesSent == 0 && r.bytesReceived == 0,
 		RTT:     time.Duration(r.srtt) * time.Microsecond,
 		Retrans: r.retrans, Cwnd: r.cwnd,
 		BytesSent: r.bytesSent, BytesReceived: r.bytesReceived,

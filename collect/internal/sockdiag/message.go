@@ -356,6 +356,7 @@ func tcpInfo(b []byte, cong string) whose.TCPInfo {
 		BytesReceived: u64(infoBytesReceived),
 		Cong:          cong,
 		Cwnd:          u32(infoCwnd),
+		Unused:        len(b) >= infoBytesSent+8 && sent == 0 && u64(infoBytesReceived) == 0,
 		Idle:          time.Duration(min(u32(infoLastSent), u32(infoLastReceived))) * time.Millisecond,
 	}
 }

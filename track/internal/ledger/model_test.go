@@ -98,7 +98,7 @@ func TestEngine_AgainstModel(t *testing.T) {
 			b.g.Apply(&r)
 		}
 		got := make(map[string]string)
-		for _, s := range b.g.Ask(nil, filter.Env{}).AppendAll(nil) {
+		for _, s := range b.g.Ask(nil, filter.Env{}, 0).AppendAll(nil) {
 			got[fmt.Sprint(s.Proto.String(), s.Cookie)] = fmt.Sprintf("%s/%d", s.Owners[0].Comm, s.Owners[0].PID)
 		}
 		if diff := cmp.Diff(live, got); diff != "" {

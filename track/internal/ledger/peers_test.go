@@ -178,7 +178,7 @@ func TestPeer_NetNS(t *testing.T) {
 	pair(5, 1, "host", at("10.9.0.1:1001"), to("10.9.0.2:80"))
 	pair(6, 2, "container", at("10.9.0.2:80"), to("10.9.0.1:1001"))
 	got := make(map[string]string)
-	for _, s := range b.g.Ask(nil, filter.Env{}).AppendAll(nil) {
+	for _, s := range b.g.Ask(nil, filter.Env{}, 0).AppendAll(nil) {
 		got[s.Owners[0].Comm] = strings.TrimPrefix(peerOf(&s), " <-> ")
 	}
 	want := map[string]string{
@@ -228,7 +228,7 @@ func TestPeer_Filter(t *testing.T) {
 	)
 	b.settle(100)
 	b.want("10 open out tcp 10.0.0.1:1009>10.0.0.2:80 wget/10 <-> nginx")
-	if n := b.g.Ask(e, filter.Env{}).Count(); n != 2 {
+	if n := b.g.Ask(e, filter.Env{}, 0).Count(); n != 2 {
 		t.Errorf("%d sessions have nginx at the other end, want 2", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
@@ -23,6 +24,10 @@ type Question struct {
 	// names and peers: the rest asks for names of numbers and for the owners of
 	// peers.
 	names, peers bool
+	// ages: the ages of sessions are wanted, as of now by the boot clock.
+	ages bool
+	now  uint64
+	life whose.Lifetime
 	// labels are the labels of the session checked last, key the facts they
 	// depend on.
 	labels labels
@@ -33,10 +38,12 @@ type Question struct {
 }
 
 // Ask makes a question of an expression. The engine must not change before it
-// is answered.
-func (g *Engine) Ask(where filter.Expr, env filter.Env) *Question {
+// is answered. now is the moment by the boot clock, for the ages of sessions; 0: none
+// are asked for.
+func (g *Engine) Ask(where filter.Expr, env filter.Env, now uint64) *Question {
 	split := filter.Split(where, env)
-	q := &Question{g: g, plan: split}
+	q := &Question{g: g, plan: split, now: now}
+	q.ages = now != 0 && (g.want.Needs|filter.Needs(where))&ofLife != 0
 	if split.Rest != nil {
 		q.rest = filter.Compile(split.Rest, env)
 		q.names = filter.Needs(split.Rest)&(whose.NeedUser|whose.NeedNetNSName|whose.NeedCgroup) != 0
@@ -46,6 +53,18 @@ func (g *Engine) Ask(where filter.Expr, env filter.Env) *Question {
 		q.process, q.sets = split.Process, make(map[setID]bool)
 	}
 	return q
+}
+
+// ofLife are the needs of the fields that know the beginning of a session.
+const ofLife = whose.NeedLife | whose.NeedTCPInfo
+
+// lifeOf fills in the life of a session, as far as the table knows it.
+func (q *Question) lifeOf(e *entry, l *whose.Lifetime) {
+	*l = whose.Lifetime{StoodBefore: e.is(since)}
+	if !l.StoodBefore && e.opened != 0 && e.opened <= q.now {
+		l.Duration = time.Duration(q.now - e.opened)
+		l.Opened = time.Unix(0, q.g.Base+int64(e.opened))
+	}
 }
 
 // Slabs returns the number of slabs in the table.
@@ -112,6 +131,10 @@ func (q *Question) restMeets(e *entry, s *whose.Session) bool {
 	if q.peers {
 		s.Peer = q.g.peers.of(e)
 	}
+	if q.ages {
+		q.lifeOf(e, &q.life)
+		s.Life = &q.life
+	}
 	return q.rest.Match(s)
 }
 
@@ -169,6 +192,10 @@ func (q *Question) AppendSlab(dst []whose.Session, i int) []whose.Session {
 		}
 		q.g.session(e, &s)
 		s.Peer = q.g.peers.of(e)
+		if q.ages {
+			s.Life = new(whose.Lifetime)
+			q.lifeOf(e, s.Life)
+		}
 		dst = append(dst, s)
 	}
 	return dst

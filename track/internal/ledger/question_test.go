@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
@@ -14,7 +16,7 @@ import (
 
 func TestCount_IsWhatTheFilterSays(t *testing.T) {
 	b := filled(t, 50_000) // more than one goroutine counts
-	everything := b.g.Ask(nil, filter.Env{}).AppendAll(nil)
+	everything := b.g.Ask(nil, filter.Env{}, 0).AppendAll(nil)
 	for _, text := range countFilters {
 		e := expr(t, text)
 		m, want := filter.Compile(e, filter.Env{}), 0
@@ -23,11 +25,11 @@ func TestCount_IsWhatTheFilterSays(t *testing.T) {
 				want++
 			}
 		}
-		q := b.g.Ask(e, filter.Env{})
+		q := b.g.Ask(e, filter.Env{}, 0)
 		if got := q.Count(); got != want {
 			t.Errorf("%s: count %d, want %d", text, got, want)
 		}
-		if got := len(b.g.Ask(e, filter.Env{}).AppendAll(nil)); got != want {
+		if got := len(b.g.Ask(e, filter.Env{}, 0).AppendAll(nil)); got != want {
 			t.Errorf("%s: %d sessions, want %d", text, got, want)
 		}
 	}
@@ -69,7 +71,7 @@ func BenchmarkCount(b *testing.B) {
 		}
 		b.Run("100k/"+strings.ReplaceAll(text, "/", "_"), func(b *testing.B) {
 			for b.Loop() {
-				bench.g.Ask(e, filter.Env{}).Count()
+				bench.g.Ask(e, filter.Env{}, 0).Count()
 			}
 		})
 	}
@@ -163,4 +165,33 @@ func BenchmarkBegin(b *testing.B) {
 		b.StartTimer()
 	}
 	runtime.KeepAlive(bench)
+}
+
+// The live table knows the age of what it saw open, and of nothing else.
+func TestQuestion_Age(t *testing.T) {
+	b := newBench(t, Want{Needs: whose.NeedOwners | whose.NeedLife})
+	b.begin([]whose.Session{stood(1, whose.Established, owner("curl", 7))})
+	b.apply(record(tcpOpen, 10, 2, at("10.0.0.1:1002"), to("10.0.0.2:80"), out, opened(10), by("app", 7)))
+	ages := func(g *Engine, where string, now uint64) map[uint64]time.Duration {
+		e, err := filter.Parse(where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(map[uint64]time.Duration)
+		for _, s := range g.Ask(e, filter.Env{}, now).AppendAll(nil) {
+			v := whose.FieldByName("age").Value(s.Row())
+			got[s.Cookie] = time.Duration(v.Num)
+		}
+		return got
+	}
+	const now = uint64(began+10)*1e6 + uint64(3*time.Second) // opened at 10
+	if diff := cmp.Diff(map[uint64]time.Duration{1: 0, 2: 3 * time.Second}, ages(b.g, "tcp", now)); diff != "" {
+		t.Errorf("ages (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[uint64]time.Duration{2: 3 * time.Second}, ages(b.g, "age > 2s", now)); diff != "" {
+		t.Errorf("ages of those above two seconds (-want +got):\n%s", diff)
+	}
+	if got := ages(b.g, "age > 4s", now); len(got) != 0 {
+		t.Errorf("above four seconds: %v", got)
+	}
 }

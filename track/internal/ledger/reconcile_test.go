@@ -276,7 +276,7 @@ func TestReconcile_Filter(t *testing.T) {
 		b.pass(10*i+10, false, stood(1, whose.Established, owner("worker", 9)), stood(2, whose.Established, owner("other", 9)))
 	}
 	b.want("20 owned out tcp 10.0.0.1:1001>10.0.0.2:80 worker/9")
-	if n := b.g.Ask(nil, filter.Env{}).Count(); n != 1 {
+	if n := b.g.Ask(nil, filter.Env{}, 0).Count(); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
 }

@@ -79,7 +79,7 @@ func (b *bench) want(lines ...string) {
 // table returns the live table, a line each, in the order of the lines.
 func (b *bench) sessions(where filter.Expr) []string {
 	var all []string
-	for _, s := range b.g.Ask(where, filter.Env{}).AppendAll(nil) {
+	for _, s := range b.g.Ask(where, filter.Env{}, 0).AppendAll(nil) {
 		all = append(all, sessionLine(&s))
 	}
 	return all

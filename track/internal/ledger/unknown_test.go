@@ -15,7 +15,7 @@ func TestUnknown(t *testing.T) {
 	b.g = New(1000, NewNames(nil, 0), ofAll(Want{}), asEvents(func(e *whose.Event) { events = append(events, e.Session.Unknown) }))
 	b.g.Began = began * 1e6
 	unknown := func(cookie uint64) (whose.Facts, uint32) {
-		for _, s := range b.g.Ask(nil, filter.Env{}).AppendAll(nil) {
+		for _, s := range b.g.Ask(nil, filter.Env{}, 0).AppendAll(nil) {
 			if s.Cookie == cookie {
 				return s.Unknown, s.SendQueue
 			}
