@@ -42,6 +42,10 @@ type column struct {
 	// number is the width of the widest cell that is a number. It is never
 	// shortened.
 	number int
+	// leastOf gives the least width of a cell that leaves out nobody. Nil: there is no
+	// such. whole is the greatest of them.
+	leastOf func(text []byte) int
+	whole   int
 	// short is the width of the widest cell of a column of addresses that has none of
 	// IPv6.
 	short int
@@ -65,6 +69,9 @@ func (col *column) measure(c *cell) {
 	if col.shorten != nil && c.width > col.number && isNumber(c.text) {
 		col.number = c.width
 	}
+	if col.leastOf != nil && c.width > col.whole {
+		col.whole = max(col.whole, col.leastOf(c.text))
+	}
 	if col.late && c.width > col.short && (c.text[0] != '[' && bytes.Count(c.text, []byte(":")) < 2) {
 		col.short = c.width
 	}
@@ -87,6 +94,7 @@ func (col *column) merge(o *column) {
 	col.briefNatural = max(col.briefNatural, o.briefNatural)
 	col.number = max(col.number, o.number)
 	col.short = max(col.short, o.short)
+	col.whole = max(col.whole, o.whole)
 }
 
 // The ranks of the columns that may be dropped. A luxury goes before anything is
@@ -122,7 +130,7 @@ func (t *table) standardColumns(wide bool) []*column {
 	t.netns.wanted = t.differs
 	user := &column{title: "USER", gap: 2, rank: luxury, easy: 8, shorten: shortenMiddle,
 		append: func(c *cell, s *whose.Session) { c.safe(s.User) }}
-	process := &column{title: "PROCESS", gap: 2, easy: 24, favour: 6, shorten: shortenProcess, append: t.processCell}
+	process := &column{title: "PROCESS", gap: 2, easy: 24, favour: 6, shorten: shortenProcess, leastOf: leastPair, append: t.processCell}
 	user.wanted = func() bool { return user.used }
 	if !wide {
 		return t.addColumns([]*column{proto, state, local, arrow, remote, t.netns, user, process})

@@ -22,7 +22,8 @@ func visible(all []*column) []*column {
 //  3. names are shortened, the widest column first, as far as they are easy to
 //     read, then addresses longer than those of IPv4, then names once more;
 //  4. less important columns are dropped, the protocol among them;
-//  5. names are shortened further, to a word and a number;
+//  5. names are shortened further, to a word and a number, or to both ends of a
+//     session;
 //  6. addresses are shortened, as far as they may still be recognized;
 //  7. names are shortened to a few characters each;
 //  8. the direction and the state are dropped;
@@ -92,8 +93,8 @@ const leastWidth = 8
 // The widths to which columns are shortened, one after the other. None is less
 // than a number in the column.
 func easyWidth(c *column) int  { return max(c.easy, c.number) }
-func fairWidth(c *column) int  { return max(min(c.easy, 16), c.number) }
-func wordWidth(c *column) int  { return max(min(c.easy, 12), c.number) }
+func fairWidth(c *column) int  { return max(min(c.easy, 16), c.number, c.whole) }
+func wordWidth(c *column) int  { return max(min(c.easy, 12), c.number, c.whole) }
 func leastOf(c *column) int    { return max(leastWidth, c.number) }
 func knownWidth(c *column) int { return min(c.easy, max(13, c.number)) }
 

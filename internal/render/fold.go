@@ -179,7 +179,7 @@ func sameOwners(a, b []whose.Owner) bool {
 // with the same hash get rows of their own.
 func kindOf(s *whose.Session) uint64 {
 	local, remote := s.Local.Addr().As16(), s.Remote.Addr().As16()
-	h := mix(uint64(s.NetNS)<<32|uint64(otherPorts(s)), uint64(s.State)<<8|uint64(s.Proto))
+	h := mix(uint64(s.NetNS)<<32|uint64(otherPorts(s)), uint64(s.State)<<16|uint64(s.Proto)<<8|uint64(s.Direction))
 	for _, a := range [...]*[16]byte{&local, &remote} {
 		for i := 0; i < len(a); i += 8 {
 			var word uint64

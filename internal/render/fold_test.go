@@ -145,6 +145,21 @@ func TestFold_Both(t *testing.T) {
 	}
 }
 
+// Where all owners are hidden, the rows of each end are one.
+func TestFold_Hidden(t *testing.T) {
+	var sessions []whose.Session
+	for port := range uint16(4) {
+		sessions = append(sessions, conversation(40000+port, func(c, s *whose.Session) {
+			for _, end := range []*whose.Session{c, s} {
+				end.Owners, end.Peer, end.Reason = nil, nil, whose.ReasonHidden
+			}
+		})...)
+	}
+	if text, rows := foldedTable(t, Options{Width: 100}, sessions); rows.Len() != 2 || rows.Sessions() != 8 {
+		t.Errorf("%d rows of %d sessions, want 2 of 8:\n%s", rows.Len(), rows.Sessions(), text)
+	}
+}
+
 func TestFold_First(t *testing.T) {
 	var sessions []whose.Session
 	for port := range uint16(3) {

@@ -150,6 +150,17 @@ func shortenPair(dst, text []byte, width int) ([]byte, int) {
 	return dst, took + Width(sep) + more
 }
 
+// leastPair is the least width of a cell that still says who both ends are, 0 for a
+// cell of one end.
+func leastPair(text []byte) int {
+	text, times := cutTimes(text)
+	at, sep := findArrow(text)
+	if at < 0 {
+		return 0
+	}
+	return leastEnd(text[:at]) + Width(sep) + leastEnd(text[at+len(sep):]) + textWidth(times)
+}
+
 // leastEnd is the least width of one end of a pair that still says who it is.
 func leastEnd(text []byte) int {
 	if isReason(text) {
