@@ -5,12 +5,12 @@ TOOLS   := -modfile=internal/tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 CLANG   := clang-19
 # What the tests need beyond Go, as Debian packages.
-PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-tools nftables util-linux man-db systemd libnss-systemd podman runc
+PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-tools nftables util-linux man-db systemd libnss-systemd tmux podman runc
 # A number of inputs: a span of time that ends in the middle of one fails now and then.
 FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps test-hostile test-zabbix test-zabbix7
+.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps screens test-hostile test-zabbix test-zabbix7
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,11 @@ test-zabbix: ## show the Zabbix template against Debian's own Zabbix (6.0 on Deb
 
 test-zabbix7: ## the same against Zabbix 7.0, in a tree of Debian 13
 	@./scripts/test-zabbix trixie
+
+screens: build ## write docs/screens/after again and the screen of the README
+	@./scripts/deps tmux iproute2 util-linux
+	@./scripts/screens ./whose docs/screens/after 80x24 120x40 200x50
+	$(GO) test ./scripts -run TestScreens_README -update
 
 generate: ## rebuild the BPF objects and the generated pages
 	cd collect/internal/bpfiter && $(GO) generate ./...
