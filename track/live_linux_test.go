@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/kill"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -369,5 +371,53 @@ func TestLive_BPF_UDP(t *testing.T) {
 func TestStart_Refusals(t *testing.T) {
 	if _, err := Start(context.Background(), &Options{Source: "oracle"}); err == nil || !strings.Contains(err.Error(), `source "oracle": no such source`) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A session that whose kill ends is no orderly end, on either side.
+func TestLive_BPF_Killed(t *testing.T) {
+	tr, ns := live(t, SourceBPF, Options{NoInitial: true})
+	var l net.Listener
+	var c, a net.Conn
+	var err error
+	ns.Do(func() {
+		var config net.ListenConfig
+		config.SetMultipathTCP(false)
+		if l, err = config.Listen(t.Context(), "tcp", "127.0.0.1:1000"); err != nil {
+			return
+		}
+		if c, err = net.Dial("tcp", "127.0.0.1:1000"); err != nil {
+			return
+		}
+		a, err = l.Accept()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	defer c.Close()
+	defer a.Close()
+	until(t, tr, "open out tcp", "open in tcp")
+	answer, err := collect.Collect(t.Context(), &collect.Options{Filter: expr(t, "rport 1000 and est"), NetNS: fmt.Sprint(ns.Inode()), Source: collect.Netlink})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions := answer.Append(nil)
+	answer.Close()
+	k, err := kill.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	plan := k.Sessions(sessions, false)
+	defer plan.Close()
+	if ended, failed := plan.Run(t.Context()); ended != 1 || len(failed) != 0 {
+		t.Fatalf("of %d sessions ended %d, failed %v", len(sessions), ended, failed)
+	}
+	for _, e := range until(t, tr, "close out tcp", "close in tcp") {
+		t.Logf("%v %v: end %v by %v errno %d", e.Kind, e.Session.Direction, e.End, e.By, e.Errno)
+		if here := e.Session.Direction == whose.Out; e.End != whose.EndReset || (e.By == whose.Here) != here {
+			t.Errorf("the end of the %v side is %v by %v (errno %d), want a reset by the side that was ended", e.Session.Direction, e.End, e.By, e.Errno)
+		}
 	}
 }

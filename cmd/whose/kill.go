@@ -187,6 +187,7 @@ func (k *killing) show(plan *kill.Plan) error {
 	if len(sessions) == 0 {
 		return nil
 	}
+	k.shape.OwnNetNS = ownNetNS()
 	r, err := render.New(k.format, k.shape)
 	if err == nil {
 		err = r.Write(out, lots.Slice(sessions), nil)
