@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -72,7 +73,7 @@ func TestReport(t *testing.T) {
 		{fmt.Errorf("collect: %w", context.Canceled), exitInterrupted, ""},
 	} {
 		var said bytes.Buffer
-		if got := (&shell{err: &said}).report(test.err); got != test.want || said.String() != test.said {
+		if got := (&shell{err: &said, getenv: os.Getenv}).report(test.err); got != test.want || said.String() != test.said {
 			t.Errorf("%v: status %d and %q, want %d and %q", test.err, got, said.String(), test.want, test.said)
 		}
 	}

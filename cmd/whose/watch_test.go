@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -157,7 +158,7 @@ func TestWatch_Status(t *testing.T) {
 		{"a template that fails", newFakeStream(someEvents(1)...), []string{"--template", `{{index .session.owners 7}}`}, exitUsage},
 	} {
 		_, err := showAll(t, test.stream, test.args...)
-		sh := &shell{err: io.Discard}
+		sh := &shell{err: io.Discard, getenv: os.Getenv}
 		if code := sh.report(err); code != test.code {
 			t.Errorf("%s: exit status %d (%v), want %d", test.name, code, err, test.code)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -121,7 +122,7 @@ func TestWatch_Announce(t *testing.T) {
 		if said.String() != test.said {
 			t.Errorf("%s: said %q, want %q", test.source.Name, said.String(), test.said)
 		}
-		if code := (&shell{err: &bytes.Buffer{}}).report(err); code != test.code {
+		if code := (&shell{err: &bytes.Buffer{}, getenv: os.Getenv}).report(err); code != test.code {
 			t.Errorf("%s: %v is exit status %d, want %d", test.source.Name, err, code, test.code)
 		}
 	}
