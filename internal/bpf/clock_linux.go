@@ -10,13 +10,22 @@ import (
 
 // HZ returns the number of jiffies in a second, as programs count them: the coarse
 // clocks have the resolution of one.
-var HZ = sync.OnceValue(func() uint32 {
-	var tick unix.Timespec
-	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &tick); err != nil || tick.Nano() <= 0 {
-		return usualHZ
-	}
-	return uint32((int64(time.Second) + tick.Nano()/2) / tick.Nano())
-})
+func HZ() uint32 {
+	ownHZ.once.Do(func() {
+		ownHZ.is = usualHZ
+		var tick unix.Timespec
+		if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &tick); err == nil && tick.Nano() > 0 {
+			ownHZ.is = uint32((int64(time.Second) + tick.Nano()/2) / tick.Nano())
+		}
+	})
+	return ownHZ.is
+}
+
+// ownHZ is the value of HZ.
+var ownHZ struct {
+	once sync.Once
+	is   uint32
+}
 
 // usualHZ is that of most distributions.
 const usualHZ = 250
