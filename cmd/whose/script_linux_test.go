@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -47,7 +48,11 @@ func TestScript_Pin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	runScripts(t, "testdata/pin", []string{"BPFFS=" + bpffs})
+	status, err := collect.InspectPin(bpffs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runScripts(t, "testdata/pin", []string{"BPFFS=" + bpffs, "VERSION=" + strconv.Itoa(status.Version)})
 }
 
 func runScripts(t *testing.T, dir string, vars []string) {
