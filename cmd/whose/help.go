@@ -18,7 +18,8 @@ func newHelp(root *cobra.Command, sh *shell) *cobra.Command {
 		Use:   "help [command or topic]",
 		Short: "show the help of a command, or of a topic",
 	}
-	help.AddCommand(newTopic("filter", sh, helpPrinter.filter), newTopic("template", sh, helpPrinter.template))
+	help.AddCommand(newTopic("filter", sh, helpPrinter.filter),
+		newTopic("flags", sh, func(p helpPrinter) { p.flags(root) }), newTopic("template", sh, helpPrinter.template))
 	topics := commandNames(help)
 	help.RunE = func(_ *cobra.Command, args []string) error {
 		cmd, rest, err := root.Find(args)

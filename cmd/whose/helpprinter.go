@@ -43,7 +43,13 @@ func newHelpPrinter(sh *shell) helpPrinter {
 	return helpPrinter{w: sh.noted(), width: min(max(width, helpMinWidth), helpMaxWidth)}
 }
 
+// command writes the help of a command. That of the root has to fit a screen of 24
+// lines, so the rest of it is the topic flags.
 func (p helpPrinter) command(cmd *cobra.Command) {
+	if !cmd.HasParent() {
+		p.root(cmd)
+		return
+	}
 	p.text(0, about(cmd))
 	p.head("Usage")
 	for _, line := range synopsis(cmd) {
@@ -53,23 +59,48 @@ func (p helpPrinter) command(cmd *cobra.Command) {
 		p.head("Examples")
 		p.rows(rows)
 	}
-	if !cmd.HasParent() {
-		p.head("Filter words")
-		p.rows(filterWords)
-	}
 	if rows := commands(cmd); len(rows) > 0 {
 		p.head("Commands")
 		p.rows(rows)
 	}
+	p.groups(cmd)
+}
+
+// root writes the help of whose itself: a screen, with a line for the prompt.
+func (p helpPrinter) root(cmd *cobra.Command) {
+	p.text(0, sentence(cmd.Short))
+	p.short("Usage: " + strings.Join(synopsis(cmd), " or "))
+	p.head("Examples")
+	p.rows(examples(cmd))
+	p.head("Flags")
+	p.rows(mainFlags)
+	p.short("Commands: " + strings.Join(commandNames(cmd), " "))
+	p.short(moreHelp)
+}
+
+// short writes a part that needs no line for its title. Further lines are indented.
+func (p helpPrinter) short(text string) {
+	fmt.Fprintln(p.w)
+	for i, line := range wrap(text, p.width-2) {
+		fmt.Fprintf(p.w, "%*s%s\n", 2*min(i, 1), "", line)
+	}
+}
+
+// flags writes what the help of whose itself has no room for.
+func (p helpPrinter) flags(root *cobra.Command) {
+	p.text(0, about(root))
+	p.groups(root)
+	p.head("Commands")
+	p.rows(commands(root))
+	p.head("Exit status")
+	p.text(2, exitShort)
+}
+
+// groups writes the flags of a command.
+func (p helpPrinter) groups(cmd *cobra.Command) {
 	for _, g := range flagGroups(cmd) {
 		p.head(g.name)
 		p.rows(g.rows)
-	}
-	if !cmd.HasParent() {
-		p.head("Exit status")
-		p.text(2, exitShort)
-		fmt.Fprintln(p.w)
-		p.text(0, moreHelp)
 	}
 }
 

@@ -43,6 +43,7 @@ func newList(sh *shell) *cobra.Command {
 			"whose -l\twho listens, and on what\n" +
 			"whose :443\twho is on port 443, at either end\n" +
 			"whose nginx and not remote 10.0.0.0/8\twho from elsewhere talks to nginx\n" +
+			"whose watch nginx\tits sessions, as they open and close\n" +
 			"whose -o jsonl state close_wait\tfor a program: one session a line",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeFilter,

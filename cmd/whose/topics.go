@@ -14,8 +14,17 @@ var filterWords = []row{
 	{"and or not ( )", "several of them; words side by side mean and"},
 }
 
+// mainFlags are the flags in --help. The topic flags has all of them.
+var mainFlags = []row{
+	{"-l, -e, -a", "listeners, established sessions, every state"},
+	{"-t, -u, -4, -6", "TCP, UDP, IPv4, IPv6"},
+	{"-o FORMAT", "wide, json, jsonl, csv, tsv"},
+	{"--fields +NAME,…", "more columns: whose fields lists them"},
+	{"--watch TIME", "show it again and again"},
+}
+
 // moreHelp points to the rest.
-const moreHelp = "More: whose help filter, whose help template, whose help COMMAND."
+const moreHelp = "More: whose help flags, whose help filter, whose COMMAND --help."
 
 // exitShort is the line of exit statuses in --help.
 const exitShort = "0 found, 1 nothing matched, 2 usage, 3 could not collect, " +
