@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"os/user"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -66,8 +69,7 @@ func newPin(sh *shell) *cobra.Command {
 			if err := collect.Pin(opts); err != nil {
 				return err
 			}
-			sh.remark("pinned in %s, %s", opts.Dir, readers(opts, group))
-			return nil
+			return sayPinned(sh, opts)
 		},
 	}
 	flags := flagGroup{cmd.Flags(), groupShow}
@@ -123,13 +125,114 @@ func groupID(group string) (int, error) {
 	return id, nil
 }
 
-// readers describes the users with the right to read now.
-func readers(opts collect.PinOptions, group string) string {
-	switch {
-	case opts.Mode&0o004 != 0:
-		return "readable by every user of this host"
-	case opts.Mode&0o040 != 0 && group != "":
-		return "readable by root and the group " + group
+// sayPinned writes what was pinned and who may read it now, as the files say.
+func sayPinned(sh *shell, opts collect.PinOptions) error {
+	status, err := collect.InspectPin(opts.Dir)
+	if err != nil {
+		return err
 	}
-	return "readable by root"
+	pins := status.Pins[:0] // without what another version left
+	for _, p := range status.Pins {
+		if p.Version == status.Version {
+			pins = append(pins, p)
+		}
+	}
+	out := sh.noted()
+	fmt.Fprintf(out, "pinned %s in %s\n", plural(len(pins), "iterator", "iterators"), printable(status.Dir))
+	if len(pins) == 0 {
+		return nil
+	}
+	pin := pins[0]
+	fmt.Fprintf(out, "every session of this host may now be listed by %s\n",
+		readers(pin.Mode, pin.UID, pin.GID, readUserFiles("/etc/group", "/etc/passwd")))
+	if len(status.Blocked) > 0 && pin.Mode&0o077 != 0 {
+		fmt.Fprintf(out, "but only root can pass %s: whose pin --traverse opens the way\n", printable(strings.Join(status.Blocked, ", ")))
+	}
+	return nil
+}
+
+// readers names those who may read a pin.
+func readers(mode fs.FileMode, uid, gid uint32, files userFiles) string {
+	owner := nameOfUser(uid)
+	switch {
+	case mode&0o004 != 0:
+		return "every user"
+	case mode&0o040 == 0:
+		return owner + " alone"
+	}
+	group := nameOfGroup(gid)
+	says := owner + " and the group " + group
+	members := files.members(gid)
+	switch {
+	case len(members) > 0:
+		return fmt.Sprintf("%s (%s)", says, someNames(members))
+	case gid != 0 && files.has(gid):
+		return says + ", which has no user in /etc/group (usermod -aG " + group + " NAME)"
+	}
+	return says
+}
+
+// someNames joins names, the first of many.
+func someNames(names []string) string {
+	const most = 5
+	if len(names) > most {
+		return printable(strings.Join(names[:most], ", ")) + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return printable(strings.Join(names, ", "))
+}
+
+// userFiles are the lines of the host's files of groups and of users, by their
+// columns. Those of a directory service are not among them.
+type userFiles struct{ groups, users [][]string }
+
+// The columns of /etc/group and /etc/passwd.
+const (
+	columnName    = 0
+	columnGroupID = 2 // of a group
+	columnMembers = 3 // of a group
+	columnPrimary = 3 // of a user: the number of a group
+)
+
+func readUserFiles(groups, users string) userFiles {
+	return userFiles{lineFields(groups, columnMembers+1), lineFields(users, columnPrimary+1)}
+}
+
+// has reports whether the host's file knows a group.
+func (f userFiles) has(gid uint32) bool {
+	id := strconv.FormatUint(uint64(gid), 10)
+	return slices.ContainsFunc(f.groups, func(g []string) bool { return g[columnGroupID] == id })
+}
+
+// members returns the users in a group, by the one or the other file.
+func (f userFiles) members(gid uint32) []string {
+	id := strconv.FormatUint(uint64(gid), 10)
+	var members []string
+	for _, g := range f.groups {
+		if g[columnGroupID] == id {
+			members = append(members, strings.FieldsFunc(g[columnMembers], func(r rune) bool { return r == ',' })...)
+		}
+	}
+	for _, u := range f.users {
+		if u[columnPrimary] == id && gid != 0 {
+			members = append(members, u[columnName])
+		}
+	}
+	slices.Sort(members)
+	return slices.Compact(members)
+}
+
+// lineFields returns the fields of the lines of a file like /etc/passwd that have at
+// least so many. An unreadable file has none.
+func lineFields(path string, least int) [][]string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	var all [][]string
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Split(strings.TrimRight(line, "\n"), ":"); len(f) >= least {
+			all = append(all, f)
+		}
+	}
+	return all
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose/collect"
 )
 
-func newUnpin(*shell) *cobra.Command {
+func newUnpin(sh *shell) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unpin [flags]",
 		Short: "remove the pinned iterators",
@@ -19,7 +21,16 @@ only has the name of a pin stays, with an error.`,
 			if err != nil {
 				return err
 			}
-			return collect.Unpin(dir)
+			before, unknown := collect.InspectPin(dir)
+			if err := collect.Unpin(dir); err != nil || unknown != nil {
+				return err
+			}
+			said := "nothing is pinned"
+			if n := len(before.Pins); n > 0 {
+				said = "unpinned " + plural(n, "iterator", "iterators")
+			}
+			_, err = fmt.Fprintf(sh.out, "%s in %s\n", said, printable(before.Dir))
+			return writeError(err)
 		},
 	}
 }
