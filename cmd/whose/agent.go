@@ -14,8 +14,8 @@ import (
 	"github.com/seed-44df2ae6/whose/filter"
 )
 
-// An agent is the job of whose agent: it follows all sessions and keeps them.
-type agent struct {
+// An agentJob is the job of whose agent: it follows all sessions and keeps them.
+type agentJob struct {
 	sh                           *shell
 	history, group, keep, source string
 	days                         int
@@ -24,13 +24,13 @@ type agent struct {
 }
 
 // runAgent is the work itself. Nil in the light program.
-var runAgent func(*agent, context.Context, *agentPlan) error
+var runAgent func(*agentJob, context.Context, *agentPlan) error
 
 // historyOff is the value of --history for none.
 const historyOff = "off"
 
 func newAgent(sh *shell) *cobra.Command {
-	a := &agent{sh: sh}
+	a := &agentJob{sh: sh}
 	cmd := &cobra.Command{
 		Use:   "agent [flags]",
 		Short: "follow every session and keep the history of this host",
@@ -72,7 +72,7 @@ type agentPlan struct {
 	source    string
 }
 
-func (a *agent) start(cmd *cobra.Command, _ []string) error {
+func (a *agentJob) start(cmd *cobra.Command, _ []string) error {
 	plan, err := a.plan()
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (a *agent) start(cmd *cobra.Command, _ []string) error {
 	return runAgent(a, ctx, plan)
 }
 
-func (a *agent) plan() (*agentPlan, error) {
+func (a *agentJob) plan() (*agentPlan, error) {
 	p := &agentPlan{gid: -1, days: a.days, noCmdline: a.noCmdline, source: a.source}
 	var err error
 	if a.history != historyOff {

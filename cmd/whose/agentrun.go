@@ -13,6 +13,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/history/store"
+	"github.com/seed-44df2ae6/whose/internal/agent"
 	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/footprint"
 	"github.com/seed-44df2ae6/whose/track"
@@ -20,7 +21,7 @@ import (
 
 // run follows sessions and keeps them until ctx ends. History that cannot be written
 // ends nothing: it is tried again.
-func (a *agent) run(ctx context.Context, p *agentPlan) error {
+func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	footprint.LongLived(a.sh.getenv)
 	needs := agentNeeds(p.noCmdline) | filter.Needs(p.keep)&^(whose.NeedLife|whose.NeedEvent)
 	t, err := track.Start(ctx, &track.Options{Source: p.source, Needs: needs})
@@ -41,7 +42,11 @@ func (a *agent) run(ctx context.Context, p *agentPlan) error {
 		}
 		a.sh.say("keeping history in %s", p.dir)
 	}
-	return errors.Join(a.follow(ctx, t, w), closeWriter(w))
+	feed := agent.NewFeed(agent.Kept, time.Now())
+	if w != nil {
+		feed.Tap(w.Add)
+	}
+	return errors.Join(a.follow(ctx, t, feed, w), closeWriter(w))
 }
 
 func closeWriter(w *store.Writer) error {
@@ -51,7 +56,7 @@ func closeWriter(w *store.Writer) error {
 	return w.Close(context.Background())
 }
 
-func (a *agent) openWriter(ctx context.Context, p *agentPlan) (*store.Writer, error) {
+func (a *agentJob) openWriter(ctx context.Context, p *agentPlan) (*store.Writer, error) {
 	host, _ := os.Hostname() // without one the field is absent
 	opts := store.Options{
 		Dir: p.dir, GID: p.gid, Days: p.days, Bytes: p.bytes, NoCmdline: p.noCmdline, Host: host, Boot: bootID(),
@@ -70,9 +75,9 @@ func (a *agent) openWriter(ctx context.Context, p *agentPlan) (*store.Writer, er
 	return store.Create(ctx, opts)
 }
 
-// follow hands all events on. Commits and looks at what stands have a goroutine of
-// their own.
-func (a *agent) follow(ctx context.Context, t *track.Tracker, w *store.Writer) error {
+// follow hands all events on to the feed. Commits and looks at what stands have a
+// goroutine of their own.
+func (a *agentJob) follow(ctx context.Context, t *track.Tracker, feed *agent.Feed, w *store.Writer) error {
 	ticking := make(chan struct{})
 	stop, cancel := context.WithCancel(ctx)
 	go func() {
@@ -81,32 +86,25 @@ func (a *agent) follow(ctx context.Context, t *track.Tracker, w *store.Writer) e
 			tick(stop, t, w)
 		}
 	}()
-	err := t.Each(ctx, func(e *whose.Event) bool {
-		if w != nil {
-			w.Add(e)
-		}
-		return true
-	})
+	err := feed.Run(ctx, t)
 	cancel()
 	<-ticking
-	if err == nil && w != nil {
-		err = a.rest(t, w)
+	if err == nil {
+		err = rest(t, feed)
 	}
+	feed.End(err)
 	if err != nil {
 		return fmt.Errorf("follow sessions: %w", err)
 	}
 	return nil
 }
 
-// rest takes the events until now.
-func (a *agent) rest(t *track.Tracker, w *store.Writer) error {
+// rest hands on the events until now.
+func rest(t *track.Tracker, feed *agent.Feed) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
 	defer cancel()
 	go func() { _ = t.Close() }() // ends the stream; run closes it too
-	return t.Each(ctx, func(e *whose.Event) bool {
-		w.Add(e)
-		return true
-	})
+	return feed.Run(ctx, t)
 }
 
 func tick(ctx context.Context, t *track.Tracker, w *store.Writer) {

@@ -14,7 +14,7 @@ import (
 
 func init() {
 	openHistory = func(dir string, zone *time.Location) (history.Source, error) { return store.Open(dir, zone) }
-	runAgent = (*agent).run
+	runAgent = (*agentJob).run
 	keeper = &keeping{
 		verify: func(dir string) (int, []error, error) { return store.Verify(context.Background(), dir) },
 		prune:  store.Prune,
