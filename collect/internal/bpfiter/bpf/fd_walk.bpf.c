@@ -575,9 +575,7 @@ static always_inline int set_alone(struct fds *w)
 static always_inline int set_together(struct fds *w)
 {
 	w->start = range_start(&w->o.q);
-	if (w->o.q.parts && (u32)PEEK(struct task_struct, w->task, tgid) % w->o.q.parts != w->o.q.part)
-		return 0;
-	return OURS;
+	return asks_process(&w->o.q, PEEK(struct task_struct, w->task, tgid)) ? OURS : 0;
 }
 
 /*

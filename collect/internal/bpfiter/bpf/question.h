@@ -143,6 +143,16 @@ static always_inline u64 wanted_bit(u32 number, u64 inode)
 	return word >> (inode & 63) & 1;
 }
 
+/*
+ * Is the process for the thread that asks. A multiplicative hash deals processes out:
+ * by remainders half of the threads would idle where all numbers are even.
+ */
+static always_inline bool asks_process(const struct question *q, u32 tgid)
+{
+	u64 spread = (u32)(tgid * 0x9e3779b1);
+
+	return !q->parts || spread * q->parts >> 32 == q->part;
+}
 
 static always_inline bool asks_kind(const struct question *q, u32 proto, u32 family, u32 state)
 {

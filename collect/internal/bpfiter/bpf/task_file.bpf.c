@@ -230,7 +230,7 @@ int task_file(struct bpf_iter__task_file *ctx)
 	if (!task || !file)
 		return 0;
 	read_question(&q);
-	if (q.parts && (u32)task->tgid % q.parts != q.part)
+	if (!asks_process(&q, task->tgid))
 		return 0;
 	pid = pid_of(task);
 	if (q.number && q.number != pid && !(q.flags & ASK_WANTED))
