@@ -79,7 +79,7 @@ func (a *agentJob) openWriter(ctx context.Context, p *agentPlan) (*store.Writer,
 // goroutine of their own.
 func (a *agentJob) follow(ctx context.Context, t *track.Tracker, feed *agent.Feed, w *store.Writer) error {
 	ticking := make(chan struct{})
-	stop, cancel := context.WithCancel(ctx)
+	stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(ticking)
 		if w != nil {
@@ -87,11 +87,11 @@ func (a *agentJob) follow(ctx context.Context, t *track.Tracker, feed *agent.Fee
 		}
 	}()
 	err := feed.Run(ctx, t)
-	cancel()
-	<-ticking
 	if err == nil {
 		err = rest(t, feed)
 	}
+	cancel()
+	<-ticking
 	feed.End(err)
 	if err != nil {
 		return fmt.Errorf("follow sessions: %w", err)
@@ -108,6 +108,7 @@ func rest(t *track.Tracker, feed *agent.Feed) error {
 }
 
 func tick(ctx context.Context, t *track.Tracker, w *store.Writer) {
+	whole := context.WithoutCancel(ctx) // a commit that was begun is made
 	commit, look := time.NewTicker(time.Second), time.NewTicker(reconcileEvery)
 	defer commit.Stop()
 	defer look.Stop()
@@ -116,7 +117,9 @@ func tick(ctx context.Context, t *track.Tracker, w *store.Writer) {
 		case <-ctx.Done():
 			return
 		case <-commit.C:
-			_ = w.Flush(ctx) // it reports, and tries again
+			_ = w.Flush(whole) // it reports, and tries again
+		case <-w.Due():
+			_ = w.Flush(whole)
 		case <-look.C:
 			w.Reconcile(t.Sessions(nil))
 		}

@@ -64,7 +64,7 @@ func (e *entry) setShape(n uint64) {
 func validShape(n uint64) bool {
 	var e entry
 	e.setShape(n)
-	return e.kind >= standing && e.kind <= gone && whose.AllProtos.Has(e.proto) && whose.AllFamilies.Has(e.family) &&
+	return e.kind >= stands && e.kind <= gone && whose.AllProtos.Has(e.proto) && whose.AllFamilies.Has(e.family) &&
 		whose.AllStates.Has(e.state) && e.direction <= whose.Out && int(e.reason) < whose.NumReasons &&
 		e.end <= whose.EndError && e.by <= whose.There
 }

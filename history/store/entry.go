@@ -12,8 +12,8 @@ import (
 type kind uint8
 
 const (
-	// standing: the session has not ended. Only the table live has such entries.
-	standing kind = iota + 1
+	// stands: the session has not ended. Only the table live has such entries.
+	stands kind = iota + 1
 	// opened: the opening of a session, where its facts then were others than at
 	// its end. The entry of the end says apart.
 	opened

@@ -180,7 +180,7 @@ func (c *collector) entry(e *entry) {
 	if c.in(e.from) && e.beginning(&c.event, c.zone) {
 		c.keep()
 	}
-	if e.kind != standing && c.in(e.at) {
+	if e.kind != stands && c.in(e.at) {
 		if len(c.infos) == 0 {
 			c.infos = make([]whose.TCPInfo, 64)
 		}

@@ -27,17 +27,23 @@ func keyOf(f *facts) key {
 	return k
 }
 
-// A live session has not ended as far as the writer knows.
-type live struct {
+// A standing is what is known of a session that stands. It is never written again,
+// so a commit reads it while more becomes known.
+type standing struct {
 	facts
 	from int64
+}
+
+// A live session has not ended as far as the writer knows.
+type live struct {
+	*standing
 	// id is its row in the table live, 0 for none.
 	id int64
 	// missed counts the looks at all standing sessions that did not find it, the
 	// first of them at missedAt.
 	missed   uint8
 	missedAt int64
-	// dirty: its row is not up to date.
+	// dirty: its row is not up to date, nor being written.
 	dirty bool
 	// ended: it is in no map any more.
 	ended bool
@@ -48,9 +54,9 @@ type live struct {
 }
 
 // entry returns the row of the table live.
-func (l *live) entry(at int64) entry {
-	e := entry{facts: l.facts, from: l.from, at: at}
-	e.kind = standing
+func (s *standing) entry(at int64) entry {
+	e := entry{facts: s.facts, from: s.from, at: at}
+	e.kind = stands
 	return e
 }
 

@@ -270,6 +270,73 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestSlowDisk: events wait for no commit, however long it takes. They are there
+// afterwards, but for those without room: these are counted.
+func TestSlowDisk(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		r, m := newRig(t, Options{}), newMaker(12)
+		r.pass(time.Second)
+		writing, goOn := make(chan struct{}), make(chan struct{})
+		r.w.disk = func() { writing <- struct{}{}; <-goOn }
+		var stood []whose.Session // over the commit, or ended in its course
+		end := func(s whose.Session) {
+			r.w.Add(&whose.Event{Time: r.now, Kind: whose.EventClose, Session: s, Lifetime: whose.Lifetime{Closed: r.now, Opened: r.now, End: whose.EndOrderly}})
+		}
+		for range 20 {
+			s := m.session()
+			s.Proto, s.State = whose.TCP, whose.Established
+			stood = append(stood, s)
+			r.w.Add(&whose.Event{Time: r.now.Add(-time.Second), Kind: whose.EventOpen, Session: s, Lifetime: whose.Lifetime{Opened: r.now.Add(-time.Second)}})
+		}
+		const before, more = 1000, 300
+		for range before {
+			end(m.session())
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		flushed := make(chan error, 1)
+		go func() { flushed <- r.w.Flush(ctx) }()
+		<-writing
+		for i := range 10 {
+			end(stood[i])
+		}
+		for range maxPending - 10 + more {
+			end(m.session())
+		}
+		room := maxPending
+		if fails {
+			room -= before // these come back
+			cancel()
+		}
+		close(goOn)
+		if err := <-flushed; (err != nil) != fails {
+			t.Fatalf("flush: %v", err)
+		}
+		cancel()
+		r.w.disk = nil
+		select {
+		case <-r.w.Due():
+		default:
+			t.Error("nobody says that a commit is due")
+		}
+		r.pass(retry)
+		r.pass(time.Second)
+		got, cov := r.sessions(r.span())
+		written := before + room
+		if fails {
+			written = maxPending
+		}
+		if want := written + 10; len(got) != want {
+			t.Errorf("fails %v: %d sessions, want %d", fails, len(got), want)
+		}
+		if lost, want := cov.Gaps.Count(whose.GapEvents), before+maxPending+more-written; lost != want {
+			t.Errorf("fails %v: %d are said to be lost, want %d: %v", fails, lost, want, cov.Gaps)
+		}
+		if standing, _ := r.sessions(history.Query{From: r.now, To: r.now}); len(standing) != 10 {
+			t.Errorf("fails %v: %d stand, want 10", fails, len(standing))
+		}
+	}
+}
+
 func itoa(n int) string {
 	var b column
 	if n >= 10 {

@@ -124,7 +124,7 @@ func (w *Writer) readLive(ctx context.Context, tx *sql.Tx, r *reference, seen in
 		}
 		w.live.nextID = max(w.live.nextID, id+1)
 		return r.entries(data, func(e *entry) {
-			l := &live{facts: e.facts, from: e.from, id: id, unsure: true, missedAt: seen}
+			l := &live{standing: &standing{e.facts, e.from}, id: id, unsure: true, missedAt: seen}
 			w.live.all[keyOf(&l.facts)] = l
 		})
 	}, "SELECT id, data FROM live")

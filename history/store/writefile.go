@@ -104,47 +104,43 @@ func (f *file) close() error {
 	return errors.Join(err, f.db.Close())
 }
 
-// commit writes entries, gaps and the changes of standing sessions.
-func (f *file) commit(ctx context.Context, t *table, fresh []entry, gaps []gap, now time.Time) error {
+// commit writes a load.
+func (f *file) commit(ctx context.Context, l *load) error {
 	c, err := f.begins(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.rollback() // after a commit it does nothing
-	inserted, err := f.fill(ctx, c, t, fresh, gaps, now)
+	err = f.fill(ctx, c, l)
 	if err == nil {
 		err = c.commit(ctx)
 	}
 	if err != nil {
 		f.dictionary.forget()
-		for _, l := range inserted {
-			l.id = 0
-		}
 		return err
 	}
-	f.settle(t, fresh, now)
+	f.settle(l)
 	return nil
 }
 
-// fill writes all of a commit. It returns the sessions that got a row.
-func (f *file) fill(ctx context.Context, c *conn, t *table, fresh []entry, gaps []gap, now time.Time) ([]*live, error) {
+// fill writes all of a commit.
+func (f *file) fill(ctx context.Context, c *conn, l *load) error {
 	if err := f.dictionary.use(ctx, c); err != nil {
-		return nil, err
+		return err
 	}
-	if err := f.writeBlocks(ctx, c, fresh, now); err != nil {
-		return nil, err
+	if err := f.writeBlocks(ctx, c, l.entries, l.now); err != nil {
+		return err
 	}
-	inserted, err := f.writeLive(ctx, c, t, now)
-	if err != nil {
-		return inserted, err
+	if err := f.writeLive(ctx, c, l); err != nil {
+		return err
 	}
-	for _, g := range gaps {
+	for _, g := range l.gaps {
 		err := c.exec(ctx, "INSERT INTO gap(first, last, n, cause, why) VALUES (?, ?, ?, ?, ?)", g.first, g.last, int64(g.n), g.cause, blob(g.why))
 		if err != nil {
-			return inserted, err
+			return err
 		}
 	}
-	return inserted, setMeta(ctx, c, metaSeen, micros(now))
+	return setMeta(ctx, c, metaSeen, micros(l.now))
 }
 
 // writeBlocks writes the entries as a small block or, where there are enough, with
@@ -178,8 +174,8 @@ func (f *file) writeBoth(ctx context.Context, c *conn, entries []entry, small bo
 		at++
 	}
 	for _, some := range [][]entry{entries[:at], entries[at:]} {
-		if len(some) > 0 {
-			if err := f.writeBlock(ctx, c, some, small); err != nil {
+		for chunk := range slices.Chunk(some, 2*sealed) {
+			if err := f.writeBlock(ctx, c, chunk, small); err != nil {
 				return err
 			}
 		}
@@ -192,7 +188,7 @@ func (f *file) sealDue(more int, now time.Time) bool {
 	return n >= sealed || n > 0 && len(f.tail) > 0 && now.Sub(f.tailAt).Abs() >= sealAfter
 }
 
-// seal writes entries as one block, in place of the small ones.
+// seal writes entries as blocks of the usual size, in place of the small ones.
 func (f *file) seal(ctx context.Context, c *conn, entries []entry) error {
 	if len(f.tail) > 0 {
 		// The small ones are the last.
@@ -201,12 +197,7 @@ func (f *file) seal(ctx context.Context, c *conn, entries []entry) error {
 			return err
 		}
 	}
-	for chunk := range slices.Chunk(entries, maxBlock) {
-		if err := f.writeBoth(ctx, c, chunk, false); err != nil {
-			return err
-		}
-	}
-	return nil
+	return f.writeBoth(ctx, c, entries, false)
 }
 
 // writeBlock writes entries in the order of their times.
@@ -227,49 +218,30 @@ func (f *file) writeBlock(ctx context.Context, c *conn, entries []entry, small b
 		entries[0].at, entries[len(entries)-1].at, reach, len(entries), small, signed, f.text)
 }
 
-// writeLive writes the rows of the sessions that stand, but for young ones.
-func (f *file) writeLive(ctx context.Context, c *conn, t *table, now time.Time) (inserted []*live, err error) {
-	for _, id := range t.deleted {
+// writeLive writes the rows of the sessions that stand.
+func (f *file) writeLive(ctx context.Context, c *conn, l *load) error {
+	for _, id := range l.deleted {
 		if err := c.exec(ctx, "DELETE FROM live WHERE id = ?", id); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	for _, l := range t.changed {
-		if l.ended || l.young(micros(now)) {
-			continue
-		}
-		if l.id == 0 {
-			l.id = t.nextID
-			t.nextID++
-			inserted = append(inserted, l)
-		}
-		one := [1]entry{l.entry(micros(now))}
+	for i := range l.rows {
+		r := &l.rows[i]
+		one := [1]entry{r.entry(micros(l.now))}
 		f.text = f.encoder.block(f.text[:0], one[:])
 		if f.dictionary.err != nil {
-			return inserted, f.dictionary.err
+			return f.dictionary.err
 		}
-		if err := c.exec(ctx, "INSERT OR REPLACE INTO live VALUES (?, ?)", l.id, f.text); err != nil {
-			return inserted, err
+		if err := c.exec(ctx, "INSERT OR REPLACE INTO live VALUES (?, ?)", r.id, f.text); err != nil {
+			return err
 		}
 	}
-	return inserted, nil
+	return nil
 }
 
 // settle notes the results of a commit.
-func (f *file) settle(t *table, fresh []entry, now time.Time) {
-	t.deleted = t.deleted[:0]
-	waiting := t.changed[:0]
-	for _, l := range t.changed {
-		switch {
-		case l.ended:
-		case l.young(micros(now)):
-			waiting = append(waiting, l)
-		default:
-			l.dirty = false
-		}
-	}
-	clear(t.changed[len(waiting):])
-	t.changed = waiting
+func (f *file) settle(l *load) {
+	fresh, now := l.entries, l.now
 	switch {
 	case f.sealDue(len(fresh), now):
 		clear(f.tail)

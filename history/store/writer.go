@@ -23,13 +23,14 @@ const (
 )
 
 const (
-	// batch is the number of entries after which a commit is made.
+	// batch is the number of entries after which a commit is due.
 	batch = 5000
 	// sealed is the number of entries of a block of the usual size.
 	sealed = 4096
 	// sealAfter is the longest time that small blocks wait for others.
 	sealAfter = 5 * time.Minute
-	// maxPending bounds the entries that wait for a file which cannot be written.
+	// maxPending bounds the entries that wait while a commit takes long or cannot be
+	// made.
 	maxPending = 4 * batch
 	// heartbeat is the time after which a commit is made without an entry, so a gap
 	// after a kill begins at most so much before it.
@@ -79,18 +80,18 @@ type Options struct {
 
 // A Writer writes the history of one host. It is safe for concurrent use. Whoever
 // calls [Create] closes it.
+//
+// Add waits for no disk: a commit takes all that waits (load.go) and writes it
+// while more comes.
 type Writer struct {
 	opts Options
 	dir  dir
 	lock *os.File
+	due  chan struct{}
 
-	mu    sync.Mutex
-	file  *file // nil after a failed attempt to open one
-	live  table
-	fresh []entry // since the last commit
-	gaps  []gap   // since the last commit
-	// dropped counts the entries without room in fresh.
-	dropped uint64
+	// commits is held by a commit, and before mu. It guards the fields up to mu.
+	commits sync.Mutex
+	file    *file // nil after a failed attempt to open one
 	// lastTry is the time of the last commit, or attempt.
 	lastTry time.Time
 	failing error
@@ -99,7 +100,17 @@ type Writer struct {
 	since  time.Time // of the last jump, or the start
 	pruned time.Time
 	limit  int64 // the bytes for all files
-	stats  Stats
+	spare  []entry
+	// disk is called before each commit. Nil but in tests, for a slow one.
+	disk func()
+
+	mu    sync.Mutex
+	live  table
+	fresh []entry // since the last commit
+	gaps  []gap   // since the last commit
+	// dropped counts the entries without room in fresh.
+	dropped uint64
+	stats   Stats
 }
 
 // Stats are counts of a writer.
@@ -125,6 +136,7 @@ type gap struct {
 const (
 	whyDown  = "the agent was down"
 	whyClock = "the clock was set"
+	whyFull  = "history could not be written in time"
 )
 
 // Create opens a directory for writing. It goes on with the last file if that is of
@@ -144,7 +156,7 @@ func Create(ctx context.Context, opts Options) (*Writer, error) {
 	if err != nil {
 		return nil, openError(opts.Dir, err)
 	}
-	w := &Writer{opts: opts, dir: d, lock: lock, live: newTable()}
+	w := &Writer{opts: opts, dir: d, lock: lock, due: make(chan struct{}, 1), live: newTable()}
 	w.setLimit()
 	w.since = opts.Now()
 	w.noteClock()
@@ -173,8 +185,8 @@ func (w *Writer) report(err error) {
 	}
 }
 
-// Add takes one event. It keeps the lists of owners, not e itself. It commits when
-// enough are there.
+// Add takes one event. It keeps the lists of owners, not e itself. It waits for no
+// commit. Where too many events wait for one the event is dropped, and counted.
 func (w *Writer) Add(e *whose.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -183,13 +195,13 @@ func (w *Writer) Add(e *whose.Event) {
 		w.gaps = append(w.gaps, gap{at, at, e.Lost, e.Cause, e.Why})
 		return
 	}
-	w.take(e)
-	if len(w.fresh) >= batch {
-		w.commit(context.Background())
-	}
+	w.follow(e)
 }
 
-func (w *Writer) take(e *whose.Event) {
+// Due receives a value when enough entries wait for a commit. Call Flush then.
+func (w *Writer) Due() <-chan struct{} { return w.due }
+
+func (w *Writer) follow(e *whose.Event) {
 	f := factsOf(&e.Session)
 	l := w.live.find(&f)
 	switch e.Kind {
@@ -216,7 +228,7 @@ func (w *Writer) begin(e *whose.Event, f *facts, l *live) {
 		w.live.drop(l)
 	}
 	if w.opts.Keep.MatchEvent(e) {
-		w.live.put(&live{facts: *f, from: from})
+		w.live.put(&live{standing: &standing{*f, from}, pass: w.live.pass})
 	}
 }
 
@@ -230,7 +242,9 @@ func (w *Writer) own(e *whose.Event, f *facts, l *live) {
 		l = w.live.find(f)
 	} else {
 		w.tellOpening(l)
-		l.owners, l.peer, l.reason, l.unknown, l.place = f.owners, f.peer, f.reason, f.unknown, f.place
+		now := *l.standing
+		now.owners, now.peer, now.reason, now.unknown, now.place = f.owners, f.peer, f.reason, f.unknown, f.place
+		l.standing = &now
 		w.live.touch(l)
 	}
 	now := entry{facts: *f, at: micros(e.Time), from: l.from}
@@ -246,7 +260,9 @@ func (w *Writer) tellOpening(l *live) {
 	e := entry{facts: l.facts, at: l.from, from: l.from}
 	e.kind = opened
 	w.keep(e)
-	l.flags |= apart
+	now := *l.standing
+	now.flags |= apart
+	l.standing = &now
 }
 
 // end takes the end of a session, or of an attempt.
@@ -313,19 +329,45 @@ func (w *Writer) keep(e entry) {
 		return
 	}
 	w.fresh = append(w.fresh, e)
+	if len(w.fresh)%batch == 0 {
+		select {
+		case w.due <- struct{}{}:
+		default: // it says so already
+		}
+	}
 }
+
+// lookSize is the number of sessions that a look compares at once. Events wait for
+// no more.
+const lookSize = 256
 
 // Reconcile compares the writer's table with all standing sessions. A
 // session that two looks in a row do not find has ended without an event, and one
 // that two find without one stood before. Call it every some seconds: no event
 // reports the end of a UDP socket that is bound and not connected.
 func (w *Writer) Reconcile(all iter.Seq[whose.Session]) {
+	now := micros(w.opts.Now())
+	w.mu.Lock()
+	w.live.pass++
+	w.mu.Unlock()
+	some := make([]whose.Session, 0, lookSize)
+	for s := range all {
+		if some = append(some, s); len(some) == lookSize {
+			w.look(some, now)
+			some = some[:0]
+		}
+	}
+	w.look(some, now)
+	w.missing(now)
+}
+
+// look compares some standing sessions.
+func (w *Writer) look(some []whose.Session, now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t, now := &w.live, micros(w.opts.Now())
-	t.pass++
-	for s := range all {
-		f := factsOf(&s)
+	t := &w.live
+	for i := range some {
+		f := factsOf(&some[i])
 		if l := t.find(&f); l != nil {
 			l.pass, l.missed, l.unsure = t.pass, 0, false
 			continue
@@ -338,10 +380,17 @@ func (w *Writer) Reconcile(all iter.Seq[whose.Session]) {
 			continue
 		}
 		delete(t.strangers, k)
-		if l := (&live{facts: f, from: now, pass: t.pass}); w.opts.Keep.Match(&s) {
-			t.put(l)
+		if w.opts.Keep.Match(&some[i]) {
+			t.put(&live{standing: &standing{f, now}, pass: t.pass})
 		}
 	}
+}
+
+// missing notes which sessions the look did not find.
+func (w *Writer) missing(now int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := &w.live
 	for k, pass := range t.strangers {
 		if pass != t.pass {
 			delete(t.strangers, k)
@@ -374,26 +423,27 @@ func (w *Writer) vanish(l *live, at int64) {
 
 // Flush commits all since the last commit. Call it each second.
 func (w *Writer) Flush(ctx context.Context) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.commits.Lock()
+	defer w.commits.Unlock()
 	w.commit(ctx)
 	return w.failing
 }
 
 // Stats returns the counts until now.
 func (w *Writer) Stats() Stats {
+	bytes := w.dir.bytes()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.stats
-	s.Live, s.Bytes = len(w.live.all), w.dir.bytes()
+	s.Live, s.Bytes = len(w.live.all), bytes
 	return s
 }
 
 // Close commits, leaves the file so that it can be read without the writer, and
 // gives the directory back.
 func (w *Writer) Close(ctx context.Context) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.commits.Lock()
+	defer w.commits.Unlock()
 	w.lastTry = time.Time{}
 	w.commit(ctx)
 	err := w.failing
@@ -411,14 +461,15 @@ func (w *Writer) commit(ctx context.Context) {
 		return
 	}
 	w.noticeJump(now)
-	idle := len(w.fresh) == 0 && len(w.gaps) == 0 && len(w.live.deleted) == 0 && len(w.live.changed) == 0
-	if idle && w.failing == nil && w.file != nil && now.Sub(w.lastTry).Abs() < heartbeat && !w.due(now) {
+	if w.failing == nil && w.file != nil && now.Sub(w.lastTry).Abs() < heartbeat && !w.leaves(now) && w.idle() {
 		return
 	}
 	w.lastTry = now
 	err := w.write(ctx, now)
 	if err != nil {
+		w.mu.Lock()
 		w.stats.Errors++
+		w.mu.Unlock()
 		if broken(err) && w.file != nil {
 			err = errors.Join(err, w.replace(ctx, now, err))
 		}
@@ -429,29 +480,32 @@ func (w *Writer) commit(ctx context.Context) {
 
 // write makes one commit, in the file of this day.
 func (w *Writer) write(ctx context.Context, now time.Time) error {
-	if w.file == nil || w.due(now) {
+	if w.file == nil || w.leaves(now) {
 		if err := w.rotate(ctx, now); err != nil {
 			return err
 		}
 	}
-	if w.dropped > 0 {
-		w.gaps = append(w.gaps, gap{w.file.seen, micros(now), w.dropped, whose.CauseLimit, "history could not be written"})
+	l := w.take(now)
+	if w.disk != nil {
+		w.disk()
 	}
-	n := len(w.fresh)
-	if err := w.file.commit(ctx, &w.live, w.fresh, w.gaps, now); err != nil {
-		if w.dropped > 0 {
-			w.gaps = w.gaps[:len(w.gaps)-1]
-		}
+	if err := w.file.commit(ctx, l); err != nil {
+		w.putBack(l)
 		return err
 	}
-	clear(w.fresh)
-	w.fresh, w.gaps, w.dropped = w.fresh[:0], w.gaps[:0], 0
-	w.stats.Entries += uint64(n)
+	w.settle(l)
 	return nil
 }
 
-// due reports whether another file is to be begun.
-func (w *Writer) due(now time.Time) bool {
+// note keeps a gap for the next commit.
+func (w *Writer) note(g gap) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gaps = append(w.gaps, g)
+}
+
+// leaves reports whether another file is to be begun.
+func (w *Writer) leaves(now time.Time) bool {
 	return w.file != nil && (!w.file.name.day.Equal(dayOf(now)) || w.file.bytes > w.limit/fileShare)
 }
 
@@ -480,7 +534,7 @@ func (w *Writer) noticeJump(now time.Time) {
 	if by < 0 {
 		before, after = after, before
 	}
-	w.gaps = append(w.gaps, gap{micros(before), micros(after), 0, whose.CauseChanged, fmt.Sprintf("%s by %v", whyClock, by.Round(time.Millisecond))})
+	w.note(gap{micros(before), micros(after), 0, whose.CauseChanged, fmt.Sprintf("%s by %v", whyClock, by.Round(time.Millisecond))})
 }
 
 // rotate leaves the file and begins another. Standing sessions go with it.
@@ -504,6 +558,8 @@ func (w *Writer) rotate(ctx context.Context, now time.Time) error {
 		return err
 	}
 	w.file = f
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.live.anew()
 	return nil
 }
@@ -516,7 +572,7 @@ func (w *Writer) replace(ctx context.Context, now time.Time, cause error) error 
 	if err := w.dir.setAside(name); err != nil {
 		return err
 	}
-	w.gaps = append(w.gaps, gap{begin, micros(now), 0, whose.CauseFailed, name.String() + " was broken and set aside"})
+	w.note(gap{begin, micros(now), 0, whose.CauseFailed, name.String() + " was broken and set aside"})
 	if err := w.rotate(ctx, now); err != nil {
 		return err
 	}

@@ -1,0 +1,114 @@
+package store
+
+import (
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A load is all that one commit writes. The commit owns it: what comes meanwhile
+// waits for the next one.
+type load struct {
+	now     time.Time
+	entries []entry
+	gaps    []gap
+	dropped uint64 // the last of gaps counts them
+	deleted []int64
+	rows    []row
+}
+
+// A row is the row of a session in the table live.
+type row struct {
+	*standing
+	live  *live
+	id    int64
+	first bool // the session had none before
+}
+
+// take takes all that waits.
+func (w *Writer) take(now time.Time) *load {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := &load{now: now, entries: w.fresh, gaps: w.gaps, dropped: w.dropped}
+	w.fresh, w.gaps, w.dropped, w.spare = w.spare, nil, 0, nil
+	if l.dropped > 0 {
+		l.gaps = append(l.gaps, gap{w.file.seen, micros(now), l.dropped, whose.CauseLimit, whyFull})
+	}
+	l.deleted, l.rows = w.live.take(micros(now))
+	return l
+}
+
+// putBack lets a load wait again that could not be written.
+func (w *Writer) putBack(l *load) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	more := w.fresh
+	w.fresh, w.spare = l.entries, more[:0]
+	for i := range more {
+		w.keep(more[i])
+	}
+	clear(more)
+	if l.dropped > 0 {
+		l.gaps = l.gaps[:len(l.gaps)-1]
+		w.dropped += l.dropped
+	}
+	w.gaps = append(l.gaps, w.gaps...)
+	w.live.putBack(l)
+}
+
+// settle forgets a load that was written.
+func (w *Writer) settle(l *load) {
+	const most = 2 * batch // a flood's memory is given back
+	if clear(l.entries); cap(l.entries) <= most {
+		w.spare = l.entries[:0]
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stats.Entries += uint64(len(l.entries))
+}
+
+// idle reports whether a commit has nothing to write.
+func (w *Writer) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.fresh) == 0 && len(w.gaps) == 0 && w.dropped == 0 && len(w.live.deleted) == 0 && len(w.live.changed) == 0
+}
+
+// take takes the changes of the rows, but for those of young sessions.
+func (t *table) take(now int64) (deleted []int64, rows []row) {
+	deleted, t.deleted = t.deleted, nil
+	waiting := t.changed[:0]
+	for _, l := range t.changed {
+		switch {
+		case l.ended:
+		case l.young(now):
+			waiting = append(waiting, l)
+		default:
+			r := row{standing: l.standing, live: l, id: l.id, first: l.id == 0}
+			if r.first {
+				l.id, r.id = t.nextID, t.nextID
+				t.nextID++
+			}
+			l.dirty = false
+			rows = append(rows, r)
+		}
+	}
+	clear(t.changed[len(waiting):])
+	t.changed = waiting
+	return deleted, rows
+}
+
+// putBack lets changes wait again.
+func (t *table) putBack(l *load) {
+	t.deleted = append(l.deleted, t.deleted...)
+	for _, r := range l.rows {
+		switch {
+		case r.live.ended:
+		case r.first:
+			r.live.id = 0
+			fallthrough
+		default:
+			t.touch(r.live)
+		}
+	}
+}
