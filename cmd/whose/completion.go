@@ -14,7 +14,8 @@ func newCompletion(*shell) *cobra.Command {
 		Use:   "completion bash|zsh|fish",
 		Short: "write the completion script of a shell",
 		Long: `Write the completion script of a shell. It completes flags and their values, and in
-the filter the fields, states, processes that run now and network namespaces.`,
+the filter the fields, states, and from this host processes, PIDs, units,
+containers, users and network namespaces.`,
 		Example: "source <(whose completion bash)\tin this shell\n" +
 			"whose completion bash > /etc/bash_completion.d/whose\tfor all users\n" +
 			"whose completion zsh > \"${fpath[1]}/_whose\"\tfor zsh\n" +

@@ -231,6 +231,29 @@ func (f *FS) pids(dst []uint32, buf []byte) ([]uint32, error) {
 	return dst, nil
 }
 
+// Running returns the processes listed by the root whose number is wanted, by rising
+// number. A nil wanted wants all. It ends when ctx does, with those found until then.
+func (f *FS) Running(ctx context.Context, wanted func(pid uint32) bool) ([]ProcessID, error) {
+	pids, err := f.pids(nil, make([]byte, 32<<10))
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(pids)
+	var ids []ProcessID
+	for _, pid := range pids {
+		if ctx.Err() != nil {
+			break
+		}
+		if wanted != nil && !wanted(pid) {
+			continue
+		}
+		if start, _, err := f.Birth(pid); err == nil { // else it is gone
+			ids = append(ids, ProcessID{PID: pid, Start: start})
+		}
+	}
+	return ids, nil
+}
+
 // BootTime returns the start of the host, by whole seconds (btime of
 // /proc/stat). It is read once, so start times stay the same when the clock is
 // set. If the root has no stat (mount option subset=pid), or another program's is

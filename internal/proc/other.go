@@ -110,6 +110,11 @@ func (*FS) Describe(context.Context, []ProcessID, whose.Needs, func(int, *whose.
 	return nil
 }
 
+// Running fails with [whose.ErrUnsupported].
+func (*FS) Running(context.Context, func(uint32) bool) ([]ProcessID, error) {
+	return nil, unsupported()
+}
+
 // MayLook returns a whose.UnsupportedError.
 func (*FS) MayLook(uint32) error { return unsupported() }
 
