@@ -13,7 +13,7 @@ type Owner struct {
 // A Process is a thread group. PID and StartTime together identify it for as
 // long as the host is up.
 //
-// The process itself or its user chooses Comm, Cmdline, Exe and Container: any
+// The process itself or its user chooses Comm, Cmdline, Exe, Script and Container: any
 // bytes, escape codes and newlines among them. Make them safe before you print
 // them.
 type Process struct {
@@ -31,6 +31,10 @@ type Process struct {
 	Cmdline string
 	// Exe is the path of the executable. Empty: it may not be read.
 	Exe string
+	// Script is the program that an interpreter runs, by the command line and Exe (both
+	// are needed): a file ("app.py"), a module ("http.server") or a class. Empty: the
+	// process is no known interpreter, or what it runs has no name.
+	Script string
 	// UID is the effective user id.
 	UID uint32
 	// User is the name of UID, or its number as text.

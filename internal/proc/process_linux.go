@@ -143,6 +143,9 @@ func (f *FS) describe(id ProcessID, needs whose.Needs, note func(description)) (
 	note(d)
 	if b, err := r.read("cmdline", maxCmdline); err == nil {
 		d.process.Cmdline = joinArgs(b)
+		if needs.Has(whose.NeedExe) {
+			d.process.Script = Script(d.process.Exe, b)
+		}
 	}
 	return d
 }

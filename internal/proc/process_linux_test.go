@@ -62,6 +62,36 @@ func TestProcess_Self(t *testing.T) {
 	}
 }
 
+func TestProcess_Script(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "x\x1b y.sh")
+	if err := os.WriteFile(script, []byte("#!/bin/sh -u\necho up; read stop\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(script, "-c", "z")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := testenv.Start(t, cmd); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t)
+	pid := cmd.Process.Pid
+	for needs, want := range map[whose.Needs]string{whose.NeedCmdline | whose.NeedExe: script, whose.NeedCmdline: ""} {
+		if p, err := f.Process(uint32(pid), startOf(t, pid), needs); err != nil || p.Script != want {
+			t.Errorf("script %q, %v; want %q", p.Script, err, want)
+		}
+	}
+}
+
 func TestProcess_Capture(t *testing.T) {
 	f := openAt(t, capture(t))
 	got, err := f.Process(10, 1234, allNeeds)

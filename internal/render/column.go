@@ -105,6 +105,7 @@ const (
 	rankState
 	rankArrow
 	rankProto
+	rankScript
 	rankUnit
 	rankContainer
 	rankUser
@@ -149,10 +150,13 @@ func (t *table) standardColumns(wide bool) []*column {
 	}}
 	inode := t.fieldColumn(whose.FieldByName("inode"))
 	unit, container := t.fieldColumn(whose.FieldByName("unit")), t.containerColumn()
+	script := t.fieldColumn(whose.FieldByName("script"))
+	script.rank = rankScript
+	script.wanted = func() bool { return script.used }
 	inode.rank, unit.rank, container.rank = rankInode, rankUnit, rankContainer
 	unit.wanted = func() bool { return unit.used }
 	container.wanted = func() bool { return container.used }
-	all := []*column{proto, family, state, recv, send, local, arrow, remote, t.netns, user, inode, unit, container, process}
+	all := []*column{proto, family, state, recv, send, local, arrow, remote, t.netns, user, inode, unit, container, script, process}
 	return t.addColumns(all)
 }
 

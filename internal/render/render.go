@@ -125,7 +125,7 @@ func DefaultFields(format string) []*whose.Field {
 			"recv_queue send_queue netns netns_name user pid comm reason " +
 			"socket_unit socket_container peer_pid peer_comm"
 		if format == Wide {
-			table += " family inode unit container container_name"
+			table += " family inode unit container container_name script"
 		}
 		return fieldsNamed(table)
 	}

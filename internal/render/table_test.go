@@ -353,7 +353,7 @@ func TestTable_Added(t *testing.T) {
 		{Table, "rtt unit", 0, "PROTO STATE LOCAL DIR REMOTE NETNS USER RTT UNIT PROCESS"},
 		{Table, "user inode", 60, "STATE LOCAL REMOTE NETNS USER INODE PROCESS"},
 		{Table, "comm proto", 200, "PROTO STATE LOCAL REMOTE NETNS USER PROCESS"},
-		{Wide, "pid container", 400, "PROTO FAMILY STATE RECV-Q SEND-Q LOCAL REMOTE NETNS USER INODE UNIT CONTAINER PID PROCESS"},
+		{Wide, "pid container", 400, "PROTO FAMILY STATE RECV-Q SEND-Q LOCAL REMOTE NETNS USER INODE UNIT CONTAINER SCRIPT PID PROCESS"},
 	} {
 		text := rendered(t, c.format, Options{Width: c.width, Added: fieldsNamed(c.fields)}, sessions)
 		head, _, _ := strings.Cut(text, "\n")

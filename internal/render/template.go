@@ -183,7 +183,7 @@ func sampleSession() *whose.Session {
 	owners := []whose.Owner{{Process: &whose.Process{
 		PID: 1, StartTime: time.Unix(1, 0), Comm: "a", Cmdline: "a", Exe: "/a", User: "a",
 		Parent: 1, Unit: "a", Container: "a", Pod: "a",
-		ContainerName: "a", Image: "a", PodName: "a", PodNamespace: "a"}, FDs: []int32{1}}}
+		Script: "a", ContainerName: "a", Image: "a", PodName: "a", PodNamespace: "a"}, FDs: []int32{1}}}
 	return &whose.Session{
 		Local: end, Remote: end, Inode: 1, Cookie: 1, NetNS: 1, Mark: 1, Proto: whose.TCP,
 		Family: whose.IPv6, State: whose.Listen, Direction: whose.In, Reason: whose.ReasonHidden,

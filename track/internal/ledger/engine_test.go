@@ -304,7 +304,7 @@ func TestProcess_Facts(t *testing.T) {
 	who := by("sh", 7)
 	exec := by("curl", 7)
 	for _, r := range []bpfevent.Record{
-		record(bpfevent.ProcessSeen, 1, 0, who, func(r *bpfevent.Record) { r.Text, r.Exe = []byte("sh\x00-c\x00x\x00"), []byte("/bin/sh") }),
+		record(bpfevent.ProcessSeen, 1, 0, who, func(r *bpfevent.Record) { r.Text, r.Exe = []byte("sh\x00-e\x00x\x00"), []byte("/bin/sh") }),
 		record(tcpOpen, 2, 1, out, opened(2), who),
 		record(bpfevent.ProcessExec, 3, 0, exec, func(r *bpfevent.Record) { r.Text, r.Exe = []byte("curl\x00y\x00"), []byte("/bin/curl") }),
 		record(tcpClose, 4, 1, out, opened(2), from(whose.LastAck)),
@@ -313,7 +313,7 @@ func TestProcess_Facts(t *testing.T) {
 	}
 	start := time.Unix(0, 0).Add(70 * source.Tick)
 	want := []whose.Process{
-		{PID: 7, StartTime: start, Comm: "sh", Cmdline: "sh -c x", Exe: "/bin/sh"},
+		{PID: 7, StartTime: start, Comm: "sh", Cmdline: "sh -e x", Exe: "/bin/sh", Script: "x"},
 		{PID: 7, StartTime: start, Comm: "curl", Cmdline: "curl y", Exe: "/bin/curl"},
 	}
 	if diff := cmp.Diff(want, seen); diff != "" {

@@ -97,7 +97,7 @@ func (n *Names) describe(t *bpfevent.Task, p *whose.Process) {
 	if p.Cmdline != "" {
 		needs &^= whose.NeedCmdline
 	}
-	if p.Exe != "" {
+	if p.Exe != "" && !needs.Has(whose.NeedCmdline) { // the script follows from both
 		needs &^= whose.NeedExe
 	}
 	if needs&ofGroup != 0 && whole && n.describeGroup(t.Cgroup, p) {
@@ -140,7 +140,7 @@ func (n *Names) ticks(t *bpfevent.Task, p *whose.Process) uint64 {
 // fillIn copies the facts that were asked for.
 func fillIn(p, full *whose.Process, needs whose.Needs) {
 	if needs.Has(whose.NeedCmdline) {
-		p.Cmdline = full.Cmdline
+		p.Cmdline, p.Script = full.Cmdline, full.Script
 	}
 	if needs.Has(whose.NeedExe) {
 		p.Exe = full.Exe

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/proc"
 	"github.com/seed-44df2ae6/whose/track/internal/bpfevent"
 )
 
@@ -183,6 +184,7 @@ func bounded(f whose.Process) whose.Process {
 	f.Comm = cut(f.Comm, maxComm)
 	f.Cmdline = cut(f.Cmdline, maxCmdline)
 	f.Exe = cut(f.Exe, maxExe)
+	f.Script = cut(f.Script, maxCmdline)
 	return f
 }
 
@@ -283,6 +285,7 @@ func (p *processes) learn(t *bpfevent.Task, start time.Time, text, exe []byte) {
 		PID: t.PID, StartTime: start, Comm: string(commOf(t)), Parent: t.Parent, UID: t.UID,
 		Cmdline: joinArgs(text), Exe: string(exe[:min(len(exe), maxExe)]),
 	}
+	facts.Script = proc.Script(facts.Exe, text)
 	p.describe(t, &facts)
 	if one := p.find(processID{t.PID, start.UnixNano()}); one != nil {
 		p.update(one, &facts)
