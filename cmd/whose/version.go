@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -49,17 +50,18 @@ func newVersion(sh *shell) *cobra.Command {
 
 // buildVersion reads the information of the go command in the binary.
 func buildVersion() buildInfo {
-	v := buildInfo{Version: "devel", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
-	if version != "" {
-		v.Version = version
-	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return v
+		info = &debug.BuildInfo{}
 	}
-	if version == "" && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		v.Version = info.Main.Version
-	}
+	return versionOf(version, info)
+}
+
+// versionOf names the version by the first that is known: what the linker was
+// given, the version of the module, the revision. By go install …@VERSION the
+// module has one, in a checkout too since Go 1.24.
+func versionOf(linked string, info *debug.BuildInfo) buildInfo {
+	v := buildInfo{Version: linked, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
@@ -70,14 +72,30 @@ func buildVersion() buildInfo {
 			v.Modified = s.Value == "true"
 		}
 	}
+	switch module := info.Main.Version; {
+	case v.Version != "":
+	case module != "" && module != "(devel)":
+		v.Version = module
+	case v.Revision != "":
+		v.Version = v.shortRevision()
+		if v.Modified {
+			v.Version += "-dirty"
+		}
+	default:
+		v.Version = "devel"
+	}
 	return v
 }
 
-// String is the version in one line.
+// shortRevision is as long as Go writes it in the version of a module.
+func (v buildInfo) shortRevision() string { return v.Revision[:min(12, len(v.Revision))] }
+
+// String is the version in one line, with the revision where the version does not
+// name it.
 func (v buildInfo) String() string {
 	line := v.short()
-	if v.Revision != "" {
-		line += " (" + v.Revision[:min(12, len(v.Revision))]
+	if v.Revision != "" && !strings.Contains(v.Version, v.shortRevision()) {
+		line += " (" + v.shortRevision()
 		if v.Modified {
 			line += ", modified"
 		}
