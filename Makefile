@@ -10,25 +10,21 @@ PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-t
 FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps screens test-hostile test-zabbix test-zabbix7
+.PHONY: help build install uninstall packages test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps screens test-hostile test-zabbix test-zabbix7
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build ./whose and ./whose-agent, two static binaries
+build: ## build ./whose and ./whose-agent, two static binaries, and completions
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o whose ./cmd/whose
 	CGO_ENABLED=0 $(GO) build -trimpath -tags whose_agent -ldflags '-s -w -X main.version=$(VERSION)' -o whose-agent ./cmd/whose
+	@./scripts/installed make
 
-install: build ## install the binaries, the man page, the units and the files for Zabbix below $(DESTDIR)/usr
-	install -Dm755 whose $(DESTDIR)/usr/bin/whose
-	install -Dm755 whose-agent $(DESTDIR)/usr/libexec/whose/whose-agent
-	install -Dm644 docs/man/whose.1 $(DESTDIR)/usr/share/man/man1/whose.1
-	install -Dm644 integrations/systemd/whose-pin.service $(DESTDIR)/usr/lib/systemd/system/whose-pin.service
-	install -Dm644 integrations/systemd/whose.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/whose.conf
-	install -Dm644 integrations/systemd/whose-pin.service.d/zabbix.conf $(DESTDIR)/usr/share/whose/zabbix/whose-pin.service.d/zabbix.conf
-	install -m644 integrations/zabbix/whose.conf $(DESTDIR)/usr/share/whose/zabbix/whose.conf
-	install -m644 integrations/zabbix/6.0/template_whose_sessions.yaml $(DESTDIR)/usr/share/whose/zabbix/template_6.0.yaml
-	install -m644 integrations/zabbix/7.0/template_whose_sessions.yaml $(DESTDIR)/usr/share/whose/zabbix/template_7.0.yaml
+install: ## install what make build made below $(DESTDIR)/usr; it builds nothing
+	@DESTDIR='$(DESTDIR)' ./scripts/installed put
+
+uninstall: ## remove what make install installed; pins, history and the group stay
+	@DESTDIR='$(DESTDIR)' ./scripts/installed remove
 
 test: deps check generate-check cross unit fuzz test-zabbix ## install what the tests need and run them all
 
