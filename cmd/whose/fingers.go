@@ -135,7 +135,10 @@ func (t *translator) cluster(a string) {
 				return
 			}
 		case 'c':
-			if name, ok := t.value(isName); ok && rest == "" {
+			if rest != "" {
+				continue
+			}
+			if name, ok := t.value(isName); ok {
 				t.short(before)
 				t.command(name)
 				return
@@ -148,7 +151,10 @@ func (t *translator) cluster(a string) {
 				return
 			}
 		case 'u':
-			if users, ok := t.value(t.isUsers); ok && flags == "u" {
+			if flags != "u" {
+				continue
+			}
+			if users, ok := t.value(t.isUsers); ok {
 				t.negated("user", users)
 				t.said = "-u " + users + " is taken for the user; -u process " + users + " asks for UDP of a process"
 				return

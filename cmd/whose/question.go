@@ -239,10 +239,10 @@ func (q *question) nothing(sh *shell) {
 // is nearly another, "" for none.
 func (q *question) mistyped() string {
 	if name := nearest(q.typed, subcommandNames()); name != "" {
-		return "no process is called " + q.typed + "; did you mean the command whose " + name + "?"
+		return q.typed + " was taken for the name of a process; did you mean the command whose " + name + "?"
 	}
 	if word, meant := hostDialect().Nearly(q.typed); word != "" {
-		return "no process is called " + word + "; did you mean " + meant + "?"
+		return word + " was taken for the name of a process; did you mean " + meant + "?"
 	}
 	return ""
 }

@@ -79,6 +79,8 @@ var optionNotes = []row{
 	{"Protocols", "-t takes MPTCP for TCP, and -u takes UDP-Lite for UDP; the field proto tells them apart. " +
 		"Neither of them means both, as do -4 and -6. An IPv6 socket that carries IPv4 is of the family IPv6 " +
 		"and is shown with its IPv4 addresses."},
+	{"Flags of lsof", "-i :443, -i TCP@10.0.0.1:80, -c nginx, -p 812, -u root and -sTCP:LISTEN are read as words of the filter, " +
+		"where their value can be nothing else. -t with -i is refused: lsof prints PIDs alone by it, as --pids does here."},
 	{"Network namespaces", "All that you may see, those without a process too. The name is that of ip netns, " +
 		"of the pod or container in it or of a process that is in it. -N takes any of them."},
 	{"Containers", "container NAME and container ID find the processes in one: the names are in files of Docker, Podman, containerd, " +

@@ -21,6 +21,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	var bare *pflag.ValueRequiredError
 	lists := cmd.CommandPath() + " --help lists the flags"
+	if !cmd.HasParent() {
+		lists = "whose help flags lists the flags"
+	}
 	switch {
 	case errors.As(err, &bare) && bare.GetSpecifiedName() == "o":
 		return whose.WithHint(usage, "-o takes a format: %s", strings.Join(outputFormats(), ", "))
@@ -49,10 +52,9 @@ func longElsewhere(cmd *cobra.Command, name string) string {
 		return "a format is chosen by -o: -o " + name
 	case filter.IsWord(word):
 		return "it is a word of the filter: whose " + word
-	case word == "filter":
-		return "the filter is the words beside the flags: whose :443"
-	case word == "top":
-		return "the largest groups: whose count --top 10; a view: whose --watch 2s"
+	}
+	if says := longFlagsOfOthers()[word]; says != "" {
+		return says
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
@@ -61,6 +63,22 @@ func longElsewhere(cmd *cobra.Command, name string) string {
 	}
 	return ""
 }
+
+// longFlagsOfOthers are long flags of ss, netstat and tools like them, and their
+// equivalent here.
+var longFlagsOfOthers = sync.OnceValue(func() map[string]string {
+	tcpInfo, redrawn, chosen := fromElsewhere("i", false), "to see it change: whose watch or --watch 2s", "a format is chosen by -o: -o jsonl"
+	return map[string]string{
+		"info": tcpInfo, "memory": tcpInfo, "statistics": tcpInfo, "options": "timers: --fields +timer,timer_left,timer_retrans",
+		"timers": "timers: --fields +timer,timer_left,timer_retrans", "extended": "more columns: -o wide", "verbose": "more columns: -o wide",
+		"summary": "for a summary: whose count", "events": fromElsewhere("E", false), "query": fromElsewhere("A", false), "socket": fromElsewhere("A", false),
+		"oneline": "each session is a line anyway; nothing is shortened in a pipe", "program": "owners are shown anyway", "programs": "owners are shown anyway",
+		"interval": redrawn, "follow": redrawn, "continuous": redrawn, "refresh": redrawn, "format": chosen, "out": chosen,
+		"no_color": "--color never", "no_colour": "--color never", "cgroup": "the unit and the container of a process: --fields +unit,container",
+		"filter": "the filter is the words beside the flags: whose :443",
+		"top":    "the largest groups: whose count --top 10; a view: whose --watch 2s",
+	}
+})
 
 // exampleValues are values of the fields that are often tried as a flag.
 var exampleValues = sync.OnceValue(func() map[string]string {
