@@ -166,6 +166,12 @@ type follower struct {
 // follow starts a tracker by BPF and reads its events until it is closed.
 func follow(t testing.TB, opts track.Options) *follower {
 	t.Helper()
+	return followTo(t, opts, func(*whose.Event) {})
+}
+
+// followTo hands each event to a function, too.
+func followTo(t testing.TB, opts track.Options, tap func(*whose.Event)) *follower {
+	t.Helper()
 	opts.Source = "bpf"
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -180,6 +186,9 @@ func follow(t testing.TB, opts track.Options) *follower {
 	go func() {
 		defer close(f.done)
 		for e, err := range f.tracker.Events(context.Background()) {
+			if err == nil {
+				tap(&e)
+			}
 			f.mu.Lock()
 			if err != nil {
 				f.err = err
