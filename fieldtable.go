@@ -117,10 +117,10 @@ func sessionFields() []*Field {
 			Doc:    "Why no process holds the session. Absent for a session with owners.",
 			Values: reasonNames.names(), names: reasonNames,
 			row: nameAt(reasonNames, func(r Row) *Reason { return &r.Session.Reason })},
-		{Name: "socket_unit", Title: "SOCKET-UNIT", Kind: KindText, Of: OfSession, Needs: NeedOwners,
+		{Name: "socket_unit", Title: "SOCKET-UNIT", Kind: KindText, Of: OfSession, Needs: NeedOwners | NeedSocketGroup,
 			Doc: "Systemd unit of a socket with hidden owners.",
 			row: textAt(func(r Row) *string { return &r.Session.Unit })},
-		{Name: "socket_container", Title: "SOCKET-CONTAINER", Kind: KindText, Of: OfSession, Needs: NeedOwners,
+		{Name: "socket_container", Title: "SOCKET-CONTAINER", Kind: KindText, Of: OfSession, Needs: NeedOwners | NeedSocketGroup,
 			Doc: "Container of a socket with hidden owners.",
 			row: textAt(func(r Row) *string { return &r.Session.Container })},
 	}

@@ -40,13 +40,16 @@ const (
 	NeedContainerNames
 	// NeedTimer: the running timer of a TCP session.
 	NeedTimer
+	// NeedSocketGroup: of a session with hidden owners the unit and the container of
+	// its socket, for which all control groups are read.
+	NeedSocketGroup
 )
 
 // NeedDefault are the needs of a listing by default.
-const NeedDefault = NeedOwners | NeedUser | NeedNetNSName | NeedDirection | NeedPeer | NeedCookie
+const NeedDefault = NeedOwners | NeedUser | NeedNetNSName | NeedDirection | NeedPeer | NeedCookie | NeedSocketGroup
 
 // needsOwners are the needs that require owners.
-const needsOwners = NeedCmdline | NeedExe | NeedCreds | NeedCgroup | NeedContainerNames | NeedPeer
+const needsOwners = NeedCmdline | NeedExe | NeedCreds | NeedCgroup | NeedContainerNames | NeedPeer | NeedSocketGroup
 
 // Has reports whether all of n is needed.
 func (s Needs) Has(n Needs) bool { return s&n == n }

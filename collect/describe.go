@@ -44,7 +44,7 @@ func describe(ctx context.Context, d *derived, k *known) described {
 	if needs&(whose.NeedUser|whose.NeedCreds) != 0 {
 		m.users = d.userNames(ctx)
 	}
-	if slices.Contains(d.reason, whose.ReasonHidden) {
+	if needs.Has(whose.NeedSocketGroup) && slices.Contains(d.reason, whose.ReasonHidden) {
 		m.groups = d.cgroups(ctx)
 	}
 	if needs.Has(whose.NeedNetNSName) {

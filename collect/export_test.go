@@ -25,6 +25,8 @@ type Work struct {
 	// Described are the processes whose files were read for their facts.
 	Described int
 	Early     bool
+	// Grouped: the control groups were read for sockets with hidden owners.
+	Grouped bool
 	// Sessions of the answer.
 	Sessions int
 	Coverage whose.Coverage
@@ -67,7 +69,8 @@ func (c *Collector) WorkOf(ctx context.Context, opts *Options) (Work, error) {
 		Sockets: make(map[whose.State]int), Links: read.walk.Links, Processes: read.walk.Processes,
 		Described: len(a.stages.joined.ids),
 		Early:     read.walk.Early, Sessions: a.Len(), Coverage: a.Coverage,
-		done: workDone(read),
+		Grouped: a.stages.described.groups != nil,
+		done:    workDone(read),
 	}
 	for i := range read.snap.Sockets {
 		w.Sockets[read.snap.Sockets[i].State]++

@@ -77,7 +77,14 @@ func (c *Collector) chooseSource(pl *plan) (choice, error) {
 	if len(pl.query.PIDs) > 0 && os.Geteuid() == 0 {
 		return chooseForPIDs(pl.fs.Release()), nil
 	}
-	return choice{names: []string{BPF, Netlink, Procfs}, pinnedOnly: !c.loads(pl), auto: true}, nil
+	return choice{names: []string{BPF, Netlink, Procfs}, pinnedOnly: c.pinned(pl) || !c.loads(pl), auto: true}, nil
+}
+
+// pinned reports whether there is a pin that the caller may read. It is taken whatever
+// the host is like, and so nothing is asked about the host.
+func (c *Collector) pinned(pl *plan) bool {
+	_, err := c.source(BPF, pl, choice{pinnedOnly: true})
+	return err == nil
 }
 
 // loads reports whether programs are to be loaded where there is no pin. For sockets

@@ -7,11 +7,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -207,6 +209,53 @@ func TestWork_EndsAreAppliedByTheKernel(t *testing.T) {
 		opts := collect.Options{Source: source, NetNS: netns, Filter: mustParse(t, fmt.Sprint(":", port))}
 		if w := workOf(t, opts); w.Sessions != 2 || w.Sockets[whose.Established] > 4 {
 			t.Errorf("%s: %d sessions out of sockets %v, want two of few", source, w.Sessions, w.Sockets)
+		}
+	}
+}
+
+// A veiled source has a socket whose owner is hidden.
+type veiled struct{ source.Source }
+
+func (veiled) Name() string { return collect.BPF }
+func (veiled) Close() error { return nil }
+func (veiled) Capabilities() source.Capabilities {
+	return source.Capabilities{FindsHolders: true, FindsSockets: true}
+}
+func (veiled) Read(_ context.Context, _ *source.Query, snap *source.Snapshot) error {
+	s := source.Socket{Inode: 7, Flags: source.SocketFile}
+	s.Proto, s.Family, s.State = whose.TCP, whose.IPv4, whose.Listen
+	snap.Sockets = append(snap.Sockets, s)
+	snap.Gaps.Add(source.OutsidePIDNS)
+	return nil
+}
+
+// TestWork_ControlGroups reads the control groups of the host only where the answer
+// has the unit of a socket, or the filter asks for it.
+func TestWork_ControlGroups(t *testing.T) {
+	c := collect.OpenWith(veiled{})
+	defer c.Close()
+	for _, test := range []struct {
+		fields, filter string
+		want           bool
+	}{
+		{"local_port pid reason", "", false}, {"socket_unit", "", true}, {"socket_container", "", true}, {"", "", true},
+		{"local_port", "not socket_unit x.service", true}, {"local_port pid unit", "reason hidden", false},
+	} {
+		opts := collect.Options{Source: collect.BPF}
+		for name := range strings.FieldsSeq(test.fields) {
+			f := whose.FieldByName(name)
+			opts.Needs |= f.Needs
+		}
+		if test.fields != "" {
+			opts.Needs |= whose.NeedSessions
+		}
+		if test.filter != "" {
+			opts.Filter = mustParse(t, test.filter)
+		}
+		w, err := c.WorkOf(t.Context(), &opts)
+		if err != nil || w.Sessions != 1 || w.Coverage.Ownerless[whose.ReasonHidden] != 1 || w.Grouped != test.want {
+			t.Errorf("fields %q, filter %q: %d sessions, control groups read %v, want %v, error %v",
+				test.fields, test.filter, w.Sessions, w.Grouped, test.want, err)
 		}
 	}
 }

@@ -45,7 +45,7 @@ const (
 
 // defaultNeeds are the facts of events without [Options].Needs.
 const defaultNeeds = whose.NeedOwners | whose.NeedCmdline | whose.NeedExe | whose.NeedUser |
-	whose.NeedNetNSName | whose.NeedDirection | whose.NeedPeer
+	whose.NeedNetNSName | whose.NeedDirection | whose.NeedPeer | whose.NeedSocketGroup
 
 // A plan is made of [Options].
 type plan struct {
@@ -172,7 +172,7 @@ func netnsChoice(choice string, self uint32) func(uint32, string) bool {
 func (p *plan) snapshotOptions(first bool) *collect.Options {
 	o := &collect.Options{
 		Protos: p.opts.Protos, Families: p.opts.Families, NetNS: p.opts.NetNS,
-		States: ledger.LivingStates, Needs: whose.NeedOwners | whose.NeedDirection | whose.NeedCookie,
+		States: ledger.LivingStates, Needs: whose.NeedOwners | whose.NeedDirection | whose.NeedCookie | whose.NeedSocketGroup,
 		Proc: p.opts.Proc, PinDir: p.opts.PinDir,
 	}
 	o.Needs |= p.needs & whose.NeedNetNSName

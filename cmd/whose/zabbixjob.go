@@ -20,7 +20,7 @@ import (
 
 // zabbixNeeds are the facts for the document.
 const zabbixNeeds = whose.NeedOwners | whose.NeedDirection | whose.NeedUser | whose.NeedNetNSName |
-	whose.NeedCgroup | whose.NeedCreds | whose.NeedContainerNames
+	whose.NeedCgroup | whose.NeedCreds | whose.NeedContainerNames | whose.NeedSocketGroup
 
 // A zabbixJob makes one document within a time, cut in three. The collector gets
 // most of it and then returns the sessions so far. They are counted until
