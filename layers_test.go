@@ -63,6 +63,7 @@ var layers = map[string]layer{
 	"history/store":      {inside: []string{".", "filter", "history"}, outside: []string{"modernc.org/sqlite", "golang.org/x/sys"}},
 	"fleet":              {inside: []string{".", "filter", "internal/tally"}},
 	"internal/tally":     {inside: []string{".", "filter", "internal/pair"}},
+	"internal/sdnotify":  {outside: []string{"golang.org/x/sys"}},
 	"internal/footprint": {outside: []string{"golang.org/x/sys"}},
 	"internal/limits":    {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/hostname":  {inside: []string{"."}},
@@ -90,7 +91,7 @@ var layers = map[string]layer{
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
 		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/footprint", "internal/hostname",
-			"internal/kill", "internal/limits", "internal/lots", "internal/render", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
+			"internal/kill", "internal/limits", "internal/lots", "internal/render", "internal/sdnotify", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
 		},

@@ -85,7 +85,7 @@ func TestInstall(t *testing.T) {
 	for path, mode := range map[string]fs.FileMode{
 		"/usr/bin/whose": 0o755, "/usr/libexec/whose/whose-agent": 0o755, "/usr/share/man/man1/whose.1.gz": 0o644,
 		"/usr/share/bash-completion/completions/whose": 0o644, "/usr/share/fish/vendor_completions.d/whose.fish": 0o644,
-		"/usr/lib/systemd/system/whose-pin.service": 0o644,
+		"/usr/lib/systemd/system/whose-pin.service": 0o644, "/usr/lib/systemd/system/whose-agent.service": 0o644,
 	} {
 		if installed[path] != mode {
 			t.Errorf("%s has mode %v, want %v", path, installed[path], mode)

@@ -44,6 +44,7 @@ func (t *Tracker) keepTime(ctx context.Context) {
 			t.learnUsers(ctx)
 			t.readGroups(ctx)
 			t.noteStuck()
+			t.workedAt.Store(int64(t.clock.Boot()))
 			losses = t.due(lossesEvery)
 		}
 		if now >= flows {

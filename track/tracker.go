@@ -39,6 +39,9 @@ type Tracker struct {
 	kick chan struct{}
 	// asking: users are being asked for.
 	asking atomic.Bool
+	// lookedAt and workedAt are the times, by the boot clock, of the last look of the
+	// source, if it reads in looks, and of the last periodic work.
+	lookedAt, workedAt atomic.Int64
 
 	mu     sync.RWMutex
 	engine *ledger.Engine
@@ -136,6 +139,7 @@ func (t *Tracker) follow(kernel kernelSource, source Source) {
 
 // looked emits the events until a moment ago, in the order of their times.
 func (t *Tracker) looked(until uint64) {
+	t.lookedAt.Store(int64(t.clock.Boot()))
 	t.takeHold()
 	defer t.letGo()
 	if t.live {
@@ -166,6 +170,7 @@ func (t *Tracker) start(ctx context.Context) error {
 	if t.kernel != nil {
 		t.running.Go(func() { t.read(run) })
 	}
+	t.workedAt.Store(int64(t.clock.Boot()))
 	took := t.clock.Now()
 	snapshot, cov, err := t.snapshot(ctx, true)
 	if err != nil {
@@ -442,6 +447,17 @@ func (t *Tracker) Stats() Stats {
 	s.Lost = t.told
 	s.Lost.Table, s.Lost.Start, s.Lost.Reader = e.Lost, t.lostAtStart, t.queue.Lost()
 	return s
+}
+
+// Behind returns the time since the tracker last did all of its work: it read what
+// the kernel had, and reported losses. While it is well this is at most two seconds;
+// more says that it hangs, or gets no processor.
+func (t *Tracker) Behind() time.Duration {
+	last := t.workedAt.Load()
+	if _, ok := t.kernel.(lookingSource); ok {
+		last = min(last, t.lookedAt.Load())
+	}
+	return t.clock.Boot() - time.Duration(last)
 }
 
 // Close stops following and releases programs, descriptors and threads. Events

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -49,7 +48,7 @@ hold secrets: root and the group of --group.`,
 	}
 	f := flagGroup{cmd.Flags(), groupThen}
 	f.text(&a.history, "history", "", defaultHistory, valueDir, "where the history is kept; off for none")
-	f.number(&a.days, "history-days", "", "N", "keep this many days (default 14)")
+	f.days(&a.days, "history-days", 14, "keep this many days")
 	f.text(&a.bytes, "history-bytes", "", "2GiB", "SIZE", "remove the oldest beyond this size; a twentieth of the disk at most")
 	f.text(&a.group, "group", "", "", "GROUP", "let the members of this group read it, too")
 	f.boolean(&a.noCmdline, "no-cmdline", "", "keep no command lines, which may hold secrets")
@@ -58,6 +57,7 @@ hold secrets: root and the group of --group.`,
 	how.text(&a.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
 	complete(cmd, "group", completeGroups)
 	complete(cmd, "source", completeWords(watchSources()...))
+	sh.giveVariables(cmd)
 	return cmd
 }
 
@@ -73,31 +73,30 @@ type agentPlan struct {
 }
 
 func (a *agentJob) start(cmd *cobra.Command, _ []string) error {
-	plan, err := a.plan()
+	plan, err := a.plan(func(flag string) string { return a.sh.called(cmd, flag) })
 	if err != nil {
 		return err
 	}
 	if runAgent == nil {
 		return a.sh.handOver()
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), stopSignals()...)
-	defer stop()
-	return runAgent(a, ctx, plan)
+	return runAgent(a, cmd.Context(), plan)
 }
 
-func (a *agentJob) plan() (*agentPlan, error) {
+// plan checks the flags. called returns the name by which the user gave one.
+func (a *agentJob) plan(called func(flag string) string) (*agentPlan, error) {
 	p := &agentPlan{gid: -1, days: a.days, noCmdline: a.noCmdline, source: a.source}
 	var err error
 	if a.history != historyOff {
 		if p.dir, err = filepath.Abs(a.history); err != nil {
-			return nil, fmt.Errorf("--history: %w", err)
+			return nil, fmt.Errorf("%s: %w", called("history"), err)
 		}
 	}
-	if a.days < 0 {
-		return nil, usagef("--history-days: want a number of days, got %d", a.days)
+	if a.days < 1 {
+		return nil, usagef("%s: want a number of days, got %d", called("history-days"), a.days)
 	}
 	if p.bytes, err = parseSize(a.bytes); err != nil {
-		return nil, usagef("--history-bytes: %w", err)
+		return nil, usagef("%s: %w", called("history-bytes"), err)
 	}
 	if a.group != "" {
 		if p.gid, err = groupID(a.group); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -22,6 +23,11 @@ import (
 // run follows sessions and keeps them until ctx ends. History that cannot be written
 // ends nothing: it is tried again.
 func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
+	ctx, stop := agentContext(ctx)
+	defer stop()
+	reloads := make(chan os.Signal, 1)
+	signal.Notify(reloads, agentReloads...)
+	service := a.sh.newService()
 	footprint.LongLived(a.sh.getenv)
 	needs := agentNeeds(p.noCmdline) | filter.Needs(p.keep)&^(whose.NeedLife|whose.NeedEvent)
 	t, err := track.Start(ctx, &track.Options{Source: p.source, Needs: needs})
@@ -46,7 +52,30 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	if w != nil {
 		feed.Tap(w.Add)
 	}
-	return errors.Join(a.follow(ctx, t, feed, w), closeWriter(w))
+	service.behind = t.Behind
+	service.status = func() string {
+		return fmt.Sprintf("following %s by %s", plural(t.Count(nil), "session", "sessions"), source.Name)
+	}
+	service.reload = func(ctx context.Context) { a.reload(ctx, w) }
+	serving, done := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		service.run(serving, reloads)
+	}()
+	err = a.follow(ctx, t, feed, w)
+	done()
+	<-ended
+	return errors.Join(err, closeWriter(w))
+}
+
+// reload writes the history out, so that all until now can be asked. What is followed
+// goes on meanwhile.
+func (a *agentJob) reload(ctx context.Context, w *store.Writer) {
+	if w != nil {
+		_ = w.Flush(ctx) // it reports, and tries again
+	}
+	a.sh.say("reloaded")
 }
 
 func closeWriter(w *store.Writer) error {

@@ -48,6 +48,11 @@ func (g flagGroup) number(p *int, name, short, value, usage string) {
 	g.mark(name, value)
 }
 
+func (g flagGroup) days(p *int, name string, preset int, usage string) {
+	g.set.IntVarP(p, name, "", preset, usage)
+	g.mark(name, "N")
+}
+
 func (g flagGroup) duration(p *time.Duration, name, short string, preset time.Duration, usage string) {
 	*p = preset
 	g.set.VarP((*seconds)(p), name, short, usage)

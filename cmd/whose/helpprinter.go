@@ -291,11 +291,19 @@ func flagThing(f *pflag.Flag) string {
 	return thing
 }
 
-// flagSays is the flag's meaning, with the default if it is of use.
+// flagSays is the flag's meaning, with the default if it is of use, and its variable.
 func flagSays(f *pflag.Flag) string {
+	var more []string
 	switch f.DefValue {
 	case "", "false", "0":
+	default:
+		more = append(more, "default "+f.DefValue)
+	}
+	if name := annotation(f, annotationVariable); name != "" {
+		more = append(more, "$"+name)
+	}
+	if len(more) == 0 {
 		return f.Usage
 	}
-	return f.Usage + " (default " + f.DefValue + ")"
+	return f.Usage + " (" + strings.Join(more, "; ") + ")"
 }
