@@ -61,6 +61,23 @@ func tcpCases() []Case {
 				st.check(err, "read")
 				st.addPair(p, st.pid())
 			}, check: checkTCPInfo},
+		{Name: "tcp info after a FIN", Rule: "the FIN of the other side is none of the bytes received",
+			hold: func(st *Stage) {
+				p := st.pair("127.0.0.1:0", "")
+				_, err := unix.Write(p.c, make([]byte, 1234))
+				st.check(err, "write")
+				st.check(unix.Shutdown(p.c, unix.SHUT_WR), "shutdown")
+				st.inState(p.c, whose.FinWait2)
+				for n := 1; n > 0; { // the end of the stream too
+					n, err = unix.Read(p.a, make([]byte, 1234))
+					st.check(err, "read")
+				}
+				client, server := st.established(p.c, whose.Out, st.pid()), st.established(p.a, whose.In, st.pid())
+				client.State, server.State = whose.FinWait2, whose.CloseWait
+				st.add("listener", st.listener(p.l, 16))
+				st.add("end that closed", client)
+				st.add("end that did not", server)
+			}, check: checkTCPInfo},
 	}
 }
 
@@ -141,7 +158,7 @@ func checkTCPInfo(t *testing.T, c *caught) {
 	sessions, _ := c.again(t, opts)
 	ends := 0
 	for _, s := range c.ours(sessions) {
-		if s.State != whose.Established {
+		if s.State == whose.Listen {
 			continue
 		}
 		full := s

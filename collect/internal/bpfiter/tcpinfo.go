@@ -34,7 +34,7 @@ func (rd *reading) figures(r *tcpRecord, state whose.State) whose.TCPInfo {
 		Unused:  r.bytesSent == 0 && r.bytesReceived == 0,
 		RTT:     time.Duration(r.srtt) * time.Microsecond,
 		Retrans: r.retrans, Cwnd: r.cwnd,
-		BytesSent: r.bytesSent, BytesReceived: r.bytesReceived,
+		BytesSent: r.bytesSent, BytesReceived: source.PayloadOf(r.bytesReceived, state),
 		Cong: congName(&r.cong),
 	}
 }

@@ -327,6 +327,7 @@ func (d *dump) attributes(b []byte, s *source.Socket, out *rows) bool {
 	}
 	if d.wantInfo && info != nil && s.State != whose.Listen && d.wanted(s) {
 		one := tcpInfo(info, out.name(cong))
+		one.BytesReceived = source.PayloadOf(one.BytesReceived, s.State)
 		one.HasIdle = len(info) >= infoLastReceived+4 && source.HasIdle(s.State)
 		out.info = append(out.info, one)
 		s.TCPInfo = uint32(len(out.info))
