@@ -52,7 +52,8 @@ type Event struct {
 	Why string
 	// Session is the session at that moment; its Life is nil. The owner of
 	// EventOpen is the process that called connect or accept, or sent first. TCP
-	// holds round-trip time, retransmits and bytes for EventClose of TCP.
+	// holds round-trip time, retransmits and bytes for EventClose of TCP, and all
+	// figures for EventStanding with track.Options.Traffic.
 	Session Session
 }
 

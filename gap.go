@@ -61,6 +61,8 @@ const (
 	// GapTime: a span of time of which nothing was recorded. Gap.From and Gap.To are
 	// its ends.
 	GapTime
+	// GapTraffic: sessions whose bytes since the beginning of a watch are unknown.
+	GapTraffic
 )
 
 // A Cause is the kind of reason for a gap.
@@ -94,6 +96,7 @@ var (
 		GapProcesses: "processes", GapNamespaces: "namespaces", GapTables: "tables", GapSockets: "sockets",
 		GapSessions: "sessions", GapEvents: "events", GapRows: "rows", GapUsers: "users", GapAnswer: "answer",
 		GapFacts: "facts", GapContainers: "containers", GapTime: "time",
+		GapTraffic: "traffic",
 	}
 	causeNames = enum{
 		CausePermission: "permission", CauseLimit: "limit", CauseUnsupported: "unsupported", CauseDeadline: "deadline",
@@ -148,6 +151,7 @@ var gapWords = [...]struct{ one, many, not string }{
 	GapRows:       {"row", "rows", "had no room"},
 	GapFacts:      {"process", "processes", "could not be described in full"},
 	GapContainers: {"container", "containers", "could not be named"},
+	GapTraffic:    {"session", "sessions", "could not be measured"},
 	GapUsers:      {"user", "users", "could not be named"},
 }
 

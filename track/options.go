@@ -27,6 +27,10 @@ type Options struct {
 	// Needs are the costly facts of the events. Zero means owners with command line
 	// and executable, the owners of the other end, user and namespace name.
 	Needs whose.Needs
+	// Traffic: [whose.EventStanding] of TCP has the kernel's figures, bytes sent and
+	// received since the session opened among them. They cost a look at each session
+	// that stands. [Tracker.Measure] has those of a later moment.
+	Traffic bool
 	// UDPIdle is the time without a datagram after which a UDP flow is closed.
 	// Zero means 30 s.
 	UDPIdle time.Duration

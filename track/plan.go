@@ -185,8 +185,21 @@ func (p *plan) snapshotOptions(first bool) *collect.Options {
 	if first {
 		o.States |= whose.SetOf(whose.SynSent)
 		o.Needs |= p.needs &^ (whose.NeedPeer | whose.NeedTCPInfo | whose.NeedLife | whose.NeedEvent)
+		if p.opts.Traffic {
+			o.Needs |= whose.NeedTCPInfo
+		}
 	}
 	return o
+}
+
+// measureOptions are those of a snapshot for the figures of TCP alone.
+func (p *plan) measureOptions() *collect.Options {
+	return &collect.Options{
+		Protos: p.opts.Protos & whose.SetOf(whose.TCP, whose.MPTCP), Families: p.opts.Families, NetNS: p.opts.NetNS,
+		States: ledger.LivingStates &^ whose.SetOf(whose.Listen, whose.Unconn),
+		Needs:  whose.NeedSessions | whose.NeedCookie | whose.NeedTCPInfo,
+		Proc:   p.opts.Proc, PinDir: p.opts.PinDir,
+	}
 }
 
 // firstOptions are those of the first snapshot of a tracker that may use BPF.

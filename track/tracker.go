@@ -35,6 +35,10 @@ type Tracker struct {
 	queue   *ledger.Queue
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	// lookedUntil is the time by the boot clock up to which records are applied, of a
+	// source that looks.
+	lookedUntil atomic.Uint64
+	looks       bool
 	// kick wakes the goroutine of keepTime.
 	kick chan struct{}
 	// asking: users are being asked for.
@@ -132,6 +136,7 @@ func (t *Tracker) follow(kernel kernelSource, source Source) {
 	t.kernel, t.source = kernel, source
 	t.engine.KnownOnly = source.Name == SourceNetlink
 	if k, ok := kernel.(lookingSource); ok {
+		t.looks = true
 		t.engine.HoldEvents()
 		k.OnLook(t.takeHold, t.looked)
 	}
@@ -145,6 +150,7 @@ func (t *Tracker) looked(until uint64) {
 	if t.live {
 		t.engine.Settle(until)
 	}
+	t.lookedUntil.Store(until)
 }
 
 // settleAll emits all held events.

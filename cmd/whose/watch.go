@@ -28,10 +28,13 @@ type watch struct {
 	renderer render.EventRenderer
 	sums     *tally.Events // nil without --summary
 	began    time.Time
-	took     time.Duration      // of a question about the past
-	by       string             // the chosen source
-	unseen   whose.Gaps         // its gaps
-	names    *hostname.Resolver // nil without --resolve
+	took     time.Duration // of a question about the past
+	by       string        // the chosen source
+	unseen   whose.Gaps    // its gaps
+	measurer measurer      // nil: nobody knows the traffic of open sessions
+	// unmeasured are the gaps of the measurement.
+	unmeasured whose.Gaps
+	names      *hostname.Resolver // nil without --resolve
 	// shown counts the shown events, lost the lost ones.
 	shown uint64
 	lost  whose.Gaps
@@ -95,7 +98,7 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 	defer closeSoon(t)
 	footprint.GiveWay()
 	source := t.Source()
-	w.by, w.unseen = source.Name, source.Gaps
+	w.by, w.unseen, w.measurer = source.Name, source.Gaps, t.Measure
 	if err := w.announce(&source, t.Count(opts.Filter)); err != nil {
 		return err
 	}
@@ -143,8 +146,7 @@ func (w *watch) settle(cmd *cobra.Command, words []string) (*track.Options, erro
 	}
 	opts.Needs = render.EventNeeds(w.format, w.shape) | w.filterNeeds()
 	if w.summary {
-		w.sums, w.began = tally.NewEvents(w.top), time.Now()
-		opts.Needs |= whose.NeedOwners | whose.NeedDirection
+		w.sum(opts)
 	}
 	return opts, nil
 }
@@ -152,28 +154,30 @@ func (w *watch) settle(cmd *cobra.Command, words []string) (*track.Options, erro
 // show writes events until the time is over, the user has enough, the reader of
 // the output is gone, or, with --quiet alone, something happens.
 func (w *watch) show(signals context.Context, stop func(), t eventStream) error {
-	if w.length > 0 {
-		over := time.AfterFunc(w.length, func() { _ = t.Close() }) // the next Close returns its error again
-		defer over.Stop()
-	}
 	ctx, cancel := context.WithCancelCause(signals)
 	defer cancel(nil)
+	watching, over := context.WithCancel(ctx)
+	defer over()
+	if w.length > 0 {
+		after := time.AfterFunc(w.length, w.ending(t, over))
+		defer after.Stop()
+	}
 	out := spool.New(w.sh.out, w.delay())
 	go out.Run(cancel)
 	go spool.AwaitReader(w.sh.out, func() { cancel(syscall.EPIPE) })
 
 	_, err := out.Add(w.renderer.Head)
 	if err == nil {
-		err = w.feed(ctx, t, out)
+		err = w.feed(ctx, watching, t, out)
 	}
 	interrupted, limit := signals.Err() != nil, time.Duration(0)
 	if interrupted {
 		stop() // another Ctrl-C ends it in any state
 		limit = patience
 		w.leaveLine(out)
-		if w.sums != nil && err == nil {
-			err = w.rest(t, out)
-		}
+	}
+	if w.sums != nil && err == nil && (interrupted || ctx.Err() == nil) {
+		err = w.rest(signals, watching.Err() != nil, t, out)
 	}
 	if err == nil {
 		asking := signals // Ctrl-C ends it at once, unless it has ended the rest before
@@ -211,8 +215,9 @@ func (w *watch) delay() time.Duration {
 // errEnough ends the feed early, and is no error.
 var errEnough = errors.New("enough was seen")
 
-// feed hands all events on.
-func (w *watch) feed(ctx context.Context, t eventStream, out *spool.Spool) error {
+// feed hands the events on until watching ends. When ctx ends, nobody waits for room
+// in the output.
+func (w *watch) feed(ctx, watching context.Context, t eventStream, out *spool.Spool) error {
 	resized := make(chan os.Signal, 1)
 	if w.shape.Width > 0 {
 		notifyResize(resized)
@@ -225,7 +230,7 @@ func (w *watch) feed(ctx context.Context, t eventStream, out *spool.Spool) error
 		return dst
 	}
 	var ended error
-	err := t.Each(ctx, func(e *whose.Event) bool {
+	err := t.Each(watching, func(e *whose.Event) bool {
 		w.now = e
 		select {
 		case <-resized:
@@ -248,6 +253,10 @@ func (w *watch) feed(ctx context.Context, t eventStream, out *spool.Spool) error
 
 // event counts the current event and writes it.
 func (w *watch) event(out *spool.Spool, write func(dst []byte) []byte) error {
+	if w.hidden(w.now.Kind) {
+		w.sums.Stood(w.now)
+		return nil
+	}
 	if w.sums != nil {
 		w.sums.Add(w.now)
 	}
@@ -272,14 +281,6 @@ func (w *watch) event(out *spool.Spool, write func(dst []byte) []byte) error {
 	return nil
 }
 
-// rest reads the unread events from before Ctrl-C, for the summary.
-func (w *watch) rest(t eventStream, out *spool.Spool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	go func() { _ = t.Close() }() // ends the stream; run closes it too
-	return w.feed(ctx, t, out)
-}
-
 // leaveLine leaves the terminal's line with ^C.
 func (w *watch) leaveLine(out *spool.Spool) {
 	if isTerminal(w.sh.out) {
@@ -300,6 +301,7 @@ func (w *watch) conclude(ctx context.Context, out *spool.Spool) error {
 		summary.Took = time.Since(w.began)
 	}
 	summary.Gaps.Add(w.unseen...)
+	summary.Gaps.Add(w.uncounted(summary)...)
 	summary.Gaps.Advise(whose.Caller{})
 	if w.names != nil {
 		w.learnNames(ctx, summary)

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/history"
+	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/track"
 )
 
@@ -28,7 +29,7 @@ func (w *watch) then(cmd *cobra.Command, opts *track.Options) error {
 	if about.NetNS, err = pastNetNS(opts.NetNS, about.Env.SelfNetNS); err != nil {
 		return err
 	}
-	if about.Kinds = opts.Events; opts.NoInitial {
+	if about.Kinds = opts.Events; opts.NoInitial { // with --summary they are asked for
 		about.Kinds = about.Complete().Kinds &^ whose.SetOf(whose.EventStanding)
 	}
 	src, err := w.past.open(w.sh)
@@ -43,6 +44,7 @@ func (w *watch) then(cmd *cobra.Command, opts *track.Options) error {
 		defer w.names.Close()
 	}
 	stream := &pastStream{src: src, about: about, follow: w.follow, gaps: w.missing}
+	w.measurer = stream.standing
 	return w.show(ctx, stop, w.named(stream))
 }
 
@@ -108,6 +110,21 @@ func (p *pastStream) next() {
 		p.about.From = p.about.To
 		p.about.Kinds = p.about.Complete().Kinds &^ whose.SetOf(whose.EventStanding)
 	}
+}
+
+// standing returns the sessions that stood at the end. Their traffic by then is
+// unknown.
+func (p *pastStream) standing(ctx context.Context) (sessions []whose.Session, gaps whose.Gaps) {
+	about := p.about
+	about.From, about.Kinds = about.To, 0
+	_, err := p.src.Sessions(ctx, &about, func(s *whose.Session) bool {
+		sessions = append(sessions, history.Keep(s))
+		return true
+	})
+	if err != nil {
+		gaps.Add(source.GapOf(whose.GapTraffic, 0, err))
+	}
+	return sessions, gaps
 }
 
 // stopped is the error of a stream, nil if it was stopped.

@@ -120,13 +120,15 @@ func fieldsSchema(names string) object {
 func tallySchema() object {
 	return object{
 		{"type", "object"},
-		{"required", []string{"out", "in", "failed", "sent", "received"}},
+		{"required", []string{"out", "in", "failed"}},
 		{"properties", append(fieldsSchema("comm reason remote_addr"), object{
 			{"out", counted("Sessions opened from here.")},
 			{"in", counted("Sessions opened from elsewhere.")},
 			{"failed", counted("Connects that failed.")},
-			{"sent", counted("Bytes sent over sessions that ended.")},
-			{"received", counted("Bytes received over sessions that ended.")},
+			{"stood", counted("Sessions from before that ended, or over which bytes went. Absent: none.")},
+			{"sent", counted("Bytes sent since the watch began, over sessions that stand still too. Absent: unknown.")},
+			{"received", counted("Bytes received since then. Absent: unknown.")},
+			{"uncounted", counted("Sessions of unknown traffic, which sent and received leave out. Absent: none.")},
 		}...)},
 	}
 }
@@ -160,7 +162,7 @@ func summarySchema() object {
 					{"by_process", list("By the name of the process, most events first.", ref("tally"))},
 					{"by_remote", list("By remote address, most events first.", ref("tally"))},
 					{"failed", list("Connects that failed, alike ones counted, most first.", failureSchema())},
-					{"busiest", list("The sessions with most bytes of those that ended.", loadSchema())},
+					{"busiest", list("The sessions with most bytes since the watch began.", loadSchema())},
 					{"more_processes", counted("Processes that by_process leaves out.")},
 					{"more_remotes", counted("Remote addresses that by_remote leaves out.")},
 					{"more_failed", counted("Kinds of failures that failed leaves out.")},
@@ -187,9 +189,11 @@ func loadSchema() object {
 		{"type", "object"},
 		{"required", []string{"sent", "received", "duration"}},
 		{"properties", append(fieldsSchema("comm pid reason proto direction local_addr local_port remote_addr remote_port"), object{
-			{"sent", counted("Bytes sent.")},
-			{"received", counted("Bytes received.")},
-			{"duration", counted("Microseconds that it lasted.")},
+			{"sent", counted("Bytes sent since the watch began.")},
+			{"received", counted("Bytes received since then.")},
+			{"duration", counted("Microseconds that it lasted, as far as it was watched.")},
+			{"stood_before", described("The session is from before.", member{"type", "boolean"})},
+			{"open", described("The session stands still.", member{"type", "boolean"})},
 		}...)},
 	}
 }

@@ -109,12 +109,15 @@ func summarized(t testing.TB, format string, s *tally.Summary, opts Options) str
 func busyDay() *tally.Summary {
 	s := &tally.Summary{Took: 30 * time.Second, Source: "bpf", Beyond: 3, MoreProcesses: 7, MoreFailures: 1}
 	s.Gaps = whose.Gaps{{Kind: whose.GapEvents, Cause: whose.CauseLost, Count: 12, Detail: "ring buffer full"}}
+	s.Gaps.Add(whose.Gap{Kind: whose.GapTraffic, Cause: whose.CauseUnsupported, Count: 2, Detail: "the source does not count their bytes"})
+	s.Uncounted = 2
 	s.Counts[whose.EventOpen], s.Counts[whose.EventClose], s.Counts[whose.EventFail] = 1234, 1230, 4
 	remote := netip.MustParseAddrPort("[2001:db8::7]:443")
 	curl := tally.Actor{Comm: "curl"}
 	s.Processes = []tally.Group[tally.Actor, tally.Traffic]{
 		{Key: curl, Sum: tally.Traffic{Out: 1200, Failed: 4, Sent: 12_345, Received: 987_654_321}},
-		{Key: tally.Actor{Comm: "a\nb"}, Sum: tally.Traffic{In: 30}}, {},
+		{Key: tally.Actor{Comm: "a\nb"}, Sum: tally.Traffic{In: 30, Stood: 2, Sent: 1200, Uncounted: 1}},
+		{Sum: tally.Traffic{Out: 1, Uncounted: 1}},
 	}
 	s.Remotes = []tally.Group[netip.Addr, tally.Traffic]{
 		{Key: remote.Addr(), Sum: tally.Traffic{Out: 1200, Failed: 4, Sent: 1, Received: 2}},
@@ -125,7 +128,7 @@ func busyDay() *tally.Summary {
 	}
 	s.Failures = []tally.Group[tally.Failure, uint64]{{Key: refused, Sum: 3}, {Sum: 1}}
 	s.Busiest = []tally.Load{
-		{Actor: curl, PID: 4711, Proto: whose.TCP, Direction: whose.Out, Local: netip.MustParseAddrPort("10.0.0.5:52144"), Remote: remote, Sent: 1 << 40, Received: 7, Took: 12 * time.Second},
+		{Actor: curl, PID: 4711, Proto: whose.TCP, Direction: whose.Out, Local: netip.MustParseAddrPort("10.0.0.5:52144"), Remote: remote, Sent: 1 << 40, Received: 7, Took: 12 * time.Second, Stood: true, Open: true},
 		{},
 	}
 	return s
@@ -139,6 +142,7 @@ func TestSummary_Golden(t *testing.T) {
 	screens = append(screens,
 		screen("colour", summarized(t, Text, busyDay(), Options{Width: 100, Color: true})),
 		screen("nothing", summarized(t, Text, &tally.Summary{Took: time.Second}, Options{Width: 80})),
+		screen("no traffic", summarized(t, Text, &tally.Summary{NoTraffic: true, Processes: busyDay().Processes}, Options{Width: 80})),
 		screen("jsonl", summarized(t, JSONL, busyDay(), Options{})))
 	golden(t, "events_summary", screens)
 }

@@ -68,6 +68,12 @@ func summaryHead(c *cell, s *tally.Summary) {
 		c.ascii("; LOST ")
 		c.uint(uint64(s.Gaps.Count(whose.GapEvents)))
 	}
+	for _, g := range s.Gaps {
+		if g.Kind == whose.GapTraffic {
+			c.ascii("; ")
+			c.safe(g.String())
+		}
+	}
 }
 
 // summaryGrid is a grid with its titles. A name before a space is aligned to the
@@ -85,13 +91,13 @@ func summaryGrid(left []string, right ...string) *grid {
 }
 
 // trafficTitles are the titles of the counts for a process or a remote address.
-var trafficTitles = []string{"OUT", "IN", "FAILED", "SENT", "RECEIVED"}
+var trafficTitles = []string{"OUT", "IN", "FAILED", "STOOD", "SENT", "RECEIVED"}
 
 func processGrid(s *tally.Summary) *grid {
 	g := summaryGrid([]string{"PROCESS"}, trafficTitles...)
 	for i := range s.Processes {
 		g.process(s.Processes[i].Key, 0)
-		g.traffic(&s.Processes[i].Sum)
+		g.traffic(&s.Processes[i].Sum, s.NoTraffic)
 	}
 	g.more(s.MoreProcesses)
 	return g
@@ -111,19 +117,32 @@ func remoteGrid(s *tally.Summary, opts *Options) *grid {
 		if opts.HostName != nil {
 			g.text(opts.HostName(remote), plain)
 		}
-		g.traffic(&s.Remotes[i].Sum)
+		g.traffic(&s.Remotes[i].Sum, s.NoTraffic)
 	}
 	g.more(s.MoreRemotes)
 	return g
 }
 
-// traffic adds the counts of one process or remote address.
-func (g *grid) traffic(t *tally.Traffic) {
+// traffic adds the counts of one process or remote address. Unknown bytes are blank;
+// where those of some sessions are, the others are marked as the least: >1.2 kB.
+func (g *grid) traffic(t *tally.Traffic, unknown bool) {
 	g.number(t.Out, plain)
 	g.number(t.In, plain)
 	g.failures(t.Failed)
-	g.bytes(t.Sent)
-	g.bytes(t.Received)
+	g.number(t.Stood, plain)
+	for _, n := range [...]uint64{t.Sent, t.Received} {
+		switch {
+		case unknown || t.Unknown():
+			g.text(" ", plain)
+		case t.Uncounted > 0:
+			c := g.cell()
+			c.ascii(">")
+			c.size(n, false)
+			g.add(c)
+		default:
+			g.bytes(n)
+		}
+	}
 }
 
 func failureGrid(s *tally.Summary, opts *Options) *grid {
@@ -162,6 +181,9 @@ func busiestGrid(list []tally.Load, opts *Options) *grid {
 		g.bytes(l.Received)
 		c = g.cell()
 		c.span(l.Took, false)
+		if l.Open {
+			c.ascii(", open")
+		}
 		g.add(c)
 	}
 	return g
@@ -272,12 +294,12 @@ func appendSummary(dst []byte, s *tally.Summary) []byte {
 	dst = strconv.AppendUint(append(dst, `,"beyond":`...), s.Beyond, 10)
 	dst = append(dst, `,"by_process":[`...)
 	for i := range s.Processes {
-		dst = appendTraffic(appendActor(dst, s.Processes[i].Key), &s.Processes[i].Sum)
+		dst = appendTraffic(appendActor(dst, s.Processes[i].Key), &s.Processes[i].Sum, s.NoTraffic)
 	}
 	dst = append(unlist(dst), `,"by_remote":[`...)
 	for i := range s.Remotes {
 		dst = append(s.Remotes[i].Key.AppendTo(append(dst, `{"remote_addr":"`...)), '"')
-		dst = appendTraffic(dst, &s.Remotes[i].Sum)
+		dst = appendTraffic(dst, &s.Remotes[i].Sum, s.NoTraffic)
 	}
 	dst = append(unlist(dst), `,"failed":[`...)
 	for i := range s.Failures {
@@ -302,10 +324,19 @@ func unlist(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-func appendTraffic(dst []byte, t *tally.Traffic) []byte {
-	for i, n := range [...]uint64{t.Out, t.In, t.Failed, t.Sent, t.Received} {
-		dst = append(dst, [...]string{`,"out":`, `,"in":`, `,"failed":`, `,"sent":`, `,"received":`}[i]...)
-		dst = strconv.AppendUint(dst, n, 10)
+func appendTraffic(dst []byte, t *tally.Traffic, unknown bool) []byte {
+	dst = strconv.AppendUint(append(dst, `,"out":`...), t.Out, 10)
+	dst = strconv.AppendUint(append(dst, `,"in":`...), t.In, 10)
+	dst = strconv.AppendUint(append(dst, `,"failed":`...), t.Failed, 10)
+	if t.Stood > 0 {
+		dst = strconv.AppendUint(append(dst, `,"stood":`...), t.Stood, 10)
+	}
+	if !unknown && !t.Unknown() {
+		dst = strconv.AppendUint(append(dst, `,"sent":`...), t.Sent, 10)
+		dst = strconv.AppendUint(append(dst, `,"received":`...), t.Received, 10)
+	}
+	if t.Uncounted > 0 {
+		dst = strconv.AppendUint(append(dst, `,"uncounted":`...), t.Uncounted, 10)
 	}
 	return append(dst, "},"...)
 }
@@ -342,6 +373,12 @@ func appendLoad(dst []byte, l *tally.Load) []byte {
 	dst = strconv.AppendUint(append(dst, `,"sent":`...), l.Sent, 10)
 	dst = strconv.AppendUint(append(dst, `,"received":`...), l.Received, 10)
 	dst = strconv.AppendInt(append(dst, `,"duration":`...), int64(l.Took/time.Microsecond), 10)
+	if l.Stood {
+		dst = append(dst, `,"stood_before":true`...)
+	}
+	if l.Open {
+		dst = append(dst, `,"open":true`...)
+	}
 	return append(dst, "},"...)
 }
 

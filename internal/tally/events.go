@@ -3,7 +3,6 @@ package tally
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -25,13 +24,17 @@ type Summary struct {
 	// Gaps are the lost events, and other gaps known to the caller.
 	Gaps whose.Gaps
 	// Processes and Remotes count the sessions by process and by remote address,
-	// and the bytes of the ended ones.
+	// and the bytes that went over them.
 	Processes []Group[Actor, Traffic]
 	Remotes   []Group[netip.Addr, Traffic]
 	// Failures counts the failed attempts by failure.
 	Failures []Group[Failure, uint64]
-	// Busiest are the ended sessions with the most bytes.
+	// Busiest are the sessions with the most bytes.
 	Busiest []Load
+	// Uncounted counts the sessions of unknown traffic.
+	Uncounted int
+	// NoTraffic: nobody asked for traffic, and all bytes are unknown.
+	NoTraffic bool
 	// MoreProcesses, MoreRemotes and MoreFailures count the entries left out of the
 	// lists.
 	MoreProcesses, MoreRemotes, MoreFailures int
@@ -51,9 +54,16 @@ type Actor struct {
 type Traffic struct {
 	// Out, In and Failed count sessions opened either way, and failed attempts.
 	Out, In, Failed uint64
-	// Sent and Received are the bytes of ended sessions.
+	// Stood counts the sessions from before that ended, or over which bytes went.
+	Stood uint64
+	// Sent and Received are the bytes that went over its sessions. Those of
+	// Uncounted sessions are unknown and not among them.
 	Sent, Received uint64
+	Uncounted      uint64
 }
+
+// Unknown reports whether nothing is known of the bytes.
+func (t *Traffic) Unknown() bool { return t.Uncounted > 0 && t.Sent+t.Received == 0 }
 
 // A Failure is the common key of attempts with the same failure.
 type Failure struct {
@@ -64,7 +74,7 @@ type Failure struct {
 	Errno  uint32
 }
 
-// A Load is one ended session.
+// A Load is the traffic of one session.
 type Load struct {
 	Actor
 	PID            uint32
@@ -72,16 +82,26 @@ type Load struct {
 	Direction      whose.Direction
 	Local, Remote  netip.AddrPort
 	Sent, Received uint64
-	Took           time.Duration
+	// Took is its duration, as far as it was watched.
+	Took time.Duration
+	// Stood: it stood before. Open: it stands still.
+	Stood, Open bool
 }
 
 // Events counts events. It is not safe for concurrent use.
 type Events struct {
+	// NoTraffic: bytes are not counted.
+	NoTraffic bool
+	// Past: the events are of the past, whose sessions nobody measured at its
+	// beginning and its end.
+	Past bool
+
 	top       int
 	sum       Summary
 	processes groups[Actor, Traffic]
 	remotes   groups[netip.Addr, Traffic]
 	failures  groups[Failure, uint64]
+	traffic   traffic
 }
 
 // NewEvents returns an empty count. Its summary has lists of at most top
@@ -92,6 +112,7 @@ func NewEvents(top int) *Events {
 		processes: newGroups[Actor, Traffic](maxEventGroups),
 		remotes:   newGroups[netip.Addr, Traffic](maxEventGroups),
 		failures:  newGroups[Failure, uint64](maxEventGroups),
+		traffic:   traffic{before: make(map[sessionKey]figures)},
 	}
 }
 
@@ -104,20 +125,28 @@ func (c *Events) Add(e *whose.Event) {
 	case whose.EventLost:
 		c.sum.Gaps.Add(e.Gap())
 		return
+	case whose.EventStanding:
+		c.Stood(e)
+		return
 	case whose.EventOpen, whose.EventClose, whose.EventFail:
 	default:
 		return
 	}
 	by, pid := actorOf(&e.Session)
+	if e.Kind == whose.EventClose {
+		l := c.loadOf(&e.Session, by, pid)
+		l.Took = e.Duration
+		if !c.load(l, c.closed(e)) {
+			c.sum.Beyond++
+		}
+		return
+	}
 	room := c.processes.sum(by).add(e)
 	if remote := e.Session.Remote.Addr(); remote.IsValid() && !remote.IsUnspecified() {
 		room = c.remotes.sum(remote).add(e) && room
 	}
-	switch e.Kind {
-	case whose.EventFail:
+	if e.Kind == whose.EventFail {
 		room = c.fail(e, by) && room
-	case whose.EventClose:
-		c.load(e, by, pid)
 	}
 	if !room {
 		c.sum.Beyond++
@@ -139,9 +168,6 @@ func (t *Traffic) add(e *whose.Event) bool {
 		return false
 	case e.Kind == whose.EventFail:
 		t.Failed++
-	case e.Kind == whose.EventClose:
-		t.Sent += e.Sent.Bytes
-		t.Received += e.Received.Bytes
 	case e.Session.Direction == whose.In:
 		t.In++
 	default:
@@ -159,34 +185,11 @@ func (c *Events) fail(e *whose.Event, by Actor) bool {
 	return true
 }
 
-// load keeps the session if it is one of the busiest so far.
-func (c *Events) load(e *whose.Event, by Actor, pid uint32) {
-	l := Load{
-		Actor: by, PID: pid, Proto: e.Session.Proto, Direction: e.Session.Direction,
-		Local: e.Session.Local, Remote: e.Session.Remote,
-		Sent: e.Sent.Bytes, Received: e.Received.Bytes, Took: e.Duration,
-	}
-	list := c.sum.Busiest
-	if l.Sent+l.Received == 0 || len(list) == c.top && !busier(l, list[len(list)-1]) {
-		return
-	}
-	at, _ := slices.BinarySearchFunc(list, l, func(a, b Load) int {
-		if busier(b, a) {
-			return 1
-		}
-		return -1
-	})
-	if len(list) == c.top {
-		list = list[:len(list)-1]
-	}
-	c.sum.Busiest = slices.Insert(list, at, l)
-}
-
-func busier(a, b Load) bool { return a.Sent+a.Received > b.Sent+b.Received }
-
 // Summary returns the counts so far. Nothing may be added after it.
 func (c *Events) Summary() *Summary {
+	c.countOpen()
 	sum := c.sum
+	sum.NoTraffic = c.NoTraffic
 	sum.Processes, sum.MoreProcesses = largest(c.processes.all, c.top, func(a, b Group[Actor, Traffic]) int {
 		return cmp.Or(compareTraffic(&a.Sum, &b.Sum), compareActors(a.Key, b.Key))
 	})
@@ -203,8 +206,10 @@ func (c *Events) Summary() *Summary {
 
 // compareTraffic orders by most sessions, then by most bytes.
 func compareTraffic(a, b *Traffic) int {
-	return cmp.Or(cmp.Compare(b.Out+b.In+b.Failed, a.Out+a.In+a.Failed), cmp.Compare(b.Sent+b.Received, a.Sent+a.Received))
+	return cmp.Or(cmp.Compare(b.sessions(), a.sessions()), cmp.Compare(b.Sent+b.Received, a.Sent+a.Received))
 }
+
+func (t *Traffic) sessions() uint64 { return t.Out + t.In + t.Failed + t.Stood }
 
 func compareActors(a, b Actor) int {
 	return cmp.Or(cmp.Compare(a.Comm, b.Comm), cmp.Compare(a.Reason, b.Reason))

@@ -99,8 +99,18 @@ func (o *outbox) finish(l *lifetime, r *bpfevent.Record) {
 		l.errno = r.Err
 	}
 	l.duration = o.lasted(&l.entry, r.Time)
+	if l.uncounted = wasCleared(r); l.uncounted {
+		return
+	}
 	l.sent.Bytes, l.received.Bytes, l.rtt, l.retrans = r.BytesSent, r.BytesReceived, r.RTT, r.Retrans
 	l.counted = true
+}
+
+// wasCleared reports whether the figures of a record without the last state are those
+// of a socket that the kernel cleared first, as a close with SO_LINGER does
+// (tcp_disconnect). A connection had a round trip as it was established.
+func wasCleared(r *bpfevent.Record) bool {
+	return r.OldState == 0 && r.RTT == 0 && r.BytesSent == 0 && r.BytesReceived == 0
 }
 
 // emitFlowEnd emits the end of a flow with its counts.
@@ -110,6 +120,17 @@ func (o *outbox) emitFlowEnd(e *entry, end whose.End, at, last uint64, sent, rec
 	}
 	l := o.lifetimeOf(e)
 	l.end, l.duration, l.sent, l.received = end, o.lasted(e, last), sent, received
+	o.peers.face(l)
+	o.keep(whose.EventClose, l, at)
+}
+
+// emitFlowGone emits the end of a flow by its socket. Nobody counted its datagrams.
+func (o *outbox) emitFlowGone(e *entry, at uint64) {
+	if !e.is(told) || !o.tells(whose.EventClose, e) {
+		return
+	}
+	l := o.lifetimeOf(e)
+	l.end, l.duration, l.uncounted = whose.EndClosed, o.lasted(e, at), true
 	o.peers.face(l)
 	o.keep(whose.EventClose, l, at)
 }

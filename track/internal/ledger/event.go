@@ -35,6 +35,8 @@ type facts struct {
 	by             whose.Side
 	// counted: received, sent, rtt and retrans come from TCP.
 	counted bool
+	// uncounted: nobody knows the traffic.
+	uncounted bool
 	// seek: the peer is looked for when the event is emitted.
 	seek bool
 
@@ -93,7 +95,7 @@ func (m *Event) Write(ev *whose.Event, info func() *whose.TCPInfo) {
 	if m.kind == whose.EventFail {
 		return
 	}
-	ev.Counted = l.end != whose.EndNone || l.sent != whose.Traffic{} || l.received != whose.Traffic{}
+	ev.Counted = !l.uncounted && l.end != whose.EndNone || l.sent != whose.Traffic{} || l.received != whose.Traffic{}
 	s.State = whose.Close
 	if l.counted {
 		s.TCP = info()

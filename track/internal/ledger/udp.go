@@ -114,6 +114,10 @@ func (g *Engine) udpUnbind(r *bpfevent.Record) {
 
 // emitFlow emits the end of a flow with the counts of its record.
 func (g *Engine) emitFlow(e *entry, r *bpfevent.Record) {
+	if g.KnownOnly {
+		g.outbox.emitFlowGone(e, r.Time)
+		return
+	}
 	g.outbox.emitFlowEnd(e, whose.EndClosed, r.Time, r.Time,
 		whose.Traffic{Bytes: r.BytesSent, Datagrams: r.DatagramsSent},
 		whose.Traffic{Bytes: r.BytesReceived, Datagrams: r.DatagramsReceived})
