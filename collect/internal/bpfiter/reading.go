@@ -38,11 +38,11 @@ type reading struct {
 	doubtful []source.Holding
 	sure     map[source.Holding]struct{}
 	// unmet are sockets met by the walk before a descriptor; wanted are those
-	// still unmet after it. confirmed: one of them was met again.
-	unmet     []sighting
-	wanted    inodeSet
-	confirmed bool
-	// keys are those of the files of the confirmed.
+	// still unmet after it, and standing those of them that were met again.
+	unmet    []sighting
+	wanted   inodeSet
+	standing []standing
+	// keys are those of the files that are looked for once more.
 	keys []uint64
 	// loose are the sockets without a file, and ends those of them that are
 	// connections: whether they were met with a descriptor.
@@ -90,8 +90,8 @@ func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
 	rd.wanted.reset()
 	rd.doubtful, rd.unmet = rd.doubtful[:0], rd.unmet[:0]
 	rd.loose, rd.more, rd.bare = rd.loose[:0], rd.more[:0], rd.bare[:0]
-	rd.processes, rd.confirmed, rd.shown = 0, false, false
-	rd.keys = rd.keys[:0]
+	rd.processes, rd.shown = 0, false
+	rd.standing, rd.keys = rd.standing[:0], rd.keys[:0]
 	clear(rd.insiders)
 	rd.allInside = false
 	rd.ways = nil

@@ -41,6 +41,7 @@ type Source struct {
 	hands    hands
 	runs     []run // of the parts made last
 	wanted   wantedSet
+	unheld   unheldSet
 	reading  reading
 }
 
@@ -248,10 +249,12 @@ func (s *Source) walkTables(ctx context.Context, ask question, apply func([]byte
 
 // readUnmet looks once more for the sockets with a file and without a
 // descriptor. Those still there are in flight or held by io_uring, unless a
-// second look at the descriptors finds their new holders.
+// second look at the descriptors finds their new holders. It looks for those alone
+// that the last Read did not look for in vain.
 func (s *Source) readUnmet(ctx context.Context, ask question) error {
 	s.reading.settleUnmet()
 	if len(s.reading.unmet) == 0 {
+		s.unheld.forget()
 		return nil
 	}
 	if err := s.wanted.open(); err != nil {
@@ -263,10 +266,14 @@ func (s *Source) readUnmet(ctx context.Context, ask question) error {
 	if err := s.walkAgain(ctx, full); err != nil {
 		return err
 	}
-	if !s.reading.confirmed {
-		return nil
+	s.reading.keys = s.unheld.others(s.reading.standing, s.reading.keys)
+	if len(s.reading.keys) > 0 {
+		if err := s.readDescriptors(ctx, s.wanted.ask(ask), s.reading.applyDescriptorsAgain); err != nil {
+			return err
+		}
 	}
-	return s.readDescriptors(ctx, s.wanted.ask(ask), s.reading.applyDescriptorsAgain)
+	s.unheld.note(s.reading.standing, s.reading.doubtful)
+	return nil
 }
 
 // maxElements bounds how many elements are walked again one by one. Each takes a

@@ -98,8 +98,9 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// sendAway leaves a socket in transit and its descriptor on something else.
-func sendAway(t testing.TB, fd int) {
+// sendAway leaves a socket in transit and its descriptor on something else. The
+// returned function receives it there again.
+func sendAway(t testing.TB, fd int) (back func()) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(t, err)
@@ -109,6 +110,18 @@ func sendAway(t testing.TB, fd int) {
 	must(t, err)
 	defer unix.Close(null)
 	must(t, unix.Dup3(null, fd, unix.O_CLOEXEC))
+	return func() {
+		t.Helper()
+		room := make([]byte, unix.CmsgSpace(4))
+		_, n, _, _, err := unix.Recvmsg(pair[1], make([]byte, 1), room, unix.MSG_CMSG_CLOEXEC)
+		must(t, err)
+		messages, err := unix.ParseSocketControlMessage(room[:n])
+		must(t, err)
+		fds, err := unix.ParseUnixRights(&messages[0])
+		must(t, err)
+		must(t, unix.Dup3(fds[0], fd, unix.O_CLOEXEC))
+		must(t, unix.Close(fds[0]))
+	}
 }
 
 func inodeOf(t testing.TB, fd int) uint64 {

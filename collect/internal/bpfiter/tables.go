@@ -77,8 +77,7 @@ func (rd *reading) applyWanted(b []byte) error {
 	return rd.applyFresh(b, func(s *socketRecord) bool {
 		fresh := s.flags&(flagFile|flagSubflow) == flagFile && rd.wanted.has(s.inode) && rd.held.add(s.inode)
 		if fresh {
-			rd.confirmed = true
-			rd.keys = append(rd.keys, s.start)
+			rd.standing = append(rd.standing, standing{s.inode, s.start})
 		}
 		return fresh
 	})
