@@ -68,7 +68,8 @@ var layers = map[string]layer{
 	"internal/limits":    {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/hostname":  {inside: []string{"."}},
 	"internal/spool":     {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
-	"internal/render":    {inside: []string{".", "internal/lots", "internal/tally"}, outside: []string{"github.com/rivo/uniseg"}},
+	"internal/baseline":  {inside: []string{".", "filter"}},
+	"internal/render":    {inside: []string{".", "internal/baseline", "internal/lots", "internal/tally"}, outside: []string{"github.com/rivo/uniseg"}},
 	"internal/tui":       {inside: []string{".", "filter", "internal/kill", "internal/render", "internal/tally"}},
 	"internal/web":       {},
 	"internal/zabbix":    {inside: []string{".", "filter", "internal/tally"}},
@@ -90,7 +91,7 @@ var layers = map[string]layer{
 	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/footprint", "internal/hostname",
+		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/baseline", "internal/footprint", "internal/hostname",
 			"internal/kill", "internal/limits", "internal/lots", "internal/render", "internal/sdnotify", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",

@@ -39,14 +39,22 @@ func (q *question) addFlags(cmd *cobra.Command) {
 	q.addNetNS(cmd, which)
 
 	how := flagGroup{cmd.Flags(), groupHow}
+	q.addSource(cmd, how)
+	how.boolean(&q.oneOwner, "one-owner", "", "one owner of each session is enough")
+	q.addTimeout(how)
+	how.boolean(&q.strict, "strict", "", "exit with 4 if something could not be seen")
+	q.past.addFlags(cmd, true)
+}
+
+// addSource defines the flags of who is asked.
+func (q *question) addSource(cmd *cobra.Command, how flagGroup) {
 	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
 	how.text(&q.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
-	how.boolean(&q.oneOwner, "one-owner", "", "one owner of each session is enough")
-	how.duration(&q.timeout, "timeout", "", 0, "give what there is after this time")
-	how.boolean(&q.strict, "strict", "", "exit with 4 if something could not be seen")
-
 	complete(cmd, "source", completeWords(collect.SourceNames()...))
-	q.past.addFlags(cmd, true)
+}
+
+func (q *question) addTimeout(how flagGroup) {
+	how.duration(&q.timeout, "timeout", "", 0, "give what there is after this time")
 }
 
 // addProtocols defines the flags of protocols and families.
