@@ -202,7 +202,7 @@ func (e ends) reset(t *testing.T) {
 	e.end(t)
 }
 
-func portOf(a net.Addr) int {
+func portNumber(a net.Addr) int {
 	switch a := a.(type) {
 	case *net.TCPAddr:
 		return a.Port
@@ -214,11 +214,11 @@ func portOf(a net.Addr) int {
 
 // traffic is the entry of the client's end, back of the other.
 func (e ends) traffic(sent, received int, stood, open bool) sessionTraffic {
-	return sessionTraffic{e.proto, portOf(e.c.LocalAddr()), portOf(e.c.RemoteAddr()), sent, received, stood, open}
+	return sessionTraffic{e.proto, portNumber(e.c.LocalAddr()), portNumber(e.c.RemoteAddr()), sent, received, stood, open}
 }
 
 func (e ends) back(there, back int, stood, open bool) sessionTraffic {
-	return sessionTraffic{e.proto, portOf(e.s.LocalAddr()), portOf(e.s.RemoteAddr()), back, there, stood, open}
+	return sessionTraffic{e.proto, portNumber(e.s.LocalAddr()), portNumber(e.s.RemoteAddr()), back, there, stood, open}
 }
 
 // A summaryWatch is a running whose watch -o jsonl --summary of this process.
@@ -252,8 +252,8 @@ func (w *summaryWatch) waitForClose(t *testing.T, e ends) { w.waitFor(t, "close"
 func (w *summaryWatch) waitFor(t *testing.T, event string, e ends) {
 	t.Helper()
 	for _, c := range []net.Conn{e.c, e.s} {
-		waitForLine(t, w.out, fmt.Sprintf(`"event":%q`, event), fmt.Sprintf(`"local_port":%d,`, portOf(c.LocalAddr())),
-			fmt.Sprintf(`"remote_port":%d,`, portOf(c.RemoteAddr())))
+		waitForLine(t, w.out, fmt.Sprintf(`"event":%q`, event), fmt.Sprintf(`"local_port":%d,`, portNumber(c.LocalAddr())),
+			fmt.Sprintf(`"remote_port":%d,`, portNumber(c.RemoteAddr())))
 	}
 }
 
