@@ -3,8 +3,6 @@ package collect
 import (
 	"cmp"
 	"context"
-	"errors"
-	"io/fs"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/proc"
@@ -106,12 +104,7 @@ func (g *gatherer) standing(ctx context.Context, wanted *proc.Inodes) (*proc.Ino
 // from programs. /proc then refuses even the privileged a look into it.
 // In-flight was a guess, and hidden is the truth.
 func (g *gatherer) confirm(j *joined) {
-	if wanted := g.plan.process; wanted != nil {
-		if comm, err := g.plan.fs.Comm(1); err == nil && !wanted(1, comm) {
-			return // its name is no secret
-		}
-	}
-	if mayTrace() && j.missing().Len() > 0 && errors.Is(g.plan.fs.MayLook(1), fs.ErrPermission) {
+	if !excludesFirst(g.plan.fs, g.plan.process) && j.missing().Len() > 0 && hidesFirst(g.plan.fs) {
 		g.coverage.Add(whose.Gap{Kind: whose.GapProcesses, Cause: whose.CausePermission, Count: 1})
 	}
 }

@@ -3,7 +3,9 @@ package collect
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	iofs "io/fs"
 	"slices"
 	"strconv"
 	"time"
@@ -88,16 +90,36 @@ func (p *plan) setNeeds() {
 		// to be looked into, and the question was about one.
 		p.needs &^= whose.NeedPeer
 	}
+	named := p.process
 	if p.showsPeers() {
 		p.query.PIDs, p.process = nil, nil
 	}
 	if len(p.query.PIDs) > 0 || p.process != nil || p.needs.Owners() {
 		p.needs |= whose.NeedOwners
 	}
-	if p.process != nil && len(p.query.PIDs) == 0 && inInner("pid") {
-		p.process = nil // only the sockets that nobody here holds show that others do
+	if named != nil && len(p.query.PIDs) == 0 && inInner("pid") {
+		p.process, named = nil, nil // only the sockets that nobody here holds show that others do
+	}
+	if len(p.query.PIDs) == 0 && named != nil && (excludesFirst(p.fs, named) || !hidesFirst(p.fs)) {
+		p.query.Process, p.query.Peers = named, p.showsPeers()
 	}
 	p.query.Needs = p.needs
+}
+
+// excludesFirst reports whether the first process is surely none of those asked for,
+// if some are.
+func excludesFirst(fs *proc.FS, process func(pid uint32, comm string) bool) bool {
+	if process == nil {
+		return false
+	}
+	comm, err := fs.Comm(1)
+	return err == nil && !process(1, comm) // its name is no secret
+}
+
+// hidesFirst reports whether the first process refuses a look even to a caller who
+// may trace every process.
+func hidesFirst(fs *proc.FS) bool {
+	return mayTrace() && errors.Is(fs.MayLook(1), iofs.ErrPermission)
 }
 
 // showsPeers reports whether the question asks for the other ends of sessions.

@@ -128,10 +128,18 @@ func (l *list) renderer() (render.Renderer, error) {
 	return r, nil
 }
 
-// ask collects just enough to know whether there is any session.
+// ask collects just enough to know whether there is any session. Nearly every host
+// has listeners, and these are found first.
 func (l *list) ask(ctx context.Context, c *collect.Collector, opts *collect.Options) error {
 	opts.Sort, opts.FirstOwner = nil, true
 	opts.Needs = whose.NeedSessions
+	if l.where == nil && opts.States == 0 && !l.strict {
+		listeners := *opts
+		listeners.States = whose.SetOf(whose.Listen, whose.Unconn)
+		if answer, err := c.Collect(ctx, &listeners); err == nil && answer.Len() > 0 {
+			return nil
+		}
+	}
 	answer, err := c.Collect(ctx, opts)
 	if err != nil {
 		return collectError(err)

@@ -60,6 +60,12 @@ func (c *Conditions) AddUnconnected() {
 	}
 }
 
+// HasEnds reports whether there is a condition on the ends.
+func (c *Conditions) HasEnds() bool { return c.nEnds > 0 }
+
+// HasNetNS reports whether there is a condition on the namespace.
+func (c *Conditions) HasNetNS() bool { return c.nNetNS > 0 }
+
 func newEndsCondition(e *filter.Endpoints) endsCondition {
 	var c endsCondition
 	c.local, c.localMask = prefixBits(e.Local)

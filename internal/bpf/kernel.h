@@ -142,6 +142,7 @@ struct proto {
 	union {
 		struct udp_table *udp_table;
 	} h;
+	char name[32];
 } kernel_type;
 
 struct sock_common {

@@ -43,8 +43,8 @@ type Capabilities struct {
 // kernel where the kernel can. The zero value asks for nothing, [Everything]
 // for every socket.
 //
-// A source applies Protos, Families, States and NetNS exactly. Any and PIDs it
-// may apply in part: it never appends less than they ask for, and the collector
+// A source applies Protos, Families, States and NetNS exactly. Any, PIDs and Process
+// it may apply in part: it never appends less than they ask for, and the collector
 // removes the rest.
 type Query struct {
 	// Protos, Families and States that are wanted.
@@ -66,6 +66,13 @@ type Query struct {
 	// process and of none. A source that reads descriptors itself reads those
 	// only.
 	PIDs []uint32
+	// Process narrows the processes by number and name: sockets are wanted that one of
+	// those has for which it is true, with all their holders. Nil: no condition. It is
+	// never set beside PIDs.
+	Process func(pid uint32, comm string) bool
+	// Peers tells that with Process the other ends of these sockets are wanted too,
+	// with their holders.
+	Peers bool
 	// Needs says which facts the answer will show; a source leaves out others
 	// that cost something.
 	Needs whose.Needs

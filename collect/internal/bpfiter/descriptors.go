@@ -86,14 +86,15 @@ func (rd *reading) sift(b []byte, all []met) ([]met, error) {
 				netns = s.netns
 				rd.noteWay(source.Way{NetNS: netns, Holding: holdingOf(s)})
 			}
-			if s.state == uint8(whose.Listen) && s.recvq > 0 {
-				rd.waiting = true
+			if s.leadsOn() {
+				rd.beyond = true
 			}
 			if fresh = false; s.fd < at.from || !rd.wantsNetNS(s.netns) || !rd.states.Has(whose.State(s.state)) {
 				continue
 			}
 			if fresh = rd.held.add(s.inode); fresh {
 				rd.noteBare(s, places)
+				rd.noteKey(s)
 				places++
 			}
 			m := met{socketRecord: s, fresh: fresh, doubtful: at.unsure || s.flags&flagThread != 0}
@@ -119,6 +120,23 @@ func (rd *reading) sift(b []byte, all []met) ([]met, error) {
 		}
 	}
 	return all, r.err
+}
+
+// applyNames hands over each process that has a socket, with its name, and applies
+// what is said of processes. It is safe for concurrent use.
+func (rd *reading) applyNames(b []byte, each func(pid uint32, comm string)) error {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	r := records{rest: b}
+	for r.next() {
+		if r.kind != recordSocket {
+			rd.applyTask(r.kind, r.body)
+			continue
+		}
+		s := as[socketRecord](r.body)
+		each(s.pid, text(s.comm[:]))
+	}
+	return r.err
 }
 
 // applyTask applies what is said of a process.

@@ -22,21 +22,24 @@ func (s *Source) needTaskFile() error {
 }
 
 // readDescriptors reads the descriptors of all processes.
-func (s *Source) readDescriptors(ctx context.Context, ask question, apply func([]byte) error) error {
-	again := ask.flags&askWanted != 0
-	if again {
-		s.wanted.setKeys(s.reading.keys)
-	}
-	s.reading.shown = false
-	all, err := s.readTogether(ctx, ask, apply)
+func (s *Source) readDescriptors(ctx context.Context, ask question) error {
+	all, err := s.readTogether(ctx, ask, s.reading.applyDescriptors)
 	if err != nil || all {
 		return err
 	}
-	if again {
-		s.wanted.set(s.reading.unmet)
+	return s.readEvery(ctx, ask, s.reading.applyDescriptors)
+}
+
+// readDescriptorsAgain looks among the descriptors of all processes for the sockets
+// that were confirmed. fd_walk knows them by their files.
+func (s *Source) readDescriptorsAgain(ctx context.Context, ask question) error {
+	s.wanted.setKeys(s.reading.keys)
+	all, err := s.readTogether(ctx, s.wanted.ask(ask), s.reading.applyDescriptorsAgain)
+	if err != nil || all {
+		return err
 	}
-	s.reading.more = s.reading.more[:0]
-	return s.readEvery(ctx, ask, apply)
+	s.wanted.setInodes(s.reading.unmet)
+	return s.readEvery(ctx, s.wanted.ask(ask), s.reading.applyDescriptorsAgain)
 }
 
 // enoughDescriptors ends a read of fd_walk: the sockets of a process are 23 KiB, the
@@ -50,6 +53,7 @@ func (s *Source) readTogether(ctx context.Context, ask question, apply func([]by
 	if s.fdWalk == nil || byPID {
 		return false, nil
 	}
+	s.reading.shown = false
 	ask = s.reading.askingMarks(ask)
 	for start := uint32(0); ; {
 		s.reading.more = s.reading.more[:0]
@@ -71,6 +75,7 @@ func (s *Source) readTogether(ctx context.Context, ask question, apply func([]by
 
 // readEvery reads the descriptors of all processes by task_file.
 func (s *Source) readEvery(ctx context.Context, ask question, apply func([]byte) error) error {
+	s.reading.more = s.reading.more[:0]
 	if err := s.needTaskFile(); err != nil {
 		return err
 	}
@@ -90,7 +95,7 @@ func (s *Source) readCookies(ctx context.Context, ask question) error {
 	for i, b := range s.reading.bare {
 		sockets[i].inode = uint32(b.inode)
 	}
-	s.wanted.set(sockets)
+	s.wanted.setInodes(sockets)
 	ask.flags &^= askTCPInfo
 	ask = s.wanted.ask(ask)
 	if s.loaded != nil && len(pids) <= maxBareProcesses {

@@ -19,7 +19,7 @@ const (
 	fdWalkProgFdWalk        = "fd_walk"
 	fdWalkProgFindSocketOps = "find_socket_ops"
 	fdWalkVarAnyRecord      = "any_record"
-	fdWalkVarConditions     = "conditions"
+	fdWalkVarAnyWanted      = "any_wanted"
 	fdWalkVarNought         = "nought"
 	fdWalkVarSecret         = "secret"
 	fdWalkVarSetNumber      = "set_number"
@@ -84,14 +84,14 @@ type fdWalkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fdWalkVariableSpecs struct {
-	AnyRecord  *ebpf.VariableSpec `ebpf:"any_record"`
-	Conditions *ebpf.VariableSpec `ebpf:"conditions"`
-	Nought     *ebpf.VariableSpec `ebpf:"nought"`
-	Secret     *ebpf.VariableSpec `ebpf:"secret"`
-	SetNumber  *ebpf.VariableSpec `ebpf:"set_number"`
-	SocketFd   *ebpf.VariableSpec `ebpf:"socket_fd"`
-	SocketOps  *ebpf.VariableSpec `ebpf:"socket_ops"`
-	WeakOrder  *ebpf.VariableSpec `ebpf:"weak_order"`
+	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
+	AnyWanted *ebpf.VariableSpec `ebpf:"any_wanted"`
+	Nought    *ebpf.VariableSpec `ebpf:"nought"`
+	Secret    *ebpf.VariableSpec `ebpf:"secret"`
+	SetNumber *ebpf.VariableSpec `ebpf:"set_number"`
+	SocketFd  *ebpf.VariableSpec `ebpf:"socket_fd"`
+	SocketOps *ebpf.VariableSpec `ebpf:"socket_ops"`
+	WeakOrder *ebpf.VariableSpec `ebpf:"weak_order"`
 }
 
 // fdWalkObjects contains all objects after they have been loaded into the kernel.
@@ -124,14 +124,14 @@ func (m *fdWalkMaps) Close() error {
 //
 // It can be passed to loadFdWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fdWalkVariables struct {
-	AnyRecord  *ebpf.Variable `ebpf:"any_record"`
-	Conditions *ebpf.Variable `ebpf:"conditions"`
-	Nought     *ebpf.Variable `ebpf:"nought"`
-	Secret     *ebpf.Variable `ebpf:"secret"`
-	SetNumber  *ebpf.Variable `ebpf:"set_number"`
-	SocketFd   *ebpf.Variable `ebpf:"socket_fd"`
-	SocketOps  *ebpf.Variable `ebpf:"socket_ops"`
-	WeakOrder  *ebpf.Variable `ebpf:"weak_order"`
+	AnyRecord *ebpf.Variable `ebpf:"any_record"`
+	AnyWanted *ebpf.Variable `ebpf:"any_wanted"`
+	Nought    *ebpf.Variable `ebpf:"nought"`
+	Secret    *ebpf.Variable `ebpf:"secret"`
+	SetNumber *ebpf.Variable `ebpf:"set_number"`
+	SocketFd  *ebpf.Variable `ebpf:"socket_fd"`
+	SocketOps *ebpf.Variable `ebpf:"socket_ops"`
+	WeakOrder *ebpf.Variable `ebpf:"weak_order"`
 }
 
 // fdWalkPrograms contains all programs after they have been loaded into the kernel.

@@ -20,7 +20,7 @@ const (
 	hashProbeProgFindTables = "find_tables"
 	hashProbeProgHashWalk   = "hash_walk"
 	hashProbeVarAnyRecord   = "any_record"
-	hashProbeVarConditions  = "conditions"
+	hashProbeVarAnyWanted   = "any_wanted"
 	hashProbeVarNought      = "nought"
 	hashProbeVarRoots       = "roots"
 	hashProbeVarSecret      = "secret"
@@ -86,14 +86,14 @@ type hashProbeMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type hashProbeVariableSpecs struct {
-	AnyRecord  *ebpf.VariableSpec `ebpf:"any_record"`
-	Conditions *ebpf.VariableSpec `ebpf:"conditions"`
-	Nought     *ebpf.VariableSpec `ebpf:"nought"`
-	Roots      *ebpf.VariableSpec `ebpf:"roots"`
-	Secret     *ebpf.VariableSpec `ebpf:"secret"`
-	SetNumber  *ebpf.VariableSpec `ebpf:"set_number"`
-	UdpFd      *ebpf.VariableSpec `ebpf:"udp_fd"`
-	UdpliteFd  *ebpf.VariableSpec `ebpf:"udplite_fd"`
+	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
+	AnyWanted *ebpf.VariableSpec `ebpf:"any_wanted"`
+	Nought    *ebpf.VariableSpec `ebpf:"nought"`
+	Roots     *ebpf.VariableSpec `ebpf:"roots"`
+	Secret    *ebpf.VariableSpec `ebpf:"secret"`
+	SetNumber *ebpf.VariableSpec `ebpf:"set_number"`
+	UdpFd     *ebpf.VariableSpec `ebpf:"udp_fd"`
+	UdpliteFd *ebpf.VariableSpec `ebpf:"udplite_fd"`
 }
 
 // hashProbeObjects contains all objects after they have been loaded into the kernel.
@@ -129,14 +129,14 @@ func (m *hashProbeMaps) Close() error {
 //
 // It can be passed to loadHashProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type hashProbeVariables struct {
-	AnyRecord  *ebpf.Variable `ebpf:"any_record"`
-	Conditions *ebpf.Variable `ebpf:"conditions"`
-	Nought     *ebpf.Variable `ebpf:"nought"`
-	Roots      *ebpf.Variable `ebpf:"roots"`
-	Secret     *ebpf.Variable `ebpf:"secret"`
-	SetNumber  *ebpf.Variable `ebpf:"set_number"`
-	UdpFd      *ebpf.Variable `ebpf:"udp_fd"`
-	UdpliteFd  *ebpf.Variable `ebpf:"udplite_fd"`
+	AnyRecord *ebpf.Variable `ebpf:"any_record"`
+	AnyWanted *ebpf.Variable `ebpf:"any_wanted"`
+	Nought    *ebpf.Variable `ebpf:"nought"`
+	Roots     *ebpf.Variable `ebpf:"roots"`
+	Secret    *ebpf.Variable `ebpf:"secret"`
+	SetNumber *ebpf.Variable `ebpf:"set_number"`
+	UdpFd     *ebpf.Variable `ebpf:"udp_fd"`
+	UdpliteFd *ebpf.Variable `ebpf:"udplite_fd"`
 }
 
 // hashProbePrograms contains all programs after they have been loaded into the kernel.

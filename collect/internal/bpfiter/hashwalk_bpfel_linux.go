@@ -20,7 +20,7 @@ const (
 	hashWalkProgFindTables = "find_tables"
 	hashWalkProgHashWalk   = "hash_walk"
 	hashWalkVarAnyRecord   = "any_record"
-	hashWalkVarConditions  = "conditions"
+	hashWalkVarAnyWanted   = "any_wanted"
 	hashWalkVarNought      = "nought"
 	hashWalkVarRoots       = "roots"
 	hashWalkVarSecret      = "secret"
@@ -86,14 +86,14 @@ type hashWalkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type hashWalkVariableSpecs struct {
-	AnyRecord  *ebpf.VariableSpec `ebpf:"any_record"`
-	Conditions *ebpf.VariableSpec `ebpf:"conditions"`
-	Nought     *ebpf.VariableSpec `ebpf:"nought"`
-	Roots      *ebpf.VariableSpec `ebpf:"roots"`
-	Secret     *ebpf.VariableSpec `ebpf:"secret"`
-	SetNumber  *ebpf.VariableSpec `ebpf:"set_number"`
-	UdpFd      *ebpf.VariableSpec `ebpf:"udp_fd"`
-	UdpliteFd  *ebpf.VariableSpec `ebpf:"udplite_fd"`
+	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
+	AnyWanted *ebpf.VariableSpec `ebpf:"any_wanted"`
+	Nought    *ebpf.VariableSpec `ebpf:"nought"`
+	Roots     *ebpf.VariableSpec `ebpf:"roots"`
+	Secret    *ebpf.VariableSpec `ebpf:"secret"`
+	SetNumber *ebpf.VariableSpec `ebpf:"set_number"`
+	UdpFd     *ebpf.VariableSpec `ebpf:"udp_fd"`
+	UdpliteFd *ebpf.VariableSpec `ebpf:"udplite_fd"`
 }
 
 // hashWalkObjects contains all objects after they have been loaded into the kernel.
@@ -129,14 +129,14 @@ func (m *hashWalkMaps) Close() error {
 //
 // It can be passed to loadHashWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type hashWalkVariables struct {
-	AnyRecord  *ebpf.Variable `ebpf:"any_record"`
-	Conditions *ebpf.Variable `ebpf:"conditions"`
-	Nought     *ebpf.Variable `ebpf:"nought"`
-	Roots      *ebpf.Variable `ebpf:"roots"`
-	Secret     *ebpf.Variable `ebpf:"secret"`
-	SetNumber  *ebpf.Variable `ebpf:"set_number"`
-	UdpFd      *ebpf.Variable `ebpf:"udp_fd"`
-	UdpliteFd  *ebpf.Variable `ebpf:"udplite_fd"`
+	AnyRecord *ebpf.Variable `ebpf:"any_record"`
+	AnyWanted *ebpf.Variable `ebpf:"any_wanted"`
+	Nought    *ebpf.Variable `ebpf:"nought"`
+	Roots     *ebpf.Variable `ebpf:"roots"`
+	Secret    *ebpf.Variable `ebpf:"secret"`
+	SetNumber *ebpf.Variable `ebpf:"set_number"`
+	UdpFd     *ebpf.Variable `ebpf:"udp_fd"`
+	UdpliteFd *ebpf.Variable `ebpf:"udplite_fd"`
 }
 
 // hashWalkPrograms contains all programs after they have been loaded into the kernel.

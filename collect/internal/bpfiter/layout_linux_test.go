@@ -17,10 +17,10 @@ func TestLayout(t *testing.T) {
 	must(t, err)
 	bpftest.CheckLayout(t, files, map[string]any{
 		"socket_record": socketRecord{}, "tcp_record": tcpRecord{}, "task_record": taskRecord{},
-		"device_record": deviceRecord{}, "way_record": wayRecord{}, "header_record": headerRecord{}, "inside_record": insideRecord{}, "conditions": bpf.Conditions{},
+		"device_record": deviceRecord{}, "way_record": wayRecord{}, "header_record": headerRecord{}, "inside_record": insideRecord{}, "wanted": wanted{}, "brief": brief{}, "conditions": bpf.Conditions{},
 	})
 	bpftest.CheckLayout(t, walk, map[string]any{
-		"id_record": idRecord{}, "netns_record": netnsRecord{}, "more_record": moreRecord{}, "conditions": bpf.Conditions{},
+		"id_record": idRecord{}, "netns_record": netnsRecord{}, "more_record": moreRecord{}, "wanted": wanted{}, "brief": brief{}, "conditions": bpf.Conditions{},
 	})
 }
 

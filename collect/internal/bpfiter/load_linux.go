@@ -15,7 +15,6 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/bpf"
-	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // programs are the programs loaded into the kernel by this process.
@@ -28,8 +27,6 @@ type programs struct {
 	how    loading
 	// noHashWalk is the reason for no walk, on a kernel that cannot do it.
 	noHashWalk error
-	// conditions are the present ones of the programs.
-	conditions bpf.Conditions
 }
 
 // A loading is the purpose of programs. The zero value: for a pin.
@@ -138,9 +135,6 @@ func (p *programs) addTaskFile() error {
 		return fmt.Errorf("load task_file iterator: %w", err)
 	}
 	p.taskFile = files
-	if err := files.Set(conditionsVar, p.conditions); err != nil {
-		return err
-	}
 	p.taskFileLink, err = bpf.AttachIter(files.Programs[taskFileProgTaskFile], nil)
 	return err
 }
@@ -260,34 +254,6 @@ func runOnce(prog *ebpf.Program, info []uint32) error {
 	if !found {
 		return errNotFound
 	}
-	return nil
-}
-
-// conditionsVar is the variable for the conditions in every object.
-const conditionsVar = hashWalkVarConditions
-
-// setConditions gives the programs the conditions of a query that do not fit a
-// question. Pinned ones take nothing: more of their records are dropped here.
-func (p *programs) setConditions(q *source.Query) error {
-	if p == nil {
-		return nil
-	}
-	c := bpf.NewConditions(q)
-	if q.Listeners {
-		c.AddUnconnected()
-	}
-	if c == p.conditions {
-		return nil
-	}
-	for _, o := range []*bpf.Object{p.taskFile, p.hashWalk, p.fdWalk} {
-		if o == nil {
-			continue
-		}
-		if err := o.Set(conditionsVar, c); err != nil {
-			return err
-		}
-	}
-	p.conditions = c
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -179,12 +180,12 @@ func TestUnpin_Others(t *testing.T) {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	must(t, err)
 	defer m.Close()
-	others := map[string]bool{"task_file_v8": true, "hash_walk_v8": true, "fd_walk_v8": true, "mine": true, "fd_walk_v3_by_1": true}
+	others := map[string]bool{"task_file_v8": true, "hash_walk_v8": true, "fd_walk_v8": true, "mine": true, "fd_walk_v" + strconv.Itoa(recordVersion) + "_by_1": true}
 	must(t, m.Pin(filepath.Join(dir, "task_file_v8")))
 	pinForeign(t, filepath.Join(dir, "hash_walk_v8"))
 	must(t, os.Symlink(precious, filepath.Join(dir, "fd_walk_v8")))
 	must(t, os.Symlink(precious, filepath.Join(dir, "mine")))
-	must(t, os.Mkdir(filepath.Join(dir, "fd_walk_v3_by_1"), 0o700))
+	must(t, os.Mkdir(filepath.Join(dir, "fd_walk_v"+strconv.Itoa(recordVersion)+"_by_1"), 0o700))
 	if err := Unpin(dir); !errors.Is(err, errNotOurs) || strings.Count(err.Error(), " stays: ") != 4 {
 		t.Errorf("unpin among others' files: %v", err)
 	}

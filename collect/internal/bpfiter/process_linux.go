@@ -28,13 +28,16 @@ func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 	if err := s.readPIDs(ctx, q.PIDs, ask); err != nil {
 		return err
 	}
-	ask = newQuestion(q)
+	ask, err := s.question(q)
+	if err != nil {
+		return err
+	}
 	if q.Needs.Has(whose.NeedCookie) {
 		if err := s.readCookies(ctx, ask); err != nil {
 			return err
 		}
 	}
-	if !s.reading.waiting {
+	if !s.reading.beyond {
 		ask.protos = 0 // of the tables no more than which namespaces there are
 	}
 	if err := s.readTables(ctx, ask); err != nil {
@@ -44,10 +47,87 @@ func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 	return s.readInsiders(ctx, q)
 }
 
+// readNamed reads the descriptors of the processes for which q.Process is true, and
+// then looks who else has their sockets. If there are too many, it reads everything.
+func (s *Source) readNamed(ctx context.Context, q *source.Query) error {
+	pids, all, err := s.findNamed(ctx, q)
+	if err != nil {
+		return err
+	}
+	if !all || len(pids) > maxProcessLinks {
+		s.reading.reset(q, s.reading.snap)
+		s.reading.snap.Marks, s.reading.snap.Seen = s.reading.snap.Marks[:0], s.reading.snap.Seen[:0]
+		return s.readAll(ctx, q)
+	}
+	alone := *q
+	alone.PIDs = pids
+	s.reading.noteKeys = true
+	if err := s.readProcesses(ctx, &alone); err != nil {
+		return err
+	}
+	if len(s.reading.keys) == 0 {
+		return nil
+	}
+	return s.readAround(ctx, q)
+}
+
+// findNamed returns the processes for which q.Process is true, of those that have a
+// socket: programs name no others. It has fd_walk give the first socket of each, and
+// say who is in which namespace. all: none may be missing.
+func (s *Source) findNamed(ctx context.Context, q *source.Query) (pids []uint32, all bool, err error) {
+	if err := s.wanted.open(); err != nil {
+		return nil, false, err
+	}
+	ask := newQuestion(q)
+	ask.states |= 1 << whose.Listen // it has what waits to be accepted
+	ask.flags &^= askTCPInfo
+	s.wanted.setConditions(&source.Query{NetNS: q.NetNS}, ask)
+	s.wanted.has |= hasFirst
+	all, err = s.readTogether(ctx, s.wanted.ask(ask), func(b []byte) error {
+		return s.reading.applyNames(b, func(pid uint32, comm string) {
+			if q.Process(pid, comm) {
+				pids = append(pids, pid)
+			}
+		})
+	})
+	slices.Sort(pids)
+	s.reading.processes, s.reading.marks, s.reading.allInside = 0, false, true
+	return slices.Compact(pids), all, err
+}
+
+// readAround reads the sockets that those read so far have to do with: listeners,
+// which decide directions, and the other ends where these are wanted. Then it looks
+// among all descriptors who has any of them.
+func (s *Source) readAround(ctx context.Context, q *source.Query) error {
+	if err := s.wanted.open(); err != nil {
+		return err
+	}
+	full := newQuestion(q)
+	full.flags |= askFull
+	s.wanted.setConditions(&source.Query{NetNS: q.NetNS}, full)
+	if q.Peers {
+		s.reading.notePairs()
+		s.wanted.setPairs(s.reading.pairs)
+	} else {
+		full.states &= 1<<whose.Listen | 1<<whose.Unconn
+	}
+	if s.hashWalk != nil && full.states != 0 {
+		ask := s.wanted.ask(full)
+		if err := s.walkTables(ctx, ask, s.reading.applyAround); err != nil {
+			return err
+		}
+		if err := s.resume(ctx, ask, s.reading.applyAround); err != nil {
+			return err
+		}
+	}
+	s.reading.wantAll()
+	return s.readDescriptorsAgain(ctx, newQuestion(q))
+}
+
 // readInsiders has fd_walk say who is in which namespace, and look at no descriptor,
 // where a namespace has to be named. The caller's own is not.
 func (s *Source) readInsiders(ctx context.Context, q *source.Query) error {
-	if s.fdWalk == nil || !q.Needs.Has(whose.NeedNetNSName) {
+	if s.fdWalk == nil || s.reading.allInside || !q.Needs.Has(whose.NeedNetNSName) {
 		return nil
 	}
 	own, err := netns.Self()
@@ -76,7 +156,7 @@ func (s *Source) readPIDs(ctx context.Context, pids []uint32, ask question) erro
 	if len(pids) == 1 && pids[0] <= maxPID {
 		ask.number = pids[0]
 	}
-	return s.readDescriptors(ctx, ask, s.reading.applyDescriptors)
+	return s.readDescriptors(ctx, ask)
 }
 
 // readAlone reads the descriptors of one process by fd_walk, which finds it by its

@@ -112,7 +112,7 @@ const maxPID = 1 << 22
 // greatest multiple of aloneUnit up to start on.
 func (q question) ofProcess(pid, start uint32) question {
 	n := start / aloneUnit
-	q.flags |= askResume
+	q.flags = q.flags&^askWanted | askResume
 	q.number = pid
 	q.part, q.parts = uint8(n&0x3f), uint8(n>>6&0x3f)
 	q.states = q.states&(1<<aloneStates-1) | n>>12<<aloneStates

@@ -2,10 +2,12 @@ package bpfiter
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"sync"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
@@ -29,8 +31,11 @@ type reading struct {
 	// number of jiffies in a second.
 	wantInfo, wantTimer bool
 	hz                  uint32
-	// waiting: a listener with connections to accept was met.
-	waiting bool
+	// any are the conditions on both ends, nil for none; listeners need not meet them.
+	any       []filter.Endpoints
+	listeners bool
+	// beyond: a socket was met to which others belong that no descriptor shows.
+	beyond bool
 	// held are the inodes met with a descriptor; the socket of each is in snap.
 	held inodeSet
 	// doubtful are the holdings that may be in snap already, and sure those of the same
@@ -42,8 +47,12 @@ type reading struct {
 	unmet    []sighting
 	wanted   inodeSet
 	standing []standing
-	// keys are those of the files that are looked for once more.
-	keys []uint64
+	// keys are those of the files that are looked for once more or, with noteKeys, of
+	// all.
+	keys     []uint64
+	noteKeys bool
+	// pairs are the ports of wanted other ends; see around.go.
+	pairs map[portPair]bool
 	// loose are the sockets without a file, and ends those of them that are
 	// connections: whether they were met with a descriptor.
 	loose []source.Socket
@@ -82,16 +91,18 @@ type sighting struct{ inode, place uint32 }
 type resumption struct{ element, done, from uint32 }
 
 func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
-	rd.snap, rd.netns, rd.states, rd.waiting = snap, q.NetNS, q.States, false
+	rd.snap, rd.netns, rd.states, rd.beyond = snap, q.NetNS, q.States, false
 	rd.marks = q.Needs&source.NeedFacts != 0
 	rd.wantInfo, rd.wantTimer = q.Needs.Has(whose.NeedTCPInfo), q.Needs.Has(whose.NeedTimer)
 	rd.hz = bpf.HZ()
+	rd.any, rd.listeners = q.Any, q.Listeners
 	rd.held.reset()
 	rd.wanted.reset()
 	rd.doubtful, rd.unmet = rd.doubtful[:0], rd.unmet[:0]
 	rd.loose, rd.more, rd.bare = rd.loose[:0], rd.more[:0], rd.bare[:0]
 	rd.processes, rd.shown = 0, false
 	rd.standing, rd.keys = rd.standing[:0], rd.keys[:0]
+	rd.noteKeys, rd.pairs = false, nil
 	clear(rd.insiders)
 	rd.allInside = false
 	rd.ways = nil
@@ -100,6 +111,17 @@ func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
 // wantsNetNS reports whether sockets of the namespace are wanted.
 func (rd *reading) wantsNetNS(ino uint32) bool {
 	return rd.netns == nil || slices.Contains(rd.netns, ino)
+}
+
+// wantsEnds reports whether the socket meets the conditions on its ends, as programs
+// decide it.
+func (rd *reading) wantsEnds(r *socketRecord) bool {
+	if rd.any == nil || rd.listeners && r.rport == 0 || whose.Proto(r.proto) == whose.MPTCP {
+		return true
+	}
+	local := netip.AddrPortFrom(netip.AddrFrom16(r.local).Unmap(), r.lport)
+	remote := netip.AddrPortFrom(netip.AddrFrom16(r.remote).Unmap(), r.rport)
+	return slices.ContainsFunc(rd.any, func(e filter.Endpoints) bool { return e.Holds(local, remote) })
 }
 
 // makeRoom makes room for as many sockets as the walk met.
@@ -112,6 +134,22 @@ func (rd *reading) makeRoom() {
 func (rd *reading) appendSocket(r *socketRecord) {
 	rd.noteBare(r, len(rd.snap.Sockets))
 	rd.snap.Sockets = append(rd.snap.Sockets, socketOf(r))
+}
+
+// leadsOn reports whether other sockets may belong to this one that no descriptor
+// shows: connections that wait for a listener, further subflows of an MPTCP session.
+func (r *socketRecord) leadsOn() bool {
+	if r.state == uint8(whose.Listen) {
+		return r.recvq > 0
+	}
+	return r.proto == uint8(whose.MPTCP)
+}
+
+// noteKey notes the file of a socket, if those of all are wanted.
+func (rd *reading) noteKey(r *socketRecord) {
+	if rd.noteKeys {
+		rd.keys = append(rd.keys, uint64(r.key))
+	}
 }
 
 // noteBare notes a socket without a cookie, and its place in the snapshot.

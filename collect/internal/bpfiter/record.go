@@ -85,7 +85,7 @@ type socketRecord struct {
 	recvq, sendq  uint32
 	pid           uint32
 	fd            int32
-	_             uint32
+	key           uint32
 	start         uint64
 	comm          [16]byte
 	cgroup        uint64

@@ -40,7 +40,7 @@ type Source struct {
 	set      setNumber
 	hands    hands
 	runs     []run // of the parts made last
-	wanted   wantedSet
+	wanted   wantedPlace
 	unheld   unheldSet
 	reading  reading
 }
@@ -151,12 +151,12 @@ func (s *Source) readOpen(ctx context.Context, q *source.Query, snap *source.Sna
 	if s.hashWalk == nil {
 		s.reading.ways = make(map[uint32]bool)
 	}
-	if err := s.loaded.setConditions(q); err != nil {
-		return err
-	}
 	read := s.readAll
-	if q.PIDs != nil {
+	switch {
+	case q.PIDs != nil:
 		read = s.readProcesses
+	case q.Process != nil && s.fdWalk != nil:
+		read = s.readNamed
 	}
 	if err := read(ctx, q); err != nil {
 		return err
@@ -179,14 +179,24 @@ func (s *Source) Close() error {
 	return err
 }
 
+// question returns the question for q, with all of it that a program can apply.
+func (s *Source) question(q *source.Query) (question, error) {
+	ask := newQuestion(q)
+	err := s.wanted.begin(q, ask)
+	return s.wanted.ask(ask), err
+}
+
 // readAll reads the sockets of every process, and those of none.
 func (s *Source) readAll(ctx context.Context, q *source.Query) error {
-	ask := newQuestion(q)
+	ask, err := s.question(q)
+	if err != nil {
+		return err
+	}
 	if err := s.readTables(ctx, ask); err != nil {
 		return err
 	}
 	s.reading.makeRoom()
-	if err := s.readDescriptors(ctx, ask, s.reading.applyDescriptors); err != nil {
+	if err := s.readDescriptors(ctx, ask); err != nil {
 		return err
 	}
 	s.reading.allInside = s.fdWalk != nil
@@ -260,7 +270,7 @@ func (s *Source) readUnmet(ctx context.Context, ask question) error {
 	if err := s.wanted.open(); err != nil {
 		return err
 	}
-	s.wanted.set(s.reading.unmet)
+	s.wanted.setInodes(s.reading.unmet)
 	full := ask
 	full.flags |= askFull
 	if err := s.walkAgain(ctx, full); err != nil {
@@ -268,7 +278,7 @@ func (s *Source) readUnmet(ctx context.Context, ask question) error {
 	}
 	s.reading.keys = s.unheld.others(s.reading.standing, s.reading.keys)
 	if len(s.reading.keys) > 0 {
-		if err := s.readDescriptors(ctx, s.wanted.ask(ask), s.reading.applyDescriptorsAgain); err != nil {
+		if err := s.readDescriptorsAgain(ctx, ask); err != nil {
 			return err
 		}
 	}

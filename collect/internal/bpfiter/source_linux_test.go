@@ -250,8 +250,9 @@ func TestRead_OneBucket(t *testing.T) {
 	// The walk has to meet each of them: those that it does not would be
 	// lost if nobody held them.
 	s.reading.reset(inNetNS(ns, source.Query{}), new(source.Snapshot))
-	must(t, s.loaded.setConditions(inNetNS(ns, source.Query{})))
-	must(t, s.readTables(context.Background(), newQuestion(asking(source.Query{}))))
+	ask, err := s.question(inNetNS(ns, source.Query{}))
+	must(t, err)
+	must(t, s.readTables(context.Background(), ask))
 	met := make(map[uint64]bool)
 	for _, at := range s.reading.unmet {
 		met[uint64(at.inode)] = true
@@ -332,9 +333,10 @@ func TestRead_Unmet(t *testing.T) {
 		var snap source.Snapshot
 		q := inNetNS(ns, source.Query{})
 		s.reading.reset(q, &snap)
-		must(t, s.loaded.setConditions(q))
-		must(t, s.readTables(context.Background(), newQuestion(q)))
-		must(t, s.readUnmet(context.Background(), newQuestion(q)))
+		ask, err := s.question(q)
+		must(t, err)
+		must(t, s.readTables(context.Background(), ask))
+		must(t, s.readUnmet(context.Background(), ask))
 		s.reading.settleDoubtful()
 		var want []source.Holding
 		for _, fd := range append(fds, far) {

@@ -72,14 +72,15 @@ func sightingOf(r *idRecord) sighting {
 }
 
 // applyWanted applies records of a walk that gives sockets with files in full.
-// It keeps the wanted ones not met yet. It is safe for concurrent use.
+// It keeps the wanted ones not met yet. A subflow stands for its session, whose file
+// it names. It is safe for concurrent use.
 func (rd *reading) applyWanted(b []byte) error {
 	return rd.applyFresh(b, func(s *socketRecord) bool {
-		fresh := s.flags&(flagFile|flagSubflow) == flagFile && rd.wanted.has(s.inode) && rd.held.add(s.inode)
-		if fresh {
-			rd.standing = append(rd.standing, standing{s.inode, s.start})
+		if s.flags&flagFile == 0 || !rd.wanted.has(s.inode) || rd.held.has(s.inode) || !rd.wantsEnds(s) {
+			return false
 		}
-		return fresh
+		rd.standing = append(rd.standing, standing{s.inode, s.start})
+		return s.flags&flagSubflow == 0 && rd.held.add(s.inode)
 	})
 }
 

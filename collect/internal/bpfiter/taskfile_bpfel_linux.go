@@ -18,7 +18,7 @@ import (
 const (
 	taskFileProgTaskFile    = "task_file"
 	taskFileVarAnyRecord    = "any_record"
-	taskFileVarConditions   = "conditions"
+	taskFileVarAnyWanted    = "any_wanted"
 	taskFileVarCookieHelper = "cookie_helper"
 	taskFileVarNought       = "nought"
 	taskFileVarSetNumber    = "set_number"
@@ -81,7 +81,7 @@ type taskFileMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type taskFileVariableSpecs struct {
 	AnyRecord    *ebpf.VariableSpec `ebpf:"any_record"`
-	Conditions   *ebpf.VariableSpec `ebpf:"conditions"`
+	AnyWanted    *ebpf.VariableSpec `ebpf:"any_wanted"`
 	CookieHelper *ebpf.VariableSpec `ebpf:"cookie_helper"`
 	Nought       *ebpf.VariableSpec `ebpf:"nought"`
 	SetNumber    *ebpf.VariableSpec `ebpf:"set_number"`
@@ -119,7 +119,7 @@ func (m *taskFileMaps) Close() error {
 // It can be passed to loadTaskFileObjects or ebpf.CollectionSpec.LoadAndAssign.
 type taskFileVariables struct {
 	AnyRecord    *ebpf.Variable `ebpf:"any_record"`
-	Conditions   *ebpf.Variable `ebpf:"conditions"`
+	AnyWanted    *ebpf.Variable `ebpf:"any_wanted"`
 	CookieHelper *ebpf.Variable `ebpf:"cookie_helper"`
 	Nought       *ebpf.Variable `ebpf:"nought"`
 	SetNumber    *ebpf.Variable `ebpf:"set_number"`

@@ -2,36 +2,37 @@ package bpfiter
 
 import (
 	"fmt"
-	"structs"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// wantedBits is the number of bits of struct wanted, as a power of two.
-const wantedBits = 15
-
-// wantedUnit is the unit of a question for the address of the wanted set in our
-// memory.
+// wantedUnit is the unit of a question for the address of a wanted in our memory.
 const wantedUnit = 16 << 20
 
-// A wantedSet is struct wanted of bpf/question.h: a set of inodes, by their
-// lower bits. A program reads it from the memory of the asking process. The
-// zero value has no memory yet.
-type wantedSet struct {
+// A wantedPlace is a wanted where a question can name it. The zero value has no
+// memory yet.
+type wantedPlace struct {
 	room []byte // address space reserved to find an aligned place in
 	*wanted
 }
 
-// A wanted is struct wanted.
-type wanted struct {
-	_       structs.HostLayout
-	bits    [1 << wantedBits / 64]uint64
-	summary uint64
+// begin makes it the conditions of a query.
+func (w *wantedPlace) begin(q *source.Query, ask question) error {
+	if w.wanted == nil && q.Any == nil && q.NetNS == nil {
+		return nil
+	}
+	if err := w.open(); err != nil {
+		return err
+	}
+	w.setConditions(q, ask)
+	return nil
 }
 
 // open reserves address space, of which a few pages are ever used.
-func (w *wantedSet) open() error {
+func (w *wantedPlace) open() error {
 	if w.wanted != nil {
 		return nil
 	}
@@ -49,45 +50,21 @@ func (w *wantedSet) open() error {
 	return nil
 }
 
-// set makes it the set of the sockets.
-func (w *wantedSet) set(sockets []sighting) {
-	w.empty()
-	for _, at := range sockets {
-		w.add(uint64(at.inode))
+// ask returns the question with what is wanted, if anything is.
+func (w *wantedPlace) ask(q question) question {
+	if w.wanted == nil || w.has == 0 {
+		return q
 	}
-}
-
-// setKeys makes it the set of the files with these keys.
-func (w *wantedSet) setKeys(keys []uint64) {
-	w.empty()
-	for _, key := range keys {
-		w.add(key)
-	}
-}
-
-func (w *wantedSet) empty() {
-	clear(w.bits[:])
-	w.summary = 0
-}
-
-func (w *wantedSet) add(n uint64) {
-	w.summary |= 1 << (n >> wantedBits & 63)
-	n &= 1<<wantedBits - 1
-	w.bits[n/64] |= 1 << (n % 64)
-}
-
-// ask returns the question for the sockets of the set alone.
-func (w *wantedSet) ask(q question) question {
 	q.flags |= askWanted
 	q.number = uint32(uintptr(unsafe.Pointer(w.wanted)) / wantedUnit)
 	return q
 }
 
-func (w *wantedSet) close() error {
+func (w *wantedPlace) close() error {
 	if w.room == nil {
 		return nil
 	}
 	room := w.room
-	*w = wantedSet{}
+	*w = wantedPlace{}
 	return unix.Munmap(room)
 }

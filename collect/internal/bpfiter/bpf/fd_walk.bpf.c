@@ -33,9 +33,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  * Sockets of a table in a run. As many, with a device each and the figures of
  * TCP, fit 32 KiB.
  */
-#define MOST	    160
-#define MOST_TCP    128
-#define MOST_WANTED 128
+#define MOST	 160
+#define MOST_TCP 128
 
 /* Descriptors of a table in a run. Nobody else runs on the processor meanwhile. */
 #define RANGE 4096
@@ -82,6 +81,7 @@ struct fds {
 	u32 start, room; /* of the range, and of the table */
 	u64 sk;		 /* the socket that was looked at */
 	u64 wanted;	 /* the summary of what is looked for */
+	struct brief b;	 /* what conditions on the ends have in common */
 	struct owner o;
 };
 
@@ -125,15 +125,14 @@ static always_inline bool has_conditions(struct socket_record *r, const struct s
 	if (!r->proto)
 		return false;
 	r->state = hide(state_of(r->proto, FRONT(&f, u8, skc_state)));
-	if (q->flags & ASK_WANTED ? !(q->flags & (r->family == FAMILY_V6 ? ASK_V6 : ASK_V4))
-				  : !asks_kind(q, r->proto, r->family, r->state))
+	if (!asks_kind(q, r->proto, r->family, r->state))
 		return false;
 	put_ends(r, &f, &sk->__sk_common);
-	if (is_idle(r->state, r->lport) || !asks_ends(r))
+	if (is_idle(r->state, r->lport) || !asks_ends(q->number, r))
 		return false;
 	probe(&net, &sk->__sk_common.skc_net.net);
 	probe(&r->netns, &net->ns.inum);
-	return asks_netns(r->netns);
+	return asks_netns(q->number, r->netns);
 }
 
 /*
@@ -196,7 +195,7 @@ noinline int look_fd(struct fds *w, struct socket_record *r, u32 fd)
 	if (!w || !r)
 		return NEXT;
 	file = slot_of(w, fd);
-	if (w->o.q.flags & ASK_WANTED && !wanted_bit(w->o.q.number, file_key(file)))
+	if (has(w->o.q.number, HAS_BITS) && !wanted_bit(w->o.q.number, file_key(file)))
 		return NEXT;
 	if (!file || PEEK(struct file, file, f_op) != socket_ops)
 		return NEXT;
@@ -214,6 +213,7 @@ noinline int look_fd(struct fds *w, struct socket_record *r, u32 fd)
 	}
 	r->inode = inode;
 	r->fd = fd;
+	r->key = file_key(file);
 	w->sk = sk;
 	return EMIT;
 }
@@ -291,6 +291,73 @@ static always_inline u32 wanted_of(u64 *at, u64 summary)
 	return todo;
 }
 
+/* Are few sockets asked for, so that it pays to look at the front of each first. */
+static always_inline bool is_narrow(const struct fds *w)
+{
+	return has(w->o.q.number, HAS_ENDS) || !(w->o.q.states >> TCP_ESTABLISHED & 1);
+}
+
+/* Is it of MPTCP. Its struct proto is in the caches, where the socket is not. */
+static always_inline bool is_of_mptcp(u64 address)
+{
+	const struct proto *proto = (const void *)PEEK(struct sock_common, address, skc_prot);
+	u32 name = 0;
+
+	probe(&name, (const u32 *)proto->name);
+	return name == ('M' | 'P' << 8 | 'T' << 16 | 'C' << 24);
+}
+
+/* Looks at no more than the front. */
+noinline int may_be_asked(const struct fds *w, u64 address)
+{
+	const struct sock_common *c = (const void *)address;
+	u32 states, local = 0, remote = 0;
+	u16 lport = 0, rport = 0, family = 0;
+	u8 state = 0;
+
+	if (!w)
+		return 1;
+	states = w->o.q.states;
+	probe(&state, (const u8 *)&c->skc_state);
+	if (!(states >> (state & 31) & 1) &&
+	    !(state == TCP_CLOSE && states >> STATE_UNCONN & 1))
+		return 0;
+	if (!has(w->o.q.number, HAS_ENDS))
+		return 1;
+	probe(&lport, &c->skc_num);
+	probe(&rport, (const u16 *)&c->skc_dport);
+	if (w->b.mask) {
+		probe(&family, &c->skc_family);
+		probe(&local, family == AF_INET ? (const u32 *)&c->skc_rcv_saddr
+						: (const u32 *)&c->skc_v6_rcv_saddr.in6_u.u6_addr8[12]);
+		probe(&remote, family == AF_INET ? (const u32 *)&c->skc_daddr
+						 : (const u32 *)&c->skc_v6_daddr.in6_u.u6_addr8[12]);
+	}
+	if (meets_brief(&w->b, lport, __builtin_bswap16(rport), local, remote))
+		return 1;
+	return is_of_mptcp(address);
+}
+
+/* A bit for each of these sockets that may be asked for. */
+static always_inline u32 kept_of(const struct fds *w, u64 *at)
+{
+	u32 kept = 0;
+
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < AT_ONCE; i++) {
+		at[i] = or_else(at[i], w->files);
+		peek((const void *)at[i]); /* together, as in warm */
+	}
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < AT_ONCE; i++) {
+		u32 keeps = may_be_asked(w, at[i]);
+
+		barrier_var(keeps);
+		kept |= (keeps & 1) << i;
+	}
+	return kept;
+}
+
 /*
  * Finds out which of the next descriptors are sockets. A range begins at a
  * multiple of as many and ends with the table or at another, so all of these are
@@ -317,7 +384,7 @@ noinline int next_few(struct fds *w)
 	w->met = hide(w->met | todo);
 	if (!todo)
 		return 0;
-	if (w->o.q.flags & ASK_WANTED) {
+	if (has(w->o.q.number, HAS_BITS)) {
 		w->todo = wanted_of(at, w->wanted);
 		return 0;
 	}
@@ -339,6 +406,10 @@ noinline int next_few(struct fds *w)
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < AT_ONCE; i++)
 		at[i] = PEEK(struct socket, or_else(at[i], w->files), sk);
+	if (is_narrow(w)) {
+		w->todo = todo & kept_of(w, at);
+		return 0;
+	}
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < AT_ONCE; i++)
 		warm(or_else(at[i], w->files));
@@ -371,8 +442,12 @@ static long step(u32 i, struct walk *w)
 		return 1;
 	}
 	w->f.emitted++;
-	if (!write_fd(w, &r))
-		return 0;
+	if (!write_fd(w, &r)) {
+		if (likely(!has(w->f.o.q.number, HAS_FIRST)))
+			return 0;
+		w->f.end = w->f.room; /* it does not go on */
+		return 1;
+	}
 	w->failed = 1;
 	return 1;
 }
@@ -477,12 +552,20 @@ static noinline int write_more(void *seq, const struct fds *f)
 
 /*
  * The first descriptor of the range. The reader names any; it is put where a
- * look at the next few begins.
+ * look at the next few begins. With struct wanted it stands in the place of states
+ * and protocols, and those stand there.
  */
-static always_inline u32 range_start(const struct question *q)
+static always_inline u32 range_start(struct question *q)
 {
-	u32 start = q->flags & ASK_WANTED ? q->states | q->protos << 18 : q->number;
+	u32 start = q->number, kinds[2];
 
+	if (q->flags & ASK_WANTED) {
+		start = q->states | q->protos << 18;
+		if (bpf_probe_read_user(kinds, sizeof(kinds), &wanted_at(q->number)->states))
+			kinds[0] = kinds[1] = ~0U;
+		q->states = kinds[0];
+		q->protos = kinds[1];
+	}
 	return start & -AT_ONCE;
 }
 
@@ -498,12 +581,12 @@ static always_inline u32 resume_start(struct question *q)
 /* Is it no more than which namespaces processes are in. */
 static always_inline bool asks_nothing(const struct question *q)
 {
-	return !q->protos && !(q->flags & ASK_WANTED);
+	return !q->protos;
 }
 
 static always_inline u32 most_of(const struct question *q)
 {
-	return q->flags & ASK_WANTED ? MOST_WANTED : q->flags & ASK_TCPINFO ? MOST_TCP : MOST;
+	return q->flags & ASK_TCPINFO ? MOST_TCP : MOST;
 }
 
 /* In how many words of 64 open descriptors are looked for beyond the range. */
@@ -610,8 +693,10 @@ noinline int set_out(struct fds *w)
 	w->end = room < end ? room : end;
 	w->slots = PEEK(struct fdtable, w->table, fd);
 	w->most = most_of(&w->o.q);
-	if (w->o.q.flags & ASK_WANTED)
+	if (has(w->o.q.number, HAS_BITS))
 		w->wanted = wanted_summary(w->o.q.number);
+	if (has(w->o.q.number, HAS_ENDS))
+		read_brief(&w->b, w->o.q.number);
 	w->fence = w->again = w->first = w->todo = w->emitted = 0;
 	put_owner(w, leader);
 	return turn | TABLE;
@@ -642,7 +727,7 @@ int fd_walk(struct bpf_iter__task *ctx)
 		if (goes_on(w.f.table, w.f.room, w.f.end) && write_more(w.seq, &w.f))
 			return 1;
 	}
-	if (!(turn & OURS) || w.f.start || w.f.o.q.flags & ASK_WANTED)
+	if (!(turn & OURS) || w.f.start || has(w.f.o.q.number, HAS_BITS))
 		return 0;
 	return write_whereabouts(w.seq, &w.f);
 }

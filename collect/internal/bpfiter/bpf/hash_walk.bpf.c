@@ -51,9 +51,8 @@ struct {
 	u32 (*value_size)[8];
 } elements SEC(".maps");
 
-/* Some buckets of the table, copied at once. */
+/* Some buckets of the table, looked at together. */
 struct group {
-	u64 heads[GROUP_BYTES / 8];
 	u32 first; /* number of the first bucket */
 	u32 end;   /* of that after the last of the element */
 	u32 todo;  /* a bit for each word that heads a chain to be walked */
@@ -143,27 +142,25 @@ static always_inline bool ends_right(const struct chain *c)
 	       value - LISTEN_NULLS_BASE == c->v.bucket;
 }
 
-static always_inline const void *address_of(const struct view *v)
-{
-	return (const void *)(v->t.buckets + (u64)v->bucket * v->t.stride);
-}
-
 /*
  * Reads of the first sockets of the chains what is read later. Reads of one
- * wait for each other, those of several do not, and no cache has any of it.
+ * wait for each other, those of several do not, and no cache has any of it. Of
+ * most that are not asked for no more than the front is read.
  */
-static always_inline void warm(const struct group *g)
+static always_inline void warm(const u64 *heads, u32 todo, bool whole)
 {
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < GROUP_BYTES / 8; i++) {
-		const struct sock *sk = (const void *)g->heads[i] -
+		const struct sock *sk = (const void *)heads[i] -
 					field_offset(struct sock_common, skc_nulls_node);
 		u64 word = 0;
 
-		if (!(g->todo >> i & 1))
+		if (!(todo >> i & 1))
 			continue;
 		probe(&word, (const u64 *)sk);
 		probe(&word, (const u64 *)&sk->__sk_common.skc_nulls_node);
+		if (!whole)
+			continue;
 		if (field_exists(sk->sk_ino))
 			probe(&word, (const u64 *)&sk->sk_ino);
 		probe(&word, (const u64 *)&sk->sk_protocol);
@@ -217,9 +214,10 @@ static always_inline void pass_all_empty(const struct view *v, struct group *g)
 	g->first = hide(s.first);
 }
 
-/* Copies the group's heads, and notes those of chains with something in them. */
+/* Looks at the group's heads, and notes those of chains with something in them. */
 verified_once int read_group(const struct view *v, struct group *g)
 {
+	u64 heads[GROUP_BYTES / 8];
 	const u64 *from;
 	u32 todo = 0;
 
@@ -229,22 +227,31 @@ verified_once int read_group(const struct view *v, struct group *g)
 	if (g->first >= g->end)
 		return 1;
 	from = (const void *)(v->t.buckets + (u64)g->first * v->t.stride);
-	if (!CASTS && bpf_probe_read_kernel(g->heads, sizeof(g->heads), from))
+	if (!CASTS && bpf_probe_read_kernel(heads, sizeof(heads), from))
 		return 1;
 #pragma clang loop unroll(full)
 	for (u32 i = 0; i < GROUP_BYTES / 8; i++) {
-		u64 head = g->heads[i];
-
-		if (CASTS) {
-			probe(&head, &from[i]);
-			g->heads[i] = head;
-		}
-		todo |= leads_on(head) << i;
+		if (CASTS)
+			probe(&heads[i], &from[i]);
+		todo |= leads_on(heads[i]) << i;
 	}
-	g->todo = todo & v->t.words;
+	todo = hide(todo & v->t.words);
+	g->todo = todo;
 	if (CASTS && todo)
-		warm(g);
+		warm(heads, todo, !has(v->number, HAS_ENDS));
 	return 0;
+}
+
+static always_inline u64 address_of(const struct view *v)
+{
+	return v->t.buckets + (u64)v->bucket * v->t.stride;
+}
+
+/* Sets out on the chain of the bucket. */
+static always_inline void enter_bucket(struct chain *c)
+{
+	c->node = nought;
+	probe(&c->node, (const u64 *)(address_of(&c->v) + c->v.t.head));
 }
 
 /* Sets out on the next chain of the group, or on the next group. */
@@ -261,8 +268,8 @@ verified_once int next_bucket(struct chain *c)
 	}
 	word = __builtin_ctz(c->g.todo) & (GROUP_BYTES / 8 - 1);
 	c->g.todo &= c->g.todo - 1;
-	c->node = c->g.heads[word];
 	c->v.bucket = c->g.first + word * 8 / c->v.t.stride;
+	enter_bucket(c);
 	c->restart = c->passed;
 	c->g.restarts = nought;
 	return 0;
@@ -276,8 +283,7 @@ verified_once int begin_anew(struct chain *c)
 	if (++c->g.restarts > MAX_RESTARTS)
 		return next_bucket(c);
 	c->passed = c->restart;
-	c->node = nought;
-	probe(&c->node, (const u64 *)(address_of(&c->v) + c->v.t.head));
+	enter_bucket(c);
 	return 0;
 }
 
@@ -418,6 +424,7 @@ static noinline int read_walk(struct chain *c, u32 element)
 		turn = ALONE;
 	} else {
 		as_question(&q, name);
+		look_into_wanted(&q);
 		if (unlikely(q.flags & ASK_RESUME)) {
 			resume(c, &q);
 			turn = ALONE;
@@ -429,6 +436,8 @@ static noinline int read_walk(struct chain *c, u32 element)
 	c->v.protos = q.protos;
 	c->v.flags = q.flags;
 	c->v.number = q.number;
+	if (has(q.number, HAS_ENDS))
+		read_brief(&c->v.b, q.number);
 	return turn;
 }
 

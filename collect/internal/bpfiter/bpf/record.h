@@ -74,7 +74,7 @@ struct socket_record {
 	u32 sendq;
 	u32 pid; /* 0: not from a descriptor */
 	s32 fd;
-	u32 pad;
+	u32 key; /* of fd_walk: the lower half of that of the file */
 	u64 start; /* of the group leader, nanoseconds since boot; of hash_walk: key of the file */
 	char comm[16]; /* of the group leader */
 	u64 cgroup;    /* id of the socket's cgroup v2, 0: not read */

@@ -163,10 +163,10 @@ static always_inline bool put_conditions(struct socket_record *r, struct sock *s
 	if (!asks_kind(q, r->proto, r->family, r->state))
 		return false;
 	put_ends(r, sk);
-	if (is_idle(r->state, r->lport) || !asks_ends(r))
+	if (is_idle(r->state, r->lport) || !asks_ends(q->number, r))
 		return false;
 	r->netns = sk->__sk_common.skc_net.net->ns.inum;
-	return asks_netns(r->netns);
+	return asks_netns(q->number, r->netns);
 }
 
 #define NSFS_MAGIC 0x6e736673
@@ -235,7 +235,7 @@ int task_file(struct bpf_iter__task_file *ctx)
 	pid = pid_of(task);
 	if (q.number && q.number != pid && !(q.flags & ASK_WANTED))
 		return 0;
-	if (q.flags & ASK_WANTED && !wanted_bit(q.number, file->f_inode->i_ino))
+	if (has(q.number, HAS_BITS) && !wanted_bit(q.number, file->f_inode->i_ino))
 		return 0;
 	if (ctx->fd <= 2 && count_task(seq, task, ctx->fd, pid))
 		return 1;

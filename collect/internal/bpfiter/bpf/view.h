@@ -16,6 +16,7 @@ struct view {
 	u32 bucket; /* the one that is walked */
 	u32 element, netns; /* the namespace, if it is an own table */
 	u32 number;	    /* of the question, as what follows */
+	struct brief b;
 	u16 states;
 	u8 protos, flags;
 };
@@ -133,12 +134,12 @@ verified_once int view_minor(const struct view *v, struct socket_record *r, u64 
 		r->flags |= flag_of(origin_of_timewait((const void *)c));
 	}
 	r->family = hide(FRONT(&f, u16, skc_family) == AF_INET ? FAMILY_V4 : FAMILY_V6);
-	if (!asked(v, r) || v->flags & ASK_WANTED)
+	if (!asked(v, r) || has(v->number, HAS_BITS))
 		return PASS;
 	put_ends(r, &f, c);
 	probe(&net, &c->skc_net.net);
 	probe(&r->netns, &net->ns.inum);
-	if (!asks_netns(r->netns) || !asks_ends(r))
+	if (!asks_netns(v->number, r->netns) || !asks_ends(v->number, r))
 		return PASS;
 	probe(&r->cookie, &c->skc_cookie.counter);
 	probe(&r->device, &c->skc_bound_dev_if);
@@ -205,14 +206,14 @@ verified_once int view_socket(const struct view *v, struct socket_record *r, u64
 	 */
 	if (!file && r->inode && is_torn(sk, socket))
 		return MOVED;
-	if (v->flags & ASK_WANTED && (!file || !wanted_bit(v->number, r->inode)))
+	if (has(v->number, HAS_BITS) && (!file || !wanted_bit(v->number, r->inode)))
 		return PASS;
 	probe(&net, &sk->__sk_common.skc_net.net);
 	probe(&r->netns, &net->ns.inum);
-	if (!asks_netns(r->netns))
+	if (!asks_netns(v->number, r->netns))
 		return PASS;
 	put_ends(r, &f, &shown->__sk_common);
-	if (!asks_ends(r))
+	if (!asks_ends(v->number, r))
 		return PASS;
 	if (file && shown == sk && !(v->flags & ASK_FULL))
 		return is_same(&f, &sk->__sk_common) ? EMIT_ID : MOVED;
@@ -228,6 +229,34 @@ verified_once int view_socket(const struct view *v, struct socket_record *r, u64
 	if (!is_same(&f, &shown->__sk_common))
 		return MOVED;
 	return r->proto == PROTO_TCP ? EMIT_TCP : EMIT;
+}
+
+/*
+ * Most sockets are not those that are asked for, and their front shows it. A subflow
+ * of MPTCP is judged by its own ends; the session comes with those that meet them.
+ */
+verified_once int may_meet(const struct view *v, const struct front *f, u64 address)
+{
+	const struct sock_common *c = (const void *)address;
+	u32 local, remote;
+
+	if (!v || !f)
+		return 1;
+	local = FRONT(f, u32, skc_rcv_saddr);
+	remote = FRONT(f, u32, skc_daddr);
+	if (v->b.mask && FRONT(f, u16, skc_family) != AF_INET) {
+		probe(&local, (const u32 *)&c->skc_v6_rcv_saddr.in6_u.u6_addr8[12]);
+		probe(&remote, (const u32 *)&c->skc_v6_daddr.in6_u.u6_addr8[12]);
+	}
+	return meets_brief(&v->b, FRONT(f, u16, skc_num), __builtin_bswap16(FRONT(f, u16, skc_dport)),
+			   local, remote);
+}
+
+static always_inline bool has_pair(u32 number, const struct front *f)
+{
+	u16 rport = __builtin_bswap16(FRONT(f, u16, skc_dport));
+
+	return !rport || wanted_bit(number, pair_bits(FRONT(f, u16, skc_num), rport));
 }
 
 /*
@@ -248,7 +277,11 @@ verified_once int view_id(const struct view *v, struct id_record *r, u64 address
 		return MOVED;
 	if (v->t.kind == TABLE_TCP && (FRONT(&f, u32, skc_hash) & v->t.mask) != v->bucket)
 		return MOVED;
+	if (has(v->number, HAS_ENDS) && !may_meet(v, &f, address))
+		return is_same(&f, &sk->__sk_common) ? PASS : MOVED;
 	kind.state = FRONT(&f, u8, skc_state);
+	if (has(v->number, HAS_PAIRS) && !has_pair(v->number, &f))
+		return PASS;
 	if (v->t.kind == TABLE_TCP &&
 	    (kind.state == TCP_TIME_WAIT || kind.state == TCP_NEW_SYN_RECV))
 		return v->states & MINOR_STATES ? LOOK_MINOR : PASS;
@@ -257,10 +290,12 @@ verified_once int view_id(const struct view *v, struct id_record *r, u64 address
 	probe_bit(&kernel, sk, sk_kern_sock);
 	probe(&inode, &sk->sk_ino);
 	r->inode = inode;
-	if (kernel || !r->inode || unlikely(conditions.n_ends))
+	if (kernel || !r->inode)
 		return LOOK;
-	if (v->flags & (ASK_FULL | ASK_WANTED))
-		return v->flags & ASK_WANTED && !wanted_bit(v->number, r->inode) ? PASS : LOOK;
+	if (has(v->number, HAS_BITS) && !wanted_bit(v->number, r->inode))
+		return PASS;
+	if (v->flags & ASK_FULL || has(v->number, HAS_BITS | HAS_ENDS))
+		return LOOK;
 	if (v->t.kind >= TABLE_UDP && kind.state == TCP_CLOSE)
 		kind.state = STATE_UNCONN;
 	kind.proto = v->t.proto;
@@ -269,7 +304,7 @@ verified_once int view_id(const struct view *v, struct id_record *r, u64 address
 		return PASS;
 	probe(&net, &sk->__sk_common.skc_net.net);
 	probe(&r->netns, &net->ns.inum);
-	if (!asks_netns(r->netns))
+	if (!asks_netns(v->number, r->netns))
 		return PASS;
 	return is_same(&f, &sk->__sk_common) ? EMIT_ID : MOVED;
 }
