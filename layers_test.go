@@ -38,7 +38,8 @@ var layers = map[string]layer{
 	"internal/lots":      {inside: []string{"."}},
 	"internal/container": {},
 	"internal/source":    {inside: []string{".", "filter", "internal/pair"}},
-	"internal/kill":      {inside: []string{".", "internal/netns", "internal/proc"}, outside: []string{"golang.org/x/sys"}},
+	"internal/netlink":   {outside: []string{"golang.org/x/sys"}},
+	"internal/kill":      {inside: []string{".", "internal/netlink", "internal/netns", "internal/proc"}, outside: []string{"golang.org/x/sys"}},
 	"internal/netns":     {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/proc":      {inside: []string{".", "filter", "internal/source", "internal/netns", "internal/container"}, outside: []string{"golang.org/x/sys"}},
 	"internal/bpf": {
@@ -47,7 +48,7 @@ var layers = map[string]layer{
 	},
 	"internal/bpf/bpftest":      {outside: []string{"github.com/cilium/ebpf"}},
 	"collect/internal/bpfiter":  {inside: below, outside: []string{"github.com/cilium/ebpf", "golang.org/x/sys"}},
-	"collect/internal/sockdiag": {inside: below, outside: []string{"golang.org/x/sys"}},
+	"collect/internal/sockdiag": {inside: and(below, "internal/netlink"), outside: []string{"golang.org/x/sys"}},
 	"collect/internal/procnet":  {inside: below, outside: []string{"golang.org/x/sys"}},
 	"collect": {
 		inside: and(below, "internal/lots", "collect/internal/bpfiter", "collect/internal/sockdiag", "collect/internal/procnet"),

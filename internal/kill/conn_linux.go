@@ -1,47 +1,40 @@
 package kill
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 )
-
-// answerTime bounds the wait for the kernel's answer, in seconds.
-const answerTime = 10
 
 // A conn is a sock_diag socket in a network namespace, and another socket there to
 // ask for devices. It stays in its namespace wherever it is used.
 type conn struct {
-	diag, inet int
-	seq        uint32
-	buf        []byte
+	diag *netlink.Conn
+	inet int
+	seq  uint32
+	buf  []byte
 }
 
 // openConn opens a conn in the namespace of the calling thread.
 func openConn() (*conn, error) {
-	diag, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	diag, err := netlink.Open()
 	if err != nil {
-		return nil, fmt.Errorf("open sock_diag socket: %w", err)
-	}
-	tv := unix.Timeval{Sec: answerTime}
-	if err := unix.SetsockoptTimeval(diag, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
-		unix.Close(diag)
-		return nil, fmt.Errorf("set receive timeout of sock_diag socket: %w", err)
+		return nil, err
 	}
 	inet, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		unix.Close(diag)
+		diag.Close()
 		return nil, fmt.Errorf("open socket: %w", err)
 	}
 	return &conn{diag: diag, inet: inet, buf: make([]byte, 64<<10)}, nil
 }
 
 func (c *conn) close() {
-	unix.Close(c.diag)
+	c.diag.Close()
 	unix.Close(c.inet)
 }
 
@@ -64,21 +57,13 @@ func (c *conn) device(name string) (uint32, error) {
 func (c *conn) ask(k *sock, typ, flags uint16) (answer, error) {
 	c.seq++
 	var a answer
-	if err := unix.Sendto(c.diag, k.appendRequest(nil, typ, flags, c.seq), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := c.diag.Send(k.appendRequest(nil, typ, flags, c.seq)); err != nil {
 		return a, fmt.Errorf("ask sock_diag: %w", err)
 	}
 	for !a.done {
-		n, from, err := unix.Recvfrom(c.diag, c.buf, 0)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EAGAIN):
-			return a, errors.New("ask sock_diag: the kernel did not answer")
-		case err != nil:
+		n, err := c.diag.Receive(c.buf)
+		if err != nil {
 			return a, fmt.Errorf("ask sock_diag: %w", err)
-		}
-		if nl, ok := from.(*unix.SockaddrNetlink); !ok || nl.Pid != 0 {
-			continue // not the kernel
 		}
 		a.read(c.buf[:n], c.seq, k.proto)
 	}
@@ -87,7 +72,7 @@ func (c *conn) ask(k *sock, typ, flags uint16) (answer, error) {
 
 // destroy ends the socket with this cookie.
 func (c *conn) destroy(k *sock) (unix.Errno, error) {
-	a, err := c.ask(k, typeDestroy, flagAck)
+	a, err := c.ask(k, netlink.TypeDestroy, netlink.FlagAck)
 	return unix.Errno(a.errno), err
 }
 
@@ -107,7 +92,7 @@ func (c *conn) destroyListener(k sock) (errno unix.Errno, err error) {
 
 // stands reports whether the kernel lists the socket, by its cookie.
 func (c *conn) stands(k *sock) (bool, error) {
-	a, err := c.ask(&sock{family: k.family, proto: k.proto}, typeByFamily, flagDump)
+	a, err := c.ask(&sock{family: k.family, proto: k.proto}, netlink.TypeByFamily, netlink.FlagDump)
 	return slices.ContainsFunc(a.socks, func(o sock) bool { return o.cookie == k.cookie }), err
 }
 
@@ -115,8 +100,8 @@ func (c *conn) stands(k *sock) (bool, error) {
 // where it has no open file, the one with its ends.
 func (c *conn) subflows(s *whose.Session, whole sock) ([]sock, error) {
 	var mine []sock
-	for _, family := range [...]byte{familyIPv4, familyIPv6} {
-		a, err := c.ask(&sock{family: family, proto: protoTCP}, typeByFamily, flagDump)
+	for _, family := range [...]byte{netlink.FamilyIPv4, netlink.FamilyIPv6} {
+		a, err := c.ask(&sock{family: family, proto: netlink.ProtoTCP}, netlink.TypeByFamily, netlink.FlagDump)
 		if err != nil {
 			return nil, err
 		}

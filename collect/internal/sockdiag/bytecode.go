@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 )
 
 // The instructions in use, of those in linux/inet_diag.h. Each is a struct
@@ -121,12 +122,12 @@ func appendPort(b []byte, op byte, port uint16) []byte {
 // appendCond appends a host condition; port -1 is any port, an invalid prefix
 // any address.
 func appendCond(b []byte, op byte, prefix netip.Prefix, port int32) []byte {
-	family, bits := byte(familyUnspec), 0
+	family, bits := byte(netlink.FamilyUnspec), 0
 	var addr []byte
 	if prefix.IsValid() {
-		family, bits = familyIPv6, prefix.Bits()
+		family, bits = netlink.FamilyIPv6, prefix.Bits()
 		if prefix.Addr().Is4() {
-			family = familyIPv4
+			family = netlink.FamilyIPv4
 		}
 		addr = prefix.Addr().AsSlice()
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 )
 
 // entry is what the kernel's interpreter sees of a socket.
@@ -57,14 +58,14 @@ func hostHolds(cond []byte, v6 bool, addr netip.Addr) bool {
 	family, bits := cond[0], int(cond[1])
 	b := addr.AsSlice()
 	switch {
-	case family == familyUnspec:
+	case family == netlink.FamilyUnspec:
 		return true
-	case family == familyIPv4 && v6:
+	case family == netlink.FamilyIPv4 && v6:
 		if !addr.Is4In6() {
 			return false
 		}
 		b = b[12:]
-	case (family == familyIPv6) != v6:
+	case (family == netlink.FamilyIPv6) != v6:
 		return false
 	}
 	return bitsEqual(b, cond[8:], bits)
@@ -88,7 +89,7 @@ func audit(t testing.TB, code []byte) {
 	for at := 0; at < len(code); at += int(code[at+1]) {
 		size := map[byte]int{opJump: opLen, opLocalGE: 8, opLocalLE: 8, opRemoteGE: 8, opRemoteLE: 8}[code[at]]
 		if code[at] == opLocalCond || code[at] == opRemoteCond {
-			size = condLen + map[byte]int{familyUnspec: 0, familyIPv4: 4, familyIPv6: 16}[code[at+4]]
+			size = condLen + map[byte]int{netlink.FamilyUnspec: 0, netlink.FamilyIPv4: 4, netlink.FamilyIPv6: 16}[code[at+4]]
 		}
 		yes, no := int(code[at+1]), int(binary.NativeEndian.Uint16(code[at+2:]))
 		left := len(code) - at

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
@@ -30,7 +31,7 @@ func (k *fakeKernel) send([]byte) error {
 
 func (k *fakeKernel) receive(buf []byte) (int, error) {
 	if len(k.left) == 0 {
-		return 0, errTimeout
+		return 0, netlink.ErrTimeout
 	}
 	next := k.left[0]
 	k.left = k.left[1:]
@@ -53,17 +54,17 @@ func faked(t *testing.T, k *fakeKernel) (*lane, *conn) {
 func with(seq uint32, cookies ...uint32) *answer {
 	var a answer
 	for _, c := range cookies {
-		a.message(typeTCP, 2, seq, 9, diagMsg(familyIPv4, stateEstablished, c))
+		a.message(netlink.TypeTCP, 2, seq, 9, diagMsg(netlink.FamilyIPv4, stateEstablished, c))
 	}
 	return &a
 }
 
 func end0(seq uint32, flags uint16) []byte {
-	return (&answer{}).message(typeDone, 2|flags, seq, 9, make([]byte, 4)).b
+	return (&answer{}).message(netlink.TypeDone, 2|flags, seq, 9, make([]byte, 4)).b
 }
 
 func TestAsk_Faults(t *testing.T) {
-	interrupted := func(seq uint32) []any { return []any{with(seq, seq).b, end0(seq, flagInterrupted)} }
+	interrupted := func(seq uint32) []any { return []any{with(seq, seq).b, end0(seq, netlink.FlagInterrupted)} }
 	for _, c := range []struct {
 		name    string
 		answers [][]any
@@ -78,17 +79,17 @@ func TestAsk_Faults(t *testing.T) {
 		{name: "interrupted always", answers: [][]any{interrupted(7), interrupted(8), interrupted(9)}, asked: 3,
 			rows: []uint64{9}, gaps: []whose.GapKind{whose.GapTables}},
 		{name: "no buffers", answers: [][]any{{with(7, 1).b, unix.ENOBUFS, end0(7, 0)}, {with(8, 1, 2).b, end0(8, 0)}}, asked: 2, rows: []uint64{1, 2}},
-		{name: "refused", answers: [][]any{{(&answer{}).message(typeError, 0, 7, 9, []byte{0xff, 0xff, 0xff, 0xff}).b}},
+		{name: "refused", answers: [][]any{{(&answer{}).message(netlink.TypeError, 0, 7, 9, []byte{0xff, 0xff, 0xff, 0xff}).b}},
 			asked: 1, err: unix.EPERM, gaps: []whose.GapKind{whose.GapSockets}},
 		{name: "fails in the middle", answers: [][]any{{with(7, 1).b, unix.ENOMEM}}, asked: 1, err: unix.ENOMEM,
 			gaps: []whose.GapKind{whose.GapSockets}, broken: true},
-		{name: "silence", answers: [][]any{{with(7, 1).b}}, asked: 1, err: errTimeout, gaps: []whose.GapKind{whose.GapSockets}, broken: true},
+		{name: "silence", answers: [][]any{{with(7, 1).b}}, asked: 1, err: netlink.ErrTimeout, gaps: []whose.GapKind{whose.GapSockets}, broken: true},
 		{name: "nonsense between", answers: [][]any{{[]byte{1, 2, 3}, with(7, 1).b, with(3, 9).b, end0(7, 0)}}, asked: 1,
 			rows: []uint64{1}, gaps: []whose.GapKind{whose.GapSockets}},
 	} {
 		k := &fakeKernel{answers: c.answers}
 		l, _ := faked(t, k)
-		r, d := request{proto: protoTCP}, dump{proto: whose.TCP, families: whose.AllFamilies, states: whose.AllStates}
+		r, d := request{proto: netlink.ProtoTCP}, dump{proto: whose.TCP, families: whose.AllFamilies, states: whose.AllStates}
 		err := l.ask(&r, &d, &l.w.out)
 		if c.err == nil && err != nil || c.err != nil && !errors.Is(err, c.err) {
 			t.Errorf("%s: error %v, want %v", c.name, err, c.err)
@@ -115,7 +116,7 @@ func TestAsk_Faults(t *testing.T) {
 // TestDumpTCP_OldForm: a kernel that refuses to list both families at once is
 // asked for each, and never for both again.
 func TestDumpTCP_OldForm(t *testing.T) {
-	refused := []any{(&answer{}).message(typeError, 0, 7, 9, []byte{0xea, 0xff, 0xff, 0xff}).b} // EINVAL
+	refused := []any{(&answer{}).message(netlink.TypeError, 0, 7, 9, []byte{0xea, 0xff, 0xff, 0xff}).b} // EINVAL
 	k := &fakeKernel{answers: [][]any{refused, {with(8, 1).b, end0(8, 0)}, {with(9, 2).b, end0(9, 0)},
 		{with(10, 1).b, end0(10, 0)}, {with(11, 2).b, end0(11, 0)}}}
 	l, _ := faked(t, k)

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -20,8 +21,8 @@ func (w *worker) do(p *pass, j *job) {
 		w.out.sockets = withRoom(w.out.sockets, j.weight)
 	}
 	if j.lane == laneUDP {
-		l.udp(whose.UDP, protoUDP)
-		l.udp(whose.UDPLite, protoUDPLite)
+		l.udp(whose.UDP, netlink.ProtoUDP)
+		l.udp(whose.UDPLite, netlink.ProtoUDPLite)
 	} else {
 		l.tcp()
 	}
@@ -60,7 +61,7 @@ func (l *lane) eachFamily(proto whose.Proto, wanted whose.Set[whose.Family], fn 
 	for _, f := range [...]struct {
 		model  whose.Family
 		kernel uint8
-	}{{whose.IPv4, familyIPv4}, {whose.IPv6, familyIPv6}} {
+	}{{whose.IPv4, netlink.FamilyIPv4}, {whose.IPv6, netlink.FamilyIPv6}} {
 		if wanted.Has(f.model) && !l.census.none(proto, f.model) && !fn(f.kernel) {
 			return
 		}
@@ -130,7 +131,7 @@ func (p *pass) succeeded() {
 // exists reports whether the kernel has a protocol at all. Without it there is
 // no dump either: the newest kernels have no UDP-Lite.
 func (l *lane) exists(proto whose.Proto) bool {
-	typ, number := unix.SOCK_DGRAM, protoUDPLite
+	typ, number := unix.SOCK_DGRAM, netlink.ProtoUDPLite
 	switch proto {
 	case whose.UDPLite:
 		if l.census.known {
@@ -140,7 +141,7 @@ func (l *lane) exists(proto whose.Proto) bool {
 		if l.census.known {
 			return l.census.hasMPTCP
 		}
-		typ, number = unix.SOCK_STREAM, protoMPTCP
+		typ, number = unix.SOCK_STREAM, netlink.ProtoMPTCP
 	default:
 		return true
 	}

@@ -8,15 +8,13 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
-// Sizes of struct nlmsghdr and struct inet_diag_msg, and the attributes read
-// (INET_DIAG_…).
+// The size of struct unix_diag_msg, and the attributes read (INET_DIAG_…).
 const (
-	headerLen = 16
-	diagLen   = 72
-	unixLen   = 16 // struct unix_diag_msg: the inode is its second word
+	unixLen = 16 // the inode is its second word
 
 	attrInfo     = 2
 	attrCong     = 4
@@ -151,16 +149,11 @@ type dump struct {
 func (d *dump) datagram(b []byte, out *rows) {
 	before, first := d.last, len(out.sockets)
 	d.last = first
-	for len(b) >= headerLen && !d.done {
-		length := binary.NativeEndian.Uint32(b)
-		if length < headerLen || uint64(length) > uint64(len(b)) {
-			d.malformed++
-			return
-		}
-		d.message(b[:length:length], out)
-		b = b[min(int(length+3)&^3, len(b)):]
+	messages := netlink.MessagesOf(b)
+	for m := (netlink.Message{}); !d.done && messages.Next(&m); {
+		d.message(&m, out)
 	}
-	if len(b) > 0 && !d.done {
+	if messages.Malformed {
 		d.malformed++
 	}
 	if before < first && len(out.sockets) > first {
@@ -169,30 +162,25 @@ func (d *dump) datagram(b []byte, out *rows) {
 }
 
 // message reads one netlink message.
-func (d *dump) message(m []byte, out *rows) {
-	ne := binary.NativeEndian
-	typ, flags, seq, port := ne.Uint16(m[4:]), ne.Uint16(m[6:]), ne.Uint32(m[8:]), ne.Uint32(m[12:])
-	if seq != d.seq || port != d.port {
+func (d *dump) message(m *netlink.Message, out *rows) {
+	if m.Seq != d.seq || m.Port != d.port {
 		d.foreign++
 		return
 	}
-	if flags&flagInterrupted != 0 {
+	if m.Flags&netlink.FlagInterrupted != 0 {
 		d.interrupted = true
 	}
-	body := m[headerLen:]
-	switch typ {
-	case typeTCP, typeByFamily:
+	switch m.Type {
+	case netlink.TypeTCP, netlink.TypeByFamily:
 		if d.other == nil {
-			d.socket(body, out)
-		} else if len(body) >= unixLen {
-			d.other.Add(uint64(ne.Uint32(body[4:])))
+			d.socket(m.Body, out)
+		} else if len(m.Body) >= unixLen {
+			d.other.Add(uint64(binary.NativeEndian.Uint32(m.Body[4:])))
 		}
-	case typeDone, typeError:
+	case netlink.TypeDone, netlink.TypeError:
 		d.done = true
-		if len(body) >= 4 {
-			d.errno = -int(int32(ne.Uint32(body)))
-		}
-	case typeOverrun:
+		d.errno = m.Errno()
+	case netlink.TypeOverrun:
 		d.interrupted = true
 	default: // NLMSG_NOOP and future types
 	}
@@ -200,7 +188,7 @@ func (d *dump) message(m []byte, out *rows) {
 
 // socket reads one socket: a struct inet_diag_msg and its attributes.
 func (d *dump) socket(b []byte, out *rows) {
-	if len(b) < diagLen {
+	if len(b) < netlink.DiagLen {
 		d.malformed++
 		return
 	}
@@ -213,7 +201,7 @@ func (d *dump) socket(b []byte, out *rows) {
 	}
 	s := &out.sockets[n]
 	ok := d.fixed(b, s)
-	if ok && d.attributes(b[diagLen:], s, out) && d.wanted(s) {
+	if ok && d.attributes(b[netlink.DiagLen:], s, out) && d.wanted(s) {
 		if d.wantTimer {
 			noteTimer(b, s, out)
 		}
@@ -228,13 +216,13 @@ func (d *dump) socket(b []byte, out *rows) {
 // fixed reads the fixed part, common to all sockets.
 func (d *dump) fixed(b []byte, s *source.Socket) bool {
 	ne := binary.NativeEndian
-	_ = b[diagLen-1]
+	_ = b[netlink.DiagLen-1]
 	switch b[0] {
-	case familyIPv4:
+	case netlink.FamilyIPv4:
 		s.Family = whose.IPv4
 		s.Local = mapped(b[8:12])
 		s.Remote = mapped(b[24:28])
-	case familyIPv6:
+	case netlink.FamilyIPv6:
 		s.Family = whose.IPv6
 		s.Local = [16]byte(b[8:24])
 		s.Remote = [16]byte(b[24:40])

@@ -9,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 	"github.com/seed-44df2ae6/whose/internal/pair"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
@@ -18,7 +19,7 @@ type answer struct{ b []byte }
 
 func (a *answer) message(typ, flags uint16, seq, port uint32, body []byte) *answer {
 	ne := binary.NativeEndian
-	a.b = ne.AppendUint32(a.b, uint32(headerLen+len(body)))
+	a.b = ne.AppendUint32(a.b, uint32(netlink.HeaderLen+len(body)))
 	a.b = ne.AppendUint16(a.b, typ)
 	a.b = ne.AppendUint16(a.b, flags)
 	a.b = ne.AppendUint32(a.b, seq)
@@ -32,13 +33,13 @@ func (a *answer) message(typ, flags uint16, seq, port uint32, body []byte) *answ
 
 // socket appends a message of an IPv4 socket with the cookie as its port.
 func (a *answer) socket(cookie uint32) *answer {
-	return a.message(typeTCP, 2, 7, 9, diagMsg(familyIPv4, stateEstablished, cookie))
+	return a.message(netlink.TypeTCP, 2, 7, 9, diagMsg(netlink.FamilyIPv4, stateEstablished, cookie))
 }
 
-func (a *answer) done() *answer { return a.message(typeDone, 2, 7, 9, []byte{0, 0, 0, 0}) }
+func (a *answer) done() *answer { return a.message(netlink.TypeDone, 2, 7, 9, []byte{0, 0, 0, 0}) }
 
 func diagMsg(family, state byte, cookie uint32) []byte {
-	b := make([]byte, diagLen)
+	b := make([]byte, netlink.DiagLen)
 	b[0], b[1] = family, state
 	binary.BigEndian.PutUint16(b[4:], uint16(cookie))
 	binary.BigEndian.PutUint16(b[6:], 443)
@@ -54,7 +55,7 @@ func newDump() dump {
 
 func TestDatagram_Socket(t *testing.T) {
 	ne := binary.NativeEndian
-	body := diagMsg(familyIPv6, stateListen, 0)
+	body := diagMsg(netlink.FamilyIPv6, stateListen, 0)
 	copy(body[8:], []byte{0xfe, 0x80, 15: 1})
 	binary.BigEndian.PutUint16(body[4:], 8080)
 	binary.BigEndian.PutUint16(body[6:], 0)
@@ -70,7 +71,7 @@ func TestDatagram_Socket(t *testing.T) {
 	body = appendAttr(body, attrCgroupID, ne.AppendUint64(nil, 1<<40))
 	body = appendAttr(body, 8, []byte{3}) // INET_DIAG_SHUTDOWN, not read
 	var a answer
-	a.message(typeByFamily, 2, 7, 9, body).done()
+	a.message(netlink.TypeByFamily, 2, 7, 9, body).done()
 	d := newDump()
 	var out rows
 	d.datagram(a.b, &out)
@@ -111,10 +112,10 @@ func TestDatagram_TCPInfo(t *testing.T) {
 		{"Linux 3.3", infoTotalRetrans + 4, whose.TCPInfo{RTT: full.RTT, Retrans: 3, Cong: "cubic", Cwnd: 10, HasIdle: true, Idle: full.Idle}},
 		{"nothing", 0, whose.TCPInfo{Cong: "cubic"}},
 	} {
-		body := appendAttr(diagMsg(familyIPv4, stateEstablished, 1), attrInfo, info[:c.size])
+		body := appendAttr(diagMsg(netlink.FamilyIPv4, stateEstablished, 1), attrInfo, info[:c.size])
 		body = appendAttr(body, attrCong, []byte("cubic\x00"))
 		var a answer
-		a.message(typeTCP, 2, 7, 9, body).socket(2).done()
+		a.message(netlink.TypeTCP, 2, 7, 9, body).socket(2).done()
 		d := newDump()
 		d.wantInfo = true
 		var out rows
@@ -141,12 +142,12 @@ func TestDatagram_Timer(t *testing.T) {
 		{4, 255, 1<<32 - 8, whose.Timer{Kind: whose.TimerPersist, Retrans: 255}}, // due: less than nothing
 		{9, 1, 5, whose.Timer{}},
 	} {
-		body := diagMsg(familyIPv4, stateEstablished, 1)
+		body := diagMsg(netlink.FamilyIPv4, stateEstablished, 1)
 		body[diagTimer], body[diagRetrans] = c.kind, c.retrans
 		binary.NativeEndian.PutUint32(body[diagExpires:], c.left)
 		for _, wanted := range []bool{true, false} {
 			var a answer
-			a.message(typeTCP, 2, 7, 9, body).done()
+			a.message(netlink.TypeTCP, 2, 7, 9, body).done()
 			d := newDump()
 			d.wantTimer = wanted
 			var out rows
@@ -175,7 +176,7 @@ func TestDatagram_States(t *testing.T) {
 		d := newDump()
 		d.proto = c.proto
 		var a answer
-		a.message(typeByFamily, 2, 7, 9, diagMsg(familyIPv4, c.kernel, 1))
+		a.message(netlink.TypeByFamily, 2, 7, 9, diagMsg(netlink.FamilyIPv4, c.kernel, 1))
 		var out rows
 		d.datagram(a.b, &out)
 		switch {
@@ -202,18 +203,18 @@ func TestDatagram_Faults(t *testing.T) {
 		{"length beyond the datagram", short[:len(short)-4], dump{malformed: 1}, 0},
 		{"length less than a header", append([]byte{15, 0, 0, 0}, short[4:]...), dump{malformed: 1}, 0},
 		{"a rest", append((&answer{}).socket(1).b, 1, 2, 3), dump{malformed: 1}, 1},
-		{"other sequence", (&answer{}).message(typeTCP, 2, 6, 9, diagMsg(familyIPv4, 1, 1)).socket(1).b, dump{foreign: 1}, 1},
-		{"other port", (&answer{}).message(typeDone, 2, 7, 8, nil).socket(1).b, dump{foreign: 1}, 1},
-		{"other family", (&answer{}).message(typeTCP, 2, 7, 9, diagMsg(1, 1, 1)).b, dump{malformed: 1}, 0},
-		{"cut socket", (&answer{}).message(typeTCP, 2, 7, 9, diagMsg(2, 1, 1)[:71]).b, dump{malformed: 1}, 0},
-		{"attribute too long", (&answer{}).message(typeTCP, 2, 7, 9, append(diagMsg(2, 1, 1), 255, 0, 1, 0)).b, dump{malformed: 1}, 0},
-		{"attribute too short", (&answer{}).message(typeTCP, 2, 7, 9, append(diagMsg(2, 1, 1), 3, 0, 1, 0)).b, dump{malformed: 1}, 0},
-		{"error", (&answer{}).message(typeError, 0, 7, 9, minusENOENT).b, dump{done: true, errno: 2}, 0},
-		{"error at the end", (&answer{}).socket(1).message(typeDone, 2, 7, 9, minusENOENT).b, dump{done: true, errno: 2}, 1},
-		{"end without a number", (&answer{}).message(typeDone, 2, 7, 9, nil).b, dump{done: true}, 0},
+		{"other sequence", (&answer{}).message(netlink.TypeTCP, 2, 6, 9, diagMsg(netlink.FamilyIPv4, 1, 1)).socket(1).b, dump{foreign: 1}, 1},
+		{"other port", (&answer{}).message(netlink.TypeDone, 2, 7, 8, nil).socket(1).b, dump{foreign: 1}, 1},
+		{"other family", (&answer{}).message(netlink.TypeTCP, 2, 7, 9, diagMsg(1, 1, 1)).b, dump{malformed: 1}, 0},
+		{"cut socket", (&answer{}).message(netlink.TypeTCP, 2, 7, 9, diagMsg(2, 1, 1)[:71]).b, dump{malformed: 1}, 0},
+		{"attribute too long", (&answer{}).message(netlink.TypeTCP, 2, 7, 9, append(diagMsg(2, 1, 1), 255, 0, 1, 0)).b, dump{malformed: 1}, 0},
+		{"attribute too short", (&answer{}).message(netlink.TypeTCP, 2, 7, 9, append(diagMsg(2, 1, 1), 3, 0, 1, 0)).b, dump{malformed: 1}, 0},
+		{"error", (&answer{}).message(netlink.TypeError, 0, 7, 9, minusENOENT).b, dump{done: true, errno: 2}, 0},
+		{"error at the end", (&answer{}).socket(1).message(netlink.TypeDone, 2, 7, 9, minusENOENT).b, dump{done: true, errno: 2}, 1},
+		{"end without a number", (&answer{}).message(netlink.TypeDone, 2, 7, 9, nil).b, dump{done: true}, 0},
 		{"after the end", (&answer{}).done().socket(1).b, dump{done: true}, 0},
-		{"interrupted", (&answer{}).message(typeDone, 2|flagInterrupted, 7, 9, nil).b, dump{done: true, interrupted: true}, 0},
-		{"overrun", (&answer{}).message(typeOverrun, 2, 7, 9, nil).b, dump{interrupted: true}, 0},
+		{"interrupted", (&answer{}).message(netlink.TypeDone, 2|netlink.FlagInterrupted, 7, 9, nil).b, dump{done: true, interrupted: true}, 0},
+		{"overrun", (&answer{}).message(netlink.TypeOverrun, 2, 7, 9, nil).b, dump{interrupted: true}, 0},
 		{"nothing to do", (&answer{}).message(1, 0, 7, 9, nil).done().b, dump{done: true}, 0},
 	} {
 		d := newDump()
@@ -261,13 +262,13 @@ func TestDatagram_Repeated(t *testing.T) {
 }
 
 func TestDatagram_Wanted(t *testing.T) {
-	none := diagMsg(familyIPv4, stateClose, 0) // no port on either side
+	none := diagMsg(netlink.FamilyIPv4, stateClose, 0) // no port on either side
 	binary.BigEndian.PutUint16(none[6:], 0)
 	var a answer
-	a.message(typeTCP, 2, 7, 9, none)
-	a.message(typeTCP, 2, 7, 9, diagMsg(familyIPv6, stateEstablished, 1))
-	a.message(typeTCP, 2, 7, 9, diagMsg(familyIPv4, stateListen, 2))
-	a.message(typeTCP, 2, 7, 9, diagMsg(familyIPv4, stateEstablished, 3))
+	a.message(netlink.TypeTCP, 2, 7, 9, none)
+	a.message(netlink.TypeTCP, 2, 7, 9, diagMsg(netlink.FamilyIPv6, stateEstablished, 1))
+	a.message(netlink.TypeTCP, 2, 7, 9, diagMsg(netlink.FamilyIPv4, stateListen, 2))
+	a.message(netlink.TypeTCP, 2, 7, 9, diagMsg(netlink.FamilyIPv4, stateEstablished, 3))
 	d := newDump()
 	d.families, d.states = whose.SetOf(whose.IPv4), whose.SetOf(whose.Established, whose.Close)
 	var out rows
@@ -281,7 +282,7 @@ func TestDatagram_NoAllocs(t *testing.T) {
 	var a answer
 	info := make([]byte, 248)
 	for i := range uint32(200) {
-		a.message(typeTCP, 2, 7, 9, appendAttr(appendAttr(diagMsg(familyIPv4, 1, i), attrInfo, info), attrCong, []byte("cubic\x00")))
+		a.message(netlink.TypeTCP, 2, 7, 9, appendAttr(appendAttr(diagMsg(netlink.FamilyIPv4, 1, i), attrInfo, info), attrCong, []byte("cubic\x00")))
 	}
 	var out rows
 	d := newDump()
@@ -300,8 +301,8 @@ func TestDatagram_NoAllocs(t *testing.T) {
 
 func FuzzDatagram(f *testing.F) {
 	f.Add((&answer{}).socket(1).socket(2).done().b, uint8(0))
-	f.Add((&answer{}).message(typeByFamily, 2, 7, 9, appendAttr(diagMsg(10, 7, 1), attrInfo, make([]byte, 104))).b, uint8(1))
-	f.Add((&answer{}).message(typeError, 0, 7, 9, []byte{0xfe, 0xff, 0xff, 0xff}).b, uint8(2))
+	f.Add((&answer{}).message(netlink.TypeByFamily, 2, 7, 9, appendAttr(diagMsg(10, 7, 1), attrInfo, make([]byte, 104))).b, uint8(1))
+	f.Add((&answer{}).message(netlink.TypeError, 0, 7, 9, []byte{0xfe, 0xff, 0xff, 0xff}).b, uint8(2))
 	f.Add((&answer{}).socket(1).b[:40], uint8(3))
 	f.Fuzz(func(t *testing.T, b []byte, proto uint8) {
 		d := newDump()
@@ -324,18 +325,18 @@ func FuzzDatagram(f *testing.F) {
 }
 
 func TestRequest_Bytes(t *testing.T) {
-	r := request{proto: protoMPTCP, family: familyIPv6, states: 0xfff}
+	r := request{proto: netlink.ProtoMPTCP, family: netlink.FamilyIPv6, states: 0xfff}
 	b := r.appendTo(nil, 5)
 	ne := binary.NativeEndian
-	if len(b) != headerLen+56+8 || int(ne.Uint32(b)) != len(b) || ne.Uint16(b[4:]) != typeByFamily || ne.Uint32(b[8:]) != 5 {
-		t.Errorf("header of %d bytes: %x", len(b), b[:headerLen])
+	if len(b) != netlink.HeaderLen+56+8 || int(ne.Uint32(b)) != len(b) || ne.Uint16(b[4:]) != netlink.TypeByFamily || ne.Uint32(b[8:]) != 5 {
+		t.Errorf("header of %d bytes: %x", len(b), b[:netlink.HeaderLen])
 	}
-	if b[16] != familyIPv6 || b[17] != 0 || ne.Uint32(b[20:]) != 0xfff || ne.Uint32(b[headerLen+56+4:]) != protoMPTCP {
-		t.Errorf("request for MPTCP: %x", b[headerLen:])
+	if b[16] != netlink.FamilyIPv6 || b[17] != 0 || ne.Uint32(b[20:]) != 0xfff || ne.Uint32(b[netlink.HeaderLen+56+4:]) != netlink.ProtoMPTCP {
+		t.Errorf("request for MPTCP: %x", b[netlink.HeaderLen:])
 	}
-	r = request{proto: protoTCP, states: 0xfff, ext: extInfo, bytecode: make([]byte, 8)}
+	r = request{proto: netlink.ProtoTCP, states: 0xfff, ext: extInfo, bytecode: make([]byte, 8)}
 	b = r.appendTo(b[:0], 6)
-	if len(b) != headerLen+60+12 || ne.Uint16(b[4:]) != typeTCP || b[19] != extInfo || ne.Uint32(b[headerLen+52:]) != 0xfff {
+	if len(b) != netlink.HeaderLen+60+12 || ne.Uint16(b[4:]) != netlink.TypeTCP || b[19] != extInfo || ne.Uint32(b[netlink.HeaderLen+52:]) != 0xfff {
 		t.Errorf("request for both families: %x", b)
 	}
 }

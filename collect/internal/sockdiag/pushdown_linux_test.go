@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
@@ -112,7 +113,7 @@ func TestKernel_AcceptsPrograms(t *testing.T) {
 	buf := make([]byte, datagramSize)
 	ask := func(code []byte) unix.Errno {
 		d := dump{proto: whose.UDPLite, families: whose.SetOf(whose.IPv4), states: whose.SetOf(whose.Established)}
-		q := request{proto: protoUDP, family: familyIPv4, states: 1 << stateEstablished, bytecode: code}
+		q := request{proto: netlink.ProtoUDP, family: netlink.FamilyIPv4, states: 1 << stateEstablished, bytecode: code}
 		if err := c.run(context.Background(), &q, &d, buf, &rows{}); err != nil {
 			t.Fatal(err)
 		}

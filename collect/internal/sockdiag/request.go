@@ -4,29 +4,13 @@ import (
 	"encoding/binary"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 )
 
-// The kernel's names of linux/netlink.h, linux/sock_diag.h and
-// linux/inet_diag.h. They are repeated here to build, read and test requests
-// and answers on every system.
+// Attributes of requests, and the kernel's states (net/tcp_states.h).
 const (
-	typeError        = 2  // NLMSG_ERROR
-	typeDone         = 3  // NLMSG_DONE
-	typeOverrun      = 4  // NLMSG_OVERRUN
-	typeTCP          = 18 // TCPDIAG_GETSOCK
-	typeByFamily     = 20 // SOCK_DIAG_BY_FAMILY
-	flagRequest      = 0x1
-	flagDump         = 0x300
-	flagInterrupted  = 0x10 // NLM_F_DUMP_INTR
-	reqBytecode      = 1    // INET_DIAG_REQ_BYTECODE
-	reqProtocol      = 3    // INET_DIAG_REQ_PROTOCOL, since Linux 5.9
-	familyUnspec     = 0
-	familyIPv4       = 2
-	familyIPv6       = 10
-	protoTCP         = 6
-	protoUDP         = 17
-	protoUDPLite     = 136
-	protoMPTCP       = 262
+	reqBytecode      = 1 // INET_DIAG_REQ_BYTECODE
+	reqProtocol      = 3 // INET_DIAG_REQ_PROTOCOL, since Linux 5.9
 	stateEstablished = 1
 	stateSynRecv     = 3
 	stateFinWait2    = 5
@@ -49,7 +33,7 @@ const (
 // request is the question of one dump.
 type request struct {
 	proto uint32
-	// family is familyUnspec for both, which only TCP can do.
+	// family is netlink.FamilyUnspec for both, which only TCP can do.
 	family uint8
 	// states are the kernel's, as bits.
 	states uint32
@@ -60,9 +44,6 @@ type request struct {
 	unix bool
 }
 
-// familyUnix is AF_UNIX.
-const familyUnix = 1
-
 // appendTo appends the netlink message of the request to b.
 //
 // Both families of TCP are asked for in the form of the kernels before 3.3
@@ -72,23 +53,19 @@ const familyUnix = 1
 // are the same.
 func (r *request) appendTo(b []byte, seq uint32) []byte {
 	start := len(b)
-	typ := uint16(typeByFamily)
-	if r.family == familyUnspec && !r.unix {
-		typ = typeTCP
+	typ := uint16(netlink.TypeByFamily)
+	if r.family == netlink.FamilyUnspec && !r.unix {
+		typ = netlink.TypeTCP
 	}
 	ne := binary.NativeEndian
-	b = ne.AppendUint32(b, 0) // length, set below
-	b = ne.AppendUint16(b, typ)
-	b = ne.AppendUint16(b, flagRequest|flagDump)
-	b = ne.AppendUint32(b, seq)
-	b = ne.AppendUint32(b, 0)
+	b = netlink.AppendHeader(b, typ, netlink.FlagDump, seq)
 	var anySocket [48]byte // struct inet_diag_sockid, zero: no condition
 	if r.unix {            // struct unix_diag_req
-		b = append(b, familyUnix, 0, 0, 0)
+		b = append(b, netlink.FamilyUnix, 0, 0, 0)
 		b = ne.AppendUint32(b, r.states)
 		b = append(b, make([]byte, 16)...) // any inode, nothing to show, any cookie
-	} else if typ == typeTCP {
-		b = append(b, familyUnspec, 0, 0, r.ext)
+	} else if typ == netlink.TypeTCP {
+		b = append(b, netlink.FamilyUnspec, 0, 0, r.ext)
 		b = append(b, anySocket[:]...)
 		b = ne.AppendUint32(b, r.states)
 		b = ne.AppendUint32(b, 0)
@@ -109,7 +86,7 @@ func (r *request) appendTo(b []byte, seq uint32) []byte {
 	if len(r.bytecode) > 0 {
 		b = appendAttr(b, reqBytecode, r.bytecode)
 	}
-	ne.PutUint32(b[start:], uint32(len(b)-start))
+	netlink.SetLength(b[start:])
 	return b
 }
 

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 	"github.com/seed-44df2ae6/whose/internal/source"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
@@ -119,7 +120,7 @@ func TestRead_MPTCP(t *testing.T) {
 	var from netip.AddrPort
 	missing := false
 	in(t, ns, func(o *opener) {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protoMPTCP)
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, netlink.ProtoMPTCP)
 		if err != nil {
 			missing = true
 			return
@@ -128,7 +129,7 @@ func TestRead_MPTCP(t *testing.T) {
 		o.bind(l, "127.0.0.1:80")
 		o.listen(l, 5)
 		connect := func() sock {
-			c := o.socket(unix.AF_INET, unix.SOCK_STREAM, protoMPTCP)
+			c := o.socket(unix.AF_INET, unix.SOCK_STREAM, netlink.ProtoMPTCP)
 			o.connect(c, netip.MustParseAddrPort("127.0.0.1:80"))
 			return c
 		}
@@ -210,7 +211,7 @@ func TestRead_MPTCPSharedCookie(t *testing.T) {
 	var opened []sock
 	missing := false
 	in(t, ns, func(o *opener) {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protoMPTCP)
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, netlink.ProtoMPTCP)
 		if missing = err != nil; missing {
 			return
 		}
@@ -221,7 +222,7 @@ func TestRead_MPTCPSharedCookie(t *testing.T) {
 		o.check("ask for cookie", err)
 		opened = append(opened, l)
 		for range 3 {
-			c := o.socket(unix.AF_INET, unix.SOCK_STREAM, protoMPTCP)
+			c := o.socket(unix.AF_INET, unix.SOCK_STREAM, netlink.ProtoMPTCP)
 			o.connect(c, netip.MustParseAddrPort("127.0.0.1:80"))
 			opened = append(opened, c, o.accept(l))
 		}

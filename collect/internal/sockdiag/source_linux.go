@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
@@ -67,7 +68,7 @@ func probe() error {
 	}
 	defer c.close()
 	d := dump{proto: whose.TCP, families: whose.SetOf(whose.IPv4), states: whose.SetOf(whose.Listen)}
-	r := request{proto: protoTCP, family: familyIPv4, states: 1 << stateListen}
+	r := request{proto: netlink.ProtoTCP, family: netlink.FamilyIPv4, states: 1 << stateListen}
 	if err := c.run(context.Background(), &r, &d, make([]byte, datagramSize), &rows{}); err != nil {
 		return whose.WithHint(err, "use the source procfs")
 	}

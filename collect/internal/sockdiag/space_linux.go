@@ -125,7 +125,7 @@ func (n *space) deviceName(index uint32) string {
 		_     [20]byte
 	}
 	ifr.index = int32(index)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(n.conns[laneTCP].fd), unix.SIOCGIFNAME, uintptr(unsafe.Pointer(&ifr)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(n.conns[laneTCP].FD()), unix.SIOCGIFNAME, uintptr(unsafe.Pointer(&ifr)))
 	if errno != 0 {
 		return ""
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netlink"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
@@ -49,7 +50,7 @@ func (l *lane) tcp() {
 func (l *lane) mptcp(out *rows) {
 	states := kernelTCPStates(whose.AllStates)
 	l.eachFamily(whose.MPTCP, whose.AllFamilies, func(family uint8) bool {
-		r := request{proto: protoMPTCP, family: family, states: states}
+		r := request{proto: netlink.ProtoMPTCP, family: family, states: states}
 		d := dump{proto: whose.MPTCP, families: whose.AllFamilies, states: whose.AllStates}
 		return l.report(l.ask(&r, &d, out), &d)
 	})
@@ -159,7 +160,7 @@ type fingerprint struct {
 func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (fingerprint, bool) {
 	q := l.p.q
 	d := dump{proto: whose.TCP, families: q.Families, states: q.States, wantInfo: q.Needs.Has(whose.NeedTCPInfo), wantTimer: q.Needs.Has(whose.NeedTimer)}
-	r := request{proto: protoTCP, family: familyUnspec, states: states, bytecode: bytecode}
+	r := request{proto: netlink.ProtoTCP, family: netlink.FamilyUnspec, states: states, bytecode: bytecode}
 	if d.wantInfo {
 		r.ext = extInfo | extCong
 	}
@@ -173,7 +174,7 @@ func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (fingerprint, 
 		l.p.s.kernel.oneFamily.Store(true)
 	}
 	var sum fingerprint
-	for _, family := range [...]uint8{familyIPv4, familyIPv6} {
+	for _, family := range [...]uint8{netlink.FamilyIPv4, netlink.FamilyIPv6} {
 		if !both && !q.Families.Has(modelFamily(family)) {
 			continue
 		}
@@ -189,7 +190,7 @@ func (l *lane) dumpTCP(states uint32, bytecode []byte, out *rows) (fingerprint, 
 }
 
 func modelFamily(kernel uint8) whose.Family {
-	if kernel == familyIPv4 {
+	if kernel == netlink.FamilyIPv4 {
 		return whose.IPv4
 	}
 	return whose.IPv6
