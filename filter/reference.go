@@ -76,7 +76,8 @@ quote a filter with them: ` + "`whose 'netns web and (lport 80 or lport 443)'`" 
 const otherTools = `## As ss, lsof and fuser have it
 
 Words of these tools are accepted where their meaning is plain. Others
-(` + "`net`, `fwmark`, `src port`" + ` …) are refused with ours.
+(` + "`net`, `fwmark`, `src port`" + ` …) are refused with ours. [Recipes](recipes.md) has
+whole commands.
 
 | there | here |
 |---|---|

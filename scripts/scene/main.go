@@ -8,6 +8,10 @@
 // The verbs are
 //
 //	serve   listen, and accept all
+//	drain   listen, and accept all and read what they send
+//	pour    a connection that sends COUNT thousand bytes
+//	greet   listen, and accept all and close them a second later
+//	visit   a connection every tenth of a second, closed when the other side has closed it
 //	wait    listen with a backlog of COUNT, and accept nobody
 //	share   listen, and have COUNT processes share the listener
 //	dial    COUNT connections
@@ -69,6 +73,23 @@ func do(verb string, addr netip.AddrPort, count int) error {
 		fd, err := listen(addr, 128)
 		go accept(fd)
 		return err
+	case "greet":
+		fd, err := listen(addr, 128)
+		go greet(fd)
+		return err
+	case "drain":
+		fd, err := listen(addr, 128)
+		go drain(fd)
+		return err
+	case "pour":
+		fd, err := connect(addr, unix.SOCK_STREAM)
+		for i := 0; err == nil && i < count; i++ {
+			_, err = unix.Write(fd, make([]byte, 1000))
+		}
+		return err
+	case "visit":
+		go visit(addr)
+		return nil
 	case "wait":
 		_, err := listen(addr, count)
 		return err
@@ -116,6 +137,45 @@ func accept(fd int) {
 	for {
 		if _, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC); err != nil && err != unix.EINTR {
 			return
+		}
+	}
+}
+
+// drain accepts one connection after the other and reads it to its end.
+func drain(fd int) {
+	buf := make([]byte, 1<<16)
+	for {
+		c, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		if err != nil && err != unix.EINTR {
+			return
+		}
+		for n, err := 1, error(nil); n > 0 && err == nil; {
+			n, err = unix.Read(c, buf)
+		}
+	}
+}
+
+// greet accepts all connections and closes them, late enough for whoever looks each
+// second.
+func greet(fd int) {
+	for {
+		c, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		switch {
+		case err == nil:
+			time.Sleep(1500 * time.Millisecond)
+			unix.Close(c)
+		case err != unix.EINTR:
+			return
+		}
+	}
+}
+
+// visit connects again and again, and leaves when the other side has.
+func visit(addr netip.AddrPort) {
+	for ; ; time.Sleep(100 * time.Millisecond) {
+		if fd, err := connect(addr, unix.SOCK_STREAM); err == nil {
+			_, _ = unix.Read(fd, make([]byte, 1)) // nobody sends: it ends with the connection
+			unix.Close(fd)
 		}
 	}
 }
