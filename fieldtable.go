@@ -67,7 +67,7 @@ func sessionFields() []*Field {
 			Doc: "Network namespace by its inode number; a filter also takes its name, or self.",
 			row: knownAt(func(r Row) *uint32 { return &r.Session.NetNS })},
 		{Name: "netns_name", Title: "NETNS-NAME", Kind: KindText, Of: OfSession, Needs: NeedNetNSName,
-			Doc: "Name of the network namespace: from ip netns, its pod or container, or a process inside it.",
+			Doc: "Name of the network namespace: from ip netns, its pod, container or service, or a process inside it; host for the one of the host.",
 			row: textAt(func(r Row) *string { return &r.Session.NetNSName })},
 		{Name: "direction", Title: "DIR", Kind: KindName, Of: OfSession, Needs: NeedDirection,
 			Doc:    "in where this end was accepted, out where it connected: by the socket itself or, where a source cannot ask it, by whether a listener of the same namespace takes it. Absent for listeners and where nothing decides: for one that this side has closed a missing listener says nothing.",

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
@@ -54,4 +57,37 @@ func TestNetNSColumn(t *testing.T) {
 	if !strings.Contains(table.String(), " gunicorn ") || strings.Contains(table.String(), "NETNS") {
 		t.Errorf("from inside the namespace:\n%s", &table)
 	}
+	self, err := netns.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const first = 4026531833 // since Linux 6.18
+	if init, err := netns.Inode("/proc/1/ns/net"); self != first && (err != nil || self != init || pidNS(t, "1") != "pid:[4026531836]") {
+		t.Log("this namespace is not known to be the host's")
+		return
+	}
+	listen(t)
+	for _, source := range []string{"netlink", "procfs", "bpf"} {
+		seen := exec.Command("whose", "--source", source, "pid", strconv.Itoa(os.Getpid()))
+		var table strings.Builder
+		seen.Stdout = &table
+		if err := space.Start(seen); err != nil {
+			t.Fatal(err)
+		}
+		if err := seen.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(table.String(), " host ") {
+			t.Errorf("the host's namespace by %s, seen from another:\n%s", source, &table)
+		}
+	}
+}
+
+func pidNS(t *testing.T, pid string) string {
+	t.Helper()
+	link, err := os.Readlink("/proc/" + pid + "/ns/pid")
+	if err != nil {
+		return ""
+	}
+	return link
 }

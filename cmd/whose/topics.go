@@ -82,7 +82,7 @@ var optionNotes = []row{
 	{"Flags of lsof", "-i :443, -i TCP@10.0.0.1:80, -c nginx, -p 812, -u root and -sTCP:LISTEN are read as words of the filter, " +
 		"where their value can be nothing else. -t with -i is refused: lsof prints PIDs alone by it, as --pids does here."},
 	{"Network namespaces", "All that you may see, those without a process too. The name is that of ip netns, " +
-		"of the pod or container in it or of a process that is in it. -N takes any of them."},
+		"of the pod, container or service in it or of a process that is in it. The host's is host, seen from another. -N takes any of them."},
 	{"Containers", "container NAME and container ID find the processes in one: the names are in files of Docker, Podman, containerd, " +
 		"CRI-O and the kubelet that root may read. --fields +container_name,image,pod_name,pod_namespace shows them."},
 	{"NETNS", "The table has this column if a row is of another network namespace than that of whose itself, which is " +

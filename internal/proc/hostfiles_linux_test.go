@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -200,6 +201,20 @@ func TestContainerNames_Captured(t *testing.T) {
 		"10/cgroup": "0::/lxc.payload.mail/system.slice\n",
 		"11/stat":   fmt.Sprintf(statOf, 11),
 		"11/cgroup": "0::/docker/" + podHash + "\n",
+		"1/cgroup":  "0::/init.scope\n",
+		"12/stat":   fmt.Sprintf(statOf, 12), // its parent is process 1
+		"12/cgroup": "0::/system.slice/vault.service\n",
+		"13/stat":   strings.Replace(fmt.Sprintf(statOf, 13), " S 1 ", " S 12 ", 1),
+		"13/cgroup": "0::/system.slice/vault.service/jobs\n",
+		"13/comm":   "job\n",
+		"14/stat":   fmt.Sprintf(statOf, 14),
+		"14/cgroup": "0::/user.slice/user-1000.slice/session-3.scope\n",
+		"14/comm":   "bash\n",
+		"15/stat":   strings.Replace(fmt.Sprintf(statOf, 15), " S 1 ", " S 16 ", 1),
+		"15/cgroup": "0::/user.slice/user-1000.slice/user@1000.service/app.slice/vault.service\n",
+		"15/comm":   "vault\n",
+		"16/stat":   fmt.Sprintf(statOf, 16),
+		"16/cgroup": "0::/user.slice/user-1000.slice/user@1000.service/init.scope\n",
 		"self/mountinfo": "100 22 0:4 net:[4026532001] /run/netns/netns-6d05bd74-0349-22ce-8123-0123456789ab rw - nsfs nsfs rw\n" +
 			"101 22 0:4 net:[4026532002] /run/netns/blue rw - nsfs nsfs rw\n" +
 			"102 22 0:4 net:[4026532006] /run/netns/cni-6d05bd74-0349-22ce-8123-0123456789ab rw - nsfs nsfs rw\n",
@@ -228,7 +243,8 @@ func TestContainerNames_Captured(t *testing.T) {
 		}
 	}
 	refs := []source.NetNSRef{{Inode: 4026532001, TID: 7}, {Inode: 4026532002, TID: 7}, {Inode: 4026532003, TID: 8},
-		{Inode: 4026532004, TID: 9}, {Inode: 4026532005, TID: 10}, {Inode: 4026532006}, {Inode: 4026532007, TID: 11}}
+		{Inode: 4026532004, TID: 9}, {Inode: 4026532005, TID: 10}, {Inode: 4026532006}, {Inode: 4026532007, TID: 11},
+		{Inode: 4026532008, TID: 12}, {Inode: 4026532009, TID: 13}, {Inode: 4026532010, TID: 14}, {Inode: 4026532011, TID: 15}}
 	names := f.NetNSNames(context.Background(), refs)
 	for inode, want := range map[uint32]string{
 		4026532001: "shop-web",          // before the name that netavark made up
@@ -238,9 +254,45 @@ func TestContainerNames_Captured(t *testing.T) {
 		4026532005: "mail",
 		4026532006: "cni-6d05bd74-0349-22ce-8123-0123456789ab", // nobody in it is known
 		4026532007: "111111111111",
+		4026532008: "vault.service",
+		4026532009: "process/job", // made by a part of the service
+		4026532010: "process/bash",
+		4026532011: "process/vault", // the service of a user's own systemd
 	} {
 		if names[inode] != want {
 			t.Errorf("namespace %d: %q, want %q", inode, names[inode], want)
+		}
+	}
+}
+
+// TestNetNSNames_Host: the host's namespace, seen from another one, is called so where
+// process 1 is the host's, and where the kernel's number says so. In a container with
+// process ids of its own, process 1 is not the host's.
+func TestNetNSNames_Host(t *testing.T) {
+	for _, test := range []struct {
+		pidns, want string
+		inode       uint32
+	}{
+		{"pid:[4026531836]", "host", 4026531840},
+		{"pid:[4026532500]", "process/init", 4026531840},
+		{"", "process/init", 4026531840},
+		{"", "host", 4026531833},
+	} {
+		f := captured(t, map[string]string{"1/stat": fmt.Sprintf(statOf, 1), "1/comm": "init\n"})
+		for name, to := range map[string]string{"pid": test.pidns, "net": fmt.Sprintf("net:[%d]", test.inode)} {
+			path := filepath.Join(f.Root(), "1/ns", name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if to == "" {
+				continue
+			}
+			if err := os.Symlink(to, path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := f.NetNSNames(context.Background(), []source.NetNSRef{{Inode: test.inode, TID: 1}})[test.inode]; got != test.want {
+			t.Errorf("pid namespace %q, network namespace %d: named %q, want %q", test.pidns, test.inode, got, test.want)
 		}
 	}
 }

@@ -4,15 +4,17 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
 
 // NetNSNames names network namespaces by their inodes: as `ip netns` does if an
-// administrator gave it the name, else by the pod or the container in it, else as
-// the tool that made it named it for `ip netns`, else by the process. The caller's
-// own has no name unless `ip netns` gave it one. Namespaces without a name are left
+// administrator gave it the name, else "host" for the host's, else by the pod, the
+// container or the service in it, else as the tool that made it named it for `ip
+// netns`, else by the process. The caller's own has no name unless `ip netns` gave it one. Namespaces without a name are left
 // out, and so are those without one yet when ctx ends.
 //
 // A container is named by its name where a file of its runtime has it, and by its id
@@ -56,11 +58,19 @@ func (f *FS) NetNSNamesOf(ctx context.Context, refs []source.NetNSRef, inodes, e
 func (f *FS) nameInside(ctx context.Context, names map[uint32]string, self uint32, refs []source.NetNSRef) {
 	var inside []source.NetNSRef
 	var groups []Cgroup
+	host := f.hostNetNS()
 	for _, ref := range refs {
 		if ctx.Err() != nil {
 			break
 		}
-		if ref.Inode == self || ref.TID == 0 || !isBetterNamed(names[ref.Inode]) {
+		if ref.Inode == self || !isBetterNamed(names[ref.Inode]) {
+			continue
+		}
+		if ref.Inode == host || ref.Inode == firstNetNS {
+			names[ref.Inode] = hostName
+			continue
+		}
+		if ref.TID == 0 {
 			continue
 		}
 		group, _ := f.CgroupOf(ref.TID) // without one the process names the namespace
@@ -71,7 +81,7 @@ func (f *FS) nameInside(ctx context.Context, names map[uint32]string, self uint3
 	}
 	found, _ := f.ContainerNames(ctx, groups)
 	for i, ref := range inside {
-		name := cmp.Or(found[i].PodName, found[i].Name, groups[i].Container, names[ref.Inode])
+		name := cmp.Or(found[i].PodName, found[i].Name, groups[i].Container, f.serviceAlone(ref.TID, &groups[i]), names[ref.Inode])
 		if name == "" {
 			comm, err := f.Comm(ref.TID)
 			if err != nil {
@@ -81,6 +91,53 @@ func (f *FS) nameInside(ctx context.Context, names map[uint32]string, self uint3
 		}
 		names[ref.Inode] = name
 	}
+}
+
+// hostName names the network namespace of the host, seen from another one.
+const hostName = "host"
+
+const (
+	// firstPIDNS is the number of the first pid namespace, since Linux 3.8.
+	firstPIDNS = "pid:[4026531836]"
+	// firstNetNS is the number of the first network namespace, since Linux 6.18. Older
+	// kernels give it to none.
+	firstNetNS = 4026531833
+)
+
+// hostNetNS returns the network namespace of the host: that of process 1, if it is in
+// the first pid namespace. 0: unknown, as in a container with process ids of its own.
+// Root outside of containers may read the links, with CAP_SYS_PTRACE.
+func (f *FS) hostNetNS() uint32 {
+	var name cname
+	var link [64]byte
+	n, errno := readlinkat(f.dir, name.set("", 1, "/ns/pid"), link[:])
+	if errno != 0 || string(link[:n]) != firstPIDNS {
+		return 0
+	}
+	n, errno = readlinkat(f.dir, name.set("", 1, "/ns/net"), link[:])
+	if errno != 0 {
+		return 0
+	}
+	inode, _ := netns.ParseLink(link[:n])
+	return inode
+}
+
+// serviceAlone returns the systemd service of the lowest process in a namespace, if the
+// service as a whole is there (PrivateNetwork=, NetworkNamespacePath=): then the parent
+// of that process is none of the service's. A namespace that a part of a service made
+// is not the service's.
+func (f *FS) serviceAlone(pid uint32, group *Cgroup) string {
+	if !strings.HasSuffix(group.Unit, ".service") {
+		return ""
+	}
+	_, parent, err := f.Birth(pid)
+	if err != nil || parent == 0 {
+		return ""
+	}
+	if above, err := f.CgroupOf(parent); err != nil || above.Unit == group.Unit {
+		return ""
+	}
+	return group.Unit
 }
 
 // isBetterNamed reports whether a namespace with this name, or none, is better named
