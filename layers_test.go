@@ -73,6 +73,7 @@ var layers = map[string]layer{
 	"internal/render":    {inside: []string{".", "internal/baseline", "internal/lots", "internal/tally"}, outside: []string{"github.com/rivo/uniseg"}},
 	"internal/tui":       {inside: []string{".", "filter", "internal/kill", "internal/render", "internal/tally"}},
 	"internal/web":       {},
+	"internal/parquet":   {inside: []string{"."}, outside: []string{"github.com/parquet-go/parquet-go"}},
 	"internal/zabbix":    {inside: []string{".", "filter", "internal/tally"}},
 	"internal/api":       {inside: []string{".", "filter", "internal/render", "internal/tally", "internal/web"}},
 	"internal/export":    {inside: []string{".", "internal/spool", "internal/tally"}},
@@ -93,7 +94,7 @@ var layers = map[string]layer{
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
 		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/baseline", "internal/footprint", "internal/hostname",
-			"internal/kill", "internal/limits", "internal/lots", "internal/render", "internal/sdnotify", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
+			"internal/kill", "internal/limits", "internal/lots", "internal/parquet", "internal/render", "internal/sdnotify", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
 		},
@@ -130,6 +131,7 @@ var bans = []ban{
 var homes = map[string][]string{
 	"github.com/spf13/...":       {"cmd/..."},
 	"modernc.org/sqlite/...":     {"history/store"},
+	"github.com/parquet-go/...":  {"internal/parquet"},
 	"net/http":                   {"fleet", "internal/api", "internal/export"},
 	"github.com/cilium/ebpf/...": {"internal/bpf", "internal/bpf/bpftest", "collect/internal/bpfiter", "track/internal/bpfevent"},
 }

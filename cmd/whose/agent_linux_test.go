@@ -214,6 +214,12 @@ func TestAgent(t *testing.T) {
 	if n := strings.Count(said, "nothing is recorded from ") + strings.Count(said, "nothing is recorded at "); n != kills || !strings.Contains(said, "(the agent was down)") {
 		t.Errorf("%d gaps after %d kills: %s", n, kills, said)
 	}
+	for format, want := range map[string]string{"csv": "proto,", "jsonl": `{"proto"`, "parquet": "PAR1"} {
+		out, _ := h.ask("history", "export", "--format", format, "established")
+		if lines := strings.Count(out, "\n"); !strings.HasPrefix(out, want) || format == "jsonl" && lines != len(got) || format == "csv" && lines != len(got)+1 {
+			t.Errorf("export as %s begins with %.20q and has %d lines, for %d sessions", format, out, lines, len(got))
+		}
+	}
 	then := h.sessions("--at", moment.Format(time.RFC3339Nano), "established")
 	if text, want := endsOf(then), endsOf(listed); text != want {
 		t.Errorf("the listing of then:\n%swant:\n%s", text, want)

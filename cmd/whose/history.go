@@ -36,7 +36,7 @@ docs/history.md describes it.`,
 		Example: "whose history\tfrom when to when there is a history, and its gaps\n" +
 			"whose history verify\tread all of it, and name the broken files\n" +
 			"whose history prune --days 7\tkeep a week\n" +
-			"whose --from 2026-01-31 --to 2026-02-01 -o csv\ta day of it, for another program",
+			"whose history export --format parquet > all.parquet\tall of it, for another program",
 		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "text" && format != "json" {
@@ -62,7 +62,7 @@ docs/history.md describes it.`,
 	flagGroup{cmd.Flags(), groupThen}.boolean(&p.utc, "utc", "", "show times in UTC, not in the zone of this host")
 	flagGroup{cmd.Flags(), groupShow}.text(&format, "output", "o", "text", "FORMAT", "format: text, json")
 	complete(cmd, "output", completeWords("text", "json"))
-	cmd.AddCommand(newHistoryVerify(sh, &p), newHistoryPrune(sh, &p))
+	cmd.AddCommand(newHistoryExport(sh, &p), newHistoryVerify(sh, &p), newHistoryPrune(sh, &p))
 	return cmd
 }
 

@@ -4,10 +4,13 @@ package main
 
 import (
 	"context"
+	"io"
 	"time"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/history"
 	"github.com/seed-44df2ae6/whose/history/store"
+	"github.com/seed-44df2ae6/whose/internal/parquet"
 )
 
 // This file links whose-agent's own packages. whose does without them.
@@ -15,6 +18,7 @@ import (
 func init() {
 	openHistory = func(dir string, zone *time.Location) (history.Source, error) { return store.Open(dir, zone) }
 	runAgent = (*agentJob).run
+	newParquet = func(to io.Writer, fields []*whose.Field) sessionWriter { return parquet.New(to, fields) }
 	keeper = &keeping{
 		verify: func(dir string) (int, []error, error) { return store.Verify(context.Background(), dir) },
 		prune:  store.Prune,

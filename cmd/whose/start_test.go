@@ -30,6 +30,7 @@ var notLinked = map[string]string{
 	"github.com/cilium/ebpf/ringbuf":  "package bpfevent reads the ring itself",
 	"github.com/prometheus/client_golang/prometheus": "what serves is another program",
 	"modernc.org/sqlite":                             "1.7 ms; whose-agent has it",
+	"github.com/parquet-go/parquet-go":               "whose-agent has it",
 }
 
 func TestStart_Links(t *testing.T) {
