@@ -75,7 +75,7 @@ func TestLoadingPays(t *testing.T) {
 
 // costOfPin is by how much a pin may cost more than the cheapest: it says more of a
 // session than netlink.
-const costOfPin = 3 * time.Millisecond
+const costOfPin = time.Millisecond
 
 // A question is answered by the source that is best for it, whatever the host is
 // like.

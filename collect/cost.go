@@ -26,14 +26,14 @@ type work struct {
 // ../bench/compare: medians less the start of the process. The comments name the load
 // that decides most about a figure, and how it differs.
 const (
-	costOfLoad   = 15 * time.Millisecond   // small: own programs 26.3 ms, pinned ones 11.0
-	costOfWalk   = 2500 * time.Microsecond // small: pinned, without processes and sockets
-	costOfVisit  = 2 * time.Microsecond    // procs5k: pinned, by process
-	costOfPassed = 50 * time.Nanosecond    // procs5k: pinned, by descriptor
-	costOfOpened = 20 * time.Microsecond   // small: netlink, by process
-	costOfLink   = 1200 * time.Nanosecond  // procs5k: netlink 437 ms, by descriptor
-	costOfDumped = 2 * time.Microsecond    // 100k: netlink 281 ms, by socket, less its link
-	costOfMet    = 700 * time.Nanosecond   // 100k: pinned 72 ms, by socket
+	costOfLoad   = 15 * time.Millisecond  // small: own programs 26.3 ms, pinned ones 11.0
+	costOfWalk   = 1 * time.Millisecond   // idle: tables without sockets 0.6 to 0.8 ms, and a pin opened
+	costOfVisit  = 2 * time.Microsecond   // procs5k: pinned, by process
+	costOfPassed = 50 * time.Nanosecond   // procs5k: pinned, by descriptor
+	costOfOpened = 20 * time.Microsecond  // small: netlink, by process
+	costOfLink   = 1200 * time.Nanosecond // procs5k: netlink 437 ms, by descriptor
+	costOfDumped = 2 * time.Microsecond   // 100k: netlink 281 ms, by socket, less its link
+	costOfMet    = 700 * time.Nanosecond  // 100k: pinned 72 ms, by socket
 )
 
 // cost is the time that the work is likely to take.
