@@ -42,7 +42,12 @@ func TestField_NamesAreUnique(t *testing.T) {
 }
 
 func TestField_TableIsComplete(t *testing.T) {
+	titled := make(map[string]string)
 	for _, f := range whose.Fields() {
+		if other, ok := titled[f.Title]; ok {
+			t.Errorf("fields %s and %s have the title %s", other, f.Name, f.Title)
+		}
+		titled[f.Title] = f.Name
 		if f.Title == "" || f.Doc == "" || f.Kind == 0 || f.Of == 0 || !strings.HasSuffix(f.Doc, ".") {
 			t.Errorf("field %s lacks a title, a sentence, a kind or a group", f.Name)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/internal/baseline"
+	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
 // A diff is the job of whose diff.
@@ -174,7 +175,7 @@ func readListing(in io.Reader, where *filter.Matcher, rule *baseline.Rule, set *
 	case err != nil:
 		return "", err
 	case len(text) > maxListing:
-		return "", fmt.Errorf("longer than %s", sizeText(maxListing))
+		return "", fmt.Errorf("longer than %s", render.SizeText(maxListing))
 	}
 	first, _, _ := bytes.Cut(text, []byte("\n"))
 	if _, err := baseline.ReadHead(first); !errors.Is(err, baseline.ErrNoBaseline) {

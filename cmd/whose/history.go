@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/history"
+	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
 // A keeping does the work of a store alone.
@@ -84,26 +85,13 @@ func writeOverview(w io.Writer, o *history.Overview) error {
 	}
 	_, err := fmt.Fprintf(w, "history%s from %s to %s (%s)\n%s ended, %d stand at its end, %s in %s\n", host,
 		o.From.Format(layout), o.To.Format(layout), o.To.Sub(o.From).Round(time.Second),
-		plural(o.Sessions, "session", "sessions"), o.Live, sizeText(o.Bytes), plural(o.Files, "file", "files"))
+		plural(o.Sessions, "session", "sessions"), o.Live, render.SizeText(uint64(o.Bytes)), plural(o.Files, "file", "files"))
 	for _, g := range o.Gaps {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%s\n", printable(g.String()))
 		}
 	}
 	return err
-}
-
-// sizeText is a number of bytes for a person, in units of 1000 as everywhere.
-func sizeText(n int64) string {
-	units := []string{"B", "kB", "MB", "GB", "TB"}
-	f, i := float64(n), 0
-	for ; f >= 1000 && i < len(units)-1; i++ {
-		f /= 1000
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", f, units[i])
 }
 
 func newHistoryVerify(sh *shell, p *past) *cobra.Command {

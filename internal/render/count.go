@@ -130,7 +130,7 @@ func countTable(w io.Writer, c *tally.Count, opts *Options) error {
 	g.start(opts.NoHeader)
 	for _, row := range c.Rows {
 		g.number(uint64(row.Count), plain)
-		g.sums(c.Sum, row.Sums)
+		g.sums(c.Sum, row.Sums, opts)
 		for i := range row.Values {
 			cell := g.cell()
 			valueCell(cell, &row.Values[i])
@@ -139,7 +139,7 @@ func countTable(w io.Writer, c *tally.Count, opts *Options) error {
 	}
 	if len(c.Rows) > 1 && len(c.By) > 0 {
 		g.number(uint64(c.Total), strong)
-		g.sums(c.Sum, c.Sums)
+		g.sums(c.Sum, c.Sums, opts)
 		g.text("total", strong)
 		for range len(c.By) - 1 {
 			g.text(" ", plain) // nothing is missing here
@@ -148,8 +148,14 @@ func countTable(w io.Writer, c *tally.Count, opts *Options) error {
 	return g.write(w, opts, 0)
 }
 
-func (g *grid) sums(fields []*whose.Field, sums []uint64) {
+// sums adds the sums of fields, bytes on a terminal as all lines for a person have
+// them.
+func (g *grid) sums(fields []*whose.Field, sums []uint64, opts *Options) {
 	for i, f := range fields {
+		if f.Kind == whose.KindBytes && opts.Width > 0 {
+			g.bytes(sums[i])
+			continue
+		}
 		cell := g.cell()
 		valueCell(cell, &whose.Value{Kind: f.Kind, Num: sums[i]})
 		g.add(cell)

@@ -69,6 +69,13 @@ func (c *cell) size(n uint64, brief bool) {
 	c.ascii(" " + sizeNames[name] + "B")
 }
 
+// SizeText is a number of bytes for a person, in units of 1000: "8.6 GB".
+func SizeText(n uint64) string {
+	var c cell
+	c.size(n, false)
+	return string(c.text)
+}
+
 var sizeNames = [...]string{"", "k", "M", "G", "T", "P", "E"}
 
 // amount appends n in a unit, with one decimal below ten.

@@ -91,3 +91,20 @@ func TestCounts_Refuses(t *testing.T) {
 		t.Error("a row without its values was accepted")
 	}
 }
+
+// TestCount_Bytes: sums of bytes read at a terminal as in a listing and in a summary,
+// and are plain numbers in a pipe.
+func TestCount_Bytes(t *testing.T) {
+	c := &tally.Count{By: fieldsNamed("comm"), Sum: fieldsNamed("bytes_sent rtt"), Total: 3, Rows: []tally.Row{
+		{Values: []whose.Value{{Kind: whose.KindText, Text: "nginx"}}, Count: 3, Sums: []uint64{8_600_000_000, 12}},
+	}}
+	for width, want := range map[int]string{0: "8600000000", 80: "8.6 GB"} {
+		var b bytes.Buffer
+		if err := countTable(&b, c, &Options{Width: width}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("width %d: no %q in\n%s", width, want, &b)
+		}
+	}
+}
