@@ -31,6 +31,14 @@ func holdTimers(st *Stage) {
 	p = st.pair("127.0.0.1:0", "")
 	st.add("listener of timewait", st.listener(p.l, 16))
 	st.add("timewait", st.finish(p))
+	p = st.pair("127.0.0.1:0", "")
+	st.check(unix.Shutdown(p.c, unix.SHUT_WR), "shutdown")
+	st.inState(p.c, whose.FinWait2)
+	client, server := st.established(p.c, whose.Out, st.pid()), st.established(p.a, whose.In, st.pid())
+	client.State, server.State, server.RecvQueue = whose.FinWait2, whose.CloseWait, 1
+	st.add("shut down", client)
+	st.add("other end of shut down", server)
+	st.add("listener of shut down", st.listener(p.l, 16))
 	holdSynRecv(st)
 	p = st.pair("127.0.0.1:0", "")
 	st.check(unix.SetNonblock(p.c, true), "set nonblocking")
@@ -140,7 +148,7 @@ func checkIdle(t *testing.T, c *caught) {
 		full := s
 		full.TCP = &whose.TCPInfo{}
 		Blank(c.source, &full)
-		known := full.TCP != nil && s.State == whose.Established
+		known := full.TCP != nil && whose.SetOf(whose.Established, whose.FinWait2, whose.CloseWait).Has(s.State)
 		if got := s.TCP != nil && s.TCP.HasIdle; got != known {
 			t.Errorf("%s: idle known %v, want %v", label, got, known)
 			continue

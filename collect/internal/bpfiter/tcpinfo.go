@@ -29,12 +29,13 @@ func (rd *reading) tcpInfo(r *tcpRecord, state whose.State) (info whose.TCPInfo,
 }
 
 func (rd *reading) figures(r *tcpRecord, state whose.State) whose.TCPInfo {
+	received := source.PayloadOf(r.bytesReceived, state)
 	return whose.TCPInfo{
 		Idle: sinceJiffies(r.idle, rd.hz), HasIdle: source.HasIdle(state),
-		Unused:  r.bytesSent == 0 && r.bytesReceived == 0,
+		Unused:  r.bytesSent == 0 && received == 0,
 		RTT:     time.Duration(r.srtt) * time.Microsecond,
 		Retrans: r.retrans, Cwnd: r.cwnd,
-		BytesSent: r.bytesSent, BytesReceived: source.PayloadOf(r.bytesReceived, state),
+		BytesSent: r.bytesSent, BytesReceived: received,
 		Cong: congName(&r.cong),
 	}
 }

@@ -314,8 +314,7 @@ func (d *dump) attributes(b []byte, s *source.Socket, out *rows) bool {
 		b = b[min((length+3)&^3, len(b)):]
 	}
 	if d.wantInfo && info != nil && s.State != whose.Listen && d.wanted(s) {
-		one := tcpInfo(info, out.name(cong))
-		one.BytesReceived = source.PayloadOf(one.BytesReceived, s.State)
+		one := tcpInfo(info, out.name(cong), s.State)
 		one.HasIdle = len(info) >= infoLastReceived+4 && source.HasIdle(s.State)
 		out.info = append(out.info, one)
 		s.TCPInfo = uint32(len(out.info))
@@ -324,7 +323,7 @@ func (d *dump) attributes(b []byte, s *source.Socket, out *rows) bool {
 }
 
 // tcpInfo reads a struct tcp_info, as much of it as there is.
-func tcpInfo(b []byte, cong string) whose.TCPInfo {
+func tcpInfo(b []byte, cong string, state whose.State) whose.TCPInfo {
 	u32 := func(at int) uint32 {
 		if len(b) < at+4 {
 			return 0
@@ -338,14 +337,15 @@ func tcpInfo(b []byte, cong string) whose.TCPInfo {
 		return binary.NativeEndian.Uint64(b[at:])
 	}
 	sent, again := u64(infoBytesSent), u64(infoBytesRetrans)
+	received := source.PayloadOf(u64(infoBytesReceived), state)
 	return whose.TCPInfo{
 		RTT:           time.Duration(u32(infoRTT)) * time.Microsecond,
 		Retrans:       u32(infoTotalRetrans),
 		BytesSent:     sent - min(again, sent),
-		BytesReceived: u64(infoBytesReceived),
+		BytesReceived: received,
 		Cong:          cong,
 		Cwnd:          u32(infoCwnd),
-		Unused:        len(b) >= infoBytesSent+8 && sent == 0 && u64(infoBytesReceived) == 0,
+		Unused:        len(b) >= infoBytesSent+8 && sent == 0 && received == 0,
 		Idle:          time.Duration(min(u32(infoLastSent), u32(infoLastReceived))) * time.Millisecond,
 	}
 }
