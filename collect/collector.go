@@ -31,6 +31,8 @@ type Collector struct {
 	confirmed *proc.Inodes
 	// known are the facts of processes that earlier collections read.
 	known known
+	// groups are the control groups that one of them read.
+	groups keptGroups
 	// only, if it names a source, is the one source to try; for [Diagnose].
 	only choice
 }
@@ -157,7 +159,7 @@ func (c *Collector) run(ctx, within context.Context, pl *plan, s *stages) error 
 		return err
 	}
 	s.derived.derive(&s.joined)
-	s.described = describe(within, &s.derived, &c.known)
+	s.described = describe(within, &s.derived, &c.known, &c.groups)
 	if within.Err() != nil {
 		s.gathered.noteDeadline() // processes, users or namespaces may lack their names
 	}

@@ -32,7 +32,7 @@ type described struct {
 
 // describe reads the remaining facts of processes, users and namespaces, each
 // once. If ctx ends, names are missing.
-func describe(ctx context.Context, d *derived, k *known) described {
+func describe(ctx context.Context, d *derived, k *known, groups *keptGroups) described {
 	needs := d.plan.needs
 	m := described{
 		derived: d, devices: d.snap.Devices, tcp: slices.Clone(d.snap.TCPInfo),
@@ -45,7 +45,7 @@ func describe(ctx context.Context, d *derived, k *known) described {
 		m.users = d.userNames(ctx)
 	}
 	if needs.Has(whose.NeedSocketGroup) && slices.Contains(d.reason, whose.ReasonHidden) {
-		m.groups = d.cgroups(ctx)
+		m.groups = groups.forSockets(ctx, d)
 	}
 	if needs.Has(whose.NeedNetNSName) {
 		m.netns = d.netnsNames(ctx)
@@ -179,14 +179,4 @@ func (j *joined) netnsNamesInside(ctx context.Context, present map[uint32]bool) 
 		slices.Sort(j.snap.Seen)
 	}
 	return j.plan.fs.NetNSNamesOf(ctx, refs, rest, j.snap.Seen)
-}
-
-// cgroups returns the index of control groups, nil if there is none. Without it
-// the hidden owners' units stay unknown, which the coverage reports already.
-func (j *joined) cgroups(ctx context.Context) *proc.CgroupIndex {
-	x, err := j.plan.fs.Cgroups(ctx)
-	if err != nil {
-		return nil
-	}
-	return x
 }

@@ -27,6 +27,8 @@ type Work struct {
 	Early     bool
 	// Grouped: the control groups were read for sockets with hidden owners.
 	Grouped bool
+	// GroupsRead is when they were read last.
+	GroupsRead time.Time
 	// Sessions of the answer.
 	Sessions int
 	Coverage whose.Coverage
@@ -69,8 +71,8 @@ func (c *Collector) WorkOf(ctx context.Context, opts *Options) (Work, error) {
 		Sockets: make(map[whose.State]int), Links: read.walk.Links, Processes: read.walk.Processes,
 		Described: len(a.stages.joined.ids),
 		Early:     read.walk.Early, Sessions: a.Len(), Coverage: a.Coverage,
-		Grouped: a.stages.described.groups != nil,
-		done:    workDone(read),
+		Grouped: a.stages.described.groups != nil, GroupsRead: c.groups.read,
+		done: workDone(read),
 	}
 	for i := range read.snap.Sockets {
 		w.Sockets[read.snap.Sockets[i].State]++

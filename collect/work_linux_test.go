@@ -10,6 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
@@ -213,16 +216,19 @@ func TestWork_EndsAreAppliedByTheKernel(t *testing.T) {
 	}
 }
 
-// A veiled source has a socket whose owner is hidden.
-type veiled struct{ source.Source }
+// A veiled source has a socket whose owner is hidden, in a control group.
+type veiled struct {
+	source.Source
+	group *uint64
+}
 
 func (veiled) Name() string { return collect.BPF }
 func (veiled) Close() error { return nil }
 func (veiled) Capabilities() source.Capabilities {
 	return source.Capabilities{FindsHolders: true, FindsSockets: true}
 }
-func (veiled) Read(_ context.Context, _ *source.Query, snap *source.Snapshot) error {
-	s := source.Socket{Inode: 7, Flags: source.SocketFile}
+func (v veiled) Read(_ context.Context, _ *source.Query, snap *source.Snapshot) error {
+	s := source.Socket{Inode: 7, Flags: source.SocketFile, Cgroup: *v.group}
 	s.Proto, s.Family, s.State = whose.TCP, whose.IPv4, whose.Listen
 	snap.Sockets = append(snap.Sockets, s)
 	snap.Gaps.Add(source.OutsidePIDNS)
@@ -232,7 +238,7 @@ func (veiled) Read(_ context.Context, _ *source.Query, snap *source.Snapshot) er
 // TestWork_ControlGroups reads the control groups of the host only where the answer
 // has the unit of a socket, or the filter asks for it.
 func TestWork_ControlGroups(t *testing.T) {
-	c := collect.OpenWith(veiled{})
+	c := collect.OpenWith(veiled{group: new(uint64)})
 	defer c.Close()
 	for _, test := range []struct {
 		fields, filter string
@@ -258,4 +264,49 @@ func TestWork_ControlGroups(t *testing.T) {
 				test.fields, test.filter, w.Sessions, w.Grouped, test.want, err)
 		}
 	}
+}
+
+// TestWork_ControlGroups_Kept reads the control groups again for a socket of one that
+// was not among those read before, and not with each collection.
+func TestWork_ControlGroups_Kept(t *testing.T) {
+	var root syscall.Stat_t
+	if err := syscall.Stat(controlGroups(t), &root); err != nil {
+		t.Fatal(err)
+	}
+	group := root.Ino
+	c := collect.OpenWith(veiled{group: &group})
+	defer c.Close()
+	pass := func() time.Time {
+		t.Helper()
+		w, err := c.WorkOf(t.Context(), &collect.Options{Source: collect.BPF})
+		if err != nil || !w.Grouped {
+			t.Fatalf("control groups read: %v, error %v", w.Grouped, err)
+		}
+		return w.GroupsRead
+	}
+	first := pass()
+	if pass() != first {
+		t.Error("the control groups are read again for a group that is known")
+	}
+	group = 0
+	if pass() != first {
+		t.Error("the control groups are read again for a socket of none")
+	}
+	group = 1<<63 + 5
+	if pass() == first {
+		t.Error("the control groups are not read again for an unknown one")
+	}
+}
+
+// controlGroups returns the place where the control groups (v2) are.
+func controlGroups(t *testing.T) string {
+	t.Helper()
+	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		var fs syscall.Statfs_t
+		if syscall.Statfs(dir, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC {
+			return dir
+		}
+	}
+	testenv.Missing(t, "control groups (v2)", "none are mounted")
+	return ""
 }
