@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -110,7 +111,7 @@ func (d *doctor) print(g *collect.Diagnosis) error {
 		p.text(2, "They count in this user namespace and in what was made in it, and load no programs.")
 	}
 	p.rows(capabilityRows(g.Capabilities))
-	_, err := d.sh.out.Write(text.Bytes())
+	_, err := io.WriteString(d.sh.out, d.sh.legible(text.String()))
 	return writeError(err)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/user"
 	"slices"
@@ -243,7 +244,7 @@ func (d *doctor) printZabbix(c *zabbixCheck) error {
 		fmt.Fprintf(&text, "  %s\n", printable(c.Next))
 	}
 	p.text(2, sentence(printable(c.Why)))
-	_, err := d.sh.out.Write(text.Bytes())
+	_, err := io.WriteString(d.sh.out, d.sh.legible(text.String()))
 	return writeError(err)
 }
 
