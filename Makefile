@@ -10,7 +10,7 @@ PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-t
 FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall packages test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps screens test-hostile test-zabbix test-zabbix7
+.PHONY: help build install uninstall packages test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps screens test-hostile test-zabbix test-zabbix7 test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ install: ## install what make build made below $(DESTDIR)/usr; it builds nothing
 
 uninstall: ## remove what make install installed; pins, history and the group stay
 	@DESTDIR='$(DESTDIR)' ./scripts/installed remove
+
+packages: ## build packages for dpkg and rpm, archives, a bill of materials and sums in build/packages
+	@./scripts/packages build/packages
 
 test: deps check generate-check cross unit fuzz test-zabbix ## install what the tests need and run them all
 
@@ -64,6 +67,9 @@ test-zabbix: ## show the Zabbix template against Debian's own Zabbix (6.0 on Deb
 
 test-zabbix7: ## the same against Zabbix 7.0, in a tree of Debian 13
 	@./scripts/test-zabbix trixie
+
+test-packages: ## build the packages twice; install, upgrade and remove them in trees of Debian 12 and 13 and by rpm
+	@./scripts/test-packages
 
 screens: build ## write docs/screens/after again and the screen of the README
 	@./scripts/deps tmux iproute2 util-linux

@@ -89,6 +89,7 @@ var layers = map[string]layer{
 	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
 	"integrations/zabbix/test":    {}, // tests only
 	"scripts":                     {}, // tests only
+	"scripts/bill":                {},
 	"scripts/scene":               {outside: []string{"golang.org/x/sys"}},
 	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
