@@ -93,7 +93,7 @@ func (a *question) signed(p *part, from, to int64) (map[int64]bool, error) {
 			some[id] = true
 		}
 		return nil
-	}, "SELECT id, sign FROM block WHERE last >= ? AND reach <= ?", from, to)
+	}, "SELECT id, sign FROM block WHERE id IN (SELECT id FROM block WHERE last >= ? AND reach <= ?)", from, to)
 	return some, err
 }
 
@@ -218,7 +218,7 @@ func (s *scan) block(v *view) error {
 		return err
 	}
 	s.admits = s.shapes(v, s.admits)
-	if !s.Moment() && !slices.Contains(s.admits, true) {
+	if !s.Moment() && !slices.Contains(s.admits, true) || !s.mayMeet(v) {
 		return nil
 	}
 	var e entry
@@ -251,6 +251,27 @@ func (s *scan) block(v *view) error {
 		return errEnough
 	}
 	return err
+}
+
+// mayMeet reports whether a block may have an entry of the question's time that meets
+// a condition on its ends. It reads the columns of the ends alone.
+func (s *scan) mayMeet(v *view) bool {
+	if len(s.plan.Any) == 0 {
+		return true
+	}
+	locals, remotes, ports := cursor{text: v.columns[colLocal]}, cursor{text: v.columns[colRemote]}, cursor{text: v.columns[colPorts]}
+	for i := range v.n {
+		p := packed{
+			local: locals.index(len(v.addrs)), remote: remotes.index(len(v.addrs)), localPort: ports.port(), remotePort: ports.port(),
+		}
+		if locals.bad || remotes.bad || ports.bad {
+			return true // who reads all of it finds the fault
+		}
+		if v.from[i] <= s.to && (s.Moment() || v.at[i] >= s.from) && s.atEnds(v, &p) {
+			return true
+		}
+	}
+	return false
 }
 
 // live offers the standing sessions at the end of the part.

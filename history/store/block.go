@@ -275,13 +275,9 @@ func (b *block) open(text []byte) error {
 		lengths[i] = c.uint()
 	}
 	for i, length := range lengths {
-		if length > uint64(len(c.text)) {
-			c.fail()
-			break
-		}
-		b.columns[i], c.text = c.text[:length], c.text[length:]
+		b.columns[i] = c.take(length)
 	}
-	if c.bad || n > maxBlock || n > uint64(len(b.columns[colAt])) || len(c.text) > 0 {
+	if c.bad || n > maxBlock || n > uint64(len(b.columns[colAt])) || c.left() > 0 {
 		return fmt.Errorf("%w: the columns do not fit", errMalformed)
 	}
 	b.n = int(n)

@@ -118,18 +118,22 @@ func blob(s string) any {
 }
 
 // A reference is the dictionary of a file that is read. Names are read when they
-// are first needed: some one by one, then all.
+// are first needed: one by one, and all where many are asked for.
 type reference struct {
 	q      querier
 	ctx    context.Context // of the question
 	progs  map[uint64]*progKey
 	places map[uint64]*place
-	asked  int
-	err    error // the first one
+	one    *sql.Stmt // ends with the transaction
+	// asked counts the names of programs read one by one, of so many. whole: all
+	// were read.
+	asked, size int64
+	whole       bool
+	err         error // the first one
 }
 
-// manyNames is the number of names read one by one before all are read.
-const manyNames = 32
+// To read a name by itself takes as long as to read readOne of them in a row.
+const readOne = 8
 
 var noProg progKey
 
@@ -143,11 +147,8 @@ func (r *reference) prog(id uint64) *progKey {
 	if p, ok := r.progs[id]; ok {
 		return p
 	}
-	switch r.asked++; {
-	case r.asked == manyNames:
-		r.read(selectProg)
-	case r.asked < manyNames:
-		r.read(selectProg+" WHERE id = ?", id)
+	if !r.whole {
+		r.readProg(id)
 	}
 	if p, ok := r.progs[id]; ok {
 		return p
@@ -156,23 +157,45 @@ func (r *reference) prog(id uint64) *progKey {
 	return &noProg
 }
 
-func (r *reference) read(query string, args ...any) {
-	err := each(r.ctx, r.q, func(rows *sql.Rows) error {
-		var id uint64
-		var comm, exe, cmdline, user, unit, container, pod, cname, image, podName, podSpace sql.RawBytes
-		p := new(progKey)
-		if err := rows.Scan(&id, &comm, &exe, &cmdline, &p.uid, &user, &unit, &container, &pod, &cname, &image, &podName, &podSpace); err != nil {
-			return err
+// readProg reads the name of a program, or all of them.
+func (r *reference) readProg(id uint64) {
+	var rows *sql.Rows
+	var err error
+	if r.one == nil {
+		err = r.q.QueryRowContext(r.ctx, "SELECT ifnull(max(id), 0) FROM prog").Scan(&r.size)
+		if err == nil {
+			r.one, err = r.q.PrepareContext(r.ctx, selectProg+" WHERE id = ?")
 		}
-		p.comm, p.exe, p.cmdline, p.user = string(comm), string(exe), string(cmdline), string(user)
-		p.unit, p.container, p.pod = string(unit), string(container), string(pod)
-		p.containerName, p.image, p.podName, p.podNamespace = string(cname), string(image), string(podName), string(podSpace)
-		r.progs[id] = p
-		return nil
-	}, query, args...)
+	}
+	r.asked++
+	r.whole = r.asked > r.size/readOne
+	switch {
+	case err != nil:
+	case r.whole:
+		rows, err = r.q.QueryContext(r.ctx, selectProg)
+	default:
+		rows, err = r.one.QueryContext(r.ctx, id)
+	}
+	if err == nil {
+		err = eachRow(rows, r.keepProg)
+	}
 	if err != nil && r.err == nil {
 		r.err = err
 	}
+}
+
+func (r *reference) keepProg(rows *sql.Rows) error {
+	var id uint64
+	var comm, exe, cmdline, user, unit, container, pod, cname, image, podName, podSpace sql.RawBytes
+	p := new(progKey)
+	if err := rows.Scan(&id, &comm, &exe, &cmdline, &p.uid, &user, &unit, &container, &pod, &cname, &image, &podName, &podSpace); err != nil {
+		return err
+	}
+	p.comm, p.exe, p.cmdline, p.user = string(comm), string(exe), string(cmdline), string(user)
+	p.unit, p.container, p.pod = string(unit), string(container), string(pod)
+	p.containerName, p.image, p.podName, p.podNamespace = string(cname), string(image), string(podName), string(podSpace)
+	r.progs[id] = p
+	return nil
 }
 
 var noPlace place

@@ -18,12 +18,13 @@ import (
 // formatVersion is the version of the files. A reader refuses a newer one.
 const formatVersion = 1
 
-// schema makes an empty file. Of each block the columns before data are read for
-// many blocks, data for some.
+// schema makes an empty file. The span of all blocks is read from an index, which has
+// all of it; of some blocks the sign, and of fewer data.
 const schema = `
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE block(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, reach INTEGER NOT NULL, n INTEGER NOT NULL,
 	small INTEGER NOT NULL, sign BLOB, data BLOB NOT NULL);
+CREATE INDEX span ON block(first, last, reach, n);
 CREATE TABLE live(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE prog(id INTEGER PRIMARY KEY, comm BLOB, exe BLOB, cmdline BLOB, uid INTEGER, user BLOB, unit BLOB, container BLOB, pod BLOB,
 	cname BLOB, image BLOB, podname BLOB, podspace BLOB);
@@ -118,6 +119,7 @@ func broken(err error) bool {
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
 // meta reads a value of the file, the zero value for none.
@@ -148,6 +150,11 @@ func each(ctx context.Context, q querier, scan func(*sql.Rows) error, query stri
 	if err != nil {
 		return err
 	}
+	return eachRow(rows, scan)
+}
+
+// eachRow calls scan for each row, and closes the rows.
+func eachRow(rows *sql.Rows, scan func(*sql.Rows) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {

@@ -34,26 +34,30 @@ func (c *column) addr(a netip.Addr) {
 	}
 }
 
-// A cursor reads a column. The first fault stays: afterwards all is zero.
+// A cursor reads a column. The first fault stays: afterwards all is zero. It moves a
+// number and no slice: to store a pointer costs more than to read a byte.
 type cursor struct {
 	text []byte
+	at   int
 	bad  bool
 }
 
-func (c *cursor) fail() { c.text, c.bad = nil, true }
+func (c *cursor) fail() { c.at, c.bad = len(c.text), true }
+
+// left returns the number of bytes that are left.
+func (c *cursor) left() int { return len(c.text) - c.at }
 
 func (c *cursor) uint() uint64 {
-	if len(c.text) > 0 && c.text[0] < 0x80 { // most are small
-		n := uint64(c.text[0])
-		c.text = c.text[1:]
-		return n
+	if c.at < len(c.text) && c.text[c.at] < 0x80 { // most are small
+		c.at++
+		return uint64(c.text[c.at-1])
 	}
-	n, size := binary.Uvarint(c.text)
+	n, size := binary.Uvarint(c.text[c.at:])
 	if size <= 0 {
 		c.fail()
 		return 0
 	}
-	c.text = c.text[size:]
+	c.at += size
 	return n
 }
 
@@ -63,25 +67,25 @@ func (c *cursor) int() int64 {
 }
 
 func (c *cursor) port() uint16 {
-	if len(c.text) < 2 {
+	if c.left() < 2 {
 		c.fail()
 		return 0
 	}
-	n := binary.LittleEndian.Uint16(c.text)
-	c.text = c.text[2:]
-	return n
+	c.at += 2
+	return binary.LittleEndian.Uint16(c.text[c.at-2:])
 }
 
-func (c *cursor) bytes() []byte {
-	n := c.uint()
-	if n > uint64(len(c.text)) {
+// take returns the next n bytes.
+func (c *cursor) take(n uint64) []byte {
+	if n > uint64(c.left()) {
 		c.fail()
 		return nil
 	}
-	b := c.text[:n]
-	c.text = c.text[n:]
-	return b
+	c.at += int(n)
+	return c.text[c.at-int(n) : c.at]
 }
+
+func (c *cursor) bytes() []byte { return c.take(c.uint()) }
 
 func (c *cursor) addr() netip.Addr {
 	switch b := c.bytes(); len(b) {
@@ -99,7 +103,7 @@ func (c *cursor) addr() netip.Addr {
 // count reads the number of things that follow, of at least a byte each.
 func (c *cursor) count() int {
 	n := c.uint()
-	if n > uint64(len(c.text)) {
+	if n > uint64(c.left()) {
 		c.fail()
 		return 0
 	}
