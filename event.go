@@ -50,6 +50,9 @@ type Event struct {
 	Lost uint64
 	// Why is the place of the loss: "ring buffer full".
 	Why string
+	// Seq is the number of the event in the stream of an agent, from which a reader
+	// goes on after it left. Zero: it is of no such stream.
+	Seq uint64
 	// Session is the session at that moment; its Life is nil. The owner of
 	// EventOpen is the process that called connect or accept, or sent first. TCP
 	// holds round-trip time, retransmits and bytes for EventClose of TCP, and all

@@ -6,7 +6,7 @@ import "time"
 // events.
 
 // eventOrder is the order of an event's own fields, beside its session.
-const eventOrder = "time event end by errno duration stood_before bytes_sent datagrams_sent bytes_received datagrams_received lost cause why"
+const eventOrder = "time event end by errno duration stood_before bytes_sent datagrams_sent bytes_received datagrams_received lost cause why seq"
 
 func lifeFields() []*Field {
 	return []*Field{
@@ -102,5 +102,8 @@ func eventFields() []*Field {
 		{Name: "why", Title: "WHY", Kind: KindText, Of: OfEvent, Needs: NeedEvent, EventKey: "why",
 			Doc: "Where they were lost.",
 			row: textAt(func(r Row) *string { return &r.Event.Why })},
+		{Name: "seq", Title: "SEQ", Kind: KindNumber, Of: OfEvent, Needs: NeedEvent, EventKey: "seq",
+			Doc: "Number of the event in the stream of an agent, from which a reader goes on after it left. Absent in other streams.",
+			row: knownAt(func(r Row) *uint64 { return &r.Event.Seq })},
 	}
 }

@@ -75,11 +75,15 @@ var layers = map[string]layer{
 	"internal/web":       {},
 	"internal/parquet":   {inside: []string{"."}, outside: []string{"github.com/parquet-go/parquet-go"}},
 	"internal/zabbix":    {inside: []string{".", "filter", "internal/tally"}},
-	"internal/api":       {inside: []string{".", "filter", "internal/render", "internal/tally", "internal/web"}},
-	"internal/export":    {inside: []string{".", "internal/spool", "internal/tally"}},
+	"internal/ask":       {inside: []string{".", "filter", "history", "internal/tally"}},
+	"internal/api": {
+		inside:  []string{".", "filter", "history", "internal/agent", "internal/ask", "internal/lots", "internal/render", "internal/tally", "internal/web"},
+		outside: []string{"golang.org/x/sys"},
+	},
+	"internal/export": {inside: []string{".", "internal/spool", "internal/tally"}},
 	"internal/agent": {
 		inside: []string{
-			".", "filter", "collect", "track", "history", "fleet", "internal/api", "internal/export", "internal/hostname", "internal/tally",
+			".", "filter", "collect", "track", "history", "fleet", "internal/export", "internal/hostname", "internal/tally",
 		},
 	},
 	"collect/collecttest": {
@@ -94,8 +98,9 @@ var layers = map[string]layer{
 	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
-		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/baseline", "internal/footprint", "internal/hostname",
-			"internal/kill", "internal/limits", "internal/lots", "internal/parquet", "internal/render", "internal/sdnotify", "internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
+		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/api", "internal/ask", "internal/baseline",
+			"internal/footprint", "internal/hostname", "internal/kill", "internal/limits", "internal/lots", "internal/parquet", "internal/render", "internal/sdnotify",
+			"internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
 		},

@@ -54,6 +54,41 @@ func ParseEvent(text []byte) (Event, error) {
 	return e, nil
 }
 
+// ParseCoverage reads a coverage from a JSON object: the "coverage" of the format
+// json. It ignores unknown keys. Counts of states beside the answer
+// ([Coverage].OtherStates) are not in it.
+func ParseCoverage(text []byte) (Coverage, error) {
+	var v struct {
+		Source     string         `json:"source"`
+		Pinned     bool           `json:"pinned"`
+		Sessions   int            `json:"sessions"`
+		Owned      *int           `json:"owned"`
+		Ownerless  map[string]int `json:"ownerless"`
+		Processes  int            `json:"processes"`
+		Namespaces int            `json:"namespaces"`
+		Partial    Gaps           `json:"partial"`
+		Duration   int64          `json:"duration"`
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		return Coverage{}, fmt.Errorf("parse coverage: %w", err)
+	}
+	c := Coverage{
+		Source: v.Source, Pinned: v.Pinned, Sessions: v.Sessions, OwnersAsked: v.Owned != nil,
+		Processes: v.Processes, Namespaces: v.Namespaces, Gaps: v.Partial, Duration: time.Duration(v.Duration) * time.Microsecond,
+	}
+	if v.Owned != nil {
+		c.Owned = *v.Owned
+	}
+	for name, n := range v.Ownerless {
+		var r uint8
+		if err := reasonNames.parse("reason", name, &r); err != nil {
+			return Coverage{}, fmt.Errorf("parse coverage: %w", err)
+		}
+		c.Ownerless[r] = n
+	}
+	return c, nil
+}
+
 // A jsonObject is a JSON object whose values are not read yet.
 type jsonObject map[string]json.RawMessage
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/ask"
+	"github.com/seed-44df2ae6/whose/track"
 )
 
 // An agentJob is the job of whose agent: it follows all sessions and keeps them.
@@ -20,6 +23,7 @@ type agentJob struct {
 	days                         int
 	bytes                        string
 	noCmdline                    bool
+	socket, mode, listen, token  string
 }
 
 // runAgent is the work itself. Nil in the light program.
@@ -53,10 +57,15 @@ hold secrets: root and the group of --group.`,
 	f.text(&a.group, "group", "", "", "GROUP", "let the members of this group read it, too")
 	f.boolean(&a.noCmdline, "no-cmdline", "", "keep no command lines, which may hold secrets")
 	f.text(&a.keep, "keep", "", "", "FILTER", "keep only the sessions that match")
+	serve := flagGroup{cmd.Flags(), groupServe}
+	serve.text(&a.socket, "socket", "", ask.DefaultSocket, "PATH", "answer at this Unix socket; off for none")
+	serve.text(&a.mode, "socket-mode", "", "0660", "MODE", "its mode: with 0666 all users may ask, and see what is theirs")
+	serve.text(&a.listen, "listen", "", "", "ADDR", "answer by HTTP at an address of the loopback device, too")
+	serve.text(&a.token, "token", "", "", "FILE", "its token is in this file; without one it is made and printed")
 	how := flagGroup{cmd.Flags(), groupHow}
 	how.text(&a.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
 	complete(cmd, "group", completeGroups)
-	complete(cmd, "source", completeWords(watchSources()...))
+	complete(cmd, "source", completeWords(track.SourceNames()...))
 	sh.giveVariables(cmd)
 	return cmd
 }
@@ -70,10 +79,19 @@ type agentPlan struct {
 	noCmdline bool
 	keep      filter.Expr
 	source    string
+	socket    string // "": none
+	// asked: the socket was named, so the agent does not go on without it.
+	asked         bool
+	mode          fs.FileMode
+	listen, token string
 }
 
 func (a *agentJob) start(cmd *cobra.Command, _ []string) error {
-	plan, err := a.plan(func(flag string) string { return a.sh.called(cmd, flag) })
+	called := func(flag string) string { return a.sh.called(cmd, flag) }
+	plan, err := a.plan(called)
+	if err == nil {
+		err = a.planServing(cmd, plan, called)
+	}
 	if err != nil {
 		return err
 	}
@@ -109,6 +127,25 @@ func (a *agentJob) plan(called func(flag string) string) (*agentPlan, error) {
 		}
 	}
 	return p, nil
+}
+
+// planServing reads the flags of the socket and the address.
+func (a *agentJob) planServing(cmd *cobra.Command, p *agentPlan, called func(flag string) string) error {
+	var err error
+	if p.asked = cmd.Flags().Changed("socket"); a.socket != historyOff {
+		if p.socket, err = filepath.Abs(a.socket); err != nil {
+			return fmt.Errorf("%s: %w", called("socket"), err)
+		}
+	}
+	mode, err := strconv.ParseUint(a.mode, 8, 32)
+	if err != nil || mode&^0o666 != 0 || mode&0o600 != 0o600 {
+		return usagef("%s: want 0600, 0660 or 0666, got %q", called("socket-mode"), a.mode)
+	}
+	p.mode, p.listen, p.token = fs.FileMode(mode), a.listen, a.token
+	if a.token != "" && a.listen == "" {
+		return usagef("%s: want --listen too", called("token"))
+	}
+	return nil
 }
 
 // parseSize reads a number of bytes: 2GiB, 500MB, 1048576.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -44,12 +45,16 @@ type keptHost struct {
 	dir   string
 	netns string
 	agent *exec.Cmd
+	// socket is that of the agent, "" for none.
+	socket string
+	// ready is the line after which it is ready.
+	ready string
 }
 
 // start starts an agent and waits until it keeps history.
 func (h *keptHost) start() {
 	h.t.Helper()
-	h.agent = exec.Command(h.whose, "agent", "--history", h.dir)
+	h.agent = exec.Command(h.whose, "agent", "--history", h.dir, "--socket", cmp.Or(h.socket, "off"))
 	stderr, err := h.agent.StderrPipe()
 	if err != nil {
 		h.t.Fatal(err)
@@ -59,7 +64,7 @@ func (h *keptHost) start() {
 	}
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
-		if strings.Contains(lines.Text(), "keeping history") {
+		if strings.Contains(lines.Text(), cmp.Or(h.ready, "keeping history")) {
 			go func() {
 				for lines.Scan() { // so that it never waits for a reader
 				}
@@ -85,7 +90,7 @@ func (h *keptHost) ask(args ...string) (out, errs string) {
 	ctx, cancel := context.WithTimeout(h.t.Context(), 30*time.Second)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	if !slices.Contains(args, "--source") { // it is about the past
+	if !slices.Contains(args, "--source") && !slices.Contains(args, "--socket") { // it is about the past
 		args = append(args, "--history", h.dir)
 	}
 	cmd := exec.CommandContext(ctx, h.whose, append(args, "-N", h.netns)...)

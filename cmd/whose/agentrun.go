@@ -52,21 +52,25 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	if w != nil {
 		feed.Tap(w.Add)
 	}
+	serving, err := a.serve(ctx, p, t, feed, w)
+	if err != nil {
+		return errors.Join(err, closeWriter(w))
+	}
 	service.behind = t.Behind
 	service.status = func() string {
 		return fmt.Sprintf("following %s by %s", plural(t.Count(nil), "session", "sessions"), source.Name)
 	}
 	service.reload = func(ctx context.Context) { a.reload(ctx, w) }
-	serving, done := context.WithCancel(ctx)
+	notifying, done := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		service.run(serving, reloads)
+		service.run(notifying, reloads)
 	}()
 	err = a.follow(ctx, t, feed, w)
 	done()
 	<-ended
-	return errors.Join(err, closeWriter(w))
+	return errors.Join(err, serving.close(), closeWriter(w))
 }
 
 // reload writes the history out, so that all until now can be asked. What is followed

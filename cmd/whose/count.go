@@ -3,13 +3,13 @@ package main
 import (
 	"bufio"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/ask"
 	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/render"
 	"github.com/seed-44df2ae6/whose/internal/tally"
@@ -77,13 +77,13 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 	if c.top < 0 {
 		return usagef("--top: want a number of groups, got %d", c.top)
 	}
-	fields, err := c.fields()
+	fields, err := ask.FieldsOnce("by", c.by)
 	if err != nil {
-		return err
+		return flagMistake(err)
 	}
-	sums, err := c.sums(fields)
+	sums, err := ask.Sums("sum", c.sum, fields)
 	if err != nil {
-		return err
+		return flagMistake(err)
 	}
 	color, err := colorMode(cmd)
 	if err != nil {
@@ -101,6 +101,13 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 		needs |= f.Needs
 	}
 	opts.Needs = whose.NeedSessions | needs
+	if c.source == sourceAgent {
+		sessions, cov, err := c.fromAgent(cmd.Context(), opts, append(slices.Clone(fields), sums...))
+		if err != nil {
+			return err
+		}
+		return c.write(c.count(sessions, fields, sums), &cov, shape)
+	}
 	c.countOthers(c.sh, opts, c.format == render.Table)
 	collector := collect.Open()
 	defer collector.Close()
@@ -110,43 +117,6 @@ func (c *counting) run(cmd *cobra.Command, words []string) error {
 	}
 	c.countRest(cmd.Context(), collector, opts, &answer.Coverage)
 	return c.write(c.count(answer, fields, sums), &answer.Coverage, shape)
-}
-
-// sums reads --sum.
-func (c *counting) sums(by []*whose.Field) ([]*whose.Field, error) {
-	if c.sum == "" {
-		return nil, nil
-	}
-	var fields []*whose.Field
-	for name := range strings.SplitSeq(c.sum, ",") {
-		f, err := fieldByName("sum", strings.TrimSpace(name))
-		switch {
-		case err != nil:
-			return nil, err
-		case !tally.Summable(f):
-			return nil, usagef("--sum: field %s is no amount that can be added up", f.Name)
-		case slices.Contains(fields, f) || slices.Contains(by, f):
-			return nil, usagef("--sum: field %s is named twice", f.Name)
-		}
-		fields = append(fields, f)
-	}
-	return fields, nil
-}
-
-// fields reads --by.
-func (c *counting) fields() ([]*whose.Field, error) {
-	var fields []*whose.Field
-	for name := range strings.SplitSeq(c.by, ",") {
-		f, err := fieldByName("by", strings.TrimSpace(name))
-		if err != nil {
-			return nil, err
-		}
-		if slices.Contains(fields, f) {
-			return nil, usagef("--by: field %s is named twice", f.Name)
-		}
-		fields = append(fields, f)
-	}
-	return fields, nil
 }
 
 // count counts sessions by fields.

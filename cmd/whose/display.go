@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/ask"
 	"github.com/seed-44df2ae6/whose/internal/hostname"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
@@ -79,8 +80,8 @@ func (d *display) settle(cmd *cobra.Command, sh *shell) error {
 	if err := d.chooseFields(); err != nil {
 		return err
 	}
-	if d.sortBy, err = sortFields(d.sort); err != nil {
-		return err
+	if d.sortBy, err = ask.Sort("sort", d.sort); err != nil {
+		return flagMistake(err)
 	}
 	return d.settleNames(sh)
 }
@@ -146,26 +147,6 @@ func (d *display) chooseFields() error {
 		d.shape.Fields = fields
 	}
 	return nil
-}
-
-// sortFields reads --sort.
-func sortFields(list string) ([]string, error) {
-	if list == "" {
-		return nil, nil
-	}
-	names := strings.Split(list, ",")
-	for i, name := range names {
-		bare, down := strings.CutPrefix(strings.TrimSpace(name), "-")
-		f, err := fieldByName("sort", bare)
-		if err != nil {
-			return nil, err
-		}
-		names[i] = f.Name
-		if down {
-			names[i] = "-" + f.Name
-		}
-	}
-	return names, nil
 }
 
 // needs returns the facts in the output. The owner of the other end may be any

@@ -21,6 +21,7 @@ const (
 	groupShow  = "How they are shown"
 	groupHow   = "How they are collected"
 	groupThen  = "The past"
+	groupServe = "Who may ask it"
 	groupOther = "Other"
 )
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/history"
+	"github.com/seed-44df2ae6/whose/internal/ask"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
@@ -43,6 +44,7 @@ docs/history.md describes it.`,
 			if format != "text" && format != "json" {
 				return unknownFormat(format, "text", "json")
 			}
+			p.named, p.asks = cmd.Flags().Changed("history"), cmd.Flags().Changed("socket")
 			src, err := p.open(sh)
 			if err != nil {
 				return err
@@ -60,6 +62,7 @@ docs/history.md describes it.`,
 	}
 	f := flagGroup{cmd.PersistentFlags(), groupThen}
 	f.text(&p.dir, "history", "", defaultHistory, valueDir, "where an agent keeps the past")
+	flagGroup{cmd.Flags(), groupThen}.text(&p.socket, "socket", "", ask.DefaultSocket, "PATH", "ask the agent at this socket")
 	flagGroup{cmd.Flags(), groupThen}.boolean(&p.utc, "utc", "", "show times in UTC, not in the zone of this host")
 	flagGroup{cmd.Flags(), groupShow}.text(&format, "output", "o", "text", "FORMAT", "format: text, json")
 	complete(cmd, "output", completeWords("text", "json"))

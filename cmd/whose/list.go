@@ -79,6 +79,9 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 		return l.showThen(cmd, opts)
 	}
 	opts.Sort = l.sortBy
+	if l.source == sourceAgent {
+		return l.showAgents(cmd.Context(), opts)
+	}
 	l.shape.OwnNetNS = ownNetNS() // the number is the same under each procfs
 	c := collect.Open()
 	defer c.Close()

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/history"
+	"github.com/seed-44df2ae6/whose/internal/ask"
 	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
@@ -22,8 +23,12 @@ import (
 // A past holds the flags of a question about the past. The light command hands such
 // a question over to the one that can read history (handover.go).
 type past struct {
-	at, from, to, dir string
-	utc               bool
+	at, from, to, dir, socket string
+	// named: the directory was named.
+	named bool
+	// asks: the socket was named, so an agent answers.
+	asks bool
+	utc  bool
 	// now is the time of the command, in the zone of the question.
 	now time.Time
 }
@@ -42,6 +47,7 @@ func (p *past) addFlags(cmd *cobra.Command, moments bool) {
 	then.text(&p.to, "to", "", "", "WHEN", "and until then; now by default")
 	then.boolean(&p.utc, "utc", "", "read and show times in UTC, not in the zone of this host")
 	then.text(&p.dir, "history", "", defaultHistory, valueDir, "where an agent keeps the past")
+	then.text(&p.socket, "socket", "", ask.DefaultSocket, "PATH", "the agent's socket, for --source agent and a past that you may not read")
 }
 
 // asked reports whether the question is about the past.
@@ -56,55 +62,30 @@ func (p *past) query() (history.Query, error) {
 	if p.utc {
 		p.now = p.now.UTC()
 	}
-	switch {
-	case p.at != "" && (p.from != "" || p.to != ""):
-		return q, usagef("--at and --from exclude each other: a moment, or a span of time")
-	case p.at == "" && p.from == "":
-		return q, whose.WithHint(usagef("--to: want --from too"), "--from -1h --to -30m for example")
-	}
+	times := ask.Times{At: p.at, From: p.from, To: p.to}
 	var err error
-	if p.at != "" {
-		q.From, err = p.time("at", p.at)
-		q.To = q.From
-		return q, err
-	}
-	if q.From, err = p.time("from", p.from); err != nil {
-		return q, err
-	}
-	q.To = p.now
-	if p.to != "" {
-		if q.To, err = p.time("to", p.to); err != nil {
-			return q, err
-		}
-	}
-	if !q.From.Before(q.To) {
-		return q, usagef("--from: %s is not before %s", q.From.Format(time.DateTime), q.To.Format(time.DateTime))
-	}
-	return q, nil
-}
-
-func (p *past) time(flag, text string) (time.Time, error) {
-	t, err := history.ParseTime(text, p.now)
-	if err != nil {
-		return t, whose.WithHint(usagef("--%s: %w", flag, err), "%s", whose.Hint(err))
-	}
-	return t, nil
+	q.From, q.To, err = times.Span(p.now)
+	return q, flagMistake(err)
 }
 
 // open opens the history. The light command does not come back from here.
 func (p *past) open(sh *shell) (history.Source, error) {
-	if openHistory == nil {
-		return nil, sh.handOver()
-	}
 	zone := time.Local
 	if p.utc {
 		zone = time.UTC
+	}
+	if p.asks {
+		return p.fromAgent(zone), nil
+	}
+	if openHistory == nil {
+		return nil, sh.handOver()
 	}
 	dir, err := filepath.Abs(p.dir)
 	if err != nil {
 		return nil, fmt.Errorf("--history: %w", err)
 	}
-	return openHistory(dir, zone)
+	src, err := openHistory(dir, zone)
+	return p.orAgent(src, err, zone)
 }
 
 // then turns the options of a listing into a question about the past.
@@ -139,6 +120,14 @@ func pastNetNS(choice string, self uint32) (func(uint32, string) bool, error) {
 // asksPast reports whether the question is about the past. Flags that ask the kernel
 // have no meaning then.
 func (q *question) asksPast(cmd *cobra.Command) (bool, error) {
+	changed := func(name string) bool {
+		f := cmd.Flags().Lookup(name)
+		return f != nil && f.Changed
+	}
+	q.past.named, q.past.asks = changed("history"), changed("socket")
+	if q.past.named && q.past.asks && q.past.asked() {
+		return false, usagef("--history and --socket exclude each other: the files, or the agent")
+	}
 	if !q.past.asked() {
 		for _, name := range []string{"utc", "history", "follow"} {
 			if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
@@ -184,6 +173,11 @@ func (l *list) showThen(cmd *cobra.Command, opts *collect.Options) error {
 }
 
 func (l *list) showPast(ctx context.Context, sessions lots.Slice, cov *whose.Coverage) error {
+	return l.showList(ctx, sessions, sessions, cov)
+}
+
+// showList shows sessions, as rows.
+func (l *list) showList(ctx context.Context, sessions lots.Slice, rows lots.Sessions, cov *whose.Coverage) error {
 	r, err := l.renderer()
 	if err != nil {
 		return err
@@ -196,7 +190,7 @@ func (l *list) showPast(ctx context.Context, sessions lots.Slice, cov *whose.Cov
 		l.names.Learn(ctx, remotes)
 	}
 	if len(sessions) > 0 || !l.forPerson() || !isTerminal(l.sh.out) {
-		if err := r.Write(l.sh.out, sessions, cov); err != nil {
+		if err := r.Write(l.sh.out, rows, cov); err != nil {
 			return l.failed(err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/lots"
 )
 
 // settlePIDs checks that nothing else is asked for beside --pids.
@@ -34,6 +35,10 @@ func (l *list) printPIDs(ctx context.Context, c *collect.Collector, opts *collec
 		return collectError(err)
 	}
 	defer answer.Close()
+	return l.writePIDs(answer, &answer.Coverage)
+}
+
+func (l *list) writePIDs(answer lots.Sessions, cov *whose.Coverage) error {
 	pids := make(map[uint32]bool)
 	read := answer.Reader()
 	for i := range answer.Len() {
@@ -48,7 +53,7 @@ func (l *list) printPIDs(ctx context.Context, c *collect.Collector, opts *collec
 	if err := out.Flush(); err != nil {
 		return writeError(err)
 	}
-	if err := l.conclude(l.sh, answer.Len(), &answer.Coverage); err != nil {
+	if err := l.conclude(l.sh, answer.Len(), cov); err != nil {
 		return err
 	}
 	return status(len(pids))

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/ask"
 )
 
 // A question chooses the sessions for the listing and count, and their source.
@@ -48,9 +49,9 @@ func (q *question) addFlags(cmd *cobra.Command) {
 
 // addSource defines the flags of who is asked.
 func (q *question) addSource(cmd *cobra.Command, how flagGroup) {
-	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
+	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs; or an agent")
 	how.text(&q.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
-	complete(cmd, "source", completeWords(collect.SourceNames()...))
+	complete(cmd, "source", completeWords(append(collect.SourceNames(), sourceAgent)...))
 }
 
 func (q *question) addTimeout(how flagGroup) {
@@ -88,14 +89,18 @@ func (q *question) options(cmd *cobra.Command, words []string) (*collect.Options
 	if err != nil {
 		return nil, err
 	}
-	if needs := filter.Needs(where); needs.Has(whose.NeedEvent) || needs.Has(whose.NeedLife) && !past {
+	agents, err := q.asksAgent(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if needs := filter.Needs(where); needs.Has(whose.NeedEvent) || needs.Has(whose.NeedLife) && !past && !agents {
 		return nil, whose.WithHint(usagef("filter: how sessions ended is not known of those that stand"),
 			"whose watch knows it, as it happens")
 	}
 	q.where, q.typed = where, typed
-	if !slices.Contains(collect.SourceNames(), q.source) {
+	if !slices.Contains(collect.SourceNames(), q.source) && !agents {
 		return nil, whose.WithHint(usagef("--source: unknown source %q", q.source),
-			"the sources are auto, bpf, netlink and procfs; whose doctor shows which work here")
+			"the sources are auto, bpf, netlink, procfs and agent; whose doctor shows which work here")
 	}
 	dir, err := pinDir(cmd)
 	if err != nil {
@@ -246,7 +251,7 @@ func (q *question) nothing(sh *shell) {
 // mistyped is the advice about a word that was taken for the name of a process and
 // is nearly another, "" for none.
 func (q *question) mistyped() string {
-	if name := nearest(q.typed, subcommandNames()); name != "" {
+	if name := ask.Nearest(q.typed, subcommandNames()); name != "" {
 		return q.typed + " was taken for the name of a process; did you mean the command whose " + name + "?"
 	}
 	if word, meant := hostDialect().Nearly(q.typed); word != "" {
@@ -257,7 +262,7 @@ func (q *question) mistyped() string {
 
 // hint guesses at the intention behind an empty result, "" without a guess.
 func (q *question) hint(namespaces []string) string {
-	if name := nearest(q.netns, namespaces); name != "" && name != q.netns && q.netns != "all" && q.netns != "self" {
+	if name := ask.Nearest(q.netns, namespaces); name != "" && name != q.netns && q.netns != "all" && q.netns != "self" {
 		return "did you mean -N " + name + "?"
 	}
 	cond, ok := q.where.(*filter.Cond)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/ask"
 	"github.com/seed-44df2ae6/whose/internal/render"
 )
 
@@ -58,7 +59,7 @@ func longElsewhere(cmd *cobra.Command, name string) string {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := nearest(name, names); near != "" {
+	if near := ask.Nearest(name, names); near != "" {
 		return "did you mean --" + near + "?"
 	}
 	return ""
@@ -150,37 +151,24 @@ func fromElsewhere(short string, watch bool) string {
 
 // unknownFormat is the error of an -o with an unknown value.
 func unknownFormat(got string, known ...string) error {
-	err := usagef("--output: unknown format %q", got)
-	if name := nearest(got, known); name != "" {
-		return whose.WithHint(err, "did you mean %s? The formats are %s", name, strings.Join(known, ", "))
-	}
-	return whose.WithHint(err, "the formats are %s", strings.Join(known, ", "))
-}
-
-// fieldNames returns every name of every field.
-func fieldNames() []string {
-	var names []string
-	for _, f := range whose.Fields() {
-		names = append(append(names, f.Name), f.Aliases...)
-	}
-	return names
+	return flagMistake(ask.Format("output", got, known...))
 }
 
 // fieldByName finds a field named in a flag.
 func fieldByName(flag, name string) (*whose.Field, error) {
-	f := whose.FieldByName(name)
-	switch {
-	case f != nil && f.Of == whose.OfEvent:
-		return nil, whose.WithHint(usagef("--%s: %s is a fact of events, not of sessions", flag, f.Name), "every line of whose watch has it")
-	case f != nil:
-		return f, nil
+	f, err := ask.Field(flag, name)
+	return f, flagMistake(err)
+}
+
+// flagMistake makes a mistake in the value of a parameter one in that of a flag.
+func flagMistake(err error) error {
+	var m *ask.ParamError
+	if !errors.As(err, &m) {
+		return err
 	}
-	err := usagef("--%s: unknown field %q", flag, name)
-	if name == "" {
-		return nil, whose.WithHint(usagef("--%s: a name is missing", flag), "whose fields lists them")
+	usage := usagef("--%s: %w", m.Param, m.Err)
+	if hint := whose.Hint(err); hint != "" {
+		return whose.WithHint(usage, "%s", hint)
 	}
-	if near := nearest(name, fieldNames()); near != "" {
-		return nil, whose.WithHint(err, "did you mean %q?", near)
-	}
-	return nil, whose.WithHint(err, "whose fields lists them")
+	return usage
 }

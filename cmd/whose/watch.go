@@ -88,6 +88,9 @@ func (w *watch) run(cmd *cobra.Command, words []string) error {
 	if w.past.asked() {
 		return w.then(cmd, opts)
 	}
+	if w.source == sourceAgent {
+		return w.byAgent(cmd, opts)
+	}
 	footprint.LongLived(w.sh.getenv)
 	ctx, stop := signal.NotifyContext(cmd.Context(), stopSignals()...)
 	defer stop()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
+	"github.com/seed-44df2ae6/whose/internal/ask"
 	"github.com/seed-44df2ae6/whose/internal/netns"
 	"github.com/seed-44df2ae6/whose/internal/render"
 	"github.com/seed-44df2ae6/whose/track"
@@ -42,7 +43,7 @@ const largestBuffer = 1024
 
 func (w *watchFlags) addFlags(cmd *cobra.Command) {
 	which := flagGroup{cmd.Flags(), groupWhich}
-	which.text(&w.events, "events", "", "", "KIND,…", "only these: "+strings.Join(eventNames(), ", "))
+	which.text(&w.events, "events", "", "", "KIND,…", "only these: "+strings.Join(ask.KindNames(), ", "))
 	w.addProtocols(which)
 	w.addNetNS(cmd, which)
 	which.boolean(&w.noInitial, "no-initial", "", "not those that stand when it begins")
@@ -65,7 +66,7 @@ func (w *watchFlags) addFlags(cmd *cobra.Command) {
 	show.boolean(&w.quiet, "quiet", "q", "no events: with --summary only that, else end with the first")
 
 	how := flagGroup{cmd.Flags(), groupHow}
-	how.text(&w.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
+	how.text(&w.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot; or ask an agent")
 	how.duration(&w.udpIdle, "udp-idle", "", 0, "a UDP flow ends after this time without a datagram (default 30s)")
 	how.duration(&w.interval, "interval", "", 0, "time between two snapshots (default 1s, with bpf 10s)")
 	how.number(&w.buffer, "buffer", "", "MIB", "size of the kernel's buffer in MiB (default 8)")
@@ -80,28 +81,17 @@ func (w *watchFlags) addFlags(cmd *cobra.Command) {
 	for _, name := range []string{"listening", "established", "all"} {
 		cmd.Flags().Lookup(name).Hidden = true
 	}
-	complete(cmd, "events", completeList(eventNames()))
+	complete(cmd, "events", completeList(ask.KindNames()))
 	complete(cmd, "output", completeWords(watchFormats()...))
 	complete(cmd, "fields", completeFields("+"))
 	complete(cmd, "source", completeWords(watchSources()...))
-}
-
-// eventNames are the kinds for --events.
-func eventNames() []string {
-	var names []string
-	for _, k := range whose.EventKinds() {
-		if k != whose.EventLost {
-			names = append(names, k.String())
-		}
-	}
-	return names
 }
 
 func watchFormats() []string {
 	return slices.DeleteFunc(render.EventFormats(), func(w string) bool { return w == render.Template })
 }
 
-func watchSources() []string { return track.SourceNames() }
+func watchSources() []string { return append(track.SourceNames(), sourceAgent) }
 
 // options turns flags and filter words into options of the tracker, without the
 // needed facts.
@@ -118,11 +108,11 @@ func (w *watchFlags) options(cmd *cobra.Command, words []string) (*track.Options
 	}
 	if namesState(where) {
 		return nil, whose.WithHint(usagef("filter: an event has no state"),
-			"what becomes of a session: whose watch --events %s", strings.Join(eventNames(), ","))
+			"what becomes of a session: whose watch --events %s", strings.Join(ask.KindNames(), ","))
 	}
 	w.where, w.typed = where, typed
-	if w.kinds, err = eventKinds(w.events); err != nil {
-		return nil, err
+	if w.kinds, err = ask.Kinds("events", w.events); err != nil {
+		return nil, flagMistake(err)
 	}
 	if err := w.checkNumbers(cmd); err != nil {
 		return nil, err
@@ -133,6 +123,9 @@ func (w *watchFlags) options(cmd *cobra.Command, words []string) (*track.Options
 			return nil, whose.WithHint(err, "procfs can only be read again and again: --source snapshot")
 		}
 		return nil, whose.WithHint(err, "the sources are %s", strings.Join(watchSources(), ", "))
+	}
+	if _, err := w.asksAgent(cmd); err != nil {
+		return nil, err
 	}
 	pinDir, err := cmd.Flags().GetString("pin-dir")
 	if err != nil {
@@ -157,7 +150,7 @@ func (w *watchFlags) refuseStates() error {
 		if !given {
 			continue
 		}
-		hint := "whose watch --events " + strings.Join(eventNames(), ",")
+		hint := "whose watch --events " + strings.Join(ask.KindNames(), ",")
 		if flag == "listening" {
 			hint = "listeners that come and go: whose watch --events listen,unlisten,bind"
 		}
@@ -170,7 +163,7 @@ func (w *watchFlags) refuseStates() error {
 // means processes of such names.
 func refuseKinds(events string, words []string) error {
 	kinds := strings.FieldsFunc(strings.Join(words, ","), func(r rune) bool { return r == ',' })
-	if len(kinds) == 0 || slices.ContainsFunc(kinds, func(k string) bool { return !slices.Contains(eventNames(), k) }) {
+	if len(kinds) == 0 || slices.ContainsFunc(kinds, func(k string) bool { return !slices.Contains(ask.KindNames(), k) }) {
 		return nil
 	}
 	given := slices.DeleteFunc(strings.Split(events, ","), func(k string) bool { return k == "" })
@@ -194,27 +187,6 @@ func namesState(e filter.Expr) bool {
 		return e.Field() == "state"
 	}
 	return false
-}
-
-// eventKinds reads --events.
-func eventKinds(list string) (whose.Set[whose.EventKind], error) {
-	var kinds whose.Set[whose.EventKind]
-	if list == "" {
-		return 0, nil
-	}
-	for name := range strings.SplitSeq(list, ",") {
-		name = strings.TrimSpace(name)
-		at := slices.IndexFunc(whose.EventKinds(), func(k whose.EventKind) bool { return strings.EqualFold(k.String(), name) })
-		if at < 0 {
-			err := usagef("--events: unknown kind %q", name)
-			if near := nearest(name, eventNames()); near != "" {
-				return 0, whose.WithHint(err, "did you mean %s? The kinds are %s", near, strings.Join(eventNames(), ", "))
-			}
-			return 0, whose.WithHint(err, "the kinds are %s", strings.Join(eventNames(), ", "))
-		}
-		kinds |= whose.SetOf(whose.EventKinds()[at])
-	}
-	return kinds, nil
 }
 
 func (w *watchFlags) checkNumbers(cmd *cobra.Command) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/ask"
 )
 
 // zabbixTimeout is the default of --timeout: below the default 3 s of agents and
@@ -55,7 +56,7 @@ apart into discovered items, triggers and graphs. whose doctor --zabbix says wha
 				return whose.WithHint(usagef("whose zabbix: a command is missing"), "the commands are %s", strings.Join(names, ", "))
 			}
 			err := usagef("whose zabbix: no command %q", args[0])
-			if name := nearest(args[0], names); name != "" {
+			if name := ask.Nearest(args[0], names); name != "" {
 				return whose.WithHint(err, "did you mean whose zabbix %s?", name)
 			}
 			return whose.WithHint(err, "the commands are %s", strings.Join(names, ", "))

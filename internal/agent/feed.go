@@ -136,3 +136,17 @@ func (f *Feed) Last() uint64 {
 	defer f.mu.Unlock()
 	return f.next - 1
 }
+
+// Ended reports whether the stream has ended.
+func (f *Feed) Ended() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended
+}
+
+// Waiting returns the number of readers that wait for the next event.
+func (f *Feed) Waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.waiting)
+}

@@ -54,7 +54,7 @@ func (r *Reader) Read(ctx context.Context, dst []Item) (n int, err error) {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		if n, err := r.take(dst); n > 0 || err != nil {
+		if n, err := r.take(dst, true); n > 0 || err != nil {
 			return n, err
 		}
 		select {
@@ -72,8 +72,11 @@ func (r *Reader) leave() {
 	r.feed.waiting = slices.DeleteFunc(r.feed.waiting, func(o *Reader) bool { return o == r })
 }
 
-// take copies what is there. With nothing it puts the reader among those that wait.
-func (r *Reader) take(dst []Item) (n int, err error) {
+// Take copies what is there, as Read does, and does not wait.
+func (r *Reader) Take(dst []Item) (n int, err error) { return r.take(dst, false) }
+
+// take copies what is there. With nothing it puts a reader that waits among the others.
+func (r *Reader) take(dst []Item, wait bool) (n int, err error) {
 	f := r.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,7 +96,9 @@ func (r *Reader) take(dst []Item) (n int, err error) {
 	case f.ended:
 		return 0, cmp.Or(f.err, io.EOF)
 	}
-	f.waiting = append(f.waiting, r)
+	if wait {
+		f.waiting = append(f.waiting, r)
+	}
 	return 0, nil
 }
 

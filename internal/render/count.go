@@ -58,7 +58,7 @@ func countJSON(c *tally.Count, coverage *whose.Coverage) []byte {
 	}
 	out = appendCount(append(out, "\n]"...), `,"total":`, c.Total)
 	if coverage != nil {
-		out = appendCoverage(append(out, `,"coverage":`...), coverage)
+		out = AppendCoverage(append(out, `,"coverage":`...), coverage)
 	}
 	return append(out, "}\n"...)
 }

@@ -7,11 +7,12 @@ import (
 	"github.com/seed-44df2ae6/whose"
 )
 
-// appendCoverage appends the coverage as a JSON object. It leaves out facts
+// AppendCoverage appends the coverage as a JSON object, as every answer in JSON has it.
+// It leaves out facts
 // nobody asked for: without owners, the counts of owned sessions. Without gaps
 // it still writes an empty "partial", so nobody takes its absence for a whole
 // answer.
-func appendCoverage(dst []byte, c *whose.Coverage) []byte {
+func AppendCoverage(dst []byte, c *whose.Coverage) []byte {
 	dst = appendJSONString(append(dst, `{"source":`...), c.Source)
 	dst = strconv.AppendBool(append(dst, `,"pinned":`...), c.Pinned)
 	dst = appendCount(dst, `,"sessions":`, c.Sessions)

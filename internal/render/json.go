@@ -19,7 +19,7 @@ func jsonFraming(fields []*whose.Field) framing {
 		tail: func(dst []byte, c *whose.Coverage) []byte {
 			dst = append(dst, "\n]"...)
 			if c != nil {
-				dst = appendCoverage(append(dst, `,"coverage":`...), c)
+				dst = AppendCoverage(append(dst, `,"coverage":`...), c)
 			}
 			return append(dst, "}\n"...)
 		},

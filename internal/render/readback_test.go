@@ -59,7 +59,7 @@ func TestReadBack_Events(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	events := append(dayAtWork(), hostileEvents()...)
 	for _, s := range randomSessions(2000, 10) {
-		e := whose.Event{Time: noon.Add(time.Duration(r.IntN(1_000_000)) * time.Microsecond), Kind: whose.EventKind(1 + r.IntN(8)), Session: s}
+		e := whose.Event{Time: noon.Add(time.Duration(r.IntN(1_000_000)) * time.Microsecond), Kind: whose.EventKind(1 + r.IntN(8)), Seq: r.Uint64N(3), Session: s}
 		if life := someLife(r); life != nil {
 			e.Lifetime = *life
 		}
@@ -140,4 +140,40 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%s\nis read as\n%s", first, second)
 		}
 	})
+}
+
+func TestReadBack_Coverage(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 11))
+	for range 1000 {
+		c := whose.Coverage{
+			Source: "bpf", Pinned: r.IntN(2) == 0, Sessions: r.IntN(100), OwnersAsked: r.IntN(2) == 0,
+			Processes: r.IntN(3), Namespaces: r.IntN(3), Duration: time.Duration(r.IntN(1000)) * time.Microsecond,
+		}
+		if c.OwnersAsked {
+			c.Owned = r.IntN(3)
+			for i := 1; i < len(c.Ownerless); i++ {
+				c.Ownerless[i] = r.IntN(3)
+			}
+		}
+		for range r.IntN(3) {
+			c.Add(whose.Gap{
+				Kind: whose.GapKind(1 + r.IntN(len(whose.GapKinds()))), Cause: whose.Cause(1 + r.IntN(len(whose.Causes()))),
+				Count: r.IntN(3), Detail: "read \x1b: \"no\"", Hint: "try sudo",
+				From: noon.Add(time.Duration(r.IntN(1_000_000)) * time.Microsecond),
+			})
+		}
+		text := string(AppendCoverage(nil, &c))
+		read, err := whose.ParseCoverage([]byte(text))
+		if err != nil {
+			t.Fatalf("%v, of %s", err, text)
+		}
+		if diff := cmp.Diff(text, string(AppendCoverage(nil, &read))); diff != "" {
+			t.Fatalf("(-written +read back):\n%s", diff)
+		}
+	}
+	for _, bad := range []string{"", "[]", `{"ownerless":{"nobody":1}}`, `{"partial":[{"kind":"no","cause":"lost"}]}`} {
+		if _, err := whose.ParseCoverage([]byte(bad)); err == nil {
+			t.Errorf("%s is read as a coverage", bad)
+		}
+	}
 }

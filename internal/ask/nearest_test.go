@@ -1,4 +1,4 @@
-package main
+package ask
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ func TestNearest(t *testing.T) {
 		"stat": "state", "sate": "state", "STATE": "state", "proces": "process", "porcess": "process",
 		"local": "local_port", "pdi": "pid", "xyzzy": "", "": "", "r": "",
 	} {
-		if got := nearest(typed, words); got != want {
+		if got := Nearest(typed, words); got != want {
 			t.Errorf("nearest to %q is %q, want %q", typed, got, want)
 		}
 	}

@@ -1,10 +1,10 @@
-package main
+package ask
 
 import "strings"
 
-// nearest returns the most likely intention behind typed, "" if no word is like
+// Nearest returns the most likely intention behind typed, "" if no word is like
 // it: the word with typed at its beginning, or the one fewest edits away.
-func nearest(typed string, words []string) string {
+func Nearest(typed string, words []string) string {
 	typed = strings.ToLower(typed)
 	best, most := "", 1+min(2, len(typed)/2)
 	for _, w := range words {
