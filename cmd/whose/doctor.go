@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/internal/ask"
 	"github.com/seed-44df2ae6/whose/track"
 )
 
@@ -104,6 +107,8 @@ func (d *doctor) print(g *collect.Diagnosis) error {
 	p.rows(sourceRows(g))
 	p.head("Watching")
 	p.rows([]row{{"whose watch", watchText(track.Refused())}})
+	p.head("Agent")
+	p.rows([]row{{ask.DefaultSocket, agentText(&ask.Client{Socket: ask.DefaultSocket})}})
 	p.head("Pinned iterators")
 	p.rows(pinRows(&g.Pin))
 	p.head("Privileges")
@@ -178,6 +183,36 @@ func watchText(refused error) string {
 	}
 	return says
 }
+
+// agentText says whether an agent answers, and what it follows.
+func agentText(c *ask.Client) string {
+	ctx, cancel := context.WithTimeout(context.Background(), agentPatience)
+	defer cancel()
+	var health struct {
+		Source   string `json:"source"`
+		Sessions int    `json:"sessions"`
+		History  bool   `json:"history"`
+	}
+	err := c.JSON(ctx, ask.PathHealth, &ask.Question{}, &health)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "no agent runs here"
+	case err != nil:
+		says := "no: " + oneLine(err)
+		if hint := whose.Hint(err); hint != "" {
+			says += "; " + printable(hint)
+		}
+		return says
+	}
+	text := fmt.Sprintf("answers: it follows %s by %s", plural(health.Sessions, "session", "sessions"), printable(health.Source))
+	if health.History {
+		return text + ", and keeps a history"
+	}
+	return text + ", and keeps no history"
+}
+
+// agentPatience is the time for an agent to say how it is.
+const agentPatience = 2 * time.Second
 
 // sameGaps reports whether two collections miss the same kinds of things. They
 // are named once then.

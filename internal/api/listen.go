@@ -69,9 +69,9 @@ func (s *Server) ServeTCP(l net.Listener, token string) *Serving {
 	guard := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Header.Get("Origin") != "":
-			writeError(w, &statusError{http.StatusForbidden, errors.New("Origin: web pages may not ask")})
+			writeError(w, &statusError{http.StatusForbidden, errors.New("web pages may not ask: there is an Origin")})
 		case !localName(r.Host):
-			writeError(w, &statusError{http.StatusForbidden, errors.New("Host: want the address of the loopback device, or localhost")})
+			writeError(w, &statusError{http.StatusForbidden, errors.New("want the address of the loopback device, or localhost, as the Host")})
 		case !hasToken(r, token):
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			writeError(w, whose.WithHint(&statusError{http.StatusUnauthorized, errors.New("the token is missing, or another one")},
