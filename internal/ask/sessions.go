@@ -52,6 +52,9 @@ func (c *Client) lines(ctx context.Context, path string, q *Question, fn func(li
 			continue // it shows that the agent lives
 		}
 		more, err := fn(lines.Bytes())
+		if lines.Err() != nil {
+			break // the line is a part of one
+		}
 		if err != nil {
 			return whose.Coverage{}, fmt.Errorf("read the answer of the agent: %w", err)
 		}
