@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ func TestReference(t *testing.T) {
 	const programs = 800
 	for i := range programs {
 		s := m.session()
-		s.Owners, s.Reason, s.Peer = []whose.Owner{{Process: &whose.Process{PID: uint32(i + 1), Comm: "program " + itoa(i)}}}, 0, nil
+		s.Owners, s.Reason, s.Peer = []whose.Owner{{Process: &whose.Process{PID: uint32(i + 1), Comm: "program " + strconv.Itoa(i)}}}, 0, nil
 		r.add(whose.Event{Time: r.now, Kind: whose.EventClose, Session: s, Lifetime: whose.Lifetime{Closed: r.now, Opened: r.now}})
 	}
 	r.pass(time.Second)
@@ -40,7 +41,7 @@ func TestReference(t *testing.T) {
 	}
 	got, _ := r.sessions(history.Query{From: noon, To: r.now.Add(time.Second)})
 	for _, s := range got {
-		if want := "program " + itoa(int(s.Owners[0].PID)-1); s.Owners[0].Comm != want {
+		if want := "program " + strconv.Itoa(int(s.Owners[0].PID)-1); s.Owners[0].Comm != want {
 			t.Fatalf("process %d is %q, want %q", s.Owners[0].PID, s.Owners[0].Comm, want)
 		}
 	}

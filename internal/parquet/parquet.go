@@ -22,7 +22,7 @@ const (
 // A Writer writes a file. Whoever calls [New] closes it. It is not safe for
 // concurrent use.
 type Writer struct {
-	w       *parquet.Writer
+	w       *parquet.GenericWriter[any]
 	columns []column
 	rows    []parquet.Row
 }
@@ -42,7 +42,7 @@ func New(to io.Writer, fields []*whose.Field) *Writer {
 		root[f.Name] = node(f)
 	}
 	schema := parquet.NewSchema("session", root)
-	w := &Writer{w: parquet.NewWriter(to, schema, parquet.MaxRowsPerRowGroup(group))}
+	w := &Writer{w: parquet.NewGenericWriter[any](to, schema, parquet.MaxRowsPerRowGroup(group))}
 	for _, f := range fields {
 		path := []string{f.Name}
 		if f.PerOwner() {

@@ -33,7 +33,7 @@ func main() {
 
 func run(b *bill, programs []string, spdx, notices string) error {
 	if len(programs) == 0 || b.version == "" || b.date == "" {
-		return errors.New("usage: bill -version V -date T -spdx FILE -notices FILE PROGRAM...")
+		return errors.New("usage: bill -version V -date T -spdx FILE -notices FILE PROGRAM (one or more)")
 	}
 	for _, path := range programs {
 		info, err := buildinfo.ReadFile(path)
