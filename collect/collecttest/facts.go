@@ -65,6 +65,14 @@ func Facts() []Fact {
 	for _, source := range []string{"bpf", BeforeWalk, "netlink", "procfs"} {
 		facts = append(facts, userFacts(source)...)
 	}
+	for _, source := range []string{"bpf", BeforeWalk} {
+		facts = append(facts, Fact{
+			Source: source, Field: "direction", Which: "before Linux 6.18, TCP connections that this side began and has closed",
+			Instead: "`in` where a listener of the same namespace takes them, else nothing",
+			holds:   func(s *whose.Session) bool { return closedHere(s) && s.Direction != whose.In && kernelBefore(6, 18) },
+			Why:     "until then the kernel marks no port that connect chose, and they may outlive a listener",
+		})
+	}
 	return facts
 }
 
