@@ -115,7 +115,7 @@ func startManaged(t *testing.T, dir string, args []string, env ...string) *manag
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	m := &managed{t: t, conn: conn, cmd: exec.Command(dir+"/whose", append([]string{"agent"}, args...)...)}
+	m := &managed{t: t, conn: conn, cmd: exec.Command(dir+"/whose", append([]string{"agent", "--socket=off"}, args...)...)}
 	m.cmd.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+path), env...)
 	m.cmd.Stderr = m
 	if err := testenv.Start(t, m.cmd); err != nil {
@@ -237,7 +237,7 @@ func TestAgent_GoneReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	cmd := exec.Command(dir+"/whose", "agent", "--history=off")
+	cmd := exec.Command(dir+"/whose", "agent", "--history=off", "--socket=off")
 	cmd.Env, cmd.Stderr = append(os.Environ(), "NOTIFY_SOCKET="+path), w
 	if err := testenv.Start(t, cmd); err != nil {
 		t.Fatal(err)

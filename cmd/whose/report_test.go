@@ -35,8 +35,8 @@ func TestNotSeen(t *testing.T) {
 
 func TestQuestionHint(t *testing.T) {
 	for _, c := range []struct{ typed, netns, want string }{
-		{"cont", "all", "no process is called cont; did you mean the command whose count?"},
-		{"proces nginx", "all", "no process is called proces; did you mean process?"},
+		{"cont", "all", "cont was taken for the name of a process; did you mean the command whose count?"},
+		{"proces nginx", "all", "proces was taken for the name of a process; did you mean process?"},
 		{"postgr", "all", "for a part of a process's name: whose '*postgr*'"},
 		{"process postgr", "self", "for a part of a process's name: whose '*postgr*'"},
 		{"'*postgr*'", "all", ""},

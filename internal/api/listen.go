@@ -108,7 +108,7 @@ func serve(server *http.Server, l net.Listener) *Serving {
 	s := &Serving{server: server, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		if err := server.Serve(newBounded(l, mostConns)); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(newBounded(l, mostConns)); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.err = err
 		}
 	}()
