@@ -5,7 +5,7 @@ TOOLS   := -modfile=internal/tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 CLANG   := clang-19
 # What the tests need beyond Go, as Debian packages.
-PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-tools nftables util-linux man-db systemd libnss-systemd tmux podman runc
+PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-tools nftables util-linux man-db systemd libnss-systemd tmux podman runc prometheus
 # A number of inputs: a span of time that ends in the middle of one fails now and then.
 FUZZTIME ?= 3000x
 

@@ -64,6 +64,7 @@ var layers = map[string]layer{
 	"history/store":      {inside: []string{".", "filter", "history"}, outside: []string{"modernc.org/sqlite", "golang.org/x/sys"}},
 	"fleet":              {inside: []string{".", "filter", "internal/tally"}},
 	"internal/tally":     {inside: []string{".", "filter", "internal/pair"}},
+	"internal/scrape":    {},
 	"internal/sdnotify":  {outside: []string{"golang.org/x/sys"}},
 	"internal/footprint": {outside: []string{"golang.org/x/sys"}},
 	"internal/limits":    {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
@@ -99,7 +100,7 @@ var layers = map[string]layer{
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
 		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/api", "internal/ask", "internal/baseline",
-			"internal/footprint", "internal/hostname", "internal/kill", "internal/limits", "internal/lots", "internal/parquet", "internal/render", "internal/sdnotify",
+			"internal/footprint", "internal/hostname", "internal/kill", "internal/limits", "internal/lots", "internal/parquet", "internal/render", "internal/scrape", "internal/sdnotify",
 			"internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
@@ -138,7 +139,7 @@ var homes = map[string][]string{
 	"github.com/spf13/...":       {"cmd/..."},
 	"modernc.org/sqlite/...":     {"history/store"},
 	"github.com/parquet-go/...":  {"internal/parquet"},
-	"net/http":                   {"fleet", "internal/api", "internal/export"},
+	"net/http":                   {"fleet", "internal/api", "internal/export", "internal/scrape"},
 	"github.com/cilium/ebpf/...": {"internal/bpf", "internal/bpf/bpftest", "collect/internal/bpfiter", "track/internal/bpfevent"},
 }
 

@@ -24,10 +24,14 @@ type agentJob struct {
 	bytes                        string
 	noCmdline                    bool
 	socket, mode, listen, token  string
+	metrics                      string
 }
 
 // runAgent is the work itself. Nil in the light program.
 var runAgent func(*agentJob, context.Context, *agentPlan) error
+
+// metricsOff is the value of --metrics for none.
+const metricsOff = "off"
 
 // historyOff is the value of --history for none.
 const historyOff = "off"
@@ -62,6 +66,7 @@ hold secrets: root and the group of --group.`,
 	serve.text(&a.mode, "socket-mode", "", "0660", "MODE", "its mode: with 0666 all users may ask, and see what is theirs")
 	serve.text(&a.listen, "listen", "", "", "ADDR", "answer by HTTP at an address of the loopback device, too")
 	serve.text(&a.token, "token", "", "", "FILE", "its token is in this file; without one it is made and printed")
+	serve.text(&a.metrics, "metrics", "", metricsOff, "ADDR", "answer Prometheus at http://ADDR/metrics; a port alone is of 127.0.0.1")
 	how := flagGroup{cmd.Flags(), groupHow}
 	how.text(&a.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
 	complete(cmd, "group", completeGroups)
@@ -84,6 +89,7 @@ type agentPlan struct {
 	asked         bool
 	mode          fs.FileMode
 	listen, token string
+	metrics       string // "": none
 }
 
 func (a *agentJob) start(cmd *cobra.Command, _ []string) error {
@@ -119,6 +125,11 @@ func (a *agentJob) plan(called func(flag string) string) (*agentPlan, error) {
 	if a.group != "" {
 		if p.gid, err = groupID(a.group); err != nil {
 			return nil, err
+		}
+	}
+	if a.metrics != metricsOff {
+		if p.metrics, err = listenAddr(a.metrics); err != nil {
+			return nil, usagef("%s: %w", called("metrics"), err)
 		}
 	}
 	if a.keep != "" {

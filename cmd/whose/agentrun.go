@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -17,6 +18,7 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/agent"
 	"github.com/seed-44df2ae6/whose/internal/bpf"
 	"github.com/seed-44df2ae6/whose/internal/footprint"
+	"github.com/seed-44df2ae6/whose/internal/scrape"
 	"github.com/seed-44df2ae6/whose/track"
 )
 
@@ -30,7 +32,7 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	service := a.sh.newService()
 	footprint.LongLived(a.sh.getenv)
 	needs := agentNeeds(p.noCmdline) | filter.Needs(p.keep)&^(whose.NeedLife|whose.NeedEvent)
-	t, err := track.Start(ctx, &track.Options{Source: p.source, Needs: needs})
+	t, err := track.Start(ctx, &track.Options{Source: p.source, Needs: needs, Traffic: p.metrics != ""})
 	if err != nil {
 		return collectError(err)
 	}
@@ -52,6 +54,14 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	if w != nil {
 		feed.Tap(w.Add)
 	}
+	var m *agentMetrics
+	if p.metrics != "" {
+		if m, err = serveMetrics(ctx, p.metrics, t, w); err != nil {
+			return errors.Join(err, closeWriter(w))
+		}
+		feed.Tap(m.counts.Add)
+		a.sh.say("serving metrics at http://%s%s", m.server.Addr(), scrape.Path)
+	}
 	serving, err := a.serve(ctx, p, t, feed, w)
 	if err != nil {
 		return errors.Join(err, closeWriter(w))
@@ -61,15 +71,19 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 		return fmt.Sprintf("following %s by %s", plural(t.Count(nil), "session", "sessions"), source.Name)
 	}
 	service.reload = func(ctx context.Context) { a.reload(ctx, w) }
-	notifying, done := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		service.run(notifying, reloads)
-	}()
+	beside, done := context.WithCancel(ctx)
+	var besides sync.WaitGroup
+	besides.Go(func() { service.run(beside, reloads) })
+	if m != nil {
+		besides.Go(func() {
+			if err := m.run(beside); err != nil {
+				a.sh.say("serve metrics: %v", err)
+			}
+		})
+	}
 	err = a.follow(ctx, t, feed, w)
 	done()
-	<-ended
+	besides.Wait()
 	return errors.Join(err, serving.close(), closeWriter(w))
 }
 

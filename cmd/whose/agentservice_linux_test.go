@@ -205,7 +205,7 @@ func TestAgent_Signals(t *testing.T) {
 			}
 			h := &keptHost{t: t, whose: dir + "/whose", dir: history, netns: strconv.FormatUint(uint64(ns.Inode()), 10)}
 			found := make(map[int]int)
-			for _, s := range h.sessions("--from", "-5m", "direction", "out", "rport", portOf(server.Addr())) {
+			for _, s := range h.sessions("--from", "-5m", "direction", "out", "rport", strconv.Itoa(server.Addr().(*net.TCPAddr).Port)) {
 				found[int(s.Local.Port())]++
 			}
 			for _, port := range ports {
@@ -219,8 +219,6 @@ func TestAgent_Signals(t *testing.T) {
 		})
 	}
 }
-
-func portOf(a net.Addr) string { return strconv.Itoa(a.(*net.TCPAddr).Port) }
 
 // TestAgent_GoneReader takes the reader of the messages away.
 func TestAgent_GoneReader(t *testing.T) {
