@@ -26,7 +26,7 @@ const (
 // subflows, or nobody can make it open any.
 func needSubflows(t testing.TB) {
 	testenv.NeedRoot(t)
-	testenv.NeedProgram(t, "ip")
+	testenv.NeedIP(t)
 	testenv.NeedKernel(t, 5, 16, "MPTCP_SUBFLOW_ADDRS")
 	needSocket(unix.AF_INET, unix.SOCK_STREAM, protoMPTCP, "MPTCP")(t)
 	if out, err := exec.Command("ip", "mptcp", "help").CombinedOutput(); err != nil && len(out) == 0 {

@@ -22,8 +22,9 @@ func newEventCells(format string, fields []*whose.Field, noHeader bool) *eventCe
 	if format == TSV {
 		r.encoder = cellEncoder{comma: '\t', backslash: true}
 	}
-	r.beside = len(whose.EventFields())
-	for _, f := range append(slices.Clone(whose.EventFields()), fields...) {
+	beside := besideCells()
+	r.beside = len(beside)
+	for _, f := range append(beside, fields...) {
 		r.encoder.fields = append(r.encoder.fields, cellField{f, f.Getters()})
 	}
 	if noHeader {
@@ -35,6 +36,13 @@ func newEventCells(format string, fields []*whose.Field, noHeader bool) *eventCe
 	}
 	r.head = []byte(strings.Join(names, string(r.encoder.comma)) + "\n")
 	return r
+}
+
+// besideCells are the fields of the cells beside the session: those of JSON without the
+// number in the stream of an agent, since who resumes a stream reads JSON. Places of
+// cells stay.
+func besideCells() []*whose.Field {
+	return slices.DeleteFunc(slices.Clone(whose.EventFields()), func(f *whose.Field) bool { return f.Name == "seq" })
 }
 
 // Head appends the titles.
