@@ -39,7 +39,7 @@ func (t *Tracker) Measure(ctx context.Context) ([]whose.Session, whose.Gaps) {
 
 // figures takes a snapshot of the figures of TCP.
 func (t *Tracker) figures(ctx context.Context) ([]whose.Session, error) {
-	opts := t.plan.measureOptions()
+	opts := t.plan.measureOptions(t.Source().Name == SourceBPF)
 	if opts.Protos == 0 {
 		return nil, nil
 	}

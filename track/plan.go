@@ -192,14 +192,22 @@ func (p *plan) snapshotOptions(first bool) *collect.Options {
 	return o
 }
 
-// measureOptions are those of a snapshot for the figures of TCP alone.
-func (p *plan) measureOptions() *collect.Options {
-	return &collect.Options{
+// measureOptions are those of a snapshot for the figures of TCP alone. Of a namespace
+// that only a socket or a thread holds, programs know without owners; another source
+// finds it by a walk over the descriptors.
+func (p *plan) measureOptions(programs bool) *collect.Options {
+	o := &collect.Options{
 		Protos: p.opts.Protos & whose.SetOf(whose.TCP, whose.MPTCP), Families: p.opts.Families, NetNS: p.opts.NetNS,
 		States: ledger.LivingStates &^ whose.SetOf(whose.Listen, whose.Unconn),
 		Needs:  whose.NeedSessions | whose.NeedCookie | whose.NeedTCPInfo,
 		Proc:   p.opts.Proc, PinDir: p.opts.PinDir,
 	}
+	if programs {
+		o.Source = collect.BPF
+	} else {
+		o.Needs |= whose.NeedOwners
+	}
+	return o
 }
 
 // firstOptions are those of the first snapshot of a tracker that may use BPF.

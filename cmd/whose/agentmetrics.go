@@ -35,7 +35,6 @@ type agentMetrics struct {
 
 	mu     sync.Mutex
 	looked time.Time
-	took   time.Duration
 }
 
 // The times of looks at all sessions: by themselves, and at most as often for those who
@@ -43,10 +42,8 @@ type agentMetrics struct {
 const (
 	lookEvery = 15 * time.Second
 	lookMost  = time.Second
-	// lookWithin bounds the time of one, and lookShare its share of the time: a
-	// twentieth, though a look may come every lookEvery.
+	// lookWithin bounds the time of one.
 	lookWithin = 5 * time.Second
-	lookShare  = 20
 )
 
 // serveMetrics begins to listen.
@@ -75,7 +72,7 @@ func (m *agentMetrics) look(after time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	began := time.Now()
-	if began.Sub(m.looked).Abs() < max(after, min(lookShare*m.took, lookEvery)) {
+	if began.Sub(m.looked).Abs() < after {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookWithin)
@@ -91,7 +88,7 @@ func (m *agentMetrics) look(after time.Duration) {
 			}
 		}
 	}, began)
-	m.looked, m.took = time.Now(), time.Since(began)
+	m.looked = time.Now()
 }
 
 // listening selects what Measure leaves out.
