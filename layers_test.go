@@ -70,7 +70,7 @@ var layers = map[string]layer{
 	"internal/limits":    {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/hostname":  {inside: []string{"."}},
 	"internal/spool":     {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
-	"internal/baseline":  {inside: []string{".", "filter"}},
+	"internal/baseline":  {inside: []string{".", "filter", "internal/tally"}},
 	"internal/render":    {inside: []string{".", "internal/baseline", "internal/lots", "internal/tally"}, outside: []string{"github.com/rivo/uniseg"}},
 	"internal/tui":       {inside: []string{".", "filter", "internal/kill", "internal/render", "internal/tally"}},
 	"internal/web":       {},

@@ -59,6 +59,7 @@ func TestEntry_Workload(t *testing.T) {
 		"init.scope":                 {{PID: 812, Unit: "ssh.service", StartTime: late}, {PID: 1, Unit: "init.scope", StartTime: early}},
 		"/usr/bin/python3 /srv/a.py": {{Unit: "session-7.scope", Exe: "/usr/bin/python3", Script: "/srv/a.py"}},
 		"/usr/sbin/old":              {{Unit: "run-u12.service", Exe: "/usr/sbin/old (deleted)"}},
+		"sshd@*.service":             {{Unit: "sshd@3-10.0.0.1:22-10.0.0.2:99.service", Exe: "/usr/sbin/sshd"}},
 		"user/app.service":           {{Unit: "user/app.service", Exe: "/x"}},
 		"thing":                      {{Comm: "thing"}},
 		"a\uFFFDb":                   {{Comm: "a\xff\xfeb"}},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // A Kind says of what an entry is.
@@ -176,17 +177,18 @@ func repository(image string) string {
 	return image
 }
 
-// steady returns a unit, "" for one that does not name a program or has a new name
-// each time: the scopes of logins and desktops, the managers of users, and those of
-// systemd-run.
+// steady returns a unit without its parts that are new at each start, "" for one that
+// names no program: the scopes of logins and desktops, the managers of users, and those
+// of systemd-run.
 func steady(unit string) string {
 	name := strings.TrimPrefix(unit, whose.ByUser)
+	stable := tally.StableUnit(name)
 	switch {
-	case strings.HasSuffix(name, ".scope") && name != "init.scope",
-		strings.HasPrefix(name, "user@"), strings.HasPrefix(name, "run-"):
+	case strings.HasPrefix(name, "user@"), strings.HasPrefix(name, "session-"),
+		stable != name && (strings.HasSuffix(name, ".scope") || strings.HasPrefix(name, "run-")):
 		return ""
 	}
-	return unit
+	return strings.TrimSuffix(unit, name) + stable
 }
 
 // program is the path of an executable, also after its file was replaced, with what an

@@ -235,7 +235,7 @@ func (h *Host) addOwners(s *whose.Session, remote uint32) int32 {
 		if s.Reason != whose.ReasonHidden || s.Unit == "" && s.Container == "" {
 			return -1
 		}
-		at := h.programs.placeFor(Program{Hidden: true, Unit: stableUnit(sure(s.Unit)), Container: sure(s.Container), User: s.User}, shareOfSession(s))
+		at := h.programs.placeFor(Program{Hidden: true, Unit: StableUnit(sure(s.Unit)), Container: sure(s.Container), User: s.User}, shareOfSession(s))
 		h.count(at, s, remote)
 		return at
 	}
@@ -275,7 +275,7 @@ func (h *Host) programOf(o *whose.Owner, s *whose.Session) int32 {
 		if user == "" {
 			user = s.User // the process may not be looked into
 		}
-		at = h.programs.placeFor(Program{Name: o.Comm, Unit: stableUnit(sure(o.Unit)), Container: sure(o.Container), User: user, Names: namesOf(o)}, shareOfOwner(o, s))
+		at = h.programs.placeFor(Program{Name: o.Comm, Unit: StableUnit(sure(o.Unit)), Container: sure(o.Container), User: user, Names: namesOf(o)}, shareOfOwner(o, s))
 		h.byPID[o.PID] = at
 		if at >= 0 {
 			h.programs.all[at].Sum.Processes++

@@ -2,7 +2,7 @@ package tally
 
 import "strings"
 
-// stableUnit is the name of a systemd unit without the parts new at each start.
+// StableUnit is the name of a systemd unit without the parts new at each start.
 // Short-lived sessions, containers and connections bring no new rows. An
 // asterisk replaces each part:
 //
@@ -13,7 +13,7 @@ import "strings"
 //	sshd@3-10.0.0.1:22-10.0.0.2:99.service  sshd@*.service
 //
 // A unit written by somebody keeps its name.
-func stableUnit(unit string) string {
+func StableUnit(unit string) string {
 	dot := strings.LastIndexByte(unit, '.')
 	if dot < 0 {
 		return unit

@@ -31,8 +31,8 @@ func TestStableUnit(t *testing.T) {
 		"systemd-coredump@1-4711-0.service":                    "systemd-coredump@*.service",
 		"libpod-conmon-abc.scope":                              "libpod-conmon-abc.scope",
 	} {
-		if got := stableUnit(in); got != want {
-			t.Errorf("stableUnit(%q) = %q, want %q", in, got, want)
+		if got := StableUnit(in); got != want {
+			t.Errorf("StableUnit(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

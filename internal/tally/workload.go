@@ -28,7 +28,7 @@ func Workload(s *whose.Session) string {
 	case o.Container != "" && !whose.Claimed(o.Container):
 		return printableName(o.Container)
 	case o.Unit != "" && !whose.Claimed(o.Unit):
-		return printableName(stableUnit(o.Unit))
+		return printableName(StableUnit(o.Unit))
 	}
 	return printableName(o.Comm)
 }
