@@ -79,7 +79,7 @@ screens: build ## write docs/screens/after again and the screen of the README
 generate: ## rebuild the BPF objects and the generated pages
 	cd collect/internal/bpfiter && $(GO) generate ./...
 	cd track/internal/bpfevent && $(GO) generate ./...
-	$(GO) test ./filter ./internal/render ./internal/zabbix ./cmd/whose ./collect/collecttest -run 'Fresh|FactsPage' -update
+	$(GO) test ./filter ./internal/render ./internal/api ./internal/zabbix ./cmd/whose ./collect/collecttest -run 'Fresh|FactsPage' -update
 	cd bench && $(GO) test ./result -run Fresh -update
 
 generate-check: ## rebuild the BPF objects and compare them with the committed ones

@@ -113,6 +113,7 @@ func endpoints() []endpoint {
 		{ask.PathHistory, "the span, the size and the gaps of the history", nil, false, (*Server).history},
 		{ask.PathHealth, "whether the agent follows sessions, and what it lost", nil, false, (*Server).health},
 		{ask.PathVersion, "the version of the agent", nil, false, (*Server).version},
+		{ask.PathOpenAPI, "this description", nil, false, (*Server).openAPI},
 	}
 }
 
