@@ -142,6 +142,7 @@ func TestSummary_Golden(t *testing.T) {
 	screens = append(screens,
 		screen("colour", summarized(t, Text, busyDay(), Options{Width: 100, Color: true})),
 		screen("nothing", summarized(t, Text, &tally.Summary{Took: time.Second}, Options{Width: 80})),
+		screen("stood", summarized(t, Text, &tally.Summary{Took: time.Second, Busiest: busyDay().Busiest[:1]}, Options{Width: 80})),
 		screen("no traffic", summarized(t, Text, &tally.Summary{NoTraffic: true, Processes: busyDay().Processes}, Options{Width: 80})),
 		screen("jsonl", summarized(t, JSONL, busyDay(), Options{})))
 	golden(t, "events_summary", screens)

@@ -57,7 +57,9 @@ func summaryHead(c *cell, s *tally.Summary) {
 			sep = ", "
 		}
 	}
-	if sep == ": " {
+	if sep == ": " && len(s.Busiest) > 0 {
+		c.ascii(": nothing opened or closed")
+	} else if sep == ": " {
 		c.ascii(": nothing")
 	}
 	if s.Beyond > 0 {
