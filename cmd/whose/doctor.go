@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,7 +109,7 @@ func (d *doctor) print(g *collect.Diagnosis) error {
 	p.head("Watching")
 	p.rows([]row{{"whose watch", watchText(track.Refused())}})
 	p.head("Agent")
-	p.rows([]row{{ask.DefaultSocket, agentText(&ask.Client{Socket: ask.DefaultSocket})}})
+	p.rows([]row{{ask.DefaultSocket, agentText(askAgent(&ask.Client{Socket: ask.DefaultSocket}))}})
 	p.head("Pinned iterators")
 	p.rows(pinRows(&g.Pin))
 	p.head("Privileges")
@@ -184,28 +185,53 @@ func watchText(refused error) string {
 	return says
 }
 
-// agentText says whether an agent answers, and what it follows.
-func agentText(c *ask.Client) string {
+// A doctorAgent is what the agent of this host says of itself.
+type doctorAgent struct {
+	Socket  string `json:"socket"`
+	Answers bool   `json:"answers"`
+	Error   string `json:"error,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+	*agentHealth
+	// absent: there is no socket.
+	absent bool
+}
+
+// An agentHealth is a part of the health of an agent.
+type agentHealth struct {
+	Source   string `json:"source"`
+	Sessions int    `json:"sessions"`
+	Lost     uint64 `json:"lost"`
+	History  bool   `json:"history"`
+}
+
+// askAgent asks an agent how it is.
+func askAgent(c *ask.Client) doctorAgent {
 	ctx, cancel := context.WithTimeout(context.Background(), agentPatience)
 	defer cancel()
-	var health struct {
-		Source   string `json:"source"`
-		Sessions int    `json:"sessions"`
-		History  bool   `json:"history"`
+	var health agentHealth
+	a := doctorAgent{Socket: c.Socket}
+	if err := c.JSON(ctx, ask.PathHealth, &ask.Question{}, &health); err != nil {
+		a.Error, a.Hint, a.absent = err.Error(), whose.Hint(err), errors.Is(err, fs.ErrNotExist)
+		return a
 	}
-	err := c.JSON(ctx, ask.PathHealth, &ask.Question{}, &health)
+	a.Answers, a.agentHealth = true, &health
+	return a
+}
+
+// agentText says whether an agent answers, and what it follows.
+func agentText(a doctorAgent) string {
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case a.absent:
 		return "no agent runs here"
-	case err != nil:
-		says := "no: " + oneLine(err)
-		if hint := whose.Hint(err); hint != "" {
-			says += "; " + printable(hint)
+	case !a.Answers:
+		says := "no: " + printable(strings.ReplaceAll(a.Error, "\n", "; "))
+		if a.Hint != "" {
+			says += "; " + printable(a.Hint)
 		}
 		return says
 	}
-	text := fmt.Sprintf("answers: it follows %s by %s", plural(health.Sessions, "session", "sessions"), printable(health.Source))
-	if health.History {
+	text := fmt.Sprintf("answers: it follows %s by %s", plural(a.Sessions, "session", "sessions"), printable(a.Source))
+	if a.History {
 		return text + ", and keeps a history"
 	}
 	return text + ", and keeps no history"
@@ -281,6 +307,7 @@ type doctorReport struct {
 	Gaps         whose.Gaps         `json:"partial"`
 	Sources      []doctorSource     `json:"sources"`
 	Watch        doctorWatch        `json:"watch"`
+	Agent        doctorAgent        `json:"agent"`
 	Pin          doctorPin          `json:"pin"`
 	Capabilities []doctorCapability `json:"capabilities"`
 }
@@ -339,6 +366,7 @@ func newDoctorReport(g *collect.Diagnosis) doctorReport {
 	if refused != nil {
 		r.Watch.Error = refused.Error()
 	}
+	r.Agent = askAgent(&ask.Client{Socket: ask.DefaultSocket})
 	for _, c := range g.Capabilities {
 		r.Capabilities = append(r.Capabilities, doctorCapability(c))
 	}
