@@ -131,7 +131,10 @@ func (t *table) standardColumns(wide bool) []*column {
 	t.netns.wanted = t.differs
 	user := &column{title: "USER", gap: 2, rank: luxury, easy: 8, shorten: shortenMiddle,
 		append: func(c *cell, s *whose.Session) { c.safe(s.User) }}
-	process := &column{title: "PROCESS", gap: 2, easy: 24, favour: 6, shorten: shortenProcess, leastOf: leastPair, append: t.processCell}
+	process := &column{title: "PROCESS", gap: 2, easy: 24, favour: 6, shorten: shortenProcess, append: t.processCell}
+	if t.opts.Width > 0 { // else nothing is fitted, and the measure is the dearest part of a row
+		process.leastOf = leastPair
+	}
 	user.wanted = func() bool { return user.used }
 	if !wide {
 		return t.addColumns([]*column{proto, state, local, arrow, remote, t.netns, user, process})
