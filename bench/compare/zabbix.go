@@ -36,9 +36,9 @@ func item(name string, args ...string) tool {
 // zabbixTools are the item's command.
 func (w whose) zabbixTools() []tool {
 	return []tool{
-		item(zabbixGet, w.path, "zabbix", "get", "--timeout", "0", "--pin-dir", w.noPins),
-		item(zabbixPinned, w.path, "zabbix", "get", "--timeout", "0", "--pin-dir", w.pins),
-		item("whose zabbix get --source netlink", w.path, "zabbix", "get", "--timeout", "0", "--source", "netlink"),
+		item(zabbixGet, w.path, "zabbix", "get", "--timeout", "1m", "--pin-dir", w.noPins),
+		item(zabbixPinned, w.path, "zabbix", "get", "--timeout", "1m", "--pin-dir", w.pins),
+		item("whose zabbix get --source netlink", w.path, "zabbix", "get", "--timeout", "1m", "--source", "netlink"),
 	}
 }
 
