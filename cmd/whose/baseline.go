@@ -232,6 +232,9 @@ func refuseOthers(file string) error {
 
 // openPlain opens a plain file: a pipe or a device might never answer.
 func openPlain(file string) (*os.File, error) {
+	if err := refuseRaisedFile(file); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -245,6 +248,9 @@ func openPlain(file string) (*os.File, error) {
 
 // replaceFile writes a file as a whole or not at all.
 func replaceFile(file string, write func(io.Writer) error) error {
+	if err := refuseRaisedFile(file); err != nil {
+		return err
+	}
 	name := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+"."+strconv.FormatUint(rand.Uint64(), 36))
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {

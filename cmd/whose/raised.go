@@ -31,6 +31,15 @@ func refuseRaised(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
+// refuseRaisedFile refuses a file of the caller's in the same case.
+func refuseRaisedFile(name string) error {
+	if !proc.Raised() {
+		return nil
+	}
+	return whose.WithHint(usagef("%s: whose has more rights here than you, and takes no file from you", name),
+		"run a whose without capabilities of its file")
+}
+
 // tameZone sees to it that the time zone is no file that does not answer, such as
 // a pipe, and none of the caller's where the program has more rights than the
 // caller. The runtime reads the file when it first shows a local time.

@@ -147,7 +147,11 @@ func TestHostileRaised(t *testing.T) {
 			wrong++
 		}
 	}
-	for _, args := range [][]string{{"--pin-dir", v.tree}, {"pin", "--pin-dir", v.tree}, {"unpin", "--pin-dir", v.tree}, {"watch", "--pin-dir=" + v.tree}} {
+	for _, args := range [][]string{
+		{"--pin-dir", v.tree}, {"pin", "--pin-dir", v.tree}, {"unpin", "--pin-dir", v.tree}, {"watch", "--pin-dir=" + v.tree},
+		{"baseline", "check", "/etc/shadow"}, {"baseline", "check", "-", "--allow", "/etc/shadow"}, {"baseline", "save", v.tree + "/baseline"},
+		{"diff", "/etc/shadow", "now"},
+	} {
 		tried++
 		if status, out := v.run(t, v.uid, nil, args...); status != exitUsage || !strings.Contains(out, "more rights here than you") {
 			t.Errorf("with capabilities, %q: status %d, %s", args, status, out)
