@@ -27,8 +27,8 @@ func keyOf(f *facts) key {
 	return k
 }
 
-// A standing is what is known of a session that stands. It is never written again,
-// so a commit reads it while more becomes known.
+// A standing holds the known facts of a session that stands. It is never written
+// again, so a commit reads it while more becomes known.
 type standing struct {
 	facts
 	from int64
