@@ -43,8 +43,8 @@ func newHelpPrinter(sh *shell) helpPrinter {
 	return helpPrinter{w: sh.noted(), width: min(max(width, helpMinWidth), helpMaxWidth)}
 }
 
-// command writes the help of a command. That of the root has to fit a screen of 24
-// lines, so the rest of it is the topic flags.
+// command writes the help of a command. The root's help has to fit a screen of 24
+// lines; its rest is the topic flags.
 func (p helpPrinter) command(cmd *cobra.Command) {
 	if !cmd.HasParent() {
 		p.root(cmd)
