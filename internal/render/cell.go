@@ -12,6 +12,9 @@ type cell struct {
 	text  []byte
 	width int
 	style style
+	// least is the least width of a pair of ends that still says who both are, 0 of
+	// another cell.
+	least int
 	// ascii7: the terminal has no UTF-8.
 	ascii7 bool
 }

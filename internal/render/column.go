@@ -42,10 +42,8 @@ type column struct {
 	// number is the width of the widest cell that is a number. It is never
 	// shortened.
 	number int
-	// leastOf gives the least width of a cell that leaves out nobody. Nil: there is no
-	// such. whole is the greatest of them.
-	leastOf func(text []byte) int
-	whole   int
+	// whole is the greatest least width of a cell that leaves out nobody.
+	whole int
 	// short is the width of the widest cell of a column of addresses that has none of
 	// IPv6.
 	short int
@@ -69,9 +67,7 @@ func (col *column) measure(c *cell) {
 	if col.shorten != nil && c.width > col.number && isNumber(c.text) {
 		col.number = c.width
 	}
-	if col.leastOf != nil && c.width > col.whole {
-		col.whole = max(col.whole, col.leastOf(c.text))
-	}
+	col.whole = max(col.whole, c.least)
 	if col.late && c.width > col.short && (c.text[0] != '[' && bytes.Count(c.text, []byte(":")) < 2) {
 		col.short = c.width
 	}
@@ -132,9 +128,6 @@ func (t *table) standardColumns(wide bool) []*column {
 	user := &column{title: "USER", gap: 2, rank: luxury, easy: 8, shorten: shortenMiddle,
 		append: func(c *cell, s *whose.Session) { c.safe(s.User) }}
 	process := &column{title: "PROCESS", gap: 2, easy: 24, favour: 6, shorten: shortenProcess, append: t.processCell}
-	if t.opts.Width > 0 { // else nothing is fitted, and the measure is the dearest part of a row
-		process.leastOf = leastPair
-	}
 	user.wanted = func() bool { return user.used }
 	if !wide {
 		return t.addColumns([]*column{proto, state, local, arrow, remote, t.netns, user, process})

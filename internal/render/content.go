@@ -227,43 +227,59 @@ func spaceCell(c *cell, s *whose.Session) {
 // processCell names the owners, folded, or the reason why there are none. If the
 // other end is on this host too, its owners follow: "app 1234 → postgres 812".
 func (t *table) processCell(c *cell, s *whose.Session) {
+	least := t.firstEndCell(c, s)
+	if len(s.Peer) > 0 {
+		c.style = plain
+		between := c.width
+		c.ascii(" ")
+		c.mark(arrowOf(t.directionOf(s)))
+		c.ascii(" ")
+		between = c.width - between
+		c.least = least + between + t.ownersCell(c, s.Peer, t.maxPIDs)
+	}
+	if t.folds != nil {
+		before := c.width
+		t.folds.timesCell(c)
+		if c.least > 0 {
+			c.least += c.width - before
+		}
+	}
+}
+
+// firstEndCell names who has this end, or why nobody does. It returns the least width
+// that still says so, as all these functions do.
+func (t *table) firstEndCell(c *cell, s *whose.Session) (least int) {
 	switch {
 	case s.Reason == whose.ReasonAcceptQueue:
 		c.style = faint
-		t.queueCell(c, s.Owners)
+		return t.queueCell(c, s.Owners)
 	case len(s.Owners) > 0:
-		t.ownersCell(c, s.Owners, t.maxPIDs)
+		return t.ownersCell(c, s.Owners, t.maxPIDs)
 	case s.Reason != whose.ReasonNone:
 		c.style = faint
 		c.ascii("(")
 		c.ascii(reasonText(s))
 		makerCell(c, s)
 		c.ascii(")")
+		return leastReason(c.width)
 	case len(s.Peer) > 0:
 		c.ascii("-")
+		return 1
 	}
-	if len(s.Peer) > 0 {
-		c.style = plain
-		c.ascii(" ")
-		c.mark(arrowOf(t.directionOf(s)))
-		c.ascii(" ")
-		t.ownersCell(c, s.Peer, t.maxPIDs)
-	}
-	if t.folds != nil {
-		t.folds.timesCell(c)
-	}
+	return 0
 }
 
 // queueCell names the owner of a waiting connection's accept queue. On a
 // terminal it shows one number only.
-func (t *table) queueCell(c *cell, listener []whose.Owner) {
+func (t *table) queueCell(c *cell, listener []whose.Owner) (least int) {
 	if len(listener) == 0 {
 		c.ascii("(accept queue)")
-		return
+		return leastReason(c.width)
 	}
 	c.ascii(queueOf)
 	t.ownersCell(c, listener, min(t.maxPIDs, 1))
 	c.ascii(")")
+	return leastReason(c.width)
 }
 
 // reasonText is the reason in words. Sessions winding up belong to nobody by
@@ -314,12 +330,20 @@ const searchGroups = 64
 // ownersCell lists the owners by name: "nginx 812,813 +6, systemd 1". On a
 // terminal it shows some names and some numbers of each, one number each for
 // several names, and counts the others. Elsewhere, with maxPIDs 0, it shows all.
-func (t *table) ownersCell(c *cell, owners []whose.Owner, maxPIDs int) {
+func (t *table) ownersCell(c *cell, owners []whose.Owner, maxPIDs int) (least int) {
+	start := c.width
+	name := t.listOwners(c, owners, maxPIDs) - start
+	return leastOwners(c.width-start, name, digits(owners[0].PID)+moreWidth(len(owners)-1))
+}
+
+// listOwners appends the owners and returns the width up to the end of the first name.
+func (t *table) listOwners(c *cell, owners []whose.Owner, maxPIDs int) (name int) {
 	if len(owners) == 1 {
 		nameCell(c, owners[0].Comm)
+		name = c.width
 		c.ascii(" ")
 		c.uint(uint64(owners[0].PID))
-		return
+		return name
 	}
 	left := t.groupOwners(owners)
 	if len(t.groups) > 1 {
@@ -331,6 +355,9 @@ func (t *table) ownersCell(c *cell, owners []whose.Owner, maxPIDs int) {
 			c.ascii(", ")
 		}
 		nameCell(c, g.name)
+		if i == 0 {
+			name = c.width
+		}
 		shown := g.pids
 		if maxPIDs > 0 && len(shown) > maxPIDs {
 			shown = shown[:maxPIDs]
@@ -349,6 +376,7 @@ func (t *table) ownersCell(c *cell, owners []whose.Owner, maxPIDs int) {
 		c.ascii(",")
 		moreCell(c, left)
 	}
+	return name
 }
 
 func moreCell(c *cell, n int) {
@@ -356,6 +384,14 @@ func moreCell(c *cell, n int) {
 		c.ascii(" +")
 		c.uint(uint64(n))
 	}
+}
+
+// moreWidth is the width of what moreCell appends.
+func moreWidth(n int) int {
+	if n <= 0 {
+		return 0
+	}
+	return len(" +") + digits(uint32(n))
 }
 
 // groupOwners puts the owners into t.groups by name, in the order of first
@@ -428,9 +464,9 @@ func quotedCell(c *cell, name string) {
 }
 
 // ambiguous reports whether a name holds the marks between and around names:
-// commas, quotes, brackets, arrows, or numbers after a space.
+// commas, quotes, brackets, arrows, numbers after a space, or a plus before all.
 func ambiguous(name string) bool {
-	if name[0] == ' ' || name[len(name)-1] == ' ' {
+	if name[0] == ' ' || name[0] == '+' || name[len(name)-1] == ' ' {
 		return true
 	}
 	before := byte(0)

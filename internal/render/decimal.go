@@ -51,3 +51,12 @@ func appendNumbers(dst []byte, list []int32) []byte {
 	}
 	return dst
 }
+
+// digits is the number of digits of a number in decimal.
+func digits(n uint32) int {
+	count := 1
+	for ; n >= 10; n /= 10 {
+		count++
+	}
+	return count
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
 )
@@ -132,7 +133,7 @@ func shortenPair(dst, text []byte, width int) ([]byte, int) {
 		return shortenEnd(dst, text, width)
 	}
 	one, other := text[:at], text[at+len(sep):]
-	room := width - Width(sep)
+	room := width - markWidth(sep)
 	least, otherLeast := leastEnd(one), leastEnd(other)
 	if room < least+otherLeast {
 		return shortenEnd(dst, one, width)
@@ -147,28 +148,27 @@ func shortenPair(dst, text []byte, width int) ([]byte, int) {
 	dst, took := shortenEnd(dst, one, oneWidth)
 	dst = append(dst, sep...)
 	dst, more := shortenEnd(dst, other, room-oneWidth)
-	return dst, took + Width(sep) + more
-}
-
-// leastPair is the least width of a cell that still says who both ends are, 0 for a
-// cell of one end.
-func leastPair(text []byte) int {
-	text, times := cutTimes(text)
-	at, sep := findArrow(text)
-	if at < 0 {
-		return 0
-	}
-	return leastEnd(text[:at]) + Width(sep) + leastEnd(text[at+len(sep):]) + textWidth(times)
+	return dst, took + markWidth(sep) + more
 }
 
 // leastEnd is the least width of one end of a pair that still says who it is.
 func leastEnd(text []byte) int {
 	if isReason(text) {
-		return min(textWidth(text), leastWidth)
+		return leastReason(textWidth(text))
 	}
-	g := parseGroup(text[:endOfGroup(text)])
-	return min(textWidth(text), min(textWidth(g.name), 2)+1+g.briefNumbers(countOwners(text)).width())
+	end := endOfGroup(text)
+	g := parseGroup(text[:end])
+	all := g.owners()
+	if end < len(text) {
+		all += countOwners(text[end+len(", "):])
+	}
+	return leastOwners(textWidth(text), textWidth(g.name), g.briefNumbers(all).width())
 }
+
+// leastReason is the same of a reason by its width, and leastOwners of owners by the
+// widths of all, of the first name, and of the numbers that stay.
+func leastReason(width int) int                { return min(width, leastWidth) }
+func leastOwners(width, name, numbers int) int { return min(width, min(name, 2)+1+numbers) }
 
 // isReason reports whether one end of a pair says why it has no owner.
 func isReason(end []byte) bool { return bytes.HasPrefix(end, []byte("(")) }
@@ -236,6 +236,9 @@ var pairMarks = [...]string{
 	" " + arrowOut + " ", " " + arrowIn + " ", " " + arrowBoth + " ",
 	" " + asciiOut + " ", " " + asciiIn + " ", " " + asciiBoth + " ",
 }
+
+// markWidth is the width of a mark between two ends, of which each rune has one column.
+func markWidth(sep string) int { return utf8.RuneCountInString(sep) }
 
 // share divides width between the wishes a and b: in halves, but each gets the
 // rest unused by the other.
