@@ -61,11 +61,12 @@ var layers = map[string]layer{
 		outside: []string{"golang.org/x/sys"},
 	},
 	"history":            {inside: []string{".", "filter"}},
-	"history/store":      {inside: []string{".", "filter", "history"}, outside: []string{"modernc.org/sqlite", "golang.org/x/sys"}},
+	"history/store":      {inside: []string{".", "filter", "history", "internal/folder"}, outside: []string{"modernc.org/sqlite", "golang.org/x/sys"}},
 	"fleet":              {inside: []string{".", "filter", "internal/tally"}},
 	"internal/tally":     {inside: []string{".", "filter", "internal/pair"}},
 	"internal/scrape":    {},
 	"internal/sdnotify":  {outside: []string{"golang.org/x/sys"}},
+	"internal/folder":    {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/footprint": {outside: []string{"golang.org/x/sys"}},
 	"internal/limits":    {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/hostname":  {inside: []string{"."}},
@@ -78,10 +79,10 @@ var layers = map[string]layer{
 	"internal/zabbix":    {inside: []string{".", "filter", "internal/tally"}},
 	"internal/ask":       {inside: []string{".", "filter", "history", "internal/tally"}},
 	"internal/api": {
-		inside:  []string{".", "filter", "history", "internal/agent", "internal/ask", "internal/lots", "internal/render", "internal/tally", "internal/web"},
+		inside:  []string{".", "filter", "history", "internal/agent", "internal/ask", "internal/folder", "internal/lots", "internal/render", "internal/tally", "internal/web"},
 		outside: []string{"golang.org/x/sys"},
 	},
-	"internal/export": {inside: []string{".", "internal/spool", "internal/tally"}},
+	"internal/export": {inside: []string{".", "internal/folder"}, outside: []string{"github.com/klauspost/compress"}},
 	"internal/agent": {
 		inside: []string{
 			".", "filter", "collect", "track", "history", "fleet", "internal/export", "internal/hostname", "internal/tally",

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -117,35 +116,4 @@ func bare(err error) error {
 		return p.Err
 	}
 	return err
-}
-
-// unsafe returns the fault of a directory on the way to the history, "" for none.
-// Others may write to a sticky one only, and not to the last.
-func unsafe(info fs.FileInfo, owner, self uint32, last bool) string {
-	mode := info.Mode()
-	switch {
-	case mode&fs.ModeSymlink != 0:
-		return "it is a symbolic link"
-	case !mode.IsDir():
-		return "it is no directory"
-	case owner != 0 && owner != self:
-		return fmt.Sprintf("it belongs to the user %d", owner)
-	case mode.Perm()&0o022 != 0 && (last || mode&fs.ModeSticky == 0):
-		return fmt.Sprintf("others may write to it (mode %04o)", mode.Perm())
-	}
-	return ""
-}
-
-// steps returns the directories on the way to an absolute path, the root first.
-func steps(path string) []string {
-	all := []string{string(filepath.Separator)}
-	for i, c := range path {
-		if c == filepath.Separator && i > 0 {
-			all = append(all, path[:i])
-		}
-	}
-	if strings.Trim(path, string(filepath.Separator)) != "" {
-		all = append(all, path)
-	}
-	return all
 }

@@ -4,36 +4,28 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-44df2ae6/whose/internal/folder"
 )
 
 // createDir makes the directory of a history, gives it to a group (gid, -1 for
 // none), and returns it with the lock of its writer.
 func createDir(path string, gid int) (dir, *os.File, error) {
 	d := dir{filepath.Clean(path)}
-	if !filepath.IsAbs(d.path) {
-		return d, nil, errors.New("want an absolute path")
-	}
-	if err := os.Mkdir(d.path, dirMode); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := folder.Make(path, dirMode); err != nil {
 		return d, nil, err
 	}
-	if err := d.check(); err != nil {
-		return d, nil, err
+	lock, err := folder.Lock(filepath.Join(d.path, lockName))
+	if errors.Is(err, folder.ErrLocked) {
+		return d, nil, ErrLocked
 	}
-	lock, err := os.OpenFile(filepath.Join(d.path, lockName), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return d, nil, err
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrLocked
-		}
-		return d, nil, errors.Join(err, lock.Close())
 	}
 	if gid >= 0 {
 		err = os.Chown(d.path, -1, gid)
@@ -45,26 +37,6 @@ func createDir(path string, gid int) (dir, *os.File, error) {
 		return d, nil, errors.Join(err, lock.Close())
 	}
 	return d, lock, nil
-}
-
-// check refuses a directory in which others could exchange the files, or one
-// above it in which they could exchange the directory.
-func (d dir) check() error {
-	all := steps(d.path)
-	for i, step := range all {
-		info, err := os.Lstat(step)
-		if err != nil {
-			return err
-		}
-		owner := uint32(0)
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			owner = st.Uid
-		}
-		if fault := unsafe(info, owner, uint32(os.Geteuid()), i == len(all)-1); fault != "" {
-			return fmt.Errorf("directory %s is not safe: %s", step, fault)
-		}
-	}
-	return nil
 }
 
 // createFile makes an empty file of the history, of the directory's group.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/history"
+	"github.com/seed-44df2ae6/whose/internal/folder"
 )
 
 // A Reader answers questions from the files of a directory, while a writer may
@@ -36,7 +37,7 @@ func Open(path string, zone *time.Location) (*Reader, error) {
 	r := &Reader{dir{abs}, zone}
 	names, err := r.dir.list()
 	if err == nil {
-		err = r.dir.check()
+		err = folder.Check(r.dir.path)
 	}
 	if err != nil {
 		return nil, openError(path, err)

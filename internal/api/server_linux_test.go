@@ -454,7 +454,7 @@ func TestHostileListenUnix(t *testing.T) {
 	tried, wrong := 0, 0
 	for path, want := range map[string]string{
 		filepath.Join(open, "a.sock"): "others may write to it",
-		filepath.Join(link, "a.sock"): "it is no directory",
+		filepath.Join(link, "a.sock"): "it is a symbolic link",
 		file:                          "something that is no socket",
 	} {
 		tried++

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/agent"
+	"github.com/seed-44df2ae6/whose/internal/folder"
 )
 
 // A Socket is the Unix socket of an agent. Whoever made it closes it.
@@ -80,15 +80,12 @@ func (s *Socket) listen(mode fs.FileMode) error {
 
 // takeLock holds a lock beside the socket for as long as the agent lives.
 func (s *Socket) takeLock() error {
-	f, err := os.OpenFile(s.path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return err
-	}
-	s.lock = f
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	lock, err := folder.Lock(s.path + ".lock")
+	if errors.Is(err, folder.ErrLocked) {
 		return whose.WithHint(&AccessError{errors.New("another agent has it")}, "one agent is enough; or name another with --socket")
 	}
-	return nil
+	s.lock = lock
+	return err
 }
 
 // vacate checks what is at the path: nothing, or the socket of an agent that is gone.
@@ -135,30 +132,12 @@ func (s *Socket) release() error {
 
 // safeDir makes the directory where it is missing, and checks the way to it.
 func safeDir(dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	err := folder.Make(dir, 0o755)
+	var unsafe *folder.UnsafeError
+	if errors.As(err, &unsafe) {
+		return whose.WithHint(&AccessError{err}, "name a socket in a directory of your own with --socket")
 	}
-	at := "/"
-	for name := range strings.SplitSeq("/"+strings.Trim(dir, "/"), "/") {
-		at = filepath.Join(at, name)
-		var st unix.Stat_t
-		if err := unix.Lstat(at, &st); err != nil {
-			return &fs.PathError{Op: "stat", Path: at, Err: err}
-		}
-		fault := ""
-		switch {
-		case st.Mode&unix.S_IFMT != unix.S_IFDIR:
-			fault = "it is no directory"
-		case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-			fault = fmt.Sprintf("it belongs to user %d", st.Uid)
-		case st.Mode&0o022 != 0 && (st.Mode&unix.S_ISVTX == 0 || at == filepath.Clean(dir)):
-			fault = fmt.Sprintf("others may write to it (mode %04o)", st.Mode&0o7777)
-		}
-		if fault != "" {
-			return whose.WithHint(&AccessError{fmt.Errorf("directory %s is not safe: %s", at, fault)}, "name a socket in a directory of your own with --socket")
-		}
-	}
-	return nil
+	return err
 }
 
 // ServeUnix serves on a socket until Close. Each asker sees what whose would show him:
