@@ -59,6 +59,14 @@ func (c *Collector) Close() error {
 	return errors.Join(errs...)
 }
 
+// Release gives up the buffers of earlier collections, which the next one would have
+// used again. For a collector that is kept open, after a large answer.
+func (c *Collector) Release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = nil
+}
+
 // Collect makes one collection. Unseen things are no error: the answer's
 // coverage accounts for them. There is no answer if ctx ends, if opts name an
 // unknown source or field ([ErrNoSource], [ErrNoField]), or if no source works.

@@ -220,17 +220,19 @@ func (t *Tracker) reconcile(ctx context.Context) (took time.Duration, unsure boo
 			return t.clock.Boot() - began, false, err
 		}
 	}
-	sessions, cov, err := t.snapshot(ctx, false)
+	seen, err := t.snapshot(ctx, false)
 	took = t.clock.Boot() - began
 	if err != nil {
 		return took, false, err
 	}
+	defer seen.close()
+	cov := seen.coverage
 	whole := !cov.Gaps.HasCause(whose.CauseDeadline) && !cov.Gaps.HasKind(whose.GapTables)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats.Reconciled++
 	unsure = t.engine.Reconcile(&ledger.Snapshot{
-		Sessions: sessions, Began: bootNanos(began), Whole: whole, Alone: t.source.Name != SourceBPF,
+		Sessions: seen.each, Began: bootNanos(began), Whole: whole, Alone: t.source.Name != SourceBPF,
 	}, bootNanos(t.clock.Boot()))
 	return took, unsure, nil
 }

@@ -3,6 +3,7 @@ package track
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -19,40 +20,59 @@ import (
 // the programs. Gaps say what could not be read until ctx ended; the sessions come all
 // the same.
 func (t *Tracker) Measure(ctx context.Context) ([]whose.Session, whose.Gaps) {
+	each, gaps := t.MeasureEach(ctx)
+	var all []whose.Session
+	for s := range each {
+		own, life := *s, *s.Life
+		own.Life = &life
+		all = append(all, own)
+	}
+	return all, gaps
+}
+
+// MeasureEach reads the counters as [Tracker.Measure] does and returns the sessions one
+// by one, to be read once and soon: one is valid until the next, but for its lists. Following stands still
+// meanwhile.
+func (t *Tracker) MeasureEach(ctx context.Context) (iter.Seq[*whose.Session], whose.Gaps) {
 	var gaps whose.Gaps
 	note := func(err error) {
 		if err != nil {
 			gaps.Add(source.GapOf(whose.GapTraffic, 0, err))
 		}
 	}
-	sessions, err := t.figures(ctx)
+	seen, err := t.figures(ctx)
 	note(err)
+	defer seen.close()
 	flows, err := t.flows()
 	note(err)
 	all := err == nil && t.Source().Name == SourceBPF
 	note(t.catchUp(ctx, bootNanos(t.clock.Boot())))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	m := ledger.Measurement{Sessions: sessions, Flows: flows, AllFlows: all}
-	return t.engine.Measure(&m, bootNanos(t.clock.Boot())), gaps
+	m := t.engine.Measured(seen.each, flows, bootNanos(t.clock.Boot()))
+	m.AllFlows = all
+	return func(yield func(*whose.Session) bool) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.engine.Measure(m, bootNanos(t.clock.Boot()), yield)
+	}, gaps
 }
 
-// figures takes a snapshot of the figures of TCP.
-func (t *Tracker) figures(ctx context.Context) ([]whose.Session, error) {
+// figures takes a snapshot of the figures of TCP, empty after an error.
+func (t *Tracker) figures(ctx context.Context) (*sight, error) {
 	opts := t.plan.measureOptions(t.Source().Name == SourceBPF)
 	if opts.Protos == 0 {
-		return nil, nil
+		return sightOf(nil), nil
 	}
 	answer, err := t.collector.Collect(ctx, opts)
 	var unknown *whose.UnknownError
 	if errors.As(err, &unknown) {
-		return nil, nil // the namespace asked for has gone
+		return sightOf(nil), nil // the namespace asked for has gone
 	}
 	if err != nil {
-		return nil, err
+		return sightOf(nil), err
 	}
-	defer answer.Close()
-	return answer.Append(nil), nil
+	return t.sight(answer, false), nil
 }
 
 // flows reads the UDP flows that the kernel counts.

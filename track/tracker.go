@@ -28,13 +28,11 @@ type Tracker struct {
 	fs        *proc.FS     // nil: processes are unknown
 	kernel    kernelSource // nil: snapshots alone
 	collector *collect.Collector
-	snapshot  func(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error)
-	// again is the memory of later snapshots. Nothing of them is kept.
-	again   []whose.Session
-	names   *ledger.Names
-	queue   *ledger.Queue
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	snapshot  func(ctx context.Context, first bool) (*sight, error)
+	names     *ledger.Names
+	queue     *ledger.Queue
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
 	// lookedUntil is the time by the boot clock up to which records are applied, of a
 	// source that looks.
 	lookedUntil atomic.Uint64
@@ -178,13 +176,15 @@ func (t *Tracker) start(ctx context.Context) error {
 	}
 	t.workedAt.Store(int64(t.clock.Boot()))
 	took := t.clock.Now()
-	snapshot, cov, err := t.snapshot(ctx, true)
+	seen, err := t.snapshot(ctx, true)
 	if err != nil {
 		return fmt.Errorf("follow sessions: take snapshot: %w", err)
 	}
+	snapshot := seen.all()
+	seen.close()
 	t.stats.Snapshot = t.clock.Now().Sub(took)
 	t.learnUsersOf(ctx, snapshot)
-	t.goLive(snapshot, cov)
+	t.goLive(snapshot, seen.coverage)
 	t.running.Go(func() { t.keepTime(run) })
 	t.running.Go(func() { t.keepReconciling(run) })
 	return nil
@@ -200,37 +200,6 @@ func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 	if !t.plan.opts.NoInitial && t.plan.opts.Events.Has(whose.EventStanding) {
 		t.standing = standing
 	}
-}
-
-// collect takes a snapshot.
-func (t *Tracker) collect(ctx context.Context, first bool) ([]whose.Session, whose.Coverage, error) {
-	answer, err := t.answer(ctx, first)
-	var unknown *whose.UnknownError
-	if !first && errors.As(err, &unknown) {
-		return nil, whose.Coverage{}, nil // the namespace asked for has gone, and may come again
-	}
-	if err != nil {
-		return nil, whose.Coverage{}, err
-	}
-	defer answer.Close()
-	sessions := answer.Append(t.again[:0])
-	if !first { // the first snapshot's sessions become events
-		t.again = sessions
-	}
-	return sessions, answer.Coverage, nil
-}
-
-// answer makes a collection. The first one of a tracker by BPF is by BPF too: of
-// a session that stands only its socket knows which side began it. Where that
-// does not work, and for later ones, the collector chooses.
-func (t *Tracker) answer(ctx context.Context, first bool) (*collect.Answer, error) {
-	if first && t.source.Name == SourceBPF {
-		answer, err := t.collector.Collect(ctx, t.plan.firstOptions())
-		if err == nil || ctx.Err() != nil {
-			return answer, err
-		}
-	}
-	return t.collector.Collect(ctx, t.plan.snapshotOptions(first))
 }
 
 // setBase relates the boot clock to the wall clock.

@@ -93,12 +93,12 @@ func fakeTracker(t *testing.T, opts Options, kernel kernelSource, source string,
 	p.setWant()
 	tr := newTracker(p)
 	tr.follow(kernel, Source{Name: source})
-	tr.snapshot = func(_ context.Context, first bool) ([]whose.Session, whose.Coverage, error) {
+	tr.snapshot = func(_ context.Context, first bool) (*sight, error) {
 		if snapshot == nil {
-			return nil, whose.Coverage{}, nil
+			return sightOf(nil), nil
 		}
 		s, err := snapshot(first)
-		return s, whose.Coverage{}, err
+		return sightOf(s), err
 	}
 	if err := tr.start(context.Background()); err != nil {
 		t.Fatal(err)
@@ -293,9 +293,7 @@ func TestTracker_SnapshotFails(t *testing.T) {
 		p.setDefaults()
 		tr := newTracker(p)
 		tr.follow(kernel, Source{Name: SourceBPF})
-		tr.snapshot = func(context.Context, bool) ([]whose.Session, whose.Coverage, error) {
-			return nil, whose.Coverage{}, errors.New("no")
-		}
+		tr.snapshot = func(context.Context, bool) (*sight, error) { return nil, errors.New("no") }
 		if err := tr.start(context.Background()); err == nil || err.Error() != "follow sessions: take snapshot: no" {
 			t.Errorf("error %v", err)
 		}

@@ -78,11 +78,16 @@ func (m *agentMetrics) look(after time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookWithin)
 	defer cancel()
 	m.counts.Look(func() iter.Seq[*whose.Session] {
-		all, _ := m.tracker.Measure(ctx) // what was not read is counted at the next look
-		all = m.tracker.Append(all, listening)
+		all, _ := m.tracker.MeasureEach(ctx) // what was not read is counted at the next look
+		listeners := m.tracker.Append(nil, listening)
 		return func(yield func(*whose.Session) bool) {
-			for i := range all {
-				if !yield(&all[i]) {
+			for s := range all {
+				if !yield(s) {
+					return
+				}
+			}
+			for i := range listeners {
+				if !yield(&listeners[i]) {
 					return
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/shrink"
 )
 
 // A key is the identity of a session: its cookie and remote end, since the flows of
@@ -27,22 +28,17 @@ func keyOf(f *facts) key {
 	return k
 }
 
-// A standing holds the known facts of a session that stands. It is never written
-// again, so a commit reads it while more becomes known.
-type standing struct {
-	facts
-	from int64
-}
-
 // A live session has not ended as far as the writer knows.
 type live struct {
 	*standing
+	key liveID
 	// id is its row in the table live, 0 for none.
 	id int64
 	// missed counts the looks at all standing sessions that did not find it, the
 	// first of them at missedAt.
-	missed   uint8
 	missedAt int64
+	pass     uint32
+	missed   uint8
 	// dirty: its row is not up to date, nor being written.
 	dirty bool
 	// ended: it is in no map any more.
@@ -50,14 +46,6 @@ type live struct {
 	// unsure: it stood when the writer before this one stopped, at missedAt, and
 	// nobody has seen it since.
 	unsure bool
-	pass   uint32
-}
-
-// entry returns the row of the table live.
-func (s *standing) entry(at int64) entry {
-	e := entry{facts: s.facts, from: s.from, at: at}
-	e.kind = stands
-	return e
 }
 
 // matures is the age at which a session gets a row. Most end before.
@@ -70,8 +58,9 @@ func (l *live) young(now int64) bool {
 
 // A table of live sessions, and the changes due to its rows in the file.
 type table struct {
-	all    map[key]*live
+	all    shrink.Map[liveID, *live]
 	nextID int64
+	places places
 	// changed are the sessions to insert or update at the next commit; deleted are
 	// the rows to delete.
 	changed []*live
@@ -79,20 +68,24 @@ type table struct {
 	pass    uint32
 	// strangers are sessions that a look found and no event reported, with the
 	// number of that look.
-	strangers map[key]uint32
+	strangers map[liveID]uint32
 }
 
 func newTable() table {
-	return table{all: make(map[key]*live), strangers: make(map[key]uint32), nextID: 1}
+	return table{strangers: make(map[liveID]uint32), places: make(places), nextID: 1}
+}
+
+// newLive makes a session that stands, without a row.
+func (t *table) newLive(f *facts, from int64) *live {
+	return &live{standing: t.standingOf(f, from), key: idOf(f), pass: t.pass}
 }
 
 // put adds a session.
 func (t *table) put(l *live) {
-	k := keyOf(&l.facts)
-	if old := t.all[k]; old != nil {
+	if old, met := t.all.Get(l.key); met {
 		t.drop(old)
 	}
-	t.all[k] = l
+	t.all.Set(l.key, l)
 	t.touch(l)
 }
 
@@ -106,7 +99,7 @@ func (t *table) touch(l *live) {
 
 // drop removes a session.
 func (t *table) drop(l *live) {
-	delete(t.all, keyOf(&l.facts))
+	t.all.Delete(l.key)
 	l.ended = true
 	if l.id != 0 {
 		t.deleted = append(t.deleted, l.id)
@@ -114,12 +107,15 @@ func (t *table) drop(l *live) {
 }
 
 // find returns the session with facts f, nil for none.
-func (t *table) find(f *facts) *live { return t.all[keyOf(f)] }
+func (t *table) find(f *facts) *live {
+	l, _ := t.all.Get(idOf(f))
+	return l
+}
 
 // anew forgets the rows: they are to be written to another file.
 func (t *table) anew() {
 	t.changed, t.deleted, t.nextID = t.changed[:0], t.deleted[:0], 1
-	for _, l := range t.all {
+	for _, l := range t.all.All() {
 		l.id, l.dirty = 0, true
 		t.changed = append(t.changed, l)
 	}

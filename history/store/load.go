@@ -12,9 +12,10 @@ type load struct {
 	now     time.Time
 	entries []entry
 	gaps    []gap
-	dropped uint64 // the last of gaps counts them
-	deleted []int64
-	rows    []row
+	// dropped and beyond are those of the writer. The last of gaps count them.
+	dropped, beyond uint64
+	deleted         []int64
+	rows            []row
 }
 
 // A row is the row of a session in the table live.
@@ -29,10 +30,13 @@ type row struct {
 func (w *Writer) take(now time.Time) *load {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	l := &load{now: now, entries: w.fresh, gaps: w.gaps, dropped: w.dropped}
-	w.fresh, w.gaps, w.dropped, w.spare = w.spare, nil, 0, nil
+	l := &load{now: now, entries: w.fresh, gaps: w.gaps, dropped: w.dropped, beyond: w.beyond}
+	w.fresh, w.gaps, w.dropped, w.beyond, w.spare = w.spare, nil, 0, 0, nil
 	if l.dropped > 0 {
 		l.gaps = append(l.gaps, gap{w.file.seen, micros(now), l.dropped, whose.CauseLimit, whyFull})
+	}
+	if l.beyond > 0 {
+		l.gaps = append(l.gaps, gap{w.file.seen, micros(now), l.beyond, whose.CauseLimit, whyRoom})
 	}
 	l.deleted, l.rows = w.live.take(micros(now))
 	return l
@@ -48,10 +52,13 @@ func (w *Writer) putBack(l *load) {
 		w.keep(more[i])
 	}
 	clear(more)
-	if l.dropped > 0 {
-		l.gaps = l.gaps[:len(l.gaps)-1]
-		w.dropped += l.dropped
+	for _, n := range []uint64{l.dropped, l.beyond} {
+		if n > 0 { // it is counted anew
+			l.gaps = l.gaps[:len(l.gaps)-1]
+		}
 	}
+	w.dropped += l.dropped
+	w.beyond += l.beyond
 	w.gaps = append(l.gaps, w.gaps...)
 	w.live.putBack(l)
 }
@@ -71,7 +78,7 @@ func (w *Writer) settle(l *load) {
 func (w *Writer) idle() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.fresh) == 0 && len(w.gaps) == 0 && w.dropped == 0 && len(w.live.deleted) == 0 && len(w.live.changed) == 0
+	return len(w.fresh) == 0 && len(w.gaps) == 0 && w.dropped == 0 && w.beyond == 0 && len(w.live.deleted) == 0 && len(w.live.changed) == 0
 }
 
 // take takes the changes of the rows, but for those of young sessions.

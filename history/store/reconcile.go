@@ -41,7 +41,7 @@ func (w *Writer) look(some []whose.Session, now int64) {
 			l.pass, l.missed, l.unsure = t.pass, 0, false
 			continue
 		}
-		k := keyOf(&f)
+		k := idOf(&f)
 		if seen, ok := t.strangers[k]; !ok || seen != t.pass-1 {
 			if len(t.strangers) < maxPending {
 				t.strangers[k] = t.pass
@@ -49,8 +49,12 @@ func (w *Writer) look(some []whose.Session, now int64) {
 			continue
 		}
 		delete(t.strangers, k)
-		if w.opts.Keep.Match(&some[i]) {
-			t.put(&live{standing: &standing{f, now}, pass: t.pass})
+		switch {
+		case !w.opts.Keep.Match(&some[i]):
+		case t.all.Len() >= w.opts.MaxLive:
+			w.beyond++
+		default:
+			t.put(t.newLive(&f, now))
 		}
 	}
 }
@@ -65,7 +69,7 @@ func (w *Writer) missing(now int64) {
 			delete(t.strangers, k)
 		}
 	}
-	for _, l := range t.all {
+	for _, l := range t.all.All() {
 		if l.pass != t.pass {
 			w.miss(l, now)
 		}
@@ -84,7 +88,7 @@ func (w *Writer) miss(l *live, now int64) {
 
 // vanish ends a session whose end nobody saw, seen last at a time.
 func (w *Writer) vanish(l *live, at int64) {
-	e := entry{facts: l.facts, from: l.from, at: max(at, l.from)}
+	e := entry{facts: l.facts(), from: l.from, at: max(at, l.from)}
 	e.kind = gone
 	w.live.drop(l)
 	w.keep(e)

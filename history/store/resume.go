@@ -124,8 +124,9 @@ func (w *Writer) readLive(ctx context.Context, tx *sql.Tx, r *reference, seen in
 		}
 		w.live.nextID = max(w.live.nextID, id+1)
 		return r.entries(data, func(e *entry) {
-			l := &live{standing: &standing{e.facts, e.from}, id: id, unsure: true, missedAt: seen}
-			w.live.all[keyOf(&l.facts)] = l
+			l := w.live.newLive(&e.facts, e.from)
+			l.id, l.unsure, l.missedAt = id, true, seen
+			w.live.all.Set(l.key, l)
 		})
 	}, "SELECT id, data FROM live")
 }
@@ -139,7 +140,7 @@ func (w *Writer) goOn(ctx context.Context, now int64) error {
 	}
 	w.gaps = append(w.gaps, gap{w.file.seen, now, 0, whose.CauseDown, whyDown})
 	if boot != w.opts.Boot || boot == "" {
-		for _, l := range w.live.all {
+		for _, l := range w.live.all.All() {
 			w.vanish(l, w.file.seen)
 		}
 		if _, err := w.file.db.ExecContext(ctx, "UPDATE meta SET value = ? WHERE key = ?", w.opts.Boot, metaBoot); err != nil {

@@ -16,6 +16,7 @@ const (
 	DefaultDir   = "/var/lib/whose"
 	DefaultDays  = 14
 	DefaultBytes = 2 << 30
+	DefaultLive  = 1_000_000
 )
 
 const (
@@ -56,6 +57,9 @@ type Options struct {
 	// Bytes bounds the files together. Zero: [DefaultBytes]. A twentieth of the file
 	// system bounds them too.
 	Bytes int64
+	// MaxLive bounds the sessions that stand, some 220 bytes each. Beyond it a session is
+	// in the history with its end only, and a gap says so. Zero: [DefaultLive].
+	MaxLive int
 	// NoCmdline keeps no command lines, since these may hold secrets.
 	NoCmdline bool
 	// Keep selects the sessions that are kept: by their facts at the end, or while
@@ -104,9 +108,10 @@ type Writer struct {
 	live  table
 	fresh []entry // since the last commit
 	gaps  []gap   // since the last commit
-	// dropped counts the entries without room in fresh.
-	dropped uint64
-	stats   Stats
+	// dropped counts the entries without room in fresh, beyond the sessions that stand
+	// without room in live; since the last commit.
+	dropped, beyond uint64
+	stats           Stats
 }
 
 // Stats are counts of a writer.
@@ -133,6 +138,7 @@ const (
 	whyDown  = "the agent was down"
 	whyClock = "the clock was set"
 	whyFull  = "history could not be written in time"
+	whyRoom  = "more sessions stood than the history follows"
 )
 
 // Create opens a directory for writing. It goes on with the last file if that is of
@@ -147,6 +153,9 @@ func Create(ctx context.Context, opts Options) (*Writer, error) {
 	}
 	if opts.Bytes <= 0 {
 		opts.Bytes = DefaultBytes
+	}
+	if opts.MaxLive <= 0 {
+		opts.MaxLive = DefaultLive
 	}
 	d, lock, err := createDir(opts.Dir, opts.GID)
 	if err != nil {
@@ -223,9 +232,14 @@ func (w *Writer) begin(e *whose.Event, f *facts, l *live) {
 		}
 		w.live.drop(l)
 	}
-	if w.opts.Keep.MatchEvent(e) {
-		w.live.put(&live{standing: &standing{*f, from}, pass: w.live.pass})
+	if !w.opts.Keep.MatchEvent(e) {
+		return
 	}
+	if w.live.all.Len() >= w.opts.MaxLive {
+		w.beyond++ // its end is kept, if it comes
+		return
+	}
+	w.live.put(w.live.newLive(f, from))
 }
 
 // own takes new owners of a session. Its opening had others.
@@ -235,12 +249,14 @@ func (w *Writer) own(e *whose.Event, f *facts, l *live) {
 	}
 	if l == nil {
 		w.begin(e, f, nil)
-		l = w.live.find(f)
+		if l = w.live.find(f); l == nil {
+			return // there was no room
+		}
 	} else {
 		w.tellOpening(l)
-		now := *l.standing
+		now := l.facts()
 		now.owners, now.peer, now.reason, now.unknown, now.place = f.owners, f.peer, f.reason, f.unknown, f.place
-		l.standing = &now
+		l.standing = w.live.standingOf(&now, l.from)
 		w.live.touch(l)
 	}
 	now := entry{facts: *f, at: micros(e.Time), from: l.from}
@@ -253,7 +269,7 @@ func (w *Writer) tellOpening(l *live) {
 	if l.flags&knownOpen == 0 || l.flags&apart != 0 {
 		return
 	}
-	e := entry{facts: l.facts, at: l.from, from: l.from}
+	e := entry{facts: l.facts(), at: l.from, from: l.from}
 	e.kind = opened
 	w.keep(e)
 	now := *l.standing
@@ -347,7 +363,7 @@ func (w *Writer) Stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.stats
-	s.Live, s.Bytes = len(w.live.all), bytes
+	s.Live, s.Bytes = w.live.all.Len(), bytes
 	return s
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/shrink"
 )
 
 // MaxWorkloads bounds the workloads with a name of their own in [Metrics].
@@ -15,6 +16,13 @@ const MaxWorkloads = 500
 // maxWorkloadShare bounds those of one user who is not root, and three quarters are for
 // all users together but root: no user can take the room of others.
 const maxWorkloadShare = MaxWorkloads / 4
+
+// MaxKnown bounds the sessions that stand whose bytes are counted as they come. A session
+// beyond it is counted by its end alone.
+const MaxKnown = 1_000_000
+
+// whyKnown is the place of their losses.
+const whyKnown = "the metrics follow no more sessions"
 
 // Metrics count sessions by workload, protocol and direction, for a monitoring system.
 // They take every event of a tracker ([Metrics.Add]), and now and then all sessions that
@@ -40,7 +48,7 @@ type Metrics struct {
 	// series are the figures; their places are used again.
 	series    []cell
 	freeCells []int32
-	sessions  map[uint64]known
+	sessions  shrink.Map[uint64, known]
 	// ended are the sessions that ended during a look, nil without one.
 	ended  map[uint64]bool
 	look   uint32
@@ -90,7 +98,7 @@ type known struct {
 func NewMetrics() *Metrics {
 	return &Metrics{
 		seed: maphash.MakeSeed(), names: map[string]int32{otherWorkload: noLoad}, loads: []load{{name: otherWorkload}},
-		used: make(map[Share]int), cells: make(map[cellKey]int32), sessions: make(map[uint64]known), lost: make(map[string]uint64),
+		used: make(map[Share]int), cells: make(map[cellKey]int32), lost: make(map[string]uint64),
 	}
 }
 
@@ -109,7 +117,7 @@ func (m *Metrics) Add(e *whose.Event) {
 	case whose.EventLost:
 		m.lost[e.Why] += e.Lost
 	case whose.EventStanding:
-		if _, met := m.sessions[m.key(s)]; !met {
+		if _, met := m.sessions.Get(m.key(s)); !met {
 			m.begin(s, e.Time)
 		}
 	case whose.EventOpen:
@@ -118,7 +126,7 @@ func (m *Metrics) Add(e *whose.Event) {
 		m.fold(at)
 		m.enter(m.key(s), at)
 	case whose.EventOwned:
-		if _, met := m.sessions[m.key(s)]; met {
+		if _, met := m.sessions.Get(m.key(s)); met {
 			m.enter(m.key(s), m.cellOf(s, e.Time))
 		}
 	case whose.EventClose:
@@ -139,28 +147,33 @@ func (m *Metrics) begin(s *whose.Session, at time.Time) {
 	}
 	key := m.key(s)
 	m.enter(key, m.cellOf(s, at))
-	k := m.sessions[key]
+	k, met := m.sessions.Get(key)
 	switch {
+	case !met:
+		return // there was no room
 	case s.Proto.IsDatagram(): // the tracker counts its datagrams itself
 	case s.TCP != nil:
 		k.sent, k.received, k.retrans = s.TCP.BytesSent, s.TCP.BytesReceived, s.TCP.Retrans
 	case s.Life != nil:
 		k.sent, k.received = s.Life.Sent.Bytes, s.Life.Received.Bytes
 	}
-	m.sessions[key] = k
+	m.sessions.Set(key, k)
 }
 
 // enter notes that a session stands, and whose it is. What was counted of it stays.
 func (m *Metrics) enter(key uint64, at int32) {
-	k, met := m.sessions[key]
+	k, met := m.sessions.Get(key)
 	if met && k.cell == at {
 		return
 	}
 	if met {
 		m.leave(k.cell)
+	} else if m.sessions.Len() >= MaxKnown {
+		m.lost[whyKnown]++
+		return
 	}
 	k.cell, k.look = at, m.look
-	m.sessions[key] = k
+	m.sessions.Set(key, k)
 	m.loads[m.series[at].load].sessions++
 }
 
@@ -179,11 +192,11 @@ func (m *Metrics) end(e *whose.Event) {
 	if m.ended != nil {
 		m.ended[key] = true
 	}
-	k, met := m.sessions[key]
+	k, met := m.sessions.Get(key)
 	if !met {
 		k.cell = m.cellOf(&e.Session, e.Time)
 	} else {
-		delete(m.sessions, key)
+		m.sessions.Delete(key)
 		defer m.leave(k.cell)
 	}
 	c := &m.series[k.cell]
@@ -233,10 +246,10 @@ func (m *Metrics) Look(read func() iter.Seq[*whose.Session], now time.Time) {
 	for s := range sessions {
 		m.see(s, now)
 	}
-	for key, k := range m.sessions {
+	for key, k := range m.sessions.All() {
 		if m.look-k.look > forgetAfter {
 			m.leave(k.cell)
-			delete(m.sessions, key)
+			m.sessions.Delete(key)
 		}
 	}
 }
@@ -257,14 +270,16 @@ func (m *Metrics) see(s *whose.Session, now time.Time) {
 	if m.ended[key] {
 		return
 	}
-	k, met := m.sessions[key]
+	k, met := m.sessions.Get(key)
 	if !met { // its event is under way, or was lost
 		if s.Life != nil && s.Life.StoodBefore {
 			m.begin(s, now)
 		} else {
 			m.enter(key, m.cellOf(s, now))
 		}
-		k = m.sessions[key]
+		if k, met = m.sessions.Get(key); !met {
+			return
+		}
 	}
 	c := &m.series[k.cell]
 	c.states[stateIndex(s.State)]++
@@ -276,7 +291,7 @@ func (m *Metrics) see(s *whose.Session, now time.Time) {
 		}
 		k.count(c, s.Life.Sent.Bytes, s.Life.Received.Bytes, retrans)
 	}
-	m.sessions[key] = k
+	m.sessions.Set(key, k)
 }
 
 func endIndex(e whose.End) int {

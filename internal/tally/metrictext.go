@@ -74,7 +74,7 @@ func (m *Metrics) figures() []Figure {
 	all := []Figure{
 		{Name: workloads, Value: float64(len(m.names) - 1)},
 		{Name: foldedTotal, Value: float64(m.folded)},
-		{Name: tableEntries, Values: []string{"metrics"}, Value: float64(len(m.sessions))},
+		{Name: tableEntries, Values: []string{"metrics"}, Value: float64(m.sessions.Len())},
 	}
 	for _, kind := range whose.EventKinds() {
 		all = append(all, Figure{Name: eventsTotal, Values: []string{kind.String()}, Value: float64(m.events[kind])})

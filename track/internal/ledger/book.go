@@ -96,7 +96,7 @@ func (b *book) lookup(e *entry) (place, bool) {
 	if p, ok := b.table.find(e); ok {
 		return p, true
 	}
-	if len(b.table.ends) == 0 {
+	if b.table.ends.Len() == 0 {
 		return noPlace, false
 	}
 	nameless := *e

@@ -66,7 +66,7 @@ type Stats struct {
 // Stats returns the counts by now.
 func (g *Engine) Stats() Stats {
 	return Stats{
-		Records: g.records, Sessions: g.table.wanted, Flows: len(g.table.flows) - g.table.streams,
+		Records: g.records, Sessions: g.table.wanted, Flows: g.table.flows.Len() - g.table.streams,
 		Processes: len(g.processes.byID), Lost: g.lost,
 	}
 }

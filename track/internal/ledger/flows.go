@@ -30,7 +30,7 @@ func (g *Engine) ScanFlows(now, after uint64) FlowScan {
 // Idle notes that the kernel counts a flow. It reports whether the flow is
 // over, after so long without a datagram.
 func (s *FlowScan) Idle(f *Flow) bool {
-	if p, ok := s.book.table.flows[f.Key]; ok {
+	if p, ok := s.book.table.flows.Get(f.Key); ok {
 		e := s.book.table.at(p)
 		e.scan, e.missed = s.number, 0
 	}
@@ -40,7 +40,7 @@ func (s *FlowScan) Idle(f *Flow) bool {
 // EndIdle: the kernel counts a flow no longer, since it was idle. A later
 // datagram begins a new flow.
 func (s *FlowScan) EndIdle(f *Flow) {
-	p, ok := s.book.table.flows[f.Key]
+	p, ok := s.book.table.flows.Get(f.Key)
 	if !ok {
 		return
 	}
@@ -53,7 +53,7 @@ func (s *FlowScan) EndIdle(f *Flow) {
 // lost. It waits for two scans in a row, since the record may still be under
 // way.
 func (s *FlowScan) End() {
-	for _, p := range s.book.table.flows {
+	for _, p := range s.book.table.flows.All() {
 		e := s.book.table.at(p)
 		if !e.is(counted) || e.scan == s.number || e.opened >= s.began {
 			continue

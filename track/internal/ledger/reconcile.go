@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"iter"
+
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/pair"
 )
@@ -95,7 +97,8 @@ const maxStrangers = 1 << 16
 
 // A Snapshot is any snapshot after the first.
 type Snapshot struct {
-	Sessions []whose.Session
+	// Sessions are its sessions. One and its lists are valid until the next.
+	Sessions iter.Seq[*whose.Session]
 	// Began is the time when it began, by the boot clock: newer sessions may be
 	// absent.
 	Began uint64
@@ -120,8 +123,7 @@ func (c *reconciler) compare(l *Snapshot, now uint64) (unsure bool) {
 	c.now = max(c.now, now)
 	c.number, c.at = c.number+1, l.Began
 	clear(c.netns)
-	for i := range l.Sessions {
-		s := &l.Sessions[i]
+	for s := range l.Sessions {
 		c.netns[s.NetNS] = true
 		if !Lives(s) {
 			continue

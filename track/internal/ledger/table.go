@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/pair"
+	"github.com/seed-44df2ae6/whose/internal/shrink"
 )
 
 // A place is the position of an entry in the table; noPlace is none.
@@ -12,21 +13,34 @@ type place uint32
 
 const noPlace = ^place(0)
 
-// slabSize is the number of entries allocated at once.
-const slabSize = 1024
+// slabSize is the number of entries allocated at once. Below fewSlabs none is given
+// back.
+const (
+	slabSize = 1024
+	fewSlabs = 16
+)
+
+// A slab holds entries, inUse of them taken.
+type slab struct {
+	entries [slabSize]entry
+	inUse   int
+}
 
 // A table holds the sessions by their identities, in slabs whose places are
 // used again.
 type table struct {
-	slabs []*[slabSize]entry
+	slabs []*slab // nil: given back
+	// spare is the slab given back last, so that a place that comes and goes does not
+	// make one each time.
+	spare *slab
 	free  []place
 	used  place // places that were ever used
 	limit int
 
-	sockets map[uint64]place
-	flows   map[FlowKey]place
+	sockets shrink.Map[uint64, place]
+	flows   shrink.Map[FlowKey, place]
 	streams int // how many of flows are MPTCP
-	ends    map[endsKey]place
+	ends    shrink.Map[endsKey, place]
 	// listeners are those of TCP and the bound sockets of UDP, by the key shared by
 	// all that may take the same session.
 	listeners map[pair.Port][]place
@@ -47,9 +61,7 @@ const (
 
 func newTable(limit int) *table {
 	return &table{
-		limit: limit, sockets: make(map[uint64]place),
-		flows: make(map[FlowKey]place), ends: make(map[endsKey]place),
-		listeners: make(map[pair.Port][]place), netns: make(map[uint32]int),
+		limit: limit, listeners: make(map[pair.Port][]place), netns: make(map[uint32]int),
 	}
 }
 
@@ -57,7 +69,7 @@ func newTable(limit int) *table {
 // grow step by step.
 func (t *table) expect(n int) {
 	n = min(n, t.limit)
-	t.sockets = make(map[uint64]place, n)
+	t.sockets.Expect(n)
 	for t.chains.heads == nil || len(t.chains.heads) < 2*n {
 		t.growChains()
 	}
@@ -65,7 +77,7 @@ func (t *table) expect(n int) {
 
 func (t *table) len() int { return int(t.used) - len(t.free) }
 
-func (t *table) at(p place) *entry { return &t.slabs[p/slabSize][p%slabSize] }
+func (t *table) at(p place) *entry { return &t.slabs[p/slabSize].entries[p%slabSize] }
 
 // find returns the place of session e: by cookie, by cookie and remote end for
 // a flow, or by its ends if the cookie is unknown.
@@ -74,11 +86,11 @@ func (t *table) find(e *entry) (place, bool) {
 	var ok bool
 	switch {
 	case e.cookie == 0:
-		p, ok = t.ends[e.endsKey()]
+		p, ok = t.ends.Get(e.endsKey())
 	case e.is(isFlow):
-		p, ok = t.flows[e.flowKey()]
+		p, ok = t.flows.Get(e.flowKey())
 	default:
-		p, ok = t.sockets[e.cookie]
+		p, ok = t.sockets.Get(e.cookie)
 	}
 	return p, ok
 }
@@ -96,21 +108,22 @@ func (t *table) add(e *entry) (place, bool) {
 		p = t.used
 		t.used++
 		if int(p/slabSize) == len(t.slabs) {
-			t.slabs = append(t.slabs, new([slabSize]entry))
+			t.slabs = append(t.slabs, nil)
 		}
 	}
+	t.takeIn(p)
 	e.flags |= inUse
 	*t.at(p) = *e
 	switch {
 	case e.cookie == 0:
-		t.ends[e.endsKey()] = p
+		t.ends.Set(e.endsKey(), p)
 	case e.is(isFlow):
-		t.flows[e.flowKey()] = p
+		t.flows.Set(e.flowKey(), p)
 		if e.sharesCookie() {
 			t.streams++
 		}
 	default:
-		t.sockets[e.cookie] = p
+		t.sockets.Set(e.cookie, p)
 	}
 	if e.takes() {
 		k := e.Port()
@@ -127,14 +140,14 @@ func (t *table) remove(p place) {
 	e := t.at(p)
 	switch {
 	case e.cookie == 0:
-		delete(t.ends, e.endsKey())
+		t.ends.Delete(e.endsKey())
 	case e.is(isFlow):
-		delete(t.flows, e.flowKey())
+		t.flows.Delete(e.flowKey())
 		if e.sharesCookie() {
 			t.streams--
 		}
 	default:
-		delete(t.sockets, e.cookie)
+		t.sockets.Delete(e.cookie)
 	}
 	if e.takes() {
 		t.forgetListener(e.Port(), p)
@@ -148,6 +161,27 @@ func (t *table) remove(p place) {
 	}
 	*e = entry{}
 	t.free = append(t.free, p)
+	t.giveBack(p)
+}
+
+// takeIn notes that the place p is taken, and makes its slab where there is none.
+func (t *table) takeIn(p place) {
+	s := &t.slabs[p/slabSize]
+	if *s == nil {
+		if *s, t.spare = t.spare, nil; *s == nil {
+			*s = new(slab)
+		}
+	}
+	(*s).inUse++
+}
+
+// giveBack notes that the place p is free. After a burst most places are, and slabs
+// without a session are given back.
+func (t *table) giveBack(p place) {
+	s := t.slabs[p/slabSize]
+	if s.inUse--; s.inUse == 0 && len(t.slabs) > fewSlabs && len(t.free) > int(t.used)/2 {
+		t.slabs[p/slabSize], t.spare = nil, s
+	}
 }
 
 // takes reports whether an entry is a listener, and not a flow of one.
@@ -210,18 +244,24 @@ func (t *table) sumOf(protos whose.Set[whose.Proto], families whose.Set[whose.Fa
 // is no such slab.
 func (t *table) slab(i int) []entry {
 	first := i * slabSize
-	if first >= int(t.used) {
+	if first >= int(t.used) || t.slabs[i] == nil {
 		return nil
 	}
-	return t.slabs[i][:min(slabSize, int(t.used)-first)]
+	return t.slabs[i].entries[:min(slabSize, int(t.used)-first)]
 }
 
 // each calls f for each entry in use, in no order, until f returns false. f may
 // remove its entry.
 func (t *table) each(f func(p place, e *entry) bool) {
-	for p := range t.used {
-		if e := t.at(p); e.is(inUse) && !f(p, e) {
-			return
+	for i := range t.slabs {
+		s, entries := t.slabs[i], t.slab(i)
+		for k := range entries {
+			if e := &entries[k]; e.is(inUse) && !f(place(i*slabSize+k), e) {
+				return
+			}
+			if t.slabs[i] != s {
+				break // it was given back: nothing in it is left
+			}
 		}
 	}
 }
