@@ -13,13 +13,15 @@ import (
 
 // A ring is the reader's view of the kernel's ring buffer
 // (kernel/bpf/ringbuf.c): a page with the reader's place, which it writes, a
-// page with the writers', and the records, mapped twice in a row so that none
-// is broken at the end.
+// page with the writers', and the records. The kernel offers them twice in a row,
+// so that none is broken at the end, but each mapping counts as memory of this
+// process. So they are mapped once, and the record at the end is put together.
 type ring struct {
 	fd       int
 	consumer []byte
 	producer []byte
 	size     uint64
+	broken   []byte
 }
 
 // Bits of a record's header, and its size.
@@ -37,7 +39,7 @@ func openRing(m *ebpf.Map) (*ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map ring buffer: %w", err)
 	}
-	r.producer, err = unix.Mmap(r.fd, int64(page), page+2*int(r.size), unix.PROT_READ, unix.MAP_SHARED)
+	r.producer, err = unix.Mmap(r.fd, int64(page), page+int(r.size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("map ring buffer: %w", err), unix.Munmap(r.consumer))
 	}
@@ -76,7 +78,7 @@ func (r *ring) drain(fn func([]byte) error) error {
 		}
 		at += (size + ringHeader + 7) &^ 7
 		if n&ringDiscard == 0 {
-			if err := fn(records[place+ringHeader : place+ringHeader+size]); err != nil {
+			if err := fn(r.record(records, (place+ringHeader)&(r.size-1), size)); err != nil {
 				return err
 			}
 		}
@@ -86,4 +88,13 @@ func (r *ring) drain(fn func([]byte) error) error {
 		}
 	}
 	return nil
+}
+
+// record returns the record of a size at a place.
+func (r *ring) record(records []byte, place, size uint64) []byte {
+	if place+size <= r.size {
+		return records[place : place+size]
+	}
+	r.broken = append(append(r.broken[:0], records[place:]...), records[:place+size-r.size]...)
+	return r.broken
 }
