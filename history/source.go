@@ -79,8 +79,21 @@ type Overview struct {
 	Files    int   `json:"files"`
 	Sessions int   `json:"sessions"`
 	Live     int   `json:"live"`
+	// Rollup describes the counts of each minute. Nil: there are none.
+	Rollup *RollupOverview `json:"rollup,omitempty"`
 	// Gaps are the missing times and events.
 	Gaps whose.Gaps `json:"gaps"`
+}
+
+// A RollupOverview describes the counts of each minute, which outlive the sessions.
+type RollupOverview struct {
+	// From and To are the first and the last end of a session in it. Later ones are
+	// counted one by one.
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	// Bytes and Files are on disk, among those of the whole history.
+	Bytes int64 `json:"bytes"`
+	Files int   `json:"files"`
 }
 
 // Keep returns a copy of a session that stays valid.

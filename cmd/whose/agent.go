@@ -20,7 +20,7 @@ import (
 type agentJob struct {
 	sh                           *shell
 	history, group, keep, source string
-	days                         int
+	days, rollupDays             int
 	bytes                        string
 	noCmdline                    bool
 	socket, mode, listen, token  string
@@ -57,6 +57,7 @@ hold secrets: root and the group of --group.`,
 	f := flagGroup{cmd.Flags(), groupThen}
 	f.text(&a.history, "history", "", defaultHistory, valueDir, "where the history is kept; off for none")
 	f.days(&a.days, "history-days", 14, "keep this many days")
+	f.days(&a.rollupDays, "rollup-days", 90, "keep the counts of each minute this many days")
 	f.text(&a.bytes, "history-bytes", "", "2GiB", "SIZE", "remove the oldest beyond this size; a twentieth of the disk at most")
 	f.text(&a.group, "group", "", "", "GROUP", "let the members of this group read it, too")
 	f.boolean(&a.noCmdline, "no-cmdline", "", "keep no command lines, which may hold secrets")
@@ -77,14 +78,16 @@ hold secrets: root and the group of --group.`,
 
 // An agentPlan holds the flags of whose agent.
 type agentPlan struct {
-	dir       string // "": no history
-	gid       int
-	days      int
-	bytes     int64
-	noCmdline bool
-	keep      filter.Expr
-	source    string
-	socket    string // "": none
+	dir  string // "": no history
+	gid  int
+	days int
+	// rollupDays are those of the counts of each minute.
+	rollupDays int
+	bytes      int64
+	noCmdline  bool
+	keep       filter.Expr
+	source     string
+	socket     string // "": none
 	// asked: the socket was named, so the agent does not go on without it.
 	asked         bool
 	mode          fs.FileMode
@@ -109,7 +112,7 @@ func (a *agentJob) start(cmd *cobra.Command, _ []string) error {
 
 // plan checks the flags. called returns the name by which the user gave one.
 func (a *agentJob) plan(called func(flag string) string) (*agentPlan, error) {
-	p := &agentPlan{gid: -1, days: a.days, noCmdline: a.noCmdline, source: a.source}
+	p := &agentPlan{gid: -1, days: a.days, rollupDays: a.rollupDays, noCmdline: a.noCmdline, source: a.source}
 	var err error
 	if a.history != historyOff {
 		if p.dir, err = filepath.Abs(a.history); err != nil {
@@ -118,6 +121,9 @@ func (a *agentJob) plan(called func(flag string) string) (*agentPlan, error) {
 	}
 	if a.days < 1 {
 		return nil, usagef("%s: want a number of days, got %d", called("history-days"), a.days)
+	}
+	if a.rollupDays < 1 {
+		return nil, usagef("%s: want a number of days, got %d", called("rollup-days"), a.rollupDays)
 	}
 	if p.bytes, err = parseSize(a.bytes); err != nil {
 		return nil, usagef("%s: %w", called("history-bytes"), err)

@@ -107,7 +107,7 @@ func closeWriter(w *store.Writer) error {
 func (a *agentJob) openWriter(ctx context.Context, p *agentPlan) (*store.Writer, error) {
 	host, _ := os.Hostname() // without one the field is absent
 	opts := store.Options{
-		Dir: p.dir, GID: p.gid, Days: p.days, Bytes: p.bytes, NoCmdline: p.noCmdline, Host: host, Boot: bootID(),
+		Dir: p.dir, GID: p.gid, Days: p.days, RollupDays: p.rollupDays, Bytes: p.bytes, NoCmdline: p.noCmdline, Host: host, Boot: bootID(),
 		Since: sinceBoot,
 		Report: func(err error) {
 			if err == nil {

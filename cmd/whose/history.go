@@ -20,7 +20,14 @@ type keeping struct {
 	// is wrong with them.
 	verify func(dir string) (entries int, faults []error, err error)
 	// prune removes old files, and returns their names.
-	prune func(dir string, days int, bytes int64) ([]string, error)
+	prune func(dir string, l pruneLimits) ([]string, error)
+}
+
+// pruneLimits say what stays: so many days of sessions, and of the counts of each
+// minute, and so many bytes; 0 for no bound.
+type pruneLimits struct {
+	Days, RollupDays int
+	Bytes            int64
 }
 
 // keeper is the store. Nil in the light program.
@@ -89,6 +96,9 @@ func writeOverview(w io.Writer, o *history.Overview) error {
 	_, err := fmt.Fprintf(w, "history%s from %s to %s (%s)\n%s ended, %d stand at its end, %s in %s\n", host,
 		o.From.Format(layout), o.To.Format(layout), o.To.Sub(o.From).Round(time.Second),
 		plural(o.Sessions, "session", "sessions"), o.Live, render.SizeText(uint64(o.Bytes)), plural(o.Files, "file", "files"))
+	if r := o.Rollup; r != nil && err == nil {
+		_, err = fmt.Fprintf(w, "counts of each minute since %s, %s of it\n", r.From.Format(layout), render.SizeText(uint64(r.Bytes)))
+	}
 	for _, g := range o.Gaps {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%s\n", printable(g.String()))
@@ -123,29 +133,31 @@ func newHistoryVerify(sh *shell, p *past) *cobra.Command {
 }
 
 func newHistoryPrune(sh *shell, p *past) *cobra.Command {
-	var days int
+	var l pruneLimits
 	var size string
 	cmd := &cobra.Command{
 		Use:   "prune [flags]",
 		Short: "remove old history",
-		Long: `Remove the files of the history that are older than --days, and the oldest ones until the rest has at
-most --bytes. The file that is written now stays. An agent does the same by itself, by its own flags.`,
+		Long: `Remove the files of the history that are older than --days, the counts of each minute that are older than
+--rollup-days, and the oldest files until the rest has at most --bytes. The file that is written now stays, and
+the counts outlive the sessions. An agent does the same by itself, by its own flags.`,
 		Example: "sudo whose history prune --days 7\tkeep a week\nsudo whose history prune --bytes 500MB\tkeep so much",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if days <= 0 && size == "" {
-				return whose.WithHint(usagef("whose history prune: want --days or --bytes"), "whose history prune --days 7 for example")
+			if l.Days <= 0 && l.RollupDays <= 0 && size == "" {
+				return whose.WithHint(usagef("whose history prune: want --days, --rollup-days or --bytes"), "whose history prune --days 7 for example")
 			}
-			bytes, err := int64(0), error(nil)
 			if size != "" {
-				if bytes, err = parseSize(size); err != nil {
+				var err error
+				if l.Bytes, err = parseSize(size); err != nil {
 					return usagef("--bytes: %w", err)
 				}
 			}
 			if keeper == nil {
 				return sh.handOver()
 			}
-			removed, err := keeper.prune(p.dir, max(days, 0), bytes)
+			l.Days, l.RollupDays = max(l.Days, 0), max(l.RollupDays, 0)
+			removed, err := keeper.prune(p.dir, l)
 			for _, name := range removed {
 				fmt.Fprintln(sh.noted(), "removed "+name)
 			}
@@ -153,7 +165,8 @@ most --bytes. The file that is written now stays. An agent does the same by itse
 		},
 	}
 	f := flagGroup{cmd.Flags(), groupThen}
-	f.number(&days, "days", "", "N", "keep this many days")
+	f.number(&l.Days, "days", "", "N", "keep this many days")
+	f.number(&l.RollupDays, "rollup-days", "", "N", "keep the counts of each minute this many days")
 	f.text(&size, "bytes", "", "", "SIZE", "remove the oldest beyond this size, 500MB for example")
 	return cmd
 }

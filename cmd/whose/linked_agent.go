@@ -21,6 +21,6 @@ func init() {
 	newParquet = func(to io.Writer, fields []*whose.Field) sessionWriter { return parquet.New(to, fields) }
 	keeper = &keeping{
 		verify: func(dir string) (int, []error, error) { return store.Verify(context.Background(), dir) },
-		prune:  store.Prune,
+		prune:  func(dir string, l pruneLimits) ([]string, error) { return store.Prune(dir, store.Limits(l)) },
 	}
 }

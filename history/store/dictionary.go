@@ -185,17 +185,24 @@ func (r *reference) readProg(id uint64) {
 }
 
 func (r *reference) keepProg(rows *sql.Rows) error {
-	var id uint64
+	id, p, err := scanProg(rows)
+	if err == nil {
+		r.progs[id] = p
+	}
+	return err
+}
+
+// scanProg reads a row of the table prog.
+func scanProg(rows *sql.Rows) (id uint64, p *progKey, err error) {
 	var comm, exe, cmdline, user, unit, container, pod, cname, image, podName, podSpace sql.RawBytes
-	p := new(progKey)
+	p = new(progKey)
 	if err := rows.Scan(&id, &comm, &exe, &cmdline, &p.uid, &user, &unit, &container, &pod, &cname, &image, &podName, &podSpace); err != nil {
-		return err
+		return 0, nil, err
 	}
 	p.comm, p.exe, p.cmdline, p.user = string(comm), string(exe), string(cmdline), string(user)
 	p.unit, p.container, p.pod = string(unit), string(container), string(pod)
 	p.containerName, p.image, p.podName, p.podNamespace = string(cname), string(image), string(podName), string(podSpace)
-	r.progs[id] = p
-	return nil
+	return id, p, nil
 }
 
 var noPlace place

@@ -12,5 +12,5 @@ func createDir(path string, gid int) (dir, *os.File, error) {
 	return dir{path}, nil, &whose.UnsupportedError{What: "writing history"}
 }
 
-func (d dir) createFile(n fileName) error { return &whose.UnsupportedError{What: "writing history"} }
-func (d dir) space() int64                { return 0 }
+func (d dir) createFile(name string) error { return &whose.UnsupportedError{What: "writing history"} }
+func (d dir) space() int64                 { return 0 }

@@ -40,12 +40,12 @@ func createDir(path string, gid int) (dir, *os.File, error) {
 }
 
 // createFile makes an empty file of the history, of the directory's group.
-func (d dir) createFile(n fileName) error {
+func (d dir) createFile(name string) error {
 	info, err := os.Stat(d.path)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(d.join(n), os.O_CREATE|os.O_EXCL|os.O_RDWR|unix.O_NOFOLLOW, fileMode)
+	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_CREATE|os.O_EXCL|os.O_RDWR|unix.O_NOFOLLOW, fileMode)
 	if err != nil {
 		return err
 	}

@@ -98,8 +98,23 @@ func (r *Reader) openPart(ctx context.Context, name fileName) (*part, error) {
 	return p, nil
 }
 
-func (r *Reader) fillPart(ctx context.Context, p *part) (err error) {
-	if p.db, err = openDB(r.dir.join(p.name), false); err != nil {
+func (r *Reader) fillPart(ctx context.Context, p *part) error {
+	if err := p.open(ctx, r.dir.join(p.name)); err != nil {
+		return err
+	}
+	return each(ctx, p.tx, func(rows *sql.Rows) error {
+		var b blockRow
+		if err := rows.Scan(&b.id, &b.first, &b.last, &b.reach, &b.n); err != nil {
+			return err
+		}
+		p.blocks = append(p.blocks, b)
+		return nil
+	}, "SELECT id, first, last, reach, n FROM block")
+}
+
+// open begins to read a file.
+func (p *part) open(ctx context.Context, path string) (err error) {
+	if p.db, err = openDB(path, false); err != nil {
 		return err
 	}
 	if p.tx, err = p.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
@@ -121,14 +136,7 @@ func (r *Reader) fillPart(ctx context.Context, p *part) (err error) {
 		return err
 	}
 	p.done, p.ref = done != 0, newReference(ctx, p.tx)
-	return each(ctx, p.tx, func(rows *sql.Rows) error {
-		var b blockRow
-		if err := rows.Scan(&b.id, &b.first, &b.last, &b.reach, &b.n); err != nil {
-			return err
-		}
-		p.blocks = append(p.blocks, b)
-		return nil
-	}, "SELECT id, first, last, reach, n FROM block")
+	return nil
 }
 
 // parts opens the files that may have something of a time, in the order of their
@@ -194,18 +202,12 @@ func (r *Reader) gaps(ctx context.Context, parts []*part, from, to int64, gaps *
 		if i > 0 && p.begin > parts[i-1].end && !parts[i-1].done {
 			r.addTime(gaps, gap{first: parts[i-1].end, last: p.begin, cause: whose.CauseDown, why: whyDown}, from, to)
 		}
-		err := each(ctx, p.tx, func(rows *sql.Rows) error {
-			var g gap
-			var why sql.RawBytes
-			if err := rows.Scan(&g.first, &g.last, &g.n, &g.cause, &why); err != nil {
-				return err
-			}
-			g.why = string(why)
-			r.addTime(gaps, g, from, to)
-			return nil
-		}, "SELECT first, last, n, cause, why FROM gap WHERE last >= ? AND first <= ? ORDER BY id", from, to)
+		noted, err := p.gaps(ctx)
 		if err != nil {
 			return err
+		}
+		for _, g := range noted {
+			r.addTime(gaps, g, from, to)
 		}
 	}
 	switch {
@@ -220,6 +222,22 @@ func (r *Reader) gaps(ctx context.Context, parts []*part, from, to int64, gaps *
 		}
 	}
 	return nil
+}
+
+// gaps returns the gaps that the file notes.
+func (p *part) gaps(ctx context.Context) ([]gap, error) {
+	var all []gap
+	err := each(ctx, p.tx, func(rows *sql.Rows) error {
+		var g gap
+		var why sql.RawBytes
+		if err := rows.Scan(&g.first, &g.last, &g.n, &g.cause, &why); err != nil {
+			return err
+		}
+		g.why = string(why)
+		all = append(all, g)
+		return nil
+	}, "SELECT first, last, n, cause, why FROM gap ORDER BY id")
+	return all, err
 }
 
 // stale is how old the end of a history may be while an agent writes it.
@@ -265,6 +283,9 @@ func (r *Reader) Overview(ctx context.Context) (*history.Overview, error) {
 	}
 	defer closeParts(parts)
 	o.Files = len(parts)
+	if o.Rollup, err = r.rollupOverview(ctx); err != nil {
+		return nil, err
+	}
 	for i, p := range parts {
 		if begin := r.time(p.begin); i == 0 || begin.Before(o.From) {
 			o.From = begin

@@ -92,6 +92,7 @@ func (w *Writer) readFile(ctx context.Context, f *file) error {
 		return r.entries(data, func(e *entry) { f.tail = append(f.tail, *e) })
 	}, "SELECT data FROM block WHERE small ORDER BY id")
 	f.tailAt = fromMicros(f.seen)
+	f.sealed = rollChunk // perhaps
 	return errors.Join(err, r.err)
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -32,6 +31,9 @@ func (w *Writer) commit(ctx context.Context) {
 		}
 	}
 	w.report(err)
+	if err == nil {
+		w.rollUp(ctx, now)
+	}
 	w.prune(now)
 }
 
@@ -100,16 +102,14 @@ func (w *Writer) rotate(ctx context.Context, now time.Time) error {
 		if err := w.file.leave(ctx, true, now); err != nil && !broken(err) {
 			return err
 		}
+		w.roller.done = append(w.roller.done, w.file.name)
 		w.file = nil
 	}
-	names, err := w.dir.list()
+	number, err := w.dir.next()
 	if err != nil {
 		return err
 	}
-	name := fileName{day: dayOf(now), number: 1}
-	if len(names) > 0 {
-		name.number = names[len(names)-1].number + 1
-	}
+	name := fileName{day: dayOf(now), number: number}
 	f, err := w.beginFile(ctx, name, now)
 	if err != nil {
 		return err
@@ -144,37 +144,11 @@ func (w *Writer) prune(now time.Time) {
 	}
 	w.pruned = now
 	w.setLimit()
-	days := w.opts.Days
+	l := Limits{Days: w.opts.Days, RollupDays: w.opts.RollupDays, Bytes: w.limit}
 	if now.Sub(w.since).Abs() < calm {
-		days = 0
+		l.Days, l.RollupDays = 0, 0
 	}
-	if _, err := w.dir.prune(now, days, w.limit); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := w.dir.prune(now, l, w.roller.waits); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		w.report(fmt.Errorf("remove old history: %w", err))
 	}
-}
-
-// prune removes the files that are older than some days, 0 for no
-// bound, and the oldest ones until the rest has at most so many bytes, 0 for no
-// bound. The last file stays. It returns the removed files.
-func (d dir) prune(now time.Time, days int, bytes int64) ([]string, error) {
-	names, err := d.list()
-	if err != nil {
-		return nil, err
-	}
-	var removed []string
-	sum := d.bytes()
-	for len(names) > 1 {
-		ended := names[1].day.Add(24 * time.Hour) // at the latest
-		old := days > 0 && now.Sub(ended) > time.Duration(days)*24*time.Hour
-		if !old && (bytes <= 0 || sum <= bytes) {
-			break
-		}
-		sum -= d.size(names[0])
-		if err := d.remove(names[0]); err != nil {
-			return removed, err
-		}
-		removed = append(removed, names[0].String())
-		names = slices.Delete(names, 0, 1)
-	}
-	return removed, nil
 }

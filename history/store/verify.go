@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Verify reads all files of a history whole. It returns the number of their entries,
+// Verify reads all files of a history whole, and holds the roll-ups against them. It returns the number of their entries,
 // and the fault of each broken file. The error is the directory's.
 func Verify(ctx context.Context, path string) (entries int, faults []error, err error) {
 	r, err := Open(path, time.UTC)
@@ -26,7 +26,28 @@ func Verify(ctx context.Context, path string) (entries int, faults []error, err 
 			faults = append(faults, fmt.Errorf("%s: %w", name, err))
 		}
 	}
+	rollups, err := r.dir.rollups()
+	if err != nil {
+		return 0, nil, openError(path, err)
+	}
+	for _, name := range rollups {
+		if err := r.verifyRollup(ctx, name); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", name.rollup(), err))
+		}
+	}
 	return entries, faults, nil
+}
+
+// intact asks SQLite whether a file is.
+func intact(ctx context.Context, q querier) error {
+	var verdict string
+	if err := q.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return errors.New(verdict)
+	}
+	return nil
 }
 
 func (r *Reader) verify(ctx context.Context, name fileName) (entries int, err error) {
@@ -35,12 +56,8 @@ func (r *Reader) verify(ctx context.Context, name fileName) (entries int, err er
 		return 0, err
 	}
 	defer p.close()
-	var verdict string
-	if err := p.tx.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
+	if err := intact(ctx, p.tx); err != nil {
 		return 0, err
-	}
-	if verdict != "ok" {
-		return 0, errors.New(verdict)
 	}
 	err = each(ctx, p.tx, func(rows *sql.Rows) error {
 		var id, n int64
@@ -59,20 +76,4 @@ func (r *Reader) verify(ctx context.Context, name fileName) (entries int, err er
 		return nil
 	}, "SELECT id, n, data FROM block UNION ALL SELECT id, 1, data FROM live")
 	return entries, errors.Join(err, p.ref.err)
-}
-
-// Prune removes the files of a history that are older than some days, 0 for no bound,
-// and the oldest ones until the rest has at most so many bytes, 0 for no bound. The
-// last file stays. It returns the names of the removed files. Needs the right to
-// write the directory.
-func Prune(path string, days int, bytes int64) ([]string, error) {
-	r, err := Open(path, time.UTC)
-	if err != nil {
-		return nil, err
-	}
-	removed, err := r.dir.prune(time.Now(), days, bytes)
-	if err != nil {
-		return removed, fmt.Errorf("prune history %s: %w", path, err)
-	}
-	return removed, nil
 }

@@ -27,11 +27,12 @@ type file struct {
 	tailAt time.Time
 	all    []entry // memory of seal
 	text   []byte
+	sealed int // entries in sealed blocks that are not rolled up yet
 }
 
 // beginFile makes an empty file.
 func (w *Writer) beginFile(ctx context.Context, name fileName, now time.Time) (*file, error) {
-	if err := w.dir.createFile(name); err != nil {
+	if err := w.dir.createFile(name.String()); err != nil {
 		return nil, err
 	}
 	f, err := w.openFile(name)
@@ -213,6 +214,7 @@ func (f *file) writeBlock(ctx context.Context, c *conn, entries []entry, small b
 	var signed any
 	if !small {
 		signed = []byte(signOf(entries))
+		f.sealed += len(entries)
 	}
 	return c.exec(ctx, "INSERT INTO block(first, last, reach, n, small, sign, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
 		entries[0].at, entries[len(entries)-1].at, reach, len(entries), small, signed, f.text)

@@ -17,6 +17,8 @@ const (
 	DefaultDays  = 14
 	DefaultBytes = 2 << 30
 	DefaultLive  = 1_000_000
+	// DefaultRollupDays is the number of days after which roll-ups are removed.
+	DefaultRollupDays = 90
 )
 
 const (
@@ -54,6 +56,9 @@ type Options struct {
 	GID int
 	// Days is the number of days after which files are removed. Zero: [DefaultDays].
 	Days int
+	// RollupDays is the number of days after which roll-ups are removed. Zero:
+	// [DefaultRollupDays].
+	RollupDays int
 	// Bytes bounds the files together. Zero: [DefaultBytes]. A twentieth of the file
 	// system bounds them too.
 	Bytes int64
@@ -101,6 +106,7 @@ type Writer struct {
 	pruned time.Time
 	limit  int64 // the bytes for all files
 	spare  []entry
+	roller roller
 	// disk is called before each commit. Nil but in tests, for a slow one.
 	disk func()
 
@@ -151,6 +157,9 @@ func Create(ctx context.Context, opts Options) (*Writer, error) {
 	if opts.Days <= 0 {
 		opts.Days = DefaultDays
 	}
+	if opts.RollupDays <= 0 {
+		opts.RollupDays = DefaultRollupDays
+	}
 	if opts.Bytes <= 0 {
 		opts.Bytes = DefaultBytes
 	}
@@ -167,6 +176,9 @@ func Create(ctx context.Context, opts Options) (*Writer, error) {
 	w.noteClock()
 	if err := w.resume(ctx); err != nil {
 		return nil, errors.Join(openError(opts.Dir, err), w.lock.Close())
+	}
+	if err := w.unrolled(ctx); err != nil {
+		return nil, errors.Join(openError(opts.Dir, err), w.file.close(), w.lock.Close())
 	}
 	return w, nil
 }

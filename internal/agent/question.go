@@ -162,6 +162,22 @@ func Then(ctx context.Context, past history.Source, q *Question, from, to time.T
 	return sessions, cov, nil
 }
 
+// CountThen answers a count of a past, as [history.Groups] does.
+func CountThen(
+	ctx context.Context, past history.Source, q *Question, from, to time.Time, by *history.Grouping, fn func(s *whose.Session, n int),
+) (whose.Coverage, error) {
+	if q.Viewer.All && from.Before(to) {
+		about := q.about(from, to)
+		about.States = q.States
+		return history.Groups(ctx, past, &about, by, fn)
+	}
+	sessions, cov, err := Then(ctx, past, q, from, to)
+	for i := range sessions {
+		fn(&sessions[i], 1)
+	}
+	return cov, err
+}
+
 // about makes the question for a history. Behind a veil the filter has to wait.
 func (q *Question) about(from, to time.Time) history.Query {
 	about := history.Query{From: from, To: to, Protos: q.Protos, Families: q.Families, Env: q.env()}

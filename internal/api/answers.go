@@ -12,7 +12,6 @@ import (
 	"github.com/seed-44df2ae6/whose/internal/ask"
 	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/render"
-	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // helpers is the number of goroutines beside the first that write an answer: an agent
@@ -131,19 +130,15 @@ func (s *Server) count(w http.ResponseWriter, r *request) error {
 	if err := s.checkPer(r, q, per); err != nil {
 		return err
 	}
-	a, err := s.ask(r, q)
+	steps, cov, err := s.countOf(r, q, by, sums, per)
 	if err != nil {
 		return err
 	}
-	steps := tally.NewSteps(by, sums, a.from, a.to, per)
-	for i := range a.sessions {
-		steps.Add(&a.sessions[i])
-	}
 	start(w, format)
-	if err := render.Counts(w, format, steps.Count(int(top)), &a.cov, render.Options{}); err != nil {
+	if err := render.Counts(w, format, steps.Count(int(top)), &cov, render.Options{}); err != nil {
 		return err
 	}
-	finish(w, format, &a.cov)
+	finish(w, format, &cov)
 	return nil
 }
 

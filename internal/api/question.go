@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
@@ -11,6 +12,7 @@ import (
 	"github.com/seed-44df2ae6/whose/history"
 	"github.com/seed-44df2ae6/whose/internal/agent"
 	"github.com/seed-44df2ae6/whose/internal/ask"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // question reads the parameters that choose sessions.
@@ -78,21 +80,58 @@ func (s *Server) ask(r *request, q *agent.Question) (*answer, error) {
 		a.sessions, a.cov = agent.Now(s.Table, q)
 		return a, nil
 	}
-	from, to, err := times.Span(q.Now)
+	a := &answer{}
+	past, err := s.then(r, q, a)
 	if err != nil {
+		return nil, err
+	}
+	defer past.Close()
+	a.sessions, a.cov, err = agent.Then(r.Context(), past, q, a.from, a.to)
+	return a, err
+}
+
+// then opens the past for a question, and finds its time.
+func (s *Server) then(r *request, q *agent.Question, a *answer) (history.Source, error) {
+	times := r.times()
+	var err error
+	if a.from, a.to, err = times.Span(q.Now); err != nil {
 		return nil, err
 	}
 	if filter.Needs(q.Filter).Has(whose.NeedEvent) {
 		return nil, whose.WithHint(paramError(ask.ParamFilter, "it asks for facts of events"), "%s has them", ask.PathEvents)
 	}
-	past, err := s.past(q.Now.Location())
+	return s.past(q.Now.Location())
+}
+
+// countThen counts sessions of the past.
+func (s *Server) countThen(r *request, q *agent.Question, by, sums []*whose.Field, per time.Duration) (*tally.Steps, whose.Coverage, error) {
+	var a answer
+	past, err := s.then(r, q, &a)
 	if err != nil {
-		return nil, err
+		return nil, a.cov, err
 	}
 	defer past.Close()
-	a := &answer{from: from, to: to}
-	a.sessions, a.cov, err = agent.Then(r.Context(), past, q, from, to)
-	return a, err
+	times := r.times()
+	a.from = times.Steps(a.from, per)
+	steps := tally.NewSteps(by, sums, a.from, a.to, per)
+	cov, err := agent.CountThen(r.Context(), past, q, a.from, a.to, &history.Grouping{Fields: slices.Concat(by, sums), Per: per}, steps.AddMany)
+	return steps, cov, err
+}
+
+// countOf counts sessions of now or of the past.
+func (s *Server) countOf(r *request, q *agent.Question, by, sums []*whose.Field, per time.Duration) (*tally.Steps, whose.Coverage, error) {
+	if times := r.times(); times.Asked() {
+		return s.countThen(r, q, by, sums, per)
+	}
+	a, err := s.ask(r, q)
+	if err != nil {
+		return nil, whose.Coverage{}, err
+	}
+	steps := tally.NewSteps(by, sums, a.from, a.to, 0)
+	for i := range a.sessions {
+		steps.Add(&a.sessions[i])
+	}
+	return steps, a.cov, nil
 }
 
 // knownNow refuses a filter by facts that no session of the live table has.

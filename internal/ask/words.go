@@ -197,6 +197,15 @@ func when(param, text string, now time.Time) (time.Time, error) {
 	return t, nil
 }
 
+// Steps returns the beginning of a count in steps. With steps of whole minutes a
+// beginning such as -24h is put to the whole minute before: a roll-up knows these.
+func (t *Times) Steps(from time.Time, per time.Duration) time.Time {
+	if per > 0 && per%time.Minute == 0 && strings.HasPrefix(strings.TrimSpace(t.From), "-") {
+		return from.Truncate(time.Minute)
+	}
+	return from
+}
+
 // Per checks the steps of a count over a time, 0 for none.
 func Per(param string, per time.Duration, from, to time.Time) error {
 	switch {

@@ -51,6 +51,7 @@ type Counter struct {
 
 	groups groups[string, Row]
 	total  int
+	rows   int // the calls of AddMany
 	key    []byte
 	free   []whose.Value // memory for those of new groups
 }
@@ -87,11 +88,16 @@ func Summable(f *whose.Field) bool {
 // Add counts one session or one event. A session with several owners counts once
 // for each owner with other values: eight workers of one nginx count it once by
 // comm and eight times by pid. Add keeps nothing of r but its strings and lists.
-func (c *Counter) Add(r whose.Row) {
-	c.total++
+func (c *Counter) Add(r whose.Row) { c.AddMany(r, 1) }
+
+// AddMany counts n sessions at once that are equal in the fields to count by. The
+// fields to add up are the sums of all n.
+func (c *Counter) AddMany(r whose.Row, n int) {
+	c.total += n
+	c.rows++
 	c.add(c.sums, r)
 	each(c.owners, r.Session.Owners, func(owner *whose.Owner) {
-		each(c.peers, r.Session.Peer, func(peer *whose.Owner) { c.count(r, owner, peer) })
+		each(c.peers, r.Session.Peer, func(peer *whose.Owner) { c.count(r, owner, peer, n) })
 	})
 }
 
@@ -109,7 +115,7 @@ func each(matter bool, owners []whose.Owner, do func(*whose.Owner)) {
 
 // count counts a session in the group of one owner and one owner of the other
 // end. Nil is none.
-func (c *Counter) count(r whose.Row, owner, peer *whose.Owner) {
+func (c *Counter) count(r whose.Row, owner, peer *whose.Owner, n int) {
 	c.key = c.key[:0]
 	for i := range c.columns {
 		c.key = c.columns[i].appendKey(c.key, r, owner, peer)
@@ -122,8 +128,8 @@ func (c *Counter) count(r whose.Row, owner, peer *whose.Owner) {
 			c.groups.all[at].Sum.Sums = make([]uint64, len(c.sum))
 		}
 	}
-	if row := c.groups.once(at, c.total); row != nil {
-		row.Count++
+	if row := c.groups.once(at, c.rows); row != nil {
+		row.Count += n
 		c.add(row.Sums, r)
 	}
 }

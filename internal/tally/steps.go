@@ -33,13 +33,17 @@ func NewSteps(by, sums []*whose.Field, from, to time.Time, per time.Duration) *S
 
 // Add counts one session: in the step in which it ended or, if it went on, in the
 // last one. So each counts once.
-func (s *Steps) Add(session *whose.Session) {
+func (s *Steps) Add(session *whose.Session) { s.AddMany(session, 1) }
+
+// AddMany counts n sessions of one step at once, with the facts of session. Its
+// numbers are the sums of theirs.
+func (s *Steps) AddMany(session *whose.Session, n int) {
 	row := session.Row()
 	if s.per > 0 {
 		s.event.Time = stepOf(session.Life, s.from, s.to, s.per)
 		row.Event = &s.event
 	}
-	s.counter.Add(row)
+	s.counter.AddMany(row, n)
 }
 
 // Count returns the groups, the top largest ones, in steps those of each; 0 for all.

@@ -1,0 +1,194 @@
+package store
+
+import (
+	"net/netip"
+	"slices"
+)
+
+const (
+	// rollRows bounds the rows of one minute. Beyond it sessions go into rows without
+	// their remote address, and beyond twice as many into rows without port, owners
+	// and place. These are said to be folded.
+	rollRows = 4096
+	// longLag is the number of minutes from which on a session counts as long. Long
+	// sessions have pages of their own: few of the pages of a later time have sessions
+	// of an earlier one.
+	longLag = 2
+)
+
+// numbered things have numbers, in the order of their coming.
+type numbered[K comparable] struct {
+	places map[K]uint32
+	all    []K
+}
+
+func (n *numbered[K]) number(k K) uint32 {
+	at, ok := n.places[k]
+	if !ok {
+		if n.places == nil {
+			n.places = make(map[K]uint32)
+		}
+		at = uint32(len(n.all))
+		n.places[k] = at
+		n.all = append(n.all, k)
+	}
+	return at
+}
+
+// A pageKey says of a row to which page it belongs: the hour of its minute, and
+// whether its sessions were long.
+type pageKey struct {
+	hour int64
+	long bool
+}
+
+// A rollBuilder adds up the entries of blocks. Programs and places get their numbers
+// in the roll-up by two functions.
+type rollBuilder struct {
+	prog  func(number uint64) uint32
+	place func(number uint64) uint32
+	most  int // rows of a minute
+
+	keys   numbered[rollKey]
+	crews  numbered[string] // lists of programs, as they are written
+	rows   []rollRow
+	sums   []rollSums
+	places map[rollRow]int32
+	minute map[int64]int // rows of each
+	latest int64
+	pages  map[pageKey]*builtPage
+	n      int64
+	// memory for one block: numbers plus one of its crews and places
+	blockCrews  []uint32
+	blockPlaces map[uint64]uint32
+	shapes      []entry
+}
+
+// A builtPage is a page that grows.
+type builtPage struct {
+	rollPage
+	rows []int32
+}
+
+func newRollBuilder() *rollBuilder {
+	return &rollBuilder{
+		most: rollRows, places: make(map[rollRow]int32), minute: make(map[int64]int), pages: make(map[pageKey]*builtPage),
+		blockPlaces: make(map[uint64]uint32),
+	}
+}
+
+// block adds the entries of a block that are ends of sessions.
+func (b *rollBuilder) block(v *block) error {
+	b.blockCrews = append(b.blockCrews[:0], make([]uint32, len(v.crews))...)
+	clear(b.blockPlaces)
+	b.shapes = b.shapes[:0]
+	for _, shape := range v.shapes {
+		var e entry
+		e.setShape(shape)
+		b.shapes = append(b.shapes, e)
+	}
+	return v.each(func(i int, p *packed) {
+		if e := &b.shapes[p.shape]; e.kind.ends() {
+			b.entry(v, i, p, e)
+		}
+	})
+}
+
+func (b *rollBuilder) entry(v *block, i int, p *packed, e *entry) {
+	k := rollKey{port: p.remotePort, far: p.remotePort != 0, crew: b.crew(v, p.crew), place: b.placeOf(p.place)}
+	if localSide(e, p.remotePort) {
+		k.port = p.localPort
+	}
+	kept := *e
+	kept.flags &= rollFlags
+	kept.exposure = 0
+	k.shape = shapeOf(&kept)
+	r := rollRow{addr: v.addrs[p.remote], minute: minuteOf(v.at[i])}
+	r.lag = r.minute - minuteOf(v.from[i])
+	at := b.row(r, k)
+	b.sums[at].add(&rollSums{n: 1, sent: p.sent, received: p.received, retrans: uint64(p.retrans)})
+	r = b.rows[at]
+	page := b.pages[pageOf(&r)]
+	page.first, page.last = min(page.first, v.at[i]), max(page.last, v.at[i])
+	page.reach, page.late = min(page.reach, v.from[i]), max(page.late, v.from[i])
+	page.n++
+	b.n++
+}
+
+// row returns the row of a session, perhaps one that is folded.
+func (b *rollBuilder) row(r rollRow, k rollKey) int32 {
+	r.key = b.keys.number(k)
+	at, ok := b.places[r]
+	if !ok && b.minute[r.minute] >= b.most {
+		r.addr, k.folded = netip.Addr{}, foldedRemote
+		if b.minute[r.minute] >= 2*b.most {
+			k.folded, k.port, k.crew, k.place = foldedRemote|foldedAll, 0, 0, 0
+		}
+		r.key = b.keys.number(k)
+		at, ok = b.places[r]
+	}
+	if ok {
+		return at
+	}
+	at = int32(len(b.rows))
+	b.places[r] = at
+	b.rows, b.sums = append(b.rows, r), append(b.sums, rollSums{})
+	b.minute[r.minute]++
+	b.latest = max(b.latest, r.minute)
+	id := pageOf(&r)
+	page := b.pages[id]
+	if page == nil {
+		const never = int64(1) << 62
+		page = &builtPage{rollPage: rollPage{first: never, last: -never, reach: never, late: -never}}
+		b.pages[id] = page
+	}
+	page.folded |= k.folded
+	page.rows = append(page.rows, at)
+	return at
+}
+
+func pageOf(r *rollRow) pageKey {
+	hour := r.minute / 60
+	if r.minute%60 < 0 {
+		hour--
+	}
+	return pageKey{hour, r.lag >= longLag || r.lag < 0}
+}
+
+// crew returns the number plus one of the programs of a crew's place plus one. Each
+// program counts once.
+func (b *rollBuilder) crew(v *block, place uint32) uint32 {
+	if place == 0 {
+		return 0
+	}
+	number := &b.blockCrews[place-1]
+	if *number == 0 {
+		progs := make([]uint32, 0, len(v.crews[place-1]))
+		for _, t := range v.crews[place-1] {
+			progs = append(progs, b.prog(v.tasks[t].prog))
+		}
+		*number = b.crews.number(crewText(progs)) + 1
+	}
+	return *number
+}
+
+// crewText writes a list of programs, which it sorts, each once.
+func crewText(progs []uint32) string {
+	slices.Sort(progs)
+	progs = slices.Compact(progs)
+	var list column
+	list.uint(uint64(len(progs)))
+	for _, p := range progs {
+		list.uint(uint64(p))
+	}
+	return string(list)
+}
+
+func (b *rollBuilder) placeOf(number uint64) uint32 {
+	at, ok := b.blockPlaces[number]
+	if !ok {
+		at = b.place(number)
+		b.blockPlaces[number] = at
+	}
+	return at
+}
