@@ -194,7 +194,11 @@ func (f *FS) readFile(rel string, limit int) ([]byte, error) {
 
 // readAll reads fd to its end, at most limit bytes.
 func readAll(fd, limit int) ([]byte, unix.Errno) {
-	b := make([]byte, 0, min(limit, 4096))
+	return readInto(make([]byte, 0, min(limit, 4096)), fd, limit)
+}
+
+// readInto does the same in the memory of b, which is empty, as long as there is room.
+func readInto(b []byte, fd, limit int) ([]byte, unix.Errno) {
 	for len(b) < limit {
 		if len(b) == cap(b) {
 			b = slices.Grow(b, min(len(b), limit-len(b)))

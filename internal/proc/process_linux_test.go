@@ -157,6 +157,44 @@ func TestProcess_Unprivileged(t *testing.T) {
 	}
 }
 
+// TestProcess_User wants the effective user that /proc/PID/status has, of a process whose
+// files under /proc belong to another, of one without a main thread, and of all others
+// that there are.
+func TestProcess_User(t *testing.T) {
+	testenv.NeedRoot(t)
+	f := open(t)
+	secretive := start(t, "secretive", nil)
+	if p, err := f.Process(uint32(secretive.PID), startOf(t, secretive.PID), whose.NeedCreds); err != nil || p.UID != 65533 {
+		t.Errorf("process with a user of its own that shows no files: user %d, %v, want 65533", p.UID, err)
+	}
+	start(t, "deadmain", nobody())
+	pids, err := f.pids(nil, make([]byte, 1<<16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, others := 0, make(map[uint32]bool)
+	for _, pid := range pids {
+		begun, _, err := f.Birth(pid)
+		if err != nil {
+			continue // ended
+		}
+		p, err := f.Process(pid, begun, whose.NeedCreds)
+		text, errRead := f.readFile(pidPath(pid, "status"), maxStatus)
+		again, err2 := f.Process(pid, begun, whose.NeedCreds)
+		if err != nil || errRead != nil || err2 != nil || p.UID != again.UID {
+			continue // ended, or another user's by now
+		}
+		if s, err := parseStatus(text); err != nil || s.UID != p.UID {
+			t.Errorf("process %d: user %d, want %d of its status (%v)", pid, p.UID, s.UID, err)
+		}
+		same++
+		others[p.UID] = true
+	}
+	if same < 3 || len(others) < 3 {
+		t.Errorf("compared %d processes of %d users, want three of each", same, len(others))
+	}
+}
+
 // The id of a group is the inode of its directory, and the number that the
 // kernel's file handle for it holds.
 func TestCgroups(t *testing.T) {
