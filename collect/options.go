@@ -43,6 +43,10 @@ type Options struct {
 	// local port. Equal sessions are ordered by their addresses, so the order is
 	// the same each time. An unknown field is [ErrNoField].
 	Sort []string
+	// ByProcess leaves the sessions of a process in no order, which is quicker where
+	// they are only counted. Listeners come first, and processes in their order, as
+	// without it. It means nothing beside Sort.
+	ByProcess bool
 	// Source is [BPF], [Netlink] or [Procfs]; "" or [Auto] takes the best that works.
 	// Another name is [ErrNoSource].
 	Source string

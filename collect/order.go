@@ -28,34 +28,81 @@ type ordered struct {
 // order puts the chosen sockets in the requested order.
 func (o *ordered) order(c *chosen) *ordered {
 	o.chosen = c
-	o.byDefault()
+	rank := rankProcs(o.procs)
+	if c.plan.opts.ByProcess && len(c.plan.order) == 0 {
+		o.byProcess(rank)
+		return o
+	}
+	o.byDefault(rank)
 	if len(c.plan.order) > 0 {
 		c.awaitPeers()
 		m := newMaker(c.described)
 		o.byFields(c.plan.order, m.borrow)
 	}
+	o.place()
+	return o
+}
+
+// place puts the places in the order of the keys.
+func (o *ordered) place() {
 	for i := range o.keys {
 		o.places[i] = o.keys[i].at
 	}
-	return o
+}
+
+// byProcess orders no further than [Options].ByProcess wants: listeners as by default,
+// the others by their processes alone.
+func (o *ordered) byProcess(rank []uint32) {
+	all := o.places
+	n := o.listenersFirst()
+	o.places = all[:n]
+	o.byDefault(rank)
+	o.place()
+	o.places = all[n:]
+	o.keys = sized(o.keys, len(o.places))
+	for i, place := range o.places {
+		o.keys[i] = key{hi: o.rankOf(place, rank), at: place}
+	}
+	o.radix()
+	o.place()
+	o.places = all
+}
+
+// listenersFirst moves the places of listeners before those of others and returns their
+// number.
+func (o *ordered) listenersFirst() int {
+	var listeners []uint32
+	at := len(o.places)
+	for i := at - 1; i >= 0; i-- {
+		if place := o.places[i]; o.sockets[place].IsListener() {
+			listeners = append(listeners, place)
+		} else {
+			at--
+			o.places[at] = place
+		}
+	}
+	return copy(o.places, listeners)
 }
 
 // byDefault puts listeners first, then orders by process name and PID (those
 // without a process last), protocol, local port and remote end.
 // [compareSockets] orders the rest.
-func (o *ordered) byDefault() {
-	rank := rankProcs(o.procs)
+func (o *ordered) byDefault(rank []uint32) {
 	o.keys = sized(o.keys, len(o.places))
 	for i, place := range o.places {
 		s := &o.sockets[place]
-		proc := uint64(len(rank))
-		if at, ok := o.firstProc(place); ok {
-			proc = uint64(rank[at])
-		}
-		o.keys[i] = key{defaultKey(s, proc), remoteKey(s), place}
+		o.keys[i] = key{defaultKey(s, o.rankOf(place, rank)), remoteKey(s), place}
 	}
 	o.radix()
 	o.breakTies(o.sockets)
+}
+
+// rankOf returns the rank of the first process of a socket, above all others for none.
+func (o *ordered) rankOf(place uint32, rank []uint32) uint64 {
+	if at, ok := o.firstProc(place); ok {
+		return uint64(rank[at])
+	}
+	return uint64(len(rank))
 }
 
 // defaultKey packs, from the highest bit: not a listener (1), rank of the

@@ -57,6 +57,34 @@ func TestOrder_AgreesWithPlainOrder(t *testing.T) {
 	}
 }
 
+// TestOrder_ByProcess wants the same sessions, listeners first and in their order, and then
+// the processes in theirs.
+func TestOrder_ByProcess(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	var s stages
+	mixed := false
+	for _, n := range []int{0, 1, 2, 63, 64, 1000} {
+		j := randomJoined(&s, r, n)
+		plain := allPlaces(n)
+		slices.SortFunc(plain, func(a, b uint32) int { return plainOrder(j, a, b) })
+		j.plan.opts.ByProcess = true
+		got := s.ordered.order(chosenAll(&s, n)).places
+		if sorted := slices.Sorted(slices.Values(got)); !slices.Equal(sorted, allPlaces(n)) {
+			t.Fatalf("%d sockets: not each of them once: %v", n, got)
+		}
+		for i, at := range got {
+			wants := plainOrder(j, at, plain[i]) == 0
+			mixed = mixed || !wants
+			if j.sockets[at].IsListener() != j.sockets[plain[i]].IsListener() || compareOwner(j, at, plain[i]) != 0 || j.sockets[at].IsListener() && !wants {
+				t.Fatalf("%d sockets: place %d holds socket %d, want %d or another one of its process", n, i, at, plain[i])
+			}
+		}
+	}
+	if !mixed {
+		t.Error("all sessions are in the order of the default")
+	}
+}
+
 func allPlaces(n int) []uint32 {
 	places := make([]uint32, n)
 	for i := range places {

@@ -51,6 +51,7 @@ func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbi
 	}
 	opts.Needs, opts.States = zabbixNeeds, whose.AllStates
 	opts.Timeout = j.timeout * 4 / 5
+	opts.ByProcess = true
 	j.opts = opts
 	j.host.Ephemeral = q.ephemeral
 	j.about = zabbix.Options{Version: buildVersion().Version}
