@@ -93,7 +93,7 @@ func (a *question) signed(p *part, from, to int64) (map[int64]bool, error) {
 			some[id] = true
 		}
 		return nil
-	}, "SELECT id, sign FROM block WHERE id IN (SELECT id FROM block WHERE last >= ? AND reach <= ?)", from, to)
+	}, selectSigns, from, to)
 	return some, err
 }
 

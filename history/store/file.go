@@ -18,19 +18,32 @@ import (
 // formatVersion is the version of the files. A reader refuses a newer one.
 const formatVersion = 1
 
-// schema makes an empty file. The span of all blocks is read from an index, which has
-// all of it; of some blocks the sign, and of fewer data.
+// schema makes an empty file. The spans of the blocks of the usual size are read from an
+// index, which has all of it; of some blocks the sign, and of fewer data. Small blocks are
+// the last ones and soon replaced, so they are in no index.
 const schema = `
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE block(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, reach INTEGER NOT NULL, n INTEGER NOT NULL,
 	small INTEGER NOT NULL, sign BLOB, data BLOB NOT NULL);
-CREATE INDEX span ON block(first, last, reach, n);
+CREATE INDEX span ON block(first, last, reach, n) WHERE NOT small;
 CREATE TABLE live(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE prog(id INTEGER PRIMARY KEY, comm BLOB, exe BLOB, cmdline BLOB, uid INTEGER, user BLOB, unit BLOB, container BLOB, pod BLOB,
 	cname BLOB, image BLOB, podname BLOB, podspace BLOB);
 CREATE TABLE place(id INTEGER PRIMARY KEY, netns INTEGER, name BLOB, uid INTEGER, user BLOB, device BLOB, scope BLOB, mark INTEGER, unit BLOB, container BLOB);
 CREATE TABLE gap(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, n INTEGER NOT NULL, cause INTEGER NOT NULL, why BLOB);
 `
+
+// afterSealed selects the small blocks: those after the last one of the usual size, which
+// is found from the end.
+const afterSealed = " FROM block WHERE id > ifnull((SELECT id FROM block WHERE NOT small ORDER BY id DESC LIMIT 1), 0)"
+
+// selectSpans selects the spans of all blocks, selectSigns the signs of those that reach
+// into a time. Small blocks have none.
+const (
+	selectSpans = "SELECT id, first, last, reach, n FROM block WHERE NOT small UNION ALL SELECT id, first, last, reach, n" + afterSealed
+	selectSigns = "SELECT id, sign FROM block WHERE id IN (SELECT id FROM block WHERE NOT small AND last >= ? AND reach <= ?)" +
+		" UNION ALL SELECT id, sign" + afterSealed
+)
 
 // The keys of meta.
 const (

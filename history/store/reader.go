@@ -109,7 +109,7 @@ func (r *Reader) fillPart(ctx context.Context, p *part) error {
 		}
 		p.blocks = append(p.blocks, b)
 		return nil
-	}, "SELECT id, first, last, reach, n FROM block")
+	}, selectSpans)
 }
 
 // open begins to read a file.

@@ -90,7 +90,7 @@ func (w *Writer) readFile(ctx context.Context, f *file) error {
 			return err
 		}
 		return r.entries(data, func(e *entry) { f.tail = append(f.tail, *e) })
-	}, "SELECT data FROM block WHERE small ORDER BY id")
+	}, "SELECT data"+afterSealed+" ORDER BY id")
 	f.tailAt = fromMicros(f.seen)
 	f.sealed = rollChunk // perhaps
 	return errors.Join(err, r.err)

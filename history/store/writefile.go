@@ -193,8 +193,7 @@ func (f *file) sealDue(more int, now time.Time) bool {
 func (f *file) seal(ctx context.Context, c *conn, entries []entry) error {
 	if len(f.tail) > 0 {
 		// The small ones are the last.
-		const query = "DELETE FROM block WHERE id > ifnull((SELECT id FROM block WHERE NOT small ORDER BY id DESC LIMIT 1), 0)"
-		if err := c.exec(ctx, query); err != nil {
+		if err := c.exec(ctx, "DELETE"+afterSealed); err != nil {
 			return err
 		}
 	}
