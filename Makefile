@@ -10,7 +10,7 @@ PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-t
 FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall packages test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps screens test-hostile test-zabbix test-zabbix7 test-packages
+.PHONY: help build install uninstall packages test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps screens test-hostile test-kills test-zabbix test-zabbix7 test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ fuzz: ## each fuzz target for a short while
 # `unit` runs these too; this prints their figures.
 test-hostile: ## attack whose, as root in namespaces of its own, and say what came of it
 	@./scripts/test-hostile
+
+test-kills: ## kill an agent 200 times under load, and look what its history has; a quarter of an hour
+	WHOSE_KILLS=200 $(GO) test -timeout 60m -count=1 -run TestAgent_Kills -v ./cmd/whose
 
 test-zabbix: ## show the Zabbix template against Debian's own Zabbix (6.0 on Debian 12)
 	@./scripts/test-zabbix

@@ -155,11 +155,21 @@ func rest(t *track.Tracker, feed *agent.Feed) error {
 	return feed.Run(ctx, t)
 }
 
+// commitEvery is the time between two commits. What ended more than two seconds before a
+// kill is to be in the files.
+const commitEvery = 500 * time.Millisecond
+
+// tick writes what is due until ctx ends. A look at what stands may take long, and
+// commits do not wait for it.
 func tick(ctx context.Context, t *track.Tracker, w *store.Writer) {
+	var looks sync.WaitGroup
+	defer looks.Wait()
+	looks.Go(func() {
+		every(ctx, reconcileEvery, func() { w.Reconcile(t.Sessions(nil)) })
+	})
 	whole := context.WithoutCancel(ctx) // a commit that was begun is made
-	commit, look := time.NewTicker(time.Second), time.NewTicker(reconcileEvery)
+	commit := time.NewTicker(commitEvery)
 	defer commit.Stop()
-	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -168,8 +178,20 @@ func tick(ctx context.Context, t *track.Tracker, w *store.Writer) {
 			_ = w.Flush(whole) // it reports, and tries again
 		case <-w.Due():
 			_ = w.Flush(whole)
-		case <-look.C:
-			w.Reconcile(t.Sessions(nil))
+		}
+	}
+}
+
+// every calls fn again and again until ctx ends.
+func every(ctx context.Context, span time.Duration, fn func()) {
+	ticks := time.NewTicker(span)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			fn()
 		}
 	}
 }

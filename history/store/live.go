@@ -65,7 +65,9 @@ type table struct {
 	// the rows to delete.
 	changed []*live
 	deleted []int64
-	pass    uint32
+	// bare: the file has no rows yet, and the next commit writes all of them.
+	bare bool
+	pass uint32
 	// strangers are sessions that a look found and no event reported, with the
 	// number of that look.
 	strangers map[liveID]uint32
@@ -114,7 +116,7 @@ func (t *table) find(f *facts) *live {
 
 // anew forgets the rows: they are to be written to another file.
 func (t *table) anew() {
-	t.changed, t.deleted, t.nextID = t.changed[:0], t.deleted[:0], 1
+	t.changed, t.deleted, t.nextID, t.bare = t.changed[:0], t.deleted[:0], 1, true
 	for _, l := range t.all.All() {
 		l.id, l.dirty = 0, true
 		t.changed = append(t.changed, l)

@@ -38,7 +38,7 @@ func (w *Writer) take(now time.Time) *load {
 	if l.beyond > 0 {
 		l.gaps = append(l.gaps, gap{w.file.seen, micros(now), l.beyond, whose.CauseLimit, whyRoom})
 	}
-	l.deleted, l.rows = w.live.take(micros(now))
+	l.deleted, l.rows = w.live.take(micros(now), w.closing)
 	return l
 }
 
@@ -81,14 +81,22 @@ func (w *Writer) idle() bool {
 	return len(w.fresh) == 0 && len(w.gaps) == 0 && w.dropped == 0 && w.beyond == 0 && len(w.live.deleted) == 0 && len(w.live.changed) == 0
 }
 
-// take takes the changes of the rows, but for those of young sessions.
-func (t *table) take(now int64) (deleted []int64, rows []row) {
+// mostRows bounds the rows of a commit, a tenth of a second of writing: what ends
+// meanwhile waits, and there is room for so much of it.
+const mostRows = 4096
+
+// take takes the changes of the rows, but for those of young sessions. Beyond mostRows
+// they wait for the next commit, unless all are wanted. A file's first rows are one
+// commit: with them it stands by itself.
+func (t *table) take(now int64, all bool) (deleted []int64, rows []row) {
+	all = all || t.bare
+	t.bare = false
 	deleted, t.deleted = t.deleted, nil
 	waiting := t.changed[:0]
 	for _, l := range t.changed {
 		switch {
 		case l.ended:
-		case l.young(now):
+		case l.young(now) || !all && len(rows) == mostRows:
 			waiting = append(waiting, l)
 		default:
 			r := row{standing: l.standing, live: l, id: l.id, first: l.id == 0}
@@ -107,6 +115,7 @@ func (t *table) take(now int64) (deleted []int64, rows []row) {
 
 // putBack lets changes wait again.
 func (t *table) putBack(l *load) {
+	t.bare = t.bare || len(l.rows) > mostRows
 	t.deleted = append(l.deleted, t.deleted...)
 	for _, r := range l.rows {
 		switch {

@@ -107,6 +107,8 @@ type Writer struct {
 	limit  int64 // the bytes for all files
 	spare  []entry
 	roller roller
+	// closing: the next commit is the last one.
+	closing bool
 	// disk is called before each commit. Nil but in tests, for a slow one.
 	disk func()
 
@@ -361,7 +363,8 @@ func (w *Writer) keep(e entry) {
 	}
 }
 
-// Flush commits all since the last commit. Call it each second.
+// Flush commits what came since the last commit, and some thousands of the sessions that
+// stand. Call it every half second.
 func (w *Writer) Flush(ctx context.Context) error {
 	w.commits.Lock()
 	defer w.commits.Unlock()
@@ -384,7 +387,7 @@ func (w *Writer) Stats() Stats {
 func (w *Writer) Close(ctx context.Context) error {
 	w.commits.Lock()
 	defer w.commits.Unlock()
-	w.lastTry = time.Time{}
+	w.lastTry, w.closing = time.Time{}, true
 	w.commit(ctx)
 	err := w.failing
 	if w.file != nil {
