@@ -13,6 +13,9 @@ const (
 	piece = 256 << 10
 	// mostText bounds the bytes made before their turn.
 	mostText = 4 << 20
+	// likelyEntry is the size of most entries. Memory that grows from nothing is moved
+	// again and again, and twice as many of its pages are touched.
+	likelyEntry = 128
 )
 
 // Write writes the text of all entries to w, in order. The caller's goroutine and
@@ -33,6 +36,9 @@ func Write(w io.Writer, l List, others int, newEncoder func() Encoder) error {
 	return s.run(others, func() maker[[]byte] {
 		enc := newEncoder()
 		return func(l Lot, memory []byte) ([]byte, error) {
+			if memory == nil {
+				memory = make([]byte, 0, min((l.To-l.From)*likelyEntry, piece))
+			}
 			text := memory[:0]
 			for i := l.From; i < l.To; i++ {
 				var err error
