@@ -68,6 +68,7 @@ var layers = map[string]layer{
 	"internal/scrape":    {},
 	"internal/sdnotify":  {outside: []string{"golang.org/x/sys"}},
 	"internal/folder":    {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
+	"internal/burst":     {},
 	"internal/footprint": {outside: []string{"golang.org/x/sys"}},
 	"internal/limits":    {inside: []string{"."}, outside: []string{"golang.org/x/sys"}},
 	"internal/hostname":  {inside: []string{"."}},
@@ -102,7 +103,7 @@ var layers = map[string]layer{
 	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
 		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/api", "internal/ask", "internal/baseline",
-			"internal/footprint", "internal/hostname", "internal/kill", "internal/limits", "internal/lots", "internal/parquet", "internal/render", "internal/scrape", "internal/sdnotify",
+			"internal/burst", "internal/footprint", "internal/hostname", "internal/kill", "internal/limits", "internal/lots", "internal/parquet", "internal/render", "internal/scrape", "internal/sdnotify",
 			"internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-44df2ae6/whose/history/store"
 	"github.com/seed-44df2ae6/whose/internal/agent"
 	"github.com/seed-44df2ae6/whose/internal/bpf"
+	"github.com/seed-44df2ae6/whose/internal/burst"
 	"github.com/seed-44df2ae6/whose/internal/footprint"
 	"github.com/seed-44df2ae6/whose/internal/scrape"
 	"github.com/seed-44df2ae6/whose/track"
@@ -74,7 +75,7 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	beside, done := context.WithCancel(ctx)
 	var besides sync.WaitGroup
 	besides.Go(func() { service.run(beside, reloads) })
-	besides.Go(func() { footprint.GiveBack(beside) })
+	besides.Go(func() { burst.GiveBack(beside) })
 	if m != nil {
 		besides.Go(func() {
 			if err := m.run(beside); err != nil {

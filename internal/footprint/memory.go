@@ -41,3 +41,14 @@ func LongLived(getenv func(string) string) {
 func given(getenv func(string) string) bool {
 	return getenv("GOGC") != "" || getenv("GOMEMLIMIT") != ""
 }
+
+// steadyGrowth is the growth of the heap in percent between two collections.
+const steadyGrowth = 50
+
+// Steady sets the pace for a command which runs for weeks beside the work of others,
+// unless the environment sets it: its heap grows by half between two collections.
+func Steady(getenv func(string) string) {
+	if !given(getenv) {
+		debug.SetGCPercent(steadyGrowth)
+	}
+}

@@ -1,4 +1,6 @@
-package footprint
+// Package burst gives memory back to the system after a burst, in a process that lives for
+// weeks. It reads the runtime's metrics, whose tables a short command has no use for.
+package burst
 
 import (
 	"context"
@@ -13,17 +15,7 @@ const (
 	// returnFrom is the memory that is worth giving back: less than that, or than an
 	// eighth of what lives, comes and goes.
 	returnFrom = 8 << 20
-	// steadyGrowth is the growth of the heap in percent between two collections.
-	steadyGrowth = 50
 )
-
-// Steady sets the pace for a command which runs for weeks beside the work of others,
-// unless the environment sets it: its heap grows by half between two collections.
-func Steady(getenv func(string) string) {
-	if !given(getenv) {
-		debug.SetGCPercent(steadyGrowth)
-	}
-}
 
 // GiveBack gives memory back to the system after a burst, until ctx ends. The runtime by
 // itself keeps a tenth beyond its greatest heap and, on a host that is idle afterwards,
