@@ -43,6 +43,8 @@ const (
 	// NeedSocketGroup: of a session with hidden owners the unit and the container of
 	// its socket, for which all control groups are read.
 	NeedSocketGroup
+	// NeedFlow: the id of a TCP connection that both ends share.
+	NeedFlow
 )
 
 // NeedDefault are the needs of a listing by default.

@@ -232,6 +232,11 @@ func parseValue(text json.RawMessage, f *Field) (v Value, err error) {
 		v.Num = flag(yes)
 	case KindNumbers:
 		err = json.Unmarshal(text, &v.List)
+	case KindHex:
+		var s string
+		if err = json.Unmarshal(text, &s); err == nil {
+			v.Num, err = ParseHex(s)
+		}
 	default:
 		v.Num, err = parseNumber(text, f.Kind)
 	}

@@ -8,7 +8,7 @@ import (
 // A Session is one TCP or UDP socket of the host at the moment of reading, with
 // its owners.
 //
-// A Session is a plain value of 272 bytes. Its slices are never written again and
+// A Session is a plain value of 280 bytes. Its slices are never written again and
 // may be kept after the answer is closed. The zero value is no session of any
 // host. [ParseSession] reads one from JSON, [Field.Value] one fact of it.
 type Session struct {
@@ -26,6 +26,10 @@ type Session struct {
 	// Cookie is the kernel's identity of the socket, never reused while the host is
 	// up (since Linux 4.6). Zero: not asked for ([NeedCookie]), or unknown.
 	Cookie uint64
+	// Flow is the flow id of a TCP connection: a hash of the two numbers with which it
+	// began, the same at both ends, whatever translates addresses between them
+	// ([NeedFlow]). The source bpf and events know it. Zero: unknown.
+	Flow uint64
 	// NetNS is the inode number of the network namespace, as in "net:[4026531840]".
 	NetNS uint32
 	// UID is the user id of the socket at its creation. The kernel keeps none for

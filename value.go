@@ -2,6 +2,7 @@ package whose
 
 import (
 	"cmp"
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -36,11 +37,13 @@ const (
 	KindNumbers
 	// KindInstant: a point in time in steps of a microsecond; in JSON as RFC 3339.
 	KindInstant
+	// KindHex: a number of 64 bits, as 16 hexadecimal digits; in JSON a string.
+	KindHex
 )
 
 var kindNames = enum{
 	KindText: "text", KindName: "name", KindNumber: "number", KindPort: "port", KindAddr: "address",
-	KindBytes: "bytes", KindDuration: "duration", KindTime: "time", KindBool: "bool", KindNumbers: "numbers", KindInstant: "instant",
+	KindBytes: "bytes", KindDuration: "duration", KindTime: "time", KindBool: "bool", KindNumbers: "numbers", KindInstant: "instant", KindHex: "hex",
 }
 
 // String returns the kind's name as the reference pages print it.
@@ -53,7 +56,7 @@ type Value struct {
 	Kind Kind
 	// Text holds KindText and KindName.
 	Text string
-	// Num holds KindNumber, KindPort and KindBytes; KindDuration in
+	// Num holds KindNumber, KindPort, KindBytes and KindHex; KindDuration in
 	// nanoseconds; KindBool as 0 or 1.
 	Num uint64
 	// Addr holds KindAddr.
@@ -99,6 +102,8 @@ func (v Value) Append(dst []byte) []byte {
 		return append(dst, v.Text...)
 	case KindNumber, KindPort, KindBytes:
 		return strconv.AppendUint(dst, v.Num, 10)
+	case KindHex:
+		return AppendHex(dst, v.Num)
 	case KindAddr:
 		return v.Addr.AppendTo(dst)
 	case KindDuration:
@@ -119,6 +124,26 @@ func (v Value) Append(dst []byte) []byte {
 	}
 	return dst
 }
+
+// AppendHex appends a number as the 16 digits of a [KindHex].
+func AppendHex(dst []byte, n uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[n>>shift&15])
+	}
+	return dst
+}
+
+// ParseHex reads the number of a [KindHex]: at most 16 hexadecimal digits, in any
+// case.
+func ParseHex(s string) (uint64, error) {
+	if n, err := strconv.ParseUint(s, 16, 64); err == nil && len(s) <= 16 {
+		return n, nil
+	}
+	return 0, errHex
+}
+
+var errHex = errors.New("want 16 hexadecimal digits")
 
 // TimeFormat is the layout of [KindTime]: RFC 3339 in steps of 10 ms, the precision
 // of /proc.

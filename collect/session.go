@@ -101,6 +101,7 @@ func (m *maker) session(at uint32, s *whose.Session) {
 		Remote:    netip.AddrPortFrom(netip.AddrFrom16(k.Remote).Unmap(), k.RemotePort),
 		Inode:     k.Inode,
 		Cookie:    k.Cookie,
+		Flow:      k.Flow,
 		NetNS:     k.NetNS,
 		UID:       k.UID,
 		Mark:      k.Mark,

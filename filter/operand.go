@@ -61,6 +61,8 @@ func (v operand) append(dst []byte, c *Cond) []byte {
 		return v.appendEndpoint(dst)
 	case whose.KindBool:
 		return strconv.AppendBool(dst, v.lo != 0)
+	case whose.KindHex:
+		return whose.AppendHex(dst, v.lo)
 	case whose.KindDuration:
 		return appendSpan(dst, v, func(n uint64) string { return time.Duration(n).String() })
 	}

@@ -369,7 +369,7 @@ func operatorsOf(subj *subject) []Op {
 	switch subj.kind() {
 	case whose.KindText, whose.KindName:
 		return []Op{Eq, Ne, Match, NoMatch}
-	case whose.KindAddr, whose.KindBool:
+	case whose.KindAddr, whose.KindBool, whose.KindHex:
 		return []Op{Eq, Ne}
 	}
 	return []Op{Eq, Ne, Lt, Le, Gt, Ge}

@@ -204,6 +204,7 @@ var kindDocs = [...]struct {
 	{whose.KindDuration, "A span of time with its unit (`ns`, `us`, `ms`, `s`, `m`, `h`, `d`): `50ms`, `1.5s`, `1d12h`; a range `10ms-20ms`."},
 	{whose.KindTime, "A point in time: `2026-01-31T08:00:00Z`, `2026-01-31T08:00`, `2026-01-31`, in local time without a zone; or an age: `10m` is the moment ten minutes ago, so `> 10m` is later and `< 2d` is earlier than two days ago. Equal means within that day, minute or second; later means after its end."},
 	{whose.KindInstant, "A point in time, as of kind time; known to the microsecond."},
+	{whose.KindHex, "A number as 16 hexadecimal digits, in any case."},
 	{whose.KindBool, "`true` or `false`, `yes` or `no`; the name of the field alone means true."},
 	{whose.KindNumbers, "Several numbers, of which one has to meet the condition; written as a number."},
 }

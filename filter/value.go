@@ -65,6 +65,12 @@ func (p *parser) parseOperand(subj *subject, t token, literal, pattern string, g
 		return operand{text: literal}, problem{}
 	case whose.KindPort:
 		return parsePorts(strings.TrimPrefix(strings.TrimPrefix(literal, "*"), ":"), p.dialect.port)
+	case whose.KindHex:
+		n, err := whose.ParseHex(literal)
+		if err != nil {
+			return operand{}, problemf("%s is no id of 16 hexadecimal digits", quoted(literal))
+		}
+		return operand{lo: n, hi: n}, problem{}
 	case whose.KindDuration:
 		return parseSpan(literal, parseDuration)
 	case whose.KindBytes:

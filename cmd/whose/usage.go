@@ -98,6 +98,8 @@ func exampleValue(f *whose.Field) string {
 		return "443"
 	case whose.KindAddr:
 		return "10.0.0.1"
+	case whose.KindHex:
+		return "8c2f0a6d51e7b394"
 	}
 	if v := exampleValues()[f.Name]; v != "" {
 		return v

@@ -12,7 +12,7 @@ import (
 // Cases returns all cases, each of them named once.
 func Cases() []Case {
 	return slices.Concat(tcpCases(), stateCases(), udpCases(), optionCases(), timerCases(), ownerCases(), threadCases(),
-		ownerlessCases(), groupCases(), originCases(), namespaceCases(), questionCases())
+		ownerlessCases(), groupCases(), originCases(), flowCases(), namespaceCases(), questionCases())
 }
 
 // childRoles are the helpers started by cases beside their own.

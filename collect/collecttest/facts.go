@@ -58,6 +58,12 @@ func Facts() []Fact {
 		Source: "bpf", Field: "cookie", Which: "sessions that nobody holds, and further subflows", Instead: "nothing, unless it was asked for before",
 		holds: func(s *whose.Session) bool { return s.Reason != whose.ReasonNone || s.Subflow },
 		Why:   "the kernel makes a cookie when it is asked for the first time, and a walk of its tables only reads",
+	}, {
+		Source: "bpf", Field: "flow", Which: "TCP sessions in SYN_SENT, SYN_RECV and TIME_WAIT, and restored ones (TCP_REPAIR)", Instead: "nothing",
+		holds: never, Why: "a number of theirs is not known, or would be given away",
+	}, {
+		Source: "bpf", Field: "flow", Which: "before Linux 6.18, clients with unsent data, unless they chose their port", Instead: "nothing",
+		holds: never, Why: "until then only a count of what was sent tells which side such a one is",
 	}}
 	facts = append(facts, beforeWalkFacts()...)
 	facts = append(facts, netlinkFacts()...)
@@ -157,6 +163,7 @@ func netlinkFacts() []Fact {
 		{Source: source, Field: "mark", Which: "all, for a caller without CAP_NET_ADMIN", Instead: "nothing",
 			holds: func(*whose.Session) bool { return os.Geteuid() != 0 },
 			Why:   "sock_diag tells it to those alone who may set it"},
+		{Source: source, Field: "flow", Which: "all", Instead: "nothing", Why: "sock_diag gives neither number"},
 		{Source: source, Field: "reason", Which: nobodys, Instead: "unheld", holds: hasFile,
 			Why: "sock_diag does not tell a socket of the kernel from one in transit over a UNIX socket or registered with io_uring"},
 	}...)
@@ -246,6 +253,8 @@ func blankField(s *whose.Session, field string) {
 		s.Exposure = whose.ExposureOf(s.Local.Addr(), false)
 	case "subflow":
 		s.Subflow = false
+	case "flow":
+		s.Flow = 0
 	case "v6only":
 		s.V6Only = false
 		s.Unknown |= whose.FactV6Only

@@ -37,6 +37,8 @@ type Case struct {
 	needs func(t testing.TB)
 	// prepare does the part of the test's own process before hold.
 	prepare func(t testing.TB) string
+	// noFlow: some connections have no flow id that can be known.
+	noFlow bool
 	// hold sets everything up, in a process of its own in a fresh namespace.
 	hold func(st *Stage)
 	// check looks at more than the rows.
@@ -50,6 +52,7 @@ type caught struct {
 	subject  Subject
 	sessions []whose.Session
 	coverage whose.Coverage
+	noFlow   bool
 }
 
 // A Standing case is set up and stays.
@@ -119,7 +122,7 @@ func Run(t *testing.T, source string, open func(t *testing.T) Subject) {
 	subject := open(t)
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) {
-			got := &caught{Standing: c.Start(t), source: source, subject: subject}
+			got := &caught{Standing: c.Start(t), source: source, subject: subject, noFlow: c.noFlow}
 			if c.ByDevice && source == collect.Procfs {
 				got.leaveOpen("owners", "peer")
 			}
@@ -134,6 +137,7 @@ func Run(t *testing.T, source string, open func(t *testing.T) Subject) {
 				testenv.Missing(t, "a host without so many sockets", gave)
 			}
 			got.judge(t, c.Rule)
+			got.checkFlows(t)
 			if c.check != nil {
 				c.check(t, got)
 			}

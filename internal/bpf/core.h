@@ -25,6 +25,20 @@ typedef _Bool bool;
 #define unlikely(x)    __builtin_expect(!!(x), 0)
 #define barrier_var(v) asm volatile("" : "+r"(v))
 
+/*
+ * A function of its own to the verifier, so that it looks at it once (Linux
+ * 5.12). What is built BEFORE_5_12 has it looked at with each call. A pointer that it
+ * is handed may be none, to the verifier; before, a question about that would be two
+ * ways to it each time.
+ */
+#ifdef BEFORE_5_12
+#define verified_once static noinline
+#define is_given(pointer) true
+#else
+#define verified_once noinline
+#define is_given(pointer) ((pointer) != NULL)
+#endif
+
 /* Definitions of maps, as the loader reads them from the types of members. */
 #define uint(name, value)  int(*name)[value]
 #define type(name, member) typeof(member) *name

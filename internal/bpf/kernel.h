@@ -183,7 +183,12 @@ struct sock_cgroup_data {
 	u32 classid;
 } kernel_type;
 
+typedef struct spinlock {
+	s32 value; /* stands for what is in it, which is 0 while nobody has it */
+} kernel_type spinlock_t;
+
 typedef struct {
+	spinlock_t slock;
 	s32 owned;
 } kernel_type socket_lock_t;
 
@@ -192,6 +197,7 @@ struct sock {
 	socket_lock_t sk_lock;
 	struct {
 		atomic_t rmem_alloc;
+		s32 len;
 	} sk_backlog;
 	struct socket *sk_socket;
 	refcount_t sk_wmem_alloc;
@@ -319,6 +325,8 @@ struct tcp_sock {
 	u64 bytes_retrans;
 	u64 bytes_received;
 	u64 bytes_acked;
+	u8 repair : 1;
+	u8 repair_queue;
 	bool is_mptcp;
 } kernel_type;
 

@@ -15,30 +15,51 @@ enum origin {
 
 #define FIN_STATES (1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSING | 1 << TCP_LAST_ACK)
 
+/* How far a connection has sent. */
+struct count {
+	u32 written, next, una;
+	u64 acked, sent, again;
+};
+
+static always_inline void read_count(struct count *c, const struct sock *sk)
+{
+	const struct tcp_sock *tcp = (const void *)sk;
+
+	probe(&c->next, &tcp->snd_nxt);
+	probe(&c->una, &tcp->snd_una);
+	probe(&c->acked, &tcp->bytes_acked);
+	probe(&c->sent, &tcp->bytes_sent);
+	probe(&c->again, &tcp->bytes_retrans);
+	probe(&c->written, &tcp->write_seq);
+}
+
 /*
  * By the SYN among the bytes that were acknowledged: the socket that connected
  * counts its own, and one that was accepted begins behind it. This holds while
  * all that was written has been sent. A count that is read while it changes comes
  * to neither.
  */
-static always_inline enum origin origin_by_count(const struct sock *sk, u8 state)
+static always_inline enum origin origin_of_count(u32 unsent, u32 over, u8 state)
 {
-	const struct tcp_sock *tcp = (const void *)sk;
-	u32 written = 0, next = 0, una = 0, over;
-	u64 acked = 0, sent = 0, again = 0;
-
-	probe(&next, &tcp->snd_nxt);
-	probe(&una, &tcp->snd_una);
-	probe(&acked, &tcp->bytes_acked);
-	probe(&sent, &tcp->bytes_sent);
-	probe(&again, &tcp->bytes_retrans);
-	probe(&written, &tcp->write_seq);
-	if (written != next)
+	if (unsent)
 		return ORIGIN_UNKNOWN;
-	over = written - una + (u32)acked - (u32)(sent - again);
 	if (1 << (state & 31) & FIN_STATES)
 		over--;
 	return over == 1 ? ORIGIN_CONNECTED : over == 0 ? ORIGIN_ACCEPTED : ORIGIN_UNKNOWN;
+}
+
+/* The numbers that were used and are no bytes: SYN and FIN. */
+static always_inline u32 over_of(const struct count *c)
+{
+	return c->written - c->una + (u32)c->acked - (u32)(c->sent - c->again);
+}
+
+static always_inline enum origin origin_by_count(const struct sock *sk, u8 state)
+{
+	struct count c = {};
+
+	read_count(&c, sk);
+	return origin_of_count(c.written - c.next, over_of(&c), state);
 }
 
 /* Does the kernel mark a port that connect chose (Linux 6.18). */
@@ -61,7 +82,7 @@ static always_inline bool was_listener(const struct sock *sk)
  * left the choice of the port to the kernel; where connect is not marked it is
  * every client, which the count would slow down.
  */
-static always_inline enum origin origin_of(const struct sock *sk, u8 state)
+static always_inline enum origin origin_by_marks(const struct sock *sk, u8 state)
 {
 	u32 locks = 0, backlog = 0;
 
@@ -73,7 +94,14 @@ static always_inline enum origin origin_of(const struct sock *sk, u8 state)
 	probe(&backlog, &sk->sk_max_ack_backlog);
 	if (backlog)
 		return !MARKS_CONNECT && was_listener(sk) ? ORIGIN_CONNECTED : ORIGIN_ACCEPTED;
-	return MARKS_CONNECT ? origin_by_count(sk, state) : ORIGIN_UNKNOWN;
+	return ORIGIN_UNKNOWN;
+}
+
+static always_inline enum origin origin_of(const struct sock *sk, u8 state)
+{
+	enum origin origin = origin_by_marks(sk, state);
+
+	return origin || !MARKS_CONNECT ? origin : origin_by_count(sk, state);
 }
 
 /* Of TIME_WAIT the kernel keeps no more than the mark. */

@@ -106,6 +106,8 @@ func (f *cellField) appendNum(dst []byte, r whose.Row) []byte {
 		return dst
 	case f.Kind == whose.KindBool:
 		return strconv.AppendBool(dst, n != 0)
+	case f.Kind == whose.KindHex:
+		return whose.AppendHex(dst, n)
 	case f.Kind == whose.KindDuration:
 		n /= uint64(time.Microsecond)
 	}

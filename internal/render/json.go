@@ -40,7 +40,7 @@ type jsonField struct {
 }
 
 func newJSONField(f *whose.Field, key string) jsonField {
-	plain := f.Kind != whose.KindBool && f.Kind != whose.KindDuration
+	plain := f.Kind != whose.KindBool && f.Kind != whose.KindDuration && f.Kind != whose.KindHex
 	return jsonField{f, `"` + key + `":`, f.Getters(), plain}
 }
 
@@ -104,7 +104,7 @@ func (e *jsonEncoder) append(dst []byte, r whose.Row) []byte {
 	if e.peer != nil && len(s.Peer) > 0 {
 		dst = e.peer.append(append(dst, `"peer":[`...), s.Peer)
 	}
-	if s.TCP != nil || r.HasLife() {
+	if s.TCP != nil || s.Flow != 0 || r.HasLife() {
 		for i := range e.last {
 			dst = e.last[i].append(dst, r)
 		}
@@ -154,6 +154,8 @@ func (f *jsonField) appendNum(dst []byte, n uint64) []byte {
 	switch f.Kind {
 	case whose.KindBool:
 		return strconv.AppendBool(dst, n != 0)
+	case whose.KindHex:
+		return append(whose.AppendHex(append(dst, '"'), n), '"')
 	case whose.KindDuration:
 		n /= uint64(time.Microsecond)
 	}
@@ -170,6 +172,8 @@ func appendJSONValue(dst []byte, v *whose.Value) []byte {
 		return append(dst, '"')
 	case whose.KindText:
 		return appendJSONString(dst, v.Text)
+	case whose.KindHex:
+		return append(whose.AppendHex(append(dst, '"'), v.Num), '"')
 	case whose.KindAddr:
 		dst = append(dst, '"')
 		dst = v.Addr.AppendTo(dst)

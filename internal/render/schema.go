@@ -124,6 +124,8 @@ func fieldSchema(f *whose.Field) object {
 		return append(s, member{"type", "string"}, member{"enum", f.Values})
 	case whose.KindText, whose.KindAddr:
 		return append(s, member{"type", "string"})
+	case whose.KindHex:
+		return append(s, member{"type", "string"}, member{"pattern", "^[0-9a-f]{16}$"})
 	case whose.KindTime, whose.KindInstant:
 		return append(s, member{"type", "string"}, member{"format", "date-time"})
 	case whose.KindBool:

@@ -161,6 +161,8 @@ func templateValue(v whose.Value) any {
 		return v.Text
 	case whose.KindNumber, whose.KindPort, whose.KindBytes:
 		return v.Num
+	case whose.KindHex:
+		return string(v.Append(nil))
 	case whose.KindDuration:
 		return v.Num / uint64(time.Microsecond)
 	case whose.KindBool:
@@ -185,7 +187,7 @@ func sampleSession() *whose.Session {
 		Parent: 1, Unit: "a", Container: "a", Pod: "a",
 		Script: "a", ContainerName: "a", Image: "a", PodName: "a", PodNamespace: "a"}, FDs: []int32{1}}}
 	return &whose.Session{
-		Local: end, Remote: end, Inode: 1, Cookie: 1, NetNS: 1, Mark: 1, Proto: whose.TCP,
+		Local: end, Remote: end, Inode: 1, Cookie: 1, Flow: 1, NetNS: 1, Mark: 1, Proto: whose.TCP,
 		Family: whose.IPv6, State: whose.Listen, Direction: whose.In, Reason: whose.ReasonHidden,
 		NetNSName: "a", User: "a", BoundDev: "a", Scope: "a", Unit: "a", Container: "a", Owners: owners, Peer: owners,
 		TCP: &whose.TCPInfo{RTT: time.Microsecond, Retrans: 1, BytesSent: 1, BytesReceived: 1, Cong: "a", Cwnd: 1, HasIdle: true, Unused: true, Idle: time.Millisecond,

@@ -9,7 +9,7 @@ import (
 
 // A Socket is what a source read of one socket: the session before it is
 // joined with its owners. It has no pointers, so that a million of them cost
-// the garbage collector nothing. 96 bytes.
+// the garbage collector nothing. 104 bytes.
 type Socket struct {
 	// End has the ends. Its Device is the index of the device that the socket is
 	// bound to (sk_bound_dev_if); names are in Snapshot.Devices.
@@ -17,7 +17,9 @@ type Socket struct {
 	// Cookie, Inode, UID, Mark, RecvQueue and SendQueue as in Session.
 	Cookie, Inode uint64
 	// Cgroup is the id of the socket's cgroup v2, 0 where it is not known.
-	Cgroup               uint64
+	Cgroup uint64
+	// Flow is the id of the connection, 0 where it is not known or not asked for.
+	Flow                 uint64
 	UID, Mark            uint32
 	RecvQueue, SendQueue uint32
 	// TCPInfo is the place in Snapshot.TCPInfo plus one; 0: none was read.

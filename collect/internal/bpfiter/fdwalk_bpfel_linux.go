@@ -20,6 +20,8 @@ const (
 	fdWalkProgFindSocketOps = "find_socket_ops"
 	fdWalkVarAnyRecord      = "any_record"
 	fdWalkVarAnyWanted      = "any_wanted"
+	fdWalkVarFlowKey        = "flow_key"
+	fdWalkVarFlowKeyed      = "flow_keyed"
 	fdWalkVarNought         = "nought"
 	fdWalkVarSecret         = "secret"
 	fdWalkVarSetNumber      = "set_number"
@@ -86,6 +88,8 @@ type fdWalkMapSpecs struct {
 type fdWalkVariableSpecs struct {
 	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
 	AnyWanted *ebpf.VariableSpec `ebpf:"any_wanted"`
+	FlowKey   *ebpf.VariableSpec `ebpf:"flow_key"`
+	FlowKeyed *ebpf.VariableSpec `ebpf:"flow_keyed"`
 	Nought    *ebpf.VariableSpec `ebpf:"nought"`
 	Secret    *ebpf.VariableSpec `ebpf:"secret"`
 	SetNumber *ebpf.VariableSpec `ebpf:"set_number"`
@@ -126,6 +130,8 @@ func (m *fdWalkMaps) Close() error {
 type fdWalkVariables struct {
 	AnyRecord *ebpf.Variable `ebpf:"any_record"`
 	AnyWanted *ebpf.Variable `ebpf:"any_wanted"`
+	FlowKey   *ebpf.Variable `ebpf:"flow_key"`
+	FlowKeyed *ebpf.Variable `ebpf:"flow_keyed"`
 	Nought    *ebpf.Variable `ebpf:"nought"`
 	Secret    *ebpf.Variable `ebpf:"secret"`
 	SetNumber *ebpf.Variable `ebpf:"set_number"`

@@ -21,6 +21,8 @@ const (
 	hashProbeProgHashWalk   = "hash_walk"
 	hashProbeVarAnyRecord   = "any_record"
 	hashProbeVarAnyWanted   = "any_wanted"
+	hashProbeVarFlowKey     = "flow_key"
+	hashProbeVarFlowKeyed   = "flow_keyed"
 	hashProbeVarNought      = "nought"
 	hashProbeVarRoots       = "roots"
 	hashProbeVarSecret      = "secret"
@@ -88,6 +90,8 @@ type hashProbeMapSpecs struct {
 type hashProbeVariableSpecs struct {
 	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
 	AnyWanted *ebpf.VariableSpec `ebpf:"any_wanted"`
+	FlowKey   *ebpf.VariableSpec `ebpf:"flow_key"`
+	FlowKeyed *ebpf.VariableSpec `ebpf:"flow_keyed"`
 	Nought    *ebpf.VariableSpec `ebpf:"nought"`
 	Roots     *ebpf.VariableSpec `ebpf:"roots"`
 	Secret    *ebpf.VariableSpec `ebpf:"secret"`
@@ -131,6 +135,8 @@ func (m *hashProbeMaps) Close() error {
 type hashProbeVariables struct {
 	AnyRecord *ebpf.Variable `ebpf:"any_record"`
 	AnyWanted *ebpf.Variable `ebpf:"any_wanted"`
+	FlowKey   *ebpf.Variable `ebpf:"flow_key"`
+	FlowKeyed *ebpf.Variable `ebpf:"flow_keyed"`
 	Nought    *ebpf.Variable `ebpf:"nought"`
 	Roots     *ebpf.Variable `ebpf:"roots"`
 	Secret    *ebpf.Variable `ebpf:"secret"`

@@ -21,6 +21,8 @@ const (
 	hashWalkProgHashWalk   = "hash_walk"
 	hashWalkVarAnyRecord   = "any_record"
 	hashWalkVarAnyWanted   = "any_wanted"
+	hashWalkVarFlowKey     = "flow_key"
+	hashWalkVarFlowKeyed   = "flow_keyed"
 	hashWalkVarNought      = "nought"
 	hashWalkVarRoots       = "roots"
 	hashWalkVarSecret      = "secret"
@@ -88,6 +90,8 @@ type hashWalkMapSpecs struct {
 type hashWalkVariableSpecs struct {
 	AnyRecord *ebpf.VariableSpec `ebpf:"any_record"`
 	AnyWanted *ebpf.VariableSpec `ebpf:"any_wanted"`
+	FlowKey   *ebpf.VariableSpec `ebpf:"flow_key"`
+	FlowKeyed *ebpf.VariableSpec `ebpf:"flow_keyed"`
 	Nought    *ebpf.VariableSpec `ebpf:"nought"`
 	Roots     *ebpf.VariableSpec `ebpf:"roots"`
 	Secret    *ebpf.VariableSpec `ebpf:"secret"`
@@ -131,6 +135,8 @@ func (m *hashWalkMaps) Close() error {
 type hashWalkVariables struct {
 	AnyRecord *ebpf.Variable `ebpf:"any_record"`
 	AnyWanted *ebpf.Variable `ebpf:"any_wanted"`
+	FlowKey   *ebpf.Variable `ebpf:"flow_key"`
+	FlowKeyed *ebpf.Variable `ebpf:"flow_keyed"`
 	Nought    *ebpf.Variable `ebpf:"nought"`
 	Roots     *ebpf.Variable `ebpf:"roots"`
 	Secret    *ebpf.Variable `ebpf:"secret"`

@@ -38,7 +38,7 @@ func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 		}
 	}
 	if !s.reading.beyond {
-		ask.protos = 0 // of the tables no more than which namespaces there are
+		ask.protos, ask.flow = 0, false // of the tables no more than which namespaces there are
 	}
 	if err := s.readTables(ctx, ask); err != nil {
 		return err

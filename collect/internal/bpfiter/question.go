@@ -12,8 +12,10 @@ type question struct {
 	part, parts uint8
 	states      uint32
 	protos      uint32
-	flags       uint8
-	number      uint32
+	// flow: the ids of connections are wanted.
+	flow   bool
+	flags  uint8
+	number uint32
 	// own is about a namespace's own table, if there is one.
 	own ownTable
 }
@@ -37,6 +39,9 @@ const (
 	askWanted
 	// askMarks, of fd_walk, has the bit that is askFull of the walk of the tables.
 	askMarks = askFull
+
+	// askFlow is beside the protocols.
+	askFlow = 1 << 5
 )
 
 // maxParts bounds the threads that share the work.
@@ -54,7 +59,16 @@ func newQuestion(q *source.Query) question {
 	if q.Needs&(whose.NeedTCPInfo|whose.NeedTimer) != 0 { // there is room for one bit
 		ask.flags |= askTCPInfo
 	}
+	ask.flow = q.Needs.Has(whose.NeedFlow)
 	return ask
+}
+
+// kinds returns the protocols, with the bit beside them that asks for flow ids.
+func (q question) kinds() uint32 {
+	if q.flow {
+		return q.protos | askFlow
+	}
+	return q.protos
 }
 
 // Elements of the walk that are the own tables of a namespace, as in
@@ -90,7 +104,7 @@ const (
 // startingAt returns the question for the descriptors from this one on.
 func (q question) startingAt(start uint32) question {
 	if q.flags&askWanted != 0 {
-		q.states, q.protos = start&(1<<18-1), start>>18
+		q.states, q.protos, q.flow = start&(1<<18-1), start>>18, false
 	} else {
 		q.number = start
 	}
@@ -129,7 +143,7 @@ func (q question) name() [16]byte {
 		'w', 'h', 'o', ':',
 		six(uint32(q.part)), six(uint32(q.parts)),
 		six(q.states), six(q.states >> 6), six(q.states >> 12),
-		six(q.protos), six(uint32(q.flags)),
+		six(q.kinds()), six(uint32(q.flags)),
 		six(q.number), six(q.number >> 6), six(q.number >> 12), six(q.number >> 18),
 	}
 }
@@ -140,6 +154,9 @@ func (q question) ownName() [16]byte {
 	top := q.own.netns >> 28
 	if q.own.udp {
 		top |= 1 << 4
+	}
+	if q.flow {
+		top |= 1 << 5
 	}
 	last := uint32(q.flags & (askV4 | askV6 | askTCPInfo | askFull))
 	for i, p := range []whose.Proto{whose.TCP, whose.UDP, whose.MPTCP} {

@@ -167,7 +167,7 @@ func socketOf(r *socketRecord) source.Socket {
 			Proto: whose.Proto(r.proto), Family: whose.Family(r.family), State: whose.State(r.state),
 			V6Only: r.flags&flagV6Only != 0,
 		},
-		Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup,
+		Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup, Flow: r.flow,
 		UID: r.uid, Mark: r.mark, RecvQueue: r.recvq, SendQueue: r.sendq,
 		Flags: socketFlags(r.flags),
 	}

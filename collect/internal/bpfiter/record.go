@@ -11,7 +11,7 @@ import (
 
 const (
 	recordMagic   = 0x5753
-	recordVersion = 4
+	recordVersion = 5
 )
 
 // A recordKind is enum record_kind.
@@ -88,7 +88,7 @@ type socketRecord struct {
 	key           uint32
 	start         uint64
 	comm          [16]byte
-	cgroup        uint64
+	cgroup, flow  uint64
 }
 
 type tcpRecord struct {

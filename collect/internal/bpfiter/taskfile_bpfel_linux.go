@@ -20,6 +20,8 @@ const (
 	taskFileVarAnyRecord    = "any_record"
 	taskFileVarAnyWanted    = "any_wanted"
 	taskFileVarCookieHelper = "cookie_helper"
+	taskFileVarFlowKey      = "flow_key"
+	taskFileVarFlowKeyed    = "flow_keyed"
 	taskFileVarNought       = "nought"
 	taskFileVarSetNumber    = "set_number"
 	taskFileVarShowWays     = "show_ways"
@@ -83,6 +85,8 @@ type taskFileVariableSpecs struct {
 	AnyRecord    *ebpf.VariableSpec `ebpf:"any_record"`
 	AnyWanted    *ebpf.VariableSpec `ebpf:"any_wanted"`
 	CookieHelper *ebpf.VariableSpec `ebpf:"cookie_helper"`
+	FlowKey      *ebpf.VariableSpec `ebpf:"flow_key"`
+	FlowKeyed    *ebpf.VariableSpec `ebpf:"flow_keyed"`
 	Nought       *ebpf.VariableSpec `ebpf:"nought"`
 	SetNumber    *ebpf.VariableSpec `ebpf:"set_number"`
 	ShowWays     *ebpf.VariableSpec `ebpf:"show_ways"`
@@ -121,6 +125,8 @@ type taskFileVariables struct {
 	AnyRecord    *ebpf.Variable `ebpf:"any_record"`
 	AnyWanted    *ebpf.Variable `ebpf:"any_wanted"`
 	CookieHelper *ebpf.Variable `ebpf:"cookie_helper"`
+	FlowKey      *ebpf.Variable `ebpf:"flow_key"`
+	FlowKeyed    *ebpf.Variable `ebpf:"flow_keyed"`
 	Nought       *ebpf.Variable `ebpf:"nought"`
 	SetNumber    *ebpf.Variable `ebpf:"set_number"`
 	ShowWays     *ebpf.Variable `ebpf:"show_ways"`

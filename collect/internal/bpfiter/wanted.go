@@ -52,7 +52,7 @@ func (w *wanted) setConditions(q *source.Query, ask question) {
 		c.AddUnconnected()
 	}
 	w.has, w.brief, w.conditions = 0, brief{}, c
-	w.states, w.protos = ask.states, ask.protos
+	w.states, w.protos = ask.states, ask.kinds()
 	if c.HasEnds() {
 		w.brief = newBrief(q.Any)
 		w.has = hasEnds
@@ -126,7 +126,7 @@ func (w *wanted) setInodes(sockets []sighting) {
 // are by now.
 func (w *wanted) setKeys(keys []uint64) {
 	w.empty()
-	w.states, w.protos = ^uint32(0), ^uint32(0)
+	w.states, w.protos = ^uint32(0), w.protos|^uint32(askFlow)
 	for _, key := range keys {
 		w.add(key)
 	}

@@ -20,6 +20,7 @@
  * any other.
  */
 #include "find.h"
+#include "flow.h"
 #include "key.h"
 #include "look.h"
 #include "origin.h"
@@ -442,6 +443,8 @@ static long step(u32 i, struct walk *w)
 		return 1;
 	}
 	w->f.emitted++;
+	if (unlikely(w->f.o.q.protos & ASK_FLOW))
+		put_flow(&r, flow_socket(&r, w->f.sk));
 	if (!write_fd(w, &r)) {
 		if (likely(!has(w->f.o.q.number, HAS_FIRST)))
 			return 0;

@@ -14,6 +14,7 @@
  * reused without a grace period, so a chain may lead into another one: its end
  * tells by its nulls value, and the bucket is begun anew.
  */
+#include "flow.h"
 #include "tables.h"
 #include "timer.h"
 #include "view.h"
@@ -104,6 +105,8 @@ static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 		if (bpf_seq_write(w->seq, &id, sizeof(id)))
 			return -1;
 	}
+	if (unlikely(w->c.v.protos & ASK_FLOW) && !minor && !is_udp(r.socket.proto))
+		put_flow(&r.socket, address);
 	w->c.written += sizeof(r.socket);
 	if (bpf_seq_write(w->seq, &r.socket, sizeof(r.socket)))
 		return -1;
@@ -397,7 +400,7 @@ static always_inline void resume_own(struct chain *c, struct question *q, const 
 	c->skip = (SEVEN(high, 1) | SEVEN(high, 2) << 7 | SEVEN(high, 3) << 14) * SKIP_STEP;
 	q->states = (SEVEN(high, 4) | SEVEN(high, 5) << 7) << 1;
 	q->flags = ASK_RESUME | (last & (ASK_V4 | ASK_V6 | ASK_TCPINFO | ASK_FULL));
-	q->protos = (last >> 4 & 1) << PROTO_TCP | (last >> 5 & 1) << PROTO_UDP |
+	q->protos = (top >> 5 & 1 ? ASK_FLOW : 0) | (last >> 4 & 1) << PROTO_TCP | (last >> 5 & 1) << PROTO_UDP |
 		    (last >> 6 & 1) << PROTO_MPTCP;
 }
 

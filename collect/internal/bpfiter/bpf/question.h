@@ -9,7 +9,7 @@
  *	4    part of the work that this thread does, and
  *	5    into how many it is divided, 0: all of it
  *	6-8  states, a bit each
- *	9    protocols, a bit each
+ *	9    protocols, a bit each, and in the upper one whether flow ids are asked for
  *	10   enum ask_flag
  *	11-14 process; with ASK_WANTED, where its struct wanted is in the memory of
  *	      the reader, in units of 16 MiB
@@ -26,7 +26,7 @@
  * A namespace's own table has a name of its own, "own:" and one character for
  * seven bits each, with the whole number of the namespace:
  *
- *	4-8  the namespace, and above it 1 for UDP
+ *	4-8  the namespace, and above it 1 for UDP, 2 for flow ids
  *	9-11 a 32nd of the sockets passed
  *	12-13 states from the first on, a bit each
  *	14   four bits of enum ask_flag; TCP, UDP, MPTCP
@@ -40,16 +40,6 @@
 #include "../../../../internal/bpf/kernel.h"
 #include "record.h"
 
-/*
- * A function of its own to the verifier, so that it looks at it once (Linux
- * 5.12). What is built BEFORE_5_12 has it looked at with each call.
- */
-#ifdef BEFORE_5_12
-#define verified_once static noinline
-#else
-#define verified_once noinline
-#endif
-
 enum ask_flag {
 	ASK_V4 = 1 << 0,
 	ASK_V6 = 1 << 1,
@@ -59,6 +49,9 @@ enum ask_flag {
 	ASK_RESUME = 1 << 4,  /* one element of the walk or process, from where a more_record says */
 	ASK_WANTED = 1 << 5,  /* only the sockets of struct wanted; not beside ASK_RESUME */
 };
+
+/* Among the protocols: flow ids of connections. */
+#define ASK_FLOW (1 << 5)
 
 /* Of a question for one process: bits of its states, and descriptors to a unit. */
 #define RESUME_STATES 15
@@ -85,7 +78,8 @@ static always_inline void as_question(struct question *q, const u64 name[2])
 
 	if (likely((u32)low != ASK_MAGIC)) {
 		q->part = q->parts = q->number = nought;
-		q->states = q->protos = hide(~0U);
+		q->states = hide(~0U);
+		q->protos = hide(~(u32)ASK_FLOW);
 		q->flags = hide((u32)(ASK_V4 | ASK_V6));
 		return;
 	}

@@ -13,7 +13,7 @@
 #include "../../../../internal/bpf/model.h"
 
 #define RECORD_MAGIC   0x5753
-#define RECORD_VERSION 4
+#define RECORD_VERSION 5
 #define TAG(kind)      ((u32)RECORD_MAGIC << 16 | RECORD_VERSION << 8 | (kind))
 
 enum record_kind {
@@ -78,6 +78,7 @@ struct socket_record {
 	u64 start; /* of the group leader, nanoseconds since boot; of hash_walk: key of the file */
 	char comm[16]; /* of the group leader */
 	u64 cgroup;    /* id of the socket's cgroup v2, 0: not read */
+	u64 flow;      /* id of the connection, 0: not known or not asked for */
 };
 
 /* The figures of struct tcp_info, and the timer; follows the socket_record that it belongs to. */

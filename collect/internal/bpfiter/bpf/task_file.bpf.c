@@ -8,6 +8,7 @@
  * leader's table; what remains of a process twice (threads with a table of
  * their own, a leader that has exited) the reader makes unique.
  */
+#include "flow.h"
 #include "origin.h"
 #include "task.h"
 #include "timer.h"
@@ -248,6 +249,8 @@ int task_file(struct bpf_iter__task_file *ctx)
 	if (r.socket.proto == PROTO_TCP)
 		tcp = bpf_skc_to_tcp_sock(sk);
 	put_socket(&r.socket, sk, tcp);
+	if (q.protos & ASK_FLOW)
+		put_flow(&r.socket, flow_socket(&r.socket, (u64)load(socket, sk)));
 	put_owner(&r.socket, task, pid, ctx->fd);
 	if (task->pid != task->tgid)
 		r.socket.flags |= FLAG_THREAD;

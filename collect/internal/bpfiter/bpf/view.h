@@ -7,8 +7,8 @@
 #pragma once
 
 #include "key.h"
-#include "tables.h"
 #include "origin.h"
+#include "tables.h"
 
 /* What the functions that look at a socket have to know. */
 struct view {
