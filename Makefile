@@ -10,7 +10,7 @@ PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-t
 FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall packages test check lint unit fuzz generate generate-check cross docs bench bench-live matrix deps screens test-hostile test-kills test-zabbix test-zabbix7 test-packages
+.PHONY: help build install uninstall packages test check lint unit fuzz generate generate-check cross docs bench bench-live bench-agent matrix deps screens test-hostile test-kills test-zabbix test-zabbix7 test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,11 @@ bench: build ## time whose beside other tools; long, and best on a quiet machine
 bench-live: deps build ## what watching costs a busy web server, beside other tools
 	@./scripts/deps nginx-light wrk conntrack nftables libbpf-tools bpfcc-tools
 	cd bench && $(GO) run ./live -whose ../whose $(LIVEFLAGS)
+
+bench-agent: deps build ## what the agent costs an idle host, a busy web server, and its askers; six minutes
+	@./scripts/deps nginx-light wrk
+	cd bench && $(GO) run ./live -whose ../whose -only agent -rounds 5 $(LIVEFLAGS)
+	cd bench && $(GO) run ./agent -whose ../whose $(AGENTFLAGS)
 
 # There is no compiler in the machines, and everything is slow in them: they get
 # the load of the truth tests ready made, and a fiftieth of it.

@@ -103,7 +103,7 @@ func live(o options) (err error) {
 
 // all measures everything and prints it.
 func (b *bench) all(ctx context.Context) error {
-	ws := chosen(watchers(b.opts.whose), b.opts.only)
+	ws := chosen(watchers(b.opts.whose, b.room), b.opts.only)
 	b.probe(ctx, ws)
 	samples, err := b.run(ctx, ws)
 	if err != nil {

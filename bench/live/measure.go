@@ -225,6 +225,11 @@ func (g *watching) end(s *sample) error {
 		s.faults = strings.TrimSpace(s.faults + " " + text)
 	}
 	defer g.out.Close()
+	if g.watcher.read != nil {
+		k, err := g.watcher.read(context.Background())
+		s.lines, s.seen, s.lost = k.events, k.server, k.lost
+		return errors.Join(err, os.Remove(g.out.Name()))
+	}
 	if _, err := g.out.Seek(0, io.SeekStart); err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ type watcher struct {
 	server func(line []byte) bool
 	// before and after change the namespace for it, and restore it.
 	before, after [][]string
+	// read reads what it kept, for one that writes no lines. Nil: its output is read.
+	read func(ctx context.Context) (kept, error)
 	// fault is the reason against a measurement.
 	fault string
 }
@@ -27,6 +29,7 @@ type watcher struct {
 const (
 	nobody   = "nobody"
 	whoseRow = "`whose watch -o jsonl`"
+	agentRow = "`whose agent`, history and metrics"
 )
 
 var portText = strconv.Itoa(serverPort)
@@ -42,10 +45,10 @@ var untrackRule = [][]string{{"nft", "delete table ip live"}, {"conntrack", "-F"
 
 // watchers returns the watchers in turn. PATH is searched for those of Debian's
 // packages.
-func watchers(whose string) []watcher {
+func watchers(whose string, r room) []watcher {
 	all := []watcher{{name: nobody}}
 	if whose != "" {
-		all = append(all, watcher{name: whoseRow, args: []string{whose, "watch", "-o", "jsonl"}, server: whoseLine})
+		all = append(all, watcher{name: whoseRow, args: []string{whose, "watch", "-o", "jsonl"}, server: whoseLine}, agentOf(whose, r))
 	}
 	return append(all,
 		watcher{name: "`tcplife` (libbpf-tools)", args: []string{"tcplife"}, server: tcplifeLine},
