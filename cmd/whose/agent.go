@@ -24,6 +24,7 @@ type agentJob struct {
 	bytes                        string
 	noCmdline                    bool
 	socket, mode, listen, token  string
+	tlsCert, tlsKey, tlsClientCA string
 	metrics                      string
 }
 
@@ -65,8 +66,11 @@ hold secrets: root and the group of --group.`,
 	serve := flagGroup{cmd.Flags(), groupServe}
 	serve.text(&a.socket, "socket", "", ask.DefaultSocket, "PATH", "answer at this Unix socket; off for none")
 	serve.text(&a.mode, "socket-mode", "", "0660", "MODE", "its mode: with 0666 all users may ask, and see what is theirs")
-	serve.text(&a.listen, "listen", "", "", "ADDR", "answer by HTTP at an address of the loopback device, too")
+	serve.text(&a.listen, "listen", "", "", "ADDR", "answer by HTTP at this address and port, too; without TLS of the loopback device alone")
 	serve.text(&a.token, "token", "", "", "FILE", "its token is in this file; without one it is made and printed")
+	serve.text(&a.tlsCert, "tls-cert", "", "", "FILE", "answer by HTTPS, with this certificate (PEM)")
+	serve.text(&a.tlsKey, "tls-key", "", "", "FILE", "the key of the certificate, which others may not read")
+	serve.text(&a.tlsClientCA, "tls-client-ca", "", "", "FILE", "who asks needs a certificate of this authority, and then a token only with --token")
 	serve.text(&a.metrics, "metrics", "", metricsOff, "ADDR", "answer Prometheus at http://ADDR/metrics; a port alone is of 127.0.0.1")
 	how := flagGroup{cmd.Flags(), groupHow}
 	how.text(&a.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
@@ -92,7 +96,9 @@ type agentPlan struct {
 	asked         bool
 	mode          fs.FileMode
 	listen, token string
-	metrics       string // "": none
+	// tlsCert, tlsKey and tlsClientCA are files, "" for none.
+	tlsCert, tlsKey, tlsClientCA string
+	metrics                      string // "": none
 }
 
 func (a *agentJob) start(cmd *cobra.Command, _ []string) error {
@@ -159,8 +165,26 @@ func (a *agentJob) planServing(cmd *cobra.Command, p *agentPlan, called func(fla
 		return usagef("%s: want 0600, 0660 or 0666, got %q", called("socket-mode"), a.mode)
 	}
 	p.mode, p.listen, p.token = fs.FileMode(mode), a.listen, a.token
-	if a.token != "" && a.listen == "" {
-		return usagef("%s: want --listen too", called("token"))
+	return a.planTLS(p, called)
+}
+
+// planTLS checks which of the flags of an address stand together.
+func (a *agentJob) planTLS(p *agentPlan, called func(flag string) string) error {
+	p.tlsCert, p.tlsKey, p.tlsClientCA = a.tlsCert, a.tlsKey, a.tlsClientCA
+	for _, f := range []struct{ name, value string }{
+		{"token", a.token}, {"tls-cert", a.tlsCert}, {"tls-key", a.tlsKey}, {"tls-client-ca", a.tlsClientCA},
+	} {
+		if f.value != "" && a.listen == "" {
+			return usagef("%s: want --listen too", called(f.name))
+		}
+	}
+	switch {
+	case a.tlsCert != "" && a.tlsKey == "":
+		return usagef("%s: want --tls-key too", called("tls-cert"))
+	case a.tlsKey != "" && a.tlsCert == "":
+		return usagef("%s: want --tls-cert too", called("tls-key"))
+	case a.tlsClientCA != "" && a.tlsCert == "":
+		return usagef("%s: want --tls-cert and --tls-key too", called("tls-client-ca"))
 	}
 	return nil
 }

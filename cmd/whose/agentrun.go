@@ -71,7 +71,7 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	service.status = func() string {
 		return fmt.Sprintf("following %s by %s", plural(t.Count(nil), "session", "sessions"), source.Name)
 	}
-	service.reload = func(ctx context.Context) { a.reload(ctx, w) }
+	service.reload = func(ctx context.Context) { a.reload(ctx, w, serving) }
 	beside, done := context.WithCancel(ctx)
 	var besides sync.WaitGroup
 	besides.Go(func() { service.run(beside, reloads) })
@@ -89,9 +89,12 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	return errors.Join(err, serving.close(), closeWriter(w))
 }
 
-// reload writes the history out, so that all until now can be asked. What is followed
-// goes on meanwhile.
-func (a *agentJob) reload(ctx context.Context, w *store.Writer) {
+// reload reads the certificates again, and writes the history out, so that all until
+// now can be asked. What is followed goes on meanwhile.
+func (a *agentJob) reload(ctx context.Context, w *store.Writer, serving *agentServing) {
+	if err := serving.reload(); err != nil {
+		a.sh.say("%v", err)
+	}
 	if w != nil {
 		_ = w.Flush(ctx) // it reports, and tries again
 	}

@@ -24,6 +24,7 @@ import (
 // An agentServing is the socket and the address at which an agent answers.
 type agentServing struct {
 	server *api.Server
+	tls    *api.TLS // nil: none
 	open   []io.Closer
 }
 
@@ -63,23 +64,46 @@ func (a *agentJob) serve(ctx context.Context, p *agentPlan, t *track.Tracker, fe
 	return s, nil
 }
 
+// serveTCP begins to answer at an address, by HTTPS where there is a certificate.
+// Without certificates of askers there is a token.
 func (a *agentJob) serveTCP(s *agentServing, p *agentPlan) error {
-	token, err := readToken(p.token)
-	if err != nil {
-		return fmt.Errorf("--token: %w", err)
+	var access api.Access
+	var err error
+	scheme := "http"
+	if p.tlsCert != "" {
+		if s.tls, err = api.LoadTLS(p.tlsCert, p.tlsKey, p.tlsClientCA); err != nil {
+			return whose.WithHint(fmt.Errorf("TLS: %w", err), "%s", whose.Hint(err))
+		}
+		access.TLS, scheme = s.tls, "https"
 	}
-	l, err := api.ListenTCP(p.listen)
-	var access *api.AccessError
-	if errors.As(err, &access) {
+	if p.token != "" || p.tlsClientCA == "" {
+		if access.Token, err = readToken(p.token); err != nil {
+			return whose.WithHint(fmt.Errorf("--token: %w", err), "%s", whose.Hint(err))
+		}
+	}
+	l, err := api.ListenTCP(p.listen, access.TLS != nil)
+	var refused *api.AccessError
+	if errors.As(err, &refused) {
 		return whose.WithHint(usagef("--listen: %w", err), "%s", whose.Hint(err))
 	}
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	s.open = append(s.open, s.server.ServeTCP(l, token))
-	a.sh.say("answering at http://%s/", l.Addr())
-	if p.token == "" {
-		a.sh.say("its token is %s", token)
+	s.open = append(s.open, s.server.ServeTCP(l, access))
+	a.sh.say("answering at %s://%s/", scheme, l.Addr())
+	if p.token == "" && access.Token != "" {
+		a.sh.say("its token is %s", access.Token)
+	}
+	return nil
+}
+
+// reload reads the certificates again. Where they are at fault, those of before count.
+func (s *agentServing) reload() error {
+	if s.tls == nil {
+		return nil
+	}
+	if err := s.tls.Reload(); err != nil {
+		return fmt.Errorf("TLS: %w; going on with the certificates of before", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/tls"
 	"errors"
 	"log"
 	"net"
@@ -25,19 +26,23 @@ func (e *AccessError) Error() string { return e.Err.Error() }
 // Unwrap returns the reason.
 func (e *AccessError) Unwrap() error { return e.Err }
 
-// ListenTCP listens on an address of the loopback device. Others are refused: what an
-// agent knows is for this host's administrators.
-func ListenTCP(address string) (net.Listener, error) {
+// ListenTCP listens on an IP address and port. What an agent knows is for this host's
+// administrators: an address that is not of the loopback device needs TLS.
+func ListenTCP(address string, secure bool) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, &AccessError{err}
 	}
-	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
+	addr, err := netip.ParseAddr(host)
+	switch local := host == "localhost" || err == nil && addr.IsLoopback(); {
+	case secure && err != nil && !local:
+		return nil, whose.WithHint(&AccessError{errors.New("want an IP address before the port")}, "192.0.2.1:9377 for example, 0.0.0.0:9377 for all of IPv4")
+	case !secure && !local:
 		return nil, whose.WithHint(&AccessError{errors.New("only an address of the loopback device is allowed, without TLS")},
-			"127.0.0.1:9377 for example; from elsewhere by ssh -L, or through a proxy with TLS and a check of its own")
+			"127.0.0.1:9377 for example; for others --tls-cert and --tls-key, or ssh -L")
 	}
 	var config net.ListenConfig
-	config.SetMultipathTCP(false) // nobody here has several ways to the loopback device
+	config.SetMultipathTCP(false) // what is asked is short
 	return config.Listen(context.Background(), "tcp", address)
 }
 
@@ -61,18 +66,26 @@ type quiet struct{}
 // Write drops p.
 func (quiet) Write(p []byte) (int, error) { return len(p), nil }
 
-// ServeTCP serves on a listener of the loopback device until Shutdown. Who has the
-// token sees all; a request without it, from a web page, or to another name of this
-// host is refused.
-func (s *Server) ServeTCP(l net.Listener, token string) *Serving {
+// An Access says who may ask over TCP, and then sees all.
+type Access struct {
+	// Token is sent with each request. "" asks for none, and needs certificates.
+	Token string
+	// TLS is nil for plain HTTP on the loopback device.
+	TLS *TLS
+}
+
+// ServeTCP serves on a listener until Close. A request without the token, from a web
+// page, or to a name that is not this agent's is refused; a connection without a
+// certificate, where askers need one, too.
+func (s *Server) ServeTCP(l net.Listener, access Access) *Serving {
 	all, h := agent.Viewer{All: true, NetNS: s.NetNS}, s.handler()
 	guard := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Header.Get("Origin") != "":
 			writeError(w, &statusError{http.StatusForbidden, errors.New("web pages may not ask: there is an Origin")})
-		case !localName(r.Host):
-			writeError(w, &statusError{http.StatusForbidden, errors.New("want the address of the loopback device, or localhost, as the Host")})
-		case !hasToken(r, token):
+		case !access.named(r.Host):
+			writeError(w, &statusError{http.StatusForbidden, errors.New("want " + access.wantedHosts() + " as the Host")})
+		case !access.allows(r):
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			writeError(w, whose.WithHint(&statusError{http.StatusUnauthorized, errors.New("the token is missing, or another one")},
 				"send the agent's: Authorization: Bearer TOKEN"))
@@ -80,15 +93,41 @@ func (s *Server) ServeTCP(l net.Listener, token string) *Serving {
 			h.ServeHTTP(w, r.WithContext(withViewer(r.Context(), all)))
 		}
 	})
-	return serve(service(guard, func(net.Conn) (agent.Viewer, bool) { return all, false }), l)
+	bound := net.Listener(newBounded(l, mostConns))
+	if access.TLS != nil {
+		bound = tls.NewListener(bound, access.TLS.config())
+	}
+	return serve(service(guard, func(net.Conn) (agent.Viewer, bool) { return all, false }), bound)
 }
 
-// localName reports whether a Host header names this host by its loopback device.
-func localName(host string) bool {
+// named reports whether a Host header names this agent: by the loopback device, or by
+// a name of its certificate.
+func (a *Access) named(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	host = strings.Trim(host, "[]")
+	return localName(host) || a.TLS.names(host)
+}
+
+func (a *Access) wantedHosts() string {
+	if a.TLS != nil {
+		return "a name or an address of the certificate"
+	}
+	return "the address of the loopback device, or localhost,"
+}
+
+// allows reports whether the asker has shown who he is.
+func (a *Access) allows(r *http.Request) bool {
+	if a.Token == "" {
+		return a.TLS.asksCertificates() && r.TLS != nil && len(r.TLS.VerifiedChains) > 0
+	}
+	return hasToken(r, a.Token)
+}
+
+// localName reports whether a host is this one by its loopback device.
+func localName(host string) bool {
+	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
@@ -104,11 +143,12 @@ type Serving struct {
 	err    error
 }
 
+// serve serves on a listener that bounds its connections.
 func serve(server *http.Server, l net.Listener) *Serving {
 	s := &Serving{server: server, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		if err := server.Serve(newBounded(l, mostConns)); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.err = err
 		}
 	}()

@@ -99,7 +99,7 @@ func serveTable(t *testing.T, sessions []whose.Session, viewer *agent.Viewer) *s
 	if viewer == nil {
 		serving = s.ServeUnix(socket)
 	} else {
-		serving = serve(service(s.handler(), func(net.Conn) (agent.Viewer, bool) { return *viewer, true }), socket)
+		serving = serve(service(s.handler(), func(net.Conn) (agent.Viewer, bool) { return *viewer, true }), newBounded(socket, mostConns))
 	}
 	s.client = &ask.Client{Socket: s.path}
 	t.Cleanup(func() {
@@ -475,18 +475,18 @@ func TestHostileListenUnix(t *testing.T) {
 
 func TestHostileServeTCP(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:0", "[::]:0", ":0", "192.0.2.1:0", "example.org:0", "127.0.0.1"} {
-		if l, err := ListenTCP(address); err == nil {
+		if l, err := ListenTCP(address, false); err == nil {
 			l.Close()
 			t.Errorf("it listens at %s", address)
 		}
 	}
 	s := &Server{Table: &table{someSessions()}, Feed: agent.NewFeed(16, time.Now()), NetNS: hostNetNS, Version: "test"}
-	l, err := ListenTCP("127.0.0.1:0")
+	l, err := ListenTCP("127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const token = "0123456789abcdef"
-	serving := s.ServeTCP(l, token)
+	serving := s.ServeTCP(l, Access{Token: token})
 	defer serving.Close()
 	send := func(headers string) string {
 		conn, err := net.Dial("tcp", l.Addr().String())

@@ -143,7 +143,7 @@ func safeDir(dir string) error {
 // ServeUnix serves on a socket until Close. Each asker sees what whose would show him:
 // all if he is root or of the socket's group, else the owners of his own sessions.
 func (s *Server) ServeUnix(socket *Socket) *Serving {
-	return serve(service(s.handler(), func(c net.Conn) (agent.Viewer, bool) { return s.viewer(c, socket.gid) }), socket)
+	return serve(service(s.handler(), func(c net.Conn) (agent.Viewer, bool) { return s.viewer(c, socket.gid) }), newBounded(socket, mostConns))
 }
 
 // viewer finds out who is at the other end.

@@ -1,0 +1,126 @@
+package api
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/seed-44df2ae6/whose"
+)
+
+// A TLS is the certificate of an agent and, where askers need certificates, the
+// authority of theirs. Get one from [LoadTLS]. It is safe for concurrent use.
+type TLS struct {
+	cert, key, clientCA string
+	now                 atomic.Pointer[certificates]
+}
+
+// certificates are those of one reading of the files.
+type certificates struct {
+	config *tls.Config
+	leaf   *x509.Certificate
+}
+
+// LoadTLS reads certificate, key and, unless clientCA is "", the authorities of
+// askers, all PEM. Others may neither read the key nor write to any of the files,
+// which belong to root or to the caller. A certificate that has expired is refused.
+func LoadTLS(cert, key, clientCA string) (*TLS, error) {
+	t := &TLS{cert: cert, key: key, clientCA: clientCA}
+	return t, t.Reload()
+}
+
+// Reload reads the files again, for connections from now on. With an error those of
+// before count.
+func (t *TLS) Reload() error {
+	cert, err := readPEM(t.cert, 0o022)
+	if err != nil {
+		return err
+	}
+	key, err := readPEM(t.key, 0o027)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("certificate %s and key %s: %w", t.cert, t.key, err)
+	}
+	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
+		return whose.WithHint(fmt.Errorf("certificate %s has expired, at %s", t.cert, pair.Leaf.NotAfter.Format(time.DateTime)), "renew it")
+	}
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"},
+		SessionTicketsDisabled: true, // each connection shows its certificate
+	}
+	if t.clientCA != "" {
+		text, err := readPEM(t.clientCA, 0o022)
+		if err != nil {
+			return err
+		}
+		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+		if !config.ClientCAs.AppendCertsFromPEM(text) {
+			return fmt.Errorf("no certificate in %s", t.clientCA)
+		}
+	}
+	t.now.Store(&certificates{config, pair.Leaf})
+	return nil
+}
+
+// config returns the configuration of a server: each connection gets that of the
+// latest reading.
+func (t *TLS) config() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return t.now.Load().config, nil },
+	}
+}
+
+// names reports whether the certificate names a host.
+func (t *TLS) names(host string) bool {
+	return t != nil && t.now.Load().leaf.VerifyHostname(host) == nil
+}
+
+// asksCertificates reports whether askers need certificates.
+func (t *TLS) asksCertificates() bool { return t != nil && t.clientCA != "" }
+
+// mostPEM bounds the bytes of a file of certificates.
+const mostPEM = 4 << 20
+
+// readPEM reads a file that nobody else may exchange: it belongs to root or to the
+// caller, and has none of the bits of its mode.
+func readPEM(path string, barred fs.FileMode) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	owner, known := ownerOf(info)
+	switch mode := info.Mode(); {
+	case !mode.IsRegular():
+		return nil, fmt.Errorf("%s is no plain file", path)
+	case mode.Perm()&barred&0o004 != 0:
+		return nil, whose.WithHint(fmt.Errorf("others may read %s (mode %04o)", path, mode.Perm()), "chmod 600 %s", path)
+	case mode.Perm()&barred != 0:
+		return nil, whose.WithHint(fmt.Errorf("others may write to %s (mode %04o)", path, mode.Perm()), "chmod go-w %s", path)
+	case known && owner != 0 && owner != os.Geteuid():
+		return nil, fmt.Errorf("%s belongs to user %d, and not to root or the agent's user", path, owner)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, mostPEM+1))
+	if err == nil && len(text) > mostPEM {
+		err = errors.New("it is too large")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return text, nil
+}
