@@ -231,8 +231,10 @@ func (t *Tracker) reconcile(ctx context.Context) (took time.Duration, unsure boo
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats.Reconciled++
+	t.stats.Namespaces = cov.Namespaces
 	unsure = t.engine.Reconcile(&ledger.Snapshot{
 		Sessions: seen.each, Began: bootNanos(began), Whole: whole, Alone: t.source.Name != SourceBPF,
+		Everywhere: (t.plan.opts.NetNS == "" || t.plan.opts.NetNS == "all") && !cov.Gaps.HasKind(whose.GapNamespaces),
 	}, bootNanos(t.clock.Boot()))
 	return took, unsure, nil
 }

@@ -34,6 +34,8 @@ type Stats struct {
 	// Sessions are those in the live table; Flows (UDP) and Processes are those
 	// kept.
 	Sessions, Flows, Processes int
+	// Namespaces are the network namespaces that the latest snapshot looked into.
+	Namespaces int
 	// Lost counts the losses by place.
 	Lost Losses
 	// Start is the time until the live table held the standing sessions, and

@@ -197,6 +197,7 @@ func (t *Tracker) goLive(snapshot []whose.Session, cov whose.Coverage) {
 	standing := t.engine.Begin(snapshot, t.meanwhile)
 	t.meanwhile, t.live = nil, true
 	t.source.Gaps.Add(cov.Gaps...)
+	t.stats.Namespaces = cov.Namespaces
 	if !t.plan.opts.NoInitial && t.plan.opts.Events.Has(whose.EventStanding) {
 		t.standing = standing
 	}

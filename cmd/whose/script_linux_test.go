@@ -18,10 +18,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/seed-44df2ae6/whose/collect"
+	"github.com/seed-44df2ae6/whose/collect/collecttest"
 	"github.com/seed-44df2ae6/whose/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
+	collecttest.Help()
 	testscript.Main(m, map[string]func(){"whose": main, "holder": holdMain})
 }
 

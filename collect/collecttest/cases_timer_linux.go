@@ -100,7 +100,21 @@ func timerOfLabel(a timed, label string) whose.Timer {
 	return whose.Timer{}
 }
 
+// knowsTimers reports whether the source knows the timer of any session.
+func (c *caught) knowsTimers() bool {
+	s := whose.Session{TCP: &whose.TCPInfo{OnlyTimer: true, Timer: whose.Timer{Kind: whose.TimerKeepalive}}}
+	return Blank(c.source, &s) && s.TCP != nil
+}
+
 func checkTimers(t *testing.T, c *caught) {
+	if !c.knowsTimers() {
+		for label, s := range c.timed(t, whose.NeedTimer).byLabel {
+			if s.TCP != nil {
+				t.Errorf("%s: %s gives %+v, which it is said not to know", label, c.source, s.TCP)
+			}
+		}
+		return
+	}
 	settled := func(a timed) bool { return timerOfLabel(a, "persist").Kind == whose.TimerPersist }
 	first := c.until(t, whose.NeedTimer, settled)
 	second := c.until(t, whose.NeedTimer, func(a timed) bool { return a.before.Sub(first.after) > 2*slack })

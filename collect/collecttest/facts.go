@@ -3,6 +3,7 @@ package collecttest
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/seed-44df2ae6/whose"
@@ -68,10 +69,11 @@ func Facts() []Fact {
 	facts = append(facts, beforeWalkFacts()...)
 	facts = append(facts, netlinkFacts()...)
 	facts = append(facts, procfsFacts()...)
-	for _, source := range []string{"bpf", BeforeWalk, "netlink", "procfs"} {
+	facts = append(facts, agentFacts()...)
+	for _, source := range []string{"bpf", BeforeWalk, "netlink", "procfs", Agent} {
 		facts = append(facts, userFacts(source)...)
 	}
-	for _, source := range []string{"bpf", BeforeWalk} {
+	for _, source := range []string{"bpf", BeforeWalk, Agent} {
 		facts = append(facts, Fact{
 			Source: source, Field: "direction", Which: "before Linux 6.18, TCP connections that this side began and has closed",
 			Instead: "`in` where a listener of the same namespace takes them, else nothing",
@@ -134,6 +136,41 @@ func userFacts(source string) []Fact {
 // BeforeWalk is the source "bpf" on kernels without a walk of the socket
 // tables. The sockets are then from netlink.
 const BeforeWalk = "bpf before Linux 5.19"
+
+// Agent is the live table of an agent, asked over its socket. It follows the kernel
+// by the source "bpf".
+const Agent = "agent"
+
+// agentFacts are those of a live table. What changes without an event it knows as of
+// the latest snapshot.
+func agentFacts() []Fact {
+	none := func(field, why string) Fact {
+		return Fact{Source: Agent, Field: field, Which: "all", Instead: "nothing", Why: why}
+	}
+	setUp := whose.SetOf(whose.SynSent, whose.SynRecv, whose.NewSynRecv, whose.Close, whose.TimeWait)
+	facts := []Fact{
+		{Source: Agent, Field: "", Which: "TCP sessions in SYN_SENT, SYN_RECV, TIME_WAIT and CLOSE", Instead: "no row",
+			holds: func(s *whose.Session) bool { return setUp.Has(s.State) }, Why: "a session is followed from its establishment to its end"},
+		{Source: Agent, Field: "", Which: "those in FIN_WAIT2 without an inode", Instead: "no row",
+			holds: func(s *whose.Session) bool { return s.State == whose.FinWait2 && s.Inode == 0 },
+			Why:   "the kernel may keep no more of them than of one in TIME_WAIT"},
+		{Source: Agent, Field: "", Which: "further subflows of MPTCP sessions", Instead: "no row",
+			holds: func(s *whose.Session) bool { return s.Subflow }, Why: "the session is followed, and not its paths"},
+		{Source: Agent, Field: "", Which: "flows of UDP sockets that are not connected", Instead: "a row for each, beside the socket's",
+			holds: never, Why: "a flow is followed as a session; the kernel has none"},
+		{Source: Agent, Field: "pid", Which: "sessions that were handed over, and the sockets of UDP that are only bound", Instead: "what was before, for a while",
+			holds: never, Why: "no event reports it: a snapshot finds it, and a second one confirms it"},
+		{Source: Agent, Field: "state", Which: "connections that one side has shut down", Instead: "that of the latest snapshot", holds: never,
+			Why: "no event reports it; a snapshot is at most ten seconds old while it costs little"},
+		none("fds", "no event reports descriptors"),
+	}
+	for _, f := range whose.Fields() {
+		if f.Of == whose.OfTCP && f.Name != "age" {
+			facts = append(facts, none(f.Name, "no event reports it while a session lasts"))
+		}
+	}
+	return facts
+}
 
 func beforeWalkFacts() []Fact {
 	var facts []Fact
@@ -266,6 +303,14 @@ func blankField(s *whose.Session, field string) {
 		s.Unknown |= whose.FactUID
 	case "reason":
 		s.Reason = whose.ReasonUnheld
+	case "timer", "timer_left", "timer_retrans":
+		if s.TCP != nil && s.TCP.OnlyTimer {
+			s.TCP = nil
+		} else if s.TCP != nil {
+			s.TCP.Timer = whose.Timer{}
+		}
+	case "fds":
+		s.Owners, s.Peer = withoutFDs(s.Owners), withoutFDs(s.Peer)
 	case "rtt", "retrans", "bytes_sent", "bytes_received", "cong", "cwnd", "idle", "age":
 		if s.TCP != nil && s.TCP.Timer.Kind == 0 {
 			s.TCP = nil
@@ -275,6 +320,15 @@ func blankField(s *whose.Session, field string) {
 	default:
 		panic(fmt.Sprintf("collecttest: no way to blank the field %q", field))
 	}
+}
+
+// withoutFDs returns owners without their descriptors.
+func withoutFDs(owners []whose.Owner) []whose.Owner {
+	owners = slices.Clone(owners)
+	for i := range owners {
+		owners[i].FDs = nil
+	}
+	return owners
 }
 
 // kernelBefore reports whether the running kernel is older than major.minor.
@@ -294,7 +348,7 @@ func kernelBefore(major, minor int) bool {
 func FactsPage() string {
 	var b strings.Builder
 	b.WriteString(pageHead)
-	for _, source := range []string{"bpf", BeforeWalk, "netlink", "procfs"} {
+	for _, source := range []string{"bpf", BeforeWalk, "netlink", "procfs", Agent} {
 		fmt.Fprintf(&b, "\n## %s\n\n", source)
 		rows := 0
 		for _, f := range Facts() {
@@ -322,7 +376,7 @@ const pageHead = `<!-- Made by go test ./collect/collecttest -run TestFactsPage 
 # What a source cannot know
 
 Three sources answer the same question with the same rows, byte for byte in
-JSON, apart from the facts below. The conformance suite blanks exactly these
+JSON, apart from the facts below. The live table of an agent does so a moment later. The conformance suite blanks exactly these
 before it compares, so that this page cannot be wrong without a failing test.
 What a source could not see on a particular host for want of permission is not
 here: it stands in the coverage of each answer.

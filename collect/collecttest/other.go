@@ -10,6 +10,9 @@ import (
 // Main runs the tests of a package.
 func Main(m *testing.M) { os.Exit(m.Run()) }
 
+// Help does nothing: helper processes need Linux.
+func Help() {}
+
 // Run needs Linux.
 func Run(t *testing.T, source string, open func(t *testing.T) Subject) { t.Skip("skip: needs Linux") }
 

@@ -29,10 +29,16 @@ const (
 // Main runs the tests of a package or, in a helper process of a test, the
 // helper's role. It does not return.
 func Main(m *testing.M) {
+	Help()
+	os.Exit(m.Run())
+}
+
+// Help does the helper's role in a helper process, and does not return there. It is
+// for a TestMain that ends with another's Main.
+func Help() {
 	if role := os.Getenv(envRole); role != "" {
 		os.Exit(runHelper(role, os.Getenv(envArg)))
 	}
-	os.Exit(m.Run())
 }
 
 // A report is a helper's message to its parent when everything stands.

@@ -62,7 +62,7 @@ type Table interface {
 }
 
 // absent are the states of sessions that a live table does not have.
-const absent = whose.AllStates &^ (1<<whose.Established | 1<<whose.SynSent | 1<<whose.FinWait1 | 1<<whose.FinWait2 |
+const absent = whose.AllStates &^ (1<<whose.Established | 1<<whose.FinWait1 | 1<<whose.FinWait2 |
 	1<<whose.CloseWait | 1<<whose.LastAck | 1<<whose.Closing | 1<<whose.Listen | 1<<whose.Unconn)
 
 // Now answers about the sessions of a live table as a listing does, without touching
@@ -89,13 +89,15 @@ func Now(t Table, q *Question) ([]whose.Session, whose.Coverage) {
 	sessions = kept
 	source := t.Source()
 	cov := account(sessions)
-	cov.Source, cov.Processes = SourceAgent, t.Stats().Processes
+	stats := t.Stats()
+	cov.Source, cov.Processes = SourceAgent, stats.Processes
+	cov.Namespaces = max(stats.Namespaces-len(veil.spaces), 1) // its own is seen by everybody
 	cov.Gaps.Add(source.Gaps...)
 	cov.Gaps.Add(veil.gaps()...)
 	if missing := states & absent; missing != 0 {
 		cov.Gaps.Add(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseUnsupported, Detail: absentText(missing)})
 	}
-	if n := t.Stats().Lost.Table; n > 0 {
+	if n := stats.Lost.Table; n > 0 {
 		cov.Gaps.Add(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseLimit, Count: int(n), Detail: "the live table was full"})
 	}
 	cov.Duration = time.Since(began)

@@ -127,7 +127,7 @@ func (e *entry) write(s *whose.Session) {
 	s.RecvQueue, s.SendQueue = e.recvQueue, e.sendQueue
 	s.Proto, s.Family, s.State, s.Direction, s.Reason = e.Proto, e.Family, e.State, e.direction, e.reason
 	s.V6Only = e.V6Only && e.IsListener()
-	if e.IsListener() {
+	if s.Exposure = 0; e.IsListener() {
 		s.Exposure = e.exposure
 	}
 	s.Unknown = e.unknown
@@ -149,11 +149,15 @@ func (e *entry) learn(news *entry) {
 	if !news.unknown.Has(whose.FactSendQueue) {
 		e.sendQueue = news.sendQueue
 	}
-	if e.unknown.Has(whose.FactUID) {
+	// A record of a socket that is being bound has what the socket had before.
+	if !news.unknown.Has(whose.FactUID) {
 		e.uid = news.uid
 	}
-	if e.unknown.Has(whose.FactV6Only) {
+	if !news.unknown.Has(whose.FactV6Only) {
 		e.V6Only = news.V6Only
+	}
+	if news.mark != 0 { // 0 is no mark, or an unknown one
+		e.mark = news.mark
 	}
 	e.unknown &= news.unknown
 	e.exposure = news.exposure

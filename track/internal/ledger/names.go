@@ -319,9 +319,9 @@ func (n *Names) newDevice(name string) deviceID {
 }
 
 // sameDevice notes that a session's device, known by index, is the device named
-// in a snapshot.
+// in a snapshot: it had no name before, or another one.
 func (n *Names) sameDevice(met *uint32, named uint32) {
-	if named == 0 || n.devices[*met] != "" {
+	if named == 0 || *met == named {
 		return
 	}
 	for key, id := range n.deviceIDs {

@@ -104,6 +104,8 @@ type Snapshot struct {
 	Began uint64
 	// Whole: a session absent from it is really absent.
 	Whole bool
+	// Everywhere: no network namespace was out of its reach.
+	Everywhere bool
 	// Alone: no records report opens. A new session in it opened, and a missing
 	// one has closed.
 	Alone bool
@@ -157,7 +159,7 @@ func (c *reconciler) refresh(p place, e *entry, s *whose.Session) {
 	old := c.table.at(p)
 	old.pass, old.missed = c.number, 0
 	old.learn(e)
-	if e.inode != 0 {
+	if e.inode != 0 || s.Reason == whose.ReasonOrphan { // an orphan has lost its inode
 		old.inode = e.inode
 	}
 	c.names.sameDevice(&old.Device, e.Device)
@@ -260,7 +262,7 @@ func (c *reconciler) confirmed(e *entry) bool {
 // second time.
 func (c *reconciler) missing(l *Snapshot) {
 	c.table.each(func(p place, e *entry) bool {
-		if e.pass == c.number || e.opened >= l.Began || !c.couldSee(e) {
+		if e.pass == c.number || e.opened >= l.Began || !c.couldSee(e, l) {
 			return true
 		}
 		if l.Alone || c.miss(e) {
@@ -274,12 +276,13 @@ func (c *reconciler) missing(l *Snapshot) {
 }
 
 // couldSee reports whether a snapshot would have the session if it existed: not
-// a flow of an unconnected socket, and nothing in a namespace out of its reach.
-func (c *reconciler) couldSee(e *entry) bool {
+// a flow of an unconnected socket, and nothing in a namespace out of its reach. One
+// that is gone is none of these: nobody reports that its sockets are gone with it.
+func (c *reconciler) couldSee(e *entry, l *Snapshot) bool {
 	if e.is(counted) {
 		return false
 	}
-	return e.pass != 0 || c.netns[e.NetNS]
+	return e.pass != 0 || l.Everywhere || c.netns[e.NetNS]
 }
 
 // end forgets the unconfirmed suspects and strangers.

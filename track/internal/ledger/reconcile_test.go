@@ -230,6 +230,44 @@ func TestReconcile_OutOfSight(t *testing.T) {
 	b.want()
 }
 
+// TestReconcile_GoneNamespace: of a socket in a namespace that is gone nobody reports
+// the end, and no snapshot ever had it.
+func TestReconcile_GoneNamespace(t *testing.T) {
+	b := newBench(t, Want{})
+	b.apply(record(tcpOpen, 1, 1, out, opened(1), by("curl", 7)))
+	for _, at := range []int{10_000, 20_000} {
+		b.g.Reconcile(&Snapshot{Sessions: each(nil), Began: uint64(began+at) * 1e6, Whole: true}, uint64(began+at)*1e6)
+	}
+	if n := b.g.table.len(); n != 1 {
+		t.Fatalf("%d sessions after snapshots that could not see it, want 1", n)
+	}
+	for _, at := range []int{30_000, 40_000} {
+		b.g.Reconcile(&Snapshot{Sessions: each(nil), Began: uint64(began+at) * 1e6, Whole: true, Everywhere: true}, uint64(began+at)*1e6)
+	}
+	if n := b.g.table.len(); n != 0 {
+		t.Errorf("%d sessions after snapshots that saw everything, want none", n)
+	}
+}
+
+// TestReconcile_Learns: an orphan has lost its inode, and a snapshot knows the options
+// that a socket got after its record. A session shows nothing of the one before it.
+func TestReconcile_Learns(t *testing.T) {
+	b := newBench(t, Want{})
+	b.apply(record(tcpOpen, 1, 1, out, opened(1), by("curl", 7)))
+	orphan := stood(1, whose.FinWait1)
+	orphan.Inode, orphan.Reason, orphan.UID, orphan.Mark = 0, whose.ReasonOrphan, 65534, 43
+	for _, at := range []int{10_000, 20_000} {
+		b.pass(at, false, orphan)
+	}
+	s := whose.Session{Exposure: whose.ExposureAny}
+	for e := range b.g.table.slab(0) {
+		b.g.table.slab(0)[e].write(&s)
+	}
+	if s.Inode != 0 || s.UID != 65534 || s.Mark != 43 || s.State != whose.FinWait1 || s.Exposure != 0 {
+		t.Errorf("inode %d, uid %d, mark %d, state %v, exposure %v", s.Inode, s.UID, s.Mark, s.State, s.Exposure)
+	}
+}
+
 // TestReconcile_Alone: where snapshots alone tell, their differences are the
 // events.
 func TestReconcile_Alone(t *testing.T) {
