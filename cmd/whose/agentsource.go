@@ -144,35 +144,6 @@ func (l *list) showAgents(ctx context.Context, opts *collect.Options) error {
 	return l.showList(ctx, sessions.Slice, sessions.Slice, &cov)
 }
 
-// An agentStream is the stream of events of an agent.
-type agentStream struct {
-	client ask.Client
-	about  *ask.Question
-	ctx    context.Context
-	cancel context.CancelFunc
-}
-
-// Each calls fn for each event, as a tracker does.
-func (s *agentStream) Each(ctx context.Context, fn func(*whose.Event) bool) error {
-	ended := errors.New("the agent ended")
-	more := true
-	defer context.AfterFunc(ctx, s.cancel)()
-	_, err := s.client.Events(s.ctx, s.about, func(e *whose.Event) bool {
-		more = fn(e)
-		return more
-	})
-	if err == nil && more && s.ctx.Err() == nil {
-		err = ended
-	}
-	return agentError(err)
-}
-
-// Close ends the stream.
-func (s *agentStream) Close() error {
-	s.cancel()
-	return nil
-}
-
 // fromPast opens the history of an agent over its socket.
 func (p *past) fromAgent(zone *time.Location) history.Source {
 	return &ask.Past{Client: &ask.Client{Socket: p.socket}, Zone: zone}
@@ -196,7 +167,7 @@ func exists(path string) bool {
 func (w *watch) byAgent(cmd *cobra.Command, opts *track.Options) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), stopSignals()...)
 	defer stop()
-	s := &agentStream{client: ask.Client{Socket: w.past.socket}}
+	s := &agentStream{client: ask.Client{Socket: w.past.socket}, again: again{sh: w.sh, socket: w.past.socket}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()
 	s.about = &ask.Question{

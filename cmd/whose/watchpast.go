@@ -43,7 +43,7 @@ func (w *watch) then(cmd *cobra.Command, opts *track.Options) error {
 	if w.names != nil {
 		defer w.names.Close()
 	}
-	stream := &pastStream{src: src, about: about, follow: w.follow, gaps: w.missing}
+	stream := &pastStream{src: src, about: about, follow: w.follow, gaps: w.missing, again: again{sh: w.sh, socket: w.past.socket}}
 	w.measurer = stream.standing
 	return w.show(ctx, stop, w.named(stream))
 }
@@ -64,6 +64,7 @@ type pastStream struct {
 	about  history.Query
 	follow bool
 	gaps   func(whose.Gaps)
+	again  again
 }
 
 const (
@@ -80,14 +81,14 @@ func (p *pastStream) Each(ctx context.Context, fn func(*whose.Event) bool) error
 	report := func(e *whose.Event) bool { more = fn(e); return more }
 	for ; ; p.next() {
 		if p.follow {
-			until, err := p.src.Until(ctx)
+			until, err := p.until(ctx)
 			if err != nil {
 				return stopped(ctx, err)
 			}
 			p.about.To = until.Add(-followBehind)
 		}
 		if p.about.From.Before(p.about.To) {
-			cov, err := p.src.Events(ctx, &p.about, report)
+			cov, err := p.events(ctx, report)
 			if err != nil {
 				return stopped(ctx, err)
 			}
@@ -100,6 +101,43 @@ func (p *pastStream) Each(ctx context.Context, fn func(*whose.Event) bool) error
 		case <-ctx.Done():
 			return nil
 		case <-time.After(followEvery):
+		}
+	}
+}
+
+// until asks how far the history goes. An agent that was there is waited for.
+func (p *pastStream) until(ctx context.Context) (time.Time, error) {
+	for {
+		until, err := p.src.Until(ctx)
+		if err == nil {
+			p.again.answered()
+			return until, nil
+		}
+		if ctx.Err() != nil || !p.again.wait(ctx, err) {
+			return until, err
+		}
+	}
+}
+
+// events reports the events of the question, each once, though an agent that is followed
+// breaks its answer off: the next one begins with those that were there.
+func (p *pastStream) events(ctx context.Context, report func(*whose.Event) bool) (whose.Coverage, error) {
+	had := 0
+	for {
+		skip := had
+		cov, err := p.src.Events(ctx, &p.about, func(e *whose.Event) bool {
+			if skip > 0 {
+				skip--
+				return true
+			}
+			had++
+			return report(e)
+		})
+		if err == nil || !p.follow || ctx.Err() != nil || !p.again.wait(ctx, err) {
+			return cov, err
+		}
+		if _, err := p.until(ctx); err != nil {
+			return cov, err
 		}
 	}
 }

@@ -62,10 +62,18 @@ func (s *Server) events(w http.ResponseWriter, r *request) error {
 	go func() {
 		select {
 		case <-s.ending:
-			cancel()
+			if !s.Feed.Ended() { // the readers of a feed that has ended get the rest, and then its end
+				cancel()
+			}
 		case <-ctx.Done():
 		}
 	}()
+	if st.begin = st.after; st.after == 0 {
+		st.begin = s.Feed.Last()
+	}
+	if st.follow {
+		w.Header().Set(ask.HeaderSeq, strconv.FormatUint(st.begin, 10))
+	}
 	start(w, format)
 	if r.Method == http.MethodHead {
 		return nil
@@ -92,6 +100,7 @@ type stream struct {
 
 	from, to        time.Time // of the past; zero for none
 	after           uint64    // 0: from now on
+	begin           uint64    // the number after which live events go on
 	follow, initial bool
 
 	chooser *agent.Chooser
@@ -138,12 +147,12 @@ func (st *stream) run(ctx context.Context) error {
 	if err := st.flush(); err != nil { // the reader knows that it is heard
 		return err
 	}
-	begin, err := st.before(ctx)
+	err := st.before(ctx)
 	if err != nil {
 		return err
 	}
 	if st.follow || st.after != 0 {
-		err = st.live(ctx, st.server.Feed.Follow(begin))
+		err = st.live(ctx, st.server.Feed.Follow(st.begin))
 	}
 	if err == nil {
 		err = st.flush()
@@ -153,21 +162,16 @@ func (st *stream) run(ctx context.Context) error {
 	return err
 }
 
-// before writes the past and what stands, and returns the number of the event after
-// which the live events go on.
-func (st *stream) before(ctx context.Context) (begin uint64, err error) {
+// before writes the past and what stands.
+func (st *stream) before(ctx context.Context) error {
 	s := st.server
-	last := s.Feed.Last()
-	if st.after != 0 {
-		last = st.after
-	}
 	if !st.from.IsZero() {
 		free, err := s.slot(ctx, &params{})
 		if err != nil {
-			return 0, err
+			return err
 		}
 		defer free()
-		return last, st.past(ctx)
+		return st.past(ctx)
 	}
 	if st.initial {
 		now := *st.question
@@ -180,12 +184,12 @@ func (st *stream) before(ctx context.Context) (begin uint64, err error) {
 			st.chooser.Stands(&e)
 			e.Session.Life = nil
 			if err := st.event(&e); err != nil {
-				return 0, err
+				return err
 			}
 		}
 		st.cov.Gaps.Add(cov.Gaps...)
 	}
-	return last, nil
+	return nil
 }
 
 // past writes the events of a history.

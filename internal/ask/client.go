@@ -38,6 +38,17 @@ type AnswerError struct {
 // Error returns the agent's words.
 func (e *AnswerError) Error() string { return e.Message }
 
+// Gone reports whether an error is that of an agent that does not answer, has ended or
+// broke its answer off, or is too busy: one that may answer again later.
+func Gone(err error) bool {
+	var words *AnswerError
+	if errors.As(err, &words) {
+		return !words.Refused()
+	}
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errBroken)
+}
+
 // Refused reports whether the question was at fault.
 func (e *AnswerError) Refused() bool { return e.Status >= 400 && e.Status < 500 }
 
@@ -58,6 +69,7 @@ type Answer struct {
 	body     io.Reader
 	conn     net.Conn
 	stop     func() bool
+	headers  map[string]string
 	trailers map[string]string
 }
 
@@ -144,11 +156,11 @@ func (a *Answer) ask(path string, values url.Values) error {
 	if err != nil || !strings.HasPrefix(version, "HTTP/1.") {
 		return errors.New("no HTTP answer: another program listens there")
 	}
-	headers := make(map[string]string)
-	if err := readHeaders(r, headers); err != nil {
+	a.headers = make(map[string]string)
+	if err := readHeaders(r, a.headers); err != nil {
 		return err
 	}
-	if a.body, err = bodyOf(r, headers, a.trailers); err != nil {
+	if a.body, err = bodyOf(r, a.headers, a.trailers); err != nil {
 		return err
 	}
 	if status != 200 {

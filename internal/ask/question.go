@@ -53,6 +53,10 @@ const All = "all"
 // TrailerCoverage is the trailer of an answer in lines: the coverage as JSON.
 const TrailerCoverage = "Whose-Coverage"
 
+// HeaderSeq is the header of a stream of events: the number of the event after which
+// its live part goes on. Who loses the stream before it had a live event resumes there.
+const HeaderSeq = "Whose-Seq"
+
 // A Question is what a request asks. The zero value of each part asks for the usual.
 type Question struct {
 	// Filter is an expression of the filter language.
@@ -74,6 +78,8 @@ type Question struct {
 	// After is the number of the last event that is known, 0 for none.
 	Follow, Initial bool
 	After           uint64
+	// Began, if not nil, is called with the number of [HeaderSeq] when an answer begins.
+	Began func(seq uint64)
 }
 
 // Values returns the parameters.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/seed-44df2ae6/whose"
 )
@@ -45,6 +47,9 @@ func (c *Client) lines(ctx context.Context, path string, q *Question, fn func(li
 		return whose.Coverage{}, err
 	}
 	defer answer.Close()
+	if seq, err := strconv.ParseUint(answer.headers[strings.ToLower(HeaderSeq)], 10, 64); err == nil && q.Began != nil {
+		q.Began(seq)
+	}
 	lines := bufio.NewScanner(answer)
 	lines.Buffer(make([]byte, 0, 64<<10), mostLine)
 	for lines.Scan() {
@@ -75,13 +80,16 @@ func (c *Client) lines(ctx context.Context, path string, q *Question, fn func(li
 	return cov, nil
 }
 
+// errBroken is the end of an answer that is not whole.
+var errBroken = errors.New("it ended before its answer was whole")
+
 // readError is the error of an answer that broke off.
 func (c *Client) readError(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		err = errors.New("it ended before its answer was whole")
+		err = errBroken
 	}
 	return fmt.Errorf("read the answer of the agent at %s: %w", c.Socket, err)
 }
