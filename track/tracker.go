@@ -388,6 +388,17 @@ func (t *Tracker) Append(dst []whose.Session, where filter.Expr) []whose.Session
 	return t.engine.Ask(where, t.env(), bootNanos(t.clock.Boot())).AppendAll(dst)
 }
 
+// Visit calls fn with the sessions of [Tracker.Append], in no order and as of one moment,
+// and makes no list of them. A session is valid until fn returns; its lists and processes
+// may be kept. Without peers they lack the owners of their other ends, which take as
+// long to find as the rest. Following stands still meanwhile, and fn must not call the
+// tracker.
+func (t *Tracker) Visit(where filter.Expr, peers bool, fn func(*whose.Session)) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	t.engine.Ask(where, t.env(), bootNanos(t.clock.Boot())).Visit(peers, fn)
+}
+
 // Count returns the number of sessions in the live table that meet the
 // expression, nil for all. It does not touch the kernel, and builds only the
 // sessions that the expression needs to see.

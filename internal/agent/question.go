@@ -56,7 +56,7 @@ func (q *Question) inNetNS(s *whose.Session) bool {
 
 // A Table is a live table, as [track.Tracker] has it.
 type Table interface {
-	Append(dst []whose.Session, where filter.Expr) []whose.Session
+	Visit(where filter.Expr, peers bool, fn func(*whose.Session))
 	Source() track.Source
 	Stats() track.Stats
 }
@@ -68,6 +68,14 @@ const absent = whose.AllStates &^ (1<<whose.Established | 1<<whose.FinWait1 | 1<
 // Now answers about the sessions of a live table as a listing does, without touching
 // the kernel. The sessions are in no order.
 func Now(t Table, q *Question) ([]whose.Session, whose.Coverage) {
+	var sessions []whose.Session
+	cov := EachNow(t, q, true, func(s *whose.Session) { sessions = append(sessions, history.Keep(s)) })
+	return sessions, cov
+}
+
+// EachNow is Now without a list: a session is valid until fn returns. Without peers they
+// lack the owners of their other ends.
+func EachNow(t Table, q *Question, peers bool, fn func(*whose.Session)) whose.Coverage {
 	began := time.Now()
 	states := cmp.Or(q.States, filter.DefaultStates(q.Filter))
 	// The table evaluates what needs neither the veil nor the asker's surroundings.
@@ -75,20 +83,19 @@ func Now(t Table, q *Question) ([]whose.Session, whose.Coverage) {
 	if q.Viewer.All && len(q.Users) == 0 && q.SelfNetNS == q.Viewer.NetNS {
 		before = q.Filter
 	}
-	sessions := t.Append(nil, before)
 	veil, match := newVeil(q.Viewer), filter.Compile(q.Filter, q.env())
 	if before != nil {
 		match = nil
 	}
-	kept := sessions[:0]
-	for i := range sessions {
-		if s := &sessions[i]; q.wants(s, states) && veil.cover(s) && match.Match(s) {
-			kept = append(kept, *s)
+	peers = peers || !q.Viewer.All || match != nil
+	cov := whose.Coverage{OwnersAsked: true}
+	t.Visit(before, peers, func(s *whose.Session) {
+		if q.wants(s, states) && veil.cover(s) && match.Match(s) {
+			account(&cov, s)
+			fn(s)
 		}
-	}
-	sessions = kept
+	})
 	source := t.Source()
-	cov := account(sessions)
 	stats := t.Stats()
 	cov.Source, cov.Processes = SourceAgent, stats.Processes
 	cov.Namespaces = max(stats.Namespaces-len(veil.spaces), 1) // its own is seen by everybody
@@ -101,7 +108,7 @@ func Now(t Table, q *Question) ([]whose.Session, whose.Coverage) {
 		cov.Gaps.Add(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseLimit, Count: int(n), Detail: "the live table was full"})
 	}
 	cov.Duration = time.Since(began)
-	return sessions, cov
+	return cov
 }
 
 // SourceAgent is the name of the agent as a source.
@@ -123,17 +130,14 @@ func absentText(states whose.Set[whose.State]) string {
 	return text
 }
 
-// account counts sessions with and without owners.
-func account(sessions []whose.Session) whose.Coverage {
-	c := whose.Coverage{Sessions: len(sessions), OwnersAsked: true}
-	for i := range sessions {
-		if r := sessions[i].Reason; r == whose.ReasonNone {
-			c.Owned++
-		} else {
-			c.Ownerless[r]++
-		}
+// account counts a session, with or without owners.
+func account(c *whose.Coverage, s *whose.Session) {
+	c.Sessions++
+	if r := s.Reason; r == whose.ReasonNone {
+		c.Owned++
+	} else {
+		c.Ownerless[r]++
 	}
-	return c
 }
 
 // Then answers about the sessions of a past, of a moment or a span of time, as
@@ -158,7 +162,10 @@ func Then(ctx context.Context, past history.Source, q *Question, from, to time.T
 	if err != nil {
 		return nil, cov, err
 	}
-	counts := account(sessions)
+	var counts whose.Coverage
+	for i := range sessions {
+		account(&counts, &sessions[i])
+	}
 	cov.Sessions, cov.OwnersAsked, cov.Owned, cov.Ownerless = counts.Sessions, true, counts.Owned, counts.Ownerless
 	cov.Gaps.Add(veil.gaps()...)
 	return sessions, cov, nil

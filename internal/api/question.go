@@ -123,15 +123,17 @@ func (s *Server) countOf(r *request, q *agent.Question, by, sums []*whose.Field,
 	if times := r.times(); times.Asked() {
 		return s.countThen(r, q, by, sums, per)
 	}
-	a, err := s.ask(r, q)
-	if err != nil {
+	if err := knownNow(q.Filter); err != nil {
 		return nil, whose.Coverage{}, err
 	}
-	steps := tally.NewSteps(by, sums, a.from, a.to, 0)
-	for i := range a.sessions {
-		steps.Add(&a.sessions[i])
-	}
-	return steps, a.cov, nil
+	steps := tally.NewSteps(by, sums, time.Time{}, time.Time{}, 0)
+	cov := agent.EachNow(s.Table, q, needsPeers(by) || needsPeers(sums), steps.Add)
+	return steps, cov, nil
+}
+
+// needsPeers reports whether a field is of the owners of other ends.
+func needsPeers(fields []*whose.Field) bool {
+	return slices.ContainsFunc(fields, func(f *whose.Field) bool { return f.Needs.Has(whose.NeedPeer) })
 }
 
 // knownNow refuses a filter by facts that no session of the live table has.

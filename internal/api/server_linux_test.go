@@ -32,14 +32,18 @@ const hostNetNS = 4026531840
 // A table is a live table made by a test.
 type table struct{ sessions []whose.Session }
 
-func (t *table) Append(dst []whose.Session, where filter.Expr) []whose.Session {
+func (t *table) Visit(where filter.Expr, peers bool, fn func(*whose.Session)) {
 	m := filter.Compile(where, filter.Env{SelfNetNS: hostNetNS})
 	for _, s := range t.sessions {
-		if m.Match(&s) {
-			dst = append(dst, s)
+		if !m.Match(&s) {
+			continue
 		}
+		if !peers {
+			s.Peer = nil
+		}
+		fn(&s)
+		s = whose.Session{} // it was valid until fn returned
 	}
-	return dst
 }
 
 func (t *table) Source() track.Source { return track.Source{Name: "bpf"} }

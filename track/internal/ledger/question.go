@@ -183,6 +183,26 @@ func (q *Question) countSlabs(first, step int) int {
 
 // AppendSlab appends the sessions of slab i that meet the question.
 func (q *Question) AppendSlab(dst []whose.Session, i int) []whose.Session {
+	q.visitSlab(i, true, func(s *whose.Session) {
+		dst = append(dst, *s)
+		if s.Life != nil {
+			life := *s.Life
+			dst[len(dst)-1].Life = &life
+		}
+	})
+	return dst
+}
+
+// Visit calls fn with the sessions that meet the question. The next one overwrites the
+// one before, but not its lists. Without peers they lack the owners of their other ends.
+func (q *Question) Visit(peers bool, fn func(*whose.Session)) {
+	for i := range q.g.table.slabs {
+		q.visitSlab(i, peers, fn)
+	}
+}
+
+// visitSlab is Visit for slab i.
+func (q *Question) visitSlab(i int, peers bool, fn func(*whose.Session)) {
 	var s whose.Session
 	entries := q.g.table.slab(i)
 	for k := range entries {
@@ -190,15 +210,21 @@ func (q *Question) AppendSlab(dst []whose.Session, i int) []whose.Session {
 		if !q.admits(e) || q.rest != nil && !q.restMeets(e, &s) {
 			continue
 		}
-		q.g.session(e, &s)
-		s.Peer = q.g.peers.of(e)
-		if q.ages {
-			s.Life = new(whose.Lifetime)
-			q.lifeOf(e, s.Life)
+		s = whose.Session{}
+		q.g.facts(e, &s)
+		if key := keyOf(e); key != q.key || key == (labelKey{}) {
+			q.labels, q.key = q.g.names.label(e), key
 		}
-		dst = append(dst, s)
+		q.labels.write(e, &s)
+		if peers {
+			s.Peer = q.g.peers.of(e)
+		}
+		if q.ages {
+			q.lifeOf(e, &q.life)
+			s.Life = &q.life
+		}
+		fn(&s)
 	}
-	return dst
 }
 
 // AppendAll appends all sessions that meet the question.
