@@ -220,7 +220,7 @@ func bootID() string {
 
 // agentNeeds are the facts that an agent keeps.
 func agentNeeds(noCmdline bool) whose.Needs {
-	needs := whose.NeedDefault | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup | whose.NeedContainerNames | whose.NeedTCPInfo | whose.NeedLife
+	needs := whose.NeedDefault | whose.NeedExe | whose.NeedCreds | whose.NeedCgroup | whose.NeedContainerNames | whose.NeedTCPInfo | whose.NeedFlow | whose.NeedLife
 	if !noCmdline {
 		needs |= whose.NeedCmdline
 	}

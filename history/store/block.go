@@ -185,6 +185,9 @@ func (b *encoder) entry(e, last *entry) {
 		c[colTCP].uint(uint64(e.rtt))
 		c[colTCP].uint(uint64(e.retrans))
 	}
+	if e.flags&hasFlow != 0 {
+		c[colTCP].uint(e.flow)
+	}
 }
 
 func (b *encoder) shape(n uint64) uint64 {
@@ -341,7 +344,7 @@ type packed struct {
 	localPort            uint16
 	remotePort           uint16
 	place                uint64
-	cookie, inode        uint64
+	cookie, inode, flow  uint64
 	duration             int64
 	sent, received       whose.Traffic
 	rtt, retrans         uint32
@@ -386,6 +389,9 @@ func (b *block) each(fn func(i int, p *packed)) error {
 		}
 		if head.flags&hasTCP != 0 {
 			p.rtt, p.retrans = uint32(c[colTCP].uint()), uint32(c[colTCP].uint())
+		}
+		if p.flow = 0; head.flags&hasFlow != 0 {
+			p.flow = c[colTCP].uint()
 		}
 		fn(i, &p)
 	}

@@ -44,6 +44,8 @@ const (
 	subflow
 	// apart: the opening stands in an entry of its own.
 	apart
+	// hasFlow: the flow id is known. Files of earlier versions have none.
+	hasFlow
 )
 
 // An entry is a fact that is kept: a session with its beginning and its end.
@@ -62,6 +64,7 @@ type entry struct {
 type facts struct {
 	local, remote netip.AddrPort
 	cookie, inode uint64
+	flow          uint64
 	owners, peer  []whose.Owner
 	place         place
 	proto         whose.Proto
@@ -114,6 +117,9 @@ func factsOf(s *whose.Session) facts {
 	if s.Subflow {
 		f.flags |= subflow
 	}
+	if s.Flow != 0 {
+		f.flow, f.flags = s.Flow, f.flags|hasFlow
+	}
 	return f
 }
 
@@ -145,7 +151,7 @@ func (f *facts) opening() whose.State {
 // session writes the session of the facts.
 func (f *facts) session(s *whose.Session) {
 	*s = whose.Session{
-		Local: f.local, Remote: f.remote, Cookie: f.cookie, Inode: f.inode, Owners: f.owners, Peer: f.peer,
+		Local: f.local, Remote: f.remote, Cookie: f.cookie, Inode: f.inode, Flow: f.flow, Owners: f.owners, Peer: f.peer,
 		Proto: f.proto, Family: f.family, State: f.state, Direction: f.direction, Reason: f.reason, Unknown: f.unknown, Exposure: f.exposure,
 		V6Only: f.flags&v6Only != 0, Subflow: f.flags&subflow != 0,
 		NetNS: f.place.netns, UID: f.place.uid, Mark: f.place.mark, NetNSName: f.place.netnsName, User: f.place.user,

@@ -81,7 +81,7 @@ func (v *view) light(i int, p *packed, e *entry) {
 	e.at, e.from = v.at[i], v.from[i]
 	e.local = netip.AddrPortFrom(v.addrs[p.local], p.localPort)
 	e.remote = netip.AddrPortFrom(v.addrs[p.remote], p.remotePort)
-	e.cookie, e.inode = p.cookie, p.inode
+	e.cookie, e.inode, e.flow = p.cookie, p.inode, p.flow
 	e.place = *v.ref.place(p.place)
 	e.duration, e.sent, e.received, e.rtt, e.retrans = p.duration, p.sent, p.received, p.rtt, p.retrans
 }

@@ -19,7 +19,7 @@ type rest struct{ shape, light, whole *filter.Matcher }
 var shapeFields = []string{"proto", "family", "state", "direction", "reason", "end", "by", "errno", "stood_before"}
 
 // lightNeeds are the facts of an entry without owners and names of processes.
-const lightNeeds = whose.NeedLife | whose.NeedTCPInfo | whose.NeedDirection | whose.NeedCookie | whose.NeedUser | whose.NeedNetNSName | whose.NeedSessions
+const lightNeeds = whose.NeedLife | whose.NeedTCPInfo | whose.NeedDirection | whose.NeedCookie | whose.NeedFlow | whose.NeedUser | whose.NeedNetNSName | whose.NeedSessions
 
 func newRest(e filter.Expr, env filter.Env) rest {
 	var shape, light, whole []filter.Expr

@@ -15,6 +15,7 @@ type standing struct {
 	local, remote end
 	flags         uint8
 	cookie, inode uint64
+	flow          uint64
 	from          int64
 	// shape holds the facts of few bits.
 	shape        uint64
@@ -25,7 +26,7 @@ type standing struct {
 // standingOf takes the facts of a session that stands. It keeps the lists of owners.
 func (t *table) standingOf(f *facts, from int64) *standing {
 	return &standing{
-		local: endOf(f.local), remote: endOf(f.remote), flags: f.flags, cookie: f.cookie, inode: f.inode, from: from,
+		local: endOf(f.local), remote: endOf(f.remote), flags: f.flags, cookie: f.cookie, inode: f.inode, flow: f.flow, from: from,
 		shape: shapeOf(&entry{facts: *f}), place: t.places.one(&f.place), owners: crewOf(f.owners), peer: crewOf(f.peer),
 	}
 }
@@ -34,7 +35,7 @@ func (t *table) standingOf(f *facts, from int64) *standing {
 func (s *standing) facts() facts {
 	var e entry
 	e.setShape(s.shape)
-	e.local, e.remote, e.flags, e.cookie, e.inode = s.local.addrPort(), s.remote.addrPort(), s.flags, s.cookie, s.inode
+	e.local, e.remote, e.flags, e.cookie, e.inode, e.flow = s.local.addrPort(), s.remote.addrPort(), s.flags, s.cookie, s.inode, s.flow
 	e.place, e.owners, e.peer = *s.place, s.owners.list(), s.peer.list()
 	return e.facts
 }

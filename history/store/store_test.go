@@ -159,7 +159,7 @@ func (m *maker) end() netip.AddrPort {
 func (m *maker) session() whose.Session {
 	m.cookie++
 	s := whose.Session{
-		Local: m.end(), Remote: m.end(), Cookie: m.cookie, Inode: uint64(m.IntN(1000)), NetNS: []uint32{1, 7}[m.IntN(2)], UID: uint32(m.IntN(2)),
+		Local: m.end(), Remote: m.end(), Cookie: m.cookie, Flow: m.Uint64() * uint64(m.IntN(2)), Inode: uint64(m.IntN(1000)), NetNS: []uint32{1, 7}[m.IntN(2)], UID: uint32(m.IntN(2)),
 		Proto: whose.TCP, Family: whose.IPv4, State: whose.Established, Direction: whose.Direction(m.IntN(3)), User: "root",
 		Owners: m.procs[m.IntN(len(m.procs))], Peer: m.procs[m.IntN(len(m.procs))], Unknown: whose.FactRecvQueue | whose.FactSendQueue,
 	}

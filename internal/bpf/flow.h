@@ -46,10 +46,13 @@ verified_once int read_progress(struct progress *p, u64 address)
 	return 0;
 }
 
-/* One that was accepted begins to count behind its SYN, and both do behind the other's. */
-static always_inline struct isns isns_of(const struct progress *p, enum origin origin)
+/*
+ * The numbers of the next ones less what was counted. One that was accepted begins to
+ * count behind its SYN, and both do behind the other's.
+ */
+static always_inline struct isns isns_of(u32 own, u32 other, enum origin origin)
 {
-	return (struct isns){.own = p->own - (origin == ORIGIN_ACCEPTED), .other = p->other - 1};
+	return (struct isns){.own = own - (origin == ORIGIN_ACCEPTED), .other = other - 1};
 }
 
 /*

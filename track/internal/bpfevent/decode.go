@@ -140,6 +140,9 @@ func (d *decoder) tcp(r *tcpRecord, fn func(*Record) error) error {
 		Proto: r.proto, Family: r.family, Out: r.flags&flagOut != 0, V6Only: r.flags&flagV6Only != 0,
 	}
 	rec.Origin = originOf(r)
+	if r.flags&flagISNs != 0 {
+		rec.Flow = bpf.FlowID(r.isn, r.otherISN, nil)
+	}
 	task := d.task(r.tgid, r.pid, r.start)
 	if d.whole && r.what&whatClose != 0 {
 		rec.Task = task

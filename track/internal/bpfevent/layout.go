@@ -38,6 +38,7 @@ const (
 	flagUnsent
 	flagQueued
 	flagIn
+	flagISNs
 )
 
 type tcpRecord struct {
@@ -54,6 +55,7 @@ type tcpRecord struct {
 	rtt, retrans, err             uint32
 	lport, rport                  uint16
 	_                             uint32
+	isn, otherISN                 uint32
 	local, remote                 [16]byte
 }
 

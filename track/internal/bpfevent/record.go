@@ -54,6 +54,8 @@ type Record struct {
 	Inode uint64
 	// Cgroup is the id of the socket's cgroup v2.
 	Cgroup uint64
+	// Flow is the flow id of a connection, 0 where it is not known.
+	Flow uint64
 	// BytesSent, BytesReceived of payload, and datagrams of a UDP flow.
 	BytesSent, BytesReceived         uint64
 	DatagramsSent, DatagramsReceived uint64

@@ -135,7 +135,7 @@ const wasOpen = whose.Set[whose.State](1<<whose.Established | 1<<whose.FinWait1 
 func (g *Engine) entryOf(r *bpfevent.Record, state whose.State) *entry {
 	e := &g.scratch
 	*e = entry{
-		cookie: r.Cookie, inode: r.Inode, cgroup: r.Cgroup, opened: openedAt(r), uid: r.UID, mark: r.Mark,
+		cookie: r.Cookie, inode: r.Inode, cgroup: r.Cgroup, flow: r.Flow, opened: openedAt(r), uid: r.UID, mark: r.Mark,
 		unknown: whose.FactRecvQueue | whose.FactSendQueue, // until a snapshot
 	}
 	e.Local, e.Remote, e.LocalPort, e.RemotePort = r.Local, r.Remote, r.LocalPort, r.RemotePort

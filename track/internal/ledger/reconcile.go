@@ -53,7 +53,7 @@ func newReconciler(b *book) reconciler {
 // entryFrom makes an entry of a session of a snapshot, without owners.
 func (c *reconciler) entryFrom(s *whose.Session, opened uint64) entry {
 	e := entry{
-		End: pair.Of(s), cookie: s.Cookie, inode: s.Inode, opened: opened, uid: s.UID, mark: s.Mark,
+		End: pair.Of(s), cookie: s.Cookie, inode: s.Inode, flow: s.Flow, opened: opened, uid: s.UID, mark: s.Mark,
 		recvQueue: s.RecvQueue, sendQueue: s.SendQueue, direction: s.Direction, unknown: s.Unknown,
 		exposure: s.Exposure,
 	}

@@ -100,6 +100,9 @@ func (g *Engine) tcpClose(r *bpfevent.Record) {
 		case known.owners == 0 || known.reason == whose.ReasonAcceptQueue:
 			g.assignAtEnd(known, r)
 		}
+		if known.flow == 0 {
+			known.flow = r.Flow // a snapshot did not know it
+		}
 		g.outbox.emitEnd(known, r)
 		g.drop(p)
 		g.ended.add(id, r.Opened)

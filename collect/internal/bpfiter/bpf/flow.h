@@ -118,7 +118,7 @@ noinline u64 isns_at(u64 address, u32 ports, u32 remote)
 	origin = origin_to_count_from(&p, sk, state, quiet);
 	if (!origin || !has_sign(&sk->__sk_common, ports, remote))
 		return 0;
-	n = isns_of(&p, origin);
+	n = isns_of(p.own, p.other, origin);
 	return (u64)n.own << 32 | n.other;
 }
 

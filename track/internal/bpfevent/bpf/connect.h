@@ -204,6 +204,7 @@ static always_inline int on_connect(struct bpf_sock_addr *ctx, u8 family)
 	n->uid = sk->sk_uid.val;
 	n->err = n->doubt = 0;
 	n->first = 0;
+	n->isns = (struct isns){};
 	net = sk->__sk_common.skc_net.net;
 	n->netns = net ? net->ns.inum : 0;
 	set_word(at, cookie << 8 | NOTE_OUT);

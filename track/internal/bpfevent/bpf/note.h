@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "../../../../internal/bpf/flow.h"
 #include "process.h"
 
 enum note_bit {
@@ -32,6 +33,7 @@ struct note {
 	u32 inode; /* as long as it had one, 0: not seen */
 	u32 doubt; /* of the cookie of which flush saw no socket, or a closed one */
 	u64 first; /* the subflow by whose cookie it is found, 0: by that of sk; see mptcp.h */
+	struct isns isns; /* 0 for both: not known */
 	/* Of a connect, which may come back before the socket knows any of it. */
 	u8 remote[16];
 	u16 rport;
@@ -40,7 +42,7 @@ struct note {
 	u32 netns;
 	u32 uid;
 	u32 err;
-	u64 pad3[5];
+	u64 pad3[4];
 };
 
 /*

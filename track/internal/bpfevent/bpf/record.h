@@ -41,6 +41,7 @@ enum record_flag {
 	FLAG_UNSENT = 1 << 5,	/* connect failed before it sent anything */
 	FLAG_QUEUED = 1 << 6,	/* nobody accepted it: it ended with its listener */
 	FLAG_IN = 1 << 7,	/* of an opening not seen: the socket says that it was accepted */
+	FLAG_ISNS = 1 << 8,	/* the initial numbers are known */
 };
 
 struct tcp_record {
@@ -71,6 +72,8 @@ struct tcp_record {
 	u16 lport;
 	u16 rport;
 	u32 pad;
+	u32 isn; /* of a connection its initial numbers, the own one and the other's */
+	u32 other_isn;
 	u8 local[16]; /* IPv4 as IPv4-mapped */
 	u8 remote[16];
 };

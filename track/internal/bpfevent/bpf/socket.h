@@ -130,6 +130,7 @@ static always_inline bool put_socket(struct tcp_record *r, struct sock *sk, cons
 	r->device = get(sk, __sk_common.skc_bound_dev_if);
 	r->cgroup = cgroup_of(sk, direct);
 	r->err = get(sk, sk_err);
+	r->isn = r->other_isn = 0;
 	r->sent = r->received = 0;
 	r->rtt = 0;
 	r->retrans = 0;
@@ -170,6 +171,25 @@ static always_inline void put_mptcp(struct tcp_record *r, struct mptcp_sock *msk
 	r->sent -= again;
 }
 
+static always_inline void put_isns(struct tcp_record *r, struct isns n)
+{
+	r->isn = n.own;
+	r->other_isn = n.other;
+	if (n.own | n.other)
+		r->flags |= FLAG_ISNS;
+}
+
+/*
+ * The initial numbers of a connection, in the hands of whoever has its socket: 0 for
+ * both where they are not known.
+ */
+static always_inline struct isns isns_in_hand(struct tcp_sock *tcp, enum origin origin)
+{
+	if (!origin || tcp->repair_queue || bit_of(tcp, repair))
+		return (struct isns){};
+	return isns_of(tcp->snd_una - (u32)tcp->bytes_acked, tcp->rcv_nxt - (u32)tcp->bytes_received, origin);
+}
+
 static always_inline void put_note(struct tcp_record *r, const struct note *n, u64 cookie)
 {
 	r->kind = RECORD_TCP;
@@ -188,6 +208,7 @@ static always_inline void put_note(struct tcp_record *r, const struct note *n, u
 	r->pid = n->who.pid;
 	if (!r->inode)
 		r->inode = n->inode;
+	put_isns(r, n->isns);
 }
 
 /* The facts for a record beside the socket's own. */
@@ -231,9 +252,14 @@ static noinline int emit(struct sock *sk, struct tcp_sock *tcp, const struct not
 		r->tgid = about->queued.tgid;
 		r->pid = about->queued.pid;
 	}
-	if (tcp)
+	if (tcp) {
 		put_counts(r, tcp);
-	else
+		if (!n && r->what & WHAT_CLOSE)
+			put_isns(r, isns_in_hand(tcp, about->flags & FLAG_OUT  ? ORIGIN_CONNECTED
+						      : about->flags & FLAG_IN ? ORIGIN_ACCEPTED
+									       : ORIGIN_UNKNOWN));
+	}
+	if (!tcp)
 		put_mptcp(r, (void *)sk, n);
 	submit(r);
 	return 0;

@@ -99,6 +99,7 @@ static noinline int begin(struct sock *sk, u64 cookie, u32 bits)
 	n->inode = inode_of(sk, true);
 	n->doubt = 0;
 	n->first = 0;
+	n->isns = (struct isns){};
 	n->rport = 0;
 	n->err = 0;
 	set_word(at, cookie << 8 | bits);
@@ -114,7 +115,23 @@ static always_inline void sent(struct sock *sk)
 	turn(find_note(cookie), cookie, NOTE_SENT, &before);
 }
 
-static noinline int opened(struct sock *sk, u64 cookie, u32 old)
+/*
+ * The initial numbers as a connection opens. One that sent nothing and had something
+ * acknowledged sent a SYN, even if nobody saw it connect.
+ */
+static noinline int note_isns(struct note *n, struct tcp_sock *tcp, u32 out)
+{
+	enum origin origin = out ? ORIGIN_CONNECTED : ORIGIN_ACCEPTED;
+
+	if (!n)
+		return 0;
+	if (!tcp || (!out && tcp->bytes_acked && !tcp->bytes_sent))
+		origin = ORIGIN_UNKNOWN;
+	n->isns = tcp ? isns_in_hand(tcp, origin) : (struct isns){};
+	return 0;
+}
+
+static noinline int opened(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32 old)
 {
 	u32 before, at, bits = NOTE_OPEN | (old == TCP_SYN_SENT ? NOTE_OUT : 0);
 	struct note *n;
@@ -127,6 +144,7 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 		n = note_at(at);
 		if (n) {
 			n->opened = bpf_ktime_get_boot_ns();
+			note_isns(n, tcp, 1);
 			if (turn(at, cookie, bits, &before))
 				return 0;
 		}
@@ -143,6 +161,7 @@ static noinline int opened(struct sock *sk, u64 cookie, u32 old)
 		n->first = 0;
 	}
 	n->opened = bpf_ktime_get_boot_ns();
+	note_isns(n, tcp, (before | bits) & NOTE_OUT);
 	set_word(at, cookie << 8 | before | bits);
 	return 0;
 }
@@ -265,7 +284,7 @@ static noinline int closed(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u3
 }
 
 /* A connection of MPTCP came in: its first subflow is established. */
-static noinline int came_in(struct sock *subflow, u64 cookie)
+static noinline int came_in(struct sock *subflow, struct tcp_sock *tcp, u64 cookie)
 {
 	struct sock *sk = session_of(subflow), *first;
 	struct note *n;
@@ -287,17 +306,18 @@ static noinline int came_in(struct sock *subflow, u64 cookie)
 	n->who = (struct who){};
 	n->inode = n->doubt = 0;
 	n->rport = 0;
+	note_isns(n, tcp, 0);
 	set_word(at, cookie << 8 | NOTE_OPEN);
 	return 0;
 }
 
 /* A subflow is of interest for its session only. */
-static noinline int subflow_state(struct sock *sk, u64 cookie, u32 old, u32 new)
+static noinline int subflow_state(struct sock *sk, struct tcp_sock *tcp, u64 cookie, u32 old, u32 new)
 {
 	struct note *n;
 
 	if (new == TCP_ESTABLISHED && old == TCP_SYN_RECV)
-		return came_in(sk, cookie);
+		return came_in(sk, tcp, cookie);
 	if (new != TCP_CLOSE || old != TCP_SYN_SENT || !sk->sk_err)
 		return 0;
 	n = connecting_note(sk);
@@ -344,7 +364,7 @@ static always_inline int on_state(u64 *ctx, bool second)
 		mark_handled(cookie << 4 | new);
 	tcp = bpf_skc_to_tcp_sock(sk);
 	if (is_subflow(tcp)) {
-		subflow_state(sk, cookie, old, new);
+		subflow_state(sk, tcp, cookie, old, new);
 		return 0;
 	}
 	switch (new) {
@@ -356,7 +376,7 @@ static always_inline int on_state(u64 *ctx, bool second)
 		break;
 	case TCP_ESTABLISHED:
 		if (tcp || old == TCP_SYN_SENT)
-			opened(sk, cookie, old);
+			opened(sk, tcp, cookie, old);
 		break;
 	case TCP_CLOSE:
 		closed(sk, tcp, cookie, old);
