@@ -31,7 +31,7 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, agentReloads...)
 	service := a.sh.newService()
-	footprint.Steady(a.sh.getenv)
+	paced := footprint.Steady(a.sh.getenv)
 	needs := agentNeeds(p.noCmdline) | filter.Needs(p.keep)&^(whose.NeedLife|whose.NeedEvent)
 	t, err := track.Start(ctx, &track.Options{Source: p.source, Needs: needs, Traffic: p.metrics != ""})
 	if err != nil {
@@ -75,7 +75,7 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	beside, done := context.WithCancel(ctx)
 	var besides sync.WaitGroup
 	besides.Go(func() { service.run(beside, reloads) })
-	besides.Go(func() { burst.GiveBack(beside) })
+	besides.Go(func() { burst.GiveBack(beside, paced) })
 	if m != nil {
 		besides.Go(func() {
 			if err := m.run(beside); err != nil {

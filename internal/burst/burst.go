@@ -15,12 +15,24 @@ const (
 	// returnFrom is the memory that is worth giving back: less than that, or than an
 	// eighth of what lives, comes and goes.
 	returnFrom = 8 << 20
+	// usualGrowth is the growth of the heap in percent between two collections as
+	// footprint.Steady sets it, leastGrowth that of a large one. Beyond roomToGrow
+	// more garbage costs more than collecting it.
+	usualGrowth, leastGrowth = 50, 25
+	roomToGrow               = 20 << 20
 )
 
-// GiveBack gives memory back to the system after a burst, until ctx ends. The runtime by
+// growth is the growth of a heap of which so many bytes live, in percent.
+func growth(live uint64) int {
+	return int(min(max(100*roomToGrow/max(live, 1), leastGrowth), usualGrowth))
+}
+
+// GiveBack gives memory back to the system after a burst, until ctx ends, and lets a
+// large heap grow by less between collections if pace. The runtime by
 // itself keeps a tenth beyond its greatest heap and, on a host that is idle afterwards,
 // the garbage of the burst for minutes.
-func GiveBack(ctx context.Context) {
+func GiveBack(ctx context.Context, pace bool) {
+	set := usualGrowth
 	ticks := time.NewTicker(returnEvery)
 	defer ticks.Stop()
 	for {
@@ -28,7 +40,12 @@ func GiveBack(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticks.C:
-			if unused, live := heap(); unused > max(returnFrom, live/8) {
+			unused, live := heap()
+			if now := growth(live); pace && now != set {
+				debug.SetGCPercent(now)
+				set = now
+			}
+			if unused > max(returnFrom, live/8) {
 				debug.FreeOSMemory()
 			}
 		}

@@ -33,3 +33,11 @@ func TestHeap_SeesABurst(t *testing.T) {
 		t.Errorf("%d bytes are unused after giving back", unused)
 	}
 }
+
+func TestGrowth(t *testing.T) {
+	for live, want := range map[uint64]int{0: 50, 10 << 20: 50, 40 << 20: 50, 50 << 20: 40, 80 << 20: 25, 1 << 40: 25} {
+		if got := growth(live); got != want {
+			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
+		}
+	}
+}

@@ -47,8 +47,11 @@ const steadyGrowth = 50
 
 // Steady sets the pace for a command which runs for weeks beside the work of others,
 // unless the environment sets it: its heap grows by half between two collections.
-func Steady(getenv func(string) string) {
-	if !given(getenv) {
+// It reports whether it set it.
+func Steady(getenv func(string) string) (set bool) {
+	set = !given(getenv)
+	if set {
 		debug.SetGCPercent(steadyGrowth)
 	}
+	return set
 }
