@@ -37,14 +37,47 @@ func (s *Source) readProcesses(ctx context.Context, q *source.Query) error {
 			return err
 		}
 	}
+	read := s.readTables
 	if !s.reading.beyond {
-		ask.protos, ask.flow = 0, false // of the tables no more than which namespaces there are
+		read = s.readNamespaces
 	}
-	if err := s.readTables(ctx, ask); err != nil {
+	if err := read(ctx, ask); err != nil {
 		return err
 	}
 	s.reading.unmet = s.reading.unmet[:0] // others' sockets
 	return s.readInsiders(ctx, q)
+}
+
+// readNamespaces reads which network namespaces there are, by the elements of the walk
+// that name them: each of the others is a visit too. If nothing comes the elements are
+// elsewhere in the programs of another version, and all are walked.
+func (s *Source) readNamespaces(ctx context.Context, ask question) error {
+	if s.hashWalk == nil {
+		return nil
+	}
+	ask.protos, ask.flow = 0, false
+	for i := range uint32(netnsElements) {
+		named := 0
+		r := s.run(hashWalk, s.hashWalk, ask.resumed(resumption{element: netnsBase + i}), func(b []byte) error {
+			for r := (records{rest: b}); r.next(); {
+				if r.kind == recordNetNS {
+					named++
+				}
+			}
+			return s.reading.applyTables(b)
+		})
+		if err := s.readRuns(ctx, []run{r}); err != nil {
+			return err
+		}
+		if i == 0 && named == 0 {
+			return s.readTables(ctx, ask)
+		}
+		if named < netnsPerElement {
+			break
+		}
+	}
+	s.reading.more = s.reading.more[:0] // tables of their own, of which nothing is asked
+	return nil
 }
 
 // readNamed reads the descriptors of the processes for which q.Process is true, and

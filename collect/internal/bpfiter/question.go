@@ -78,6 +78,14 @@ const (
 	ownUDP = 16385
 )
 
+// The elements of the walk that name namespaces: NETNS_BASE of bpf/hash_walk.bpf.c,
+// NETNS_ELEMENTS and NETNS_PER_ELEMENT of bpf/tables.h.
+const (
+	netnsBase       = 2256
+	netnsElements   = 16
+	netnsPerElement = 256
+)
+
 // resumed returns the question for the rest of an element of the walk. It goes
 // back a little, because sockets may have left the chain in between, and by less
 // than a read gives: 28 KiB of sockets with their figures are 149.
