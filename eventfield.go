@@ -6,7 +6,7 @@ import "time"
 // events.
 
 // eventOrder is the order of an event's own fields, beside its session.
-const eventOrder = "time event end by errno duration stood_before bytes_sent datagrams_sent bytes_received datagrams_received lost cause why seq"
+const eventOrder = "time event end by errno duration stood_before bytes_sent datagrams_sent bytes_received datagrams_received lost cause why seq host"
 
 func lifeFields() []*Field {
 	return []*Field{
@@ -51,8 +51,8 @@ func lifeFields() []*Field {
 		{Name: "first_seen", Title: "FIRST-SEEN", Kind: KindInstant, Of: OfLife, Needs: NeedLife,
 			Doc: "When the session was first seen: as it opened, or where it stood before, as somebody began to follow it. Answers about the past have it.",
 			row: timeAt(func(r Row) *time.Time { return &r.Life.FirstSeen })},
-		{Name: "host", Title: "HOST", Kind: KindText, Of: OfLife, Needs: NeedLife,
-			Doc: "Name of the host of the session. Answers about the past have it.",
+		{Name: "host", Title: "HOST", Kind: KindText, Of: OfLife, Needs: NeedLife, EventKey: "host",
+			Doc: "Name of the host of the session. Answers about the past have it, and what an agent exports.",
 			row: textAt(func(r Row) *string { return &r.Life.Host })},
 		{Name: "datagrams_sent", Title: "DGRAMS-SENT", Unit: "datagrams", Kind: KindNumber, Of: OfLife, Needs: NeedLife, EventKey: "sent.datagrams",
 			Doc: "Datagrams that left in a UDP flow: one for several calls that a cork holds together, several for one call with UDP_SEGMENT.",

@@ -63,7 +63,7 @@ var layers = map[string]layer{
 	},
 	"history":            {inside: []string{".", "filter"}},
 	"history/store":      {inside: []string{".", "filter", "history", "internal/folder", "internal/shrink"}, outside: []string{"modernc.org/sqlite", "golang.org/x/sys"}},
-	"fleet":              {inside: []string{".", "filter", "internal/tally"}},
+	"fleet":              {inside: []string{".", "filter", "integrations/clickhouse", "internal/remote", "internal/tally"}},
 	"internal/tally":     {inside: []string{".", "filter", "internal/pair", "internal/shrink"}},
 	"internal/scrape":    {},
 	"internal/sdnotify":  {outside: []string{"golang.org/x/sys"}},
@@ -84,7 +84,8 @@ var layers = map[string]layer{
 		inside:  []string{".", "filter", "history", "internal/agent", "internal/ask", "internal/folder", "internal/lots", "internal/render", "internal/tally", "internal/web"},
 		outside: []string{"golang.org/x/sys"},
 	},
-	"internal/export": {inside: []string{".", "internal/folder"}, outside: []string{"github.com/klauspost/compress"}},
+	"internal/remote": {inside: []string{"."}},
+	"internal/export": {inside: []string{".", "internal/folder", "internal/remote"}, outside: []string{"github.com/klauspost/compress"}},
 	"internal/agent": {
 		inside: []string{
 			".", "filter", "collect", "track", "history", "fleet", "internal/export", "internal/hostname", "internal/tally",
@@ -94,16 +95,18 @@ var layers = map[string]layer{
 		inside:  []string{".", "filter", "collect", "internal/source", "internal/testenv"},
 		outside: []string{"golang.org/x/sys", "golang.org/x/tools", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp"},
 	},
-	"collect/collecttest/capture": {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
-	"integrations/zabbix/test":    {}, // tests only
-	"scripts":                     {}, // tests only
-	"scripts/bill":                {},
-	"scripts/scene":               {outside: []string{"golang.org/x/sys"}},
-	"internal/testenv":            {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
-	"internal/matrix":             {outside: []string{"golang.org/x/sys"}},
+	"collect/collecttest/capture":  {inside: []string{"."}, outside: []string{"github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
+	"integrations/clickhouse":      {},
+	"integrations/clickhouse/test": {}, // tests only
+	"integrations/zabbix/test":     {}, // tests only
+	"scripts":                      {}, // tests only
+	"scripts/bill":                 {},
+	"scripts/scene":                {outside: []string{"golang.org/x/sys"}},
+	"internal/testenv":             {inside: []string{".", "internal/netns"}, outside: []string{"golang.org/x/sys"}},
+	"internal/matrix":              {outside: []string{"golang.org/x/sys"}},
 	"cmd/whose": {
 		inside: and(below, "collect", "track", "history", "history/store", "fleet", "internal/agent", "internal/api", "internal/ask", "internal/baseline",
-			"internal/burst", "internal/footprint", "internal/hostname", "internal/kill", "internal/limits", "internal/lots", "internal/parquet", "internal/render", "internal/scrape", "internal/sdnotify",
+			"internal/burst", "internal/export", "internal/folder", "internal/footprint", "internal/hostname", "internal/kill", "internal/limits", "internal/lots", "internal/parquet", "internal/remote", "internal/render", "internal/scrape", "internal/sdnotify",
 			"internal/spool", "internal/tally", "internal/tui", "internal/zabbix"),
 		outside: []string{
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
@@ -142,7 +145,7 @@ var homes = map[string][]string{
 	"github.com/spf13/...":       {"cmd/..."},
 	"modernc.org/sqlite/...":     {"history/store"},
 	"github.com/parquet-go/...":  {"internal/parquet"},
-	"net/http":                   {"fleet", "internal/api", "internal/export", "internal/scrape"},
+	"net/http":                   {"fleet", "internal/api", "internal/export", "internal/remote", "internal/scrape"},
 	"github.com/cilium/ebpf/...": {"internal/bpf", "internal/bpf/bpftest", "collect/internal/bpfiter", "track/internal/bpfevent"},
 }
 

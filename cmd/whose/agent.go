@@ -26,6 +26,7 @@ type agentJob struct {
 	socket, mode, listen, token  string
 	tlsCert, tlsKey, tlsClientCA string
 	metrics                      string
+	export                       exportFlags
 }
 
 // runAgent is the work itself. Nil in the light program.
@@ -72,6 +73,7 @@ hold secrets: root and the group of --group.`,
 	serve.text(&a.tlsKey, "tls-key", "", "", "FILE", "the key of the certificate, which others may not read")
 	serve.text(&a.tlsClientCA, "tls-client-ca", "", "", "FILE", "who asks needs a certificate of this authority, and then a token only with --token")
 	serve.text(&a.metrics, "metrics", "", metricsOff, "ADDR", "answer Prometheus at http://ADDR/metrics; a port alone is of 127.0.0.1")
+	a.export.add(cmd)
 	how := flagGroup{cmd.Flags(), groupHow}
 	how.text(&a.source, "source", "", "auto", "NAME", "follow by bpf, netlink or snapshot")
 	complete(cmd, "group", completeGroups)
@@ -98,7 +100,9 @@ type agentPlan struct {
 	listen, token string
 	// tlsCert, tlsKey and tlsClientCA are files, "" for none.
 	tlsCert, tlsKey, tlsClientCA string
-	metrics                      string // "": none
+	metrics                      string      // "": none
+	host                         string      // "": its own
+	export                       *exportPlan // nil: none
 }
 
 func (a *agentJob) start(cmd *cobra.Command, _ []string) error {
@@ -106,6 +110,9 @@ func (a *agentJob) start(cmd *cobra.Command, _ []string) error {
 	plan, err := a.plan(called)
 	if err == nil {
 		err = a.planServing(cmd, plan, called)
+	}
+	if err == nil {
+		plan.export, err = a.export.plan(called)
 	}
 	if err != nil {
 		return err
@@ -118,7 +125,7 @@ func (a *agentJob) start(cmd *cobra.Command, _ []string) error {
 
 // plan checks the flags. called returns the name by which the user gave one.
 func (a *agentJob) plan(called func(flag string) string) (*agentPlan, error) {
-	p := &agentPlan{gid: -1, days: a.days, rollupDays: a.rollupDays, noCmdline: a.noCmdline, source: a.source}
+	p := &agentPlan{gid: -1, days: a.days, rollupDays: a.rollupDays, host: a.export.host, noCmdline: a.noCmdline, source: a.source}
 	var err error
 	if a.history != historyOff {
 		if p.dir, err = filepath.Abs(a.history); err != nil {

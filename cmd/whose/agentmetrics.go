@@ -29,6 +29,7 @@ type agentMetrics struct {
 	counts  *tally.Metrics
 	tracker *track.Tracker
 	history *store.Writer // nil: none
+	export  *agentExport  // nil: none
 	source  string
 	started time.Time
 	server  scrape.Server
@@ -47,8 +48,8 @@ const (
 )
 
 // serveMetrics begins to listen.
-func serveMetrics(ctx context.Context, addr string, t *track.Tracker, w *store.Writer) (*agentMetrics, error) {
-	m := &agentMetrics{counts: tally.NewMetrics(), tracker: t, history: w, source: t.Source().Name, started: time.Now()}
+func serveMetrics(ctx context.Context, addr string, t *track.Tracker, w *store.Writer, x *agentExport) (*agentMetrics, error) {
+	m := &agentMetrics{counts: tally.NewMetrics(), tracker: t, history: w, export: x, source: t.Source().Name, started: time.Now()}
 	m.server.Write = func(w io.Writer, open bool) error {
 		m.look(lookMost)
 		return m.counts.Write(w, m.own(), open)
@@ -141,6 +142,9 @@ func (m *agentMetrics) own() []tally.Figure {
 			tally.Figure{Name: "whose_history_dropped_total", Value: float64(s.Dropped)},
 			tally.Figure{Name: "whose_history_errors_total", Value: float64(s.Errors)},
 			tally.Figure{Name: "whose_history_live_sessions", Value: float64(s.Live)})
+	}
+	if m.export != nil {
+		all = append(all, m.export.figures()...)
 	}
 	return append(all, processFigures()...)
 }

@@ -55,9 +55,16 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 	if w != nil {
 		feed.Tap(w.Add)
 	}
+	var sending *agentExport
+	if p.export != nil {
+		if sending, err = a.openExport(p, t, feed); err != nil {
+			return errors.Join(err, closeWriter(w))
+		}
+		a.sh.say("sending to %s", sending.sink)
+	}
 	var m *agentMetrics
 	if p.metrics != "" {
-		if m, err = serveMetrics(ctx, p.metrics, t, w); err != nil {
+		if m, err = serveMetrics(ctx, p.metrics, t, w, sending); err != nil {
 			return errors.Join(err, closeWriter(w))
 		}
 		feed.Tap(m.counts.Add)
@@ -80,6 +87,13 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 		besides.Go(func() {
 			if err := m.run(beside); err != nil {
 				a.sh.say("serve metrics: %v", err)
+			}
+		})
+	}
+	if sending != nil {
+		besides.Go(func() {
+			if err := sending.run(beside); err != nil {
+				a.sh.say("%v", err)
 			}
 		})
 	}
@@ -109,9 +123,8 @@ func closeWriter(w *store.Writer) error {
 }
 
 func (a *agentJob) openWriter(ctx context.Context, p *agentPlan) (*store.Writer, error) {
-	host, _ := os.Hostname() // without one the field is absent
 	opts := store.Options{
-		Dir: p.dir, GID: p.gid, Days: p.days, RollupDays: p.rollupDays, Bytes: p.bytes, NoCmdline: p.noCmdline, Host: host, Boot: bootID(),
+		Dir: p.dir, GID: p.gid, Days: p.days, RollupDays: p.rollupDays, Bytes: p.bytes, NoCmdline: p.noCmdline, Host: hostName(p), Boot: bootID(),
 		Since: sinceBoot,
 		Report: func(err error) {
 			if err == nil {

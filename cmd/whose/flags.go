@@ -17,12 +17,14 @@ type flagGroup struct {
 
 // The groups, in the order of --help.
 const (
-	groupWhich = "Which sessions"
-	groupShow  = "How they are shown"
-	groupHow   = "How they are collected"
-	groupThen  = "The past"
-	groupServe = "Who may ask it"
-	groupOther = "Other"
+	groupWhich  = "Which sessions"
+	groupShow   = "How they are shown"
+	groupHow    = "How they are collected"
+	groupThen   = "The past"
+	groupServe  = "Who may ask it"
+	groupExport = "Where it sends what happens"
+	groupFleet  = "Where the fleet is"
+	groupOther  = "Other"
 )
 
 // Annotations of a flag: its group, and the word for its value.

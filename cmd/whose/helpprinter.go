@@ -232,7 +232,7 @@ type helpGroup struct {
 // flagGroups returns the flags of a command by group.
 func flagGroups(cmd *cobra.Command) []helpGroup {
 	var groups []helpGroup
-	for _, name := range []string{groupWhich, groupShow, groupHow, groupThen, groupServe, groupOther} {
+	for _, name := range []string{groupWhich, groupShow, groupHow, groupThen, groupServe, groupExport, groupFleet, groupOther} {
 		var rows []row
 		visit := func(f *pflag.Flag) {
 			if groupOf(f) == name && !f.Hidden {

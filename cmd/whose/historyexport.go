@@ -27,9 +27,9 @@ type sessionWriter interface {
 // newParquet makes a writer of Parquet. Nil in the light program.
 var newParquet func(to io.Writer, fields []*whose.Field) sessionWriter
 
-// An export is the job of whose history export: it writes sessions as they are read,
+// A historyExport is the job of whose history export: it writes sessions as they are read,
 // and so keeps none of them.
-type export struct {
+type historyExport struct {
 	sh *shell
 	question
 	format, chosen string
@@ -38,7 +38,7 @@ type export struct {
 func exportFormats() []string { return []string{render.JSONL, render.CSV, parquetFormat} }
 
 func newHistoryExport(sh *shell, p *past) *cobra.Command {
-	x := &export{sh: sh}
+	x := &historyExport{sh: sh}
 	cmd := &cobra.Command{
 		Use:   "export [flags] [filter…]",
 		Short: "write the sessions of the history for another program",
@@ -71,7 +71,7 @@ empty in csv, null in parquet. In parquet the fields of owners are lists, durati
 	return cmd
 }
 
-func (x *export) run(cmd *cobra.Command, words []string) error {
+func (x *historyExport) run(cmd *cobra.Command, words []string) error {
 	if !slices.Contains(exportFormats(), x.format) {
 		return unknownFormat(x.format, exportFormats()...)
 	}
@@ -120,7 +120,7 @@ func (x *export) run(cmd *cobra.Command, words []string) error {
 }
 
 // about returns the question: all that the history has, unless there is a span.
-func (x *export) about(cmd *cobra.Command, words []string, src history.Source) (*history.Query, error) {
+func (x *historyExport) about(cmd *cobra.Command, words []string, src history.Source) (*history.Query, error) {
 	x.source = "auto"
 	if x.past.from == "" {
 		begin, err := beginning(cmd.Context(), src)
@@ -158,7 +158,7 @@ func exportFields(format string) []*whose.Field {
 	return fields
 }
 
-func (x *export) writer(to io.Writer, fields []*whose.Field) (sessionWriter, error) {
+func (x *historyExport) writer(to io.Writer, fields []*whose.Field) (sessionWriter, error) {
 	if x.format == parquetFormat {
 		return newParquet(to, fields), nil
 	}

@@ -15,7 +15,7 @@ func TestExport_Lots(t *testing.T) {
 	for _, format := range []string{render.CSV, render.JSONL} {
 		for _, n := range []int{0, 1, exportLot - 1, exportLot, exportLot + 1, 3 * exportLot} {
 			var out bytes.Buffer
-			x := &export{format: format}
+			x := &historyExport{format: format}
 			w, err := x.writer(&out, []*whose.Field{whose.FieldByName("cookie"), whose.FieldByName("proto")})
 			if err != nil {
 				t.Fatal(err)

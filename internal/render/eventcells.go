@@ -42,7 +42,7 @@ func newEventCells(format string, fields []*whose.Field, noHeader bool) *eventCe
 // number in the stream of an agent, since who resumes a stream reads JSON. Places of
 // cells stay.
 func besideCells() []*whose.Field {
-	return slices.DeleteFunc(slices.Clone(whose.EventFields()), func(f *whose.Field) bool { return f.Name == "seq" })
+	return slices.DeleteFunc(slices.Clone(whose.EventFields()), func(f *whose.Field) bool { return f.Name == "seq" || f.Name == "host" })
 }
 
 // Head appends the titles.

@@ -103,7 +103,7 @@ func (r *eventJSON) Resize(int) {}
 func (r *eventJSON) Event(dst []byte, e *whose.Event) ([]byte, error) {
 	row := e.Row()
 	dst = r.appendNames(r.clock.append(dst, e.Time), row)
-	if e.Kind.Ends() || e.Kind == whose.EventLost || e.StoodBefore || e.Seq != 0 { // others have nothing more
+	if e.Kind.Ends() || e.Kind == whose.EventLost || e.StoodBefore || e.Seq != 0 || e.Host != "" { // others have nothing more
 		for i := range r.objects {
 			dst = r.objects[i].append(dst, row)
 		}
