@@ -10,7 +10,7 @@ PACKAGES := clang-19 llvm-19 libbpf-dev gcc libc6-dev iproute2 procps lsof net-t
 FUZZTIME ?= 3000x
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall packages test check lint unit fuzz generate generate-check cross docs bench bench-live bench-agent matrix deps screens test-hostile test-kills test-zabbix test-zabbix7 test-packages
+.PHONY: help build install uninstall packages test check lint unit fuzz generate generate-check cross docs bench bench-live bench-agent matrix deps screens test-hostile test-kills test-zabbix test-zabbix7 test-fleet test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ uninstall: ## remove what make install installed; pins, history and the group st
 packages: ## build packages for dpkg and rpm, archives, a bill of materials and sums in build/packages
 	@./scripts/packages build/packages
 
-test: deps check generate-check cross unit fuzz test-zabbix ## install what the tests need and run them all
+test: deps check generate-check cross unit fuzz test-zabbix test-fleet ## install what the tests need and run them all
 
 deps:
 	@./scripts/deps $(PACKAGES)
@@ -40,6 +40,8 @@ check: ## formatting, vet and linters
 	$(GO) vet -tags whose_agent ./cmd/whose
 	cd bench && $(GO) vet ./...
 	$(GO) vet -tags zabbix ./integrations/zabbix/test
+	$(GO) vet -tags fleet ./integrations/clickhouse/test
+	cd integrations/clickhouse/engine && $(GO) vet ./...
 	$(GO) tool $(TOOLS) staticcheck ./...
 	$(GO) tool $(TOOLS) staticcheck -tags whose_agent ./cmd/whose
 
@@ -70,6 +72,9 @@ test-zabbix: ## show the Zabbix template against Debian's own Zabbix (6.0 on Deb
 
 test-zabbix7: ## the same against Zabbix 7.0, in a tree of Debian 13
 	@./scripts/test-zabbix trixie
+
+test-fleet: ## show the agent's export and the fleet against a real ClickHouse
+	@./scripts/test-fleet
 
 test-packages: ## build the packages twice; install, upgrade and remove them in trees of Debian 12 and 13 and by rpm
 	@./scripts/test-packages

@@ -18,6 +18,14 @@ func variableOf(flag string) string {
 	return "WHOSE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
+// giveVariablesTo gives some flags of a command variables; the command reads them by
+// readVariables.
+func (sh *shell) giveVariablesTo(cmd *cobra.Command, flags ...string) {
+	for _, name := range flags {
+		cmd.Flags().Lookup(name).Annotations[annotationVariable] = []string{variableOf(name)}
+	}
+}
+
 // giveVariables gives all flags of a command variables, and reads them before it runs.
 func (sh *shell) giveVariables(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {

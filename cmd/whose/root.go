@@ -20,7 +20,7 @@ type subcommand struct {
 // subcommands returns all of them, but for help, in the order of help.
 func subcommands() []subcommand {
 	return []subcommand{
-		{"count", newCount}, {"watch", newWatch}, {"agent", newAgent}, {"history", newHistory}, {"baseline", newBaseline}, {"diff", newDiff}, {"kill", newKill}, {"fields", newFields}, {"doctor", newDoctor}, {"pin", newPin},
+		{"count", newCount}, {"watch", newWatch}, {"agent", newAgent}, {"history", newHistory}, {"fleet", newFleet}, {"baseline", newBaseline}, {"diff", newDiff}, {"kill", newKill}, {"fields", newFields}, {"doctor", newDoctor}, {"pin", newPin},
 		{"unpin", newUnpin}, {"version", newVersion}, {"completion", newCompletion}, {"zabbix", newZabbix},
 	}
 }

@@ -1,0 +1,3 @@
+// Package fleet answers for many hosts, from the ClickHouse into which their agents
+// write.
+package fleet
