@@ -218,8 +218,8 @@ func TestTCP_FailedAfterItWasOpen(t *testing.T) {
 
 // TestSizes holds the sizes that comments and options state.
 func TestSizes(t *testing.T) {
-	if n := unsafe.Sizeof(entry{}); n != 128 {
-		t.Errorf("an entry has %d bytes, want 128", n)
+	if n := unsafe.Sizeof(entry{}); n != 136 {
+		t.Errorf("an entry has %d bytes, want 136", n)
 	}
 	if n := unsafe.Sizeof(whose.Event{}); n > 496 { // the session, its life, and the event's own fields
 		t.Errorf("an event has %d bytes, want at most 496", n)
