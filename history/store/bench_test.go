@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -20,12 +21,14 @@ import (
 	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/filter"
 	"github.com/seed-44df2ae6/whose/history"
+	"github.com/seed-44df2ae6/whose/internal/tally"
 )
 
 // TestLarge writes the history of a busy host and asks about it. It logs the times;
 // they are of one run, and docs/history.md names the machine of those it gives. By
 // itself it writes few sessions. WHOSE_HISTORY_LARGE=10000000 writes those of a week,
-// in some minutes.
+// in some minutes. With WHOSE_HISTORY_KEEP=DIR they stay there, and the next run asks
+// about them without writing.
 func TestLarge(t *testing.T) {
 	n := 20_000
 	if text := os.Getenv("WHOSE_HISTORY_LARGE"); text != "" {
@@ -34,9 +37,12 @@ func TestLarge(t *testing.T) {
 			t.Fatalf("WHOSE_HISTORY_LARGE=%q: want a number", text)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "history")
-	writeLarge(t, path, n)
-	askLarge(t, path, n)
+	path := filepath.Join(cmp.Or(os.Getenv("WHOSE_HISTORY_KEEP"), t.TempDir()), "history")
+	if _, err := os.Stat(path); err != nil {
+		writeLarge(t, path, n)
+	}
+	t.Run("ask", func(t *testing.T) { askLarge(t, path, n) })
+	t.Run("count", func(t *testing.T) { countLarge(t, path) })
 }
 
 // A crowd makes sessions as a busy host has them: processes and remote hosts by a
@@ -128,7 +134,15 @@ func writeLarge(t *testing.T, path string, n int) {
 	if err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	bytes := dir{path}.bytes()
+	bytes, rolled := dir{path}.bytes(), int64(0)
+	rollups, err := dir{path}.rollups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range rollups {
+		rolled += dir{path}.rollupSize(name)
+	}
+	t.Logf("of which the roll-ups: %.1f bytes each", float64(rolled)/float64(n))
 	t.Logf("wrote %d sessions in %d commits: %.2f µs of CPU and %.1f bytes each, %.1f MB", n, commits, float64(took.Nanoseconds())/1000/float64(n), float64(bytes)/float64(n), float64(bytes)/1e6)
 }
 
@@ -165,7 +179,7 @@ func askLarge(t *testing.T, path string, all int) {
 			if i == 0 {
 				dropCache(t, path)
 			}
-			began := time.Now()
+			began, used := time.Now(), cpu(t)
 			r, err := Open(path, time.UTC)
 			if err != nil {
 				t.Fatal(err)
@@ -175,16 +189,73 @@ func askLarge(t *testing.T, path string, all int) {
 			if _, err := r.Sessions(context.Background(), &about, func(*whose.Session) bool { n++; return true }); err != nil {
 				t.Fatal(err)
 			}
-			times = append(times, fmt.Sprintf("%.1f", float64(time.Since(began).Microseconds())/1000))
+			times = append(times, took(t, began, used))
 		}
 		if q.what == everything && n != all {
 			t.Errorf("%s: %d sessions, want %d", q.what, n, all)
 		}
-		t.Logf("%s: %d sessions, ms %s (the first cold)", q.what, n, strings.Join(times, " "))
+		t.Logf("%s: %d sessions, ms and ms of CPU %s (the first cold)", q.what, n, strings.Join(times, " "))
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	t.Logf("%.0f MB from the system", float64(m.Sys)/1e6)
+}
+
+// countLarge counts a day by the hour, from the sessions and from the roll-up. Both
+// have the same groups.
+func countLarge(t *testing.T, path string) {
+	r, err := Open(path, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := r.Until(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	end = end.Truncate(time.Minute)
+	for _, by := range []string{"comm", "remote_addr", "comm,remote_addr"} {
+		for _, day := range []struct {
+			what     string
+			from, to time.Time
+		}{{"the last day", end.Add(-24 * time.Hour), end}, {"a day of the middle", noon.Add(84 * time.Hour), noon.Add(108 * time.Hour)}} {
+			about := history.Query{From: day.from, To: day.to, Env: filter.Env{Now: end}}
+			fields, sums := fieldsOf(t, by), fieldsOf(t, "bytes_sent,bytes_received")
+			counted := make(map[string]*tally.Count)
+			for _, way := range []string{"sessions", "roll-up"} {
+				var times []string
+				for i := range 4 {
+					if i == 0 {
+						dropCache(t, path)
+					}
+					began, used := time.Now(), cpu(t)
+					r, err := Open(path, time.UTC)
+					if err != nil {
+						t.Fatal(err)
+					}
+					steps := tally.NewSteps(fields, sums, about.From, about.To, time.Hour)
+					if way == "sessions" {
+						_, err = r.Sessions(context.Background(), &about, func(s *whose.Session) bool { steps.Add(s); return true })
+					} else {
+						_, err = r.Groups(context.Background(), &about, &history.Grouping{Fields: append(fields, sums...), Per: time.Hour}, steps.AddMany)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					counted[way] = steps.Count(10)
+					times = append(times, took(t, began, used))
+				}
+				t.Logf("%s by the hour and %s, from the %s: %d sessions, ms and ms of CPU %s (the first cold)", day.what, by, way, counted[way].Total, strings.Join(times, " "))
+			}
+			if rowsText(counted["sessions"]) != rowsText(counted["roll-up"]) {
+				t.Errorf("%s by %s: the roll-up differs from the sessions", day.what, by)
+			}
+		}
+	}
+}
+
+// took writes a time and the CPU used in it.
+func took(t *testing.T, began time.Time, used time.Duration) string {
+	return fmt.Sprintf("%.1f/%.1f", float64(time.Since(began).Microseconds())/1000, float64((cpu(t)-used).Microseconds())/1000)
 }
 
 // dropCache has the kernel forget the pages of the files.
@@ -193,8 +264,19 @@ func dropCache(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rollups, err := dir{path}.rollups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
 	for _, name := range names {
-		f, err := os.Open(dir{path}.join(name))
+		files = append(files, dir{path}.join(name))
+	}
+	for _, name := range rollups {
+		files = append(files, dir{path}.joinRollup(name))
+	}
+	for _, name := range files {
+		f, err := os.Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}

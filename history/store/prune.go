@@ -151,16 +151,7 @@ func (r *Reader) verifyRollup(ctx context.Context, name fileName) error {
 	}
 	sums := make(map[int64]rollSums) // by chunk
 	for _, page := range p.pages {
-		var text []byte
-		if err := p.tx.QueryRowContext(ctx, "SELECT data FROM page WHERE id = ?", page.id).Scan(&text); err != nil {
-			return err
-		}
-		var v pageView
-		err := v.open(text)
-		var all rollSums
-		if err == nil {
-			err = v.each(func(row *pageRow) { all.add(&row.rollSums) })
-		}
+		all, err := p.verifyPage(ctx, page.id)
 		if err == nil && all.n != uint64(page.n) {
 			err = fmt.Errorf("%w: %d sessions in place of %d", errMalformed, all.n, page.n)
 		}
@@ -172,6 +163,30 @@ func (r *Reader) verifyRollup(ctx context.Context, name fileName) error {
 		sums[page.chunk] = sum
 	}
 	return r.compareRollup(ctx, p, sums)
+}
+
+// verifyPage reads a page whole, and returns the sums of its rows.
+func (p *rollPart) verifyPage(ctx context.Context, id int64) (all rollSums, err error) {
+	var head, data []byte
+	if err := p.tx.QueryRowContext(ctx, "SELECT head, data FROM pages WHERE id = ?", id).Scan(&head, &data); err != nil {
+		return all, err
+	}
+	var v pageView
+	if err := v.head(head); err != nil {
+		return all, err
+	}
+	if err := v.rows(data); err != nil {
+		return all, err
+	}
+	sums := make([]rollSums, len(v.keys))
+	err = v.each(func(row *pageRow) {
+		all.add(&row.rollSums)
+		sums[row.key].add(&row.rollSums)
+	})
+	if err == nil && !slices.Equal(sums, v.sums) {
+		err = fmt.Errorf("%w: the head is not the sum of the rows", errMalformed)
+	}
+	return all, err
 }
 
 // compareRollup compares the sums of the pages with those of the blocks.

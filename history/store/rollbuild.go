@@ -51,15 +51,19 @@ type rollBuilder struct {
 
 	keys   numbered[rollKey]
 	crews  numbered[string] // lists of programs, as they are written
-	rows   []rollRow
-	sums   []rollSums
-	places map[rollRow]int32
+	addrs  numbered[netip.Addr]
+	table  rowTable
+	sums   []rollSums // of the rows
+	pageOf []*builtPage
 	minute map[int64]int // rows of each
 	latest int64
+	ranks  []uint32 // of the addresses, for the pages
+	byRank []netip.Addr
 	pages  map[pageKey]*builtPage
 	n      int64
-	// memory for one block: numbers plus one of its crews and places
+	// memory for one block: numbers plus one of its crews, addresses and places
 	blockCrews  []uint32
+	blockAddrs  []uint32
 	blockPlaces map[uint64]uint32
 	shapes      []entry
 }
@@ -72,7 +76,7 @@ type builtPage struct {
 
 func newRollBuilder() *rollBuilder {
 	return &rollBuilder{
-		most: rollRows, places: make(map[rollRow]int32), minute: make(map[int64]int), pages: make(map[pageKey]*builtPage),
+		most: rollRows, minute: make(map[int64]int), pages: make(map[pageKey]*builtPage),
 		blockPlaces: make(map[uint64]uint32),
 	}
 }
@@ -80,6 +84,7 @@ func newRollBuilder() *rollBuilder {
 // block adds the entries of a block that are ends of sessions.
 func (b *rollBuilder) block(v *block) error {
 	b.blockCrews = append(b.blockCrews[:0], make([]uint32, len(v.crews))...)
+	b.blockAddrs = append(b.blockAddrs[:0], make([]uint32, len(v.addrs))...)
 	clear(b.blockPlaces)
 	b.shapes = b.shapes[:0]
 	for _, shape := range v.shapes {
@@ -103,12 +108,15 @@ func (b *rollBuilder) entry(v *block, i int, p *packed, e *entry) {
 	kept.flags &= rollFlags
 	kept.exposure = 0
 	k.shape = shapeOf(&kept)
-	r := rollRow{addr: v.addrs[p.remote], minute: minuteOf(v.at[i])}
+	addr := &b.blockAddrs[p.remote]
+	if *addr == 0 {
+		*addr = b.addrs.number(v.addrs[p.remote]) + 1
+	}
+	r := rollRow{addr: *addr, minute: minuteOf(v.at[i])}
 	r.lag = r.minute - minuteOf(v.from[i])
 	at := b.row(r, k)
 	b.sums[at].add(&rollSums{n: 1, sent: p.sent, received: p.received, retrans: uint64(p.retrans)})
-	r = b.rows[at]
-	page := b.pages[pageOf(&r)]
+	page := b.pageOf[at]
 	page.first, page.last = min(page.first, v.at[i]), max(page.last, v.at[i])
 	page.reach, page.late = min(page.reach, v.from[i]), max(page.late, v.from[i])
 	page.n++
@@ -118,21 +126,18 @@ func (b *rollBuilder) entry(v *block, i int, p *packed, e *entry) {
 // row returns the row of a session, perhaps one that is folded.
 func (b *rollBuilder) row(r rollRow, k rollKey) int32 {
 	r.key = b.keys.number(k)
-	at, ok := b.places[r]
-	if !ok && b.minute[r.minute] >= b.most {
-		r.addr, k.folded = netip.Addr{}, foldedRemote
+	at, isNew := b.table.find(r, b.minute[r.minute] < b.most)
+	if at < 0 {
+		r.addr, k.folded = 0, foldedRemote
 		if b.minute[r.minute] >= 2*b.most {
 			k.folded, k.port, k.crew, k.place = foldedRemote|foldedAll, 0, 0, 0
 		}
 		r.key = b.keys.number(k)
-		at, ok = b.places[r]
+		at, isNew = b.table.find(r, true)
 	}
-	if ok {
+	if !isNew {
 		return at
 	}
-	at = int32(len(b.rows))
-	b.places[r] = at
-	b.rows, b.sums = append(b.rows, r), append(b.sums, rollSums{})
 	b.minute[r.minute]++
 	b.latest = max(b.latest, r.minute)
 	id := pageOf(&r)
@@ -144,6 +149,7 @@ func (b *rollBuilder) row(r rollRow, k rollKey) int32 {
 	}
 	page.folded |= k.folded
 	page.rows = append(page.rows, at)
+	b.sums, b.pageOf = append(b.sums, rollSums{}), append(b.pageOf, page)
 	return at
 }
 
@@ -191,4 +197,63 @@ func (b *rollBuilder) placeOf(number uint64) uint32 {
 		b.blockPlaces[number] = at
 	}
 	return at
+}
+
+// A rowTable numbers rows. It is a hash table with open addresses.
+type rowTable struct {
+	rows   []rollRow
+	places []int32 // numbers plus one
+}
+
+// find returns the number of a row, a new one where it may make one, else -1.
+func (t *rowTable) find(r rollRow, may bool) (at int32, isNew bool) {
+	if 2*len(t.rows) >= len(t.places) {
+		t.grow()
+	}
+	mask := uint64(len(t.places) - 1)
+	for i := r.hash() & mask; ; i = (i + 1) & mask {
+		switch at := t.places[i]; {
+		case at != 0 && t.rows[at-1] == r:
+			return at - 1, false
+		case at != 0:
+		case !may:
+			return -1, false
+		default:
+			t.rows = append(t.rows, r)
+			t.places[i] = int32(len(t.rows))
+			return int32(len(t.rows) - 1), true
+		}
+	}
+}
+
+func (r *rollRow) hash() uint64 {
+	return mix(mix(uint64(r.addr)<<32|uint64(r.key)) ^ uint64(r.minute)<<20 ^ uint64(r.lag))
+}
+
+func (t *rowTable) grow() {
+	t.places = make([]int32, max(1<<14, 2*len(t.places)))
+	mask := uint64(len(t.places) - 1)
+	for n := range t.rows {
+		i := t.rows[n].hash() & mask
+		for t.places[i] != 0 {
+			i = (i + 1) & mask
+		}
+		t.places[i] = int32(n + 1)
+	}
+}
+
+// rank orders the addresses: it returns their ranks, and the addresses by rank. The
+// first is none.
+func (b *rollBuilder) rank() (ranks []uint32, inOrder []netip.Addr) {
+	order := make([]uint32, len(b.addrs.all))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(x, y uint32) int { return b.addrs.all[x].Compare(b.addrs.all[y]) })
+	ranks, inOrder = make([]uint32, len(order)+1), make([]netip.Addr, 1, len(order)+1)
+	for at, i := range order {
+		ranks[i+1] = uint32(at) + 1
+		inOrder = append(inOrder, b.addrs.all[i])
+	}
+	return ranks, inOrder
 }

@@ -47,9 +47,8 @@ type grouper struct {
 	spots  numbered[place]
 	kinds  numbered[groupKey]
 	addrs  numbered[netip.Addr]
-	groups map[groupID]int32
-	ids    []groupID
-	sums   []rollSums
+	groups groupTable
+	sums   []rollSums // of the groups
 
 	match *filter.Matcher
 	lists map[uint32][]whose.Owner // by crew
@@ -59,6 +58,10 @@ type grouper struct {
 	rollPlaces         map[uint32]uint32
 	keyGroups          []uint32 // of the page's keys: numbers plus one, 0 for none
 	keyCrews, pageAddr []uint32
+	view               pageView
+	head               []byte
+	pageSums           []rollSums // of the keys of an address, those touched
+	touched            []uint32
 	tcp                whose.TCPInfo
 	life               whose.Lifetime
 }
@@ -85,7 +88,7 @@ type groupID struct {
 const mostGroups = 1 << 18
 
 func newGrouper(a *question, by *history.Grouping, take func(*whose.Session, int)) *grouper {
-	g := &grouper{question: a, take: take, per: by.Per.Microseconds(), groups: make(map[groupID]int32), lists: make(map[uint32][]whose.Owner)}
+	g := &grouper{question: a, take: take, per: by.Per.Microseconds(), lists: make(map[uint32][]whose.Owner)}
 	g.steps = by.Per%time.Minute == 0 && (by.Per == 0 || a.From.UnixNano()%int64(time.Minute) == 0)
 	g.match = filter.Compile(a.Filter, a.Env)
 	asked := make(map[string]bool)
@@ -200,34 +203,97 @@ func (g *grouper) exact(p *rollPage) bool {
 
 // page takes the rows of a page. folded counts the sessions without facts that the
 // count asks for.
-func (g *grouper) page(r *rollPart, v *pageView) (folded int64, err error) {
-	if err := g.prepare(r, v); err != nil {
+func (g *grouper) page(r *rollPart, p *rollPage, v *pageView) (folded int64, err error) {
+	if err := g.prepare(r, p, v); err != nil {
 		return 0, err
 	}
 	first, last, lost := minuteOf(g.from), minuteOf(g.to), g.lost()
+	whole, one := g.inside(p), g.oneStep(p)
+	if g.headOnly(p) {
+		return g.totals(v, one), nil
+	}
+	g.pageSums = append(g.pageSums[:0], make([]rollSums, len(v.keys))...)
+	g.touched = g.touched[:0]
+	addr := uint32(0)
+	spill := func() {
+		for _, key := range g.touched {
+			g.add(groupID{kind: g.keyGroups[key] - 1, addr: addr, step: one.step, ended: one.ended}, &g.pageSums[key])
+			g.pageSums[key] = rollSums{}
+		}
+		g.touched = g.touched[:0]
+	}
 	err = v.each(func(row *pageRow) {
-		if row.minute < first || row.minute-row.lag > last {
+		key := row.key
+		kind := g.keyGroups[key]
+		if kind == 0 || !whole && (row.minute < first || row.minute-row.lag > last) {
 			return
 		}
-		kind := g.keyGroups[row.key]
-		if kind == 0 {
-			return
-		}
-		if v.keys[row.key].folded&lost != 0 {
+		if v.keys[key].folded&lost != 0 {
 			folded += int64(row.n)
 		}
-		addr := g.pageAddr[row.addr]
-		if addr == math.MaxUint32 {
+		at := g.pageAddr[row.addr]
+		if at == math.MaxUint32 {
 			return
 		}
-		id := groupID{kind: kind - 1, addr: addr}
-		g.step(&id, row, kindOf(v.keys[row.key].shape), last)
-		g.add(id, &row.rollSums)
+		if g.per > 0 && (!one.known || kindOf(v.keys[key].shape) == gone) {
+			id := groupID{kind: kind - 1, addr: at}
+			g.step(&id, row, kindOf(v.keys[key].shape), last)
+			g.add(id, &row.rollSums)
+			return
+		}
+		if at != addr {
+			spill()
+			addr = at
+		}
+		if g.pageSums[key].n == 0 {
+			g.touched = append(g.touched, key)
+		}
+		g.pageSums[key].add(&row.rollSums)
 	})
-	if err == nil && len(g.ids) >= mostGroups {
+	spill()
+	if err == nil && len(g.groups.ids) >= mostGroups {
 		err = g.flush()
 	}
 	return folded, err
+}
+
+// A pageStep is the step of all rows of a page whose ends were seen, where it is one.
+type pageStep struct {
+	step         int32
+	ended, known bool
+}
+
+// inside reports whether all sessions of a page are of the question's time.
+func (g *grouper) inside(p *rollPage) bool {
+	return p.first >= g.from && p.last <= g.to && p.late <= g.to
+}
+
+// totals takes the sums of the keys of a page, which is in one step.
+func (g *grouper) totals(v *pageView, one pageStep) (folded int64) {
+	lost := g.lost()
+	for i := range v.keys {
+		if g.keyGroups[i] == 0 {
+			continue
+		}
+		id := groupID{kind: g.keyGroups[i] - 1, step: one.step, ended: one.ended}
+		if k := &v.keys[i]; kindOf(k.shape) == gone && g.per > 0 {
+			id.ended, id.step = false, int32(max(g.to-g.from, 0)/g.per)
+		}
+		if v.keys[i].folded&lost != 0 {
+			folded += int64(v.sums[i].n)
+		}
+		g.add(id, &v.sums[i])
+	}
+	return folded
+}
+
+func (g *grouper) oneStep(p *rollPage) pageStep {
+	if g.per == 0 {
+		return pageStep{known: true}
+	}
+	first, last := minuteOf(p.first)*minute, minuteOf(p.last)*minute
+	step := max(first-g.from, 0) / g.per
+	return pageStep{int32(step), true, g.inside(p) && max(last-g.from, 0)/g.per == step}
 }
 
 func kindOf(shape uint64) kind { return kind(shape & 15) }
@@ -235,9 +301,6 @@ func kindOf(shape uint64) kind { return kind(shape & 15) }
 // step finds the step of a row: that of its end or, for sessions that went on, the
 // last. Of those whose end was not seen nobody knows it.
 func (g *grouper) step(id *groupID, row *pageRow, k kind, last int64) {
-	if g.per == 0 {
-		return
-	}
 	at := g.to
 	if id.ended = k != gone && row.minute <= last; id.ended {
 		at = row.minute * minute
@@ -246,17 +309,15 @@ func (g *grouper) step(id *groupID, row *pageRow, k kind, last int64) {
 }
 
 func (g *grouper) add(id groupID, sums *rollSums) {
-	at, ok := g.groups[id]
-	if !ok {
-		at = int32(len(g.ids))
-		g.groups[id] = at
-		g.ids, g.sums = append(g.ids, id), append(g.sums, rollSums{})
+	at, isNew := g.groups.find(id)
+	if isNew {
+		g.sums = append(g.sums, rollSums{})
 	}
 	g.sums[at].add(sums)
 }
 
 // prepare finds the kinds of a page's keys, and its addresses.
-func (g *grouper) prepare(r *rollPart, v *pageView) error {
+func (g *grouper) prepare(r *rollPart, p *rollPage, v *pageView) error {
 	if g.rollup != r {
 		g.rollup, g.rollProgs, g.rollPlaces = r, make(map[uint32]uint32), make(map[uint32]uint32)
 	}
@@ -265,7 +326,9 @@ func (g *grouper) prepare(r *rollPart, v *pageView) error {
 	for i := range v.keys {
 		g.keyGroups = append(g.keyGroups, g.kind(r, v, &v.keys[i]))
 	}
-	g.pageAddr = g.pageAddr[:0]
+	if g.pageAddr = g.pageAddr[:0]; g.headOnly(p) {
+		return r.ref.err
+	}
 	for _, a := range v.addrs {
 		g.pageAddr = append(g.pageAddr, g.remote(a))
 	}
@@ -364,7 +427,7 @@ var noOwner = []whose.Owner{{Process: new(whose.Process)}}
 
 // flush hands the groups on that meet the filter.
 func (g *grouper) flush() error {
-	for i, id := range g.ids {
+	for i, id := range g.groups.ids {
 		s := g.session(&id, &g.sums[i])
 		if g.match.Match(s) {
 			if g.sums[i].n > math.MaxInt {
@@ -379,8 +442,8 @@ func (g *grouper) flush() error {
 			}
 		}
 	}
-	clear(g.groups)
-	g.ids, g.sums = g.ids[:0], g.sums[:0]
+	g.groups.clear()
+	g.sums = g.sums[:0]
 	return nil
 }
 
@@ -427,4 +490,50 @@ func (g *grouper) session(id *groupID, sums *rollSums) *whose.Session {
 		s.TCP = &g.tcp
 	}
 	return s
+}
+
+// A groupTable numbers groups. It is a hash table with open addresses: the loop over
+// the rows looks into it for each address.
+type groupTable struct {
+	ids    []groupID
+	places []int32 // numbers plus one
+}
+
+// find returns the number of a group, perhaps a new one.
+func (t *groupTable) find(id groupID) (at int32, isNew bool) {
+	if 2*len(t.ids) >= len(t.places) {
+		t.grow()
+	}
+	mask := uint64(len(t.places) - 1)
+	for i := id.hash() & mask; ; i = (i + 1) & mask {
+		switch at := t.places[i]; {
+		case at == 0:
+			t.ids = append(t.ids, id)
+			t.places[i] = int32(len(t.ids))
+			return int32(len(t.ids) - 1), true
+		case t.ids[at-1] == id:
+			return at - 1, false
+		}
+	}
+}
+
+func (id *groupID) hash() uint64 {
+	return mix(uint64(id.kind)<<32 ^ uint64(id.addr) ^ uint64(uint32(id.step))<<44 ^ btou(id.ended)<<63)
+}
+
+func (t *groupTable) grow() {
+	t.places = make([]int32, max(1024, 2*len(t.places)))
+	mask := uint64(len(t.places) - 1)
+	for n := range t.ids {
+		i := t.ids[n].hash() & mask
+		for t.places[i] != 0 {
+			i = (i + 1) & mask
+		}
+		t.places[i] = int32(n + 1)
+	}
+}
+
+func (t *groupTable) clear() {
+	clear(t.places)
+	t.ids = t.ids[:0]
 }

@@ -1,39 +1,48 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
 	"github.com/seed-44df2ae6/whose"
 )
 
-// A page holds the rows of a roll-up for one hour, in the order of their remote
-// addresses: first tables of the crews, keys and addresses, then the rows column by
-// column, as a block does it.
+// A page holds the rows of a roll-up for one hour. Its head has the keys, and for each
+// the sums of all its rows: a count that asks for no address, and cuts the page
+// nowhere, reads no more. Its rows stand in a text of their own, column by column as in
+// a block, in the order of their remote addresses.
 
 // pageVersion is the first byte of a page.
 const pageVersion = 1
 
-// The columns of a page, in the order of their texts.
+// The columns of the rows, in the order of their texts.
 const (
-	rollColTables = iota
-	rollColAddr   // less that of the row before
+	rollColTable = iota // of the addresses
+	rollColAddr         // less that of the row before
 	rollColKey
 	rollColMinute
 	rollColLag
-	rollColN
-	rollColSent
-	rollColReceived
-	rollColDatagrams
-	rollColRetrans
-	numRollColumns
+	rollColSums
+	numRollColumns = rollColSums + numSumColumns
+)
+
+// The columns of sums.
+const (
+	sumN = iota
+	sumSent
+	sumReceived
+	sumDatagrams
+	sumRetrans
+	numSumColumns
 )
 
 // A rollRow is what the sessions of one row have in common. Times are minutes from
 // 1970.
 type rollRow struct {
-	addr netip.Addr
+	addr uint32 // of the builder's addresses, plus one; 0 where it is left out
 	// minute is the one in which they ended, lag how many minutes before they began.
 	minute, lag int64
 	key         uint32 // of the builder's keys
@@ -55,88 +64,137 @@ func (s *rollSums) add(o *rollSums) {
 	s.retrans += o.retrans
 }
 
+// write appends the sums to their columns: those that a shape has.
+func (s *rollSums) write(c []column, shape uint64) {
+	c[sumN].uint(s.n)
+	if shapeFlags(shape)&counted != 0 {
+		c[sumSent].uint(s.sent.Bytes)
+		c[sumReceived].uint(s.received.Bytes)
+		if shapeProto(shape).IsDatagram() {
+			c[sumDatagrams].uint(s.sent.Datagrams)
+			c[sumDatagrams].uint(s.received.Datagrams)
+		}
+	}
+	if shapeFlags(shape)&hasTCP != 0 {
+		c[sumRetrans].uint(s.retrans)
+	}
+}
+
+// read reads the sums of a shape.
+func (s *rollSums) read(c []cursor, shape uint64) {
+	*s = rollSums{n: c[sumN].uint()}
+	if shapeFlags(shape)&counted != 0 {
+		s.sent.Bytes, s.received.Bytes = c[sumSent].uint(), c[sumReceived].uint()
+		if shapeProto(shape).IsDatagram() {
+			s.sent.Datagrams, s.received.Datagrams = c[sumDatagrams].uint(), c[sumDatagrams].uint()
+		}
+	}
+	if shapeFlags(shape)&hasTCP != 0 {
+		s.retrans = c[sumRetrans].uint()
+	}
+}
+
 func shapeProto(shape uint64) whose.Proto { return whose.Proto(shape >> 4 & 15) }
 
 func shapeFlags(shape uint64) uint8 { return uint8(shape >> 28) }
 
-// pageText makes the text of a page of some rows of a builder, which it sorts.
-func (b *rollBuilder) pageText(rows []int32) []byte {
-	all := b.rows
+// pageText makes the two texts of a page of some rows of a builder, which it sorts.
+func (b *rollBuilder) pageText(rows []int32) (head, data []byte) {
+	all := b.table.rows
+	if b.ranks == nil {
+		b.ranks, b.byRank = b.rank()
+	}
 	slices.SortFunc(rows, func(x, y int32) int {
 		r, s := &all[x], &all[y]
-		if c := r.addr.Compare(s.addr); c != 0 {
+		if c := cmp.Compare(uint64(b.ranks[r.addr])<<32|uint64(r.key), uint64(b.ranks[s.addr])<<32|uint64(s.key)); c != 0 {
 			return c
 		}
-		switch {
-		case r.key != s.key:
-			return int(r.key) - int(s.key)
-		case r.minute != s.minute:
-			return int(r.minute - s.minute)
-		}
-		return int(r.lag - s.lag)
+		return cmp.Or(cmp.Compare(r.minute, s.minute), cmp.Compare(r.lag, s.lag))
 	})
 	var columns [numRollColumns]column
-	var crews, addrs shared[string]
-	var keys shared[uint32]
+	var crews shared[uint32]
+	var keys, addrs column
+	var shapes []uint64
+	var sums []rollSums
+	places := make([]uint32, len(b.keys.all)) // of the keys in the page, plus one
 	place := func(number uint32) uint64 {
-		return keys.place(number, func(c *column) {
+		if places[number] == 0 {
 			k := &b.keys.all[number]
 			crew := uint64(0)
 			if k.crew > 0 {
-				list := b.crews.all[k.crew-1]
-				crew = crews.place(list, func(c *column) { *c = append(*c, list...) }) + 1
+				crew = crews.place(k.crew, func(c *column) { *c = append(*c, b.crews.all[k.crew-1]...) }) + 1
 			}
-			c.uint(k.shape)
-			c.uint(uint64(k.port))
-			c.uint(uint64(k.folded)<<1 | btou(k.far))
-			c.uint(crew)
-			c.uint(uint64(k.place))
-		})
+			keys.uint(k.shape)
+			keys.uint(uint64(k.port))
+			keys.uint(uint64(k.folded)<<1 | btou(k.far))
+			keys.uint(crew)
+			keys.uint(uint64(k.place))
+			shapes, sums = append(shapes, k.shape), append(sums, rollSums{})
+			places[number] = uint32(len(sums))
+		}
+		return uint64(places[number] - 1)
 	}
-	base, lastAddr := all[rows[0]].minute, uint64(0)
+	base, addr, numAddrs := all[rows[0]].minute, uint32(math.MaxUint32), uint64(0)
 	for _, i := range rows {
 		base = min(base, all[i].minute)
 	}
 	for _, i := range rows {
 		r, s := &all[i], &b.sums[i]
-		shape := b.keys.all[r.key].shape
-		addr := addrs.place(string(r.addr.AsSlice()), func(c *column) { c.addr(r.addr) })
-		columns[rollColAddr].uint(addr - lastAddr)
-		lastAddr = addr
-		columns[rollColKey].uint(place(r.key))
+		step := uint64(0)
+		if r.addr != addr {
+			addrs.addr(b.byRank[b.ranks[r.addr]])
+			addr, step, numAddrs = r.addr, min(numAddrs, 1), numAddrs+1
+		}
+		columns[rollColAddr].uint(step)
+		key := place(r.key)
+		columns[rollColKey].uint(key)
 		columns[rollColMinute].uint(uint64(r.minute - base))
 		columns[rollColLag].int(r.lag)
-		columns[rollColN].uint(s.n)
-		if shapeFlags(shape)&counted != 0 {
-			columns[rollColSent].uint(s.sent.Bytes)
-			columns[rollColReceived].uint(s.received.Bytes)
-			if shapeProto(shape).IsDatagram() {
-				columns[rollColDatagrams].uint(s.sent.Datagrams)
-				columns[rollColDatagrams].uint(s.received.Datagrams)
-			}
-		}
-		if shapeFlags(shape)&hasTCP != 0 {
-			columns[rollColRetrans].uint(s.retrans)
-		}
+		s.write(columns[rollColSums:], shapes[key])
+		sums[key].add(s)
 	}
-	tables := &columns[rollColTables]
-	tables.uint(uint64(len(crews.places)))
-	*tables = append(*tables, crews.text...)
-	tables.uint(uint64(len(keys.places)))
-	*tables = append(*tables, keys.text...)
-	tables.uint(uint64(len(addrs.places)))
-	*tables = append(*tables, addrs.text...)
+	columns[rollColTable].uint(numAddrs)
+	columns[rollColTable] = append(columns[rollColTable], addrs...)
+	rowText := column{pageVersion}
+	rowText.uint(uint64(len(rows)))
+	rowText.int(base)
 
-	head := column{pageVersion}
-	head.uint(uint64(len(rows)))
-	head.int(base)
-	for i := range columns {
-		head.uint(uint64(len(columns[i])))
+	var tables column
+	tables.uint(uint64(len(crews.places)))
+	tables = append(tables, crews.text...)
+	tables.uint(uint64(len(sums)))
+	tables = append(tables, keys...)
+	var totals [numSumColumns]column
+	for i := range sums {
+		sums[i].write(totals[:], shapes[i])
 	}
-	for i := range columns {
-		head = append(head, columns[i]...)
+	return joinColumns(column{pageVersion}, append([]column{tables}, totals[:]...)), joinColumns(rowText, columns[:])
+}
+
+// joinColumns appends columns, their lengths first.
+func joinColumns(dst column, columns []column) []byte {
+	for _, c := range columns {
+		dst.uint(uint64(len(c)))
 	}
-	return head
+	for _, c := range columns {
+		dst = append(dst, c...)
+	}
+	return dst
+}
+
+// splitColumns reads so many columns to the end of a text.
+func splitColumns(c *cursor, columns [][]byte) error {
+	lengths := make([]uint64, len(columns))
+	for i := range lengths {
+		lengths[i] = c.uint()
+	}
+	for i, length := range lengths {
+		columns[i] = c.take(length)
+	}
+	if c.bad || c.left() > 0 {
+		return fmt.Errorf("%w: the columns do not fit", errMalformed)
+	}
+	return nil
 }
 
 func btou(b bool) uint64 {
@@ -146,48 +204,44 @@ func btou(b bool) uint64 {
 	return 0
 }
 
-// A pageView is a page whose rows can be read. Its programs and places are numbers
-// of the file.
+// A pageView is a page that can be read. Its programs and places are numbers of the
+// file. Its memory is used again.
 type pageView struct {
+	crews [][]uint32
+	keys  []rollKey
+	sums  []rollSums // of the keys
+	// The others are there after rows.
 	n       int
 	base    int64
 	columns [numRollColumns][]byte
-	crews   [][]uint32
-	keys    []rollKey
 	addrs   []netip.Addr
+	crew    []uint32 // memory of crews
 }
 
-// open reads the head of a page and its tables. It keeps text.
-func (v *pageView) open(text []byte) error {
+var errPageVersion = fmt.Errorf("%w: want version %d", errMalformed, pageVersion)
+
+// head reads the head of a page.
+func (v *pageView) head(text []byte) error {
 	if len(text) == 0 || text[0] != pageVersion {
-		return fmt.Errorf("%w: want version %d", errMalformed, pageVersion)
+		return errPageVersion
 	}
 	c := cursor{text: text[1:]}
-	n := c.uint()
-	v.base = c.int()
-	var lengths [numRollColumns]uint64
-	for i := range lengths {
-		lengths[i] = c.uint()
+	var columns [1 + numSumColumns][]byte
+	if err := splitColumns(&c, columns[:]); err != nil {
+		return err
 	}
-	for i, length := range lengths {
-		v.columns[i] = c.take(length)
-	}
-	if c.bad || c.left() > 0 || n > uint64(len(v.columns[rollColKey])) {
-		return fmt.Errorf("%w: the columns do not fit", errMalformed)
-	}
-	v.n = int(n)
-	return v.tables()
-}
-
-func (v *pageView) tables() error {
-	c := cursor{text: v.columns[rollColTables]}
-	v.crews, v.keys, v.addrs = v.crews[:0], v.keys[:0], v.addrs[:0]
+	c = cursor{text: columns[0]}
+	v.crews, v.keys, v.sums, v.crew = v.crews[:0], v.keys[:0], v.sums[:0], v.crew[:0]
 	for range c.count() {
-		crew := make([]uint32, c.count())
-		for i := range crew {
-			crew[i] = uint32(c.uint())
+		from := len(v.crew)
+		for range c.count() {
+			v.crew = append(v.crew, uint32(c.uint()))
 		}
-		v.crews = append(v.crews, crew)
+		v.crews = append(v.crews, v.crew[from:len(v.crew):len(v.crew)])
+	}
+	var totals [numSumColumns]cursor
+	for i := range totals {
+		totals[i].text = columns[1+i]
 	}
 	for range c.count() {
 		k := rollKey{shape: c.uint(), port: uint16(c.uint())}
@@ -197,14 +251,39 @@ func (v *pageView) tables() error {
 		if !validShape(k.shape) {
 			c.fail()
 		}
-		v.keys = append(v.keys, k)
+		var sums rollSums
+		sums.read(totals[:], k.shape)
+		v.keys, v.sums = append(v.keys, k), append(v.sums, sums)
 	}
-	for range c.count() {
-		v.addrs = append(v.addrs, c.addr())
+	for _, t := range totals {
+		c.bad = c.bad || t.bad
 	}
-	if c.bad || v.n > 0 && (len(v.keys) == 0 || len(v.addrs) == 0) {
+	if c.bad || len(v.keys) == 0 {
 		return fmt.Errorf("%w: tables", errMalformed)
 	}
+	return nil
+}
+
+// rows makes the rows ready. It keeps text.
+func (v *pageView) rows(text []byte) error {
+	if len(text) == 0 || text[0] != pageVersion {
+		return errPageVersion
+	}
+	c := cursor{text: text[1:]}
+	n := c.uint()
+	v.base = c.int()
+	if err := splitColumns(&c, v.columns[:]); err != nil {
+		return err
+	}
+	t := cursor{text: v.columns[rollColTable]}
+	v.addrs = v.addrs[:0]
+	for range t.count() {
+		v.addrs = append(v.addrs, t.addr())
+	}
+	if t.bad || n > uint64(len(v.columns[rollColKey])) || n > 0 && len(v.addrs) == 0 {
+		return fmt.Errorf("%w: rows", errMalformed)
+	}
+	v.n = int(n)
 	return nil
 }
 
@@ -233,22 +312,12 @@ func (v *pageView) each(fn func(r *pageRow)) error {
 		if c[rollColKey].bad {
 			break
 		}
-		shape := v.keys[r.key].shape
 		r.minute, r.lag = v.base+int64(c[rollColMinute].uint()), c[rollColLag].int()
-		r.rollSums = rollSums{n: c[rollColN].uint()}
-		if shapeFlags(shape)&counted != 0 {
-			r.sent.Bytes, r.received.Bytes = c[rollColSent].uint(), c[rollColReceived].uint()
-			if shapeProto(shape).IsDatagram() {
-				r.sent.Datagrams, r.received.Datagrams = c[rollColDatagrams].uint(), c[rollColDatagrams].uint()
-			}
-		}
-		if shapeFlags(shape)&hasTCP != 0 {
-			r.retrans = c[rollColRetrans].uint()
-		}
+		r.read(c[rollColSums:], v.keys[r.key].shape)
 		fn(&r)
 	}
 	for k := range c {
-		if c[k].bad && k != rollColTables {
+		if c[k].bad {
 			return fmt.Errorf("%w: column %d", errMalformed, k)
 		}
 	}

@@ -209,7 +209,7 @@ func (g *grouper) day(d *rolledDay, gaps *whose.Gaps) error {
 		}
 		if err == nil {
 			some = true
-			_, err = g.page(d.rollup, v)
+			_, err = g.page(d.rollup, p, v)
 		}
 		if err != nil {
 			d.day.blocks = left
@@ -238,7 +238,7 @@ func (g *grouper) alone(r *rollPart, exact map[int64]bool, gaps *whose.Gaps) err
 			return err
 		}
 		rough = rough || !g.whole(p)
-		n, err := g.page(r, v)
+		n, err := g.page(r, p, v)
 		if err != nil {
 			return err
 		}
@@ -291,15 +291,26 @@ func (r *Reader) rollupOverview(ctx context.Context) (*history.RollupOverview, e
 
 func (g *grouper) at(us int64) time.Time { return fromMicros(us).In(g.zone) }
 
-// read reads the text of a page.
+// read reads a page: its head and, where the count needs these, its rows.
 func (g *grouper) read(r *rollPart, p *rollPage) (*pageView, error) {
-	var text []byte
-	if err := r.tx.QueryRowContext(g.ctx, "SELECT data FROM page WHERE id = ?", p.id).Scan(&text); err != nil {
-		return nil, err
+	v := &g.view
+	err := r.tx.QueryRowContext(g.ctx, "SELECT head FROM pages WHERE id = ?", p.id).Scan(&g.head)
+	if err == nil {
+		err = v.head(g.head)
 	}
-	v := new(pageView)
-	if err := v.open(text); err != nil {
+	if err == nil && !g.headOnly(p) {
+		err = r.tx.QueryRowContext(g.ctx, "SELECT data FROM pages WHERE id = ?", p.id).Scan(&g.text)
+		if err == nil {
+			err = v.rows(g.text)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("page %d: %w", p.id, err)
 	}
 	return v, nil
+}
+
+// headOnly reports whether the head of a page has all that the count needs of it.
+func (g *grouper) headOnly(p *rollPage) bool {
+	return !g.addr && len(g.remotes) == 0 && g.inside(p) && g.oneStep(p).known
 }

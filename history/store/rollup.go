@@ -30,9 +30,9 @@ const rollExtension = ".rollup"
 const rollSchema = `
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE chunk(upto INTEGER PRIMARY KEY, last INTEGER NOT NULL, n INTEGER NOT NULL);
-CREATE TABLE page(id INTEGER PRIMARY KEY, chunk INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-	reach INTEGER NOT NULL, late INTEGER NOT NULL, n INTEGER NOT NULL, folded INTEGER NOT NULL, data BLOB NOT NULL);
-CREATE INDEX span ON page(chunk, first, last, reach, late, n, folded);
+CREATE TABLE pages(id INTEGER PRIMARY KEY, chunk INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+	reach INTEGER NOT NULL, late INTEGER NOT NULL, n INTEGER NOT NULL, folded INTEGER NOT NULL, head BLOB NOT NULL, data BLOB NOT NULL);
+CREATE INDEX span ON pages(chunk, first, last, reach, late, n, folded);
 CREATE TABLE prog(id INTEGER PRIMARY KEY, comm BLOB, exe BLOB, cmdline BLOB, uid INTEGER, user BLOB, unit BLOB, container BLOB, pod BLOB,
 	cname BLOB, image BLOB, podname BLOB, podspace BLOB);
 CREATE TABLE place(id INTEGER PRIMARY KEY, netns INTEGER, name BLOB, uid INTEGER, user BLOB, device BLOB, scope BLOB, mark INTEGER, unit BLOB, container BLOB);
@@ -188,7 +188,7 @@ func (r *Reader) fillRollup(ctx context.Context, p *rollPart, path string) error
 		}
 		p.pages = append(p.pages, g)
 		return nil
-	}, "SELECT id, chunk, first, last, reach, late, n, folded FROM page")
+	}, "SELECT id, chunk, first, last, reach, late, n, folded FROM pages")
 }
 
 // known returns the last end of a session that the roll-up has.

@@ -247,9 +247,9 @@ func (w *Writer) writePages(ctx context.Context, c *conn, p *part, blocks []bloc
 		return err
 	}
 	for _, page := range b.pages {
-		text := b.pageText(page.rows)
-		err := c.exec(ctx, "INSERT INTO page(chunk, first, last, reach, late, n, folded, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			last.id, page.first, page.last, page.reach, page.late, page.n, page.folded, text)
+		head, data := b.pageText(page.rows)
+		err := c.exec(ctx, "INSERT INTO pages(chunk, first, last, reach, late, n, folded, head, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			last.id, page.first, page.last, page.reach, page.late, page.n, page.folded, head, data)
 		if err != nil {
 			return err
 		}

@@ -244,22 +244,36 @@ func appendNum(key []byte, n uint64, ok bool) []byte {
 
 // Count returns the top largest groups, 0 for all.
 func (c *Counter) Count(top int) *Count {
+	count := c.empty()
+	count.Rows, _ = largest(c.all(), top, count.compare)
+	return count
+}
+
+// all returns the groups in no order.
+func (c *Counter) all() []Row {
 	rows := make([]Row, len(c.groups.all))
 	for i := range rows {
 		rows[i] = c.groups.all[i].Sum
 	}
-	rows, _ = largest(rows, top, func(a, b Row) int {
-		if len(c.sum) > 0 && a.Sums[0] != b.Sums[0] {
-			return cmp.Compare(b.Sums[0], a.Sums[0])
-		}
-		if n := cmp.Compare(b.Count, a.Count); n != 0 {
-			return n
-		}
-		return slices.CompareFunc(a.Values, b.Values, func(x, y whose.Value) int { return x.Compare(&y) })
-	})
-	count := &Count{By: c.by, Rows: rows, Total: c.total, Sums: c.sums}
+	return rows
+}
+
+// empty returns the count without its groups.
+func (c *Counter) empty() *Count {
+	count := &Count{By: c.by, Total: c.total, Sums: c.sums}
 	for i := range c.sum {
 		count.Sum = append(count.Sum, c.sum[i].Field)
 	}
 	return count
+}
+
+// compare orders groups, the largest first.
+func (c *Count) compare(a, b Row) int {
+	if len(c.Sum) > 0 && a.Sums[0] != b.Sums[0] {
+		return cmp.Compare(b.Sums[0], a.Sums[0])
+	}
+	if n := cmp.Compare(b.Count, a.Count); n != 0 {
+		return n
+	}
+	return slices.CompareFunc(a.Values, b.Values, func(x, y whose.Value) int { return x.Compare(&y) })
 }

@@ -89,6 +89,19 @@ func (g *groups[K, V]) once(at int32, session int) *V {
 // largest sorts a list by order, cuts it to its first top entries, and returns
 // the number cut. With 0 it cuts none.
 func largest[T any](list []T, top int, order func(a, b T) int) (first []T, more int) {
+	const few = 8 // where they are few among many, to sort all of them takes longer
+	if top > 0 && len(list)/few > top {
+		first = list[:top:top]
+		slices.SortFunc(first, order)
+		for _, x := range list[top:] {
+			if order(x, first[top-1]) < 0 {
+				at, _ := slices.BinarySearchFunc(first, x, order)
+				copy(first[at+1:], first[at:top-1])
+				first[at] = x
+			}
+		}
+		return first, len(list) - top
+	}
 	slices.SortFunc(list, order)
 	if top > 0 && len(list) > top {
 		return list[:top], len(list) - top

@@ -1,7 +1,7 @@
 package tally
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -51,7 +51,8 @@ func (s *Steps) Count(top int) *Count {
 	if s.per == 0 {
 		return s.counter.Count(top)
 	}
-	return bySteps(s.counter.Count(0), top)
+	count := s.counter.empty()
+	return bySteps(count, s.counter.all(), top)
 }
 
 // stepOf returns the beginning of the step of a session.
@@ -63,22 +64,18 @@ func stepOf(l *whose.Lifetime, from, to time.Time, per time.Duration) time.Time 
 	return from.Add(max(last.Sub(from), 0) / per * per)
 }
 
-// bySteps orders groups by time, and keeps the largest of each step.
-func bySteps(count *Count, top int) *Count {
-	slices.SortStableFunc(count.Rows, func(a, b Row) int { return cmp.Compare(a.Values[0].Time.UnixNano(), b.Values[0].Time.UnixNano()) })
-	if top == 0 {
-		return count
+// bySteps orders groups, the largest first, by time, and keeps the largest of each
+// step.
+func bySteps(count *Count, rows []Row, top int) *Count {
+	count.Rows = make([]Row, 0)
+	steps := make(map[int64][]Row)
+	for _, row := range rows {
+		at := row.Values[0].Time.UnixNano()
+		steps[at] = append(steps[at], row)
 	}
-	kept, n := count.Rows[:0], 0
-	var step time.Time
-	for _, row := range count.Rows {
-		if t := row.Values[0].Time; !t.Equal(step) {
-			step, n = t, 0
-		}
-		if n++; n <= top {
-			kept = append(kept, row)
-		}
+	for _, at := range slices.Sorted(maps.Keys(steps)) {
+		some, _ := largest(steps[at], top, count.compare)
+		count.Rows = append(count.Rows, some...)
 	}
-	count.Rows = kept
 	return count
 }
