@@ -3,6 +3,7 @@ package store
 import (
 	"net/netip"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -161,5 +162,69 @@ func TestWriter_RowsOfManyStandingSessions(t *testing.T) {
 	}
 	if left := len(w.live.changed); left != 0 {
 		t.Errorf("%d rows wait after the end", left)
+	}
+}
+
+// TestWriter_LooksBesideCommits: commits are made while a look at what stands works, and
+// events come.
+func TestWriter_LooksBesideCommits(t *testing.T) {
+	w, err := Create(t.Context(), Options{Dir: t.TempDir() + "/history", GID: -1, Boot: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 3000
+	session := func(cookie uint64) whose.Session {
+		return whose.Session{
+			Proto: whose.TCP, Family: whose.IPv4, State: whose.Established, Cookie: cookie,
+			Local: netip.MustParseAddrPort("10.0.0.1:443"), Remote: netip.MustParseAddrPort("10.0.0.2:5000"),
+		}
+	}
+	add := func(cookie uint64, kind whose.EventKind) {
+		now := time.Now()
+		w.Add(&whose.Event{Time: now, Kind: kind, Lifetime: whose.Lifetime{Opened: now}, Session: session(cookie)})
+	}
+	var working sync.WaitGroup
+	working.Go(func() {
+		for cookie := range uint64(n) {
+			if add(cookie+1, whose.EventOpen); cookie%2 == 0 {
+				add(cookie+1, whose.EventClose)
+			}
+		}
+	})
+	working.Go(func() {
+		for range 20 {
+			w.Reconcile(func(yield func(whose.Session) bool) {
+				for cookie := range uint64(n) {
+					if cookie%2 == 1 && !yield(session(cookie+1)) {
+						return
+					}
+				}
+			})
+		}
+	})
+	working.Go(func() {
+		for range 20 {
+			if err := w.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	working.Wait()
+	if err := w.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(w.opts.Dir, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[uint64]int)
+	all := &history.Query{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour)}
+	if _, err := r.Sessions(t.Context(), all, func(s *whose.Session) bool { found[s.Cookie]++; return true }); err != nil {
+		t.Fatal(err)
+	}
+	for cookie := range uint64(n) {
+		if cookie%2 == 0 && found[cookie+1] == 0 {
+			t.Fatalf("session %d ended and is not there", cookie+1)
+		}
 	}
 }
