@@ -385,3 +385,28 @@ func TestRollupFolded(t *testing.T) {
 		t.Errorf("gaps %v: the protocol of all is known", cov.Gaps)
 	}
 }
+
+// FuzzPage reads any text as a page.
+func FuzzPage(f *testing.F) {
+	b := newRollBuilder()
+	k := rollKey{shape: shapeOf(&entry{facts: facts{kind: closed, state: whose.Established, family: whose.IPv4, proto: whose.UDP, flags: counted | knownOpen}}), port: 53, far: true}
+	for i := range int64(3) {
+		at := b.row(rollRow{addr: b.addrs.number(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})) + 1, minute: i, lag: i}, k)
+		b.sums[at].add(&rollSums{n: 2, sent: whose.Traffic{Bytes: 9, Datagrams: 1}})
+	}
+	for _, page := range b.pages {
+		head, data := b.pageText(page.rows)
+		f.Add(head, data)
+	}
+	f.Fuzz(func(t *testing.T, head, data []byte) {
+		var v pageView
+		if v.head(head) != nil || v.rows(data) != nil {
+			return
+		}
+		_ = v.each(func(r *pageRow) {
+			if int(r.addr) >= len(v.addrs) || int(r.key) >= len(v.keys) {
+				t.Fatal("a row beyond the tables")
+			}
+		})
+	})
+}
