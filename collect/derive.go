@@ -63,9 +63,10 @@ func (d *derived) derive(j *joined) *derived {
 	d.listener, d.peer, d.reason = d.listener[:0], d.peer[:0], d.reason[:0]
 	if needs.Has(whose.NeedPeer) {
 		if len(j.sockets) >= manySockets {
-			d.peers.Go(func() { d.findPeers(j.sockets) })
+			d.peers.Go(func() { d.findPeers(j.sockets); d.pairByFlow(j.sockets) })
 		} else {
 			d.findPeers(j.sockets)
+			d.pairByFlow(j.sockets)
 		}
 	}
 	if needs&(whose.NeedDirection|whose.NeedOwners) != 0 {

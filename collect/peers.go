@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"sync/atomic"
 
+	"github.com/seed-44df2ae6/whose"
 	"github.com/seed-44df2ae6/whose/internal/lots"
 	"github.com/seed-44df2ae6/whose/internal/source"
 )
@@ -104,5 +105,33 @@ func (d *derived) pair(sockets []source.Socket, a, b uint32) {
 	}
 	if d.peer[b] == 0 || same {
 		d.peer[b] = a + 1
+	}
+}
+
+// pairByFlow pairs ends whose addresses do not show that they belong together, since
+// they were translated on the way, by the flow id where it was asked for. An id that
+// more than two sockets have says nothing: somebody made them so.
+func (d *derived) pairByFlow(sockets []source.Socket) {
+	if !d.plan.needs.Has(whose.NeedFlow) {
+		return
+	}
+	const many = ^uint32(0)
+	ends := make(map[uint64]uint32) // the place of the first plus one
+	for i := range sockets {
+		id := sockets[i].Flow
+		if id == 0 || d.peer[i] != 0 {
+			continue
+		}
+		switch first := ends[id]; first {
+		case 0:
+			ends[id] = uint32(i + 1)
+		case many:
+		default:
+			if other := d.peer[first-1]; other != 0 {
+				d.peer[first-1], d.peer[other-1], ends[id] = 0, 0, many
+				continue
+			}
+			d.peer[first-1], d.peer[i] = uint32(i+1), first
+		}
 	}
 }

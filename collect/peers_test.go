@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/seed-44df2ae6/whose"
@@ -138,5 +139,39 @@ func TestPeers_OneHash(t *testing.T) {
 	}
 	if most != n {
 		t.Errorf("%s", fmt.Sprint("the fullest part has ", most, " ends, want all ", n))
+	}
+}
+
+// TestPairByFlow has ends with one flow id found where their addresses do not show
+// it, and none where more than two have it.
+func TestPairByFlow(t *testing.T) {
+	end := func(flow uint64, port uint16) source.Socket {
+		s := source.Socket{Flow: flow}
+		s.Proto, s.Family, s.State, s.NetNS = whose.TCP, whose.IPv4, whose.Established, 1
+		s.Local, s.Remote, s.LocalPort, s.RemotePort = pair.AnyIPv4, pair.AnyIPv4, port, port+1000
+		s.Local[15], s.Remote[15] = 1, 2
+		return s
+	}
+	for name, c := range map[string]struct {
+		flows []uint64
+		want  []uint32
+		needs whose.Needs
+	}{
+		"two":        {[]uint64{7, 8, 7}, []uint32{3, 0, 1}, whose.NeedFlow},
+		"unknown":    {[]uint64{0, 0}, []uint32{0, 0}, whose.NeedFlow},
+		"three":      {[]uint64{7, 7, 7}, []uint32{0, 0, 0}, whose.NeedFlow},
+		"four":       {[]uint64{7, 7, 7, 7}, []uint32{0, 0, 0, 0}, whose.NeedFlow},
+		"not wanted": {[]uint64{7, 7}, []uint32{0, 0}, whose.NeedPeer},
+	} {
+		var sockets []source.Socket
+		for i, flow := range c.flows {
+			sockets = append(sockets, end(flow, uint16(i+1)))
+		}
+		d := derived{joined: &joined{gathered: &gathered{plan: &plan{needs: c.needs}}}}
+		d.findPeers(sockets)
+		d.pairByFlow(sockets)
+		if !slices.Equal(d.peer, c.want) {
+			t.Errorf("%s: peers %v, want %v", name, d.peer, c.want)
+		}
 	}
 }

@@ -148,6 +148,11 @@ func checkPairs(t *testing.T, c *caught) {
 		if c.source == "bpf" && !kernelBefore(5, 19) && !c.noFlow && client.Flow == 0 || client.Flow != server.Flow && client.Flow != 0 && server.Flow != 0 {
 			t.Errorf("%s: flow id %x at the client and %x at the server", name, client.Flow, server.Flow)
 		}
+		for _, s := range []whose.Session{client, server} {
+			if c.source == "bpf" && client.Flow != 0 && client.Flow == server.Flow && (len(s.Peer) != 1 || s.Peer[0].PID != uint32(c.PID)) {
+				t.Errorf("%s: the peer of %v is %v, want process %d", name, s.Local, s.Peer, c.PID)
+			}
+		}
 	}
 }
 

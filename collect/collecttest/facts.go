@@ -165,7 +165,7 @@ func agentFacts() []Fact {
 		none("fds", "no event reports descriptors"),
 	}
 	for _, f := range whose.Fields() {
-		if f.Of == whose.OfTCP && f.Name != "age" {
+		if f.Of == whose.OfTCP && f.Name != "age" && f.Name != "flow" {
 			facts = append(facts, none(f.Name, "no event reports it while a session lasts"))
 		}
 	}
