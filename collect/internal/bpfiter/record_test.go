@@ -32,10 +32,10 @@ func TestNextRecord_Refuses(t *testing.T) {
 		b    []byte
 		want string
 	}{
-		{"another version", append(tagOf(recordVersion+1, recordID), make([]byte, 60)...), "record of version 5: want 4"},
+		{"another version", append(tagOf(recordVersion+1, recordID), make([]byte, 60)...), "record of version 6: want 5"},
 		{"not ours", []byte("tcp   LISTEN 0      128"), "foreign record: tag 0x20706374"},
-		{"unknown kind", append(tagOf(recordVersion, 99), make([]byte, 200)...), "foreign record: tag 0x57530463"},
-		{"cut short", id[:12], "record cut short: tag 0x57530403"},
+		{"unknown kind", append(tagOf(recordVersion, 99), make([]byte, 200)...), "foreign record: tag 0x57530563"},
+		{"cut short", id[:12], "record cut short: tag 0x57530503"},
 		{"three bytes", id[:3], "record cut short: tag 0x00000000"},
 	} {
 		_, _, err := nextRecord(aligned(test.b))
