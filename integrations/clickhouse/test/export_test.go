@@ -187,6 +187,19 @@ func TestExport(t *testing.T) {
 		t.Errorf("%s rows before the merge, want 110: a batch was taken twice", n)
 	}
 
+	joined := e.ask(fmt.Sprintf(`SELECT countIf(ends = ['client', 'server']), countIf(ends != ['client', 'server']) FROM
+		(SELECT flow, arraySort(groupUniqArray(toString(side))) AS ends FROM whose.session_end
+		WHERE event = 'close' AND server_port = %d GROUP BY flow)`, port))
+	if joined != "55\t0" {
+		t.Errorf("%s flows are joined and not joined, want 55 and 0", joined)
+	}
+
+	for i, question := range documented(t) {
+		if answer := e.ask(question); i == 1 && !strings.Contains(answer, strconv.Itoa(port)) {
+			t.Errorf("docs/fleet.md, statement %d: the answer is %q", i+1, answer)
+		}
+	}
+
 	out, err := exec.Command(program("whose"), "fleet", "status", "--fleet", e.url(), "-o", "json").Output()
 	if err != nil {
 		t.Fatalf("fleet status: %v", err)
@@ -205,6 +218,25 @@ func TestExport(t *testing.T) {
 	if err != nil || strings.ContainsRune(string(text), 0x1b) {
 		t.Errorf("fleet status as text: %v: %q", err, text)
 	}
+}
+
+// documented returns the statements of docs/fleet.md.
+func documented(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("docs/fleet.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for i, part := range strings.Split(string(text), "```") {
+		if sql, ok := strings.CutPrefix(part, "sql\n"); ok && i%2 == 1 {
+			all = append(all, strings.TrimSuffix(strings.TrimSpace(sql), ";"))
+		}
+	}
+	if len(all) < 2 {
+		t.Fatalf("%d statements in docs/fleet.md, want 2 at least", len(all))
+	}
+	return all
 }
 
 // waitFor waits until so many batches are in a spool.
