@@ -35,7 +35,7 @@ func (q *question) asksAgent(cmd *cobra.Command) (bool, error) {
 		}
 		return false, nil
 	}
-	for _, name := range []string{"proc", "pin-dir", "watch", "one-owner", "interval", "buffer", "backlog", "udp-idle"} {
+	for _, name := range []string{"proc", "pin-dir", "one-owner", "interval", "buffer", "backlog", "udp-idle"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
 			return false, usagef("--%s: an agent is asked, and no kernel", name)
 		}
@@ -135,13 +135,18 @@ func (l *list) showAgents(ctx context.Context, opts *collect.Options) error {
 		return status(sessions.Len())
 	}
 	l.shape.OwnNetNS = ownNetNS()
-	if l.shape.Fields == nil && (l.format == render.JSON || l.format == render.JSONL) {
-		l.shape.Fields = slices.DeleteFunc(render.DefaultFields(l.format), func(f *whose.Field) bool { return !ask.Known(f) })
-	}
+	l.knownFields()
 	if l.folds() {
 		return l.showList(ctx, sessions.Slice, render.Fold(sessions), &cov)
 	}
 	return l.showList(ctx, sessions.Slice, sessions.Slice, &cov)
+}
+
+// knownFields leaves out of the fields by default those that an agent does not know.
+func (l *list) knownFields() {
+	if l.shape.Fields == nil && (l.format == render.JSON || l.format == render.JSONL) {
+		l.shape.Fields = slices.DeleteFunc(render.DefaultFields(l.format), func(f *whose.Field) bool { return !ask.Known(f) })
+	}
 }
 
 // fromPast opens the history of an agent over its socket.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -113,6 +116,7 @@ func TestAgentSource(t *testing.T) {
 			t.Errorf("whose %q: status %d, %s; want %d, %s", c.args, got, errs.String(), c.want, c.says)
 		}
 	}
+	t.Run("zabbix", h.zabbixOfAgent)
 	t.Run("watch", func(t *testing.T) { h.watchesAgent(t, dial) })
 	var files, socket string
 	until(t, "the socket gives the past as the files do", func() bool {
@@ -130,6 +134,51 @@ func TestAgentSource(t *testing.T) {
 	h.end(unix.SIGTERM)
 	if _, err := os.Lstat(h.socket); !os.IsNotExist(err) {
 		t.Errorf("the socket after a clean end: %v", err)
+	}
+}
+
+// zabbixOfAgent takes what Zabbix gets from the agent and holds it against the kernel's.
+func (h *keptHost) zabbixOfAgent(t *testing.T) {
+	for _, words := range [][]string{
+		{"count", "established"}, {"count", "lport", "7000", "and", "listening"}, {"count", "udp"}, {"count", "pid", strconv.Itoa(os.Getpid()), "--partial"}, {"discovery", "listen", "tcp"},
+	} {
+		until(t, fmt.Sprintf("whose zabbix %q by the agent as by the kernel", words), func() bool {
+			args := append([]string{"zabbix"}, words...)
+			want, _ := h.ask(append(args, "--source", "bpf", "--timeout", "20s")...)
+			got, _ := h.ask(append(args, "--source", "agent", "--timeout", "20s", "--socket", h.socket)...)
+			return want == got && len(got) > 1
+		})
+	}
+	out, _ := h.ask("zabbix", "get", "--source", "agent", "--timeout", "20s", "--socket", h.socket)
+	var doc struct {
+		Source   string `json:"source"`
+		Complete bool   `json:"complete"`
+	}
+	if err := json.Unmarshal([]byte(out), &doc); err != nil || doc.Source != sourceAgent || doc.Complete {
+		t.Errorf("the document: %v, %+v: %s", err, doc, out)
+	}
+	out, _ = h.ask("zabbix", "get", "--source", "agent", "--socket", h.socket+".none")
+	if !strings.Contains(out, "no agent runs there") {
+		t.Errorf("the document without an agent: %s", out)
+	}
+	for _, args := range [][]string{{"--watch", "200ms", "-o", "jsonl", "lport", "7000", "and", "listening"}} {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		cmd := exec.CommandContext(ctx, h.whose, append(args, "--source", "agent", "--socket", h.socket, "-N", h.netns)...)
+		stdout, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(stdout)
+		for i := range 3 {
+			if !lines.Scan() || !strings.Contains(lines.Text(), `"local_port":7000`) {
+				t.Errorf("pass %d shows %q", i, lines.Text())
+			}
+		}
+		cancel()
+		_ = cmd.Wait() // it was ended
 	}
 }
 

@@ -79,7 +79,7 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 		return l.showThen(cmd, opts)
 	}
 	opts.Sort = l.sortBy
-	if l.source == sourceAgent {
+	if l.source == sourceAgent && (l.every == 0 || l.pids || l.quiet) {
 		return l.showAgents(cmd.Context(), opts)
 	}
 	l.shape.OwnNetNS = ownNetNS() // the number is the same under each procfs
@@ -91,6 +91,9 @@ func (l *list) run(cmd *cobra.Command, words []string) error {
 	case l.quiet:
 		return l.ask(cmd.Context(), c, opts)
 	case l.every > 0:
+		if l.source == sourceAgent {
+			l.knownFields()
+		}
 		return l.redraw(cmd.Context(), c, opts)
 	}
 	return l.once(cmd.Context(), c, opts)
@@ -163,13 +166,43 @@ func (l *list) collect(ctx context.Context, c *collect.Collector, opts *collect.
 	if err != nil {
 		return nil, collectError(err)
 	}
-	if l.names != nil {
-		remotes := make([]netip.Addr, answer.Len())
-		read := answer.Reader()
-		for i := range remotes {
-			remotes[i] = read(i).Remote.Addr()
-		}
-		l.names.Learn(ctx, remotes)
-	}
+	l.learnNames(ctx, answer)
 	return answer, nil
+}
+
+// A pass is one answer of the kernel or of an agent.
+type pass struct {
+	render.Ends
+	cov   *whose.Coverage
+	close func()
+}
+
+// pass makes one.
+func (l *list) pass(ctx context.Context, c *collect.Collector, opts *collect.Options) (*pass, error) {
+	if l.source != sourceAgent {
+		answer, err := l.collect(ctx, c, opts)
+		if err != nil {
+			return nil, err
+		}
+		return &pass{answer, &answer.Coverage, answer.Close}, nil
+	}
+	sessions, cov, err := l.fromAgent(ctx, opts, l.named)
+	if err != nil {
+		return nil, err
+	}
+	l.learnNames(ctx, sessions)
+	return &pass{sessions, &cov, func() {}}, nil
+}
+
+// learnNames asks for the names of all remote hosts at once.
+func (l *list) learnNames(ctx context.Context, sessions lots.Sessions) {
+	if l.names == nil {
+		return
+	}
+	remotes := make([]netip.Addr, sessions.Len())
+	read := sessions.Reader()
+	for i := range remotes {
+		remotes[i] = read(i).Remote.Addr()
+	}
+	l.names.Learn(ctx, remotes)
 }

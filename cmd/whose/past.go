@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -182,13 +181,7 @@ func (l *list) showList(ctx context.Context, sessions lots.Slice, rows lots.Sess
 	if err != nil {
 		return err
 	}
-	if l.names != nil {
-		remotes := make([]netip.Addr, len(sessions))
-		for i := range sessions {
-			remotes[i] = sessions[i].Remote.Addr()
-		}
-		l.names.Learn(ctx, remotes)
-	}
+	l.learnNames(ctx, sessions)
 	if len(sessions) > 0 || !l.forPerson() || !isTerminal(l.sh.out) {
 		if err := r.Write(l.sh.out, rows, cov); err != nil {
 			return l.failed(err)

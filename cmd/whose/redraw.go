@@ -95,15 +95,15 @@ func (l *list) lines(ctx context.Context, c *collect.Collector, opts *collect.Op
 	if err != nil {
 		return err
 	}
-	answer, err := l.collect(ctx, c, opts)
+	answer, err := l.pass(ctx, c, opts)
 	if err != nil {
 		return err
 	}
-	defer answer.Close()
-	if err := r.Write(l.sh.out, answer, &answer.Coverage); err != nil {
+	defer answer.close()
+	if err := r.Write(l.sh.out, answer, answer.cov); err != nil {
 		return l.failed(err)
 	}
-	if text := notSeen(&answer.Coverage); text != "" && !l.told {
+	if text := notSeen(answer.cov); text != "" && !l.told {
 		l.sh.say("%s", text)
 		l.told = true
 	}
@@ -119,11 +119,11 @@ func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Op
 	if err != nil {
 		return err
 	}
-	answer, err := l.collect(ctx, c, opts)
+	answer, err := l.pass(ctx, c, opts)
 	if err != nil {
 		return err
 	}
-	defer answer.Close()
+	defer answer.close()
 	room := max(1, height-3) // the first line, the titles and the last line
 	all := answer.Len()
 	first, sessionsIn := lots.First(room, answer), func(rows int) int { return min(all, rows) }
@@ -140,7 +140,7 @@ func (l *list) frame(ctx context.Context, c *collect.Collector, opts *collect.Op
 	if l.shape.ASCII {
 		lines[len(lines)-1] = render.ASCII(lines[len(lines)-1]) // it may count what is left out
 	}
-	lines = append([]string{l.frameTitle(all, &answer.Coverage, width)}, lines...)
+	lines = append([]string{l.frameTitle(all, answer.cov, width)}, lines...)
 	_, err = l.sh.out.Write(l.paint(lines, height))
 	return writeError(err)
 }

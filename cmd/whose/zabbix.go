@@ -27,9 +27,14 @@ func (q *zabbixQuestion) addFlags(cmd *cobra.Command) {
 	q.addNetNS(cmd, which)
 	how := flagGroup{cmd.Flags(), groupHow}
 	how.duration(&q.timeout, "timeout", "", zabbixTimeout, "answer by this time, with a gap for the rest")
-	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs")
+	how.text(&q.source, "source", "", "auto", "NAME", "ask the kernel by bpf, netlink or procfs; or an agent")
 	how.text(&q.proc, "proc", "", "", valueDir, "another root of procfs, such as /host/proc")
-	complete(cmd, "source", completeWords(collect.SourceNames()...))
+	complete(cmd, "source", completeWords(append(collect.SourceNames(), sourceAgent)...))
+}
+
+// addSocket defines the flag of the agent's socket, for commands without a past.
+func (q *zabbixQuestion) addSocket(cmd *cobra.Command) {
+	flagGroup{cmd.Flags(), groupHow}.text(&q.past.socket, "socket", "", ask.DefaultSocket, "PATH", "the agent's socket, for --source agent")
 }
 
 // addEphemeral defines the flag of commands with listeners in their output.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -65,6 +66,9 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, sh *shell, pa
 	}
 	opts.Needs = whose.NeedSessions | filter.Needs(opts.Filter)
 	opts.Timeout = q.timeout * 4 / 5
+	if q.source == sourceAgent {
+		return q.countAgents(cmd.Context(), opts, partial)
+	}
 	answer, err := within(q.timeout-q.timeout/40, began, func() (*collect.Answer, error) {
 		answer, err := collect.Collect(cmd.Context(), opts)
 		if err != nil {
@@ -75,11 +79,25 @@ func (q *zabbixQuestion) count(cmd *cobra.Command, words []string, sh *shell, pa
 	if err != nil {
 		return 0, err
 	}
-	if missing := missing(answer, partial); len(missing) > 0 {
-		c := whose.Coverage{Gaps: missing, Processes: answer.Coverage.Processes}
+	return counted(answer.Len(), &answer.Coverage, answer.Doubtful(), partial)
+}
+
+// countAgents counts the matching sessions of an agent's live table.
+func (q *zabbixQuestion) countAgents(ctx context.Context, opts *collect.Options, partial bool) (int, error) {
+	sessions, cov, err := q.fromAgent(ctx, opts, nil)
+	if err != nil {
+		return 0, err
+	}
+	return counted(sessions.Len(), &cov, filter.Needs(opts.Filter).Owners(), partial)
+}
+
+// counted is a number, or an error where a gap makes it wrong.
+func counted(n int, cov *whose.Coverage, doubtful, partial bool) (int, error) {
+	if missing := missing(cov.Gaps, doubtful, partial); len(missing) > 0 {
+		c := whose.Coverage{Gaps: missing, Processes: cov.Processes}
 		return 0, whose.WithHint(errors.New("count sessions: "+c.Missing()), "%s", missing.Hint())
 	}
-	return answer.Len(), nil
+	return n, nil
 }
 
 // then counts the matching sessions of the past. A time without a record makes the
@@ -108,9 +126,8 @@ func (q *zabbixQuestion) then(cmd *cobra.Command, opts *collect.Options, sh *she
 // missing returns the gaps that make the number wrong. Hidden processes do only
 // if they might have changed it. With partial, what was seen is the answer, as
 // long as the looking came to its end.
-func missing(answer *collect.Answer, partial bool) whose.Gaps {
-	doubtful := answer.Doubtful()
-	return slices.DeleteFunc(slices.Clone(answer.Coverage.Gaps), func(g whose.Gap) bool {
+func missing(gaps whose.Gaps, doubtful, partial bool) whose.Gaps {
+	return slices.DeleteFunc(slices.Clone(gaps), func(g whose.Gap) bool {
 		return partial && g.Cause != whose.CauseDeadline || g.Kind == whose.GapProcesses && !doubtful
 	})
 }

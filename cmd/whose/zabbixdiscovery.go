@@ -41,6 +41,7 @@ no array: a row that is missing would be taken for one that is gone.`,
 	}
 	q.addFlags(cmd)
 	q.addEphemeral(cmd)
+	q.addSocket(cmd)
 	flagGroup{cmd.Flags(), groupShow}.boolean(&indent, "indent", "", "on many lines, for people")
 	return cmd
 }

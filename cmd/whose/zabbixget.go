@@ -45,6 +45,7 @@ thousands of them. With --ephemeral they are, marked by {#WHOSE.EPHEMERAL}.`,
 	}
 	g.addFlags(cmd)
 	g.addEphemeral(cmd)
+	g.addSocket(cmd)
 	flagGroup{cmd.Flags(), groupShow}.boolean(&g.indent, "indent", "", "on many lines, for people")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return g.mistaken(flagError(cmd, err))

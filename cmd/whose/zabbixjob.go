@@ -49,6 +49,9 @@ func newZabbixJob(cmd *cobra.Command, q *zabbixQuestion, words []string) (*zabbi
 	if err != nil {
 		return nil, err
 	}
+	if q.source == sourceAgent {
+		j.ask = q.askAgent
+	}
 	opts.Needs, opts.States = zabbixNeeds, whose.AllStates
 	opts.Timeout = j.timeout * 4 / 5
 	opts.ByProcess = true
@@ -80,6 +83,12 @@ func askKernel(ctx context.Context, opts *collect.Options) (lots.Sessions, *whos
 		return nil, nil, err
 	}
 	return answer, &answer.Coverage, nil
+}
+
+// askAgent takes the live table of an agent.
+func (q *zabbixQuestion) askAgent(ctx context.Context, opts *collect.Options) (lots.Sessions, *whose.Coverage, error) {
+	sessions, cov, err := q.fromAgent(ctx, opts, nil)
+	return sessions, &cov, err
 }
 
 // An answer is a document or the reason for none.

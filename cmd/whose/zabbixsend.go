@@ -41,6 +41,7 @@ the line says so all the same, and the exit status is 3.`,
 	}
 	s.addFlags(cmd)
 	s.addEphemeral(cmd)
+	s.addSocket(cmd)
 	show := flagGroup{cmd.Flags(), groupShow}
 	show.text(&s.host, "host", "", "-", "NAME", "the host's name in Zabbix; - for that of zabbix_sender")
 	show.text(&s.key, "key", "", zabbix.DocumentKey, "KEY", "the key of the item that takes the document")

@@ -21,6 +21,8 @@ type Case struct {
 	// Passing: it does not stand by itself, and another look may find something
 	// else. Such a case is not part of [Agree].
 	Passing bool
+	// Brief: it stands for a minute or two.
+	Brief bool
 	// Subflows: there are sessions with more than one subflow. To the source procfs
 	// each is a connection of TCP.
 	Subflows bool
@@ -151,12 +153,12 @@ func Run(t *testing.T, source string, open func(t *testing.T) Subject) {
 	}
 }
 
-// standAll sets up all cases that stand by themselves.
+// standAll sets up all cases that stand by themselves for long.
 func standAll(t *testing.T) map[string]Standing {
 	testenv.NeedRoot(t)
 	all := make(map[string]Standing)
 	for _, c := range Cases() {
-		if !c.Passing {
+		if !c.Passing && !c.Brief {
 			// One that is not possible here is missing, and Run reports it.
 			t.Run("with "+c.Name, func(sub *testing.T) { all[c.Name] = c.startFor(sub, t) })
 		}

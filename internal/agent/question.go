@@ -101,7 +101,7 @@ func EachNow(t Table, q *Question, peers bool, fn func(*whose.Session)) whose.Co
 	cov.Namespaces = max(stats.Namespaces-len(veil.spaces), 1) // its own is seen by everybody
 	cov.Gaps.Add(source.Gaps...)
 	cov.Gaps.Add(veil.gaps()...)
-	if missing := states & absent; missing != 0 {
+	if missing := q.mayMatch(states & absent); missing != 0 {
 		cov.Gaps.Add(whose.Gap{Kind: whose.GapSessions, Cause: whose.CauseUnsupported, Detail: absentText(missing)})
 	}
 	if n := stats.Lost.Table; n > 0 {
@@ -109,6 +109,16 @@ func EachNow(t Table, q *Question, peers bool, fn func(*whose.Session)) whose.Co
 	}
 	cov.Duration = time.Since(began)
 	return cov
+}
+
+// mayMatch returns those of states that are absent from a table in which a session may
+// be one of the question. None of them is a state of UDP.
+func (q *Question) mayMatch(states whose.Set[whose.State]) whose.Set[whose.State] {
+	split := filter.Split(q.Filter, q.env())
+	if cmp.Or(q.Protos, whose.AllProtos)&split.Protos&whose.SetOf(whose.TCP, whose.MPTCP) == 0 {
+		return 0
+	}
+	return states & split.States
 }
 
 // SourceAgent is the name of the agent as a source.
