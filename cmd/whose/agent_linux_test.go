@@ -95,7 +95,7 @@ func (h *keptHost) ask(args ...string) (out, errs string) {
 	}
 	cmd := exec.CommandContext(ctx, h.whose, append(args, "-N", h.netns)...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() > exitNothing {
+	if err := cmd.Run(); err != nil && (cmd.ProcessState.ExitCode() > exitNothing || ctx.Err() != nil) {
 		h.t.Fatalf("whose %q: %v: %s", args, err, stderr.Bytes())
 	}
 	return stdout.String(), stderr.String()

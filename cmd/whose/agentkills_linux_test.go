@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -166,7 +168,6 @@ func TestAgent_Kills(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.server.Close()
-	first := time.Now()
 	h.start()
 	var downs []downTime
 	ready := time.Now()
@@ -203,9 +204,7 @@ func TestAgent_Kills(t *testing.T) {
 			t.Errorf(format, args...)
 		}
 	}
-	for _, s := range h.sessions("--from", first.Add(-time.Second).Format(time.RFC3339Nano), "rport 7000 or lport 7000 and not listening") {
-		found[s.Cookie]++
-	}
+	h.each(func(s *whose.Session) { found[s.Cookie]++ }, "rport 7000 or lport 7000 and not listening")
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	certain := 0
@@ -250,6 +249,30 @@ func (d *downTime) within(gaps []whose.Gap) bool {
 		}
 	}
 	return !at.Before(d.started)
+}
+
+// each calls fn with all sessions of the history that match, however many there are.
+func (h *keptHost) each(fn func(*whose.Session), filter string) {
+	h.t.Helper()
+	cmd := exec.CommandContext(h.t.Context(), h.whose, "history", "export", "--history", h.dir, "--format", "jsonl", "-N", h.netns, filter)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = testenv.Start(h.t, cmd)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		s, err := whose.ParseSession(lines.Bytes())
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		fn(&s)
+	}
+	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
+		h.t.Fatalf("whose history export: %v", err)
+	}
 }
 
 // gaps are those of the history.
