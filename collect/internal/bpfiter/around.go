@@ -47,7 +47,7 @@ func (rd *reading) applyAround(b []byte) error {
 		case recordSocket:
 			s := as[socketRecord](r.body)
 			if to = rd.placeAround(s); to != nil {
-				*to = append(*to, socketOf(s))
+				*to = append(*to, rd.socketOf(s))
 			}
 		case recordTCP:
 			if to != nil {

@@ -35,7 +35,7 @@ func (rd *reading) applyDescriptors(b []byte) error {
 	for i := range all {
 		m := &all[i]
 		if m.fresh {
-			sockets[0] = socketOf(m.socketRecord)
+			sockets[0] = rd.socketOf(m.socketRecord)
 			sockets[0].TCPInfo = m.tcp
 			sockets = sockets[1:]
 		}

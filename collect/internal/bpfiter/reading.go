@@ -30,7 +30,9 @@ type reading struct {
 	// wantInfo and wantTimer: the figures of TCP, and its timers, are wanted. hz is the
 	// number of jiffies in a second.
 	wantInfo, wantTimer bool
-	hz                  uint32
+	// wantFlow: flow ids are wanted.
+	wantFlow bool
+	hz       uint32
 	// any are the conditions on both ends, nil for none; listeners need not meet them.
 	any       []filter.Endpoints
 	listeners bool
@@ -94,6 +96,7 @@ func (rd *reading) reset(q *source.Query, snap *source.Snapshot) {
 	rd.snap, rd.netns, rd.states, rd.beyond = snap, q.NetNS, q.States, false
 	rd.marks = q.Needs&source.NeedFacts != 0
 	rd.wantInfo, rd.wantTimer = q.Needs.Has(whose.NeedTCPInfo), q.Needs.Has(whose.NeedTimer)
+	rd.wantFlow = q.Needs.Has(whose.NeedFlow)
 	rd.hz = bpf.HZ()
 	rd.any, rd.listeners = q.Any, q.Listeners
 	rd.held.reset()
@@ -133,7 +136,7 @@ func (rd *reading) makeRoom() {
 
 func (rd *reading) appendSocket(r *socketRecord) {
 	rd.noteBare(r, len(rd.snap.Sockets))
-	rd.snap.Sockets = append(rd.snap.Sockets, socketOf(r))
+	rd.snap.Sockets = append(rd.snap.Sockets, rd.socketOf(r))
 }
 
 // leadsOn reports whether other sockets may belong to this one that no descriptor
@@ -159,18 +162,22 @@ func (rd *reading) noteBare(r *socketRecord, at int) {
 	}
 }
 
-func socketOf(r *socketRecord) source.Socket {
-	return source.Socket{
+func (rd *reading) socketOf(r *socketRecord) source.Socket {
+	s := source.Socket{
 		End: pair.End{
 			Local: r.local, Remote: r.remote, NetNS: r.netns, Device: r.device,
 			LocalPort: r.lport, RemotePort: r.rport,
 			Proto: whose.Proto(r.proto), Family: whose.Family(r.family), State: whose.State(r.state),
 			V6Only: r.flags&flagV6Only != 0,
 		},
-		Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup, Flow: r.flow,
+		Cookie: r.cookie, Inode: r.inode, Cgroup: r.cgroup,
 		UID: r.uid, Mark: r.mark, RecvQueue: r.recvq, SendQueue: r.sendq,
 		Flags: socketFlags(r.flags),
 	}
+	if rd.wantFlow { // it stands in the place of the other
+		s.Cgroup, s.Flow = 0, r.cgroup
+	}
+	return s
 }
 
 func socketFlags(flags uint8) source.SocketFlags {

@@ -88,7 +88,7 @@ type socketRecord struct {
 	key           uint32
 	start         uint64
 	comm          [16]byte
-	cgroup, flow  uint64
+	cgroup        uint64
 }
 
 type tcpRecord struct {

@@ -24,7 +24,7 @@ func (rd *reading) applyTables(b []byte) error {
 		case recordSocket:
 			s := as[socketRecord](r.body)
 			if fresh = rd.wantsNetNS(s.netns); fresh {
-				rd.loose = append(rd.loose, socketOf(s))
+				rd.loose = append(rd.loose, rd.socketOf(s))
 			}
 		case recordTCP:
 			if fresh {

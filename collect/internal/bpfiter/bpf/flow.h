@@ -152,7 +152,7 @@ static always_inline void put_flow(struct socket_record *r, u64 address)
 {
 	u64 isns = address ? isns_at(address, (u32)r->lport << 16 | r->rport, *(u32 *)&r->remote[12]) : 0;
 
-	r->flow = isns ? flow_id(isns >> 32, isns) : 0;
+	r->cgroup = isns ? flow_id(isns >> 32, isns) : 0;
 }
 
 /* The socket of TCP that a connection's flow id is of, 0: none. */

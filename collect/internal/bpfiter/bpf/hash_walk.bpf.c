@@ -105,8 +105,8 @@ static noinline int visit_closely(struct walk *w, u64 address, bool minor)
 		if (bpf_seq_write(w->seq, &id, sizeof(id)))
 			return -1;
 	}
-	if (unlikely(w->c.v.protos & ASK_FLOW) && !minor && !is_udp(r.socket.proto))
-		put_flow(&r.socket, address);
+	if (unlikely(w->c.v.protos & ASK_FLOW))
+		put_flow(&r.socket, minor || is_udp(r.socket.proto) ? 0 : address);
 	w->c.written += sizeof(r.socket);
 	if (bpf_seq_write(w->seq, &r.socket, sizeof(r.socket)))
 		return -1;

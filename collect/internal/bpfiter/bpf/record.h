@@ -77,8 +77,7 @@ struct socket_record {
 	u32 key; /* of fd_walk: the lower half of that of the file */
 	u64 start; /* of the group leader, nanoseconds since boot; of hash_walk: key of the file */
 	char comm[16]; /* of the group leader */
-	u64 cgroup;    /* id of the socket's cgroup v2, 0: not read */
-	u64 flow;      /* id of the connection, 0: not known or not asked for */
+	u64 cgroup;    /* id of the socket's cgroup v2, 0: not read; with ASK_FLOW the flow id, 0: not known */
 };
 
 /* The figures of struct tcp_info, and the timer; follows the socket_record that it belongs to. */
