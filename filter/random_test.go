@@ -49,6 +49,8 @@ func randomValue(r *rand.Rand, f *whose.Field) string {
 		return pick(r, []string{"2026-01-31", "2026-01-31T07:59:00Z", "2026-01-30"})
 	case whose.KindBool:
 		return pick(r, []string{"yes", "false"})
+	case whose.KindHex:
+		return pick(r, []string{"0000000000000001", "00000000000000FF", "0123456789abcdef"})
 	}
 	switch f.Name {
 	case "netns":

@@ -126,10 +126,11 @@ func TestMoulds_Apart(t *testing.T) {
 	}
 }
 
-// What only TCP has, a session without figures of TCP has not.
+// What only TCP has, a session without figures of TCP, without a flow and without a life
+// has not.
 func TestJSON_TCPAlone(t *testing.T) {
 	s := *sampleSession()
-	s.TCP, s.Life = nil, nil
+	s.TCP, s.Life, s.Flow = nil, nil, 0
 	for _, f := range whose.Fields() {
 		if f.Of == whose.OfTCP && !f.Value(s.Row()).IsZero() {
 			t.Errorf("%s has a value without TCP's figures", f.Name)
