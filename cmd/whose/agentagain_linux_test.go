@@ -27,7 +27,6 @@ type follower struct {
 	opens  map[uint64]int // by cookie
 	closes map[uint64]int
 	losses []whose.Event
-	last   time.Time
 	bad    error
 }
 
