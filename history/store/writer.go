@@ -29,8 +29,8 @@ const (
 	// sealAfter is the longest time that small blocks wait for others.
 	sealAfter = 5 * time.Minute
 	// maxPending bounds the entries that wait while a commit takes long or cannot be
-	// made.
-	maxPending = 4 * batch
+	// made: two seconds of a flood of 30,000 a second, some 20 MB.
+	maxPending = 12 * batch
 	// heartbeat is the time after which a commit is made without an entry, so a gap
 	// after a kill begins at most so much before it.
 	heartbeat = 10 * time.Second
