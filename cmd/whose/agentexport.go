@@ -27,7 +27,6 @@ import (
 // An agentExport sends what happens to a receiver.
 type agentExport struct {
 	spool    *export.Spool
-	sink     export.Sink
 	exporter *agent.Exporter
 	sender   *export.Sender
 }
@@ -49,16 +48,25 @@ func sentFields(noCmdline bool) []*whose.Field {
 	return fields
 }
 
-// openExport opens the spool and the sink. What is wrong with them is an error; a
-// receiver that is away is none.
-func (a *agentJob) openExport(p *agentPlan, t *track.Tracker, feed *agent.Feed) (*agentExport, error) {
+// openSink opens the receiver of the export; nil where nothing is sent. What is wrong with
+// its flags is an error; one that is away is none.
+func openSink(p *agentPlan) (export.Sink, error) {
 	x := p.export
+	if x == nil {
+		return nil, nil
+	}
 	sink, err := export.Open(remote.Target{
 		URL: x.to, CA: x.ca, Cert: x.cert, Key: x.key, Credentials: x.credentials,
 	}, "whose/"+buildVersion().Version)
 	if err != nil {
 		return nil, usagef("--export: %w", err)
 	}
+	return sink, nil
+}
+
+// openExport opens the spool of a sink.
+func (a *agentJob) openExport(p *agentPlan, sink export.Sink, t *track.Tracker, feed *agent.Feed) (*agentExport, error) {
+	x := p.export
 	fields := sentFields(p.noCmdline)
 	if err := folder.Make(filepath.Dir(x.spool), 0o750); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
@@ -80,7 +88,7 @@ func (a *agentJob) openExport(p *agentPlan, t *track.Tracker, feed *agent.Feed) 
 		}
 	}
 	return &agentExport{
-		spool: spool, sink: sink,
+		spool: spool,
 		exporter: &agent.Exporter{
 			Feed: feed, After: feed.Last(), Spool: spool, Host: hostName(p), Began: time.Now(),
 			NewEncoder: func() (agent.Encoder, error) {

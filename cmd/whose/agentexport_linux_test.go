@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -102,4 +105,27 @@ func exportedEvents(t *testing.T, folders ...string) (all []whose.Event) {
 		}
 	}
 	return all
+}
+
+// TestAgent_ExportUsage: a target that cannot be meant ends the agent before it follows
+// anything, with status 2, and shows no password.
+func TestAgent_ExportUsage(t *testing.T) {
+	dir := buildBoth(t)
+	for args, says := range map[string]string{
+		"--export ftp://host":                          "want clickhouse+https://HOST or file:/DIR",
+		"--export file:here":                           "absolute path",
+		"--export clickhouse+https://me:geheim@host":   "in the list of processes",
+		"--export file:/x --spool-bytes many":          "--spool-bytes: want a size",
+		"--export-ca ca.pem":                           "--export-ca: want --export too",
+		"--export clickhouse+https://host --export-ca": "flag needs an argument",
+	} {
+		cmd := exec.CommandContext(t.Context(), dir+"/whose", append([]string{"agent", "--history=off", "--socket=off"}, strings.Fields(args)...)...)
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		text := string(out)
+		if !errors.As(err, &exit) || exit.ExitCode() != exitUsage || !strings.Contains(text, says) ||
+			strings.Contains(text, "following") || strings.Contains(text, "geheim") {
+			t.Errorf("whose agent %s: %v: %s; want %q", args, err, text, says)
+		}
+	}
 }

@@ -26,6 +26,10 @@ import (
 // run follows sessions and keeps them until ctx ends. History that cannot be written
 // ends nothing: it is tried again.
 func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
+	sink, err := openSink(p) // before all that takes its time
+	if err != nil {
+		return err
+	}
 	ctx, stop := agentContext(ctx)
 	defer stop()
 	reloads := make(chan os.Signal, 1)
@@ -56,11 +60,11 @@ func (a *agentJob) run(ctx context.Context, p *agentPlan) error {
 		feed.Tap(w.Add)
 	}
 	var sending *agentExport
-	if p.export != nil {
-		if sending, err = a.openExport(p, t, feed); err != nil {
+	if sink != nil {
+		if sending, err = a.openExport(p, sink, t, feed); err != nil {
 			return errors.Join(err, closeWriter(w))
 		}
-		a.sh.say("sending to %s", sending.sink)
+		a.sh.say("sending to %s", sink)
 	}
 	var m *agentMetrics
 	if p.metrics != "" {

@@ -96,5 +96,5 @@ func ago(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%d s ago", int(max(d, 0).Seconds()))
 	}
-	return d.Round(time.Minute).String()[:len(d.Round(time.Minute).String())-2] + " ago"
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s") + " ago"
 }
