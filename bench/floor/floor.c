@@ -37,7 +37,10 @@
 #define ENOUGH	     (8 << 10) /* a read of large objects, see readPiece in read_linux.go */
 #define ENOUGH_TABLES (16 << 10)
 
-enum { ASK_RESUME = 1 << 4 };
+enum {
+	ASK_RESUME = 1 << 4,
+	ASK_FLOW = 1 << 5, /* among the protocols; whose does not ask for it unless it is shown */
+};
 
 /* A question, as in question.h. */
 struct question {
@@ -257,7 +260,7 @@ int main(int argc, char **argv)
 		if (!shares[i].buffer)
 			die("out of memory");
 	}
-	struct question everything = {.states = ~0U, .protos = ~0U, .flags = flags};
+	struct question everything = {.states = ~0U, .protos = ~(uint32_t)ASK_FLOW, .flags = flags};
 
 	read_tables(pin(argv[optind], "hash_walk"), everything);
 	read_descriptors(pin(argv[optind], "fd_walk"), everything);
