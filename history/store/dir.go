@@ -48,22 +48,28 @@ func (d dir) join(n fileName) string { return filepath.Join(d.path, n.String()) 
 // The files that SQLite keeps beside one of its own.
 var besides = [...]string{"-wal", "-shm", "-journal"}
 
-// size returns the bytes of a file and of those beside it.
-func (d dir) size(n fileName) int64 {
+// size returns the bytes of a file of sessions.
+func (d dir) size(n fileName) int64 { return sizeOf(d.join(n)) }
+
+// sizeOf returns the bytes of a file of SQLite and of those beside it, 0 for none.
+func sizeOf(path string) int64 {
 	sum := int64(0)
 	for _, suffix := range append([]string{""}, besides[:]...) {
-		if info, err := os.Lstat(d.join(n) + suffix); err == nil {
+		if info, err := os.Lstat(path + suffix); err == nil {
 			sum += info.Size()
 		}
 	}
 	return sum
 }
 
-// remove removes a file, and those beside it.
-func (d dir) remove(n fileName) error {
-	err := os.Remove(d.join(n))
+// remove removes a file of sessions.
+func (d dir) remove(n fileName) error { return removeFile(d.join(n)) }
+
+// removeFile removes a file of SQLite, and those beside it.
+func removeFile(path string) error {
+	err := os.Remove(path)
 	for _, suffix := range besides {
-		if e := os.Remove(d.join(n) + suffix); e != nil && !errors.Is(e, fs.ErrNotExist) {
+		if e := os.Remove(path + suffix); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,24 +209,8 @@ func (p *rollPart) isOf(blocks []blockRow) bool {
 	return i >= 0 && blocks[i].last == p.chunkLast && int64(blocks[i].n) == p.chunkN
 }
 
-// rollupSize returns the bytes of a roll-up and of the files beside it, 0 for none.
-func (d dir) rollupSize(n fileName) int64 {
-	sum := int64(0)
-	for _, suffix := range append([]string{""}, besides[:]...) {
-		if info, err := os.Lstat(d.joinRollup(n) + suffix); err == nil {
-			sum += info.Size()
-		}
-	}
-	return sum
-}
+// rollupSize returns the bytes of a roll-up, 0 for none.
+func (d dir) rollupSize(n fileName) int64 { return sizeOf(d.joinRollup(n)) }
 
 // removeRollup removes a roll-up.
-func (d dir) removeRollup(n fileName) error {
-	err := os.Remove(d.joinRollup(n))
-	for _, suffix := range besides {
-		if e := os.Remove(d.joinRollup(n) + suffix); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, e)
-		}
-	}
-	return err
-}
+func (d dir) removeRollup(n fileName) error { return removeFile(d.joinRollup(n)) }
