@@ -84,7 +84,7 @@ var layers = map[string]layer{
 		inside:  []string{".", "filter", "history", "internal/agent", "internal/ask", "internal/folder", "internal/lots", "internal/render", "internal/tally", "internal/web"},
 		outside: []string{"golang.org/x/sys"},
 	},
-	"internal/remote": {inside: []string{"."}},
+	"internal/remote": {inside: []string{".", "internal/folder"}},
 	"internal/export": {inside: []string{".", "internal/folder", "internal/remote"}, outside: []string{"github.com/klauspost/compress"}},
 	"internal/agent": {
 		inside: []string{

@@ -3,16 +3,13 @@ package api
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/folder"
 )
 
 // A TLS is the certificate of an agent and, where askers need certificates, the
@@ -92,35 +89,7 @@ func (t *TLS) asksCertificates() bool { return t != nil && t.clientCA != "" }
 // mostPEM bounds the bytes of a file of certificates.
 const mostPEM = 4 << 20
 
-// readPEM reads a file that nobody else may exchange: it belongs to root or to the
-// caller, and has none of the bits of its mode.
+// readPEM reads a file of certificates or a key.
 func readPEM(path string, barred fs.FileMode) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	owner, known := ownerOf(info)
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		return nil, fmt.Errorf("%s is no plain file", path)
-	case mode.Perm()&barred&0o004 != 0:
-		return nil, whose.WithHint(fmt.Errorf("others may read %s (mode %04o)", path, mode.Perm()), "chmod 600 %s", path)
-	case mode.Perm()&barred != 0:
-		return nil, whose.WithHint(fmt.Errorf("others may write to %s (mode %04o)", path, mode.Perm()), "chmod go-w %s", path)
-	case known && owner != 0 && owner != os.Geteuid():
-		return nil, fmt.Errorf("%s belongs to user %d, and not to root or the agent's user", path, owner)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, mostPEM+1))
-	if err == nil && len(text) > mostPEM {
-		err = errors.New("it is too large")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return text, nil
+	return folder.ReadFile(path, barred, mostPEM)
 }

@@ -1,3 +1,3 @@
-// Package folder checks that nobody else can exchange what a privileged process keeps
-// in a folder, and locks one for its writer.
+// Package folder checks that nobody else can exchange a folder or a file of a privileged
+// process, and locks a folder for its writer.
 package folder

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/seed-44df2ae6/whose"
+	"github.com/seed-44df2ae6/whose/internal/folder"
 )
 
 // A Target says where a server is, and how to be believed there.
@@ -125,21 +126,15 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// mostSecret bounds a file with credentials.
-const mostSecret = 4096
+// The bounds of a file with credentials, and of one with a key.
+const (
+	mostSecret = 4096
+	mostPEM    = 1 << 20
+)
 
 // readSecret reads a line that nobody else may read.
 func readSecret(path string) (string, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return "", err
-	case !info.Mode().IsRegular() || info.Size() > mostSecret:
-		return "", fmt.Errorf("%s is no plain file of at most %d bytes", path, mostSecret)
-	case info.Mode().Perm()&0o037 != 0:
-		return "", whose.WithHint(fmt.Errorf("others may read %s (mode %04o)", path, info.Mode().Perm()), "chmod 600 %s", path)
-	}
-	raw, err := os.ReadFile(path)
+	raw, err := folder.ReadFile(path, 0o037, mostSecret)
 	text := strings.TrimSpace(string(raw))
 	if err == nil && (text == "" || strings.ContainsAny(text, "\r\n\x00")) {
 		err = fmt.Errorf("want one line in %s", path)
@@ -166,7 +161,15 @@ func (t *Target) tls() (*tls.Config, error) {
 		return config, nil
 	}
 	load := func() (*tls.Certificate, error) {
-		c, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		key, err := folder.ReadFile(t.Key, 0o037, mostPEM)
+		if err != nil {
+			return nil, fmt.Errorf("key of the client: %w", err)
+		}
+		cert, err := os.ReadFile(t.Cert)
+		if err != nil {
+			return nil, fmt.Errorf("certificate of the client: %w", err)
+		}
+		c, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			return nil, fmt.Errorf("certificate of the client: %w", err)
 		}
