@@ -141,8 +141,8 @@ const BeforeWalk = "bpf before Linux 5.19"
 // by the source "bpf".
 const Agent = "agent"
 
-// agentFacts are those of a live table. What changes without an event it knows as of
-// the latest snapshot.
+// agentFacts are those of a live table. It knows changes without an event as of the
+// latest snapshot.
 func agentFacts() []Fact {
 	none := func(field, why string) Fact {
 		return Fact{Source: Agent, Field: field, Which: "all", Instead: "nothing", Why: why}

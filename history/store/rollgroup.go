@@ -13,7 +13,7 @@ import (
 	"github.com/seed-44df2ae6/whose/history"
 )
 
-// What a roll-up knows of a session.
+// The fields of a session in a roll-up.
 var (
 	rollSessionFields = []string{"proto", "family", "state", "direction", "reason", "end", "by", "errno", "stood_before", "host"}
 	rollPlaceFields   = []string{"uid", "user", "netns", "netns_name", "socket_unit", "socket_container"}
@@ -35,9 +35,9 @@ type grouper struct {
 	per  int64
 	// steps: the steps begin at whole minutes.
 	steps bool
-	// lacks names what the count asks for and no roll-up knows, "" for nothing.
+	// lacks names the wanted fields that no roll-up has, "" for none.
 	lacks string
-	// What the count asks for.
+	// The wishes of the count.
 	addr, port, owners, place, outcome bool
 	drop                               []func(*progKey) // the facts of owners that it does not
 	remotes                            []filter.Endpoints

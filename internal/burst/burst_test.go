@@ -8,7 +8,7 @@ import (
 
 var burst [][]byte
 
-// TestHeap_SeesABurst: what a burst left is found, before a collection as garbage and
+// TestHeap_SeesABurst: the memory of a burst is found, before a collection as garbage and
 // after one as room, and after giving back it is gone.
 func TestHeap_SeesABurst(t *testing.T) {
 	debug.FreeOSMemory()
